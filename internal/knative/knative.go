@@ -1,0 +1,82 @@
+// Package knative names, once, what Sluice shares with Knative Serving's control plane: headers, ports, environment
+// variables, labels and annotations. docs/contract.md says what each means on the wire.
+package knative
+
+// Headers, in canonical form.
+const (
+	// HeaderNamespace and HeaderRevision tell the activator which revision a request is for. Both proxies remove them.
+	HeaderNamespace = "Knative-Serving-Namespace"
+	HeaderRevision  = "Knative-Serving-Revision"
+	// HeaderTag and HeaderDefaultRoute carry the route's tag; they reach the app.
+	HeaderTag          = "Knative-Serving-Tag"
+	HeaderDefaultRoute = "Knative-Serving-Default-Route"
+	// HeaderProxyRequest marks a request that came through the activator; its value is ProxyActivator.
+	HeaderProxyRequest = "K-Proxy-Request"
+	// HeaderOriginalHost carries the client's Host from the activator to the queue-proxy.
+	HeaderOriginalHost = "K-Original-Host"
+	// HeaderPassthroughLB marks a request that a mesh must send to the very pod that it names.
+	HeaderPassthroughLB = "K-Passthrough-Lb"
+	// HeaderProbe marks a probe of the data path; its value says who has to answer.
+	HeaderProbe = "K-Network-Probe"
+	// HeaderHash is echoed in the answer to a ProbeIngress probe.
+	HeaderHash = "K-Network-Hash"
+	// HeaderKubeletProbe marks a kubelet probe whose User-Agent was rewritten on its way (activator only).
+	HeaderKubeletProbe = "K-Kubelet-Probe"
+
+	// HeaderNoQueue asks a queue-proxy to refuse rather than queue: the pod belongs to another activator's share.
+	HeaderNoQueue = "Sluice-No-Queue"
+	// HeaderNotProcessed says that a refused request never reached the app, so that it may go elsewhere.
+	HeaderNotProcessed = "Sluice-Not-Processed"
+	// HeaderFeatures lists in a probe's answer what the queue-proxy understands.
+	HeaderFeatures = "Sluice-Features"
+)
+
+// internalHeaders is what InternalHeaders returns.
+var internalHeaders = [...]string{
+	HeaderNamespace, HeaderRevision, HeaderTag, HeaderDefaultRoute, HeaderProxyRequest, HeaderOriginalHost,
+	HeaderPassthroughLB, HeaderProbe, HeaderHash, HeaderKubeletProbe, HeaderNoQueue, HeaderNotProcessed, HeaderFeatures,
+}
+
+// InternalHeaders returns the headers that one proxy sets for the next one, in canonical form, as a fresh slice. No
+// Connection option of a client may remove them on the way.
+func InternalHeaders() []string { return append([]string(nil), internalHeaders[:]...) }
+
+// Values of headers.
+const (
+	ProxyActivator = "activator" // HeaderProxyRequest
+
+	ProbeQueue     = "queue"     // HeaderProbe, answered by the queue-proxy
+	ProbeActivator = "activator" // HeaderProbe, answered by the activator
+	ProbeIngress   = "probe"     // HeaderProbe, answered by either, with HeaderHash
+
+	FeatureNoQueue = "no-queue" // HeaderFeatures: HeaderNoQueue is understood
+
+	// User-Agent prefixes.
+	UserAgentKubelet    = "kube-probe/"
+	UserAgentActivator  = "Knative-Activator-Probe"
+	UserAgentAutoscaler = "Knative-Autoscaling-Probe"
+
+	// ProbePath is where the activator probes a pod.
+	ProbePath = "/healthz"
+)
+
+// Ports.
+const (
+	PortHTTP1        = 8012 // activator; queue-proxy of an HTTP/1.1 revision
+	PortHTTP2        = 8013 // activator; queue-proxy of an h2c revision
+	PortTLS          = 8112
+	PortQueueAdmin   = 8022
+	PortQueueStats   = 9090
+	PortQueueMetrics = 9091
+	PortActivator    = 9090 // the activator's own metrics
+	PortProfiling    = 8008
+	PortAutoscaler   = 8080
+)
+
+// AdminDrainPath is the preStop hook of the user container, on PortQueueAdmin.
+const AdminDrainPath = "/wait-for-drain"
+
+// Annotations of a revision template that the autoscaler reads.
+const (
+	AutoscalingPrefix = "autoscaling.knative.dev/"
+)

@@ -1,0 +1,41 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+)
+
+// Error is a request that was not answered by its app: what Next returns to have it answered so, and what Attempt.Cause
+// holds. Any other error from Next is answered as Internal with its text.
+type Error struct {
+	Reason Reason
+	Status int // 0: that of the reason
+	// Text is the body of the answer (gRPC: the message), sent as it is. Empty: the text of Err and a newline.
+	Text string
+	// RetryAfter goes into a 503's Retry-After, in whole seconds, rounded up. 0: one second.
+	RetryAfter time.Duration
+	Err        error
+}
+
+func (e *Error) Error() string {
+	switch {
+	case e.Err != nil:
+		return e.Err.Error()
+	case e.Text != "":
+		return e.Text
+	}
+	return e.Reason.String()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// ReasonOf finds the Reason of an error: that of the Error in its chain, ReasonNone for nil, Internal for others.
+func ReasonOf(err error) Reason {
+	if err == nil {
+		return ReasonNone
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Reason
+	}
+	return Internal
+}

@@ -1,0 +1,100 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"time"
+)
+
+// A Policy knows the rules and touches no byte. Begin makes one Exchange per request, after its head has been read and
+// before its body; hop-by-hop fields have been removed from the header by then. Begin must not block.
+// A Policy is safe for concurrent use.
+type Policy interface {
+	Begin(req *Request) Exchange
+}
+
+// An Exchange decides what becomes of one request. Its methods are called in the order
+//
+//	Begin → Next → Response → Release → (Next → Response → Release …) → End
+//
+// and never two at once, though not always from one goroutine.
+type Exchange interface {
+	// Next says where to go. It is called again after an attempt that gave the client nothing; the earlier hop has been
+	// released before, so that a retry never holds a slot while it asks for one. To give up it returns a.Cause.
+	// Next may block, on the context of req.Park only. Its error becomes the answer (see Error).
+	Next(req *Request, a Attempt) (Hop, error)
+	// Response sees the final (or 101) head before it is passed on, and may edit its header. False discards the answer
+	// and asks Next for another hop; it is heeded only while the attempt is replayable. It is not called for a Local.
+	// It must not block.
+	Response(req *Request, resp *Response) (pass bool)
+	// Release gives the hop back, once per Hop that Next returned, when both directions have ended: the only place
+	// that judges a pod. It must not block.
+	Release(h Hop, o Outcome)
+	// End is called exactly once, also after a failed Next: the only place that counts a request. It must not block.
+	End(req *Request, r Result)
+}
+
+// Attempt is what is known of a request when Next is called.
+type Attempt struct {
+	N          int   // attempts made before this one: 0 at first
+	Cause      error // why the attempt before failed; nil at first. An *Error
+	Sent       int64 // bytes of the body that have gone to some hop
+	Replayable bool  // the request may be sent once more; when false Next is not called again
+	Since      time.Time
+}
+
+// Hop is one place to send a request to, or an answer of the policy's own.
+type Hop struct {
+	Addr string      // host:port
+	TLS  *tls.Config // nil: cleartext. Hops with the same *tls.Config share connections
+	Host string      // Host (:authority) for this hop; empty: the request's
+	// Proto is the protocol spoken to the hop; the zero value is the client's.
+	Proto Proto
+	// Timeouts bound the exchange. They count from From, or from the arrival of the head when From is zero.
+	Timeouts Timeouts
+	From     time.Time
+	// FullDuplex lets an HTTP/1.1 app answer while it still reads the body. HTTP/2 is always full duplex.
+	FullDuplex bool
+	// Local, when not nil, is an answer that is no error (a probe's); nothing is dialled.
+	Local *Local
+}
+
+// Local is an answer of the policy's own. Its body has the length that Content-Length says.
+type Local struct {
+	Status int
+	Header [][2]string
+	Body   string
+}
+
+// Timeouts of a request; zero is off.
+type Timeouts struct {
+	Total         time.Duration // the whole exchange
+	ResponseStart time.Duration // until the first byte of the final (or 101) answer
+	Idle          time.Duration // without a byte in either direction
+}
+
+// Outcome is what a hop showed of itself.
+type Outcome struct {
+	Reason                    Reason // ReasonNone: answered in full
+	Status                    int    // of the final answer; 0 when there was none
+	Connect, FirstByte, Total time.Duration
+	Reused                    bool // the attempt went over a pooled connection
+}
+
+// Result is what became of a request.
+type Result struct {
+	Reason             Reason // ReasonNone: answered by a hop or by a Local
+	Status             int    // as the client saw it; 499 when it was gone before an answer
+	BytesIn, BytesOut  int64  // bodies
+	Wait, Start, Total time.Duration
+	Attempts           int
+}
+
+// Proto is a protocol of HTTP.
+type Proto uint8
+
+// The protocols. SameProto stands, in a Hop, for that of the client.
+const (
+	SameProto Proto = iota
+	HTTP1
+	HTTP2
+)

@@ -1,0 +1,44 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http"
+	"time"
+)
+
+// Request is the head of a request. Header is the policy's to edit: what it holds when Next returns goes to the hop,
+// after X-Forwarded-For has got the peer's address. The other fields are for reading.
+type Request struct {
+	Method string
+	Target string // the request-target as received: never normalised
+	Host   string // Host or :authority
+	Proto  Proto
+	Header Header
+	// RemoteAddr is the peer's host:port.
+	RemoteAddr string
+	// ContentLength is that of the body; -1 when unknown, 0 when there is none.
+	ContentLength int64
+	// Upgrade is the protocol that the client asks to switch to; empty for h2c, which is declined.
+	Upgrade string
+	TLS     *tls.ConnectionState // nil: cleartext
+	Arrived time.Time            // when the head was complete
+
+	ex *exchange
+}
+
+// Response is the head of a hop's final (or 101) answer.
+type Response struct {
+	Status int
+	Header Header
+}
+
+// Park says that the policy is about to wait. The context that it returns ends with an *Error as its cause
+// (context.Cause) when the client goes, be its body read or not (ClientGone), and when t says so, counted from Arrived
+// (TimeoutStart, TimeoutTotal; Idle is not heeded: nothing flows while a request waits). The context is cancelled when
+// Next returns. Calling Park again in the same Next replaces t.
+func (r *Request) Park(t Timeouts) context.Context { return r.ex.park(t) }
+
+// HTTP is a detached copy of the request's head for log templates and propagators; it allocates. Its Body is
+// http.NoBody.
+func (r *Request) HTTP() *http.Request { return r.ex.detached() }
