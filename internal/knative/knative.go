@@ -1,5 +1,5 @@
 // Package knative names, once, what Sluice shares with Knative Serving's control plane: headers, ports, environment
-// variables, labels and annotations. docs/contract.md says what each means on the wire.
+// variables and annotations.
 package knative
 
 // Headers, in canonical form.

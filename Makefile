@@ -1,0 +1,26 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test check race bench e2e generate
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## serve examples/hello.yaml on port 8080
+	go run ./cmd/quickstart
+
+test: ## run all tests, as README.md says
+	go test ./...
+
+check: ## everything that CI runs
+	.ci/run
+
+race: ## run all tests but the end-to-end ones many times under the race detector
+	go test -race -count=20 $$(go list ./... | grep -v /e2e)
+
+bench: ## run the benchmarks of the library
+	go test -run '^$$' -bench . -benchmem ./throttler ./metrics ./proxy ./queueproxy ./activator
+
+e2e: ## run the end-to-end tests: the real binaries as processes
+	go test -count=1 -v ./e2e
+
+generate: ## regenerate the protobuf code (needs protoc)
+	go generate ./...

@@ -1,0 +1,122 @@
+package arch
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sluice-proxy/sluice"
+
+type pkg struct {
+	ImportPath, Doc string
+	Standard        bool
+	GoFiles         []string
+	Imports         []string
+	TestGoFiles     []string
+	XTestGoFiles    []string
+}
+
+// packages lists the module's own packages.
+func packages(t *testing.T) map[string]pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Standard,GoFiles,Imports,TestGoFiles,XTestGoFiles", module+"/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	all := map[string]pkg{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all[strings.TrimPrefix(p.ImportPath, module+"/")] = p
+	}
+}
+
+// rooms says what a package may import besides the standard library: prefixes, where a name without a dot is one of
+// the module's own packages. docs/architecture.md has the same table with the reasons.
+var rooms = map[string][]string{
+	"throttler":          {},
+	"proxy":              {"golang.org/x/net", "golang.org/x/sys"},
+	"metrics":            {"metrics/statpb", "github.com/prometheus/client_golang", "github.com/prometheus/client_model", "google.golang.org/protobuf", "github.com/coder/websocket"},
+	"metrics/statpb":     {"google.golang.org/protobuf"},
+	"internal/knative":   {},
+	"internal/filewatch": {},
+	"queueproxy": {
+		"throttler", "proxy", "metrics", "internal/knative", "go.uber.org/zap", "golang.org/x/sync", "golang.org/x/sys",
+		"github.com/prometheus/client_golang", "google.golang.org/protobuf",
+	},
+	"activator": {
+		"throttler", "proxy", "metrics", "internal/knative", "internal/filewatch", "go.uber.org/zap", "golang.org/x/sync",
+		"github.com/prometheus/client_golang", "google.golang.org/protobuf", "go.yaml.in/yaml/v3",
+	},
+}
+
+func TestPackagesImportOnlyWhatTheirRoomAllows(t *testing.T) {
+	all := packages(t)
+	for name, allowed := range rooms {
+		p, ok := all[name]
+		if !ok {
+			t.Errorf("package %s is in the table and not in the module", name)
+			continue
+		}
+		for _, imp := range p.Imports {
+			if standard(imp) || slices.ContainsFunc(allowed, func(a string) bool { return within(imp, a) }) {
+				continue
+			}
+			t.Errorf("%s imports %s, which its room does not allow", name, imp)
+		}
+	}
+}
+
+// gRPC's own module serves the tests as a real peer; it would double the sidecar's size.
+func TestBinariesDoNotContainGRPC(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", module+"/cmd/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	if strings.Contains(string(out), "google.golang.org/grpc\n") {
+		t.Error("a binary links google.golang.org/grpc")
+	}
+}
+
+func TestEveryPackageHasADocComment(t *testing.T) {
+	for name, p := range packages(t) {
+		if len(p.GoFiles) > 0 && p.Doc == "" {
+			t.Errorf("package %s has no package comment", name)
+		}
+		if slices.Contains([]string{"util", "utils", "common", "handler", "helpers", "misc"}, path.Base(name)) {
+			t.Errorf("package %s: name a package after what it provides", name)
+		}
+	}
+}
+
+func TestLeakChecks(t *testing.T) {
+	for name, p := range packages(t) {
+		tests := slices.Concat(p.TestGoFiles, p.XTestGoFiles)
+		if len(tests) > 0 && len(p.GoFiles) > 0 && !slices.Contains(tests, "main_test.go") {
+			t.Errorf("package %s has tests and no main_test.go with a leak check", name)
+		}
+	}
+}
+
+func standard(imp string) bool {
+	first, _, _ := strings.Cut(imp, "/")
+	return !strings.Contains(first, ".")
+}
+
+func within(imp, allowed string) bool {
+	if standard(allowed) {
+		return imp == module+"/"+allowed
+	}
+	return imp == allowed || strings.HasPrefix(imp, allowed+"/")
+}
