@@ -1,0 +1,88 @@
+package metrics
+
+import (
+	"sync"
+	"time"
+
+	"github.com/sluice-proxy/sluice/metrics/statpb"
+)
+
+// outbox is a ring of messages that drops the oldest when it is full and
+// those older than maxAge (if positive) when they are taken out.
+type outbox struct {
+	maxAge time.Duration
+	wake   chan struct{} // of one; poked by push
+
+	mu      sync.Mutex
+	ring    []outgoing
+	head, n int
+	dropped uint64
+}
+
+type outgoing struct {
+	m  *statpb.WireStatMessages
+	at time.Time
+}
+
+func (b *outbox) push(o outgoing) {
+	b.mu.Lock()
+	if b.n == len(b.ring) {
+		b.shiftLocked()
+		b.dropped++
+	}
+	b.ring[(b.head+b.n)%len(b.ring)] = o
+	b.n++
+	b.mu.Unlock()
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pop takes out the oldest message that is not too old at now.
+func (b *outbox) pop(now time.Time) (o outgoing, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.n > 0 {
+		o := b.shiftLocked()
+		if b.maxAge <= 0 || now.Sub(o.at) <= b.maxAge {
+			return o, true
+		}
+		b.dropped++
+	}
+	return outgoing{}, false
+}
+
+// putBack returns o, the last one popped, to the front. In a full ring o is
+// the oldest and so the one to drop.
+func (b *outbox) putBack(o outgoing) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.n == len(b.ring) {
+		b.dropped++
+		return
+	}
+	b.head = (b.head + len(b.ring) - 1) % len(b.ring)
+	b.ring[b.head] = o
+	b.n++
+}
+
+func (b *outbox) shiftLocked() outgoing {
+	o := b.ring[b.head]
+	b.ring[b.head] = outgoing{} // let go of the message
+	b.head = (b.head + 1) % len(b.ring)
+	b.n--
+	return o
+}
+
+func (b *outbox) len() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.n
+}
+
+func (b *outbox) droppedSoFar() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.dropped
+}

@@ -1,0 +1,269 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-proxy/sluice/metrics/statpb"
+)
+
+// Errors that end a connection to the autoscaler, handed to OnState.
+var (
+	// ErrNoPong: the peer answered no ping for PongTimeout.
+	ErrNoPong = errors.New("metrics: no pong from the autoscaler")
+	// ErrSinkRunning is returned by a Run while another one is under way.
+	ErrSinkRunning = errors.New("metrics: the sink is running already")
+)
+
+// SinkConfig says where messages go. All fields but URL have a default, which
+// a zero selects.
+type SinkConfig struct {
+	// URL of the autoscaler: ws:// or wss://. Required.
+	URL string
+	// Buffer is how many messages wait while the connection is down or slow;
+	// beyond it the oldest is dropped. Default 128.
+	Buffer int
+	// MaxAge is how long a message may wait; an older one is dropped instead
+	// of sent. The autoscaler books a message into the second in which it
+	// arrives, so a backlog would look like a peak. The default of 5 s stays
+	// below its panic window (6 s). Negative: no limit.
+	MaxAge time.Duration
+	// PingInterval lies between two pings. Default 10 s / 3 (contract).
+	PingInterval time.Duration
+	// PongTimeout without a pong means a broken connection. Default 10 s
+	// (contract).
+	PongTimeout time.Duration
+	// DialTimeout bounds one attempt to connect, handshake included, and
+	// WriteTimeout one message. Default 5 s and 10 s.
+	DialTimeout, WriteTimeout time.Duration
+	// MinBackoff is the longest pause after the first failure. It doubles
+	// with each further one up to MaxBackoff; each pause is drawn at random
+	// from the upper half. Default 100 ms and 30 s. A connection that outlived
+	// a PingInterval starts over at MinBackoff.
+	MinBackoff, MaxBackoff time.Duration
+	// FlushTimeout is how long Run goes on after its context is done, to
+	// send what is buffered. Default 1 s.
+	FlushTimeout time.Duration
+	// OnState, if not nil, learns of each change: connected, or not and why.
+	// It runs on the goroutine of Run, which waits for it. The orderly end of
+	// a connection that was up is (false, nil).
+	OnState func(connected bool, err error)
+}
+
+// Validate reports the first field that can't be used.
+func (c SinkConfig) Validate() error {
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return fmt.Errorf("metrics: SinkConfig.URL: %w", err)
+	}
+	if u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
+		return fmt.Errorf("metrics: SinkConfig.URL %q is not ws://host or wss://host", c.URL)
+	}
+	if c.Buffer < 0 {
+		return fmt.Errorf("metrics: SinkConfig.Buffer %d is negative", c.Buffer)
+	}
+	for _, d := range []time.Duration{c.PingInterval, c.PongTimeout, c.DialTimeout, c.WriteTimeout, c.MinBackoff, c.MaxBackoff, c.FlushTimeout} {
+		if d < 0 {
+			return fmt.Errorf("metrics: SinkConfig has a negative duration: %v", d)
+		}
+	}
+	if d := c.withDefaults(); d.MinBackoff > d.MaxBackoff {
+		return fmt.Errorf("metrics: SinkConfig.MinBackoff %v exceeds MaxBackoff %v", d.MinBackoff, d.MaxBackoff)
+	}
+	return nil
+}
+
+func (c SinkConfig) withDefaults() SinkConfig {
+	for _, f := range []struct {
+		d   *time.Duration
+		def time.Duration
+	}{
+		{&c.MaxAge, 5 * time.Second},
+		{&c.PingInterval, 10 * time.Second / 3},
+		{&c.PongTimeout, 10 * time.Second},
+		{&c.DialTimeout, 5 * time.Second},
+		{&c.WriteTimeout, 10 * time.Second},
+		{&c.MinBackoff, 100 * time.Millisecond},
+		{&c.MaxBackoff, 30 * time.Second},
+		{&c.FlushTimeout, time.Second},
+	} {
+		if *f.d == 0 {
+			*f.d = f.def
+		}
+	}
+	if c.Buffer == 0 {
+		c.Buffer = 128
+	}
+	return c
+}
+
+// Sink sends messages to the autoscaler over one websocket, in the order of
+// Send, and connects again when it breaks. Run owns the connection and all
+// goroutines. The other methods may be called at any time, concurrently, and
+// never block.
+//
+// A message is sent at most once whole: one whose sending failed is tried
+// again on the next connection, one that the kernel took before the connection
+// broke may be lost.
+type Sink struct {
+	config    SinkConfig
+	queue     outbox
+	running   atomic.Bool
+	connected atomic.Bool
+	sent      atomic.Uint64
+	errors    atomic.Uint64
+}
+
+// NewSink returns a sink that buffers until Run, or the error of Validate.
+func NewSink(c SinkConfig) (*Sink, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c = c.withDefaults()
+	return &Sink{config: c, queue: outbox{
+		ring:   make([]outgoing, c.Buffer),
+		maxAge: c.MaxAge,
+		wake:   make(chan struct{}, 1),
+	}}, nil
+}
+
+// Send hands m over. The caller must not change m afterwards.
+func (s *Sink) Send(m *statpb.WireStatMessages) {
+	s.queue.push(outgoing{m: m, at: time.Now()})
+}
+
+// Connected says whether the websocket is up.
+func (s *Sink) Connected() bool { return s.connected.Load() }
+
+// Dropped counts messages that were pushed out of a full buffer or grew older
+// than MaxAge.
+func (s *Sink) Dropped() uint64 { return s.queue.droppedSoFar() }
+
+// Sent counts messages that were written to a connection.
+func (s *Sink) Sent() uint64 { return s.sent.Load() }
+
+// Errors counts failed attempts to connect and broken connections.
+func (s *Sink) Errors() uint64 { return s.errors.Load() }
+
+// Run connects and sends until ctx is done, then tries for FlushTimeout to
+// send what is buffered, closes the connection and returns nil. It returns
+// ErrSinkRunning at once if the sink is running already.
+func (s *Sink) Run(ctx context.Context) error {
+	if !s.running.CompareAndSwap(false, true) {
+		return ErrSinkRunning
+	}
+	defer s.running.Store(false)
+
+	// Everything happens under life, which outlasts ctx by the time to flush.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer end()
+	wg.Go(func() { s.outlast(ctx, life, end) })
+
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	told := false // whether the owner knows that there is no connection
+	for failures := 0; ; failures++ {
+		up, err := s.session(ctx, life, transport)
+		if up > 0 {
+			told = false
+		}
+		if err == nil || life.Err() != nil {
+			if up > 0 {
+				s.tell(false, nil)
+			}
+			return nil
+		}
+		s.errors.Add(1)
+		if !told {
+			told = true
+			s.tell(false, err)
+		}
+		if up > s.config.PingInterval {
+			failures = 0
+		}
+		if ctx.Err() == nil && s.pause(ctx, failures) {
+			continue
+		}
+		if s.queue.len() > 0 {
+			if up, _ := s.session(ctx, life, transport); up > 0 {
+				s.tell(false, nil)
+			}
+		}
+		return nil
+	}
+}
+
+// outlast ends life when the time to flush is over, at once if there is
+// nothing to flush and no connection to close.
+func (s *Sink) outlast(ctx, life context.Context, end func()) {
+	select {
+	case <-life.Done():
+		return
+	case <-ctx.Done():
+	}
+	if !s.Connected() && s.queue.len() == 0 {
+		end()
+		return
+	}
+	t := time.NewTimer(s.config.FlushTimeout)
+	defer t.Stop()
+	select {
+	case <-life.Done():
+	case <-t.C:
+		end()
+	}
+}
+
+// session is one connection from dial to end. The time that it was up is 0 if
+// there was none; the error is nil if ctx ended it and all was sent.
+func (s *Sink) session(ctx, life context.Context, t *http.Transport) (up time.Duration, err error) {
+	c := &sinkConn{sink: s}
+	if err := c.dial(life, t); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	s.connected.Store(true)
+	s.tell(true, nil)
+	err = c.serve(ctx, life)
+	s.connected.Store(false)
+	return max(time.Since(began), 1), err
+}
+
+// pause waits before the next attempt; it returns false when ctx is done.
+func (s *Sink) pause(ctx context.Context, failures int) bool {
+	t := time.NewTimer(s.config.backoff(failures))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+func (c SinkConfig) backoff(failures int) time.Duration {
+	d := c.MinBackoff
+	for range failures {
+		if d >= c.MaxBackoff/2 {
+			d = c.MaxBackoff
+			break
+		}
+		d *= 2
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+func (s *Sink) tell(connected bool, err error) {
+	if s.config.OnState != nil {
+		s.config.OnState(connected, err)
+	}
+}

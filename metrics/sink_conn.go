@@ -1,0 +1,152 @@
+package metrics
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+	"google.golang.org/protobuf/proto"
+)
+
+// sinkConn is one websocket. serve writes; two goroutines, which it waits for,
+// read and ping.
+type sinkConn struct {
+	sink *Sink
+	ws   *websocket.Conn
+	pong atomic.Pointer[time.Time] // when the last one came
+	wire []byte                    // encoding buffer of the writer
+}
+
+func (c *sinkConn) dial(ctx context.Context, t *http.Transport) error {
+	ctx, cancel := context.WithTimeout(ctx, c.sink.config.DialTimeout)
+	defer cancel()
+	ws, resp, err := websocket.Dial(ctx, c.sink.config.URL, &websocket.DialOptions{
+		HTTPClient:     &http.Client{Transport: t},
+		OnPongReceived: func(context.Context, []byte) { c.heard() },
+	})
+	if err != nil {
+		if resp != nil && resp.Body != nil {
+			_ = resp.Body.Close()
+		}
+		return fmt.Errorf("metrics: connect to the autoscaler: %w", err)
+	}
+	c.ws = ws
+	c.heard()
+	return nil
+}
+
+func (c *sinkConn) heard() {
+	now := time.Now()
+	c.pong.Store(&now)
+}
+
+// serve sends until the connection breaks or life ends (an error), or until
+// ctx is done and the buffer is empty (nil).
+func (c *sinkConn) serve(ctx, life context.Context) error {
+	connected, fail := context.WithCancelCause(life)
+	var wg sync.WaitGroup
+	wg.Go(func() { fail(c.read(connected)) })
+	wg.Go(func() { fail(c.ping(connected)) })
+	err := c.write(ctx, connected)
+	if err == nil {
+		// Waits for the peer's close frame, at most until life ends: that
+		// ends the read, which closes the socket.
+		_ = c.ws.Close(websocket.StatusNormalClosure, "")
+	}
+	fail(err)
+	_ = c.ws.CloseNow()
+	wg.Wait()
+	return err
+}
+
+func (c *sinkConn) write(ctx, connected context.Context) error {
+	q := &c.sink.queue
+	for {
+		o, ok := q.pop(time.Now())
+		if ok {
+			if err := c.writeOne(connected, o); err != nil {
+				q.putBack(o)
+				return err
+			}
+			c.sink.sent.Add(1)
+			continue
+		}
+		select {
+		case <-connected.Done():
+			return context.Cause(connected)
+		case <-q.wake:
+		case <-ctx.Done():
+			if q.len() == 0 {
+				return nil
+			}
+		}
+	}
+}
+
+func (c *sinkConn) writeOne(connected context.Context, o outgoing) error {
+	var err error
+	if c.wire, err = (proto.MarshalOptions{}).MarshalAppend(c.wire[:0], o.m); err != nil {
+		return fmt.Errorf("metrics: encode: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(connected, c.sink.config.WriteTimeout)
+	defer cancel()
+	if err := c.ws.Write(ctx, websocket.MessageBinary, c.wire); err != nil {
+		if cause := context.Cause(connected); cause != nil {
+			err = cause // why the socket was closed under the write
+		}
+		return fmt.Errorf("metrics: send to the autoscaler: %w", err)
+	}
+	return nil
+}
+
+// read discards what the peer sends; pongs and the close frame come with it.
+func (c *sinkConn) read(connected context.Context) error {
+	for {
+		_, r, err := c.ws.Reader(connected)
+		if err == nil {
+			_, err = io.Copy(io.Discard, r)
+		}
+		if err != nil {
+			return fmt.Errorf("metrics: the autoscaler's connection ended: %w", err)
+		}
+	}
+}
+
+// ping sends one ping each PingInterval and returns ErrNoPong when none was
+// answered for PongTimeout.
+func (c *sinkConn) ping(connected context.Context) error {
+	every := time.NewTicker(c.sink.config.PingInterval)
+	defer every.Stop()
+	for {
+		silent := c.pong.Load().Add(c.sink.config.PongTimeout)
+		expired := time.NewTimer(time.Until(silent))
+		select {
+		case <-connected.Done():
+			expired.Stop()
+			return context.Cause(connected)
+		case <-expired.C:
+			if !time.Now().Before(c.pong.Load().Add(c.sink.config.PongTimeout)) {
+				return ErrNoPong
+			}
+		case <-every.C:
+			expired.Stop()
+			// Ping waits for its pong; the next ping or the verdict is due
+			// when that takes longer.
+			wait, cancel := context.WithDeadline(connected, earlier(silent, time.Now().Add(c.sink.config.PingInterval)))
+			_ = c.ws.Ping(wait) // a broken socket also ends read
+			cancel()
+		}
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
