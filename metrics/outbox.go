@@ -67,6 +67,13 @@ func (b *outbox) putBack(o outgoing) {
 	b.n++
 }
 
+// discard counts a popped message as dropped.
+func (b *outbox) discard() {
+	b.mu.Lock()
+	b.dropped++
+	b.mu.Unlock()
+}
+
 func (b *outbox) shiftLocked() outgoing {
 	o := b.ring[b.head]
 	b.ring[b.head] = outgoing{} // let go of the message

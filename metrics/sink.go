@@ -142,8 +142,8 @@ func (s *Sink) Send(m *statpb.WireStatMessages) {
 // Connected says whether the websocket is up.
 func (s *Sink) Connected() bool { return s.connected.Load() }
 
-// Dropped counts messages that were pushed out of a full buffer or grew older
-// than MaxAge.
+// Dropped counts messages that were pushed out of a full buffer, grew older
+// than MaxAge or can't be encoded (a name that is no UTF-8).
 func (s *Sink) Dropped() uint64 { return s.queue.droppedSoFar() }
 
 // Sent counts messages that were written to a connection.

@@ -69,7 +69,11 @@ func (c *sinkConn) write(ctx, connected context.Context) error {
 	for {
 		o, ok := q.pop(time.Now())
 		if ok {
-			if err := c.writeOne(connected, o); err != nil {
+			if err := c.encode(o); err != nil {
+				q.discard() // no connection will ever take it
+				continue
+			}
+			if err := c.send(connected); err != nil {
 				q.putBack(o)
 				return err
 			}
@@ -88,11 +92,12 @@ func (c *sinkConn) write(ctx, connected context.Context) error {
 	}
 }
 
-func (c *sinkConn) writeOne(connected context.Context, o outgoing) error {
-	var err error
-	if c.wire, err = (proto.MarshalOptions{}).MarshalAppend(c.wire[:0], o.m); err != nil {
-		return fmt.Errorf("metrics: encode: %w", err)
-	}
+func (c *sinkConn) encode(o outgoing) (err error) {
+	c.wire, err = proto.MarshalOptions{}.MarshalAppend(c.wire[:0], o.m)
+	return err
+}
+
+func (c *sinkConn) send(connected context.Context) error {
 	ctx, cancel := context.WithTimeout(connected, c.sink.config.WriteTimeout)
 	defer cancel()
 	if err := c.ws.Write(ctx, websocket.MessageBinary, c.wire); err != nil {

@@ -1,0 +1,167 @@
+package metrics
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// ActivatorConfig describes an activator to its collectors.
+type ActivatorConfig struct {
+	// Classic selects the names in use up to Knative 1.18 instead of the
+	// current ones.
+	Classic bool
+	// Pod is the activator's own, a label of the classic names.
+	Pod string
+	// Connected and ConnectionErrors are read at each scrape: the state of
+	// the connection to the autoscaler, see Sink. Current names only;
+	// nil: no such metric.
+	Connected        func() bool
+	ConnectionErrors func() uint64
+}
+
+// RevisionLabels name a revision in the activator's metrics.
+type RevisionLabels struct{ Namespace, Service, Configuration, Revision string }
+
+// ActivatorCollectors are an activator's request metrics per revision. Methods
+// may be called concurrently.
+type ActivatorCollectors struct {
+	vecs revisionVecs
+	mu   sync.RWMutex
+	all  map[RevisionKey]*RevisionCollectors
+}
+
+// revisionVecs is what differs between the current and the classic names.
+type revisionVecs interface {
+	collectors() []prometheus.Collector
+	gauges(l RevisionLabels) (queued, active, concurrency prometheus.Gauge)
+	series(l RevisionLabels, status int) *series
+	forget(l RevisionLabels, statuses []statusSeries)
+}
+
+// NewActivatorCollectors registers the collectors with r.
+func NewActivatorCollectors(r prometheus.Registerer, c ActivatorConfig) (*ActivatorCollectors, error) {
+	a := &ActivatorCollectors{all: map[RevisionKey]*RevisionCollectors{}}
+	if c.Classic {
+		a.vecs = newClassicVecs(c.Pod)
+	} else {
+		a.vecs = newCurrentVecs(c)
+	}
+	if err := register(r, a.vecs.collectors()...); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	return a, nil
+}
+
+// Revision returns the collectors of a revision, whose series exist from the
+// first call on. Callers keep what they get until Forget.
+func (a *ActivatorCollectors) Revision(l RevisionLabels) *RevisionCollectors {
+	key := RevisionKey{l.Namespace, l.Revision}
+	a.mu.RLock()
+	c := a.all[key]
+	a.mu.RUnlock()
+	if c != nil {
+		return c
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if c := a.all[key]; c != nil {
+		return c
+	}
+	c = &RevisionCollectors{vecs: a.vecs, labels: l}
+	c.queued, c.active, c.concurrency = a.vecs.gauges(l)
+	a.all[key] = c
+	return c
+}
+
+// Forget removes the series of a deleted revision. Requests of it that are
+// still under way may go on observing: it shows nowhere.
+func (a *ActivatorCollectors) Forget(key RevisionKey) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := a.all[key]
+	if c == nil {
+		return
+	}
+	delete(a.all, key)
+	c.statuses.mu.Lock()
+	defer c.statuses.mu.Unlock()
+	c.gone = true
+	a.vecs.forget(c.labels, c.statuses.all())
+}
+
+// RevisionCollectors are the series of one revision. Methods may be called
+// concurrently and don't block; for a status seen before they don't allocate.
+type RevisionCollectors struct {
+	vecs                        revisionVecs
+	labels                      RevisionLabels
+	queued, active, concurrency prometheus.Gauge
+	statuses                    byStatus
+	gone                        bool // guarded by statuses.mu
+}
+
+// AddQueued changes the number of requests that wait for a pod.
+func (c *RevisionCollectors) AddQueued(n int) { c.queued.Add(float64(n)) }
+
+// AddActive changes the number of requests that a pod is working on.
+func (c *RevisionCollectors) AddActive(n int) { c.active.Add(float64(n)) }
+
+// SetConcurrency tells the average of the last period.
+func (c *RevisionCollectors) SetConcurrency(v float64) { c.concurrency.Set(v) }
+
+// Observe counts a request answered with status that took d from its arrival,
+// waiting included. A status that is none is counted as 0.
+func (c *RevisionCollectors) Observe(status int, d time.Duration) {
+	if s := c.statuses.get(knownStatus(status), c.newSeries); s != nil {
+		s.observe(d)
+	}
+}
+
+// newSeries runs under statuses.mu, so a forgotten revision gets no new ones.
+func (c *RevisionCollectors) newSeries(status int) *series {
+	if c.gone {
+		return nil
+	}
+	return c.vecs.series(c.labels, status)
+}
+
+// ProxyErrors counts answers that a proxy made itself, by reason.
+type ProxyErrors struct {
+	byReason bounded[prometheus.Counter]
+}
+
+// maxReasons is ample for a closed list; it bounds the series if a caller
+// passes something else.
+const maxReasons = 64
+
+// NewProxyErrors registers sluice_proxy_errors_total with r. The reasons given
+// show from the start with 0, so that a rate over the first error is right.
+func NewProxyErrors(r prometheus.Registerer, reasons ...string) (*ProxyErrors, error) {
+	if len(reasons) > maxReasons {
+		return nil, errors.New("metrics: too many reasons")
+	}
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sluice_proxy_errors_total",
+		Help: "Requests that the proxy failed or answered itself with an error, by reason.",
+	}, []string{"reason"})
+	if err := register(r, vec); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	p := &ProxyErrors{}
+	newReason := func(name string) *prometheus.Counter {
+		c := vec.WithLabelValues(name)
+		return &c
+	}
+	p.byReason = bounded[prometheus.Counter]{max: maxReasons, maxLen: maxTagLen, make: newReason}
+	p.byReason.overflow = newReason("other")
+	for _, reason := range reasons {
+		p.byReason.get(reason)
+	}
+	return p, nil
+}
+
+// Count adds one error of the reason.
+func (p *ProxyErrors) Count(reason string) { (*p.byReason.get(reason)).Inc() }
