@@ -1,0 +1,113 @@
+package throttler
+
+import "time"
+
+// RevisionID names a revision.
+type RevisionID struct{ Namespace, Name string }
+
+func (id RevisionID) String() string { return id.Namespace + "/" + id.Name }
+
+// State says whether a pod may be given new requests.
+type State uint8
+
+// States of a Backend. A pod that is gone is one that is not listed any more.
+const (
+	Ready    State = iota
+	Draining       // finishes what it has, gets nothing new
+)
+
+// Backend is a pod as its revision's owner describes it. Use keyed literals: fields will be added.
+type Backend struct {
+	ID    string // the pod's UID; empty means Addr. Addresses are reused by other pods, IDs are not
+	Addr  string // where to dial; a change of it concerns new leases
+	Slots int    // how many requests at a time; 0 is unlimited
+	Zone  string // where the pod runs; kept for who asks, no pick considers it yet
+	Own   bool   // in this activator's share
+	Lend  bool   // not in the share, but known to answer "not processed" when full: may be lent one request at a time
+	State State
+}
+
+// Pick says how one of several pods with a free slot is chosen.
+type Pick uint8
+
+// Picks. Pods are ordered as they became known: those of one SetBackends in the order given there, later ones in
+// places that others have left, else behind. All picks cost the same whatever the number of pods.
+const (
+	// PickAuto goes by the most slots that any pod has: unlimited, PickLeastInFlight; up to 3, PickFirstAvailable;
+	// more, PickRoundRobin.
+	PickAuto Pick = iota
+	// PickLeastInFlight takes one with the fewest requests in flight, by chance among equals.
+	PickLeastInFlight
+	// PickFirstAvailable takes the first with a free slot, so that few pods are well used.
+	PickFirstAvailable
+	// PickRoundRobin takes the next with a free slot after the last one taken.
+	PickRoundRobin
+)
+
+// firstAvailableSlots is the largest number of slots for which PickAuto takes the first available pod.
+const firstAvailableSlots = 3
+
+// endpoint is what a Lease remembers of its pod; it never changes.
+type endpoint struct{ id, addr string }
+
+// place says in which of the revision's sets of free slots a pod is.
+type place uint8
+
+const (
+	nowhere place = iota // no free slot, or not to be used
+	atHome               // an own pod with a free slot
+	abroad               // another activator's pod that may be lent a request
+)
+
+const unranked = -1
+
+// pod is a Backend with its accounts. It lives until it is no longer listed and its last lease has ended.
+type pod struct {
+	// Written with both locks of the revision held, so either is enough to read.
+	Backend
+	endpoint *endpoint
+	listed   bool
+
+	seen uint64 // the last SetBackends that listed it; guarded by revision.update
+
+	// Guarded by revision.mu.
+	inFlight int
+	place    place
+	position int   // in revision.order, while listed
+	rank     int32 // in revision.fewest, or unranked
+	ranked   int   // inFlight as revision.fewest knows it
+	rest     rest
+}
+
+// rest is a pod's time out of use.
+type rest struct {
+	until    time.Time
+	why      restReason
+	index    int    // in revision.resting
+	epoch    uint32 // counts rests: an outcome of a lease given before the last one is old news
+	ejected  uint8  // failed dials in a row, each after the last ejection ended
+	declined uint8  // the same for lent requests that the pod declined
+}
+
+type restReason uint8
+
+const (
+	awake restReason = iota
+	ejected
+	declined
+)
+
+// offer says where p belongs now.
+func (p *pod) offer() place {
+	switch {
+	case !p.usable():
+		return nowhere
+	case p.Own && (p.Slots <= 0 || p.inFlight < p.Slots):
+		return atHome
+	case !p.Own && p.Lend && p.inFlight == 0:
+		return abroad
+	}
+	return nowhere
+}
+
+func (p *pod) usable() bool { return p.listed && p.State == Ready && p.rest.why == awake }

@@ -1,0 +1,106 @@
+package throttler
+
+import "slices"
+
+// fewest keeps pods sorted by how much they have in flight, in one array in which the pods of a count lie side by
+// side. One more or one less is a swap to the edge of the count's range and a shift of that edge, so all of it is
+// O(1) but add and remove, which touch each count above the pod's.
+type fewest struct {
+	pods  []*pod
+	start []int32 // start[k] pods have fewer than k; the last entry is len(pods)
+}
+
+func (f *fewest) put(i int32, p *pod) {
+	f.pods[i] = p
+	p.rank = i
+}
+
+// reach makes start[k] exist.
+func (f *fewest) reach(k int) {
+	for len(f.start) <= k {
+		f.start = append(f.start, int32(len(f.pods)))
+	}
+}
+
+func (f *fewest) add(p *pod, count int) {
+	f.reach(count + 1)
+	i := int32(len(f.pods))
+	f.pods = append(f.pods, p)
+	for k := len(f.start) - 1; k > count; k-- {
+		first := f.start[k]
+		f.put(i, f.pods[first])
+		i = first
+		f.start[k]++
+	}
+	f.put(i, p)
+	p.ranked = count
+}
+
+func (f *fewest) remove(p *pod) {
+	i := p.rank
+	for k := p.ranked + 1; k < len(f.start); k++ {
+		f.start[k]--
+		last := f.start[k]
+		f.put(i, f.pods[last])
+		i = last
+	}
+	f.pods[i] = nil
+	f.pods = f.pods[:i]
+	p.rank = unranked
+	for n := len(f.start); n > 1 && f.start[n-2] == i; n-- {
+		f.start = f.start[:n-1]
+	}
+}
+
+// move says that p now has count in flight.
+func (f *fewest) move(p *pod, count int) {
+	for p.ranked < count {
+		f.reach(p.ranked + 2)
+		edge := &f.start[p.ranked+1]
+		*edge--
+		f.swap(p, *edge)
+		p.ranked++
+	}
+	for p.ranked > count {
+		edge := &f.start[p.ranked]
+		f.swap(p, *edge)
+		*edge++
+		p.ranked--
+	}
+}
+
+func (f *fewest) swap(p *pod, j int32) {
+	i := p.rank
+	f.put(i, f.pods[j])
+	f.put(j, p)
+}
+
+// pick returns one with the fewest, by chance among equals, and not the one to avoid; nil when there is none.
+// roll(n) is a random number below n.
+func (f *fewest) pick(roll func(n int) int, not string) *pod {
+	if len(f.pods) == 0 {
+		return nil
+	}
+	ties := int(f.start[f.pods[0].ranked+1])
+	i := roll(ties)
+	p := f.pods[i]
+	if not == "" || p.ID != not {
+		return p
+	}
+	if ties > 1 {
+		return f.pods[(i+1+roll(ties-1))%ties]
+	}
+	if len(f.pods) == 1 {
+		return nil
+	}
+	return f.pods[1+roll(int(f.start[f.pods[1].ranked+1])-1)]
+}
+
+// reset forgets all pods.
+func (f *fewest) reset() {
+	for _, p := range f.pods {
+		p.rank = unranked
+	}
+	f.pods = slices.Delete(f.pods, 0, len(f.pods))
+	f.start = f.start[:0]
+}

@@ -1,0 +1,67 @@
+package throttler
+
+// Outcome is what a request has learned about its pod.
+type Outcome uint8
+
+// Outcomes of a Lease.
+const (
+	// OK says that the pod was reached: it ends the growth of the pod's back-off.
+	OK Outcome = iota
+	// DialFailed says that no connection could be made: nothing was sent, and the pod is ejected for a while.
+	DialFailed
+	// Busy says that the pod did not process the request. A lent pod is then not lent to for a while; for an own
+	// pod it says nothing.
+	Busy
+	// Unused says that the request gave up before it learned anything.
+	Unused
+)
+
+// Lease is a slot of a pod. It is a small value that may be copied; the copies are one lease. The zero value is no
+// lease.
+type Lease struct {
+	g        *grant
+	endpoint *endpoint
+	gen      uint64
+}
+
+// grant is the account of a lease. It is used again when the lease has ended: then gen differs from the lease's.
+// Guarded by the revision's mu, but for revision itself, which never changes.
+type grant struct {
+	revision *revision
+	pod      *pod
+	gen      uint64 // even plus lentBit; never the same twice
+	epoch    uint32 // the pod's at the time of the grant
+	next     *grant // while free
+}
+
+const lentBit = 1
+
+// Valid says whether l was given by an Acquire, also after its Release.
+func (l Lease) Valid() bool { return l.g != nil }
+
+// Addr is where to dial, as it was when the lease was given; it may be asked also after Release.
+func (l Lease) Addr() string {
+	if l.endpoint == nil {
+		return ""
+	}
+	return l.endpoint.addr
+}
+
+// ID is the pod's; it may be asked also after Release.
+func (l Lease) ID() string {
+	if l.endpoint == nil {
+		return ""
+	}
+	return l.endpoint.id
+}
+
+// Lent says that the pod is in another activator's share: the request must not wait there.
+func (l Lease) Lent() bool { return l.gen&lentBit != 0 }
+
+// Release ends the lease and hands the slot to the oldest waiter, if there is one. It never blocks. A second Release
+// does nothing and is counted. Release of the zero value does nothing.
+func (l Lease) Release(o Outcome) {
+	if l.g != nil {
+		l.g.revision.release(l, o)
+	}
+}

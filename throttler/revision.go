@@ -1,0 +1,325 @@
+package throttler
+
+import (
+	"context"
+	"math/bits"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// keptGrants bounds how many ended leases' accounts a revision keeps for use again.
+const keptGrants = 1024
+
+// revision is one revision's pods, free slots and waiters. It may exist before SetRevision, to keep backends, and
+// after DeleteRevision, to keep the accounts of leases that are still out.
+type revision struct {
+	id RevisionID
+	t  *Throttler
+
+	wakeUps atomic.Uint64 // counted by those who wake
+
+	update  sync.Mutex // puts writers in a row; taken before mu
+	pods    map[string]*pod
+	left    []*pod // not listed any more, with leases out when last looked at
+	rounds  uint64
+	removed bool // out of the throttler's map
+
+	mu     sync.Mutex
+	known  bool
+	config RevisionConfig
+
+	order  []*pod // by position; nil where a pod has left
+	vacant bitset // positions that pods have left
+	home   bitset // positions of own pods with a free slot
+	abroad bitset // positions of others' pods that may be lent a request
+	fewest fewest // the pods of home, kept only when pick asks for it
+	pick   Pick   // as resolved: never PickAuto
+	cursor int    // position after the last one taken
+
+	resting restHeap
+	timer   *time.Timer
+	alarmAt time.Time
+
+	queue  waiters
+	drain  drain
+	free   *grant
+	nfree  int
+	random rand.PCG
+	count  counts
+}
+
+func newRevision(t *Throttler, id RevisionID) *revision {
+	r := &revision{id: id, t: t, pods: map[string]*pod{}, pick: PickFirstAvailable}
+	r.random.Seed(rand.Uint64(), rand.Uint64())
+	return r
+}
+
+// roll is a random number below n.
+func (r *revision) roll(n int) int {
+	if n <= 1 {
+		return 0
+	}
+	hi, _ := bits.Mul64(r.random.Uint64(), uint64(n))
+	return int(hi)
+}
+
+// enter takes a slot, or with wait a place in the queue.
+func (r *revision) enter(d *Demand, wait bool) (Lease, *waiter, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.known {
+		return Lease{}, nil, ErrUnknownRevision
+	}
+	if r.queue.n == 0 {
+		if p := r.choose(d.Not); p != nil {
+			return r.grant(p), nil, nil
+		}
+	}
+	if !wait {
+		return Lease{}, nil, nil
+	}
+	w, err := r.enqueue(d)
+	return Lease{}, w, err
+}
+
+func (r *revision) enqueue(d *Demand) (*waiter, error) {
+	if r.queue.n >= r.config.MaxWaiting {
+		r.count.Refused++
+		return nil, ErrQueueFull
+	}
+	bytes := int64(max(d.Bytes, 0))
+	if !r.t.reserve(bytes) {
+		r.count.Refused++
+		return nil, ErrOverloaded
+	}
+	now := time.Now()
+	if r.queue.n == 0 {
+		r.drain.begin(now)
+	}
+	w := r.t.waiters.Get().(*waiter)
+	w.queued, w.bytes, w.not, w.since = true, bytes, d.Not, now
+	if !d.Enqueued.IsZero() && d.Enqueued.Before(now) {
+		w.since = d.Enqueued
+	}
+	r.queue.insert(w)
+	r.count.WaitingBytes += bytes
+	return w, nil
+}
+
+// dequeue takes w out of the queue; whoever does it must see to it that w learns.
+func (r *revision) dequeue(w *waiter) {
+	r.queue.remove(w)
+	w.queued = false
+	r.count.WaitingBytes -= w.bytes
+	r.t.unreserve(w.bytes)
+}
+
+// wait is the waiter's part: it ends with a lease, the revision's end, or the context's.
+func (r *revision) wait(ctx context.Context, w *waiter) (Lease, error) {
+	var l Lease
+	var err error
+	select {
+	case <-w.wake:
+		l, err = w.lease, w.err
+		if err == nil {
+			r.wakeUps.Add(1)
+		}
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+		r.leave(w)
+	}
+	w.lease, w.err, w.not = Lease{}, nil, ""
+	r.t.waiters.Put(w)
+	return l, err
+}
+
+// leave takes a waiter that gave up out of the queue. A slot that it has been given in the meantime is passed on.
+func (r *revision) leave(w *waiter) {
+	r.mu.Lock()
+	queued := w.queued
+	if queued {
+		r.dequeue(w)
+		r.count.Cancelled++
+	}
+	r.mu.Unlock()
+	if queued {
+		return
+	}
+	<-w.wake
+	if w.err == nil {
+		r.wakeUps.Add(1)
+		r.passOn(w.lease)
+	}
+}
+
+func (r *revision) passOn(l Lease) {
+	r.mu.Lock()
+	r.count.PassedOn++
+	r.mu.Unlock()
+	r.release(l, Unused)
+}
+
+// choose finds the pod for a request: an own one, else one to be lent, and the one to avoid only when there is no
+// other with a free slot.
+func (r *revision) choose(not string) *pod {
+	if p := r.chooseHome(not); p != nil {
+		return p
+	}
+	if p := r.chooseAbroad(not); p != nil || not == "" {
+		return p
+	}
+	return r.choose("")
+}
+
+func (r *revision) chooseHome(not string) *pod {
+	switch r.pick {
+	case PickLeastInFlight:
+		return r.fewest.pick(r.roll, not)
+	case PickRoundRobin:
+		return r.at(r.home, r.cursor, not)
+	default:
+		return r.at(r.home, 0, not)
+	}
+}
+
+// chooseAbroad begins anywhere, so that several activators don't ask the same pod.
+func (r *revision) chooseAbroad(not string) *pod {
+	if r.count.abroad == 0 {
+		return nil
+	}
+	return r.at(r.abroad, r.roll(len(r.order)), not)
+}
+
+// at finds the pod in the set at a position or the next after it, around the end.
+func (r *revision) at(set bitset, position int, not string) *pod {
+	i := set.nextAround(position)
+	if i < 0 {
+		return nil
+	}
+	p := r.order[i]
+	if not == "" || p.ID != not {
+		return p
+	}
+	if j := set.nextAround(i + 1); j != i {
+		return r.order[j]
+	}
+	return nil
+}
+
+// grant gives a lease on p, which has room.
+func (r *revision) grant(p *pod) Lease {
+	g := r.free
+	if g != nil {
+		r.free, g.next = g.next, nil
+		r.nfree--
+	} else {
+		g = &grant{revision: r}
+	}
+	g.gen = (g.gen | lentBit) + 1
+	if p.place == abroad {
+		g.gen |= lentBit
+		r.count.LentGrants++
+		r.count.Lent++
+	} else {
+		r.cursor = p.position + 1
+	}
+	g.pod, g.epoch = p, p.rest.epoch
+	p.inFlight++
+	r.count.InFlight++
+	r.count.Grants++
+	r.settle(p)
+	return Lease{g: g, endpoint: p.endpoint, gen: g.gen}
+}
+
+func (r *revision) release(l Lease, o Outcome) {
+	g := l.g
+	r.mu.Lock()
+	if g.gen != l.gen || g.pod == nil {
+		r.count.DoubleReleases++
+		r.mu.Unlock()
+		r.t.doubleReleases.Add(1)
+		return
+	}
+	p := g.pod
+	if l.Lent() {
+		r.count.Lent--
+	}
+	g.pod = nil
+	p.inFlight--
+	r.count.InFlight--
+	if !p.listed && p.inFlight == 0 {
+		r.count.Leaving--
+	}
+	r.judge(p, g, o)
+	if r.nfree < keptGrants {
+		g.next, r.free = r.free, g
+		r.nfree++
+	}
+	r.settle(p)
+	woken := r.serve()
+	over := !r.known && r.count.InFlight == 0
+	r.mu.Unlock()
+	woken.wakeAll()
+	if over {
+		r.t.forget(r)
+	}
+}
+
+// serve hands free slots to the oldest waiters, who are to be woken without the lock.
+func (r *revision) serve() (woken waiters) {
+	for w := r.queue.head; w != nil; w = r.queue.head {
+		p := r.choose(w.not)
+		if p == nil {
+			break
+		}
+		r.dequeue(w)
+		w.lease = r.grant(p)
+		r.count.Handed++
+		woken.push(w)
+	}
+	if woken.n > 0 {
+		r.drain.served(time.Now(), woken.n)
+	}
+	return woken
+}
+
+// settle puts p where it belongs after any change of it. Every change of inFlight, Backend, listed or rest ends here.
+func (r *revision) settle(p *pod) {
+	if to := p.offer(); to != p.place {
+		r.displace(p, to)
+	}
+	if r.pick != PickLeastInFlight {
+		return
+	}
+	switch {
+	case p.place != atHome:
+		if p.rank != unranked {
+			r.fewest.remove(p)
+		}
+	case p.rank == unranked:
+		r.fewest.add(p, p.inFlight)
+	default:
+		r.fewest.move(p, p.inFlight)
+	}
+}
+
+// displace moves p between the sets of free slots.
+func (r *revision) displace(p *pod, to place) {
+	switch p.place {
+	case atHome:
+		r.home.clear(p.position)
+	case abroad:
+		r.abroad.clear(p.position)
+		r.count.abroad--
+	}
+	switch to {
+	case atHome:
+		r.home.set(p.position)
+	case abroad:
+		r.abroad.set(p.position)
+		r.count.abroad++
+	}
+	p.place = to
+}

@@ -1,0 +1,170 @@
+package throttler
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Throttler bounds the requests to many revisions and picks a pod for each. Make one with [New]. All methods may be
+// called from any goroutine; none but Acquire waits for anything but a short-held lock.
+type Throttler struct {
+	config  Config
+	waiters sync.Pool
+
+	waiting        atomic.Int64
+	waitingBytes   atomic.Int64
+	overloaded     atomic.Uint64
+	doubleReleases atomic.Uint64
+	known          atomic.Int64
+
+	mu        sync.RWMutex
+	revisions map[RevisionID]*revision
+}
+
+// New makes a Throttler; the error is the configuration's.
+func New(c Config) (*Throttler, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return &Throttler{
+		config:    c.withDefaults(),
+		waiters:   sync.Pool{New: newWaiter},
+		revisions: map[RevisionID]*revision{},
+	}, nil
+}
+
+// Demand is what a request asks for.
+type Demand struct {
+	Revision RevisionID
+	Key      uint64    // for affinity; no pick considers it yet
+	Bytes    int       // what the request holds while it waits
+	Enqueued time.Time // zero: now. An earlier time puts the request back in its old place
+	Not      string    // ID of a pod to avoid if another has a free slot
+}
+
+// TryAcquire takes a slot if one is free. It never blocks and never overtakes a waiter. Without a slot ok is false
+// and err nil. The error is ErrUnknownRevision.
+func (t *Throttler) TryAcquire(d Demand) (l Lease, ok bool, err error) {
+	r := t.find(d.Revision)
+	if r == nil {
+		return Lease{}, false, ErrUnknownRevision
+	}
+	l, _, err = r.enter(&d, false)
+	return l, l.Valid(), err
+}
+
+// Acquire takes a slot, waiting for one behind those who came before, also while the revision has no pods.
+// The error is ErrUnknownRevision, ErrQueueFull or ErrOverloaded at once; ErrRevisionGone when the revision is deleted
+// meanwhile; context.Cause(ctx) when ctx ends first, also when it had ended before.
+func (t *Throttler) Acquire(ctx context.Context, d Demand) (Lease, error) {
+	if ctx.Err() != nil {
+		return Lease{}, context.Cause(ctx)
+	}
+	r := t.find(d.Revision)
+	if r == nil {
+		return Lease{}, ErrUnknownRevision
+	}
+	l, w, err := r.enter(&d, true)
+	if w == nil {
+		return l, err
+	}
+	return r.wait(ctx, w)
+}
+
+// SetRevision makes a revision known, or changes its configuration: waiters beyond a smaller bound go on waiting.
+// Backends that were set before are used from now on.
+func (t *Throttler) SetRevision(id RevisionID, c RevisionConfig) {
+	r := t.writable(id)
+	defer r.update.Unlock()
+	r.mu.Lock()
+	if !r.known {
+		r.known = true
+		t.known.Add(1)
+	}
+	r.config = c.withDefaults()
+	r.repick()
+	r.mu.Unlock()
+}
+
+// DeleteRevision makes a revision unknown and forgets its backends. Its waiters fail with ErrRevisionGone; leases that
+// are out end harmlessly, and go on counting for their pods should the revision come back before.
+func (t *Throttler) DeleteRevision(id RevisionID) {
+	r := t.find(id)
+	if r == nil {
+		return
+	}
+	r.update.Lock()
+	r.setBackends(nil)
+	r.mu.Lock()
+	if r.known {
+		r.known = false
+		t.known.Add(-1)
+	}
+	failed := r.queue
+	for w := failed.head; w != nil; w = w.next {
+		w.queued, w.err = false, ErrRevisionGone
+		t.unreserve(w.bytes)
+	}
+	r.queue = waiters{}
+	r.count.WaitingBytes = 0
+	r.mu.Unlock()
+	r.update.Unlock()
+	failed.wakeAll()
+	t.forget(r)
+}
+
+// SetBackends replaces a revision's pods and wakes who now fits. Of several with one ID the first counts. It may come
+// before SetRevision. A pod that was known keeps its requests in flight, its ejection and its place in the order.
+func (t *Throttler) SetBackends(id RevisionID, all []Backend) {
+	r := t.writable(id)
+	r.setBackends(all)
+	r.update.Unlock()
+	t.forget(r)
+}
+
+// PatchBackends takes the pods gone off the list, then adds or changes those of upsert. It costs what it changes; what
+// it does not name stays.
+func (t *Throttler) PatchBackends(id RevisionID, upsert []Backend, gone []string) {
+	r := t.writable(id)
+	r.patchBackends(upsert, gone)
+	r.update.Unlock()
+	t.forget(r)
+}
+
+// Stats is the revision at this moment; false when it is not known.
+func (t *Throttler) Stats(id RevisionID) (RevisionStats, bool) {
+	r := t.find(id)
+	if r == nil {
+		return RevisionStats{}, false
+	}
+	r.mu.Lock()
+	known := r.known
+	r.mu.Unlock()
+	return r.stats(), known
+}
+
+// Totals is all revisions together; each figure is right by itself.
+func (t *Throttler) Totals() Totals {
+	return Totals{
+		Revisions:      int(t.known.Load()),
+		Waiting:        int(t.waiting.Load()),
+		WaitingBytes:   t.waitingBytes.Load(),
+		Overloaded:     t.overloaded.Load(),
+		DoubleReleases: t.doubleReleases.Load(),
+	}
+}
+
+// RetryAfter estimates, from how fast the revision's queue has moved while there was one, when a newcomer would be
+// served: whole seconds from 1 to 60, 1 while nothing has been measured.
+func (t *Throttler) RetryAfter(id RevisionID) time.Duration {
+	r := t.find(id)
+	if r == nil {
+		return minRetryAfter * time.Second
+	}
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.drain.retryAfter(now, r.queue.n)
+}
