@@ -1,0 +1,266 @@
+package manifest
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+const head = "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: hello}\n"
+
+const full = `# two documents
+---
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata:
+  name: hello
+  namespace: shop
+  labels: {app: hello}
+  annotations: {kubectl.kubernetes.io/last-applied: x}
+spec:
+  template:
+    metadata:
+      name: hello-world
+      annotations:
+        autoscaling.knative.dev/target: "7"
+        features.knative.dev/http-full-duplex: Enabled
+    spec:
+      containerConcurrency: 3
+      timeoutSeconds: 30
+      responseStartTimeoutSeconds: 20
+      idleTimeoutSeconds: 10
+      containers:
+      - name: app
+        image: example.com/app
+        command: [./app, serve]
+        args: &args ["-v"]
+        workingDir: /srv
+        env:
+        - name: TARGET
+          value: World
+        - {name: EMPTY}
+        ports: [{name: h2c, containerPort: 9000, protocol: TCP}]
+        readinessProbe:
+          httpGet:
+            path: ready
+            port: h2c
+            httpHeaders: [{name: X-Probe, value: "1"}]
+          periodSeconds: 2
+          timeoutSeconds: 3
+          successThreshold: 2
+          failureThreshold: 4
+  traffic:
+  - {revisionName: hello-old, percent: 40, tag: old}
+  - {latestRevision: true, percent: 60}
+---
+# nothing here
+---
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: plain}
+spec: {template: {spec: {containers: [{image: i}]}}}
+`
+
+func TestParseReadsEveryField(t *testing.T) {
+	got, err := Parse("f.yaml", []byte(full))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(line int) Pos { return Pos{"f.yaml", line} }
+	want := []Service{{
+		Pos: at(3), Namespace: "shop", Name: "hello",
+		Template: Template{
+			Name: "hello-world", NamePos: at(13),
+			Annotations: []Annotation{
+				{"autoscaling.knative.dev/target", "7", at(15)},
+				{"features.knative.dev/http-full-duplex", "Enabled", at(16)},
+			},
+			Container: Container{
+				Image: "example.com/app", Pos: at(24), Command: []string{"./app", "serve"}, Args: []string{"-v"},
+				WorkingDir: "/srv", Env: []EnvVar{{"TARGET", "World"}, {"EMPTY", ""}}, Port: 9000, H2C: true,
+				Probe: Probe{
+					HTTP:   &HTTPProbe{Path: "/ready", Scheme: "HTTP", Headers: []EnvVar{{"X-Probe", "1"}}},
+					Period: 2 * time.Second, Timeout: 3 * time.Second, SuccessThreshold: 2, Failure: 4,
+				},
+			},
+			ContainerConcurrency: 3, Timeout: 30 * time.Second, ResponseStart: 20 * time.Second, Idle: 10 * time.Second,
+		},
+		Traffic: []Traffic{
+			{Pos: at(43), Revision: "hello-old", Percent: 40, Tag: "old"},
+			{Pos: at(44), Percent: 60},
+		},
+	}, {
+		Pos: at(48), Namespace: "default", Name: "plain",
+		Template: Template{
+			NamePos:   at(51),
+			Container: Container{Image: "i", Pos: at(51), Port: 8080, Probe: Probe{TCP: true, SuccessThreshold: 1, Failure: 3}},
+			Timeout:   300 * time.Second,
+		},
+		Traffic: []Traffic{{Pos: at(48), Percent: 100}},
+	}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestErrorsNameFileLineAndField(t *testing.T) {
+	template := func(spec string) string { return head + "spec:\n  template:\n    spec:\n" + spec }
+	container := func(fields string) string { return template("      containers:\n      - image: i\n" + fields) }
+	ok := "  template: {spec: {containers: [{image: i}]}}\n"
+	for _, c := range []struct{ name, doc, want string }{
+		{"unsupported in the template", template("      volumes: []\n      containers: [{image: i}]\n"), "f.yaml:7: field spec.template.spec.volumes: not supported; supported here: containerConcurrency, "},
+		{"unsupported in the container", container("        resources: {}\n"), "f.yaml:9: field spec.template.spec.containers[0].resources: not supported"},
+		{"valueFrom", container("        env:\n        - name: A\n          valueFrom: {}\n"), "f.yaml:11: field spec.template.spec.containers[0].env[0].valueFrom: not supported"},
+		{"exec probe", container("        readinessProbe:\n          exec: {command: [a]}\n"), "f.yaml:10: field spec.template.spec.containers[0].readinessProbe.exec: not supported"},
+		{"two containers", template("      containers:\n      - image: i\n      - image: j\n"), "f.yaml:9: field spec.template.spec.containers[1]: not supported: one container only"},
+		{"no container", template("      containers: []\n"), "field spec.template.spec.containers: should hold one container"},
+		{"two ports", container("        ports: [{containerPort: 1}, {containerPort: 2}]\n"), "f.yaml:9: field spec.template.spec.containers[0].ports[1]: not supported: one port only"},
+		{"port name", container("        ports:\n        - name: web\n"), `name should be http1 or h2c, is "web"`},
+		{"port range", container("        ports:\n        - containerPort: 70000\n"), "f.yaml:10: field spec.template.spec.containers[0].ports[0].containerPort: should be from 1 to 65535, is 70000"},
+		{"probe port", container("        readinessProbe: {tcpSocket: {port: 9999}}\n"), "readinessProbe.tcpSocket.port: should be the container's port (8080)"},
+		{"two probes", container("        readinessProbe: {tcpSocket: {}, grpc: {}}\n"), "should have one of httpGet, tcpSocket and grpc, has 2"},
+		{"reserved variable", container("        env: [{name: PORT, value: \"1\"}]\n"), "f.yaml:9: field spec.template.spec.containers[0].env[0]: PORT is set by the platform"},
+		{"number as a string", container("        env: [{name: A, value: 1}]\n"), `containers[0].env[0].value: should be a string, is "1"; quote it`},
+		{"string as a number", template("      timeoutSeconds: \"5\"\n      containers: [{image: i}]\n"), `f.yaml:7: field spec.template.spec.timeoutSeconds: should be a whole number, is "5"`},
+		{"timeout range", template("      timeoutSeconds: 601\n      containers: [{image: i}]\n"), "should be from 1 to 600, is 601"},
+		{"list instead of mapping", head + "spec: []\n", "f.yaml:4: field spec: should be a mapping, is a list"},
+		{"mapping instead of list", template("      containers: {image: i}\n"), "containers: should be a list, is a mapping"},
+		{"twice", template("      timeoutSeconds: 1\n      timeoutSeconds: 2\n      containers: [{image: i}]\n"), "f.yaml:8: field spec.template.spec.timeoutSeconds: given twice"},
+		{"kind", "apiVersion: v1\nkind: ConfigMap\ndata: {a: b}\n", `f.yaml:1: should be a Service of serving.knative.dev/v1, is kind "ConfigMap" of apiVersion "v1"`},
+		{"no name", "apiVersion: serving.knative.dev/v1\nkind: Service\nspec:\n" + ok, "f.yaml:1: field metadata.name: missing"},
+		{"bad name", "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: He.llo}\nspec:\n" + ok, `f.yaml:3: field metadata.name: should be lower-case letters`},
+		{"no spec", head, "f.yaml:1: field spec: missing"},
+		{"no template", head + "spec: {traffic: []}\n", "f.yaml:4: field spec.template: missing"},
+		{"no template spec", head + "spec: {template: {}}\n", "field spec.template.spec: missing"},
+		{"revision's name", head + "spec: {template: {metadata: {name: other}, spec: {containers: [{image: i}]}}}\n", `f.yaml:4: field spec.template.metadata.name: should begin with "hello-", is "other"`},
+		{"percents", head + "spec:\n" + ok + "  traffic:\n  - {latestRevision: true, percent: 50}\n", "f.yaml:7: field spec.traffic: the percents should sum to 100, sum to 50"},
+		{"neither", head + "spec:\n" + ok + "  traffic:\n  - {percent: 100}\n", "f.yaml:7: field spec.traffic[0]: should have either revisionName or latestRevision: true"},
+		{"both", head + "spec:\n" + ok + "  traffic:\n  - {percent: 100, latestRevision: true, revisionName: hello-a}\n", "should have either"},
+		{"tag twice", head + "spec:\n" + ok + "  traffic:\n  - {percent: 50, latestRevision: true, tag: a}\n  - {percent: 50, revisionName: hello-a, tag: a}\n", `f.yaml:8: field spec.traffic: tag "a" stands twice`},
+		{"annotation of Knative", head + "spec: {template: {metadata: {annotations: {queue.sidecar.serving.knative.dev/cpu: \"1\"}}, spec: {containers: [{image: i}]}}}\n", "field spec.template.metadata.annotations[queue.sidecar.serving.knative.dev/cpu]: not supported"},
+		{"autoscaling on the service", "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: hello\n  annotations:\n    autoscaling.knative.dev/target: \"1\"\nspec:\n" + ok, "f.yaml:6: field metadata.annotations[autoscaling.knative.dev/target]: not supported"},
+		{"visibility", "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: hello\n  labels:\n    networking.knative.dev/visibility: cluster-local\nspec:\n" + ok, "f.yaml:6: field metadata.labels[networking.knative.dev/visibility]: not supported"},
+		{"merge key", head + "spec:\n  <<: {}\n" + ok, "f.yaml:5: field spec.<<: not supported"},
+		{"syntax", "a: b\nc: [\n", "f.yaml:"},
+		{"scalar", "hello\n", `f.yaml:1: should be a Service of serving.knative.dev/v1, is kind "" of apiVersion ""`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse("f.yaml", []byte(c.doc))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got  %v\nwant %s", err, c.want)
+			}
+			for line := range strings.Lines(err.Error()) {
+				if !strings.HasPrefix(line, "f.yaml:") {
+					t.Errorf("a line without a place: %s", line)
+				}
+			}
+		})
+	}
+}
+
+func TestEveryErrorIsReportedAtOnce(t *testing.T) {
+	_, err := Parse("f.yaml", []byte(head+"spec:\n  template:\n    spec:\n      volumes: []\n      nodeName: x\n      containers: [{image: i, tty: true}]\n"))
+	if err == nil || strings.Count(err.Error(), "not supported") != 3 {
+		t.Errorf("got %v, want three errors", err)
+	}
+}
+
+func TestEqualIgnoresWhereAndWhatName(t *testing.T) {
+	parse := func(doc string) *Template {
+		s, err := Parse("f", []byte(doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &s[0].Template
+	}
+	base := parse(full)
+	if !base.Equal(parse("\n\n" + strings.Replace(full, "hello-world", "hello-else", 1))) {
+		t.Error("moved and renamed: not equal")
+	}
+	for _, edit := range [][2]string{
+		{"value: World", "value: Welt"},
+		{`target: "7"`, `target: "8"`},
+		{"path: ready", "path: up"},
+		{"./app, serve", "./app"},
+		{"timeoutSeconds: 30", "timeoutSeconds: 31"},
+		{"name: h2c", "name: http1"},
+		{"containerConcurrency: 3", "containerConcurrency: 4"},
+	} {
+		doc := strings.Replace(full, edit[0], edit[1], 1)
+		doc = strings.Replace(doc, "port: h2c", "port: 9000", 1)
+		if base.Equal(parse(doc)) {
+			t.Errorf("%s → %s: equal", edit[0], edit[1])
+		}
+	}
+}
+
+func TestLoadTakesFilesAndDirectories(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, service string) string {
+		doc := strings.Replace(head, "hello", service, 1) + "spec: {template: {spec: {containers: [{image: i}]}}}\n"
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(doc), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("b.yaml", "b")
+	write("a.yml", "a")
+	write("c.txt", "c")
+	write(".hidden.yaml", "h")
+	single := write("z.yaml", "z")
+	got, err := Load([]string{single, dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range got {
+		names = append(names, s.Name)
+	}
+	if want := []string{"z", "a", "b", "z"}; !reflect.DeepEqual(names, want) {
+		t.Errorf("got %v, want %v", names, want)
+	}
+	if _, err := Load([]string{filepath.Join(dir, "none.yaml")}); err == nil {
+		t.Error("a file that isn't there: no error")
+	}
+	if err := os.WriteFile(single, make([]byte, MaxFileSize+1), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load([]string{single}); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("a huge file: %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(full)
+	f.Add(head)
+	f.Add("a: &a [*a]\n")
+	f.Add(head + "spec: &s {template: *s}\n")
+	f.Fuzz(func(t *testing.T, doc string) {
+		services, err := Parse("f", []byte(doc))
+		if err != nil {
+			if services != nil {
+				t.Error("services beside an error")
+			}
+			return
+		}
+		for _, s := range services {
+			sum := 0
+			for _, tr := range s.Traffic {
+				sum += tr.Percent
+			}
+			if s.Name == "" || s.Namespace == "" || sum != 100 {
+				t.Errorf("accepted %+v", s)
+			}
+			if !s.Template.Equal(&s.Template) {
+				t.Error("a template is not itself")
+			}
+		}
+	})
+}
