@@ -1,0 +1,94 @@
+package activator
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config of an Activator. The zero value works; each zero field stands for its default.
+type Config struct {
+	// PodName names this activator in its reports. Default: activator.
+	PodName string
+	// PodIP is what this activator is called in lists of peers. Empty: it takes all pods of every revision.
+	PodIP string
+	// ClusterDomain ends the Host of a request that has no headers to name its revision. Default: cluster.local.
+	ClusterDomain string
+
+	// ProbeTimeout bounds one probe of a pod, from the dial on. Default: 300 ms.
+	ProbeTimeout time.Duration
+	// ProbeFrequency is the longest pause between two probes of a pod. Default: 200 ms. Probes that fail quickly begin
+	// at 1 ms; a probe that was held is followed by the next at once.
+	ProbeFrequency time.Duration
+	// MaxProbeDials bounds the probes, over all pods, that are being dialled and sent; those that wait for an answer
+	// don't count. Default: 512.
+	MaxProbeDials int
+
+	// MaxIdleConns and MaxIdleConnsPerHost bound the idle connections to pods. Defaults: 1000 and 100, as in Knative.
+	MaxIdleConns, MaxIdleConnsPerHost int
+	// Dial opens connections to pods, for requests and for probes. Nil: net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// MaxWaiting bounds the requests that wait, over all revisions, MaxWaitingBytes the memory of their heads, and
+	// RevisionMaxWaiting those of one revision that says nothing else. Defaults: 20 000, 256 MiB and 10 000.
+	MaxWaiting         int
+	MaxWaitingBytes    int64
+	RevisionMaxWaiting int
+
+	// Reporter gets the statistics of every ReportPeriod (default 1 s), and at once the first request of an idle
+	// revision. Nil: nobody does.
+	Reporter     Reporter
+	ReportPeriod time.Duration
+	// Registerer gets the activator's Prometheus collectors. Nil: there are none.
+	Registerer prometheus.Registerer
+	// ClassicMetrics gives the collectors the names in use up to Knative 1.18.
+	ClassicMetrics bool
+	// OnColdStart is told of each request that waited while its revision had no pod to use, when its answer begins. It
+	// must not block.
+	OnColdStart func(ColdStart)
+}
+
+// Validate reports, joined, every field that can't be used.
+func (c Config) Validate() error {
+	var errs []error
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{
+		{"ProbeTimeout", int64(c.ProbeTimeout)},
+		{"ProbeFrequency", int64(c.ProbeFrequency)},
+		{"MaxProbeDials", int64(c.MaxProbeDials)},
+		{"MaxIdleConns", int64(c.MaxIdleConns)},
+		{"MaxIdleConnsPerHost", int64(c.MaxIdleConnsPerHost)},
+		{"MaxWaiting", int64(c.MaxWaiting)},
+		{"MaxWaitingBytes", c.MaxWaitingBytes},
+		{"RevisionMaxWaiting", int64(c.RevisionMaxWaiting)},
+		{"ReportPeriod", int64(c.ReportPeriod)},
+	} {
+		if f.value < 0 {
+			errs = append(errs, fmt.Errorf("activator: Config.%s is negative", f.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// withDefaults fills in the zero fields.
+func (c Config) withDefaults() Config {
+	c.PodName = cmp.Or(c.PodName, "activator")
+	c.ClusterDomain = cmp.Or(c.ClusterDomain, "cluster.local")
+	c.ProbeTimeout = cmp.Or(c.ProbeTimeout, 300*time.Millisecond)
+	c.ProbeFrequency = cmp.Or(c.ProbeFrequency, 200*time.Millisecond)
+	c.MaxProbeDials = cmp.Or(c.MaxProbeDials, 512)
+	c.MaxIdleConns = cmp.Or(c.MaxIdleConns, 1000)
+	c.MaxIdleConnsPerHost = cmp.Or(c.MaxIdleConnsPerHost, 100)
+	c.MaxWaiting = cmp.Or(c.MaxWaiting, 20_000)
+	c.MaxWaitingBytes = cmp.Or(c.MaxWaitingBytes, 256<<20)
+	c.RevisionMaxWaiting = cmp.Or(c.RevisionMaxWaiting, 10_000)
+	c.ReportPeriod = cmp.Or(c.ReportPeriod, time.Second)
+	return c
+}

@@ -1,0 +1,90 @@
+package activator
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluice-proxy/sluice/metrics/statpb"
+	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/throttler"
+)
+
+// Revision is what the activator has to know of a revision.
+type Revision struct {
+	ID throttler.RevisionID
+	// Limit is containerConcurrency: requests in flight in one pod at most. 0: no limit.
+	Limit int
+	// Timeouts bound each request, its wait for a pod included; 0 is off.
+	Timeouts proxy.Timeouts
+	// Proto is the protocol spoken to pods. The zero value is the client's, as in Knative, where the port serves both.
+	// An upgrade always goes out as HTTP/1.1.
+	Proto proxy.Proto
+	// FullDuplex lets an HTTP/1.1 app answer while it still reads the body.
+	FullDuplex bool
+	// Service and Configuration are labels of metrics.
+	Service, Configuration string
+	// MaxWaiting bounds the requests that wait for a pod of this revision. 0: Config.RevisionMaxWaiting.
+	MaxWaiting int
+	// NoEarlyUse keeps a pod from use until Kubernetes calls it Ready, since its readiness probe (exec) or a startup
+	// probe says more than the queue-proxy can.
+	NoEarlyUse bool
+}
+
+// Endpoint is a pod of a revision.
+type Endpoint struct {
+	// ID is the pod's UID. Addresses are reused by other pods, UIDs are not. Empty: Addr.
+	ID string
+	// Addr is the host:port of the pod's queue-proxy.
+	Addr string
+	// Zone is where the pod runs; it may be empty.
+	Zone string
+}
+
+// Endpoints are all pods of a revision, but those that are terminating. A pod listed as both is ready.
+type Endpoints struct {
+	Ready, NotReady []Endpoint
+	// ClusterIP is the host:port of the revision's private service; it may be empty. It is for meshes that don't let
+	// pods be addressed, and not used yet.
+	ClusterIP string
+}
+
+// Sink is told of revisions and their pods, in any order: what comes before its revision is kept until that comes.
+// Each call replaces what an earlier one said. Implementations don't block, may be called concurrently, and don't keep
+// the slices.
+type Sink interface {
+	UpdateRevision(Revision)
+	// DeleteRevision fails the requests that wait for the revision.
+	DeleteRevision(throttler.RevisionID)
+	UpdateEndpoints(throttler.RevisionID, Endpoints)
+	// UpdatePeers lists the activators in the revision's path by IP, this one included. An activator that isn't listed
+	// uses all pods.
+	UpdatePeers(throttler.RevisionID, []string)
+}
+
+// Source knows revisions and their pods.
+type Source interface {
+	// Run tells s what is and what changes until ctx is cancelled, then returns nil. Another return is a failure that
+	// ends [Activator.Run] with its error.
+	Run(ctx context.Context, s Sink) error
+}
+
+// SyncedSource is a Source that knows whether it has told all that there is. Until then the activator answers the
+// kubelet that it isn't ready. Any other Source counts as synced when it runs.
+type SyncedSource interface {
+	Source
+	HasSynced() bool // safe for concurrent use; must not block
+}
+
+// Reporter takes statistics to the autoscaler. Send must not block. *metrics.Sink is one.
+type Reporter interface {
+	Send(*statpb.WireStatMessages)
+}
+
+// ColdStart is the story of a request that came while its revision had no pod to use.
+type ColdStart struct {
+	Revision  throttler.RevisionID
+	Pod       string    // ID of the pod that answered it
+	Queued    time.Time // the request arrived
+	Granted   time.Time // a pod had passed its probe and it was this request's turn
+	FirstByte time.Time // the head of the answer came
+}
