@@ -4,7 +4,7 @@ import "slices"
 
 // fewest keeps pods sorted by how much they have in flight, in one array in which the pods of a count lie side by
 // side. One more or one less is a swap to the edge of the count's range and a shift of that edge, so all of it is
-// O(1) but add and remove, which touch each count above the pod's.
+// O(1) but add and remove, which pass a hole from count to count up to the highest.
 type fewest struct {
 	pods  []*pod
 	start []int32 // start[k] pods have fewer than k; the last entry is len(pods)
@@ -27,9 +27,10 @@ func (f *fewest) add(p *pod, count int) {
 	i := int32(len(f.pods))
 	f.pods = append(f.pods, p)
 	for k := len(f.start) - 1; k > count; k-- {
-		first := f.start[k]
-		f.put(i, f.pods[first])
-		i = first
+		if first := f.start[k]; first != i {
+			f.put(i, f.pods[first])
+			i = first
+		}
 		f.start[k]++
 	}
 	f.put(i, p)
@@ -40,9 +41,10 @@ func (f *fewest) remove(p *pod) {
 	i := p.rank
 	for k := p.ranked + 1; k < len(f.start); k++ {
 		f.start[k]--
-		last := f.start[k]
-		f.put(i, f.pods[last])
-		i = last
+		if last := f.start[k]; last != i {
+			f.put(i, f.pods[last])
+			i = last
+		}
 	}
 	f.pods[i] = nil
 	f.pods = f.pods[:i]

@@ -9,7 +9,7 @@ import (
 type change struct {
 	pod      *pod
 	to       Backend
-	endpoint *endpoint // nil: as before
+	endpoint *endpoint // used when the address changes; made here to be outside mu
 	unlist   bool
 }
 
@@ -23,8 +23,8 @@ func (r *revision) setBackends(all []Backend) {
 			continue
 		}
 		p.seen = r.rounds
-		if c, ok := p.compare(b); ok {
-			changes = append(changes, c)
+		if !p.listed || p.Backend != b {
+			changes = append(changes, p.change(b))
 		}
 	}
 	for _, p := range r.pods {
@@ -44,9 +44,8 @@ func (r *revision) patchBackends(upsert []Backend, gone []string) {
 		}
 	}
 	for _, b := range upsert {
-		p := r.podFor(&b)
-		// What it is compared with may be changed by an earlier entry, so all are applied.
-		changes = append(changes, change{pod: p, to: b, endpoint: p.endpointFor(b)})
+		// What it would be compared with may be changed by an earlier entry, so all are applied.
+		changes = append(changes, r.podFor(&b).change(b))
 	}
 	r.apply(changes)
 }
@@ -64,25 +63,14 @@ func (r *revision) podFor(b *Backend) *pod {
 	return p
 }
 
-func (p *pod) compare(b Backend) (change, bool) {
-	if p.listed && p.Backend == b {
-		return change{}, false
-	}
-	return change{pod: p, to: b, endpoint: p.endpointFor(b)}, true
-}
-
-// endpointFor makes the endpoint that p needs as b, if it has another.
-func (p *pod) endpointFor(b Backend) *endpoint {
-	if p.endpoint != nil && p.endpoint.addr == b.Addr {
-		return nil
-	}
-	return &endpoint{id: b.ID, addr: b.Addr}
+func (p *pod) change(to Backend) change {
+	return change{pod: p, to: to, endpoint: &endpoint{id: to.ID, addr: to.Addr}}
 }
 
 // apply makes the changes under mu, wakes who now fits, and drops pods that have ended. It is called with update held.
 func (r *revision) apply(changes []change) {
 	r.mu.Lock()
-	r.makeRoom(len(changes))
+	r.makeRoom(changes)
 	for i := range changes {
 		if c := &changes[i]; c.unlist {
 			r.unlist(c.pod)
@@ -112,11 +100,15 @@ func (r *revision) list(c *change) {
 	p := c.pod
 	r.tally(p, -1)
 	if !p.listed {
+		if p.inFlight == 0 {
+			p.rest = rest{epoch: p.rest.epoch} // nothing kept its past alive
+		}
 		r.locate(p)
+		r.pods[p.ID] = p
 	}
 	p.listed, p.Backend = true, c.to
 	r.tally(p, +1)
-	moved := c.endpoint != nil
+	moved := p.endpoint == nil || p.endpoint.addr != c.to.Addr
 	if moved {
 		p.endpoint = c.endpoint
 	}
@@ -146,9 +138,14 @@ func (r *revision) unlist(p *pod) {
 	r.left = append(r.left, p)
 }
 
-// makeRoom grows the sets for n more pods at once.
-func (r *revision) makeRoom(n int) {
-	n += len(r.order)
+// makeRoom grows the sets at once for the pods that are new.
+func (r *revision) makeRoom(changes []change) {
+	n := len(r.order)
+	for i := range changes {
+		if !changes[i].unlist && !changes[i].pod.listed {
+			n++
+		}
+	}
 	r.order = slices.Grow(r.order, n-len(r.order))
 	r.vacant.grow(n)
 	r.home.grow(n)

@@ -1,0 +1,197 @@
+package throttler
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestBitsetAgainstMap(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var s bitset
+		size := 0
+		model := map[int]bool{}
+		lowest := func(from int) int {
+			for i := from; i < size; i++ {
+				if model[i] {
+					return i
+				}
+			}
+			return -1
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"grow": func(t *rapid.T) {
+				size = max(size, rapid.IntRange(1, 9000).Draw(t, "n"))
+				s.grow(size)
+			},
+			"set": func(t *rapid.T) {
+				if size > 0 {
+					i := rapid.IntRange(0, size-1).Draw(t, "i")
+					s.set(i)
+					model[i] = true
+				}
+			},
+			"clear": func(t *rapid.T) {
+				if size > 0 {
+					i := rapid.IntRange(0, size-1).Draw(t, "i")
+					s.clear(i)
+					delete(model, i)
+				}
+			},
+			"": func(t *rapid.T) {
+				from := rapid.IntRange(0, size+100).Draw(t, "from")
+				if got, want := s.next(from), lowest(from); got != want {
+					t.Fatalf("next(%d) = %d, want %d", from, got, want)
+				}
+				want := lowest(from)
+				if want < 0 {
+					want = lowest(0)
+				}
+				if got := s.nextAround(from); got != want {
+					t.Fatalf("nextAround(%d) = %d, want %d", from, got, want)
+				}
+			},
+		})
+	})
+}
+
+func TestFewestAgainstSort(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var f fewest
+		pods := make([]*pod, 8)
+		for i := range pods {
+			pods[i] = &pod{Backend: Backend{ID: string(rune('a' + i))}, rank: unranked}
+		}
+		count := map[*pod]int{}
+		one := rapid.SampledFrom(pods)
+		t.Repeat(map[string]func(*rapid.T){
+			"toggle": func(t *rapid.T) {
+				p := one.Draw(t, "pod")
+				if _, in := count[p]; in {
+					f.remove(p)
+					delete(count, p)
+					return
+				}
+				count[p] = rapid.IntRange(0, 20).Draw(t, "count")
+				f.add(p, count[p])
+			},
+			"move": func(t *rapid.T) {
+				p := one.Draw(t, "pod")
+				if _, in := count[p]; in {
+					count[p] = rapid.IntRange(0, 20).Draw(t, "count")
+					f.move(p, count[p])
+				}
+			},
+			"reset": func(t *rapid.T) {
+				if rapid.IntRange(0, 20).Draw(t, "chance") == 0 {
+					f.reset()
+					clear(count)
+				}
+			},
+			"": func(t *rapid.T) { checkFewest(t, &f, pods, count) },
+		})
+	})
+}
+
+func checkFewest(t *rapid.T, f *fewest, pods []*pod, count map[*pod]int) {
+	if len(f.pods) != len(count) {
+		t.Fatalf("%d pods, want %d", len(f.pods), len(count))
+	}
+	for i, p := range f.pods {
+		if c, in := count[p]; !in || p.ranked != c || int(p.rank) != i {
+			t.Fatalf("%s at %d: rank %d, count %d, want %d, %v", p.ID, i, p.rank, p.ranked, c, in)
+		}
+	}
+	if !slices.IsSortedFunc(f.pods, func(a, b *pod) int { return a.ranked - b.ranked }) {
+		t.Fatal("not sorted")
+	}
+	for _, not := range append(pods, &pod{}) {
+		best := -1
+		for p, c := range count {
+			if p != not && (best < 0 || c < best) {
+				best = c
+			}
+		}
+		roll := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "roll") }
+		got := f.pick(roll, not.ID)
+		if (got == nil) != (best < 0) || got != nil && (got == not || count[got] != best) {
+			t.Fatalf("avoiding %q picked %v, want one with %d", not.ID, got, best)
+		}
+	}
+}
+
+func TestWaitersInsertKeepsOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var q waiters
+		var model []*waiter
+		t.Repeat(map[string]func(*rapid.T){
+			"insert": func(t *rapid.T) {
+				w := &waiter{since: time.Unix(int64(rapid.IntRange(0, 20).Draw(t, "since")), 0)}
+				q.insert(w)
+				i := 0
+				for i < len(model) && !model[i].since.After(w.since) {
+					i++
+				}
+				model = slices.Insert(model, i, w)
+			},
+			"remove": func(t *rapid.T) {
+				if len(model) > 0 {
+					i := rapid.IntRange(0, len(model)-1).Draw(t, "i")
+					q.remove(model[i])
+					model = slices.Delete(model, i, i+1)
+				}
+			},
+			"": func(t *rapid.T) {
+				var forth, back []*waiter
+				for w := q.head; w != nil; w = w.next {
+					forth = append(forth, w)
+				}
+				for w := q.tail; w != nil; w = w.prev {
+					back = append(back, w)
+				}
+				slices.Reverse(back)
+				if !slices.Equal(forth, model) || !slices.Equal(back, model) || q.n != len(model) {
+					t.Fatalf("%d forth, %d back, %d counted, want %d", len(forth), len(back), q.n, len(model))
+				}
+			},
+		})
+	})
+}
+
+// Leaving from the middle of 10 000 does not walk the list.
+func TestWaitersRemoveTouchesNeighboursOnly(t *testing.T) {
+	var q waiters
+	all := make([]*waiter, 10_000)
+	for i := range all {
+		all[i] = &waiter{}
+		q.push(all[i])
+	}
+	mid := all[5000]
+	before, after := *all[4998], *all[5002]
+	q.remove(mid)
+	if *all[4998] != before || *all[5002] != after {
+		t.Error("a waiter beyond the neighbours was touched")
+	}
+	if all[4999].next != all[5001] || all[5001].prev != all[4999] || q.n != 9_999 {
+		t.Error("the neighbours don't meet")
+	}
+}
+
+func TestBackoffDoublesWithinBounds(t *testing.T) {
+	most := func(int) int { return 0 }
+	least := func(k int) int { return k - 1 }
+	b := Backoff{}.or(defaultEject)
+	for n, want := range []time.Duration{1: 100, 2: 200, 3: 400, 7: 6400, 8: 10_000, 255: 10_000} {
+		if want *= time.Millisecond; want == 0 {
+			continue
+		}
+		if got := b.after(uint8(n), most); got != want {
+			t.Errorf("%d failures: at most %v, want %v", n, got, want)
+		}
+		if got := b.after(uint8(n), least); got != want*3/4 {
+			t.Errorf("%d failures: at least %v, want %v", n, got, want*3/4)
+		}
+	}
+}
