@@ -1,0 +1,135 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// client is an HTTP/1.1 client that finds every host at the quickstart, with as many connections as it is asked for.
+func (q *quickstart) client(conns int) *http.Client { return clientOf(q.t, q.addr(), conns) }
+
+func clientOf(t testing.TB, addr string, conns int) *http.Client {
+	tr := &http.Transport{
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, addr)
+		},
+		MaxIdleConnsPerHost: conns,
+	}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: time.Minute}
+}
+
+// answer is an answer read to its end.
+type answer struct {
+	status        int
+	body          string
+	head          http.Header
+	sent, arrived time.Time // of the request; of the first byte
+	err           error
+}
+
+func (a answer) ok() bool { return a.err == nil && a.status == http.StatusOK }
+
+func (a answer) pid() int { return atoi(a.head.Get("X-Pid")) }
+
+func (a answer) String() string {
+	if a.err != nil {
+		return a.err.Error()
+	}
+	return fmt.Sprintf("%d %q %s", a.status, a.body, a.head.Get("Proxy-Status"))
+}
+
+func atoi(s string) int {
+	n, _ := strconv.Atoi(s)
+	return n
+}
+
+// do sends a request and reads the whole answer.
+func do(c *http.Client, r *http.Request) answer {
+	a := answer{sent: time.Now()}
+	resp, err := c.Do(r)
+	if err != nil {
+		a.err = err
+		return a
+	}
+	defer func() { _ = resp.Body.Close() }()
+	a.arrived, a.status, a.head = time.Now(), resp.StatusCode, resp.Header
+	body, err := io.ReadAll(resp.Body)
+	a.body, a.err = string(body), err
+	return a
+}
+
+func request(method, url, body string) *http.Request {
+	var r io.Reader
+	if body != "" {
+		r = strings.NewReader(body)
+	}
+	req, err := http.NewRequest(method, url, r)
+	if err != nil {
+		panic(err)
+	}
+	return req
+}
+
+func get(c *http.Client, url string) answer { return do(c, request(http.MethodGet, url, "")) }
+
+// ask sends a GET that nobody waits for, until the test ends.
+func (q *quickstart) ask(url string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	c, done := q.client(1), make(chan struct{})
+	go func() {
+		defer close(done)
+		do(c, request(http.MethodGet, url, "").WithContext(ctx))
+	}()
+	q.t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+}
+
+// mustGet gets url, which must be answered 200.
+func mustGet(t testing.TB, c *http.Client, url string) answer {
+	t.Helper()
+	a := get(c, url)
+	if !a.ok() {
+		t.Fatalf("GET %s: %v", url, a)
+	}
+	return a
+}
+
+// burst does n requests at once.
+func burst(n int, one func(i int) answer) []answer {
+	all := make([]answer, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { all[i] = one(i) })
+	}
+	wg.Wait()
+	return all
+}
+
+// stats is what one app says of itself, asked directly.
+type stats struct{ PID, InFlight, Max, Total, Gone int }
+
+func (n note) stats(t testing.TB) stats {
+	t.Helper()
+	resp, err := http.Get("http://" + n.Addr + "/stats")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var s stats
+	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

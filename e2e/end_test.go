@@ -1,0 +1,76 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// withForks runs two replicas whose apps have a grandchild each, in a session of its own.
+func withForks(t *testing.T) *quickstart {
+	t.Helper()
+	needProc(t)
+	q := serve(t, service{
+		annotations: map[string]string{"min-scale": "2"}, env: map[string]string{"APP_FORK": "parent"},
+	})
+	mustGet(t, q.client(1), q.url("app", "/"))
+	q.eventually(20*time.Second, "two replicas with their grandchildren", func() bool {
+		forks := 0
+		for _, n := range q.apps() {
+			if n.Fork == "grandchild" {
+				forks++
+			}
+		}
+		return forks == 2
+	})
+	return q
+}
+
+func TestNothingIsLeftAfterSIGKILL(t *testing.T) {
+	t.Parallel()
+	q := withForks(t)
+	before := q.processes()
+	q.ended = true
+	if err := q.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	killed := time.Now()
+	q.eventually(5*time.Second, "no process is left", func() bool { return len(q.processes()) == 0 })
+	t.Logf("%d processes gone after %v", len(before), time.Since(killed))
+}
+
+func TestNothingIsLeftAfterCtrlC(t *testing.T) {
+	t.Parallel()
+	q := withForks(t)
+	_ = q.cmd.Process.Signal(os.Interrupt) // the quickstart alone, as kill does
+	if code := q.wait(20 * time.Second).ExitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if left := q.processes(); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// What README.md promises, to the letter but for the port.
+func TestGoRunQuickstart(t *testing.T) {
+	t.Parallel()
+	q := newQuickstart(t)
+	cmd := exec.Command("go", append([]string{"run", "./cmd/quickstart"}, q.args()...)...)
+	cmd.Dir = ".."
+	cmd.Env = append(os.Environ(), "GOTMPDIR="+q.dir) // go run's executable, to know its processes by
+	q.launch(cmd)
+	q.eventually(2*time.Minute, "the quickstart listens", func() bool {
+		return get(q.client(1), "http://"+q.addr()).err == nil
+	})
+	if a := mustGet(t, q.client(1), q.url("hello", "/")); a.body != "Hello World!\n" {
+		t.Errorf("%q", a.body)
+	}
+	q.interrupt()
+	state := q.wait(20 * time.Second)
+	if status, ok := state.Sys().(syscall.WaitStatus); !ok || status.ExitStatus() != 0 {
+		t.Errorf("%v after Ctrl-C", state)
+	}
+	eventually(t, 5*time.Second, "no process is left", func() bool { return len(q.processes()) == 0 })
+}

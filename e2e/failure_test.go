@@ -1,0 +1,186 @@
+package e2e
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// one is for services of exactly one pod.
+var one = map[string]string{"min-scale": "1", "max-scale": "1"}
+
+func TestAppDiesMidBurst(t *testing.T) {
+	t.Parallel()
+	const limit = 5
+	q := serve(t, service{concurrency: limit, annotations: one})
+	c := q.client(100)
+	victim := mustGet(t, c, q.url("app", "/")).pid()
+	// A POST may not be repeated once it was sent, so that each of those in the process fails to be seen.
+	answers := burst(60, func(i int) answer {
+		path := "/sleep?d=50ms"
+		if i == 20 {
+			path = "/die"
+		}
+		return do(c, request(http.MethodPost, q.url("app", path), "body"))
+	})
+	failed, after := 0, 0
+	for i, a := range answers {
+		switch {
+		case a.err == nil && a.status == http.StatusBadGateway:
+			failed++
+		case !a.ok():
+			t.Errorf("request %d: %v", i, a)
+		case a.pid() != victim:
+			after++
+		}
+	}
+	t.Logf("%d failed, %d answered by the next process", failed, after)
+	if failed < 1 || failed > limit {
+		t.Errorf("%d requests failed; between 1 and %d were in the process that died", failed, limit)
+	}
+	if after == 0 {
+		t.Error("nothing was left for the next process: no burst")
+	}
+	if a := mustGet(t, c, q.url("app", "/")); a.pid() == victim {
+		t.Error("answered by the dead")
+	}
+}
+
+func TestPeers2PodTurnsUnreadyAndBack(t *testing.T) {
+	const limit = 5
+	q := serve(t, service{
+		concurrency: limit, annotations: map[string]string{"min-scale": "2", "max-scale": "2"},
+		probe: "{httpGet: {path: /ready}, periodSeconds: 1, failureThreshold: 1}",
+	})
+	c := q.client(1)
+	mustGet(t, c, q.url("app", "/"))
+	l := q.startLoad(q.url("app", "/sleep?d=10ms"))
+	serving := func(n note) bool { return progress(t, n) }
+	var pods []note
+	q.eventually(20*time.Second, "both pods serve", func() bool {
+		pods = q.apps()
+		return len(pods) == 2 && pods[0].Addr != "" && pods[1].Addr != "" && serving(pods[0]) && serving(pods[1])
+	})
+	flapping := pods[0]
+	if resp, err := http.Get("http://" + flapping.Addr + "/unready?for=4s"); err != nil {
+		t.Fatal(err)
+	} else {
+		_ = resp.Body.Close()
+	}
+	q.eventually(10*time.Second, "the unready pod gets nothing", func() bool { return !serving(flapping) })
+	q.eventually(20*time.Second, "it serves again", func() bool { return serving(flapping) })
+	l.end(t)
+	l.within(t, limit)
+	for _, p := range pods {
+		if s := p.stats(t); s.Max > limit {
+			t.Errorf("process %d had %d in flight", s.PID, s.Max)
+		}
+	}
+}
+
+// progress reports whether a pod gets requests: half a second of the load is 300 of them for two pods.
+func progress(t testing.TB, n note) bool {
+	before := n.stats(t).Total
+	for deadline := time.Now().Add(500 * time.Millisecond); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if n.stats(t).Total > before {
+			return true
+		}
+	}
+	return false
+}
+
+func TestPeers1ClientsThatVanishWhileQueued(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{"", "with an unread body"} {
+		t.Run("body "+body, func(t *testing.T) {
+			t.Parallel()
+			q := serve(t, service{concurrency: 1, annotations: one})
+			c := q.client(10)
+			mustGet(t, c, q.url("app", "/"))
+			pod := q.apps()[0]
+
+			first := make(chan answer, 1)
+			go func() { first <- get(c, q.url("app", "/sleep?d=2s")) }()
+			q.eventually(10*time.Second, "the slot is taken", func() bool { return pod.stats(t).InFlight == 1 })
+			vanishing := make([]net.Conn, 100)
+			for i := range vanishing {
+				vanishing[i] = q.sendHead(body != "")
+			}
+			stay := make(chan []answer, 1)
+			go func() { stay <- burst(5, func(int) answer { return get(c, q.url("app", "/")) }) }()
+			for _, conn := range vanishing {
+				_ = conn.Close()
+			}
+			if a := <-first; !a.ok() {
+				t.Errorf("the one in the app: %v", a)
+			}
+			freed := time.Now()
+			for _, a := range <-stay {
+				if !a.ok() {
+					t.Errorf("one that stayed: %v", a)
+				}
+			}
+			// Each of those that vanished would have slept for two seconds.
+			if d := time.Since(freed); d > 2*time.Second {
+				t.Errorf("those that stayed waited for %v after the slot was free", d)
+			}
+			if s := pod.stats(t); s.Total != 7 || s.Gone != 0 {
+				t.Errorf("the app saw %+v, want 7 requests of clients that were there", s)
+			}
+		})
+	}
+}
+
+// sendHead sends the head of a request that would take two seconds, and some of its body.
+func (q *quickstart) sendHead(body bool) net.Conn {
+	q.t.Helper()
+	c, err := net.Dial("tcp", q.addr())
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	head := "GET /sleep?d=2s HTTP/1.1\r\nHost: " + q.host("app") + "\r\n\r\n"
+	if body {
+		head = "POST /sleep?d=2s HTTP/1.1\r\nHost: " + q.host("app") + "\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("x", 2000)
+	}
+	if _, err := io.WriteString(c, head); err != nil {
+		q.t.Fatal(err)
+	}
+	return c
+}
+
+func TestNeverReady(t *testing.T) {
+	const timeout = 3 * time.Second
+	for name, s := range map[string]service{
+		"never listens": {env: map[string]string{"APP_LISTEN_AFTER": "never"}},
+		"probe fails":   {probe: "{httpGet: {path: /ready}}", env: map[string]string{"APP_UNREADY": "1h"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.timeout = int(timeout.Seconds())
+			q := serve(t, s)
+			c := q.client(3)
+			// The machine may stall: the best of three counts.
+			best := time.Hour
+			for range 3 {
+				a := get(c, q.url("app", "/"))
+				if a.status != http.StatusGatewayTimeout || a.body != "activator request timeout" {
+					t.Fatalf("%v", a)
+				}
+				best = min(best, a.arrived.Sub(a.sent))
+				if best < timeout {
+					t.Fatalf("504 after %v already", best)
+				}
+				if best <= timeout+100*time.Millisecond {
+					break
+				}
+			}
+			t.Logf("504 after %v", best)
+			if best > timeout+100*time.Millisecond {
+				t.Errorf("504 after %v at best", best)
+			}
+			q.sees(10*time.Second, "not ready")
+		})
+	}
+}

@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const (
+	loadConns = 64
+	loadRate  = 600 // requests per second, to be above minRate in spite of starts and ends
+	minRate   = 500
+)
+
+// load is an open loop: each connection has a schedule of its own and catches up when it is late.
+type load struct {
+	client *http.Client
+	url    atomic.Pointer[string]
+	began  time.Time
+	stop   chan struct{}
+	wg     sync.WaitGroup
+
+	mu       sync.Mutex
+	requests int
+	failures []string       // the first of them
+	failed   int            // all of them
+	byRev    map[string]int // answers per revision
+	byPID    map[int]int    // the most in flight that each process saw
+}
+
+// startLoad loads url until the test ends it.
+func (q *quickstart) startLoad(url string) *load {
+	l := &load{
+		client: q.client(loadConns), began: time.Now(), stop: make(chan struct{}),
+		byRev: map[string]int{}, byPID: map[int]int{},
+	}
+	l.url.Store(&url)
+	for i := range loadConns {
+		l.wg.Go(func() { l.connection(i) })
+	}
+	return l
+}
+
+func (l *load) connection(i int) {
+	const step = time.Second * loadConns / loadRate
+	for at := l.began.Add(step * time.Duration(i) / loadConns); ; at = at.Add(step) {
+		select {
+		case <-l.stop:
+			return
+		case <-time.After(time.Until(at)):
+			l.count(get(l.client, *l.url.Load()))
+		}
+	}
+}
+
+func (l *load) count(a answer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.requests++
+	if !a.ok() {
+		l.failed++
+		if len(l.failures) < 10 {
+			l.failures = append(l.failures, fmt.Sprintf("after %v: %v", a.sent.Sub(l.began).Round(time.Millisecond), a))
+		}
+		return
+	}
+	l.byRev[a.head.Get("X-Revision")]++
+	l.byPID[a.pid()] = max(l.byPID[a.pid()], atoi(a.head.Get("X-In-Flight")))
+}
+
+// served is how many answers a revision has given so far.
+func (l *load) served(revision string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.byRev[revision]
+}
+
+// end ends the load; not one request may have failed, and it must have been a load.
+func (l *load) end(t testing.TB) {
+	t.Helper()
+	close(l.stop)
+	elapsed := time.Since(l.began)
+	l.wg.Wait()
+	rate := float64(l.requests) / elapsed.Seconds()
+	t.Logf("%d requests in %v: %.0f per second to %d processes", l.requests, elapsed.Round(time.Millisecond), rate, len(l.byPID))
+	if l.failed > 0 {
+		t.Errorf("%d of %d requests failed, first %q", l.failed, l.requests, l.failures)
+	}
+	if rate < minRate && !raceEnabled { // the race detector makes everything several times slower
+		t.Errorf("only %.0f requests per second: no load", rate)
+	}
+}
+
+// within fails the test when a process has seen more than limit at once.
+func (l *load) within(t testing.TB, limit int) {
+	t.Helper()
+	for pid, n := range l.byPID {
+		if n > limit {
+			t.Errorf("process %d had %d in flight, limit %d", pid, n, limit)
+		}
+	}
+}

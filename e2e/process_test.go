@@ -1,0 +1,112 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// process is one whose executable is in a test's directory.
+type process struct {
+	pid     int
+	exe     string // its base name
+	cmdline string
+}
+
+func (p process) String() string { return fmt.Sprintf("%d (%s)", p.pid, p.cmdline) }
+
+// needProc skips a test that can't see without /proc.
+func needProc(t testing.TB) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc")
+	}
+}
+
+// processes finds, without asking any parent, group or session, what still runs of the test's executables.
+func (q *quickstart) processes() []process { return processesIn(q.dir) }
+
+func processesIn(dir string) []process {
+	entries, _ := os.ReadDir("/proc")
+	var all []process
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		exe, err := os.Readlink(filepath.Join("/proc", e.Name(), "exe"))
+		if err != nil || !strings.HasPrefix(exe, dir+"/") {
+			continue // gone, a zombie, or somebody else's
+		}
+		cmdline, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
+		all = append(all, process{pid, filepath.Base(exe), strings.ReplaceAll(string(cmdline), "\x00", " ")})
+	}
+	return all
+}
+
+// note is what an app leaves in its APP_DIR.
+type note struct {
+	PID      int
+	Addr     string
+	ListenAt int64
+	Revision string
+	Fork     string
+}
+
+// notes are those of all apps that ever started.
+func (q *quickstart) notes() []note {
+	names, _ := filepath.Glob(filepath.Join(q.dir, "*.json"))
+	var all []note
+	for _, name := range names {
+		var n note
+		if b, err := os.ReadFile(name); err == nil && json.Unmarshal(b, &n) == nil {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// apps are the notes of those that run.
+func (q *quickstart) apps() []note {
+	var running []note
+	for _, n := range q.notes() {
+		if alive(n.PID) {
+			running = append(running, n)
+		}
+	}
+	return running
+}
+
+// alive reports whether pid runs; a zombie does not.
+func alive(pid int) bool {
+	if err := syscall.Kill(pid, 0); err != nil {
+		return false
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return runtime.GOOS != "linux"
+	}
+	_, state, _ := strings.Cut(string(b), ") ")
+	return !strings.HasPrefix(state, "Z")
+}
+
+// rss is the resident memory of pid in bytes.
+func rss(pid int) int64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			return kib << 10
+		}
+	}
+	return 0
+}

@@ -1,0 +1,242 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// quickstart is a running cmd/quickstart with a directory of its own.
+type quickstart struct {
+	t        testing.TB
+	dir      string // executables, notes of the apps
+	manifest string // the file that -f names; empty: none
+	port     int
+	cmd      *exec.Cmd
+	log      string // the file with its output
+	exited   chan struct{}
+	ended    bool // the test has ended it: no clean Ctrl-C is expected
+}
+
+// fast are flags for short windows: a service goes back to zero about seven seconds after its last request.
+var fast = []string{"-stable-window", "6s", "-scale-to-zero-grace-period", "1s"}
+
+// newQuickstart prepares a quickstart and ends it with the test; start starts it.
+func newQuickstart(t testing.TB) *quickstart {
+	t.Helper()
+	q := &quickstart{t: t, dir: t.TempDir(), port: freePort(t)}
+	q.dir, _ = filepath.EvalSymlinks(q.dir)
+	link(t, q.dir, "app")
+	q.log = filepath.Join(q.dir, "log")
+	t.Cleanup(q.end)
+	return q
+}
+
+// serve starts a quickstart with fast windows for services and waits until it listens.
+func serve(t testing.TB, services ...service) *quickstart {
+	t.Helper()
+	q := newQuickstart(t)
+	q.write(services...)
+	q.start(fast...)
+	return q
+}
+
+// write puts services into the manifest file.
+func (q *quickstart) write(services ...service) {
+	q.t.Helper()
+	var b strings.Builder
+	for _, s := range services {
+		b.WriteString(s.yaml(q.dir))
+	}
+	q.writeText(b.String())
+}
+
+func (q *quickstart) writeText(manifest string) {
+	q.t.Helper()
+	q.manifest = filepath.Join(q.dir, "service.yaml")
+	if err := os.WriteFile(q.manifest+".new", []byte(manifest), 0o600); err != nil {
+		q.t.Fatal(err)
+	}
+	if err := os.Rename(q.manifest+".new", q.manifest); err != nil {
+		q.t.Fatal(err)
+	}
+}
+
+// start starts the process and waits until it answers on its port.
+func (q *quickstart) start(flags ...string) {
+	q.t.Helper()
+	q.launch(exec.Command(link(q.t, q.dir, "quickstart"), q.args(flags...)...))
+	q.waitListening()
+}
+
+func (q *quickstart) args(flags ...string) []string {
+	args := []string{"-port", strconv.Itoa(q.port)}
+	if q.manifest != "" {
+		args = append(args, "-f", q.manifest)
+	}
+	return append(args, flags...)
+}
+
+// launch starts cmd as the leader of a process group, like a shell does.
+func (q *quickstart) launch(cmd *exec.Cmd) {
+	q.t.Helper()
+	out, err := os.OpenFile(q.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	defer func() { _ = out.Close() }()
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		q.t.Fatal(err)
+	}
+	q.cmd, q.exited, q.ended = cmd, make(chan struct{}), false
+	go func() {
+		_ = cmd.Wait() // its status is in cmd.ProcessState
+		close(q.exited)
+	}()
+}
+
+func (q *quickstart) waitListening() {
+	q.t.Helper()
+	q.eventually(time.Minute, "the quickstart listens", func() bool {
+		select {
+		case <-q.exited:
+			q.t.Fatalf("the quickstart ended: %v", q.cmd.ProcessState)
+		default:
+		}
+		c, err := net.Dial("tcp", q.addr())
+		if err != nil {
+			return false
+		}
+		_ = c.Close()
+		return true
+	})
+}
+
+func (q *quickstart) addr() string { return "127.0.0.1:" + strconv.Itoa(q.port) }
+
+// host is the Host of a service, or of TAG-SERVICE, or of a revision.
+func (q *quickstart) host(name string) string {
+	return fmt.Sprintf("%s.default.127.0.0.1.sslip.io:%d", name, q.port)
+}
+
+func (q *quickstart) url(name, path string) string { return "http://" + q.host(name) + path }
+
+// output is what the quickstart and its children have written so far.
+func (q *quickstart) output() string {
+	b, _ := os.ReadFile(q.log)
+	return string(b)
+}
+
+// wait waits for the process to end.
+func (q *quickstart) wait(d time.Duration) *os.ProcessState {
+	q.t.Helper()
+	q.ended = true
+	select {
+	case <-q.exited:
+		return q.cmd.ProcessState
+	case <-time.After(d):
+		q.t.Fatalf("the quickstart still runs after %v", d)
+		return nil
+	}
+}
+
+// interrupt presses Ctrl-C: a terminal signals the whole foreground group.
+func (q *quickstart) interrupt() { _ = syscall.Kill(-q.cmd.Process.Pid, syscall.SIGINT) }
+
+// end presses Ctrl-C unless the test has ended the quickstart already, and sees to it that nothing is left.
+func (q *quickstart) end() {
+	q.t.Helper()
+	if q.cmd != nil && !q.ended {
+		q.interrupt()
+		select {
+		case <-q.exited:
+			if code := q.cmd.ProcessState.ExitCode(); code != 0 {
+				q.t.Errorf("exit code %d after Ctrl-C: %v", code, q.cmd.ProcessState)
+			}
+		case <-time.After(20 * time.Second):
+			q.t.Error("the quickstart still runs 20 s after Ctrl-C")
+		}
+		if left := q.processes(); len(left) > 0 {
+			q.t.Errorf("left after Ctrl-C: %v", left)
+		}
+	}
+	if q.cmd != nil {
+		select {
+		case <-q.exited:
+		default:
+			_ = syscall.Kill(-q.cmd.Process.Pid, syscall.SIGKILL)
+			<-q.exited
+		}
+	}
+	for _, p := range q.processes() {
+		_ = syscall.Kill(p.pid, syscall.SIGKILL)
+	}
+	if q.t.Failed() {
+		q.t.Logf("output of the quickstart:\n%s", tail(q.output(), 20000))
+	}
+}
+
+func tail(s string, n int) string {
+	if len(s) > n {
+		return "…" + s[len(s)-n:]
+	}
+	return s
+}
+
+// eventually polls cond until it holds; the test fails after d.
+func (q *quickstart) eventually(d time.Duration, what string, cond func() bool) {
+	q.t.Helper()
+	eventually(q.t, d, what, cond)
+}
+
+func eventually(t testing.TB, d time.Duration, what string, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(d); !cond(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", d, what)
+		}
+	}
+}
+
+// sees waits until the output holds every one of texts.
+func (q *quickstart) sees(d time.Duration, texts ...string) {
+	q.t.Helper()
+	q.eventually(d, fmt.Sprintf("the output holds %q", texts), func() bool {
+		out := q.output()
+		return !slices.ContainsFunc(texts, func(s string) bool { return !strings.Contains(out, s) })
+	})
+}
+
+var nextPort atomic.Int32
+
+// freePort finds a port outside of the range of ephemeral ports, so that no outgoing connection takes it meanwhile.
+func freePort(t testing.TB) int {
+	t.Helper()
+	nextPort.CompareAndSwap(0, int32(10000+os.Getpid()%5000))
+	for range 1000 {
+		port := int(nextPort.Add(1))
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = l.Close()
+		return port
+	}
+	t.Fatal("no free port")
+	return 0
+}
