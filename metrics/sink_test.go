@@ -1,0 +1,314 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/sluice-proxy/sluice/metrics/statpb"
+)
+
+func numbered(i int) *statpb.WireStatMessages {
+	return &statpb.WireStatMessages{Messages: []*statpb.WireStatMessage{{
+		Namespace: "ns", Name: "rev", Stat: &statpb.Stat{PodName: "activator", RequestCount: float64(i)},
+	}}}
+}
+
+type change struct {
+	connected bool
+	err       error
+}
+
+// runningSink is a Sink whose Run is under way until stop.
+type runningSink struct {
+	*Sink
+	stop func() // cancels and waits
+	mu   sync.Mutex
+	seen []change
+}
+
+func (r *runningSink) changes() []change {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.seen)
+}
+
+func runSink(t *testing.T, c SinkConfig) *runningSink {
+	t.Helper()
+	r := &runningSink{}
+	c.OnState = func(connected bool, err error) {
+		r.mu.Lock()
+		r.seen = append(r.seen, change{connected, err})
+		r.mu.Unlock()
+	}
+	if c.MaxBackoff == 0 {
+		c.MinBackoff, c.MaxBackoff = time.Millisecond, 20*time.Millisecond
+	}
+	s, err := NewSink(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Sink = s
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	t.Cleanup(r.stop)
+	return r
+}
+
+func TestSinkKeepsOrderAndFlushesAtTheEnd(t *testing.T) {
+	a := newAutoscaler(t)
+	a.listen()
+	s := runSink(t, SinkConfig{URL: a.url(), Buffer: 1000})
+	eventually(t, "connected", s.Connected)
+	for i := range 1000 {
+		s.Send(numbered(i))
+	}
+	s.stop() // most are still in the buffer
+	eventually(t, "the close frame arrives", func() bool { return a.goodbye.Load() != 0 })
+	if got := websocket.StatusCode(a.goodbye.Load()); got != websocket.StatusNormalClosure {
+		t.Errorf("closed with %v", got)
+	}
+	got := a.received()
+	if len(got) != 1000 || !slices.IsSorted(got) {
+		t.Errorf("%d received, sorted: %v", len(got), slices.IsSorted(got))
+	}
+	if s.Sent() != 1000 || s.Dropped() != 0 || s.Errors() != 0 || s.Connected() {
+		t.Errorf("sent %d, dropped %d, errors %d, connected %v", s.Sent(), s.Dropped(), s.Errors(), s.Connected())
+	}
+	if got := s.changes(); len(got) != 2 || got[0] != (change{true, nil}) || got[1] != (change{false, nil}) {
+		t.Errorf("told %v", got)
+	}
+}
+
+func TestSinkComesBackAfterTheServerDied(t *testing.T) {
+	a := newAutoscaler(t)
+	a.listen()
+	s := runSink(t, SinkConfig{URL: a.url(), Buffer: 10_000, MaxAge: -1})
+	n := 0
+	for range 4 {
+		eventually(t, "connected", s.Connected)
+		before := len(a.received())
+		for range 50 {
+			s.Send(numbered(n))
+			n++
+		}
+		eventually(t, "some arrive", func() bool { return len(a.received()) > before })
+		a.kill()
+		eventually(t, "noticed", func() bool { return !s.Connected() })
+		for range 50 {
+			s.Send(numbered(n))
+			n++
+		}
+		a.listen()
+	}
+	eventually(t, "the last arrives", func() bool {
+		got := a.received()
+		return got[len(got)-1] == n-1
+	})
+	got := a.received()
+	for i := 1; i < len(got); i++ {
+		if got[i] <= got[i-1] {
+			t.Fatalf("%d after %d", got[i], got[i-1])
+		}
+	}
+	for i := n - 50; i < n; i++ { // sent while nobody listened: kept
+		if _, ok := slices.BinarySearch(got, i); !ok {
+			t.Errorf("%d is missing", i)
+		}
+	}
+	if s.Errors() < 4 || s.Dropped() != 0 {
+		t.Errorf("errors %d, dropped %d", s.Errors(), s.Dropped())
+	}
+	// Changes alone are told: up and down in turn, and why it went down.
+	for i, c := range s.changes() {
+		if c.connected != (i%2 == 0) || c.connected == (c.err != nil) {
+			t.Errorf("change %d: %+v", i, c)
+		}
+	}
+}
+
+func TestSinkTellsOnceThatNobodyListens(t *testing.T) {
+	s := runSink(t, SinkConfig{URL: "ws://" + unusedAddr(t)})
+	eventually(t, "several attempts", func() bool { return s.Errors() >= 5 })
+	if got := s.changes(); len(got) != 1 || got[0].connected || got[0].err == nil {
+		t.Errorf("told %v", got)
+	}
+	s.Send(numbered(1))
+	began := time.Now()
+	s.stop()
+	if d := time.Since(began); d > 5*time.Second {
+		t.Errorf("Run took %v to end", d)
+	}
+}
+
+func TestSinkGivesUpAConnectionWithoutPong(t *testing.T) {
+	a := newAutoscaler(t)
+	a.silent = true
+	a.listen()
+	s := runSink(t, SinkConfig{URL: a.url(), PingInterval: 20 * time.Millisecond, PongTimeout: 70 * time.Millisecond})
+	eventually(t, "connected again", func() bool { return a.conns.Load() >= 2 })
+	if got := s.changes(); !errors.Is(got[1].err, ErrNoPong) {
+		t.Errorf("told %+v", got)
+	}
+	if a.pings.Load() < 2 {
+		t.Errorf("%d pings", a.pings.Load())
+	}
+}
+
+func TestSinkKeepsAConnectionThatAnswersPings(t *testing.T) {
+	a := newAutoscaler(t)
+	a.listen()
+	s := runSink(t, SinkConfig{URL: a.url(), PingInterval: 20 * time.Millisecond, PongTimeout: 10 * time.Second})
+	eventually(t, "pings", func() bool { return a.pings.Load() >= 20 })
+	if a.conns.Load() != 1 || s.Errors() != 0 {
+		t.Errorf("%d connections, %d errors", a.conns.Load(), s.Errors())
+	}
+}
+
+func TestSinkDropsTheOldestForASlowServer(t *testing.T) {
+	a := newAutoscaler(t)
+	a.gate = make(chan struct{})
+	a.listen()
+	s := runSink(t, SinkConfig{
+		URL: a.url(), Buffer: 8, MaxAge: -1,
+		PongTimeout: time.Minute, WriteTimeout: time.Minute,
+	})
+	eventually(t, "connected", s.Connected)
+	pad := strings.Repeat("x", 256<<10)
+	n := 0
+	eventually(t, "the buffer overflows", func() bool {
+		m := numbered(n)
+		m.Messages[0].Name = pad
+		before := time.Now()
+		s.Send(m)
+		if d := time.Since(before); d > 5*time.Second {
+			t.Fatalf("Send took %v", d)
+		}
+		n++
+		return s.Dropped() >= 20
+	})
+	close(a.gate)
+	eventually(t, "the newest arrives", func() bool {
+		got := a.received()
+		return len(got) > 0 && got[len(got)-1] == n-1
+	})
+	got := a.received()
+	if !slices.IsSorted(got) || uint64(len(got))+s.Dropped() != uint64(n) {
+		t.Errorf("%d received, %d dropped of %d, sorted: %v", len(got), s.Dropped(), n, slices.IsSorted(got))
+	}
+	// The last eight are those that were in the buffer, without a gap.
+	for i, v := range got[len(got)-8:] {
+		if v != n-8+i {
+			t.Errorf("the end is %v of %d", got[len(got)-8:], n)
+			break
+		}
+	}
+}
+
+func TestSinkEndsInTimeWithAServerThatHangs(t *testing.T) {
+	a := newAutoscaler(t)
+	a.gate = make(chan struct{})
+	defer close(a.gate)
+	a.listen()
+	s := runSink(t, SinkConfig{URL: a.url(), FlushTimeout: 100 * time.Millisecond, PongTimeout: time.Minute})
+	eventually(t, "connected", s.Connected)
+	m := numbered(1)
+	m.Messages[0].Name = strings.Repeat("x", 32<<20)
+	s.Send(m)
+	began := time.Now()
+	s.stop()
+	if d := time.Since(began); d < 100*time.Millisecond || d > 5*time.Second {
+		t.Errorf("Run took %v to end", d)
+	}
+}
+
+func TestSinkFlushesWithALateConnection(t *testing.T) {
+	a := newAutoscaler(t)
+	a.addr = unusedAddr(t)
+	s := runSink(t, SinkConfig{URL: a.url(), MinBackoff: time.Hour, MaxBackoff: time.Hour})
+	eventually(t, "the first attempt failed", func() bool { return s.Errors() == 1 })
+	s.Send(numbered(7))
+	a.listen()
+	s.stop() // during a back-off of at least half an hour
+	eventually(t, "it arrives", func() bool { return slices.Equal(a.received(), []int{7}) })
+}
+
+func TestSinkSkipsWhatCannotBeEncoded(t *testing.T) {
+	a := newAutoscaler(t)
+	a.listen()
+	s := runSink(t, SinkConfig{URL: a.url()})
+	bad := numbered(1)
+	bad.Messages[0].Name = "\xff"
+	s.Send(bad)
+	s.Send(numbered(2))
+	eventually(t, "the next one arrives", func() bool { return slices.Equal(a.received(), []int{2}) })
+	if s.Dropped() != 1 || s.Errors() != 0 {
+		t.Errorf("dropped %d, errors %d", s.Dropped(), s.Errors())
+	}
+}
+
+func TestSinkRunsOnce(t *testing.T) {
+	a := newAutoscaler(t)
+	a.listen()
+	s := runSink(t, SinkConfig{URL: a.url()})
+	eventually(t, "connected", s.Connected)
+	if err := s.Run(t.Context()); !errors.Is(err, ErrSinkRunning) {
+		t.Errorf("second Run: %v", err)
+	}
+}
+
+func TestSinkConfig(t *testing.T) {
+	for _, c := range []SinkConfig{
+		{},
+		{URL: "http://host"},
+		{URL: "ws://"},
+		{URL: "ws://%"},
+		{URL: "ws://host", Buffer: -1},
+		{URL: "ws://host", PongTimeout: -1},
+		{URL: "ws://host", MinBackoff: time.Minute},
+	} {
+		if _, err := NewSink(c); err == nil {
+			t.Errorf("%+v is accepted", c)
+		}
+	}
+	d := SinkConfig{URL: "ws://host"}.withDefaults()
+	if d.PingInterval*3 > 10*time.Second || d.PingInterval*3 < 9*time.Second || d.PongTimeout != 10*time.Second {
+		t.Errorf("pings each %v, no pong for %v", d.PingInterval, d.PongTimeout)
+	}
+	for i, longest := range []time.Duration{100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000} {
+		longest *= time.Millisecond
+		for range 100 {
+			if b := d.backoff(i); b < longest/2 || b > longest {
+				t.Fatalf("pause %d is %v, want %v at most", i, b, longest)
+			}
+		}
+	}
+	if b := d.backoff(1_000_000); b > d.MaxBackoff {
+		t.Errorf("pause %v", b)
+	}
+}
+
+// unusedAddr had a listener a moment ago, so that nobody else is likely to.
+func unusedAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
