@@ -1,0 +1,89 @@
+package autoscaler
+
+import (
+	"math"
+	"time"
+)
+
+// Decider turns load into a number of replicas. It remembers panic and delay; bounds and the way to zero are not its
+// business.
+type Decider struct {
+	spec      Spec
+	panicking bool
+	panicSeen time.Time // when the threshold was last crossed
+	panicMax  int       // most that was wanted during this panic
+	delayed   []wanted  // of the last ScaleDownDelay, oldest first
+}
+
+type wanted struct {
+	at       time.Time
+	replicas int
+}
+
+// NewDecider makes a Decider for a revision that scales by s.
+func NewDecider(s Spec) *Decider { return &Decider{spec: s} }
+
+// Panicking reports whether the last Decide found, or left, the revision in panic.
+func (d *Decider) Panicking() bool { return d.panicking }
+
+// Decide says how many replicas the load asks for: the averages over the stable and the panic window, in the unit of the
+// spec's metric, of a revision with ready replicas. Reachable says that some route leads to the revision; one that has
+// none may lose its replicas at once. Calls must come in the order of time.
+func (d *Decider) Decide(now time.Time, ready int, stable, panic float64, reachable bool) int {
+	base := float64(max(ready, 1)) // from zero, the rates count as from one
+	most := math.Ceil(base * d.spec.MaxScaleUpRate)
+	least := 0.0
+	if reachable {
+		least = math.Floor(base / d.spec.MaxScaleDownRate)
+	}
+	limited := func(load float64) (want float64, replicas int) {
+		want = math.Ceil(load / d.spec.Target)
+		replicas = toInt(min(max(want, least), most))
+		if want > 0 {
+			replicas = max(replicas, d.spec.Activation)
+		}
+		return want, replicas
+	}
+	_, desired := limited(stable)
+	burst, urgent := limited(panic)
+
+	d.watch(now, burst/base >= d.spec.PanicThreshold)
+	if d.panicking {
+		d.panicMax = max(d.panicMax, desired, urgent)
+		desired = d.panicMax
+	}
+	return d.delay(now, desired)
+}
+
+// watch begins, prolongs or ends panic.
+func (d *Decider) watch(now time.Time, over bool) {
+	switch {
+	case over:
+		d.panicking, d.panicSeen = true, now
+	case d.panicking && now.Sub(d.panicSeen) > d.spec.StableWindow:
+		d.panicking, d.panicMax = false, 0
+	}
+}
+
+// delay returns the most that was wanted within the delay.
+func (d *Decider) delay(now time.Time, desired int) int {
+	if d.spec.ScaleDownDelay <= 0 {
+		return desired
+	}
+	kept := d.delayed[:0]
+	for _, w := range d.delayed {
+		if now.Sub(w.at) < d.spec.ScaleDownDelay && w.replicas > desired {
+			kept = append(kept, w)
+		}
+	}
+	d.delayed = append(kept, wanted{now, desired})
+	return d.delayed[0].replicas // each that follows is smaller
+}
+
+// toInt converts without the surprise of a load that no integer holds.
+func toInt(f float64) int {
+	if !(f < math.MaxInt32) { // true for NaN
+		return math.MaxInt32
+	}
+	return int(f)
+}
