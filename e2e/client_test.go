@@ -53,6 +53,8 @@ func atoi(s string) int {
 	return n
 }
 
+func itoa(n int) string { return strconv.Itoa(n) }
+
 // do sends a request and reads the whole answer.
 func do(c *http.Client, r *http.Request) answer {
 	a := answer{sent: time.Now()}

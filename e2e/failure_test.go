@@ -107,7 +107,7 @@ func TestPeers1ClientsThatVanishWhileQueued(t *testing.T) {
 			q.eventually(10*time.Second, "the slot is taken", func() bool { return pod.stats(t).InFlight == 1 })
 			vanishing := make([]net.Conn, 100)
 			for i := range vanishing {
-				vanishing[i] = q.sendHead(body != "")
+				vanishing[i] = sendHead(t, q.addr(), q.host("app"), body != "")
 			}
 			stay := make(chan []answer, 1)
 			go func() { stay <- burst(5, func(int) answer { return get(c, q.url("app", "/")) }) }()
@@ -135,18 +135,18 @@ func TestPeers1ClientsThatVanishWhileQueued(t *testing.T) {
 }
 
 // sendHead sends the head of a request that would take two seconds, and some of its body.
-func (q *quickstart) sendHead(body bool) net.Conn {
-	q.t.Helper()
-	c, err := net.Dial("tcp", q.addr())
+func sendHead(t testing.TB, addr, host string, body bool) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
 	if err != nil {
-		q.t.Fatal(err)
+		t.Fatal(err)
 	}
-	head := "GET /sleep?d=2s HTTP/1.1\r\nHost: " + q.host("app") + "\r\n\r\n"
+	head := "GET /sleep?d=2s HTTP/1.1\r\nHost: " + host + "\r\n\r\n"
 	if body {
-		head = "POST /sleep?d=2s HTTP/1.1\r\nHost: " + q.host("app") + "\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("x", 2000)
+		head = "POST /sleep?d=2s HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("x", 2000)
 	}
 	if _, err := io.WriteString(c, head); err != nil {
-		q.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return c
 }

@@ -31,10 +31,12 @@ type load struct {
 	byPID    map[int]int    // the most in flight that each process saw
 }
 
-// startLoad loads url until the test ends it.
-func (q *quickstart) startLoad(url string) *load {
+func (q *quickstart) startLoad(url string) *load { return startLoad(q.t, q.addr(), url) }
+
+// startLoad loads url at addr until the test ends it.
+func startLoad(t testing.TB, addr, url string) *load {
 	l := &load{
-		client: q.client(loadConns), began: time.Now(), stop: make(chan struct{}),
+		client: clientOf(t, addr, loadConns), began: time.Now(), stop: make(chan struct{}),
 		byRev: map[string]int{}, byPID: map[int]int{},
 	}
 	l.url.Store(&url)

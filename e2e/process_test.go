@@ -110,3 +110,12 @@ func rss(pid int) int64 {
 	}
 	return 0
 }
+
+// connectedTo reports whether a TCP connection to a port of 127.0.0.1 is established.
+func connectedTo(addr string) bool {
+	_, port, _ := strings.Cut(addr, ":")
+	n, _ := strconv.Atoi(port)
+	b, _ := os.ReadFile("/proc/net/tcp")
+	const established = " 01 "
+	return strings.Contains(string(b), fmt.Sprintf(" 0100007F:%04X%s", n, established))
+}

@@ -22,10 +22,8 @@ type quickstart struct {
 	dir      string // executables, notes of the apps
 	manifest string // the file that -f names; empty: none
 	port     int
-	cmd      *exec.Cmd
-	log      string // the file with its output
-	exited   chan struct{}
 	ended    bool // the test has ended it: no clean Ctrl-C is expected
+	*daemon
 }
 
 // fast are flags for short windows: a service goes back to zero about seven seconds after its last request.
@@ -37,8 +35,6 @@ func newQuickstart(t testing.TB) *quickstart {
 	q := &quickstart{t: t, dir: t.TempDir(), port: freePort(t)}
 	q.dir, _ = filepath.EvalSymlinks(q.dir)
 	link(t, q.dir, "app")
-	q.log = filepath.Join(q.dir, "log")
-	t.Cleanup(q.end)
 	return q
 }
 
@@ -87,33 +83,18 @@ func (q *quickstart) args(flags ...string) []string {
 	return append(args, flags...)
 }
 
-// launch starts cmd as the leader of a process group, like a shell does.
+// launch starts cmd as this quickstart.
 func (q *quickstart) launch(cmd *exec.Cmd) {
 	q.t.Helper()
-	out, err := os.OpenFile(q.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		q.t.Fatal(err)
-	}
-	defer func() { _ = out.Close() }()
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		q.t.Fatal(err)
-	}
-	q.cmd, q.exited, q.ended = cmd, make(chan struct{}), false
-	go func() {
-		_ = cmd.Wait() // its status is in cmd.ProcessState
-		close(q.exited)
-	}()
+	q.daemon = launch(q.t, filepath.Join(q.dir, "log"), cmd)
+	q.t.Cleanup(q.end)
 }
 
 func (q *quickstart) waitListening() {
 	q.t.Helper()
 	q.eventually(time.Minute, "the quickstart listens", func() bool {
-		select {
-		case <-q.exited:
+		if !q.running() {
 			q.t.Fatalf("the quickstart ended: %v", q.cmd.ProcessState)
-		default:
 		}
 		c, err := net.Dial("tcp", q.addr())
 		if err != nil {
@@ -133,32 +114,20 @@ func (q *quickstart) host(name string) string {
 
 func (q *quickstart) url(name, path string) string { return "http://" + q.host(name) + path }
 
-// output is what the quickstart and its children have written so far.
-func (q *quickstart) output() string {
-	b, _ := os.ReadFile(q.log)
-	return string(b)
-}
-
-// wait waits for the process to end.
-func (q *quickstart) wait(d time.Duration) *os.ProcessState {
+// wait waits for the quickstart to end by itself.
+func (q *quickstart) wait(limit time.Duration) *os.ProcessState {
 	q.t.Helper()
 	q.ended = true
-	select {
-	case <-q.exited:
-		return q.cmd.ProcessState
-	case <-time.After(d):
-		q.t.Fatalf("the quickstart still runs after %v", d)
-		return nil
-	}
+	return q.daemon.wait(limit)
 }
 
 // interrupt presses Ctrl-C: a terminal signals the whole foreground group.
-func (q *quickstart) interrupt() { _ = syscall.Kill(-q.cmd.Process.Pid, syscall.SIGINT) }
+func (q *quickstart) interrupt() { _ = syscall.Kill(-q.pid(), syscall.SIGINT) }
 
 // end presses Ctrl-C unless the test has ended the quickstart already, and sees to it that nothing is left.
 func (q *quickstart) end() {
 	q.t.Helper()
-	if q.cmd != nil && !q.ended {
+	if !q.ended {
 		q.interrupt()
 		select {
 		case <-q.exited:
@@ -172,14 +141,7 @@ func (q *quickstart) end() {
 			q.t.Errorf("left after Ctrl-C: %v", left)
 		}
 	}
-	if q.cmd != nil {
-		select {
-		case <-q.exited:
-		default:
-			_ = syscall.Kill(-q.cmd.Process.Pid, syscall.SIGKILL)
-			<-q.exited
-		}
-	}
+	q.kill()
 	for _, p := range q.processes() {
 		_ = syscall.Kill(p.pid, syscall.SIGKILL)
 	}
