@@ -1,0 +1,173 @@
+package activator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/metrics"
+	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/throttler"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+// Name is what the activator calls itself in the Proxy-Status field of its own answers (RFC 9209).
+const Name = "sluice-activator"
+
+// Activator is a [Sink] and, by [Activator.Handler], the handler of the requests. Its methods may be called
+// concurrently.
+type Activator struct {
+	config    Config
+	log       *zap.Logger
+	throttler *throttler.Throttler
+	handler   *proxy.Handler
+	stats     *metrics.Revisions
+	meters    *meters // nil: no Registerer
+	prober    *prober
+	revisions table
+	exchanges sync.Pool
+
+	started atomic.Bool
+	synced  atomic.Pointer[func() bool] // nil: Run has not begun
+	failing atomic.Bool
+}
+
+// New makes an Activator that knows no revision yet; log may be nil. The caller runs it with [Activator.Run] and in the
+// end calls [Activator.Close]. It fails when c is not valid or its Registerer has the collectors already.
+func New(c Config, log *zap.Logger) (*Activator, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if log == nil {
+		log = zap.NewNop()
+	}
+	a := &Activator{config: c.withDefaults(), log: log}
+	a.exchanges.New = func() any { return &exchange{a: a} }
+	a.revisions.byID = map[throttler.RevisionID]*tracked{}
+	a.prober = newProber(a.config)
+	var err error
+	if a.throttler, err = throttler.New(throttler.Config{
+		MaxWaiting:      a.config.MaxWaiting,
+		MaxWaitingBytes: a.config.MaxWaitingBytes,
+	}); err != nil {
+		return nil, fmt.Errorf("activator: %w", err)
+	}
+	if err := a.measure(); err != nil {
+		return nil, err
+	}
+	if err := a.forward(); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *Activator) measure() (err error) {
+	c := metrics.RevisionsConfig{Pod: a.config.PodName}
+	if a.config.Reporter != nil {
+		c.First = a.config.Reporter.Send
+	}
+	if a.config.Registerer != nil {
+		if a.meters, err = newMeters(a.config); err != nil {
+			return fmt.Errorf("activator: %w", err)
+		}
+		c.Observe = a.observeConcurrency
+	}
+	if a.stats, err = metrics.NewRevisions(c); err != nil {
+		return fmt.Errorf("activator: %w", err)
+	}
+	return nil
+}
+
+func (a *Activator) forward() (err error) {
+	a.handler, err = proxy.New(proxy.Config{
+		Policy:              policy{a},
+		Name:                Name,
+		TimeoutText:         "activator request timeout",
+		EndToEnd:            knative.InternalHeaders(),
+		NotProcessed:        knative.HeaderNotProcessed,
+		Dial:                a.config.Dial,
+		MaxIdleConns:        a.config.MaxIdleConns,
+		MaxIdleConnsPerHost: a.config.MaxIdleConnsPerHost,
+		OnUnwatched: func() {
+			a.log.Warn("clients that go while they wait with an unread body are noticed late: " +
+				"set http.Server.ConnContext to proxy.ConnContext")
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("activator: %w", err)
+	}
+	return nil
+}
+
+// Handler answers requests and probes. Its server must be one of [proxy.NewServer], or have proxy.ConnContext as its
+// ConnContext. Requests are answered from the moment the sink knows their revision and pods, but pods are only found
+// usable while Run runs.
+func (a *Activator) Handler() http.Handler { return a.handler }
+
+// Run probes pods, reports statistics and runs src until ctx is cancelled; then it returns nil, after everything that
+// it started has ended. It returns the error of src if that fails earlier. With a nil src the caller uses the Sink
+// methods itself. Run may be called once.
+func (a *Activator) Run(ctx context.Context, src Source) error {
+	if a.started.Swap(true) {
+		return errors.New("activator: Run was called before")
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { a.prober.run(ctx); return nil })
+	g.Go(func() error { a.report(ctx); return nil })
+	if src != nil {
+		g.Go(func() error { return src.Run(ctx, a) })
+	}
+	synced := func() bool { return true }
+	if s, ok := src.(SyncedSource); ok {
+		synced = s.HasSynced
+	}
+	a.synced.Store(&synced)
+	return g.Wait()
+}
+
+// report sends the statistics of each period.
+func (a *Activator) report(ctx context.Context) {
+	t := time.NewTicker(a.config.ReportPeriod)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-t.C:
+			if m := a.stats.Report(now); m != nil && a.config.Reporter != nil {
+				a.config.Reporter.Send(m)
+			}
+		}
+	}
+}
+
+// FailProbes answers the kubelet's probes with 500 from now on, and others as before: the first step of an end, while
+// requests still come.
+func (a *Activator) FailProbes() { a.failing.Store(true) }
+
+// Drain asks clients to go elsewhere (Connection: close, GOAWAY) and blocks until no request is in progress, upgraded
+// connections included, or ctx ends: then it returns the cause of that.
+func (a *Activator) Drain(ctx context.Context) error {
+	a.handler.SetDraining(true)
+	return a.handler.Drain(ctx)
+}
+
+// Close lets go of idle connections to pods. It is called last, when Run has returned and nothing is in progress.
+func (a *Activator) Close() error { return a.handler.Close() }
+
+// unready says why the activator is not ready for traffic, or "".
+func (a *Activator) unready() string {
+	switch synced := a.synced.Load(); {
+	case a.failing.Load():
+		return "shutting down"
+	case synced == nil || !(*synced)():
+		return "revisions and endpoints have not been read yet"
+	}
+	return ""
+}

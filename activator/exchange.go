@@ -1,0 +1,235 @@
+package activator
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/metrics"
+	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/throttler"
+)
+
+// policy is the activator's side of the seam to package proxy.
+type policy struct{ a *Activator }
+
+// exchange is one request. It is pooled: End gives it back.
+type exchange struct {
+	a      *Activator
+	local  *proxy.Local // a probe, answered by the activator itself
+	t      *tracked     // nil: local, or err says why
+	err    error
+	spec   *spec
+	stats  *metrics.RevisionStats
+	demand throttler.Demand
+	lease  throttler.Lease
+	busy   bool      // the pod said that it did not process the request
+	cold   ColdStart // Queued is zero unless the request waited for the first pod
+}
+
+// Begin counts the request, as waiting from its arrival on: that is what scales a revision from zero.
+func (p policy) Begin(req *proxy.Request) proxy.Exchange {
+	x := p.a.exchanges.Get().(*exchange)
+	if x.local = p.a.probeAnswer(req); x.local != nil {
+		return x
+	}
+	namespace, name, ok := resolve(req, p.a.config.ClusterDomain)
+	if !ok {
+		x.err = notFound(fmt.Errorf("neither headers nor host %q name a revision", req.Host))
+		return x
+	}
+	t := p.a.revisions.get(namespace, name)
+	var s *spec
+	if t != nil {
+		s = t.spec.Load()
+	}
+	if s == nil {
+		x.err = p.a.unknown(namespace, name)
+		return x
+	}
+	x.t, x.spec = t, s
+	x.stats = p.a.stats.Start(metrics.RevisionKey(t.id), req.Arrived)
+	x.demand = throttler.Demand{Revision: t.id, Enqueued: req.Arrived}
+	return x
+}
+
+// Next takes a slot of a pod, waiting for one if need be.
+func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+	switch {
+	case x.local != nil:
+		return proxy.Hop{Local: x.local}, nil
+	case x.err != nil:
+		return proxy.Hop{}, x.err
+	}
+	x.busy = false
+	lease, ok, err := x.a.throttler.TryAcquire(x.demand)
+	if err == nil && !ok {
+		lease, err = x.wait(req)
+	}
+	if err != nil {
+		return proxy.Hop{}, x.refusal(err)
+	}
+	x.lease = lease
+	if m := x.spec.meters; m != nil {
+		m.AddActive(1)
+	}
+	x.mark(req)
+	return x.hop(req), nil
+}
+
+// wait stands in line. Time spent in it is seen in the gauges, and in the story of a cold start when there was no pod.
+func (x *exchange) wait(req *proxy.Request) (throttler.Lease, error) {
+	x.demand.Bytes = headBytes(req)
+	if x.t.usable.Load() == 0 && x.cold.Queued.IsZero() {
+		x.cold.Queued = req.Arrived
+	}
+	if m := x.spec.meters; m != nil {
+		m.AddQueued(1)
+		defer m.AddQueued(-1)
+	}
+	lease, err := x.a.throttler.Acquire(req.Park(x.spec.Timeouts), x.demand)
+	if err == nil && !x.cold.Queued.IsZero() {
+		x.cold.Granted, x.cold.Pod = time.Now(), lease.ID()
+	}
+	return lease, err
+}
+
+// headBytes estimates what a waiting request holds: its head, each field with the ": " and CRLF of its line.
+func headBytes(req *proxy.Request) int {
+	n := len(req.Method) + len(req.Target) + len(req.Host)
+	for name, value := range req.Header.All() {
+		n += len(name) + len(value) + 4
+	}
+	return n
+}
+
+// mark removes what only proxies of the data path may say, and says it itself.
+func (x *exchange) mark(req *proxy.Request) {
+	h := req.Header
+	h.Del(knative.HeaderNamespace)
+	h.Del(knative.HeaderRevision)
+	h.Del(knative.HeaderHash)
+	h.Del(knative.HeaderPassthroughLB)
+	h.Del(knative.HeaderNotProcessed)
+	h.Del(knative.HeaderFeatures)
+	h.Set(knative.HeaderProxyRequest, knative.ProxyActivator)
+	if !h.Has(knative.HeaderOriginalHost) {
+		h.Set(knative.HeaderOriginalHost, req.Host)
+	}
+	if x.lease.Lent() {
+		h.Set(knative.HeaderNoQueue, "1")
+	} else {
+		h.Del(knative.HeaderNoQueue)
+	}
+}
+
+func (x *exchange) hop(req *proxy.Request) proxy.Hop {
+	h := proxy.Hop{
+		Addr:       x.lease.Addr(),
+		Host:       x.lease.Addr(),
+		Proto:      x.spec.Proto,
+		Timeouts:   x.spec.Timeouts,
+		FullDuplex: x.spec.FullDuplex,
+	}
+	if req.Upgrade != "" { // HTTP/2 knows none
+		h.Proto = proxy.HTTP1
+	}
+	return h
+}
+
+// Response sends a request on that its pod was too busy for: it goes elsewhere, or waits in its old place. The app's
+// own 503 is an answer like any other.
+func (x *exchange) Response(_ *proxy.Request, resp *proxy.Response) bool {
+	x.busy = resp.Status == http.StatusServiceUnavailable && resp.Header.Get(knative.HeaderNotProcessed) == "1"
+	resp.Header.Del(knative.HeaderNotProcessed)
+	resp.Header.Del(knative.HeaderFeatures)
+	resp.Header.Del(knative.HeaderNoQueue)
+	if x.busy {
+		x.demand.Not = x.lease.ID()
+		return false
+	}
+	if tell := x.a.config.OnColdStart; tell != nil && !x.cold.Granted.IsZero() {
+		x.cold.Revision, x.cold.FirstByte = x.t.id, time.Now()
+		tell(x.cold)
+		x.cold = ColdStart{}
+	}
+	return true
+}
+
+// Release gives the slot back, and says what is now known of the pod.
+func (x *exchange) Release(_ proxy.Hop, o proxy.Outcome) {
+	if x.local != nil {
+		return
+	}
+	verdict := x.judge(o)
+	if verdict == throttler.DialFailed {
+		x.demand.Not = x.lease.ID()
+	}
+	x.lease.Release(verdict)
+	if m := x.spec.meters; m != nil {
+		m.AddActive(-1)
+	}
+}
+
+func (x *exchange) judge(o proxy.Outcome) throttler.Outcome {
+	switch {
+	case x.busy:
+		return throttler.Busy
+	case o.Reason == proxy.ConnectRefused, o.Reason == proxy.ConnectTimeout, o.Reason == proxy.TLSFailed:
+		return throttler.DialFailed
+	case o.Reason != proxy.ReasonNone && o.Status == 0 && o.Connect == 0 && !o.Reused:
+		return throttler.Unused
+	}
+	return throttler.OK
+}
+
+// End counts the request and ends the exchange.
+func (x *exchange) End(_ *proxy.Request, r proxy.Result) {
+	if x.local == nil {
+		x.a.meters.count(r.Reason)
+	}
+	if x.t != nil {
+		x.stats.End(time.Now())
+		if m := x.spec.meters; m != nil {
+			m.Observe(r.Status, r.Total)
+		}
+	}
+	a := x.a
+	*x = exchange{a: a}
+	a.exchanges.Put(x)
+}
+
+// refusal is the answer to a request that got no slot.
+func (x *exchange) refusal(err error) error {
+	switch {
+	case errors.Is(err, throttler.ErrUnknownRevision), errors.Is(err, throttler.ErrRevisionGone):
+		return notFound(fmt.Errorf("revision %q: %w", x.t.id, err))
+	case errors.Is(err, throttler.ErrQueueFull):
+		return &proxy.Error{
+			Reason: proxy.QueueFull, Text: "pending request queue full\n", Err: err,
+			RetryAfter: x.a.throttler.RetryAfter(x.t.id),
+		}
+	}
+	return err // the cause that Park gave its context
+}
+
+// lookup is how answers about a revision that can't be found begin.
+const lookup = "Error getting active endpoint: "
+
+// unknown is the answer for a revision that nothing is known of. Before the source has told everything that says
+// nothing.
+func (a *Activator) unknown(namespace, name string) error {
+	if synced := a.synced.Load(); synced != nil && !(*synced)() {
+		err := errors.New("revisions have not been read yet")
+		return &proxy.Error{
+			Reason: proxy.NotReady, Status: http.StatusInternalServerError, Text: lookup + err.Error() + "\n", Err: err,
+		}
+	}
+	return notFound(fmt.Errorf("revision %q: %w", namespace+"/"+name, throttler.ErrUnknownRevision))
+}
+
+func notFound(err error) error {
+	return &proxy.Error{Reason: proxy.UnknownRevision, Text: lookup + err.Error() + "\n", Err: err}
+}

@@ -1,0 +1,65 @@
+package activator
+
+import (
+	"github.com/sluice-proxy/sluice/metrics"
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// meters are the activator's Prometheus collectors.
+type meters struct {
+	revisions *metrics.ActivatorCollectors
+	errors    *metrics.ProxyErrors
+}
+
+func newMeters(c Config) (*meters, error) {
+	ac := metrics.ActivatorConfig{Classic: c.ClassicMetrics, Pod: c.PodName}
+	if conn, ok := c.Reporter.(interface {
+		Connected() bool
+		Errors() uint64
+	}); ok {
+		ac.Connected, ac.ConnectionErrors = conn.Connected, conn.Errors
+	}
+	revisions, err := metrics.NewActivatorCollectors(c.Registerer, ac)
+	if err != nil {
+		return nil, err
+	}
+	var reasons []string
+	for _, r := range proxy.Reasons() {
+		reasons = append(reasons, r.String())
+	}
+	errs, err := metrics.NewProxyErrors(c.Registerer, reasons...)
+	if err != nil {
+		return nil, err
+	}
+	return &meters{revisions, errs}, nil
+}
+
+// of returns the collectors of r; nil, which measures nothing, when there are no meters.
+func (m *meters) of(r Revision) *metrics.RevisionCollectors {
+	if m == nil {
+		return nil
+	}
+	return m.revisions.Revision(metrics.RevisionLabels{
+		Namespace: r.ID.Namespace, Revision: r.ID.Name, Service: r.Service, Configuration: r.Configuration,
+	})
+}
+
+func (m *meters) forget(r Revision) {
+	if m != nil {
+		m.revisions.Forget(metrics.RevisionKey(r.ID))
+	}
+}
+
+func (m *meters) count(r proxy.Reason) {
+	if m != nil && r != proxy.ReasonNone {
+		m.errors.Count(r.String())
+	}
+}
+
+func (a *Activator) observeConcurrency(k metrics.RevisionKey, r metrics.Report) {
+	if t := a.revisions.get(k.Namespace, k.Name); t != nil {
+		if s := t.spec.Load(); s != nil {
+			s.meters.SetConcurrency(r.Concurrency)
+		}
+	}
+}

@@ -1,0 +1,40 @@
+package activator
+
+import (
+	"strings"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// resolve says which revision a request is for: by its headers, or when one of them is missing by its Host. What it
+// returns is valid until the request is parked. Ok is false when neither names one.
+func resolve(req *proxy.Request, clusterDomain string) (namespace, name string, ok bool) {
+	namespace, name = req.Header.Get(knative.HeaderNamespace), req.Header.Get(knative.HeaderRevision)
+	if namespace != "" && name != "" {
+		return namespace, name, true
+	}
+	return parseHost(req.Host, clusterDomain)
+}
+
+// parseHost takes <revision>.<namespace>.svc.<cluster domain>[:port] apart. Names of hosts are compared without regard
+// to case, and those of Kubernetes are all in lower case (RFC 1123 as in its names document).
+func parseHost(host, clusterDomain string) (namespace, name string, ok bool) {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 {
+		host = host[:i]
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	host, ok = strings.CutSuffix(host, "."+clusterDomain)
+	if !ok {
+		return "", "", false
+	}
+	host, ok = strings.CutSuffix(host, ".svc")
+	if !ok {
+		return "", "", false
+	}
+	name, namespace, ok = strings.Cut(host, ".")
+	if !ok || name == "" || namespace == "" || strings.Contains(namespace, ".") {
+		return "", "", false
+	}
+	return namespace, name, true
+}

@@ -1,0 +1,53 @@
+package activator
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/throttler"
+)
+
+// RevisionStats is a revision at one moment.
+type RevisionStats struct {
+	ID       throttler.RevisionID
+	Limit    int
+	Waiting  int // requests that wait for a pod
+	InFlight int // requests that a pod is working on
+	Pods     int // endpoints known
+	Usable   int // of these, may get requests
+}
+
+// Stats is the revision at this moment; false when it is not known.
+func (a *Activator) Stats(id throttler.RevisionID) (RevisionStats, bool) {
+	t := a.revisions.get(id.Namespace, id.Name)
+	if t == nil {
+		return RevisionStats{}, false
+	}
+	return t.stats()
+}
+
+// Snapshot is every revision at this moment, in the order of their names.
+func (a *Activator) Snapshot() []RevisionStats {
+	var all []RevisionStats
+	for _, t := range a.revisions.all() {
+		if s, ok := t.stats(); ok {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(x, y RevisionStats) int { return strings.Compare(x.ID.String(), y.ID.String()) })
+	return all
+}
+
+func (t *tracked) stats() (RevisionStats, bool) {
+	s := t.spec.Load()
+	ts, ok := t.a.throttler.Stats(t.id)
+	if s == nil || !ok {
+		return RevisionStats{}, false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return RevisionStats{
+		ID: t.id, Limit: s.Limit, Waiting: ts.Waiting, InFlight: ts.InFlight,
+		Pods: len(t.pods), Usable: int(t.usable.Load()),
+	}, true
+}

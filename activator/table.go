@@ -1,0 +1,85 @@
+package activator
+
+import (
+	"sync"
+
+	"github.com/sluice-proxy/sluice/throttler"
+)
+
+// table finds what is tracked of a revision.
+type table struct {
+	mu   sync.RWMutex
+	byID map[throttler.RevisionID]*tracked
+}
+
+func (b *table) get(namespace, name string) *tracked {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.byID[throttler.RevisionID{Namespace: namespace, Name: name}]
+}
+
+func (b *table) all() []*tracked {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	all := make([]*tracked, 0, len(b.byID))
+	for _, t := range b.byID {
+		all = append(all, t)
+	}
+	return all
+}
+
+func (b *table) getOrMake(id throttler.RevisionID, a *Activator) *tracked {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := b.byID[id]
+	if t == nil {
+		t = &tracked{a: a, id: id, pods: map[string]*pod{}}
+		b.byID[id] = t
+	}
+	return t
+}
+
+func (b *table) remove(t *tracked) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.byID, t.id)
+}
+
+// change calls f with what is tracked of id, locked. What nothing is known of afterwards is forgotten.
+func (a *Activator) change(id throttler.RevisionID, f func(*tracked)) {
+	for {
+		t := a.revisions.getOrMake(id, a)
+		t.mu.Lock()
+		if t.forgotten { // between the look-up and the lock
+			t.mu.Unlock()
+			continue
+		}
+		f(t)
+		if t.emptyLocked() {
+			t.forgotten = true
+			a.revisions.remove(t)
+		}
+		t.mu.Unlock()
+		return
+	}
+}
+
+// UpdateRevision makes a revision known or changes it. Requests under way keep what they began with.
+func (a *Activator) UpdateRevision(r Revision) {
+	a.change(r.ID, func(t *tracked) { t.setSpecLocked(r) })
+}
+
+// DeleteRevision fails the requests that wait for the revision, and those that come.
+func (a *Activator) DeleteRevision(id throttler.RevisionID) {
+	a.change(id, (*tracked).dropSpecLocked)
+}
+
+// UpdateEndpoints says which pods the revision has. New ones are probed at once.
+func (a *Activator) UpdateEndpoints(id throttler.RevisionID, e Endpoints) {
+	a.change(id, func(t *tracked) { t.setEndpointsLocked(e) })
+}
+
+// UpdatePeers says which activators are in the path of the revision.
+func (a *Activator) UpdatePeers(id throttler.RevisionID, peers []string) {
+	a.change(id, func(t *tracked) { t.setPeersLocked(peers) })
+}
