@@ -34,7 +34,9 @@ func (c RevisionsConfig) Validate() error {
 }
 
 // Revisions keeps an activator's statistics per revision. A revision is known
-// from its first request until a period has passed without any.
+// from its first request until a period has passed without any. The Stats have
+// no timestamp: the autoscaler books them when they arrive, so that a skew
+// between two machines' clocks does no harm.
 //
 // Methods may be called concurrently. Start takes a read lock, which a new or
 // a forgotten revision takes for writing for the length of a map access.

@@ -23,7 +23,7 @@ func flatten(t interface{ Fatalf(string, ...any) }, m *statpb.WireStatMessages) 
 			t.Fatalf("%v is there twice", key)
 		}
 		s := w.GetStat()
-		if s.GetPodName() != "activator-1" || s.GetProxiedRequestCount() != 0 || s.GetAverageProxiedConcurrentRequests() != 0 {
+		if s.GetPodName() != "activator-1" || s.GetProxiedRequestCount() != 0 || s.GetAverageProxiedConcurrentRequests() != 0 || s.GetTimestamp() != 0 {
 			t.Fatalf("unexpected %v", s)
 		}
 		out[key] = told{s.GetAverageConcurrentRequests(), s.GetRequestCount()}

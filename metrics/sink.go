@@ -52,8 +52,8 @@ type SinkConfig struct {
 	// send what is buffered. Default 1 s.
 	FlushTimeout time.Duration
 	// OnState, if not nil, learns of each change: connected, or not and why.
-	// It runs on the goroutine of Run, which waits for it. The orderly end of
-	// a connection that was up is (false, nil).
+	// It runs on the goroutine of Run, which waits for it. Once the context
+	// of Run is done, the end of a connection is (false, nil).
 	OnState func(connected bool, err error)
 }
 
@@ -170,35 +170,32 @@ func (s *Sink) Run(ctx context.Context) error {
 
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
+	s.stayConnected(ctx, life, transport)
+	return nil
+}
+
+// stayConnected returns when ctx is done and nothing more can be flushed.
+func (s *Sink) stayConnected(ctx, life context.Context, t *http.Transport) {
 	told := false // whether the owner knows that there is no connection
 	for failures := 0; ; failures++ {
-		up, err := s.session(ctx, life, transport)
-		if up > 0 {
-			told = false
-		}
+		up, err := s.session(ctx, life, t)
 		if err == nil || life.Err() != nil {
-			if up > 0 {
-				s.tell(false, nil)
-			}
-			return nil
+			return
 		}
 		s.errors.Add(1)
-		if !told {
-			told = true
+		if !told && up == 0 && ctx.Err() == nil {
 			s.tell(false, err)
 		}
+		told = true
 		if up > s.config.PingInterval {
 			failures = 0
 		}
-		if ctx.Err() == nil && s.pause(ctx, failures) {
-			continue
+		if !s.pause(ctx, failures) {
+			break
 		}
-		if s.queue.len() > 0 {
-			if up, _ := s.session(ctx, life, transport); up > 0 {
-				s.tell(false, nil)
-			}
-		}
-		return nil
+	}
+	if s.queue.len() > 0 {
+		_, _ = s.session(ctx, life, t) // one more attempt, for what is left
 	}
 }
 
@@ -224,7 +221,8 @@ func (s *Sink) outlast(ctx, life context.Context, end func()) {
 }
 
 // session is one connection from dial to end. The time that it was up is 0 if
-// there was none; the error is nil if ctx ended it and all was sent.
+// there was none; the error is nil if ctx ended it and all was sent. It tells
+// the owner of a connection and of its end, not of a failure to connect.
 func (s *Sink) session(ctx, life context.Context, t *http.Transport) (up time.Duration, err error) {
 	c := &sinkConn{sink: s}
 	if err := c.dial(life, t); err != nil {
@@ -235,6 +233,11 @@ func (s *Sink) session(ctx, life context.Context, t *http.Transport) (up time.Du
 	s.tell(true, nil)
 	err = c.serve(ctx, life)
 	s.connected.Store(false)
+	why := err
+	if ctx.Err() != nil {
+		why = nil
+	}
+	s.tell(false, why)
 	return max(time.Since(began), 1), err
 }
 
