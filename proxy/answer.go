@@ -1,0 +1,181 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// WriteError answers r with err: the one place where errors become statuses. An Error says its own reason and status,
+// any other is Internal. A gRPC call gets its status in trailers alone, as a response without a body
+// (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), everybody else a text. name goes into Proxy-Status.
+// For ClientGone nothing is written. It returns the HTTP status, or StatusClientClosedRequest.
+func WriteError(w http.ResponseWriter, r *http.Request, name string, err error) (status int) {
+	var e *Error
+	if !errors.As(err, &e) {
+		e = &Error{Reason: Internal, Err: err}
+	}
+	if e.Reason == ClientGone {
+		return StatusClientClosedRequest
+	}
+	status = e.Status
+	if status == 0 {
+		status = e.Reason.Status()
+	}
+	h := w.Header()
+	h["Proxy-Status"] = []string{proxyStatus(name, e)}
+	if status == http.StatusServiceUnavailable {
+		h["Retry-After"] = []string{retryAfter(e.RetryAfter)}
+	}
+	text := e.Text
+	if text == "" {
+		text = e.Error() + "\n"
+	}
+	if isGRPC(r.Header) {
+		h["Content-Type"] = []string{"application/grpc"}
+		h["Grpc-Status"] = []string{strconv.Itoa(int(reasonTable[e.Reason].grpc))}
+		h["Grpc-Message"] = []string{grpcMessage(strings.TrimSuffix(text, "\n"))}
+		w.WriteHeader(http.StatusOK)
+		return http.StatusOK
+	}
+	h["Content-Type"] = []string{"text/plain; charset=utf-8"}
+	h["X-Content-Type-Options"] = []string{"nosniff"}
+	h["Content-Length"] = []string{strconv.Itoa(len(text))}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write([]byte(text)) // a client that has gone is noticed by net/http
+	}
+	return status
+}
+
+// answer is WriteError for a Handler's own answers.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, err error) int {
+	if h.draining.Load() {
+		w.Header()["Connection"] = []string{"close"}
+	}
+	return WriteError(w, r, h.cfg.Name, err)
+}
+
+// fail answers with an error before anything has been written.
+func (ex *exchange) fail(err error) {
+	ex.result.Reason = ReasonOf(err)
+	ex.ready()
+	if ex.result.Reason == ClientGone {
+		ex.result.Status = StatusClientClosedRequest
+		ex.aborted = true // nothing is to follow on this connection
+		return
+	}
+	ex.result.Start = time.Since(ex.req.Arrived)
+	ex.result.Status = ex.h.answer(ex.w, ex.r, err)
+}
+
+// own gives an answer that is no error.
+func (ex *exchange) own(status int, body string) {
+	ex.ready()
+	h := ex.w.Header()
+	if ex.h.draining.Load() {
+		h["Connection"] = []string{"close"}
+	}
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil // net/http would guess
+	}
+	ex.result.Status, ex.result.Start = status, time.Since(ex.req.Arrived)
+	ex.w.WriteHeader(status)
+	if ex.r.Method != http.MethodHead && body != "" {
+		n, _ := ex.w.Write([]byte(body))
+		ex.bytesOut.Add(int64(n))
+	}
+}
+
+// ready makes way for an answer of the proxy's own: the clock stops, and on HTTP/1.1 net/http, which reads what is left
+// of the body before it writes, gets little time for that. Nothing further comes on a connection whose body is stuck.
+func (ex *exchange) ready() {
+	ex.clock.stop()
+	if stuck := ex.up.stop(ex.interrupt); stuck && ex.req.Proto == HTTP1 {
+		ex.w.Header()["Connection"] = []string{"close"}
+	}
+	ex.settle()
+}
+
+// retryAfter is a Retry-After in seconds (RFC 9110 §10.2.3): at least one.
+func retryAfter(d time.Duration) string {
+	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
+}
+
+func isGRPC(h http.Header) bool {
+	v := h["Content-Type"]
+	if len(v) == 0 {
+		return false
+	}
+	rest, ok := strings.CutPrefix(v[0], "application/grpc")
+	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+}
+
+// proxyStatus is a Proxy-Status field (RFC 9209): one member of a structured list (RFC 9651).
+func proxyStatus(name string, e *Error) string {
+	var b strings.Builder
+	if isToken(name) {
+		b.WriteString(name)
+	} else {
+		appendString(&b, name)
+	}
+	b.WriteString("; error=")
+	b.WriteString(e.Reason.ProxyStatus())
+	b.WriteString("; details=")
+	appendString(&b, e.Reason.String())
+	return b.String()
+}
+
+// isToken reports whether s is an sf-token (RFC 9651 §3.3.4).
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		alpha := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !alpha && (i > 0 || c != '*') && (i == 0 || !('0' <= c && c <= '9') && strings.IndexByte("!#$%&'*+-.^_`|~:/", c) < 0) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// appendString writes s as an sf-string (RFC 9651 §3.3.3), which holds printable ASCII only: other bytes become '?'.
+func appendString(b *strings.Builder, s string) {
+	b.WriteByte('"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ' || c > '~':
+			b.WriteByte('?')
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+}
+
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// grpcMessage percent-encodes what is not printable ASCII, and the percent sign, as gRPC wants it.
+func grpcMessage(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '%' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}

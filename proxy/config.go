@@ -1,0 +1,100 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// Defaults of Config.
+const (
+	DefaultTimeoutText         = "request timeout" // as Knative's queue-proxy says it, without a newline
+	DefaultDialTimeout         = 5 * time.Second
+	DefaultIdleConnTimeout     = 90 * time.Second
+	DefaultMaxIdleConns        = 1000 // Knative's MAX_IDLE_PROXY_CONNS
+	DefaultMaxIdleConnsPerHost = 100  // Knative's MAX_IDLE_PROXY_CONNS_PER_HOST
+	DefaultExpectTimeout       = time.Second
+	DefaultRetryBurst          = 100
+)
+
+// Bounds that no option moves.
+const (
+	maxAttempts  = 3         // of one request, the first included
+	maxHeld      = 64 << 10  // bytes of a body that are held for another attempt
+	maxAnswer    = 256 << 10 // bytes of the head of an answer
+	copyBuffer   = 32 << 10
+	retryPerSent = 5 // one retry for so many requests: 20 %
+)
+
+// Config of a Handler. The zero value of each field but Policy and Name is its documented default.
+type Config struct {
+	Policy Policy // required
+	// Name is how the proxy calls itself in the Proxy-Status field (RFC 9209 §2); required, printable ASCII.
+	Name string
+	// TimeoutText is the body of a 504; DefaultTimeoutText when empty. No newline is added.
+	TimeoutText string
+	// EndToEnd are fields that no Connection option removes, be it a client's or an app's: those that carry the
+	// proxy's own protocol.
+	EndToEnd []string
+	// NotProcessed is a field of an answer by which a hop says that it has not processed the request, so that it may
+	// be sent elsewhere whatever its method. Empty: there is none.
+	NotProcessed string
+	// Dial makes connections to hops, within DialTimeout. nil: a net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// DialTimeout bounds a dial and, by itself, a TLS handshake. 0: DefaultDialTimeout.
+	DialTimeout time.Duration
+	// IdleConnTimeout is how long a connection to a hop is kept unused; an app's `Keep-Alive: timeout` shortens it.
+	// 0: DefaultIdleConnTimeout.
+	IdleConnTimeout time.Duration
+	// MaxIdleConns and MaxIdleConnsPerHost bound the unused HTTP/1.1 connections. 0: the defaults; negative: none.
+	MaxIdleConns, MaxIdleConnsPerHost int
+	// ExpectTimeout is how long the body of a request with `Expect: 100-continue` waits for the hop's say before it is
+	// sent anyway (RFC 9110 §10.1.1 tells not to wait for ever). 0: DefaultExpectTimeout.
+	ExpectTimeout time.Duration
+	// RetryBurst is how many retries may be made beyond one in five requests. 0: DefaultRetryBurst; negative: none.
+	// An attempt answered with NotProcessed costs nothing.
+	RetryBurst int
+	// OnUnwatched, when not nil, is called once: when a request waits with an unread body on a connection that can't
+	// be watched, since http.Server.ConnContext is not ConnContext. Its client's leaving goes unnoticed meanwhile.
+	OnUnwatched func()
+}
+
+// Validate tells the first thing that is wrong with c.
+func (c *Config) Validate() error {
+	switch {
+	case c.Policy == nil:
+		return errors.New("proxy: Config.Policy is nil")
+	case c.Name == "":
+		return errors.New("proxy: Config.Name is empty")
+	case !printable(c.Name):
+		return fmt.Errorf("proxy: Config.Name %q is not printable ASCII", c.Name)
+	case c.DialTimeout < 0, c.IdleConnTimeout < 0, c.ExpectTimeout < 0:
+		return errors.New("proxy: a negative duration in Config")
+	}
+	return nil
+}
+
+// withDefaults returns a copy of c that has no zero values left.
+func (c Config) withDefaults() Config {
+	c.TimeoutText = cmp.Or(c.TimeoutText, DefaultTimeoutText)
+	c.DialTimeout = cmp.Or(c.DialTimeout, DefaultDialTimeout)
+	c.IdleConnTimeout = cmp.Or(c.IdleConnTimeout, DefaultIdleConnTimeout)
+	c.MaxIdleConns = cmp.Or(c.MaxIdleConns, DefaultMaxIdleConns)
+	c.MaxIdleConnsPerHost = cmp.Or(c.MaxIdleConnsPerHost, DefaultMaxIdleConnsPerHost)
+	c.ExpectTimeout = cmp.Or(c.ExpectTimeout, DefaultExpectTimeout)
+	c.RetryBurst = cmp.Or(c.RetryBurst, DefaultRetryBurst)
+	c.EndToEnd = slices.Clone(c.EndToEnd)
+	for i, name := range c.EndToEnd {
+		c.EndToEnd[i] = http.CanonicalHeaderKey(name)
+	}
+	c.NotProcessed = http.CanonicalHeaderKey(c.NotProcessed)
+	if c.Dial == nil {
+		c.Dial = new(net.Dialer).DialContext
+	}
+	return c
+}

@@ -1,0 +1,174 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var errDiscarded = errors.New("the hop has not processed the request")
+
+// answered passes the final answer of a hop on.
+func (t *try) answered(resp *http.Response) error {
+	ex := t.ex
+	if resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols || resp.StatusCode > 999 {
+		return malformed("status %d", resp.StatusCode)
+	}
+	notProcessed := ex.h.cfg.NotProcessed != "" && len(resp.Header[ex.h.cfg.NotProcessed]) > 0
+	hop := removeHopByHop(resp.Header, ex.h.cfg.EndToEnd)
+	if resp.StatusCode == http.StatusSwitchingProtocols && (ex.req.Upgrade == "" || hop.upgrade == "") {
+		return malformed("101 that was not asked for")
+	}
+	head := Response{Status: resp.StatusCode, Header: Header{resp.Header}}
+	if !ex.x.Response(&ex.req, &head) && notProcessed && t.mayRepeat() {
+		t.again = true
+		drain(resp.Body)
+		return &Error{Reason: Busy, Status: resp.StatusCode, Err: errDiscarded}
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return t.upgrade(resp, hop.upgrade)
+	}
+	if !ex.writeHead(resp) {
+		return ex.why()
+	}
+	return t.copyBody(resp)
+}
+
+// writeHead hands the head of the final answer to net/http; false when a timeout, or the client's leaving, came first.
+func (ex *exchange) writeHead(resp *http.Response) bool {
+	half := ex.req.Proto == HTTP1 && ex.r.ContentLength != 0
+	if half {
+		// Without it net/http would eat what the client still sends, and the hop miss it.
+		_ = ex.rc.EnableFullDuplex()
+	}
+	if !ex.clock.begin() {
+		return false
+	}
+	h := ex.w.Header()
+	for name, values := range resp.Header {
+		h[name] = values
+	}
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil // net/http would guess
+	}
+	if ex.h.draining.Load() || half && !ex.up.complete() {
+		// The second: should the body not come to its end, the connection can't be used again, and this is
+		// the last time to say so.
+		h["Connection"] = []string{"close"}
+	}
+	if len(resp.Trailer) > 0 {
+		names := make([]string, 0, len(resp.Trailer))
+		for name := range resp.Trailer {
+			names = append(names, name)
+		}
+		h["Trailer"] = []string{strings.Join(names, ", ")}
+	}
+	ex.writing.Store(true)
+	ex.result.Reason, ex.result.Status, ex.result.Start = ReasonNone, resp.StatusCode, time.Since(ex.req.Arrived)
+	ex.w.WriteHeader(resp.StatusCode)
+	return true
+}
+
+// copyBody passes the body on as it comes, and its trailers.
+func (t *try) copyBody(resp *http.Response) error {
+	ex := t.ex
+	announced := len(resp.Trailer)
+	left := resp.ContentLength // -1: unknown
+	if resp.Body == http.NoBody || ex.r.Method == http.MethodHead {
+		left = 0
+	}
+	if left != 0 {
+		// Head and body go out together when they came together.
+		if !t.conn.link.more.Load() {
+			if err := ex.rc.Flush(); err != nil {
+				return ex.clientWrite()
+			}
+		}
+		if err := ex.stream(resp.Body, left); err != nil {
+			return err
+		}
+	}
+	if len(resp.Trailer) == 0 {
+		return nil
+	}
+	if err := ex.rc.Flush(); err != nil { // for trailers HTTP/1.1 has to be chunked
+		return ex.clientWrite()
+	}
+	h := ex.w.Header()
+	for name, values := range resp.Trailer {
+		if len(resp.Trailer) != announced {
+			name = http.TrailerPrefix + name
+		}
+		h[name] = values
+	}
+	return nil
+}
+
+// stream copies a body of left bytes, or -1, and flushes whatever comes.
+func (ex *exchange) stream(src io.Reader, left int64) error {
+	buf := ex.h.buffer()
+	defer ex.h.putBuffer(buf)
+	for {
+		n, err := src.Read(buf[:])
+		if n > 0 {
+			ex.clock.touch(n)
+			m, werr := ex.w.Write(buf[:n])
+			ex.bytesOut.Add(int64(m))
+			if left > 0 {
+				left -= int64(n)
+			}
+			if werr == nil && err == nil && left != 0 {
+				werr = ex.rc.Flush()
+			}
+			if werr != nil {
+				return ex.clientWrite()
+			}
+			ex.clock.touch(n)
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil && ex.ctx.Err() != nil:
+			return ex.why()
+		case err != nil:
+			return &Error{Reason: ResponseTruncated, Err: err}
+		}
+	}
+}
+
+// clientWrite is the reason for a failed write to the client: its leaving, unless a timeout made it fail.
+func (ex *exchange) clientWrite() *Error {
+	if ex.ctx.Err() != nil {
+		return ex.why()
+	}
+	return errClientGone
+}
+
+// drain reads the rest of a short answer, so that its connection can be used again.
+func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, copyBuffer) }
+
+// keepAlive is how long a hop keeps an unused connection open, less a margin for the way of its end to us; 0 when it
+// doesn't say (`Keep-Alive: timeout=5`, RFC 2068 §19.7.1.1, as Node.js and Apache send it).
+func keepAlive(lines []string) time.Duration {
+	for _, line := range lines {
+		for p := range strings.SplitSeq(line, ",") {
+			name, value, _ := strings.Cut(textproto.TrimString(p), "=")
+			if !strings.EqualFold(name, "timeout") {
+				continue
+			}
+			seconds, err := strconv.ParseUint(strings.Trim(value, `" `), 10, 20)
+			if err != nil {
+				return 0
+			}
+			return max(time.Millisecond, time.Duration(seconds)*time.Second-keepAliveMargin)
+		}
+	}
+	return 0
+}
+
+// keepAliveMargin is taken off an app's own idle timeout.
+const keepAliveMargin = 500 * time.Millisecond

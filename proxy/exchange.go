@@ -1,0 +1,200 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+)
+
+var errClientGone = &Error{Reason: ClientGone, Status: StatusClientClosedRequest, Err: errors.New("the client has gone")}
+
+// exchange is one request on its way through a Handler. Its goroutine is that of ServeHTTP; besides it there are the
+// upload's, and on an upgraded connection one more, and it waits for both.
+type exchange struct {
+	h      *Handler
+	w      http.ResponseWriter
+	r      *http.Request
+	rc     *http.ResponseController
+	x      Exchange
+	req    Request
+	target string
+	te     bool // the client takes trailers
+
+	// ctx ends when the client goes or a timeout comes; its cause, or its parent's end, tells which: see why.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	clock  clock
+	up     upload
+	parked *parked
+
+	writing  atomic.Bool // the final head has been handed to w
+	aborted  bool        // the answer can't be ended as it began
+	waited   time.Duration
+	bytesOut atomic.Int64
+	result   Result
+}
+
+func newExchange(h *Handler, w http.ResponseWriter, r *http.Request, target string) *exchange {
+	ex := &exchange{h: h, w: w, r: r, rc: http.NewResponseController(w), target: target}
+	ex.ctx, ex.cancel = context.WithCancelCause(r.Context())
+	ex.clock.ex = ex
+	ex.up.init(h, r)
+	ex.up.wake, ex.up.fail = ex.clock.touch, ex.clientFailed
+	hop := removeHopByHop(r.Header, h.cfg.EndToEnd)
+	ex.te = hop.trailers
+	delete(r.Header, "Host") // HTTP/2: the same as :authority
+	proto := HTTP1
+	if r.ProtoMajor >= 2 {
+		proto, hop.upgrade = HTTP2, ""
+	}
+	if !r.ProtoAtLeast(1, 1) {
+		hop.upgrade = "" // RFC 9110 §7.8
+		delete(r.Header, "Expect")
+	}
+	ex.req = Request{
+		Method: r.Method, Target: r.RequestURI, Host: r.Host, Proto: proto, Header: Header{r.Header},
+		RemoteAddr: r.RemoteAddr, ContentLength: r.ContentLength, Upgrade: hop.upgrade, TLS: r.TLS,
+		Arrived: time.Now(), ex: ex,
+	}
+	return ex
+}
+
+// run carries the request through and reports whether the client's stream must be aborted.
+func (ex *exchange) run() (abort bool) {
+	ex.result.Reason, ex.result.Status = Internal, http.StatusInternalServerError // should the policy panic
+	defer ex.end()
+	ex.x = ex.h.cfg.Policy.Begin(&ex.req)
+	err := ex.forward()
+	switch {
+	case err == nil:
+	case ex.writing.Load():
+		ex.aborted = true
+		ex.result.Reason = ReasonOf(err)
+	default:
+		ex.fail(err)
+	}
+	return ex.aborted
+}
+
+// forward asks the policy for hops and tries them. A nil error means that the client has a complete answer.
+func (ex *exchange) forward() error {
+	at := Attempt{Since: ex.req.Arrived, Replayable: true}
+	for {
+		hop, err := ex.next(at)
+		if err != nil {
+			return err
+		}
+		ex.result.Attempts++
+		if hop.Local != nil {
+			ex.local(hop)
+			return nil
+		}
+		t := try{ex: ex, hop: hop, last: at.N+1 >= maxAttempts, begin: time.Now()}
+		ex.clock.start(hop.Timeouts, hop.From)
+		err = t.run()
+		ex.release(hop, &t, err)
+		if err == nil {
+			return nil
+		}
+		if !t.again {
+			return err
+		}
+		at.N++
+		at.Cause, at.Sent = err, ex.up.sent()
+		// What the hop was sent may still be read while its connection winds up.
+		ex.r.Header = ex.r.Header.Clone()
+		ex.req.Header = Header{ex.r.Header}
+	}
+}
+
+// next asks the policy, and ends what Park began.
+func (ex *exchange) next(at Attempt) (Hop, error) {
+	begin := time.Now()
+	defer func() {
+		if ex.parked != nil {
+			ex.parked.end()
+			ex.parked = nil
+		}
+		ex.waited += time.Since(begin)
+	}()
+	return ex.x.Next(&ex.req, at)
+}
+
+func (ex *exchange) release(hop Hop, t *try, err error) {
+	t.out.Total = time.Since(t.begin)
+	t.out.Reason = ReasonOf(err)
+	ex.x.Release(hop, t.out)
+}
+
+// local gives an answer of the policy's own.
+func (ex *exchange) local(hop Hop) {
+	l := hop.Local
+	out := ex.w.Header()
+	for _, f := range l.Header {
+		out[f[0]] = append(out[f[0]], f[1])
+	}
+	ex.own(l.Status, l.Body)
+	ex.result.Reason = ReasonNone
+	ex.x.Release(hop, Outcome{Status: l.Status})
+}
+
+// end is the last of every exchange, also after a panic of the policy's.
+func (ex *exchange) end() {
+	ex.clock.stop()
+	if ex.up.stop(ex.interrupt) || ex.aborted {
+		ex.result.BytesIn = ex.up.sent()
+	}
+	ex.settle()
+	ex.cancel(nil)
+	r := &ex.result
+	r.BytesIn, r.BytesOut = ex.up.sent(), ex.bytesOut.Load()
+	r.Wait, r.Total = ex.waited, time.Since(ex.req.Arrived)
+	if ex.x != nil {
+		ex.x.End(&ex.req, *r)
+	}
+}
+
+// interrupt makes a read of the body that hangs return; the connection is of no more use.
+func (ex *exchange) interrupt() { _ = ex.rc.SetReadDeadline(time.Now().Add(-time.Second)) }
+
+// settle bounds the time for which net/http reads the rest of a body on HTTP/1.1.
+func (ex *exchange) settle() {
+	if ex.req.Proto == HTTP1 && !ex.up.complete() {
+		_ = ex.rc.SetReadDeadline(time.Now().Add(linger))
+	}
+}
+
+// why tells what ended ctx: a timeout, or else the client.
+func (ex *exchange) why() *Error {
+	if e, ok := errors.AsType[*Error](context.Cause(ex.ctx)); ok {
+		return e
+	}
+	return errClientGone
+}
+
+// clientFailed is called when the body can't be read on.
+func (ex *exchange) clientFailed(err error) {
+	ex.cancel(uploadError(err))
+}
+
+// clientGone is called by the watch.
+func (ex *exchange) clientGone() { ex.cancel(errClientGone) }
+
+// detached implements Request.HTTP.
+func (ex *exchange) detached() *http.Request {
+	r := ex.r.WithContext(context.Background())
+	r.Header = ex.r.Header.Clone()
+	r.Body, r.GetBody, r.Trailer = http.NoBody, nil, nil
+	u := *r.URL
+	r.URL = new(url.URL)
+	*r.URL = u
+	return r
+}
+
+func malformed(format string, args ...any) *Error {
+	return &Error{Reason: BadResponse, Err: fmt.Errorf(format, args...)}
+}

@@ -1,0 +1,107 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+// Handler forwards requests as its Policy says. It is an http.Handler for a server whose ConnContext is ConnContext;
+// NewServer makes one. It is safe for concurrent use.
+type Handler struct {
+	cfg       Config
+	pool      *pool
+	watch     watch
+	budget    budget
+	buffers   sync.Pool // of *[copyBuffer]byte
+	unwatched sync.Once
+	draining  atomic.Bool
+
+	inFlight atomic.Int64
+	awaited  atomic.Bool // somebody is in Drain
+	mu       sync.Mutex
+	idle     chan struct{} // closed when nothing is in flight; nil while nobody waits
+}
+
+// New makes a Handler. Its errors are those of Config.Validate.
+func New(c Config) (*Handler, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	h := &Handler{cfg: c.withDefaults()}
+	h.pool = newPool(&h.cfg)
+	h.budget.init(h.cfg.RetryBurst)
+	h.buffers.New = func() any { return new([copyBuffer]byte) }
+	return h, nil
+}
+
+// ServeHTTP forwards one request and blocks until both its directions have ended. A failure after the answer has
+// started is a panic with http.ErrAbortHandler, on which net/http resets the stream or cuts the connection.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.inFlight.Add(1)
+	defer h.leave()
+	target, err := checkRequest(r)
+	if err != nil {
+		h.answer(w, r, err)
+		return
+	}
+	h.budget.deposit()
+	if newExchange(h, w, r, target).run() {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (h *Handler) leave() {
+	if h.inFlight.Add(-1) > 0 || !h.awaited.Load() {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.idle != nil {
+		close(h.idle)
+		h.idle = nil
+	}
+	h.awaited.Store(false)
+}
+
+// SetDraining says whether answers, the proxy's own among them, tell the client to make no further request on its
+// connection: Connection: close on HTTP/1.1, GOAWAY on HTTP/2. Requests go on being served.
+func (h *Handler) SetDraining(on bool) { h.draining.Store(on) }
+
+// InFlight is the number of requests in progress, upgraded connections among them.
+func (h *Handler) InFlight() int { return int(h.inFlight.Load()) }
+
+// Drain blocks until a moment when no request is in progress, upgraded connections included, or ctx ends, whose error
+// it then returns. It refuses nobody: stop the listener first.
+func (h *Handler) Drain(ctx context.Context) error {
+	h.mu.Lock()
+	if h.idle == nil {
+		h.idle = make(chan struct{})
+	}
+	idle := h.idle
+	h.awaited.Store(true)
+	if h.inFlight.Load() == 0 { // after awaited: who leaves later sees it
+		close(h.idle)
+		h.idle = nil
+		h.awaited.Store(false)
+	}
+	h.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends the unused connections to hops, and the goroutine that watches clients, and waits for it. Call it when
+// nothing is in flight any more; connections that are still in use end with their request. It returns nil.
+func (h *Handler) Close() error {
+	h.pool.close()
+	h.watch.close()
+	return nil
+}
+
+func (h *Handler) buffer() *[copyBuffer]byte     { return h.buffers.Get().(*[copyBuffer]byte) }
+func (h *Handler) putBuffer(b *[copyBuffer]byte) { h.buffers.Put(b) }

@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+)
+
+// link is a connection to a hop, below TLS. It counts what http.ClientConn does not tell.
+type link struct {
+	net.Conn
+	raw   syscall.RawConn // nil when Conn has no descriptor
+	plain bool            // no TLS above
+	wrote atomic.Int64    // bytes
+	// more says that bytes beyond the end of a head came with it, so that the body has begun.
+	more atomic.Bool
+}
+
+func newLink(c net.Conn) *link {
+	l := &link{Conn: c}
+	if sc, ok := c.(syscall.Conn); ok {
+		l.raw, _ = sc.SyscallConn()
+	}
+	return l
+}
+
+func (l *link) Write(p []byte) (int, error) {
+	n, err := l.Conn.Write(p)
+	l.wrote.Add(int64(n))
+	return n, err
+}
+
+func (l *link) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
+	if l.plain {
+		i := bytes.Index(p[:n], []byte("\r\n\r\n"))
+		l.more.Store(i >= 0 && i+4 < n)
+	}
+	return n, err
+}
+
+// CloseWrite passes a half-close on.
+func (l *link) CloseWrite() error {
+	if c, ok := l.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// quiet reports that nothing has come on an unused connection: neither its end, which http.ClientConn may not have got
+// to see yet, nor bytes that nobody asked for. Of TLS only the end is seen.
+func (l *link) quiet() bool {
+	if l.raw == nil {
+		return true
+	}
+	n, err := peek(l.raw)
+	if err != nil {
+		return false
+	}
+	return n < 0 || n > 0 && !l.plain
+}
+
+// dialError gives a failed dial or handshake its reason.
+func dialError(ctx context.Context, made *madeLink, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	timeout := errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
+		timeout = true
+	}
+	switch {
+	case timeout:
+		return &Error{Reason: ConnectTimeout, Err: err}
+	case made.err != nil:
+		return &Error{Reason: ConnectRefused, Err: err}
+	default:
+		return &Error{Reason: TLSFailed, Err: err}
+	}
+}

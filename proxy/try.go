@@ -1,0 +1,188 @@
+package proxy
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// try is one attempt to have a request answered by a hop.
+type try struct {
+	ex    *exchange
+	hop   Hop
+	last  bool // no other attempt will be made
+	begin time.Time
+	out   Outcome
+
+	again bool // what went wrong may be tried once more
+
+	conn    *conn
+	before  int64 // bytes written to the connection earlier
+	req     http.Request
+	url     url.URL
+	body    reader
+	trace   httptrace.ClientTrace
+	headers atomic.Bool  // HTTP/2: the head has been written
+	first   atomic.Int64 // when the first byte of the answer came: nanoseconds since begin
+}
+
+// run makes the attempt. A nil error means that the client has a complete answer; with another, again tells whether
+// it may be made once more. It returns when nobody reads the body of the request any more.
+func (t *try) run() (err error) {
+	ex := t.ex
+	proto := t.hop.Proto
+	if proto == SameProto {
+		proto = ex.req.Proto
+	}
+	c, reused, err := ex.h.pool.get(ex.ctx, hopKey{t.hop.Addr, t.hop.TLS, proto})
+	if err != nil {
+		return t.failed(t.reason(err), true, false)
+	}
+	t.conn, t.before = c, c.link.wrote.Load()
+	t.out.Reused, t.out.Connect = reused, time.Since(t.begin)
+	c.link.more.Store(false)
+	keep := time.Duration(0)
+	defer func() {
+		t.body.Close()
+		ex.h.pool.put(c, keep)
+	}()
+
+	resp, err := c.RoundTrip(t.request(proto))
+	ex.clock.hold(false)
+	if err != nil {
+		return t.failed(t.reason(err), t.unsent(proto, err), t.first.Load() == 0 && reused)
+	}
+	t.out.FirstByte = time.Duration(t.first.Load())
+	t.out.Status = resp.StatusCode
+	keep = keepAlive(resp.Header["Keep-Alive"])
+	defer resp.Body.Close()
+	return t.answered(resp)
+}
+
+// request is what the hop is sent: the policy's header, the proxy's own fields last.
+func (t *try) request(proto Proto) *http.Request {
+	ex := t.ex
+	scheme, host := "http", t.hop.Host
+	if t.hop.TLS != nil {
+		scheme = "https"
+	}
+	if host == "" {
+		host = ex.r.Host
+	}
+	target, _ := originForm(ex.r.Method, ex.r.RequestURI, ex.r.ProtoMajor)
+	targetURL(&t.url, scheme, t.hop.Addr, host, target)
+	t.trace = httptrace.ClientTrace{
+		GotFirstResponseByte: func() { t.first.CompareAndSwap(0, int64(max(1, time.Since(t.begin)))) },
+		WroteHeaders:         func() { t.headers.Store(true) },
+		Got1xxResponse:       t.interim,
+	}
+	t.req = http.Request{
+		Method: ex.r.Method, URL: &t.url, Host: host, Header: t.header(proto),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: ex.r.ContentLength,
+	}
+	t.body.up = &ex.up
+	if ex.r.ContentLength != 0 {
+		t.req.Body = &t.body
+		if ex.r.ContentLength < 0 && proto == HTTP1 {
+			t.req.TransferEncoding = []string{"chunked"} // net/http waits for the first byte of a GET's otherwise
+		}
+		if len(ex.r.Trailer) > 0 || ex.req.Proto == HTTP1 && ex.r.ContentLength < 0 {
+			t.body.trailer = make(http.Header, len(ex.r.Trailer))
+			for name := range ex.r.Trailer {
+				t.body.trailer[name] = nil
+			}
+			t.req.Trailer = t.body.trailer
+		}
+	}
+	return t.req.WithContext(httptrace.WithClientTrace(ex.ctx, &t.trace))
+}
+
+func (t *try) header(proto Proto) http.Header {
+	ex := t.ex
+	h := make(http.Header, len(ex.r.Header)+4)
+	for name, values := range ex.r.Header {
+		h[name] = values
+	}
+	if ip, _, err := net.SplitHostPort(ex.r.RemoteAddr); err == nil {
+		h["X-Forwarded-For"] = []string{strings.Join(append(h["X-Forwarded-For"][:len(h["X-Forwarded-For"]):len(h["X-Forwarded-For"])], ip), ", ")}
+	}
+	if _, ok := h["User-Agent"]; !ok {
+		h["User-Agent"] = nil // net/http would add its own
+	}
+	var options []string
+	if ex.te {
+		h["Te"] = []string{"trailers"}
+		options = append(options, "TE") // RFC 9110 §10.1.4
+	}
+	if ex.req.Upgrade != "" && proto == HTTP1 {
+		h["Upgrade"] = []string{ex.req.Upgrade}
+		options = append(options, "Upgrade")
+	}
+	if len(options) > 0 && proto == HTTP1 {
+		h["Connection"] = []string{strings.Join(options, ", ")}
+	}
+	return h
+}
+
+// interim passes a 1xx answer on. 100 is not the hop's to send on: net/http sends it when the body is read, which the
+// hop's own 100 sets off.
+func (t *try) interim(code int, header textproto.MIMEHeader) error {
+	t.conn.link.more.Store(false)
+	ex := t.ex
+	if code == http.StatusContinue || !ex.r.ProtoAtLeast(1, 1) || !ex.clock.hold(true) {
+		return nil
+	}
+	defer ex.clock.hold(false)
+	h := ex.w.Header()
+	for name, values := range header {
+		h[name] = values
+	}
+	removeHopByHop(h, ex.h.cfg.EndToEnd)
+	ex.w.WriteHeader(code)
+	clear(h)
+	return nil
+}
+
+// reason gives a failure before the answer its name.
+func (t *try) reason(err error) *Error {
+	if t.ex.ctx.Err() != nil {
+		return t.ex.why()
+	}
+	if broken := t.ex.up.broken(); broken != nil {
+		return uploadError(broken)
+	}
+	return hopError(err)
+}
+
+// failed decides whether the attempt may be repeated: when nothing of the request was processed, or, for a request
+// that may be made twice anyway, when a pooled connection turns out to have been closed.
+func (t *try) failed(e *Error, unsent, stale bool) error {
+	t.again = (unsent || stale && idempotent(t.ex.r.Method)) && t.mayRepeat() && t.ex.h.budget.withdraw()
+	return e
+}
+
+func (t *try) mayRepeat() bool {
+	return !t.last && t.ex.ctx.Err() == nil && t.ex.up.replayable()
+}
+
+// unsent reports that the hop has nothing of the request, or has said that it did nothing with it.
+func (t *try) unsent(proto Proto, err error) bool {
+	if proto == HTTP2 {
+		return !t.headers.Load() || refused(err)
+	}
+	return t.conn.link.wrote.Load() == t.before
+}
+
+// idempotent methods are those of RFC 9110 §9.2.2.
+func idempotent(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}
