@@ -10,11 +10,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// checkInBubble is rapid.Check with a fake clock. A test in a bubble has no deadline, and panics when rapid asks a
+// checkInBubble is rapid.Check with a fake clock, some times over since its steps are cheap. A test in a bubble has no deadline, and panics when rapid asks a
 // *testing.T for it.
 func checkInBubble(t *testing.T, property func(*rapid.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		rapid.Check(struct{ *testing.T }{t}, property)
+		for range 20 {
+			rapid.Check(struct{ *testing.T }{t}, property)
+		}
 	})
 }

@@ -1,0 +1,341 @@
+package throttler
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// machine drives a Throttler and its model side by side.
+type machine struct {
+	model
+	t      *Throttler
+	id     RevisionID
+	total  Config
+	ended  []Lease
+	weight []Outcome // what leases end with, the likely ones more than once
+	double uint64
+}
+
+func TestThrottlerAgainstModel(t *testing.T) {
+	checkInBubble(t, func(t *rapid.T) {
+		m := newMachine(t)
+		defer m.stop()
+		t.Repeat(map[string]func(*rapid.T){
+			"traffic":       m.traffic,
+			"more traffic":  m.traffic,
+			"still more":    m.traffic,
+			"double":        m.doubleRelease,
+			"cancel":        m.cancelOne,
+			"set":           m.setBackends,
+			"patch":         m.patchBackends,
+			"configure":     m.configure,
+			"delete":        m.delete,
+			"sleep":         m.sleep,
+			"sleep shortly": m.nap,
+			"":              m.check,
+		})
+	})
+}
+
+func newMachine(t *rapid.T) *machine {
+	total := Config{MaxWaiting: 6, MaxWaitingBytes: 100}
+	th, err := New(total)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &machine{t: th, id: RevisionID{"default", "model"}, total: total.withDefaults()}
+	m.pods = map[string]*modelPod{}
+	m.weight = rapid.SampledFrom([][]Outcome{
+		{OK, OK, OK, DialFailed, Busy, Unused},
+		{DialFailed, DialFailed, DialFailed, DialFailed, DialFailed, OK},
+		{Busy, Busy, Busy, OK, Unused},
+	}).Draw(t, "weight")
+	m.setBackends(t)
+	m.configure(t)
+	return m
+}
+
+func (m *machine) stop() {
+	for _, c := range m.queue {
+		c.cancel()
+	}
+	m.t.DeleteRevision(m.id)
+	synctest.Wait()
+}
+
+// traffic is a few requests that come and go.
+func (m *machine) traffic(t *rapid.T) {
+	for range rapid.IntRange(1, 6).Draw(t, "n") {
+		rapid.SampledFrom([]func(*rapid.T){m.acquire, m.try, m.releaseOne, m.releaseOne}).Draw(t, "what")(t)
+	}
+}
+
+var notIDs = rapid.SampledFrom([]string{"", "", "", "a", "b", "c"})
+
+func (m *machine) acquire(t *rapid.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &call{cancel: cancel, since: time.Now(), not: notIDs.Draw(t, "not"), bytes: rapid.IntRange(0, 40).Draw(t, "bytes")}
+	d := Demand{Revision: m.id, Bytes: c.bytes, Not: c.not}
+	if age := rapid.SampledFrom([]int{0, 0, 1, 2, 3}).Draw(t, "age"); age > 0 {
+		d.Enqueued = c.since.Add(-time.Duration(age) * time.Second)
+		c.since = d.Enqueued
+	}
+	go func() {
+		c.lease, c.err = m.t.Acquire(ctx, d)
+		c.done.Store(true)
+	}()
+	synctest.Wait()
+	if len(m.queue) == 0 && len(m.allowed(c.not)) > 0 {
+		if !c.done.Load() || c.err != nil {
+			t.Fatalf("a slot is free: done %v, %v", c.done.Load(), c.err)
+		}
+		m.grant(t, c.lease, c.not)
+		return
+	}
+	if want := m.refusal(c.bytes, m.total); want != nil {
+		if !c.done.Load() || !errors.Is(c.err, want) {
+			t.Fatalf("done %v, %v, want %v", c.done.Load(), c.err, want)
+		}
+		return
+	}
+	m.wait(c)
+}
+
+func (m *machine) try(t *rapid.T) {
+	not := notIDs.Draw(t, "not")
+	l, ok, err := m.t.TryAcquire(Demand{Revision: m.id, Not: not})
+	if errors.Is(err, ErrUnknownRevision) == m.known || ok != l.Valid() {
+		t.Fatalf("known %v: %v, %v", m.known, ok, err)
+	}
+	if want := len(m.queue) == 0 && len(m.allowed(not)) > 0; ok != want {
+		t.Fatalf("TryAcquire: %v, want %v", ok, want)
+	}
+	if ok {
+		m.grant(t, l, not)
+	}
+}
+
+func (m *machine) releaseOne(t *rapid.T) {
+	if len(m.leases) == 0 {
+		return
+	}
+	i := rapid.IntRange(0, len(m.leases)-1).Draw(t, "lease")
+	o := rapid.SampledFrom(m.weight).Draw(t, "outcome")
+	l := m.leases[i].Lease
+	m.ended = append(m.ended, l)
+	l.Release(o)
+	if p, most := m.release(i, o, m.total); p != nil {
+		m.rest(t, p, most, m.rests())
+		m.shorten()
+	}
+	synctest.Wait()
+	m.serve(t)
+}
+
+// rests asks the real throttler until when its pods rest.
+func (m *machine) rests() map[string]time.Time {
+	until := map[string]time.Time{}
+	if r := m.t.find(m.id); r != nil {
+		r.mu.Lock()
+		for _, p := range r.resting {
+			until[p.ID] = p.rest.until
+		}
+		r.mu.Unlock()
+	}
+	return until
+}
+
+func (m *machine) doubleRelease(t *rapid.T) {
+	if len(m.ended) > 0 {
+		rapid.SampledFrom(m.ended).Draw(t, "lease").Release(DialFailed)
+		m.double++
+	}
+}
+
+func (m *machine) cancelOne(t *rapid.T) {
+	if len(m.queue) == 0 {
+		return
+	}
+	i := rapid.IntRange(0, len(m.queue)-1).Draw(t, "waiter")
+	c := m.queue[i]
+	m.queue = slices.Delete(m.queue, i, i+1)
+	c.cancel()
+	synctest.Wait()
+	if !c.done.Load() || !errors.Is(c.err, context.Canceled) {
+		t.Fatalf("cancelled: done %v, %v", c.done.Load(), c.err)
+	}
+}
+
+var backends = rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) Backend {
+	return Backend{
+		ID:    rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(t, "id"),
+		Addr:  rapid.SampledFrom([]string{"10.0.0.1", "10.0.0.1", "10.0.0.2"}).Draw(t, "addr"),
+		Slots: rapid.SampledFrom([]int{0, 1, 1, 2, 3, 5}).Draw(t, "slots"),
+		Own:   rapid.IntRange(0, 2).Draw(t, "own") > 0,
+		Lend:  rapid.Bool().Draw(t, "lend"),
+		State: rapid.SampledFrom([]State{Ready, Ready, Ready, Draining}).Draw(t, "state"),
+	}
+}), 0, 5, func(b Backend) string { return b.ID })
+
+func (m *machine) setBackends(t *rapid.T) {
+	all := backends.Draw(t, "all")
+	m.t.SetBackends(m.id, all)
+	listed := map[string]bool{}
+	for _, b := range all {
+		m.list(b)
+		listed[b.ID] = true
+	}
+	for _, p := range m.order {
+		if p != nil && !listed[p.ID] {
+			m.unlist(p.ID)
+		}
+	}
+	m.updated(t)
+}
+
+func (m *machine) patchBackends(t *rapid.T) {
+	upsert := backends.Draw(t, "upsert")
+	gone := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"}), 0, 2).Draw(t, "gone")
+	m.t.PatchBackends(m.id, upsert, gone)
+	for _, id := range gone {
+		m.unlist(id)
+	}
+	for _, b := range upsert {
+		m.list(b)
+	}
+	m.updated(t)
+}
+
+func (m *machine) updated(t *rapid.T) {
+	m.shorten()
+	synctest.Wait()
+	m.serve(t)
+}
+
+func (m *machine) configure(t *rapid.T) {
+	m.config = RevisionConfig{
+		MaxWaiting: rapid.SampledFrom([]int{0, -1, 4}).Draw(t, "bound"),
+		Pick:       Pick(rapid.IntRange(0, int(PickRoundRobin)).Draw(t, "pick")),
+	}
+	m.t.SetRevision(m.id, m.config)
+	m.known = true
+}
+
+func (m *machine) delete(t *rapid.T) {
+	if rapid.IntRange(0, 2).Draw(t, "chance") > 0 {
+		return
+	}
+	m.t.DeleteRevision(m.id)
+	synctest.Wait()
+	for _, c := range m.queue {
+		if !c.done.Load() || !errors.Is(c.err, ErrRevisionGone) {
+			t.Fatalf("a waiter of a deleted revision: done %v, %v", c.done.Load(), c.err)
+		}
+	}
+	m.known, m.queue = false, nil
+	for _, p := range m.order {
+		if p != nil {
+			m.unlist(p.ID)
+		}
+	}
+	if len(m.leases) == 0 { // nothing is left that would keep an order
+		m.reset()
+	}
+}
+
+// reset is what becomes of a revision that is forgotten altogether.
+func (m *machine) reset() {
+	m.order, m.cursor, m.handed, m.declined = nil, 0, 0, 0
+}
+
+func (m *machine) sleep(t *rapid.T) {
+	m.sleepUntil(t, time.Now().Add(time.Duration(rapid.SampledFrom([]int{700, 2000, 11_000}).Draw(t, "ms"))*time.Millisecond))
+}
+
+// nap is as short as the first steps of a back-off.
+func (m *machine) nap(t *rapid.T) {
+	m.sleepUntil(t, time.Now().Add(time.Duration(rapid.SampledFrom([]int{10, 60, 100, 200}).Draw(t, "ms"))*time.Millisecond))
+}
+
+func (m *machine) sleepUntil(t *rapid.T, end time.Time) {
+	for {
+		at, ok := m.next()
+		if !ok || at.After(end) {
+			break
+		}
+		time.Sleep(time.Until(at))
+		synctest.Wait()
+		m.rouse()
+		m.serve(t)
+	}
+	time.Sleep(time.Until(end))
+}
+
+func (m *machine) check(t *rapid.T) {
+	synctest.Wait()
+	if !m.known && len(m.leases) == 0 && len(m.pods) == 0 {
+		m.reset()
+	}
+	if got := m.t.Totals(); got.Waiting != len(m.queue) || got.DoubleReleases != m.double {
+		t.Fatalf("%+v, want %d waiting, %d double", got, len(m.queue), m.double)
+	}
+	s, known := m.t.Stats(m.id)
+	if known != m.known {
+		t.Fatalf("known %v, want %v", known, m.known)
+	}
+	if !known {
+		return
+	}
+	m.checkStats(t, s)
+	for id, until := range m.rests() {
+		if p := m.pods[id]; p == nil || p.why == awake || !p.until.Equal(until) {
+			t.Fatalf("%s rests until %v, want %+v", id, until, p)
+		}
+	}
+}
+
+func (m *machine) checkStats(t *rapid.T, s RevisionStats) {
+	want := s // counters of events are compared where the model has them
+	want.Backends, want.Ready, want.Draining, want.Ejected, want.Resting, want.Leaving, want.Slots = 0, 0, 0, 0, 0, 0, 0
+	want.InFlight, want.Lent, want.WaitingBytes, want.Waiting = len(m.leases), 0, 0, len(m.queue)
+	want.Handed, want.WakeUps, want.Declined = m.handed, m.handed, m.declined
+	for _, l := range m.leases {
+		if l.Lent() {
+			want.Lent++
+		}
+	}
+	for _, c := range m.queue {
+		want.WaitingBytes += int64(c.bytes)
+	}
+	open := false
+	for _, p := range m.pods {
+		switch {
+		case !p.listed:
+			want.Leaving++
+			continue
+		case p.State == Draining:
+			want.Draining++
+		default:
+			want.Ready++
+			if p.Own {
+				want.Slots += p.Slots
+				open = open || p.Slots == 0
+			}
+			want.Ejected += int(p.why & ejected)
+			want.Resting += int(p.why & declined >> 1)
+		}
+		want.Backends++
+	}
+	if open {
+		want.Slots = -1
+	}
+	if s != want {
+		t.Fatalf("stats\n%+v, want\n%+v", s, want)
+	}
+}

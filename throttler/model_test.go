@@ -1,0 +1,313 @@
+package throttler
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// model is a throttler with one revision, done the naive way: slices, searched from one end to the other.
+// Where the real one rolls dice the model takes over what came out, if that was allowed.
+type model struct {
+	known    bool
+	config   RevisionConfig
+	pods     map[string]*modelPod
+	order    []*modelPod // nil where a pod has left
+	cursor   int
+	queue    []*call // oldest first
+	leases   []modelLease
+	clock    int // counts grants and rests
+	handed   uint64
+	declined uint64
+}
+
+type modelPod struct {
+	Backend
+	listed   bool
+	inFlight int
+	why      restReason
+	until    time.Time
+	failures int
+	declines int
+	rested   int // clock of the last rest
+}
+
+type modelLease struct {
+	Lease
+	pod   *modelPod
+	given int // clock of the grant
+}
+
+// call is one Acquire that is waiting, or was.
+type call struct {
+	cancel context.CancelFunc
+	since  time.Time
+	not    string
+	bytes  int
+	done   atomic.Bool // a timer that wakes the goroutine is no synchronisation with us
+	lease  Lease
+	err    error
+}
+
+func (p *modelPod) usable() bool { return p.listed && p.State == Ready && p.why == awake }
+
+func (p *modelPod) home() bool {
+	return p.usable() && p.Own && (p.Slots == 0 || p.inFlight < p.Slots)
+}
+
+func (p *modelPod) abroad() bool { return p.usable() && !p.Own && p.Lend && p.inFlight == 0 }
+
+func (m *model) rule() Pick {
+	if m.config.Pick != PickAuto {
+		return m.config.Pick
+	}
+	rule := PickFirstAvailable
+	for _, p := range m.order {
+		switch {
+		case p != nil && p.Slots == 0:
+			return PickLeastInFlight
+		case p != nil && p.Slots > firstAvailableSlots:
+			rule = PickRoundRobin
+		}
+	}
+	return rule
+}
+
+// allowed is every pod that a request may be given now; empty if it has to wait.
+func (m *model) allowed(not string) []*modelPod {
+	if m.known {
+		for _, avoid := range []string{not, "-"} {
+			var home, abroad []*modelPod
+			for i := range m.order {
+				p := m.order[(i+m.cursor)%len(m.order)]
+				switch {
+				case p == nil || p.ID == avoid:
+				case p.home():
+					home = append(home, p)
+				case p.abroad():
+					abroad = append(abroad, p)
+				}
+			}
+			if len(home) > 0 {
+				return m.byRule(home)
+			}
+			if len(abroad) > 0 {
+				return abroad
+			}
+		}
+	}
+	return nil
+}
+
+// byRule narrows down own pods with a free slot, given in order from the cursor on.
+func (m *model) byRule(home []*modelPod) []*modelPod {
+	switch m.rule() {
+	case PickRoundRobin:
+		return home[:1]
+	case PickLeastInFlight:
+		least := slices.MinFunc(home, func(a, b *modelPod) int { return a.inFlight - b.inFlight }).inFlight
+		return slices.DeleteFunc(home, func(p *modelPod) bool { return p.inFlight > least })
+	}
+	first := slices.MinFunc(home, func(a, b *modelPod) int {
+		return slices.Index(m.order, a) - slices.Index(m.order, b)
+	})
+	return []*modelPod{first}
+}
+
+// grant takes over a lease if it was allowed.
+func (m *model) grant(t *rapid.T, l Lease, not string) {
+	allowed := m.allowed(not)
+	p := m.pods[l.ID()]
+	if !slices.Contains(allowed, p) {
+		var ids []string
+		for _, a := range allowed {
+			ids = append(ids, a.ID)
+		}
+		t.Fatalf("given %q avoiding %q, allowed %v", l.ID(), not, ids)
+	}
+	if l.Addr() != p.Addr || l.Lent() == p.Own {
+		t.Fatalf("lease of %q: addr %s, lent %v; pod %+v", l.ID(), l.Addr(), l.Lent(), p)
+	}
+	if p.Own {
+		m.cursor = slices.Index(m.order, p) + 1
+	}
+	m.clock++
+	p.inFlight++
+	m.leases = append(m.leases, modelLease{l, p, m.clock})
+}
+
+// serve takes the oldest waiters off while there is a pod for them: exactly they must have been served.
+func (m *model) serve(t *rapid.T) {
+	for len(m.queue) > 0 && len(m.allowed(m.queue[0].not)) > 0 {
+		c := m.queue[0]
+		if !c.done.Load() || c.err != nil {
+			t.Fatalf("a slot is free and the oldest waiter has none: done %v, %v", c.done.Load(), c.err)
+		}
+		m.queue = m.queue[1:]
+		m.handed++
+		m.grant(t, c.lease, c.not)
+	}
+	for i, c := range m.queue {
+		if c.done.Load() {
+			t.Fatalf("waiter %d of %d is back without a free slot: %q, %v", i, len(m.queue), c.lease.ID(), c.err)
+		}
+	}
+}
+
+func (m *model) wait(c *call) {
+	i := 0
+	for i < len(m.queue) && !m.queue[i].since.After(c.since) {
+		i++
+	}
+	m.queue = slices.Insert(m.queue, i, c)
+}
+
+// refusal says which error a request that has to wait gets at once.
+func (m *model) refusal(bytes int, total Config) error {
+	bound, held := m.config.withDefaults().MaxWaiting, bytes
+	for _, c := range m.queue {
+		held += c.bytes
+	}
+	switch {
+	case !m.known:
+		return ErrUnknownRevision
+	case len(m.queue) >= bound:
+		return ErrQueueFull
+	case len(m.queue) >= total.MaxWaiting || int64(held) > total.MaxWaitingBytes:
+		return ErrOverloaded
+	}
+	return nil
+}
+
+func (m *model) list(b Backend) {
+	p := m.pods[b.ID]
+	if p == nil {
+		p = &modelPod{}
+		m.pods[b.ID] = p
+	}
+	if !p.listed {
+		i := slices.Index(m.order, nil)
+		if i < 0 {
+			i = len(m.order)
+			m.order = append(m.order, nil)
+		}
+		m.order[i] = p
+	}
+	if p.Addr != b.Addr || b.Own && p.why == declined {
+		p.why = awake
+	}
+	p.listed, p.Backend = true, b
+}
+
+func (m *model) unlist(id string) {
+	if p := m.pods[id]; p != nil && p.listed {
+		m.order[slices.Index(m.order, p)] = nil
+		p.listed, p.why = false, awake
+		m.prune(p)
+	}
+}
+
+// prune forgets a pod that is not listed and has no leases.
+func (m *model) prune(p *modelPod) {
+	if !p.listed && p.inFlight == 0 {
+		delete(m.pods, p.ID)
+	}
+}
+
+// release ends a lease and says whether its pod must now be at rest, and for how long at most.
+func (m *model) release(i int, o Outcome, c Config) (rests *modelPod, most time.Duration) {
+	l := m.leases[i]
+	p := l.pod
+	m.leases = slices.Delete(m.leases, i, i+1)
+	p.inFlight--
+	defer m.prune(p)
+	if l.given < p.rested {
+		return nil, 0
+	}
+	var why restReason
+	var first, limit time.Duration
+	n := 0
+	switch {
+	case o == OK:
+		p.failures, p.declines = 0, 0
+	case o == DialFailed:
+		p.failures++
+		why, n, first, limit = ejected, p.failures, c.Eject.First, c.Eject.Max
+	case o == Busy && l.Lent():
+		m.declined++
+		p.declines++
+		if !p.Own {
+			why, n, first, limit = declined, p.declines, c.Decline.First, c.Decline.Max
+		}
+	}
+	if why == awake {
+		return nil, 0
+	}
+	m.clock++
+	p.rested = m.clock
+	if !p.listed {
+		return nil, 0
+	}
+	p.why = why
+	return p, min(first<<(n-1), limit)
+}
+
+// rest checks how long a pod was laid to rest, from the real throttler, and takes it over.
+func (m *model) rest(t *rapid.T, p *modelPod, most time.Duration, real map[string]time.Time) {
+	p.until = real[p.ID]
+	if d := time.Until(p.until); d > most || d < most*3/4 && (d != m.firstStep() || !m.allEjected()) {
+		t.Fatalf("%s rests for %v, at most %v", p.ID, d, most)
+	}
+}
+
+func (m *model) firstStep() time.Duration { return defaultEject.First }
+
+func (m *model) allEjected() bool {
+	n := 0
+	for _, p := range m.order {
+		if p != nil && p.Own && p.State == Ready {
+			if p.why != ejected {
+				return false
+			}
+			n++
+		}
+	}
+	return n > 0
+}
+
+// shorten is the rule that not all own pods are ejected for longer than the first step.
+func (m *model) shorten() {
+	if !m.allEjected() {
+		return
+	}
+	var first *modelPod
+	for _, p := range m.order {
+		if p != nil && p.Own && p.State == Ready && (first == nil || p.until.Before(first.until)) {
+			first = p
+		}
+	}
+	if latest := time.Now().Add(m.firstStep()); first.until.After(latest) {
+		first.until = latest
+	}
+}
+
+// next is when the next rest ends.
+func (m *model) next() (at time.Time, ok bool) {
+	for _, p := range m.order {
+		if p != nil && p.why != awake && (!ok || p.until.Before(at)) {
+			at, ok = p.until, true
+		}
+	}
+	return at, ok
+}
+
+func (m *model) rouse() {
+	for _, p := range m.order {
+		if p != nil && p.why != awake && !p.until.After(time.Now()) {
+			p.why = awake
+		}
+	}
+}

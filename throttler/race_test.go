@@ -1,0 +1,184 @@
+package throttler_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sluice-proxy/sluice/throttler"
+)
+
+// ward counts from outside what each pod is really given.
+type ward struct {
+	slots    int64
+	inFlight [8]atomic.Int64
+	above    atomic.Int64
+}
+
+func (w *ward) pods() []throttler.Backend {
+	all := make([]throttler.Backend, len(w.inFlight))
+	for i := range all {
+		all[i] = throttler.Backend{ID: fmt.Sprint(i), Addr: fmt.Sprint(i), Slots: int(w.slots), Own: i > 1, Lend: true}
+	}
+	return all
+}
+
+func (w *ward) visit(l throttler.Lease) {
+	pod := &w.inFlight[l.ID()[0]-'0']
+	most := w.slots
+	if l.Lent() {
+		most = 1
+	}
+	if pod.Add(1) > most {
+		w.above.Add(1)
+	}
+	pod.Add(-1)
+}
+
+// client asks in every way there is, gives up at times, and reports all kinds of outcomes.
+func (w *ward) client(th *throttler.Throttler, d throttler.Demand, requests int) {
+	for range requests {
+		ctx, cancel := context.WithTimeout(context.Background(), rand.N(300*time.Microsecond))
+		d.Not = fmt.Sprint(rand.IntN(8))
+		d.Bytes = rand.IntN(100)
+		d.Enqueued = time.Time{}
+		if rand.IntN(4) == 0 {
+			d.Enqueued = time.Now().Add(-rand.N(time.Millisecond))
+		}
+		if l, err := th.Acquire(ctx, d); err == nil {
+			w.visit(l)
+			l.Release(throttler.Outcome(rand.IntN(int(throttler.Unused) + 1)))
+			if rand.IntN(50) == 0 {
+				l.Release(throttler.OK)
+			}
+		}
+		cancel()
+	}
+}
+
+// flap changes everything that may change but the slots.
+func (w *ward) flap(th *throttler.Throttler, id throttler.RevisionID, times int) {
+	for i := range times {
+		all := w.pods()
+		one := &all[rand.IntN(len(all))]
+		switch rand.IntN(5) {
+		case 0:
+			th.SetBackends(id, all[rand.IntN(len(all)):])
+		case 1:
+			one.State = throttler.Draining
+			th.SetBackends(id, all)
+		case 2:
+			one.Addr += "'"
+			th.PatchBackends(id, []throttler.Backend{*one}, []string{fmt.Sprint(rand.IntN(8))})
+		case 3:
+			th.SetRevision(id, throttler.RevisionConfig{Pick: throttler.Pick(rand.IntN(4))})
+		case 4:
+			if i%10 == 0 {
+				th.DeleteRevision(id)
+				th.SetRevision(id, throttler.RevisionConfig{})
+			}
+			th.SetBackends(id, all)
+		}
+	}
+}
+
+// Under any interleaving: no pod above its slots, nothing lost, and every wake-up a grant.
+func TestThrottlerRaces(t *testing.T) {
+	th, err := throttler.New(throttler.Config{
+		Eject:   throttler.Backoff{First: 50 * time.Microsecond, Max: time.Millisecond},
+		Decline: throttler.Backoff{First: 50 * time.Microsecond, Max: time.Millisecond},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &ward{slots: 2}
+	d := throttler.Demand{Revision: revisionID(0)}
+	th.SetRevision(d.Revision, throttler.RevisionConfig{})
+	var clients, flaps sync.WaitGroup
+	for range 24 {
+		clients.Go(func() { w.client(th, d, 150) })
+	}
+	for range 2 {
+		flaps.Go(func() { w.flap(th, d.Revision, 300) })
+	}
+	flaps.Wait()
+	th.SetRevision(d.Revision, throttler.RevisionConfig{})
+	th.SetBackends(d.Revision, w.pods())
+	clients.Wait()
+	if w.above.Load() > 0 {
+		t.Errorf("%d times above the slots of a pod", w.above.Load())
+	}
+	s, _ := th.Stats(d.Revision)
+	if s.InFlight != 0 || s.Waiting != 0 || s.WaitingBytes != 0 || s.Leaving != 0 || s.Lent != 0 {
+		t.Errorf("left behind: %+v", s)
+	}
+	if s.WakeUps != s.Handed {
+		t.Errorf("%d wake-ups, %d grants to waiters", s.WakeUps, s.Handed)
+	}
+	if got := th.Totals(); got.Waiting != 0 || got.WaitingBytes != 0 || got.Revisions != 1 {
+		t.Errorf("left behind: %+v", got)
+	}
+}
+
+// A slot that is granted just as its waiter gives up goes to the next, who waits without a limit.
+func TestGrantToCancelledWaiterIsPassedOn(t *testing.T) {
+	th, d := withPods(t, 1, 1)
+	for range 3000 {
+		l := acquire(t, th, d)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for _, ctx := range []context.Context{ctx, t.Context()} {
+			wg.Go(func() {
+				if l, err := th.Acquire(ctx, d); err == nil {
+					l.Release(throttler.OK)
+				}
+			})
+		}
+		wg.Go(cancel)
+		wg.Go(func() { l.Release(throttler.OK) })
+		wg.Wait()
+	}
+	s, _ := th.Stats(d.Revision)
+	if s.InFlight != 0 || s.Waiting != 0 || s.Handed != s.WakeUps {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Entries of revisions come and go while they are written to and asked.
+func TestRevisionsRace(t *testing.T) {
+	th := newThrottler(t)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 500 {
+				id := revisionID(rand.IntN(3))
+				switch rand.IntN(4) {
+				case 0:
+					th.SetRevision(id, throttler.RevisionConfig{})
+				case 1:
+					th.DeleteRevision(id)
+				case 2:
+					th.SetBackends(id, podList(rand.IntN(3), 1))
+				default:
+					if l, ok, _ := th.TryAcquire(throttler.Demand{Revision: id}); ok {
+						l.Release(throttler.OK)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i := range 3 {
+		th.DeleteRevision(revisionID(i))
+	}
+	if got := th.Totals(); got != (throttler.Totals{}) {
+		t.Errorf("%+v", got)
+	}
+	if n := throttler.Entries(th); n != 0 {
+		t.Errorf("%d entries are left", n)
+	}
+}
