@@ -1,0 +1,331 @@
+package activator
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/sluice-proxy/sluice/throttler"
+	"pgregory.net/rapid"
+)
+
+// unrun is an activator that nobody runs: probes start and pass by hand.
+func unrun(t rapid.TB, c Config) *Activator {
+	t.Helper()
+	a, err := New(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+var rev = throttler.RevisionID{Namespace: "default", Name: "hello-00001"}
+
+// passAt lets the probe of an address pass, and says whether there was one.
+func passAt(a *Activator, addr string, lend bool) bool {
+	for pr := range a.prober.pending {
+		if pr.addr == addr {
+			delete(a.prober.pending, pr)
+			pr.passed(lend)
+			return true
+		}
+	}
+	return false
+}
+
+func probed(a *Activator) []string {
+	var all []string
+	for pr := range a.prober.pending {
+		all = append(all, pr.addr)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func endpoint(id string) Endpoint { return Endpoint{ID: id, Addr: id + ":8012"} }
+
+func endpoints(ids ...string) []Endpoint {
+	var all []Endpoint
+	for _, id := range ids {
+		all = append(all, endpoint(id))
+	}
+	return all
+}
+
+// ready is how many pods the throttler gives out.
+func ready(t rapid.TB, a *Activator) int {
+	t.Helper()
+	s, ok := a.throttler.Stats(rev)
+	if !ok {
+		return 0
+	}
+	if st, _ := a.Stats(rev); st.Usable != s.Ready {
+		t.Fatalf("%d pods counted as usable, the throttler has %d", st.Usable, s.Ready)
+	}
+	return s.Ready
+}
+
+func TestReadyPodsAreUsedOnlyAfterAProbe(t *testing.T) {
+	a := unrun(t, Config{})
+	a.UpdateRevision(Revision{ID: rev})
+	a.UpdateEndpoints(rev, Endpoints{Ready: endpoints("a")})
+	if n := ready(t, a); n != 0 {
+		t.Fatalf("%d used before a probe", n)
+	}
+	if !passAt(a, "a:8012", false) || ready(t, a) != 1 {
+		t.Fatal("not used after its probe")
+	}
+}
+
+// TestEarlyUseWithoutAGap: a pod that passed while not ready is used at once, and goes on being used when it becomes
+// ready.
+func TestEarlyUseWithoutAGap(t *testing.T) {
+	a := unrun(t, Config{})
+	a.UpdateRevision(Revision{ID: rev})
+	a.UpdateEndpoints(rev, Endpoints{NotReady: endpoints("a")})
+	passAt(a, "a:8012", false)
+	if ready(t, a) != 1 {
+		t.Fatal("not used early")
+	}
+	before, _ := a.throttler.Stats(rev)
+	a.UpdateEndpoints(rev, Endpoints{Ready: endpoints("a")})
+	if after, _ := a.throttler.Stats(rev); after != before || len(probed(a)) > 0 {
+		t.Errorf("becoming ready changed %+v to %+v, probes %v", before, after, probed(a))
+	}
+}
+
+func TestNoEarlyUse(t *testing.T) {
+	a := unrun(t, Config{})
+	a.UpdateRevision(Revision{ID: rev, NoEarlyUse: true})
+	a.UpdateEndpoints(rev, Endpoints{NotReady: endpoints("a")})
+	passAt(a, "a:8012", false)
+	if ready(t, a) != 0 {
+		t.Fatal("used before it was ready")
+	}
+	a.UpdateEndpoints(rev, Endpoints{Ready: endpoints("a")})
+	if ready(t, a) != 1 {
+		t.Fatal("not used though its probe has passed and it is ready")
+	}
+}
+
+// TestPeers2NotReadyIsProbedAgain: a pod that turns from ready to not ready gets nothing until a probe passes, and its
+// request in flight stays counted.
+func TestPeers2NotReadyIsProbedAgain(t *testing.T) {
+	a := unrun(t, Config{})
+	a.UpdateRevision(Revision{ID: rev, Limit: 1})
+	a.UpdateEndpoints(rev, Endpoints{Ready: endpoints("a")})
+	passAt(a, "a:8012", false)
+	lease, ok, err := a.throttler.TryAcquire(throttler.Demand{Revision: rev})
+	if !ok {
+		t.Fatal(err)
+	}
+	a.UpdateEndpoints(rev, Endpoints{NotReady: endpoints("a")})
+	if ready(t, a) != 0 {
+		t.Fatal("used though not ready any more")
+	}
+	if !passAt(a, "a:8012", false) || ready(t, a) != 1 {
+		t.Fatal("not probed again")
+	}
+	if _, ok, _ := a.throttler.TryAcquire(throttler.Demand{Revision: rev}); ok {
+		t.Fatal("a second request at limit 1: the flap lost count of the first")
+	}
+	lease.Release(throttler.OK)
+	if _, ok, _ := a.throttler.TryAcquire(throttler.Demand{Revision: rev}); !ok {
+		t.Fatal("no slot after the release")
+	}
+}
+
+func TestLateNewsOfAProbeIsIgnored(t *testing.T) {
+	a := unrun(t, Config{})
+	a.UpdateRevision(Revision{ID: rev})
+	a.UpdateEndpoints(rev, Endpoints{Ready: endpoints("a")})
+	var old *probe
+	for pr := range a.prober.pending {
+		old = pr
+	}
+	a.UpdateEndpoints(rev, Endpoints{Ready: []Endpoint{{ID: "a", Addr: "elsewhere:8012"}}})
+	old.passed(false)
+	if ready(t, a) != 0 {
+		t.Fatal("the answer of the old address counted for the new one")
+	}
+	if passAt(a, "elsewhere:8012", false); ready(t, a) != 1 {
+		t.Fatal("not used at its new address")
+	}
+}
+
+func TestEndpointsBeforeRevision(t *testing.T) {
+	a := unrun(t, Config{PodIP: "10.0.0.2"})
+	a.UpdatePeers(rev, []string{"10.0.0.1", "10.0.0.2"})
+	a.UpdateEndpoints(rev, Endpoints{Ready: endpoints("a", "b")})
+	if len(probed(a)) != 0 {
+		t.Error("probed for a revision that isn't known")
+	}
+	a.UpdateRevision(Revision{ID: rev, Limit: 1})
+	passAt(a, "a:8012", true)
+	passAt(a, "b:8012", true)
+	if s, _ := a.throttler.Stats(rev); s.Ready != 2 || s.Slots != 1 {
+		t.Errorf("ready %d, own slots %d; want 2, 1", s.Ready, s.Slots)
+	}
+}
+
+// TestNothingIsKept: what nothing is known of any more leaves nothing behind.
+func TestNothingIsKept(t *testing.T) {
+	a := unrun(t, Config{})
+	for i := range 100 {
+		id := throttler.RevisionID{Namespace: "n", Name: fmt.Sprint(i)}
+		a.UpdateEndpoints(id, Endpoints{Ready: endpoints("a"), ClusterIP: "c"})
+		a.UpdateRevision(Revision{ID: id})
+		a.UpdatePeers(id, []string{"p"})
+		a.DeleteRevision(id)
+		a.UpdateEndpoints(id, Endpoints{})
+		a.UpdatePeers(id, nil)
+		a.DeleteRevision(id)
+	}
+	if n := len(a.revisions.byID) + len(a.prober.pending) + a.throttler.Totals().Revisions; n != 0 {
+		t.Errorf("%d things left", n)
+	}
+}
+
+// TestShares: for each number of activators every pod is own to one of them, and foreign ones may be lent.
+func TestShares(t *testing.T) {
+	pods := []string{"a", "b", "c", "d", "e"}
+	for peers := 1; peers <= 7; peers++ {
+		var ips []string
+		for i := range peers {
+			ips = append(ips, fmt.Sprintf("10.0.0.%d", i))
+		}
+		owners := map[string]int{}
+		for _, ip := range ips {
+			a := unrun(t, Config{PodIP: ip})
+			a.UpdateRevision(Revision{ID: rev, Limit: 2})
+			a.UpdateEndpoints(rev, Endpoints{Ready: endpoints(pods...)})
+			a.UpdatePeers(rev, ips)
+			for _, id := range pods {
+				passAt(a, id+":8012", true)
+			}
+			own := 0
+			for id, p := range a.revisions.get(rev.Namespace, rev.Name).pods {
+				if p.backend.Own {
+					owners[id]++
+					own++
+				}
+			}
+			if s, _ := a.throttler.Stats(rev); own == 0 || s.Slots != 2*own || s.Ready != len(pods) {
+				t.Errorf("%d peers: %s owns %d, %+v", peers, ip, own, s)
+			}
+		}
+		if len(owners) != len(pods) {
+			t.Errorf("%d peers: pods with an owner: %v", peers, slices.Sorted(maps.Keys(owners)))
+		}
+		for id, n := range owners {
+			if peers <= len(pods) && n != 1 {
+				t.Errorf("%d peers: %s has %d owners", peers, id, n)
+			}
+		}
+	}
+}
+
+func TestNoSharesWithoutALimit(t *testing.T) {
+	a := unrun(t, Config{PodIP: "1"})
+	a.UpdateRevision(Revision{ID: rev})
+	a.UpdatePeers(rev, []string{"1", "2"})
+	a.UpdateEndpoints(rev, Endpoints{Ready: endpoints("a", "b")})
+	passAt(a, "a:8012", true)
+	passAt(a, "b:8012", true)
+	for id, p := range a.revisions.get(rev.Namespace, rev.Name).pods {
+		if !p.backend.Own {
+			t.Errorf("%s is foreign though pods are unlimited", id)
+		}
+	}
+	a.UpdateRevision(Revision{ID: rev, Limit: 3})
+	if s, _ := a.throttler.Stats(rev); s.Slots != 3 {
+		t.Errorf("%d slots after a limit was set; want 3 of one pod", s.Slots)
+	}
+}
+
+// model is what TestTrackedModel expects.
+type model struct {
+	known  bool
+	spec   Revision
+	ready  map[string]bool // listed pods
+	passed map[string]bool
+}
+
+// TestTrackedModel: whatever comes in whatever order, the throttler gives out exactly the pods that may be used, and
+// exactly those that need a probe have one.
+func TestTrackedModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := unrun(t, Config{PodIP: "2"})
+		m := model{ready: map[string]bool{}, passed: map[string]bool{}}
+		ids := []string{"a", "b", "c", "d"}
+		t.Repeat(map[string]func(*rapid.T){
+			"revision": func(t *rapid.T) {
+				m.known = true
+				m.spec = Revision{ID: rev, Limit: rapid.IntRange(0, 2).Draw(t, "limit"), NoEarlyUse: rapid.Bool().Draw(t, "noEarly")}
+				a.UpdateRevision(m.spec)
+			},
+			"delete": func(*rapid.T) {
+				m.known = false
+				clear(m.passed)
+				a.DeleteRevision(rev)
+			},
+			"peers": func(t *rapid.T) {
+				a.UpdatePeers(rev, rapid.SliceOfDistinct(rapid.SampledFrom([]string{"1", "2", "3"}), rapid.ID).Draw(t, "peers"))
+			},
+			"endpoints": func(t *rapid.T) {
+				var e Endpoints
+				now := map[string]bool{}
+				for _, id := range ids {
+					switch rapid.IntRange(0, 2).Draw(t, id) {
+					case 1:
+						now[id] = true
+						e.Ready = append(e.Ready, endpoint(id))
+					case 2:
+						now[id] = false
+						e.NotReady = append(e.NotReady, endpoint(id))
+					}
+				}
+				for _, id := range ids {
+					r, listed := now[id]
+					if !listed || m.ready[id] && !r {
+						delete(m.passed, id)
+					}
+				}
+				m.ready = now
+				a.UpdateEndpoints(rev, e)
+			},
+			"pass": func(t *rapid.T) {
+				id := rapid.SampledFrom(ids).Draw(t, "id")
+				if passAt(a, id+":8012", rapid.Bool().Draw(t, "lend")) {
+					m.passed[id] = true
+				}
+			},
+			"": func(t *rapid.T) { m.check(t, a) },
+		})
+	})
+}
+
+func (m *model) check(t *rapid.T, a *Activator) {
+	var wantProbed []string
+	usable := 0
+	for id, r := range m.ready {
+		switch {
+		case !m.known:
+		case !m.passed[id]:
+			wantProbed = append(wantProbed, id+":8012")
+		case r || !m.spec.NoEarlyUse:
+			usable++
+		}
+	}
+	slices.Sort(wantProbed)
+	if got := probed(a); !slices.Equal(got, wantProbed) {
+		t.Fatalf("probed %v, want %v", got, wantProbed)
+	}
+	if got := ready(t, a); got != usable {
+		t.Fatalf("%d pods in use, want %d", got, usable)
+	}
+	if s, ok := a.throttler.Stats(rev); ok && usable > 0 && s.Slots == 0 {
+		t.Fatal("an empty share though there are pods")
+	}
+}
