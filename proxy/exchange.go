@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -31,11 +32,16 @@ type exchange struct {
 	up     upload
 	parked *parked
 
-	writing  atomic.Bool // the final head has been handed to w
-	aborted  bool        // the answer can't be ended as it began
-	waited   time.Duration
-	bytesOut atomic.Int64
-	result   Result
+	watched     uint64 // by h.watch; 0: not
+	watchedConn syscall.RawConn
+
+	writing   atomic.Bool // the final head has been handed to w
+	aborted   bool        // the answer can't be ended as it began
+	tunnelled bool        // the connection is not net/http's any more
+	waited    time.Duration
+	bytesOut  atomic.Int64
+	bytesUp   atomic.Int64 // of an upgraded connection
+	result    Result
 }
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request, target string) *exchange {
@@ -55,6 +61,9 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request, target stri
 		hop.upgrade = "" // RFC 9110 §7.8
 		delete(r.Header, "Expect")
 	}
+	if r.ContentLength != 0 {
+		hop.upgrade = "" // the body would have to come first, which net/http's client does not wait for
+	}
 	ex.req = Request{
 		Method: r.Method, Target: r.RequestURI, Host: r.Host, Proto: proto, Header: Header{r.Header},
 		RemoteAddr: r.RemoteAddr, ContentLength: r.ContentLength, Upgrade: hop.upgrade, TLS: r.TLS,
@@ -72,7 +81,7 @@ func (ex *exchange) run() (abort bool) {
 	switch {
 	case err == nil:
 	case ex.writing.Load():
-		ex.aborted = true
+		ex.aborted = !ex.tunnelled
 		ex.result.Reason = ReasonOf(err)
 	default:
 		ex.fail(err)
@@ -95,6 +104,9 @@ func (ex *exchange) forward() error {
 		}
 		t := try{ex: ex, hop: hop, last: at.N+1 >= maxAttempts, begin: time.Now()}
 		ex.clock.start(hop.Timeouts, hop.From)
+		if n := ex.r.ContentLength; n < 0 || n > maxHeld {
+			ex.watchClient() // a hop that doesn't read would hide its leaving
+		}
 		err = t.run()
 		ex.release(hop, &t, err)
 		if err == nil {
@@ -145,13 +157,14 @@ func (ex *exchange) local(hop Hop) {
 // end is the last of every exchange, also after a panic of the policy's.
 func (ex *exchange) end() {
 	ex.clock.stop()
-	if ex.up.stop(ex.interrupt) || ex.aborted {
-		ex.result.BytesIn = ex.up.sent()
+	ex.unwatchClient()
+	if !ex.tunnelled {
+		ex.up.stop(ex.interrupt)
+		ex.settle()
 	}
-	ex.settle()
 	ex.cancel(nil)
 	r := &ex.result
-	r.BytesIn, r.BytesOut = ex.up.sent(), ex.bytesOut.Load()
+	r.BytesIn, r.BytesOut = ex.up.sent()+ex.bytesUp.Load(), ex.bytesOut.Load()
 	r.Wait, r.Total = ex.waited, time.Since(ex.req.Arrived)
 	if ex.x != nil {
 		ex.x.End(&ex.req, *r)
@@ -180,9 +193,6 @@ func (ex *exchange) why() *Error {
 func (ex *exchange) clientFailed(err error) {
 	ex.cancel(uploadError(err))
 }
-
-// clientGone is called by the watch.
-func (ex *exchange) clientGone() { ex.cancel(errClientGone) }
 
 // detached implements Request.HTTP.
 func (ex *exchange) detached() *http.Request {

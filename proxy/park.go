@@ -7,10 +7,9 @@ import (
 
 // parked is a Next that waits.
 type parked struct {
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	unhook  func() bool
-	unwatch func()
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	unhook func() bool
 }
 
 // park implements Request.Park.
@@ -20,7 +19,8 @@ func (ex *exchange) park(t Timeouts) context.Context {
 	if ex.parked != nil {
 		return ex.parked.ctx
 	}
-	p := &parked{unwatch: ex.watchClient()}
+	ex.watchClient()
+	p := new(parked)
 	p.ctx, p.cancel = context.WithCancelCause(context.WithoutCancel(ex.ctx))
 	p.unhook = context.AfterFunc(ex.ctx, func() { p.cancel(ex.why()) })
 	ex.parked = p
@@ -29,6 +29,5 @@ func (ex *exchange) park(t Timeouts) context.Context {
 
 func (p *parked) end() {
 	p.unhook()
-	p.unwatch()
 	p.cancel(context.Canceled)
 }

@@ -1,10 +1,165 @@
 package proxy
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"sync/atomic"
+	"time"
 )
 
+// upgrade passes a 101 on and then bytes, both ways, until both directions have ended. An end in one direction is
+// passed on as such; a failure in one ends the other.
 func (t *try) upgrade(resp *http.Response, protocol string) error {
-	return malformed("upgrade to %q: %w", protocol, errors.ErrUnsupported)
+	ex := t.ex
+	back, ok := resp.Body.(tunnelEnd)
+	if !ok {
+		return malformed("101 on a connection that can't be written to")
+	}
+	if !ex.clock.begin() {
+		return ex.why()
+	}
+	client, buffered, err := ex.rc.Hijack()
+	if err != nil {
+		return &Error{Reason: Internal, Err: fmt.Errorf("upgrade: %w", err)}
+	}
+	defer client.Close()
+	ex.writing.Store(true)
+	ex.tunnelled = true
+	tun := tunnel{ex: ex, client: client, hop: back, link: t.conn.link}
+	if !ex.clock.take(tun.cut) { // a timeout in between found nothing to cut
+		return ex.why()
+	}
+	ex.result.Reason, ex.result.Status, ex.result.Start = ReasonNone, resp.StatusCode, time.Since(ex.req.Arrived)
+	resp.Header["Connection"] = []string{"Upgrade"}
+	resp.Header["Upgrade"] = []string{protocol}
+	if err := writeSwitching(buffered.Writer, resp.Header); err != nil {
+		return ex.clientWrite()
+	}
+	return tun.run(buffered.Reader)
+}
+
+func writeSwitching(w *bufio.Writer, h http.Header) error {
+	_, _ = w.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	_ = h.Write(w)
+	_, _ = w.WriteString("\r\n")
+	return w.Flush() // has the error of the others
+}
+
+// tunnelEnd is one end of an upgraded connection.
+type tunnelEnd interface {
+	io.ReadWriteCloser
+	CloseWrite() error
+}
+
+// tunnel is an upgraded connection.
+type tunnel struct {
+	ex     *exchange
+	client net.Conn
+	hop    tunnelEnd
+	link   *link
+
+	severed atomic.Bool
+}
+
+// run copies both ways until both have ended. The way up has a goroutine of its own, for which run waits.
+func (t *tunnel) run(client io.Reader) error {
+	up := make(chan error, 1)
+	go func() { up <- t.copy(t.hop, client, true) }()
+	down := t.copy(clientEnd{t.client}, t.hop, false)
+	err := errors.Join(<-up, down)
+	if err == nil {
+		return nil
+	}
+	if t.ex.ctx.Err() != nil {
+		return t.ex.why()
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Reason: Internal, Err: err}
+}
+
+// copy moves bytes until the source ends, which it passes on. A failure cuts both ends, so that the other copy ends.
+func (t *tunnel) copy(dst halfWriter, src io.Reader, up bool) error {
+	var small [4 << 10]byte // most upgraded connections say little, and there are many of them
+	var big *[copyBuffer]byte
+	defer func() {
+		if big != nil {
+			t.ex.h.putBuffer(big)
+		}
+	}()
+	buf := small[:]
+	for {
+		n, err := src.Read(buf)
+		if n > 0 {
+			t.ex.clock.touch(n)
+			m, werr := dst.Write(buf[:n])
+			t.count(m, up)
+			if werr != nil {
+				return t.broken(!up, werr)
+			}
+			t.ex.clock.touch(n)
+		}
+		switch {
+		case err == io.EOF:
+			if dst.CloseWrite() != nil {
+				t.cut()
+			}
+			return nil
+		case err != nil:
+			return t.broken(up, err)
+		case n == len(buf) && big == nil:
+			big = t.ex.h.buffer()
+			buf = big[:]
+		case n < len(small) && big != nil:
+			t.ex.h.putBuffer(big)
+			big, buf = nil, small[:]
+		}
+	}
+}
+
+func (t *tunnel) count(n int, up bool) {
+	if up {
+		t.ex.bytesUp.Add(int64(n))
+	} else {
+		t.ex.bytesOut.Add(int64(n))
+	}
+}
+
+// broken ends both directions after the failure of one end.
+func (t *tunnel) broken(client bool, err error) error {
+	if !t.severed.CompareAndSwap(false, true) {
+		return nil // the other copy's failure cut this one
+	}
+	t.cut()
+	if client {
+		return errClientGone
+	}
+	return &Error{Reason: UpstreamClosed, Err: err}
+}
+
+// cut makes every read and write at both ends fail. It does not block, as a Close of TLS may.
+func (t *tunnel) cut() {
+	past := time.Now().Add(-time.Second)
+	_ = t.client.SetDeadline(past)
+	_ = t.link.SetDeadline(past)
+}
+
+type halfWriter interface {
+	io.Writer
+	CloseWrite() error
+}
+
+// clientEnd gives a connection without CloseWrite one that fails.
+type clientEnd struct{ net.Conn }
+
+func (c clientEnd) CloseWrite() error {
+	if hc, ok := c.Conn.(halfWriter); ok {
+		return hc.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }

@@ -3,13 +3,125 @@ package proxy
 import (
 	"context"
 	"net"
+	"sync"
+	"syscall"
 )
 
-type watch struct{}
+// watch tells exchanges that their client has gone while nobody reads its connection. net/http notices by itself on
+// HTTP/2, and on HTTP/1.1 when the body has been read; with an unread body the end hides behind it. A client that
+// half-closes counts as gone, as it does for net/http.
+//
+// Its goroutine is started by the first request that needs it and ended by close. A connection is watched no longer
+// than the exchange lasts, and so never after its descriptor has become another's.
+type watch struct {
+	mu      sync.Mutex
+	poller  *poller // nil until used
+	clients map[uint64]*exchange
+	last    uint64
+	closed  bool
+}
 
-func (*watch) close() {}
+// add watches a connection for ex.
+func (w *watch) add(raw syscall.RawConn, ex *exchange) (id uint64, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return 0, false
+	}
+	if w.poller == nil {
+		p, err := newPoller(w)
+		if err != nil {
+			return 0, false
+		}
+		w.poller, w.clients = p, make(map[uint64]*exchange)
+		go p.run()
+	}
+	w.last++
+	w.clients[w.last] = ex
+	if w.poller.add(raw, w.last) != nil {
+		delete(w.clients, w.last)
+		return 0, false
+	}
+	return w.last, true
+}
 
-// ConnContext is for http.Server.ConnContext.
-func ConnContext(ctx context.Context, c net.Conn) context.Context { return ctx }
+func (w *watch) remove(raw syscall.RawConn, id uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.clients, id)
+	if !w.closed {
+		w.poller.remove(raw)
+	}
+}
 
-func (ex *exchange) watchClient() (unwatch func()) { return func() {} }
+// gone is called by the poller. An id that is not watched any more is an event that came late.
+func (w *watch) gone(id uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.goneLocked(id)
+}
+
+func (w *watch) goneLocked(id uint64) {
+	if ex := w.clients[id]; ex != nil {
+		ex.cancel(errClientGone)
+	}
+}
+
+// close ends the goroutine and waits for it.
+func (w *watch) close() {
+	w.mu.Lock()
+	p := w.poller
+	if w.closed {
+		p = nil
+	}
+	w.closed = true
+	w.mu.Unlock()
+	if p != nil {
+		p.close()
+	}
+}
+
+type connKey struct{}
+
+// ConnContext is for http.Server.ConnContext: it lets a Handler see that a client has gone while its request waits with
+// an unread body. It finds the socket below TLS and whatever else has a method NetConn.
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	for {
+		inner, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		c = inner.NetConn()
+	}
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return ctx
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return ctx
+	}
+	return context.WithValue(ctx, connKey{}, raw)
+}
+
+// watchClient has ex told of its client's leaving from now until end. Nothing is done where net/http sees it.
+func (ex *exchange) watchClient() {
+	if ex.watched != 0 || ex.req.Proto != HTTP1 || ex.up.complete() {
+		return
+	}
+	raw, _ := ex.r.Context().Value(connKey{}).(syscall.RawConn)
+	ok := false
+	if raw != nil {
+		ex.watched, ok = ex.h.watch.add(raw, ex)
+		ex.watchedConn = raw
+	}
+	if !ok && ex.h.cfg.OnUnwatched != nil {
+		ex.h.unwatched.Do(ex.h.cfg.OnUnwatched)
+	}
+}
+
+func (ex *exchange) unwatchClient() {
+	if ex.watched != 0 {
+		ex.h.watch.remove(ex.watchedConn, ex.watched)
+	}
+}

@@ -1,0 +1,66 @@
+package proxy
+
+import (
+	"cmp"
+	"io"
+	"log"
+	"net/http"
+	"time"
+)
+
+// Defaults of ServerConfig.
+const (
+	DefaultHeadTimeout  = 30 * time.Second
+	DefaultIdleTimeout  = 5 * time.Minute
+	DefaultMaxHead      = 64 << 10
+	DefaultMaxStreams   = 1000
+	DefaultStreamWindow = 1 << 20
+)
+
+// ServerConfig of NewServer. The zero value of each field is its documented default; there is no way to have none.
+type ServerConfig struct {
+	// HeadTimeout bounds the reading of a request's head, TLS handshake included. 0: DefaultHeadTimeout. Bodies have
+	// no such bound: Hop.Timeouts are theirs.
+	HeadTimeout time.Duration
+	// IdleTimeout is how long a connection is kept without a request. 0: DefaultIdleTimeout, which is longer than a
+	// load balancer's usual minute, so that it is the client who closes and no request meets a closing connection.
+	IdleTimeout time.Duration
+	// MaxHead bounds a request's head in bytes; larger ones get 431. 0: DefaultMaxHead.
+	MaxHead int
+	// MaxStreams bounds the requests in progress on one HTTP/2 connection. 0: DefaultMaxStreams.
+	MaxStreams int
+	// StreamWindow is how many bytes of a body one HTTP/2 stream may send ahead of the hop. 0: DefaultStreamWindow. A
+	// connection may send four times as many, less than 4 MiB.
+	StreamWindow int
+	// ErrorLog gets what net/http has to say of broken connections and handshakes. nil: nobody does.
+	ErrorLog *log.Logger
+}
+
+// NewServer makes a server that speaks HTTP/1.1 and HTTP/2 on each port: in the clear by prior knowledge (RFC 9113
+// §3.3), inside TLS by ALPN. It watches clients for the Handlers below h. The caller sets TLSConfig, listens, serves and
+// shuts down.
+func NewServer(h http.Handler, c ServerConfig) *http.Server {
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: cmp.Or(c.HeadTimeout, DefaultHeadTimeout),
+		IdleTimeout:       cmp.Or(c.IdleTimeout, DefaultIdleTimeout),
+		MaxHeaderBytes:    cmp.Or(c.MaxHead, DefaultMaxHead),
+		ErrorLog:          cmp.Or(c.ErrorLog, log.New(io.Discard, "", 0)),
+		ConnContext:       ConnContext,
+		Protocols:         new(http.Protocols),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:      cmp.Or(c.MaxStreams, DefaultMaxStreams),
+			MaxReceiveBufferPerStream: cmp.Or(c.StreamWindow, DefaultStreamWindow),
+			// A client that has vanished without a FIN is found out, and its streams with it.
+			SendPingTimeout: 30 * time.Second,
+			PingTimeout:     15 * time.Second,
+		},
+		// `OPTIONS *` is for the app.
+		DisableGeneralOptionsHandler: true,
+	}
+	s.HTTP2.MaxReceiveBufferPerConnection = min(max(4*s.HTTP2.MaxReceiveBufferPerStream, 64<<10), 4<<20-1)
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetHTTP2(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
+	return s
+}

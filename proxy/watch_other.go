@@ -1,0 +1,18 @@
+//go:build !linux && !darwin && !dragonfly && !freebsd && !netbsd && !openbsd
+
+package proxy
+
+import (
+	"errors"
+	"syscall"
+)
+
+// poller is missing here: a client that goes while its request waits with an unread body is found out only when its
+// turn comes, or its timeout. Config.OnUnwatched is told.
+type poller struct{}
+
+func newPoller(*watch) (*poller, error)           { return nil, errors.ErrUnsupported }
+func (*poller) run()                              {}
+func (*poller) add(syscall.RawConn, uint64) error { return errors.ErrUnsupported }
+func (*poller) remove(syscall.RawConn)            {}
+func (*poller) close()                            {}
