@@ -98,7 +98,7 @@ func (m *machine) acquire(t *rapid.T) {
 		m.grant(t, c.lease, c.not)
 		return
 	}
-	if want := m.refusal(c.bytes, m.total); want != nil {
+	if want := m.refusal(c, m.total); want != nil {
 		if !c.done.Load() || !errors.Is(c.err, want) {
 			t.Fatalf("done %v, %v, want %v", c.done.Load(), c.err, want)
 		}
@@ -252,90 +252,4 @@ func (m *machine) delete(t *rapid.T) {
 // reset is what becomes of a revision that is forgotten altogether.
 func (m *machine) reset() {
 	m.order, m.cursor, m.handed, m.declined = nil, 0, 0, 0
-}
-
-func (m *machine) sleep(t *rapid.T) {
-	m.sleepUntil(t, time.Now().Add(time.Duration(rapid.SampledFrom([]int{700, 2000, 11_000}).Draw(t, "ms"))*time.Millisecond))
-}
-
-// nap is as short as the first steps of a back-off.
-func (m *machine) nap(t *rapid.T) {
-	m.sleepUntil(t, time.Now().Add(time.Duration(rapid.SampledFrom([]int{10, 60, 100, 200}).Draw(t, "ms"))*time.Millisecond))
-}
-
-func (m *machine) sleepUntil(t *rapid.T, end time.Time) {
-	for {
-		at, ok := m.next()
-		if !ok || at.After(end) {
-			break
-		}
-		time.Sleep(time.Until(at))
-		synctest.Wait()
-		m.rouse()
-		m.serve(t)
-	}
-	time.Sleep(time.Until(end))
-}
-
-func (m *machine) check(t *rapid.T) {
-	synctest.Wait()
-	if !m.known && len(m.leases) == 0 && len(m.pods) == 0 {
-		m.reset()
-	}
-	if got := m.t.Totals(); got.Waiting != len(m.queue) || got.DoubleReleases != m.double {
-		t.Fatalf("%+v, want %d waiting, %d double", got, len(m.queue), m.double)
-	}
-	s, known := m.t.Stats(m.id)
-	if known != m.known {
-		t.Fatalf("known %v, want %v", known, m.known)
-	}
-	if !known {
-		return
-	}
-	m.checkStats(t, s)
-	for id, until := range m.rests() {
-		if p := m.pods[id]; p == nil || p.why == awake || !p.until.Equal(until) {
-			t.Fatalf("%s rests until %v, want %+v", id, until, p)
-		}
-	}
-}
-
-func (m *machine) checkStats(t *rapid.T, s RevisionStats) {
-	want := s // counters of events are compared where the model has them
-	want.Backends, want.Ready, want.Draining, want.Ejected, want.Resting, want.Leaving, want.Slots = 0, 0, 0, 0, 0, 0, 0
-	want.InFlight, want.Lent, want.WaitingBytes, want.Waiting = len(m.leases), 0, 0, len(m.queue)
-	want.Handed, want.WakeUps, want.Declined = m.handed, m.handed, m.declined
-	for _, l := range m.leases {
-		if l.Lent() {
-			want.Lent++
-		}
-	}
-	for _, c := range m.queue {
-		want.WaitingBytes += int64(c.bytes)
-	}
-	open := false
-	for _, p := range m.pods {
-		switch {
-		case !p.listed:
-			want.Leaving++
-			continue
-		case p.State == Draining:
-			want.Draining++
-		default:
-			want.Ready++
-			if p.Own {
-				want.Slots += p.Slots
-				open = open || p.Slots == 0
-			}
-			want.Ejected += int(p.why & ejected)
-			want.Resting += int(p.why & declined >> 1)
-		}
-		want.Backends++
-	}
-	if open {
-		want.Slots = -1
-	}
-	if s != want {
-		t.Fatalf("stats\n%+v, want\n%+v", s, want)
-	}
 }

@@ -166,15 +166,15 @@ func (m *model) wait(c *call) {
 }
 
 // refusal says which error a request that has to wait gets at once.
-func (m *model) refusal(bytes int, total Config) error {
-	bound, held := m.config.withDefaults().MaxWaiting, bytes
+func (m *model) refusal(newcomer *call, total Config) error {
+	bound, held := m.config.withDefaults().MaxWaiting, newcomer.bytes
 	for _, c := range m.queue {
 		held += c.bytes
 	}
 	switch {
 	case !m.known:
 		return ErrUnknownRevision
-	case len(m.queue) >= bound:
+	case len(m.queue) >= bound && (len(m.queue) == 0 || !newcomer.since.Before(m.queue[0].since)):
 		return ErrQueueFull
 	case len(m.queue) >= total.MaxWaiting || int64(held) > total.MaxWaitingBytes:
 		return ErrOverloaded
@@ -214,100 +214,5 @@ func (m *model) unlist(id string) {
 func (m *model) prune(p *modelPod) {
 	if !p.listed && p.inFlight == 0 {
 		delete(m.pods, p.ID)
-	}
-}
-
-// release ends a lease and says whether its pod must now be at rest, and for how long at most.
-func (m *model) release(i int, o Outcome, c Config) (rests *modelPod, most time.Duration) {
-	l := m.leases[i]
-	p := l.pod
-	m.leases = slices.Delete(m.leases, i, i+1)
-	p.inFlight--
-	defer m.prune(p)
-	if l.given < p.rested {
-		return nil, 0
-	}
-	var why restReason
-	var first, limit time.Duration
-	n := 0
-	switch {
-	case o == OK:
-		p.failures, p.declines = 0, 0
-	case o == DialFailed:
-		p.failures++
-		why, n, first, limit = ejected, p.failures, c.Eject.First, c.Eject.Max
-	case o == Busy && l.Lent():
-		m.declined++
-		p.declines++
-		if !p.Own {
-			why, n, first, limit = declined, p.declines, c.Decline.First, c.Decline.Max
-		}
-	}
-	if why == awake {
-		return nil, 0
-	}
-	m.clock++
-	p.rested = m.clock
-	if !p.listed {
-		return nil, 0
-	}
-	p.why = why
-	return p, min(first<<(n-1), limit)
-}
-
-// rest checks how long a pod was laid to rest, from the real throttler, and takes it over.
-func (m *model) rest(t *rapid.T, p *modelPod, most time.Duration, real map[string]time.Time) {
-	p.until = real[p.ID]
-	if d := time.Until(p.until); d > most || d < most*3/4 && (d != m.firstStep() || !m.allEjected()) {
-		t.Fatalf("%s rests for %v, at most %v", p.ID, d, most)
-	}
-}
-
-func (m *model) firstStep() time.Duration { return defaultEject.First }
-
-func (m *model) allEjected() bool {
-	n := 0
-	for _, p := range m.order {
-		if p != nil && p.Own && p.State == Ready {
-			if p.why != ejected {
-				return false
-			}
-			n++
-		}
-	}
-	return n > 0
-}
-
-// shorten is the rule that not all own pods are ejected for longer than the first step.
-func (m *model) shorten() {
-	if !m.allEjected() {
-		return
-	}
-	var first *modelPod
-	for _, p := range m.order {
-		if p != nil && p.Own && p.State == Ready && (first == nil || p.until.Before(first.until)) {
-			first = p
-		}
-	}
-	if latest := time.Now().Add(m.firstStep()); first.until.After(latest) {
-		first.until = latest
-	}
-}
-
-// next is when the next rest ends.
-func (m *model) next() (at time.Time, ok bool) {
-	for _, p := range m.order {
-		if p != nil && p.why != awake && (!ok || p.until.Before(at)) {
-			at, ok = p.until, true
-		}
-	}
-	return at, ok
-}
-
-func (m *model) rouse() {
-	for _, p := range m.order {
-		if p != nil && p.why != awake && !p.until.After(time.Now()) {
-			p.why = awake
-		}
 	}
 }

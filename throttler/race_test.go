@@ -42,7 +42,11 @@ func (w *ward) visit(l throttler.Lease) {
 // client asks in every way there is, gives up at times, and reports all kinds of outcomes.
 func (w *ward) client(th *throttler.Throttler, d throttler.Demand, requests int) {
 	for range requests {
-		ctx, cancel := context.WithTimeout(context.Background(), rand.N(300*time.Microsecond))
+		patience := rand.N(300 * time.Microsecond)
+		if rand.IntN(3) == 0 {
+			patience = time.Hour // a lost wake-up would show as a test that hangs
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		d.Not = fmt.Sprint(rand.IntN(8))
 		d.Bytes = rand.IntN(100)
 		d.Enqueued = time.Time{}

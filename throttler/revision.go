@@ -1,7 +1,6 @@
 package throttler
 
 import (
-	"context"
 	"math/bits"
 	"math/rand/v2"
 	"sync"
@@ -82,83 +81,6 @@ func (r *revision) enter(d *Demand, wait bool) (Lease, *waiter, error) {
 	}
 	w, err := r.enqueue(d)
 	return Lease{}, w, err
-}
-
-func (r *revision) enqueue(d *Demand) (*waiter, error) {
-	if r.queue.n >= r.config.MaxWaiting {
-		r.count.Refused++
-		return nil, ErrQueueFull
-	}
-	bytes := int64(max(d.Bytes, 0))
-	if !r.t.reserve(bytes) {
-		r.count.Refused++
-		return nil, ErrOverloaded
-	}
-	now := time.Now()
-	if r.queue.n == 0 {
-		r.drain.begin(now)
-	}
-	w := r.t.waiters.Get().(*waiter)
-	w.queued, w.bytes, w.not, w.since = true, bytes, d.Not, now
-	if !d.Enqueued.IsZero() && d.Enqueued.Before(now) {
-		w.since = d.Enqueued
-	}
-	r.queue.insert(w)
-	r.count.WaitingBytes += bytes
-	return w, nil
-}
-
-// dequeue takes w out of the queue; whoever does it must see to it that w learns.
-func (r *revision) dequeue(w *waiter) {
-	r.queue.remove(w)
-	w.queued = false
-	r.count.WaitingBytes -= w.bytes
-	r.t.unreserve(w.bytes)
-}
-
-// wait is the waiter's part: it ends with a lease, the revision's end, or the context's.
-func (r *revision) wait(ctx context.Context, w *waiter) (Lease, error) {
-	var l Lease
-	var err error
-	select {
-	case <-w.wake:
-		l, err = w.lease, w.err
-		if err == nil {
-			r.wakeUps.Add(1)
-		}
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-		r.leave(w)
-	}
-	w.lease, w.err, w.not = Lease{}, nil, ""
-	r.t.waiters.Put(w)
-	return l, err
-}
-
-// leave takes a waiter that gave up out of the queue. A slot that it has been given in the meantime is passed on.
-func (r *revision) leave(w *waiter) {
-	r.mu.Lock()
-	queued := w.queued
-	if queued {
-		r.dequeue(w)
-		r.count.Cancelled++
-	}
-	r.mu.Unlock()
-	if queued {
-		return
-	}
-	<-w.wake
-	if w.err == nil {
-		r.wakeUps.Add(1)
-		r.passOn(w.lease)
-	}
-}
-
-func (r *revision) passOn(l Lease) {
-	r.mu.Lock()
-	r.count.PassedOn++
-	r.mu.Unlock()
-	r.release(l, Unused)
 }
 
 // choose finds the pod for a request: an own one, else one to be lent, and the one to avoid only when there is no
@@ -265,24 +187,6 @@ func (r *revision) release(l Lease, o Outcome) {
 	if over {
 		r.t.forget(r)
 	}
-}
-
-// serve hands free slots to the oldest waiters, who are to be woken without the lock.
-func (r *revision) serve() (woken waiters) {
-	for w := r.queue.head; w != nil; w = r.queue.head {
-		p := r.choose(w.not)
-		if p == nil {
-			break
-		}
-		r.dequeue(w)
-		w.lease = r.grant(p)
-		r.count.Handed++
-		woken.push(w)
-	}
-	if woken.n > 0 {
-		r.drain.served(time.Now(), woken.n)
-	}
-	return woken
 }
 
 // settle puts p where it belongs after any change of it. Every change of inFlight, Backend, listed or rest ends here.

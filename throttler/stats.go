@@ -85,7 +85,7 @@ func (r *revision) tallyOwn(p *pod, n int) {
 	}
 }
 
-func (r *revision) stats() RevisionStats {
+func (r *revision) stats() (_ RevisionStats, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.count.RevisionStats
@@ -95,7 +95,7 @@ func (r *revision) stats() RevisionStats {
 	if r.count.ownOpen > 0 {
 		s.Slots = -1
 	}
-	return s
+	return s, r.known
 }
 
 // Totals is all revisions together.

@@ -40,7 +40,7 @@ type Demand struct {
 	Revision RevisionID
 	Key      uint64    // for affinity; no pick considers it yet
 	Bytes    int       // what the request holds while it waits
-	Enqueued time.Time // zero: now. An earlier time puts the request back in its old place
+	Enqueued time.Time // zero: now. That of an earlier attempt puts the request back in its old place
 	Not      string    // ID of a pod to avoid if another has a free slot
 }
 
@@ -139,10 +139,7 @@ func (t *Throttler) Stats(id RevisionID) (RevisionStats, bool) {
 	if r == nil {
 		return RevisionStats{}, false
 	}
-	r.mu.Lock()
-	known := r.known
-	r.mu.Unlock()
-	return r.stats(), known
+	return r.stats()
 }
 
 // Totals is all revisions together; each figure is right by itself.

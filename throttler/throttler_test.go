@@ -203,3 +203,40 @@ func TestOldRequestWaitsInItsOldPlace(t *testing.T) {
 		}
 	})
 }
+
+// The retry of a request that was admitted is not turned away because others have filled the queue behind it.
+func TestOldestComesBackToAFullQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th, d := withPods(t, 1, 1)
+		th.SetRevision(d.Revision, throttler.RevisionConfig{MaxWaiting: 1})
+		arrived := time.Now()
+		l := acquire(t, th, d)
+		time.Sleep(time.Second)
+		younger := make(chan error, 1)
+		go func() {
+			l, err := th.Acquire(t.Context(), d)
+			younger <- err
+			l.Release(throttler.OK)
+		}()
+		synctest.Wait()
+		if _, err := th.Acquire(t.Context(), d); !errors.Is(err, throttler.ErrQueueFull) {
+			t.Errorf("a newcomer: %v", err)
+		}
+		again := make(chan error, 1)
+		go func() {
+			back, err := th.Acquire(t.Context(), throttler.Demand{Revision: d.Revision, Enqueued: arrived})
+			again <- err
+			time.Sleep(time.Second)
+			back.Release(throttler.OK)
+		}()
+		synctest.Wait()
+		l.Release(throttler.Unused)
+		synctest.Wait()
+		if err := <-again; err != nil || len(younger) != 0 {
+			t.Errorf("the oldest: %v; younger ones served: %d", err, len(younger))
+		}
+		if err := <-younger; err != nil {
+			t.Error(err)
+		}
+	})
+}

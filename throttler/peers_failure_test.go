@@ -1,0 +1,131 @@
+package throttler_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-proxy/sluice/throttler"
+)
+
+func TestPeers3SpillOver(t *testing.T) {
+	th, d := withPods(t, 0, 0)
+	pods := []throttler.Backend{
+		{ID: "own", Slots: 2, Own: true},
+		{ID: "foreign-1", Slots: 2, Lend: true},
+		{ID: "foreign-2", Slots: 2, Lend: true},
+		{ID: "unaware", Slots: 2},
+	}
+	th.SetBackends(d.Revision, pods)
+	for range 2 {
+		if l := acquire(t, th, d); l.ID() != "own" || l.Lent() {
+			t.Errorf("%s first, lent %v", l.ID(), l.Lent())
+		}
+	}
+	one, two := acquire(t, th, d), acquire(t, th, d)
+	if !one.Lent() || !two.Lent() || one.ID() == two.ID() {
+		t.Errorf("lent %s and %s", one.ID(), two.ID())
+	}
+	full(t, th, d) // one request at a time for each, and none for the pod that would queue it
+	one.Release(throttler.OK)
+	if l := acquire(t, th, d); l.ID() != one.ID() {
+		t.Errorf("lent %s, want %s", l.ID(), one.ID())
+	}
+}
+
+// A lent pod that was full is asked again after a while that grows, and the request waits in its old place.
+func TestPeers3BusyForeignPodIsNotHammered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th, d := withPods(t, 0, 0)
+		th.SetBackends(d.Revision, []throttler.Backend{{ID: "foreign", Slots: 2, Lend: true}})
+		arrived := time.Now()
+		for _, most := range []time.Duration{50, 100, 200, 400, 800, 1000, 1000} {
+			l := acquire(t, th, d)
+			l.Release(throttler.Busy)
+			full(t, th, d)
+			start := time.Now()
+			again := d
+			again.Enqueued = arrived
+			l, err := th.Acquire(t.Context(), again)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start); took > most*time.Millisecond || took < most*time.Millisecond*3/4 {
+				t.Errorf("lent to again after %v, want about %d ms", took, most)
+			}
+			l.Release(throttler.Unused)
+		}
+		acquire(t, th, d).Release(throttler.OK)
+		acquire(t, th, d).Release(throttler.Busy)
+		start := time.Now()
+		if _, err := th.Acquire(t.Context(), d); err != nil || time.Since(start) > 50*time.Millisecond {
+			t.Errorf("a success does not end the growth: %v, %v", time.Since(start), err)
+		}
+	})
+}
+
+func TestPeers4DeadPodIsEjected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th, d := withPods(t, 2, 1)
+		arrived := time.Now()
+		dead := acquire(t, th, d)
+		dead.Release(throttler.DialFailed)
+		again := throttler.Demand{Revision: d.Revision, Not: dead.ID(), Enqueued: arrived}
+		alive := acquire(t, th, again)
+		if alive.ID() == dead.ID() {
+			t.Fatal("sent to the dead pod again")
+		}
+		full(t, th, d)
+		for _, most := range []time.Duration{100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000} {
+			start := time.Now()
+			l, err := th.Acquire(t.Context(), d)
+			if err != nil || l.ID() != dead.ID() {
+				t.Fatal(l.ID(), err)
+			}
+			if took := time.Since(start); took > most*time.Millisecond || took < most*time.Millisecond*3/4 {
+				t.Errorf("back after %v, want about %d ms", took, most)
+			}
+			l.Release(throttler.DialFailed)
+		}
+		alive.Release(throttler.OK)
+	})
+}
+
+// A hundred requests that fail together are one failure.
+func TestPeers4OneOutageIsOneEjection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th, d := withPods(t, 1, 100)
+		leases := make([]throttler.Lease, 100)
+		for i := range leases {
+			leases[i] = acquire(t, th, d)
+		}
+		for _, l := range leases {
+			l.Release(throttler.DialFailed)
+		}
+		if s, _ := th.Stats(d.Revision); s.Ejections != 1 || s.Ejected != 1 {
+			t.Errorf("%+v", s)
+		}
+		start := time.Now()
+		if _, err := th.Acquire(t.Context(), d); err != nil || time.Since(start) > 100*time.Millisecond {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
+}
+
+// When every pod has been ejected for long, one comes back within the first step.
+func TestPeers4NeverAllEjectedForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th, d := withPods(t, 5, 1)
+		for range 200 {
+			start := time.Now()
+			l, err := th.Acquire(t.Context(), d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start); took > 100*time.Millisecond {
+				t.Fatalf("nowhere to go for %v", took)
+			}
+			l.Release(throttler.DialFailed)
+		}
+	})
+}

@@ -1,0 +1,108 @@
+package throttler
+
+import (
+	"context"
+	"time"
+)
+
+// enqueue gives a request its place. A request that is older than all who wait has been at the head before, and an
+// attempt that failed must not cost it its place: it may come back beyond the revision's bound, if not beyond that
+// over all revisions.
+func (r *revision) enqueue(d *Demand) (*waiter, error) {
+	if r.queue.n >= r.config.MaxWaiting && !r.oldest(d.Enqueued) {
+		r.count.Refused++
+		return nil, ErrQueueFull
+	}
+	bytes := int64(max(d.Bytes, 0))
+	if !r.t.reserve(bytes) {
+		r.count.Refused++
+		return nil, ErrOverloaded
+	}
+	now := time.Now()
+	if r.queue.n == 0 {
+		r.drain.begin(now)
+	}
+	w := r.t.waiters.Get().(*waiter)
+	w.queued, w.bytes, w.not, w.since = true, bytes, d.Not, now
+	if !d.Enqueued.IsZero() && d.Enqueued.Before(now) {
+		w.since = d.Enqueued
+	}
+	r.queue.insert(w)
+	r.count.WaitingBytes += bytes
+	return w, nil
+}
+
+func (r *revision) oldest(since time.Time) bool {
+	return r.queue.n > 0 && !since.IsZero() && since.Before(r.queue.head.since)
+}
+
+// dequeue takes w out of the queue; whoever does it must see to it that w learns.
+func (r *revision) dequeue(w *waiter) {
+	r.queue.remove(w)
+	w.queued = false
+	r.count.WaitingBytes -= w.bytes
+	r.t.unreserve(w.bytes)
+}
+
+// wait is the waiter's part: it ends with a lease, the revision's end, or the context's.
+func (r *revision) wait(ctx context.Context, w *waiter) (Lease, error) {
+	var l Lease
+	var err error
+	select {
+	case <-w.wake:
+		l, err = w.lease, w.err
+		if err == nil {
+			r.wakeUps.Add(1)
+		}
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+		r.leave(w)
+	}
+	w.lease, w.err, w.not = Lease{}, nil, ""
+	r.t.waiters.Put(w)
+	return l, err
+}
+
+// leave takes a waiter that gave up out of the queue. A slot that it has been given in the meantime is passed on.
+func (r *revision) leave(w *waiter) {
+	r.mu.Lock()
+	queued := w.queued
+	if queued {
+		r.dequeue(w)
+		r.count.Cancelled++
+	}
+	r.mu.Unlock()
+	if queued {
+		return
+	}
+	<-w.wake
+	if w.err == nil {
+		r.wakeUps.Add(1)
+		r.passOn(w.lease)
+	}
+}
+
+func (r *revision) passOn(l Lease) {
+	r.mu.Lock()
+	r.count.PassedOn++
+	r.mu.Unlock()
+	r.release(l, Unused)
+}
+
+// serve hands free slots to the oldest waiters, who are to be woken without the lock.
+func (r *revision) serve() (woken waiters) {
+	for w := r.queue.head; w != nil; w = r.queue.head {
+		p := r.choose(w.not)
+		if p == nil {
+			break
+		}
+		r.dequeue(w)
+		w.lease = r.grant(p)
+		r.count.Handed++
+		woken.push(w)
+	}
+	if woken.n > 0 {
+		r.drain.served(time.Now(), woken.n)
+	}
+	return woken
+}
