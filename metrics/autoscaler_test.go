@@ -58,11 +58,8 @@ func newAutoscaler(t *testing.T) *autoscaler {
 
 func (a *autoscaler) url() string { return "ws://" + a.addr }
 
-// kill cuts all connections without a word and waits for the end.
-func (a *autoscaler) kill() {
-	if a.server == nil {
-		return
-	}
+// cut ends all connections without a word and listens no more.
+func (a *autoscaler) cut() {
 	_ = a.server.Close()
 	a.mu.Lock()
 	conns := a.open
@@ -71,6 +68,14 @@ func (a *autoscaler) kill() {
 	for c := range conns {
 		_ = c.CloseNow()
 	}
+}
+
+// kill cuts and waits for the end.
+func (a *autoscaler) kill() {
+	if a.server == nil {
+		return
+	}
+	a.cut()
 	a.handlers.Wait()
 	a.server = nil
 }

@@ -180,6 +180,9 @@ func TestQueueCollectorsUnderRace(t *testing.T) {
 	}
 	wg.Wait()
 	total := 0
+	if n := len(*q.byTag.all.Load()); n != 3+3 { // three are no client's
+		t.Errorf("%d tags", n)
+	}
 	for k, v := range exposed(t, r) {
 		if strings.HasPrefix(k, "http_server_request_duration_seconds_count{") {
 			var n int

@@ -119,6 +119,32 @@ func TestObserveSeesWhatWasMeasured(t *testing.T) {
 	}
 }
 
+// A request that comes between the all-zero report and the drop.
+func TestRequestDuringReportIsNotDropped(t *testing.T) {
+	var r *Revisions
+	key, now := RevisionKey{"ns", "rev"}, epoch()
+	var late *RevisionStats
+	r, err := NewRevisions(RevisionsConfig{Pod: "activator-1", Observe: func(_ RevisionKey, m Report) {
+		if m.Requests == 0 && late == nil {
+			late = r.Start(key, now)
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Start(key, now).End(now)
+	for range 3 {
+		now = now.Add(time.Second)
+		r.Report(now)
+	}
+	if r.Len() != 1 || late.InFlight() != 1 {
+		t.Fatalf("%d revisions, %d in flight", r.Len(), late.InFlight())
+	}
+	if got := flatten(t, r.Report(now.Add(time.Second))); got[key] != (told{1, 0}) {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestRevisionsNeedAPod(t *testing.T) {
 	if _, err := NewRevisions(RevisionsConfig{}); err == nil {
 		t.Error("accepted")

@@ -247,6 +247,29 @@ func TestSinkFlushesWithALateConnection(t *testing.T) {
 	eventually(t, "it arrives", func() bool { return slices.Equal(a.received(), []int{7}) })
 }
 
+// What was half sent when the connection broke is sent again, in its place.
+func TestSinkSendsAgainWhatBroke(t *testing.T) {
+	a := newAutoscaler(t)
+	a.gate = make(chan struct{})
+	a.listen()
+	s := runSink(t, SinkConfig{URL: a.url(), MaxAge: -1, PongTimeout: time.Minute, WriteTimeout: time.Minute})
+	eventually(t, "connected", s.Connected)
+	m := numbered(1)
+	m.Messages[0].Name = strings.Repeat("x", 32<<20) // more than the socket takes
+	s.Send(m)
+	eventually(t, "it is being sent", func() bool { return s.queue.len() == 0 })
+	s.Send(numbered(2))
+	a.cut()
+	close(a.gate)
+	a.kill()
+	a.gate = nil
+	a.listen()
+	eventually(t, "both arrive", func() bool { return slices.Equal(a.received(), []int{1, 2}) })
+	if s.Dropped() != 0 {
+		t.Errorf("dropped %d", s.Dropped())
+	}
+}
+
 func TestSinkSkipsWhatCannotBeEncoded(t *testing.T) {
 	a := newAutoscaler(t)
 	a.listen()
