@@ -29,6 +29,10 @@ const (
 	EnvEnableProbeRequestLog = "SERVING_ENABLE_PROBE_REQUEST_LOG"
 	EnvEnableProfiling       = "ENABLE_PROFILING" // classic
 	EnvProfilingPort         = "PROFILING_PORT"
+	EnvTLSMinVersion         = "QUEUE_PROXY_TLS_MIN_VERSION"
+	EnvTLSMaxVersion         = "QUEUE_PROXY_TLS_MAX_VERSION"
+	EnvTLSCipherSuites       = "QUEUE_PROXY_TLS_CIPHER_SUITES"
+	EnvTLSCurvePreferences   = "QUEUE_PROXY_TLS_CURVE_PREFERENCES"
 	EnvPodName               = "POD_NAME"
 	EnvPodIP                 = "POD_IP"
 	EnvSystemNamespace       = "SYSTEM_NAMESPACE"
@@ -48,4 +52,5 @@ const (
 	EnvDrainQuiet    = "SLUICE_DRAIN_QUIET"    // Go duration without a request after which draining ends; 30s
 	EnvDrainIdle     = "SLUICE_DRAIN_IDLE"     // the same once nothing is in flight and a probe has been told; 5s
 	EnvUserHost      = "SLUICE_USER_HOST"      // where the app listens; 127.0.0.1
+	EnvTrustedPeers  = "SLUICE_TRUSTED_PEERS"  // CIDRs whose internal headers are heeded; all
 )

@@ -1,0 +1,59 @@
+// Command queue-proxy is the sidecar of a revision's pod, configured by its environment as Knative Serving's controller
+// sets it. queue-proxy -help lists the variables.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/sluice-proxy/sluice/queueproxy"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if err := run(ctx, os.Args[1:], os.LookupEnv, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, env func(string) (string, bool), stderr io.Writer) error {
+	flags := flag.NewFlagSet("queue-proxy", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	version := flags.Bool("version", false, "print the version and exit")
+	flags.Usage = func() {
+		_, _ = fmt.Fprintln(stderr, "queue-proxy takes everything from its environment:")
+		_ = queueproxy.WriteUsage(stderr)
+		_, _ = fmt.Fprintln(stderr, "\nFlags:")
+		flags.PrintDefaults()
+	}
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
+		return err
+	case flags.NArg() > 0:
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if *version {
+		_, err := fmt.Fprintln(stderr, "queue-proxy", buildVersion())
+		return err
+	}
+	return queueproxy.Main(ctx, env, stderr)
+}
+
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}

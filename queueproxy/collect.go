@@ -1,0 +1,68 @@
+package queueproxy
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/metrics"
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// collectors are what Prometheus gets to see.
+type collectors struct {
+	requests *metrics.QueueCollectors
+	errors   *metrics.ProxyErrors
+	registry *prometheus.Registry
+}
+
+// newCollectors registers them; nil when they are off. depth is nil without a limit.
+func newCollectors(c Config, depth func() int) (*collectors, error) {
+	if c.RequestMetrics == MetricsOff {
+		return nil, nil
+	}
+	k := &collectors{registry: c.Registry}
+	if k.registry == nil {
+		k.registry = prometheus.NewRegistry()
+	}
+	var err error
+	k.requests, err = metrics.NewQueueCollectors(k.registry, metrics.QueueConfig{
+		Classic:   c.RequestMetrics == MetricsClassic,
+		Namespace: c.Identity.Namespace, Service: c.Identity.Service, Configuration: c.Identity.Configuration,
+		Revision: c.Identity.Revision, Pod: c.Identity.Pod,
+		Depth: depth,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var reasons []string
+	for _, r := range proxy.Reasons() {
+		reasons = append(reasons, r.String())
+	}
+	k.errors, err = metrics.NewProxyErrors(k.registry, reasons...)
+	return k, err
+}
+
+// count counts a request that has ended. One that was refused for lack of a slot goes elsewhere and is counted there,
+// here it is an error alone.
+func (k *collectors) count(e *exchange, req *proxy.Request, r proxy.Result) {
+	if e.refused {
+		k.errors.Count(proxy.Busy.String())
+		return
+	}
+	if r.Reason != proxy.ReasonNone {
+		k.errors.Count(r.Reason.String())
+	}
+	tag := k.requests.RouteTag(req.Header.Get(knative.HeaderTag), req.Header.Get(knative.HeaderDefaultRoute))
+	k.requests.Observe(r.Status, tag, r.Total)
+	if e.reached {
+		k.requests.ObserveApp(r.Status, e.appSpent)
+	}
+}
+
+// handler answers Prometheus.
+func (k *collectors) handler() http.Handler {
+	return promhttp.HandlerFor(k.registry, promhttp.HandlerOpts{})
+}

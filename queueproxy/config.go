@@ -1,0 +1,179 @@
+package queueproxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// Off, as an address, means that nothing listens there.
+const Off = "off"
+
+// Defaults of Config.
+const (
+	DefaultQueueFactor = 10               // waiting requests for each slot (contract, "Concurrency")
+	DefaultDrainQuiet  = 30 * time.Second // what Knative's queue-proxy waits
+	DefaultDrainIdle   = 5 * time.Second
+	// DefaultDrainLimit bounds a drain when requests have no timeout: the timeoutSeconds of a revision that sets none,
+	// and so the grace period of its pods.
+	DefaultDrainLimit = 300 * time.Second
+)
+
+// Config is everything that a queue-proxy needs to know. UserAddr is required; the zero value of any other field is the
+// default that it documents.
+type Config struct {
+	// Identity names the pod in stats, metrics and logs.
+	Identity Identity
+	// Addrs is where Run listens. An embedder who only uses Handler leaves it alone.
+	Addrs Addrs
+
+	// UserAddr is where the app listens, host:port.
+	UserAddr string
+	// Dial opens connections to UserAddr; nil: TCP. With a Dial of one's own an app in the same process needs no port.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// ContainerConcurrency is how many requests the app gets at once. 0: no limit, and no queue.
+	ContainerConcurrency int
+	// QueueDepth is how many more may wait. 0: ten for each slot.
+	QueueDepth int
+	// QueueDeadline bounds the wait. Once set, waiting does not count against Timeouts. 0: off.
+	QueueDeadline time.Duration
+	// Timeouts of a request, each off when 0. Total also bounds a drain, 300 s when it is off.
+	Timeouts proxy.Timeouts
+	// FullDuplex lets an HTTP/1.1 app answer while it still reads the request.
+	FullDuplex bool
+
+	// Probes tell whether the app is ready: when all succeed. None: always.
+	Probes []Probe
+	// HTTP2AutoDetection has HTTP probes try HTTP/2 with prior knowledge first.
+	HTTP2AutoDetection bool
+
+	// TrustedPeers are the only ones whose K-Proxy-Request, K-Original-Host and Sluice-No-Queue are heeded; from others
+	// these headers are removed. Empty: everybody is trusted, since a pod can't tell its activators from its clients.
+	TrustedPeers []netip.Prefix
+
+	// DrainQuiet is how long no request must have come for a drain to go on to closing the listeners. 0: 30 s.
+	DrainQuiet time.Duration
+	// DrainIdle replaces it once a prober has been told that the pod goes and nothing is in flight. 0: 5 s.
+	DrainIdle time.Duration
+
+	// RequestMetrics says whether requests are counted for Prometheus, and under which names. The zero value: no.
+	RequestMetrics RequestMetrics
+	// Registry gets the collectors and answers scrapes. Nil: one of its own, with nothing else in it.
+	Registry *prometheus.Registry
+	// Profiling serves net/http/pprof on Addrs.Profiling.
+	Profiling bool
+}
+
+// Identity names a pod.
+type Identity struct{ Namespace, Service, Configuration, Revision, Pod, PodIP string }
+
+// Addrs are the addresses, host:port as in net.Listen, of a queue-proxy's listeners. Port 0 is any free one, Off none.
+type Addrs struct {
+	Serve     string // requests, HTTP/1.1 and HTTP/2 with prior knowledge; "": :8012
+	Admin     string // /wait-for-drain; "": :8022
+	Stats     string // the autoscaler's /metrics; "": :9090
+	Metrics   string // Prometheus' /metrics, only with RequestMetrics; "": :9091
+	Profiling string // only with Profiling; "": :8008
+}
+
+// RequestMetrics selects the metrics of requests.
+type RequestMetrics uint8
+
+// The choices.
+const (
+	MetricsOff        RequestMetrics = iota
+	MetricsPrometheus                // current names
+	MetricsClassic                   // for Prometheus, under the names in use up to Knative 1.18
+)
+
+// Validate reports what can't be used, every field of it.
+func (c Config) Validate() error {
+	var bad []error
+	wrong := func(field, format string, args ...any) {
+		bad = append(bad, fmt.Errorf("queueproxy: Config."+field+" "+format, args...))
+	}
+	if err := checkAddr(c.UserAddr, false); err != nil {
+		wrong("UserAddr", "%w", err)
+	}
+	for _, a := range []struct{ field, addr string }{
+		{"Serve", c.Addrs.Serve},
+		{"Admin", c.Addrs.Admin},
+		{"Stats", c.Addrs.Stats},
+		{"Metrics", c.Addrs.Metrics},
+		{"Profiling", c.Addrs.Profiling},
+	} {
+		if a.addr == "" || a.addr == Off {
+			continue
+		}
+		if err := checkAddr(a.addr, true); err != nil {
+			wrong("Addrs."+a.field, "%w", err)
+		}
+	}
+	if c.ContainerConcurrency < 0 {
+		wrong("ContainerConcurrency", "%d is negative", c.ContainerConcurrency)
+	}
+	if c.QueueDepth < 0 {
+		wrong("QueueDepth", "%d is negative", c.QueueDepth)
+	}
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"QueueDeadline", c.QueueDeadline},
+		{"Timeouts.Total", c.Timeouts.Total},
+		{"Timeouts.ResponseStart", c.Timeouts.ResponseStart},
+		{"Timeouts.Idle", c.Timeouts.Idle},
+		{"DrainQuiet", c.DrainQuiet},
+		{"DrainIdle", c.DrainIdle},
+	} {
+		if d.value < 0 {
+			wrong(d.field, "%v is negative", d.value)
+		}
+	}
+	if c.RequestMetrics > MetricsClassic {
+		wrong("RequestMetrics", "%d is none of its constants", c.RequestMetrics)
+	}
+	for i, p := range c.Probes {
+		if err := p.Validate(); err != nil {
+			wrong("Probes", "[%d]: %w", i, err)
+		}
+	}
+	return errors.Join(bad...)
+}
+
+func checkAddr(addr string, anyPort bool) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%q is no host:port", addr)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 && !anyPort {
+		return fmt.Errorf("%q has no port number", addr)
+	}
+	return nil
+}
+
+// withDefaults fills in what the zero values stand for.
+func (c Config) withDefaults() Config {
+	or := func(addr *string, port int) { *addr = cmp.Or(*addr, ":"+strconv.Itoa(port)) }
+	or(&c.Addrs.Serve, knative.PortHTTP1)
+	or(&c.Addrs.Admin, knative.PortQueueAdmin)
+	or(&c.Addrs.Stats, knative.PortQueueStats)
+	or(&c.Addrs.Metrics, knative.PortQueueMetrics)
+	or(&c.Addrs.Profiling, knative.PortProfiling)
+	c.QueueDepth = cmp.Or(c.QueueDepth, DefaultQueueFactor*c.ContainerConcurrency)
+	c.DrainQuiet = cmp.Or(c.DrainQuiet, DefaultDrainQuiet)
+	c.DrainIdle = cmp.Or(c.DrainIdle, DefaultDrainIdle)
+	return c
+}

@@ -1,0 +1,201 @@
+package queueproxy
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// drainUndo is how long after a drain has been waited for SIGTERM must come, or else the pod stays (contract,
+// "Draining").
+const drainUndo = time.Second
+
+// errDraining ends the wait of held probes.
+var errDraining = errors.New("the pod is shutting down")
+
+// drain is the way from serving to gone: probes fail and the pod serves on until it is quiet, which is when the last
+// request has come a while ago; then what is in flight ends. It never takes longer than limit, the pod's grace period.
+//
+// Several may drain at once: SIGTERM and each /wait-for-drain. The drain is undone when none of them is left.
+type drain struct {
+	quiet, idle, limit time.Duration
+	onChange           func(draining bool) // called with mu held; must not block
+
+	inFlight atomic.Int64
+	active   atomic.Bool // changed with mu held
+
+	mu      sync.Mutex
+	holds   int
+	since   time.Time // start of the drain
+	arrived time.Time // newest request of the drain
+	ended   time.Time // when the newest request ended that left nothing in flight
+	told    time.Time // when a prober first heard of the drain; zero: none has
+	undo    *time.Timer
+	changed chan struct{} // closed and replaced when what wait looks at has changed
+
+	serving     context.Context // ends when a drain starts
+	stopServing context.CancelCauseFunc
+}
+
+func newDrain(quiet, idle, limit time.Duration, onChange func(bool)) *drain {
+	d := &drain{quiet: quiet, idle: idle, limit: limit, onChange: onChange, changed: make(chan struct{})}
+	d.serving, d.stopServing = context.WithCancelCause(context.Background())
+	return d
+}
+
+// begin and end enclose a request. Outside a drain they cost an atomic addition each.
+func (d *drain) begin() {
+	d.inFlight.Add(1)
+	if d.active.Load() {
+		d.mu.Lock()
+		d.arrived = time.Now()
+		d.mu.Unlock()
+	}
+}
+
+func (d *drain) end() {
+	if d.inFlight.Add(-1) == 0 && d.active.Load() {
+		d.mu.Lock()
+		d.ended = time.Now()
+		d.pokeLocked()
+		d.mu.Unlock()
+	}
+}
+
+// tell notes that a prober has been told.
+func (d *drain) tell() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.active.Load() && d.told.IsZero() {
+		d.told = time.Now()
+		d.pokeLocked()
+	}
+}
+
+func (d *drain) pokeLocked() {
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// start begins a drain, or joins the one under way. Each start needs its release, unless the process ends.
+func (d *drain) start() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.holds++
+	if d.undo != nil {
+		d.undo.Stop()
+		d.undo = nil
+	}
+	if d.active.Load() {
+		return
+	}
+	d.since, d.arrived, d.ended, d.told = time.Now(), time.Time{}, time.Time{}, time.Time{}
+	d.active.Store(true)
+	d.stopServing(errDraining)
+	d.onChange(true)
+}
+
+// release undoes the drain after drainUndo, unless somebody else drains or starts to before.
+func (d *drain) release() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.holds--; d.holds > 0 {
+		return
+	}
+	d.undo = time.AfterFunc(drainUndo, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.holds > 0 || d.undo == nil {
+			return
+		}
+		d.undo = nil
+		d.active.Store(false)
+		d.serving, d.stopServing = context.WithCancelCause(context.Background())
+		d.onChange(false)
+	})
+}
+
+// untilDraining is a context that ends when a drain starts; it has ended during one.
+func (d *drain) untilDraining() context.Context {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.serving
+}
+
+// deadline is when the drain must be over.
+func (d *drain) deadline() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.since.Add(d.limit)
+}
+
+// untilQuiet blocks until the pod is quiet or the limit has come, or until ctx ends, whose cause it returns.
+func (d *drain) untilQuiet(ctx context.Context) error {
+	return d.wait(ctx, func() time.Time {
+		at := latest(d.since, d.arrived).Add(d.quiet)
+		if !d.told.IsZero() && d.inFlight.Load() == 0 {
+			at = earliest(at, latest(d.since, d.arrived, d.ended, d.told).Add(d.idle))
+		}
+		return at
+	})
+}
+
+// untilEmpty blocks until nothing is in flight or the limit has come, or until ctx ends, whose cause it returns.
+func (d *drain) untilEmpty(ctx context.Context) error {
+	return d.wait(ctx, func() time.Time {
+		if d.inFlight.Load() == 0 {
+			return d.since
+		}
+		return d.since.Add(d.limit)
+	})
+}
+
+// wait blocks until the time that due says, which is asked anew after each change.
+func (d *drain) wait(ctx context.Context, dueLocked func() time.Time) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		d.mu.Lock()
+		left, changed := time.Until(earliest(dueLocked(), d.since.Add(d.limit))), d.changed
+		d.mu.Unlock()
+		if left <= 0 {
+			return nil
+		}
+		timer.Reset(left)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-changed:
+		case <-timer.C:
+		}
+	}
+}
+
+// close stops an undo that is due.
+func (d *drain) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.undo != nil {
+		d.undo.Stop()
+		d.undo = nil
+	}
+	d.stopServing(errDraining)
+}
+
+func latest(t time.Time, more ...time.Time) time.Time {
+	for _, u := range more {
+		if u.After(t) {
+			t = u
+		}
+	}
+	return t
+}
+
+func earliest(t, u time.Time) time.Time {
+	if u.Before(t) {
+		return u
+	}
+	return t
+}

@@ -1,0 +1,110 @@
+package queueproxy
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// ConfigFromEnv reads the contract's environment; WriteUsage lists it. lookup is os.LookupEnv or like it. The error has
+// one line for each variable that is missing or malformed: its name, what it holds, what was expected. A value that may
+// hold a secret, as JSON may, is not repeated.
+func ConfigFromEnv(lookup func(string) (string, bool)) (Config, error) {
+	e := &env{lookup: lookup}
+	c := Config{
+		Identity: Identity{
+			Namespace:     required(e, knative.EnvServingNamespace, wantText, parseText),
+			Service:       e.value(knative.EnvServingService),
+			Configuration: e.present(knative.EnvServingConfiguration),
+			Revision:      required(e, knative.EnvServingRevision, wantText, parseText),
+			Pod:           required(e, knative.EnvServingPod, wantText, parseText),
+			PodIP:         required(e, knative.EnvServingPodIP, "an IP address", netip.ParseAddr).String(),
+		},
+		ContainerConcurrency: required(e, knative.EnvContainerConcurrency, "a number of requests, 0 for no limit", parseCount),
+		QueueDepth:           optional(e, knative.EnvQueueDepth, "a number of requests", parseCount),
+		QueueDeadline:        optional(e, knative.EnvQueueDeadline, wantDuration, parseDuration),
+		Timeouts:             timeoutsFrom(e),
+		FullDuplex:           optional(e, knative.EnvFullDuplex, wantBool, strconv.ParseBool),
+		HTTP2AutoDetection:   optional(e, knative.EnvHTTP2AutoDetection, wantBool, strconv.ParseBool),
+		TrustedPeers:         optional(e, knative.EnvTrustedPeers, "a comma-separated list of CIDRs", parsePrefixes),
+		DrainQuiet:           optional(e, knative.EnvDrainQuiet, wantDuration, parseDuration),
+		DrainIdle:            optional(e, knative.EnvDrainIdle, wantDuration, parseDuration),
+	}
+	appFrom(e, &c)
+	o := observabilityFrom(e)
+	c.RequestMetrics, c.Profiling = o.requestMetrics, o.profiling
+	c.Addrs = addrsFrom(e, o.metricsAddr)
+	checkTLS(e)
+	if err := errors.Join(e.bad...); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// appFrom reads where the app is and how to tell that it is ready.
+func appFrom(e *env, c *Config) {
+	port := required(e, knative.EnvUserPort, wantPort, parsePort)
+	host := e.value(knative.EnvUserHost)
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	c.UserAddr = net.JoinHostPort(host, strconv.Itoa(port))
+	list := optional(e, knative.EnvMultiContainerProbes, wantBool, strconv.ParseBool)
+	if port == 0 {
+		return // a probe may make use of it
+	}
+	var err error
+	c.Probes, err = ParseProbes(e.value(knative.EnvReadinessProbe), list, host, port)
+	if err != nil {
+		what := "a probe"
+		if list {
+			what = "a list of probes"
+		}
+		e.fail("%s is not the JSON of %s: %w", knative.EnvReadinessProbe, what, err)
+	}
+}
+
+// addrsFrom reads the ports. metricsAddr is where OBSERVABILITY_CONFIG wants request metrics served, if anywhere.
+func addrsFrom(e *env, metricsAddr string) Addrs {
+	host := optional(e, knative.EnvBindAddress, "a host name or an IP address", parseHost)
+	own := func(name string, fallback int) string {
+		port := fallback
+		if e.value(name) != "" {
+			port = optional(e, name, wantPort+", or 0 for none", parsePortOrNone)
+		}
+		if port == 0 {
+			return Off
+		}
+		return net.JoinHostPort(host, strconv.Itoa(port))
+	}
+	a := Addrs{
+		Serve:     net.JoinHostPort(host, strconv.Itoa(required(e, knative.EnvQueueServingPort, wantPort, parsePort))),
+		Admin:     own(knative.EnvAdminPort, knative.PortQueueAdmin),
+		Stats:     own(knative.EnvStatsPort, knative.PortQueueStats),
+		Metrics:   own(knative.EnvMetricsPort, knative.PortQueueMetrics),
+		Profiling: own(knative.EnvProfilingPort, knative.PortProfiling),
+	}
+	if metricsAddr != "" && e.value(knative.EnvMetricsPort) == "" {
+		a.Metrics = metricsAddr
+	}
+	return a
+}
+
+// timeoutsFrom reads the timeouts of requests. With MAX_DURATION_SECONDS and without the response-start variable they
+// have their classic meaning (contract, "Timeouts").
+func timeoutsFrom(e *env) proxy.Timeouts {
+	t := proxy.Timeouts{
+		Total:         required(e, knative.EnvRevisionTimeout, wantSeconds, parseSeconds),
+		ResponseStart: optional(e, knative.EnvResponseStartTimeout, wantSeconds, parseSeconds),
+		Idle:          optional(e, knative.EnvIdleTimeout, wantSeconds, parseSeconds),
+	}
+	longest := optional(e, knative.EnvMaxDuration, wantSeconds, parseSeconds)
+	if e.value(knative.EnvMaxDuration) != "" && e.value(knative.EnvResponseStartTimeout) == "" {
+		t = proxy.Timeouts{Total: longest, ResponseStart: t.Total}
+	}
+	return t
+}

@@ -1,0 +1,127 @@
+package queueproxy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// env reads variables and collects what is wrong with them.
+type env struct {
+	lookup func(string) (string, bool)
+	bad    []error
+}
+
+// What a variable was expected to be.
+const (
+	wantText     = "a value"
+	wantPort     = "a port number from 1 to 65535"
+	wantSeconds  = "a whole number of seconds"
+	wantDuration = "a duration such as 30s"
+	wantBool     = "true or false"
+)
+
+func (e *env) fail(format string, args ...any) { e.bad = append(e.bad, fmt.Errorf(format, args...)) }
+
+// value returns a variable; an empty one is as good as none.
+func (e *env) value(name string) string {
+	v, _ := e.lookup(name)
+	return v
+}
+
+// present returns a variable that must be there but may be empty.
+func (e *env) present(name string) string {
+	v, ok := e.lookup(name)
+	if !ok {
+		e.fail("%s is missing, it may be empty", name)
+	}
+	return v
+}
+
+// required parses a variable that must have a value.
+func required[T any](e *env, name, want string, parse func(string) (T, error)) (t T) {
+	if e.value(name) == "" {
+		state := "missing"
+		if _, ok := e.lookup(name); ok {
+			state = "empty"
+		}
+		e.fail("%s is %s, expected %s", name, state, want)
+		return t
+	}
+	return optional(e, name, want, parse)
+}
+
+// optional parses a variable that may be missing or empty.
+func optional[T any](e *env, name, want string, parse func(string) (T, error)) T {
+	var none T
+	v := e.value(name)
+	if v == "" {
+		return none
+	}
+	t, err := parse(v)
+	if err != nil {
+		if len(v) > 40 {
+			v = v[:40] + "…"
+		}
+		e.fail("%s is %q, expected %s", name, v, want)
+		return none
+	}
+	return t
+}
+
+var errRange = errors.New("out of range")
+
+func parseText(v string) (string, error) { return v, nil }
+
+func parseCount(v string) (int, error) {
+	n, err := strconv.ParseUint(v, 10, 31)
+	return int(n), err
+}
+
+func parsePortOrNone(v string) (int, error) {
+	n, err := strconv.ParseUint(v, 10, 16)
+	return int(n), err
+}
+
+func parsePort(v string) (int, error) {
+	n, err := parsePortOrNone(v)
+	if n == 0 && err == nil {
+		err = errRange
+	}
+	return n, err
+}
+
+func parseSeconds(v string) (time.Duration, error) {
+	n, err := strconv.ParseUint(v, 10, 31)
+	return time.Duration(n) * time.Second, err
+}
+
+func parseDuration(v string) (time.Duration, error) {
+	d, err := time.ParseDuration(v)
+	if err == nil && d <= 0 {
+		err = errRange
+	}
+	return d, err
+}
+
+func parseHost(v string) (string, error) {
+	if _, err := netip.ParseAddr(v); err != nil && strings.ContainsAny(v, ":[]/ ") {
+		return "", errRange
+	}
+	return v, nil
+}
+
+func parsePrefixes(v string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for s := range strings.SplitSeq(v, ",") {
+		p, err := netip.ParsePrefix(strings.TrimSpace(s))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
+}

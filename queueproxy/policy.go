@@ -1,0 +1,253 @@
+package queueproxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/metrics"
+	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/throttler"
+)
+
+// policy is the queue-proxy's rules: who is answered here, who waits, what the app gets to see, what is counted.
+type policy struct {
+	config     Config
+	breaker    *throttler.Breaker // nil: no limit
+	stats      *metrics.Concurrency
+	collectors *collectors // nil: off
+	readiness  *readiness
+	drain      *drain
+	up         atomic.Bool // the app has been up: from now on a refused connection is an error at once
+	exchanges  sync.Pool
+}
+
+func (p *policy) appIsUp() {
+	if !p.up.Load() { // a plain store for each request would bounce the cache line
+		p.up.Store(true)
+	}
+}
+
+// Begin makes the exchange of a probe or a request. A request counts from here, its wait included.
+func (p *policy) Begin(req *proxy.Request) proxy.Exchange {
+	if a := askerOf(req.Header); a != askedByNone {
+		return &probe{policy: p, asker: a}
+	}
+	e := p.exchanges.Get().(*exchange)
+	e.policy, e.trusted = p, p.trusts(req.RemoteAddr)
+	if e.trusted {
+		e.proxied = req.Header.Get(knative.HeaderProxyRequest) == knative.ProxyActivator
+		e.noQueue = req.Header.Get(knative.HeaderNoQueue) == "1"
+	}
+	p.drain.begin()
+	if !e.noQueue {
+		e.count(req.Arrived)
+	}
+	return e
+}
+
+// trusts reports whether a peer's internal headers are heeded.
+func (p *policy) trusts(remote string) bool {
+	if len(p.config.TrustedPeers) == 0 {
+		return true
+	}
+	ap, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return false
+	}
+	for _, prefix := range p.config.TrustedPeers {
+		if prefix.Contains(ap.Addr().Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// exchange is one request on its way to the app.
+type exchange struct {
+	policy   *policy
+	trusted  bool
+	proxied  bool // came through the activator
+	noQueue  bool // to be refused rather than queued
+	counted  bool // in stats
+	holds    bool // a slot of the breaker
+	pruned   bool // the header is as the app shall see it
+	reached  bool // the app got it
+	refused  bool // with a Local, for lack of a slot
+	host     string
+	entered  time.Time // zero: timeouts count from the arrival
+	appSpent time.Duration
+}
+
+func (e *exchange) count(now time.Time) {
+	e.policy.stats.Start(now, e.proxied)
+	e.counted = true
+}
+
+// Next takes a slot, waiting for it, and sends the request to the app.
+func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+	p := e.policy
+	switch proxy.ReasonOf(a.Cause) {
+	case proxy.ConnectRefused, proxy.ConnectTimeout: // there is no other pod to go to
+		return proxy.Hop{}, a.Cause
+	}
+	if p.breaker != nil && !e.holds {
+		if err := e.enter(req); err != nil {
+			return proxy.Hop{}, err
+		}
+		if !e.holds {
+			e.refused = true
+			return busy(p.breaker.RetryAfter()), nil
+		}
+	}
+	if !e.counted {
+		e.count(time.Now())
+	}
+	if err := e.awaitStart(req); err != nil {
+		return proxy.Hop{}, err
+	}
+	if !e.pruned {
+		e.host, e.pruned = prune(req.Header, e.trusted), true
+	}
+	return proxy.Hop{
+		Addr: p.config.UserAddr, Host: e.host, Timeouts: p.config.Timeouts, From: e.entered,
+		FullDuplex: p.config.FullDuplex,
+	}, nil
+}
+
+// enter takes a slot; without error and slot the request must not wait for one.
+func (e *exchange) enter(req *proxy.Request) error {
+	p := e.policy
+	deadline := p.config.QueueDeadline
+	if p.breaker.TryAcquire() {
+		e.holds = true
+		return nil
+	}
+	if e.noQueue {
+		return nil
+	}
+	ctx := e.park(req)
+	if deadline > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, deadline, errQueueDeadline())
+		defer cancel()
+	}
+	err := p.breaker.Acquire(ctx)
+	switch {
+	case errors.Is(err, throttler.ErrQueueFull):
+		return &proxy.Error{
+			Reason: proxy.QueueFull, Text: "pending request queue full\n", RetryAfter: p.breaker.RetryAfter(), Err: err,
+		}
+	case err != nil:
+		return err
+	}
+	e.holds = true
+	if deadline > 0 {
+		e.entered = time.Now()
+	}
+	return nil
+}
+
+func errQueueDeadline() error {
+	return &proxy.Error{
+		Reason: proxy.QueueTimeout, Text: "context deadline exceeded\n", Err: context.DeadlineExceeded,
+	}
+}
+
+// park waits under the request's timeouts, unless the wait has a deadline of its own.
+func (e *exchange) park(req *proxy.Request) context.Context {
+	e.host = strings.Clone(e.host) // of an attempt before: it may point into the head, which moves
+	if e.policy.config.QueueDeadline > 0 {
+		return req.Park(proxy.Timeouts{})
+	}
+	return req.Park(e.policy.config.Timeouts)
+}
+
+// busy refuses a request of another activator's share, for it to go elsewhere.
+func busy(retryAfter time.Duration) proxy.Hop {
+	hop := local(http.StatusServiceUnavailable, "busy\n",
+		[2]string{knative.HeaderNotProcessed, "1"},
+		[2]string{"Retry-After", strconv.Itoa(max(1, int((retryAfter+time.Second-1)/time.Second)))},
+		[2]string{"Proxy-Status", name + "; error=" + proxy.Busy.ProxyStatus() + `; details="busy"`})
+	return hop
+}
+
+// awaitStart waits, for as long as the app has never been up, until it listens: a connection would only be refused. The
+// slot is held meanwhile: nobody else could use it. When the app doesn't come up in time the attempt that follows says
+// why.
+func (e *exchange) awaitStart(req *proxy.Request) error {
+	if e.policy.up.Load() {
+		return nil
+	}
+	ctx := e.park(req)
+	e.policy.readiness.awaitListen(ctx)
+	return context.Cause(ctx)
+}
+
+// prune makes the header what the app shall see, and returns the Host that the client asked for; empty when it is the
+// request's.
+func prune(h proxy.Header, trusted bool) (host string) {
+	h.Del(knative.HeaderNamespace)
+	h.Del(knative.HeaderRevision)
+	h.Del(knative.HeaderProbe)
+	h.Del(knative.HeaderHash)
+	h.Del(knative.HeaderNoQueue)
+	h.Del(knative.HeaderNotProcessed)
+	h.Del(knative.HeaderFeatures)
+	if trusted {
+		host = h.Get(knative.HeaderOriginalHost)
+	} else {
+		h.Del(knative.HeaderProxyRequest)
+	}
+	h.Del(knative.HeaderOriginalHost)
+	addForwarded(h)
+	return host
+}
+
+// Response keeps the app from speaking in the queue-proxy's name.
+func (e *exchange) Response(_ *proxy.Request, resp *proxy.Response) bool {
+	e.policy.appIsUp()
+	resp.Header.Del(knative.HeaderNotProcessed)
+	resp.Header.Del(knative.HeaderFeatures)
+	return true
+}
+
+// Release gives the slot to the next in line.
+func (e *exchange) Release(h proxy.Hop, o proxy.Outcome) {
+	if h.Local != nil {
+		return
+	}
+	if o.Reason != proxy.ConnectRefused && o.Reason != proxy.ConnectTimeout {
+		e.reached, e.appSpent = true, o.Total
+	}
+	e.leave()
+}
+
+func (e *exchange) leave() {
+	if e.holds {
+		e.holds = false
+		e.policy.breaker.Release()
+	}
+}
+
+// End counts the request, save one that was sent elsewhere: it will be counted there.
+func (e *exchange) End(req *proxy.Request, r proxy.Result) {
+	p := e.policy
+	e.leave()
+	if e.counted {
+		p.stats.End(time.Now(), e.proxied)
+	}
+	if p.collectors != nil {
+		p.collectors.count(e, req, r)
+	}
+	p.drain.end()
+	*e = exchange{}
+	p.exchanges.Put(e)
+}

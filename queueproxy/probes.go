@@ -1,0 +1,116 @@
+package queueproxy
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// name is the queue-proxy's in Proxy-Status.
+const name = "sluice-queue-proxy"
+
+// prober kinds, by who asks.
+type asker uint8
+
+const (
+	askedByNone      asker = iota
+	askedByKubelet         // kube-probe/
+	askedByActivator       // Knative-Activator-Probe: held until the app is ready
+	askedByAutoscaler
+	askedByIngress // K-Network-Probe with any other User-Agent
+)
+
+// askerOf recognises a probe. The User-Agent wins over the header (contract, "Probes").
+func askerOf(h proxy.Header) asker {
+	agent := h.Get("User-Agent")
+	switch {
+	case strings.HasPrefix(agent, knative.UserAgentKubelet):
+		return askedByKubelet
+	case strings.HasPrefix(agent, knative.UserAgentActivator):
+		return askedByActivator
+	case strings.HasPrefix(agent, knative.UserAgentAutoscaler):
+		return askedByAutoscaler
+	case h.Get(knative.HeaderProbe) != "":
+		return askedByIngress
+	}
+	return askedByNone
+}
+
+// probe is the exchange of a probe: answered here, outside limit and stats.
+type probe struct {
+	policy *policy
+	asker  asker
+}
+
+func (p *probe) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+	if p.policy.drain.active.Load() {
+		return proxy.Hop{}, p.shuttingDown()
+	}
+	value := req.Header.Get(knative.HeaderProbe)
+	switch {
+	case p.asker == askedByIngress && value == knative.ProbeIngress:
+		return p.echo(req)
+	case p.asker == askedByIngress, value != knative.ProbeQueue:
+		return proxy.Hop{}, &proxy.Error{
+			Reason: proxy.BadRequest,
+			Text:   "unexpected probe header value: " + value + "\n",
+		}
+	}
+	return p.answer(req)
+}
+
+func (p *probe) shuttingDown() error {
+	if p.asker == askedByKubelet || p.asker == askedByActivator {
+		p.policy.drain.tell()
+	}
+	return &proxy.Error{Reason: proxy.Draining, Text: "shutting down\n"}
+}
+
+// echo answers an ingress that wants to know which configuration has got here.
+func (p *probe) echo(req *proxy.Request) (proxy.Hop, error) {
+	hash := req.Header.Get(knative.HeaderHash)
+	if hash == "" {
+		return proxy.Hop{}, &proxy.Error{
+			Reason: proxy.BadRequest,
+			Text:   `a probe request must contain a non-empty "` + knative.HeaderHash + "\" header\n",
+		}
+	}
+	return local(http.StatusOK, "", [2]string{knative.HeaderHash, hash}), nil
+}
+
+// answer says whether the app is ready, waiting for it when the activator asks or the probe is an aggressive one.
+func (p *probe) answer(req *proxy.Request) (proxy.Hop, error) {
+	ctx, cancel := context.WithCancelCause(req.Park(proxy.Timeouts{}))
+	defer cancel(nil)
+	stop := context.AfterFunc(p.policy.drain.untilDraining(), func() { cancel(errDraining) })
+	defer stop()
+	ready, err := p.policy.readiness.probe(ctx, p.asker == askedByActivator)
+	switch {
+	case err != nil && p.policy.drain.active.Load():
+		return proxy.Hop{}, p.shuttingDown()
+	case err != nil:
+		return proxy.Hop{}, err
+	case !ready:
+		return local(http.StatusServiceUnavailable, "",
+			[2]string{"Retry-After", "1"},
+			[2]string{"Proxy-Status", name + "; error=" + proxy.NotReady.ProxyStatus()}), nil
+	}
+	p.policy.appIsUp()
+	return local(http.StatusOK, knative.ProbeQueue), nil
+}
+
+// local is an answer to a probe; each says what this queue-proxy understands.
+func local(status int, body string, header ...[2]string) proxy.Hop {
+	header = append(header, [2]string{knative.HeaderFeatures, knative.FeatureNoQueue})
+	if body != "" {
+		header = append(header, [2]string{"Content-Type", "text/plain; charset=utf-8"})
+	}
+	return proxy.Hop{Local: &proxy.Local{Status: status, Header: header, Body: body}}
+}
+
+func (p *probe) Response(*proxy.Request, *proxy.Response) bool { return true }
+func (p *probe) Release(proxy.Hop, proxy.Outcome)              {}
+func (p *probe) End(*proxy.Request, proxy.Result)              {}

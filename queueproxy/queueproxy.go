@@ -1,0 +1,120 @@
+package queueproxy
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/metrics"
+	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/throttler"
+)
+
+// Proxy is a queue-proxy. Its methods may be called concurrently, Listen and Run once.
+type Proxy struct {
+	config  Config
+	log     *zap.Logger
+	policy  *policy
+	handler *proxy.Handler
+	scrape  *metrics.Scrape
+	created time.Time
+
+	mu       sync.Mutex
+	services []*service // those that listen, in the order in which they were opened
+}
+
+// New makes a queue-proxy that doesn't listen yet. A nil log keeps silent. Errors are those of Config.Validate, and of
+// a Config.Registry that has the same collectors already.
+func New(c Config, log *zap.Logger) (*Proxy, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if log == nil {
+		log = zap.NewNop()
+	}
+	c = c.withDefaults()
+	p := &Proxy{config: c, log: log, created: time.Now()}
+	p.policy = &policy{
+		config:    c,
+		stats:     metrics.NewConcurrency(p.created),
+		readiness: newReadiness(c),
+		drain:     newDrain(c.DrainQuiet, c.DrainIdle, c.drainLimit(), p.onDrain),
+		exchanges: sync.Pool{New: func() any { return new(exchange) }},
+	}
+	var depth func() int
+	if n := c.ContainerConcurrency; n > 0 {
+		b := throttler.NewBreaker(n, c.QueueDepth)
+		p.policy.breaker = b
+		depth = func() int { s := b.Stats(); return s.InFlight + s.Waiting }
+	}
+	var err error
+	if p.policy.collectors, err = newCollectors(c, depth); err != nil {
+		return nil, err
+	}
+	p.handler, err = proxy.New(proxy.Config{
+		Policy: p.policy, Name: name, EndToEnd: knative.InternalHeaders(), Dial: c.Dial,
+		OnUnwatched: func() {
+			log.Warn("the server's ConnContext is not proxy.ConnContext: clients that leave while they wait go unnoticed")
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.scrape = metrics.NewScrape(metrics.ScrapeLabels{
+		Namespace: c.Identity.Namespace, Configuration: c.Identity.Configuration,
+		Revision: c.Identity.Revision, Pod: c.Identity.Pod,
+	})
+	p.measure(p.created)
+	return p, nil
+}
+
+// Handler forwards requests to the app, and answers probes, for an http.Server of the caller's own, whose ConnContext
+// should be proxy.ConnContext. Drain and Close are the caller's to call then, unless it uses Run as well.
+func (p *Proxy) Handler() http.Handler { return p.handler }
+
+// Drain fails probes and has answers tell clients to open new connections elsewhere, and blocks until the pod is quiet
+// and nothing is in flight any more, for as long as the revision's timeout at most; or until ctx ends, whose cause it
+// returns. Unless Run is told to end within a second of its return, or another Drain is under way, the drain is undone.
+func (p *Proxy) Drain(ctx context.Context) error {
+	p.policy.drain.start()
+	defer p.policy.drain.release()
+	if err := p.policy.drain.untilQuiet(ctx); err != nil {
+		return err
+	}
+	return p.policy.drain.untilEmpty(ctx)
+}
+
+// Close ends unused connections to the app and waits for the goroutines of the queue-proxy. Call it when no request is
+// in flight and none can come. Run does it by itself.
+func (p *Proxy) Close() error {
+	p.policy.drain.close()
+	err := p.handler.Close()
+	p.policy.readiness.close()
+	return err
+}
+
+func (p *Proxy) onDrain(draining bool) {
+	p.handler.SetDraining(draining)
+	if draining {
+		p.log.Info("draining")
+	} else {
+		p.log.Info("the drain is undone: no SIGTERM has followed")
+	}
+}
+
+// measure has the next scrape get what has been since the last measure.
+func (p *Proxy) measure(now time.Time) {
+	p.scrape.Set(p.policy.stats.Report(now).Stat(p.config.Identity.Pod, now.Sub(p.created), now))
+}
+
+// drainLimit is the pod's grace period, which equals the revision's timeout (contract, "Draining").
+func (c Config) drainLimit() time.Duration {
+	if c.Timeouts.Total > 0 {
+		return c.Timeouts.Total
+	}
+	return DefaultDrainLimit
+}

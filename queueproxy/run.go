@@ -1,0 +1,208 @@
+package queueproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+const (
+	statsPeriod = time.Second // contract, "Autoscaling stats"
+	// adminGrace is for answers to be written that end with the drain, such as that of /wait-for-drain.
+	adminGrace = 500 * time.Millisecond
+)
+
+// service is a server and its listener.
+type service struct {
+	name     string
+	server   *http.Server
+	listener net.Listener
+}
+
+// Listen opens every listener, or none. From then on clients' connections are accepted by the kernel; Run serves them.
+func (p *Proxy) Listen() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.services != nil {
+		return errors.New("queueproxy: Listen was called before")
+	}
+	for _, s := range p.wanted() {
+		if s.addr == Off {
+			continue
+		}
+		ln, err := net.Listen("tcp", s.addr)
+		if err != nil {
+			for _, open := range slices.Backward(p.services) {
+				_ = open.listener.Close() // it has accepted nothing
+			}
+			p.services = nil
+			return fmt.Errorf("listen for %s: %w", s.name, err)
+		}
+		s.server.ErrorLog, _ = zap.NewStdLogAt(p.log.Named(s.name), zap.DebugLevel)
+		p.services = append(p.services, &service{s.name, s.server, ln})
+	}
+	return nil
+}
+
+type wantedService struct {
+	name, addr string
+	server     *http.Server
+}
+
+// wanted lists the servers: requests last, so that a pod that accepts any has everything else in place.
+func (p *Proxy) wanted() []wantedService {
+	a := p.config.Addrs
+	all := []wantedService{
+		{"admin", a.Admin, p.adminServer()},
+		{"stats", a.Stats, smallServer("/metrics", p.scrape)},
+	}
+	if p.policy.collectors != nil {
+		all = append(all, wantedService{"metrics", a.Metrics, smallServer("/metrics", p.policy.collectors.handler())})
+	}
+	if p.config.Profiling {
+		all = append(all, wantedService{"profiling", a.Profiling, profilingServer()})
+	}
+	return append(all, wantedService{"requests", a.Serve, proxy.NewServer(p.handler, proxy.ServerConfig{})})
+}
+
+// Addrs are the addresses that Listen has opened; Off for the others.
+func (p *Proxy) Addrs() Addrs {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	of := func(name string) string {
+		for _, s := range p.services {
+			if s.name == name {
+				return s.listener.Addr().String()
+			}
+		}
+		return Off
+	}
+	return Addrs{of("requests"), of("admin"), of("stats"), of("metrics"), of("profiling")}
+}
+
+// Run serves until ctx ends, which stands for SIGTERM, then drains as the contract says and closes everything. It calls
+// Listen unless that has been done. It returns nil after a clean end; an error when a listener can't be opened or
+// breaks, or when requests had to be cut off because the grace period was over.
+func (p *Proxy) Run(ctx context.Context) error {
+	p.mu.Lock()
+	listening := p.services != nil
+	p.mu.Unlock()
+	if !listening {
+		if err := p.Listen(); err != nil {
+			return errors.Join(err, p.Close())
+		}
+	}
+	var background sync.WaitGroup
+	failed := make(chan error, len(p.services))
+	for _, s := range p.services {
+		background.Go(func() {
+			if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve %s: %w", s.name, err)
+			}
+		})
+	}
+	done := make(chan struct{})
+	background.Go(func() { p.measureUntil(done) })
+
+	var err error
+	select {
+	case <-ctx.Done():
+		err = p.drainOut()
+	case err = <-failed:
+	}
+	p.closeServices()
+	close(done)
+	background.Wait()
+	return errors.Join(err, p.Close())
+}
+
+func (p *Proxy) measureUntil(done <-chan struct{}) {
+	t := time.NewTicker(statsPeriod)
+	defer t.Stop()
+	for {
+		select {
+		case now := <-t.C:
+			p.measure(now)
+		case <-done:
+			return
+		}
+	}
+}
+
+// drainOut goes on serving until the pod is quiet, stops accepting, and waits for what is in flight.
+func (p *Proxy) drainOut() error {
+	d := p.policy.drain
+	d.start() // never released: there is no way back from SIGTERM
+	_ = d.untilQuiet(context.Background())
+	requests := p.services[len(p.services)-1].server
+	ctx, cancel := context.WithDeadline(context.Background(), d.deadline())
+	defer cancel()
+	err := requests.Shutdown(ctx)
+	if err == nil {
+		err = p.handler.Drain(ctx) // upgraded connections, which the server knows nothing of
+	}
+	if n := p.handler.InFlight(); err != nil && n > 0 {
+		return fmt.Errorf("the grace period of %v is over with %d requests in flight", d.limit, n)
+	}
+	return nil
+}
+
+// closeServices closes in the reverse order of opening.
+func (p *Proxy) closeServices() {
+	ctx, cancel := context.WithTimeout(context.Background(), adminGrace)
+	defer cancel()
+	for _, s := range slices.Backward(p.services) {
+		if s.name == "admin" {
+			_ = s.server.Shutdown(ctx) // Close follows
+		}
+		_ = s.server.Close() // what it could report nobody can use any more
+	}
+}
+
+// adminServer answers the preStop hook of the app's container.
+func (p *Proxy) adminServer() *http.Server {
+	s := smallServer(knative.AdminDrainPath, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.Drain(r.Context()) == nil {
+			w.WriteHeader(http.StatusOK)
+		}
+	}))
+	s.WriteTimeout = 0 // it is answered when the drain is over
+	return s
+}
+
+// smallServer serves one path, for clients that are quick.
+func smallServer(path string, h http.Handler) *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle(path, h)
+	return &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute, // longer than a scraper's period
+		MaxHeaderBytes:    16 << 10,
+	}
+}
+
+// profilingServer leaves out what net/http/pprof registers by itself: nothing here serves http.DefaultServeMux.
+func profilingServer() *http.Server {
+	s := smallServer("/debug/pprof/", http.HandlerFunc(pprof.Index))
+	mux := s.Handler.(*http.ServeMux)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	s.WriteTimeout = 0 // a profile takes as long as its request says
+	return s
+}
