@@ -1,6 +1,7 @@
 package throttler_test
 
 import (
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +31,61 @@ func TestPeers3SpillOver(t *testing.T) {
 	one.Release(throttler.OK)
 	if l := acquire(t, th, d); l.ID() != one.ID() {
 		t.Errorf("lent %s, want %s", l.ID(), one.ID())
+	}
+}
+
+// A request that could not go elsewhere takes, and waits for, own pods only.
+func TestPeers3NoLend(t *testing.T) {
+	th, d := withPods(t, 0, 0)
+	th.SetBackends(d.Revision, []throttler.Backend{
+		{ID: "own", Slots: 1, Own: true}, {ID: "foreign-1", Slots: 1, Lend: true}, {ID: "foreign-2", Slots: 1, Lend: true},
+	})
+	own := acquire(t, th, d)
+	d.NoLend = true
+	full(t, th, d)
+	waited := make(chan throttler.Lease)
+	go func() {
+		l, err := th.Acquire(t.Context(), d)
+		if err != nil {
+			t.Error(err)
+		}
+		waited <- l
+	}()
+	for s, _ := th.Stats(d.Revision); s.Waiting == 0; s, _ = th.Stats(d.Revision) {
+		runtime.Gosched()
+	}
+	own.Release(throttler.OK)
+	l := <-waited
+	if l.ID() != "own" {
+		t.Errorf("waited for %s", l.ID())
+	}
+	l.Release(throttler.OK)
+	d.Not = "own"
+	if l := acquire(t, th, d); l.ID() != "own" {
+		t.Errorf("lent %s rather than the own pod", l.ID())
+	}
+	d.NoLend, d.Not = false, ""
+	if l := acquire(t, th, d); !l.Lent() {
+		t.Errorf("got %s, not lent", l.ID())
+	}
+}
+
+// Several activators that lend at the same time don't all ask the same pod first.
+func TestPeers3LendsAnywhere(t *testing.T) {
+	th, d := withPods(t, 0, 0)
+	foreign := podList(10, 1)
+	for i := range foreign {
+		foreign[i].Own, foreign[i].Lend = false, true
+	}
+	th.SetBackends(d.Revision, foreign)
+	lent := map[string]bool{}
+	for range 500 {
+		l := acquire(t, th, d)
+		lent[l.ID()] = true
+		l.Release(throttler.OK)
+	}
+	if len(lent) != 10 { // one is missed with a chance of 10 × 0.9^500 < 1e-20
+		t.Errorf("%d of 10 pods were asked", len(lent))
 	}
 }
 

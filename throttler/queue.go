@@ -23,7 +23,7 @@ func (r *revision) enqueue(d *Demand) (*waiter, error) {
 		r.drain.begin(now)
 	}
 	w := r.t.waiters.Get().(*waiter)
-	w.queued, w.bytes, w.not, w.since = true, bytes, d.Not, now
+	w.queued, w.bytes, w.not, w.noLend, w.since = true, bytes, d.Not, d.NoLend, now
 	if !d.Enqueued.IsZero() && d.Enqueued.Before(now) {
 		w.since = d.Enqueued
 	}
@@ -58,7 +58,7 @@ func (r *revision) wait(ctx context.Context, w *waiter) (Lease, error) {
 		err = context.Cause(ctx)
 		r.leave(w)
 	}
-	w.lease, w.err, w.not = Lease{}, nil, ""
+	w.lease, w.err, w.not, w.noLend = Lease{}, nil, "", false
 	r.t.waiters.Put(w)
 	return l, err
 }
@@ -92,7 +92,7 @@ func (r *revision) passOn(l Lease) {
 // serve hands free slots to the oldest waiters, who are to be woken without the lock.
 func (r *revision) serve() (woken waiters) {
 	for w := r.queue.head; w != nil; w = r.queue.head {
-		p := r.choose(w.not)
+		p := r.choose(w.not, w.noLend)
 		if p == nil {
 			break
 		}

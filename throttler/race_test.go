@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -128,28 +129,58 @@ func TestThrottlerRaces(t *testing.T) {
 	}
 }
 
-// A slot that is granted just as its waiter gives up goes to the next, who waits without a limit.
+// A slot that is granted just as its waiter gives up goes to the next, who waits without a limit. The waiter that has
+// been told of its context's end seldom gets to run before the slot is released.
 func TestGrantToCancelledWaiterIsPassedOn(t *testing.T) {
 	th, d := withPods(t, 1, 1)
-	for range 3000 {
+	b := throttler.NewBreaker(1, 2)
+	passedOn := func() bool {
+		s, _ := th.Stats(d.Revision)
+		return s.PassedOn > 0
+	}
+	for i := 0; i < 300 || !passedOn(); i++ {
 		l := acquire(t, th, d)
-		ctx, cancel := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		for _, ctx := range []context.Context{ctx, t.Context()} {
-			wg.Go(func() {
-				if l, err := th.Acquire(ctx, d); err == nil {
-					l.Release(throttler.OK)
-				}
-			})
+		passOn(t, func(ctx context.Context) error {
+			l, err := th.Acquire(ctx, d)
+			l.Release(throttler.OK)
+			return err
+		}, func() int { return th.Totals().Waiting }, func() { l.Release(throttler.OK) })
+
+		if !b.TryAcquire() {
+			t.Fatal("the breaker has lost its slot")
 		}
-		wg.Go(cancel)
-		wg.Go(func() { l.Release(throttler.OK) })
-		wg.Wait()
+		passOn(t, func(ctx context.Context) error {
+			err := b.Acquire(ctx)
+			if err == nil {
+				b.Release()
+			}
+			return err
+		}, b.Waiting, b.Release)
 	}
 	s, _ := th.Stats(d.Revision)
 	if s.InFlight != 0 || s.Waiting != 0 || s.Handed != s.WakeUps {
 		t.Errorf("%+v", s)
 	}
+}
+
+// passOn queues one who gives up and one who does not, and releases the slot as the first gives up.
+func passOn(t *testing.T, visit func(context.Context) error, waiting func() int, release func()) {
+	t.Helper()
+	hasty, giveUp := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for i, ctx := range []context.Context{hasty, t.Context()} {
+		wg.Go(func() {
+			if err := visit(ctx); err != nil && ctx != hasty {
+				t.Error(err)
+			}
+		})
+		for waiting() <= i {
+			runtime.Gosched()
+		}
+	}
+	giveUp()
+	release()
+	wg.Wait()
 }
 
 // Entries of revisions come and go while they are written to and asked.
@@ -185,4 +216,34 @@ func TestRevisionsRace(t *testing.T) {
 	if n := throttler.Entries(th); n != 0 {
 		t.Errorf("%d entries are left", n)
 	}
+}
+
+// What is written to a revision while its entry is being taken out is not lost.
+func TestWriteRacesForget(t *testing.T) {
+	th := newThrottler(t)
+	id := revisionID(0)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					th.SetBackends(id, nil)
+				}
+			}
+		})
+	}
+	for range 5000 {
+		th.SetRevision(id, throttler.RevisionConfig{})
+		if _, known := th.Stats(id); !known {
+			t.Error("SetRevision was lost")
+			break
+		}
+		th.DeleteRevision(id)
+	}
+	close(stop)
+	wg.Wait()
 }

@@ -72,7 +72,7 @@ func (r *revision) enter(d *Demand, wait bool) (Lease, *waiter, error) {
 		return Lease{}, nil, ErrUnknownRevision
 	}
 	if r.queue.n == 0 {
-		if p := r.choose(d.Not); p != nil {
+		if p := r.choose(d.Not, d.NoLend); p != nil {
 			return r.grant(p), nil, nil
 		}
 	}
@@ -85,14 +85,19 @@ func (r *revision) enter(d *Demand, wait bool) (Lease, *waiter, error) {
 
 // choose finds the pod for a request: an own one, else one to be lent, and the one to avoid only when there is no
 // other with a free slot.
-func (r *revision) choose(not string) *pod {
+func (r *revision) choose(not string, noLend bool) *pod {
 	if p := r.chooseHome(not); p != nil {
 		return p
 	}
-	if p := r.chooseAbroad(not); p != nil || not == "" {
-		return p
+	if !noLend {
+		if p := r.chooseAbroad(not); p != nil {
+			return p
+		}
 	}
-	return r.choose("")
+	if not == "" {
+		return nil
+	}
+	return r.choose("", noLend)
 }
 
 func (r *revision) chooseHome(not string) *pod {

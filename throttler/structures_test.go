@@ -179,6 +179,81 @@ func TestWaitersRemoveTouchesNeighboursOnly(t *testing.T) {
 	}
 }
 
+func TestRetryAfter(t *testing.T) {
+	start := time.Unix(1, 0)
+	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+	var d drain
+	expect := func(ms, waiting, seconds int) {
+		t.Helper()
+		if got := d.retryAfter(at(ms), waiting); got != time.Duration(seconds)*time.Second {
+			t.Errorf("after %d ms with %d waiting: %v, want %d s", ms, waiting, got, seconds)
+		}
+	}
+	expect(0, 1000, 1) // nothing is known
+	d.begin(at(0))
+	d.served(at(500), 1)
+	expect(500, 9, 5)  // 2 a second, a newcomer is the tenth
+	expect(500, 10, 6) // rounded up
+	d.served(at(1000), 1)
+	expect(1000, 9, 5) // the first measurement is closed and counts on
+	expect(2000, 9, 10)
+	expect(9000, 9, 45)
+	expect(90_000, 9, 60)
+	d.served(at(2000), 8)
+	expect(2000, 9, 2)      // the two last: 8 in a second
+	expect(3_600_000, 0, 1) // a quiet hour is no measurement
+	d.begin(at(3_600_000))
+	expect(3_600_000, 79, 10)
+}
+
+// A pod that has left and ended is forgotten with the next update.
+func TestLeftPodsAreForgotten(t *testing.T) {
+	th, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := RevisionID{"default", "left"}
+	th.SetRevision(id, RevisionConfig{})
+	th.SetBackends(id, []Backend{{ID: "a", Own: true}})
+	l, ok, _ := th.TryAcquire(Demand{Revision: id})
+	if !ok {
+		t.Fatal("no slot")
+	}
+	r := th.find(id)
+	th.SetBackends(id, nil)
+	if len(r.pods) != 1 || len(r.left) != 1 {
+		t.Errorf("with a lease out: %d pods, %d left", len(r.pods), len(r.left))
+	}
+	l.Release(OK)
+	th.PatchBackends(id, nil, nil)
+	if len(r.pods) != 0 || len(r.left) != 0 {
+		t.Errorf("after its end: %d pods, %d left", len(r.pods), len(r.left))
+	}
+}
+
+// A slot that is passed on unused is no success of its pod.
+func TestPassedOnIsNoSuccess(t *testing.T) {
+	th, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := RevisionID{"default", "passed-on"}
+	th.SetRevision(id, RevisionConfig{})
+	th.SetBackends(id, []Backend{{ID: "a", Own: true}})
+	l, _, _ := th.TryAcquire(Demand{Revision: id})
+	r := th.find(id)
+	r.pods["a"].rest.ejected = 3
+	r.passOn(l)
+	if got := r.pods["a"].rest.ejected; got != 3 {
+		t.Errorf("%d failures are left", got)
+	}
+	l, _, _ = th.TryAcquire(Demand{Revision: id})
+	l.Release(OK)
+	if got := r.pods["a"].rest.ejected; got != 0 {
+		t.Errorf("%d failures are left after a success", got)
+	}
+}
+
 func TestBackoffDoublesWithinBounds(t *testing.T) {
 	most := func(int) int { return 0 }
 	least := func(k int) int { return k - 1 }

@@ -42,6 +42,7 @@ type Demand struct {
 	Bytes    int       // what the request holds while it waits
 	Enqueued time.Time // zero: now. That of an earlier attempt puts the request back in its old place
 	Not      string    // ID of a pod to avoid if another has a free slot
+	NoLend   bool      // own pods only, also to wait for: the request could not go elsewhere if a lent pod declined it
 }
 
 // TryAcquire takes a slot if one is free. It never blocks and never overtakes a waiter. Without a slot ok is false

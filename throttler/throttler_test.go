@@ -73,8 +73,14 @@ func TestDeletedRevision(t *testing.T) {
 		if _, _, err := th.TryAcquire(d); !errors.Is(err, throttler.ErrUnknownRevision) {
 			t.Errorf("newcomer: %v", err)
 		}
+		if n := throttler.Entries(th); n != 1 {
+			t.Errorf("%d entries while a lease is out", n)
+		}
 		out.Release(throttler.DialFailed)
 		out.Release(throttler.OK)
+		if n := throttler.Entries(th); n != 0 {
+			t.Errorf("%d entries are left", n)
+		}
 		if got := th.Totals(); got.Revisions != 0 || got.Waiting != 0 || got.DoubleReleases != 1 {
 			t.Errorf("%+v", got)
 		}

@@ -11,6 +11,7 @@ type waiter struct {
 	since      time.Time
 	bytes      int64
 	not        string
+	noLend     bool
 	lease      Lease
 	err        error
 }
