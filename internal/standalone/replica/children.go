@@ -1,0 +1,88 @@
+package replica
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// child is a running process of the supervisor.
+type child struct {
+	process Process
+	cmd     *exec.Cmd
+	out     *lines
+	err     *lines
+	since   time.Time
+	exited  chan struct{} // closed when it has, after its output
+}
+
+// start runs c. When own, the child leads a process group.
+func start(process Process, c Command, own bool, to *reporter) (*child, error) {
+	ch := &child{
+		process: process,
+		out:     &lines{process: process, to: to},
+		err:     &lines{process: process, to: to},
+		since:   time.Now(),
+		exited:  make(chan struct{}),
+	}
+	path := c.Path
+	if found, err := exec.LookPath(path); err == nil {
+		path = found
+	}
+	ch.cmd = &exec.Cmd{
+		Path: path, Args: c.Args, Env: c.Env, Dir: c.Dir,
+		Stdout: ch.out, Stderr: ch.err, WaitDelay: outputDelay,
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: own},
+	}
+	if err := ch.cmd.Start(); err != nil {
+		return nil, err
+	}
+	to.report(Event{Kind: Started, Process: process, PID: ch.pid()})
+	go ch.wait()
+	return ch, nil
+}
+
+func (c *child) wait() {
+	_ = c.cmd.Wait() // the ProcessState says it all
+	c.out.flush()
+	c.err.flush()
+	close(c.exited)
+}
+
+func (c *child) pid() int { return c.cmd.Process.Pid }
+
+// status of a child that has exited.
+func (c *child) status() string { return c.cmd.ProcessState.String() }
+
+func (c *child) running() bool {
+	select {
+	case <-c.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// signal reaches c, and its whole group when it leads one.
+func (c *child) signal(s syscall.Signal) {
+	if c.process == App {
+		_ = syscall.Kill(-c.pid(), s)
+		return
+	}
+	if c.running() {
+		_ = c.cmd.Process.Signal(s)
+	}
+}
+
+// fds that Start gives to the supervisor.
+const (
+	controlFD = 3
+	eventsFD  = 4
+)
+
+// inherited is a pipe from the quickstart that no child of ours may get.
+func inherited(fd uintptr, name string) *os.File {
+	syscall.CloseOnExec(int(fd))
+	return os.NewFile(fd, name)
+}

@@ -1,0 +1,64 @@
+package replica
+
+import (
+	"bytes"
+	"sync"
+)
+
+// maxLine is where a longer line of output is cut into several.
+const maxLine = 16 << 10
+
+// lines is a writer that reports each line of a process. Safe for concurrent use.
+type lines struct {
+	process Process
+	to      *reporter
+
+	mu   sync.Mutex
+	part []byte
+	last string // not empty
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(p)
+	for len(p) > 0 {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 && len(l.part)+len(p) < maxLine {
+			l.part = append(l.part, p...)
+			break
+		}
+		end, skip := i, 1
+		if i < 0 || len(l.part)+i > maxLine {
+			end, skip = max(maxLine-len(l.part), 0), 0
+		}
+		l.emitLocked(append(l.part, p[:end]...))
+		p = p[end+skip:]
+	}
+	return n, nil
+}
+
+// flush reports what came after the last newline.
+func (l *lines) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.part) > 0 {
+		l.emitLocked(l.part)
+	}
+}
+
+func (l *lines) emitLocked(line []byte) {
+	text := string(bytes.TrimRight(line, "\r"))
+	l.part = l.part[:0]
+	if text != "" {
+		l.last = text
+	}
+	l.to.report(Event{Kind: Line, Process: l.process, Text: text})
+}
+
+// lastLine is the last one that was not empty.
+func (l *lines) lastLine() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}

@@ -1,0 +1,88 @@
+package replica
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// Whatever the sizes of the writes, the lines are those of the whole, cut at maxLine.
+func TestLines(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var text []byte
+		for range rapid.IntRange(0, 6).Draw(t, "lines") {
+			n := rapid.SampledFrom([]int{0, 1, 10, maxLine - 1, maxLine, maxLine + 1, 3 * maxLine}).Draw(t, "n")
+			text = append(text, bytes.Repeat([]byte{'x'}, n)...)
+			text = append(text, '\n')
+		}
+		var out bytes.Buffer
+		l := &lines{process: App, to: newReporter(&out)}
+		for rest := text; len(rest) > 0; {
+			n := min(len(rest), rapid.IntRange(1, 2*maxLine).Draw(t, "write"))
+			if m, err := l.Write(rest[:n]); m != n || err != nil {
+				t.Fatal(m, err)
+			}
+			rest = rest[n:]
+		}
+		l.flush()
+		var got string
+		for dec := json.NewDecoder(&out); dec.More(); {
+			var e Event
+			if err := dec.Decode(&e); err != nil || len(e.Text) > maxLine {
+				t.Fatal(err, len(e.Text))
+			}
+			got += e.Text
+		}
+		if want := strings.ReplaceAll(string(text), "\n", ""); got != want {
+			t.Fatalf("%d bytes of %d", len(got), len(want))
+		}
+	})
+}
+
+func TestPortsAreNeverGivenOutTwice(t *testing.T) {
+	r := PortRange{21000, 21999}
+	a, b := NewPorts("127.0.0.1", r), NewPorts("127.0.0.1", r)
+	defer a.Close()
+	defer b.Close()
+	var all []int
+	for _, p := range []*Ports{a, b, a, b} {
+		got, err := p.Take(40)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, got...)
+	}
+	slices.Sort(all)
+	if n := len(all); len(slices.Compact(all)) != n {
+		t.Error("a port was given out twice")
+	}
+}
+
+func TestPortsRunOutAndComeBack(t *testing.T) {
+	p := NewPorts("127.0.0.1", PortRange{22000, 22063})
+	defer p.Close()
+	got, err := p.Take(50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Take(13); err == nil || !strings.Contains(err.Error(), "-replica-ports") {
+		t.Errorf("more than there are: %v", err)
+	}
+	p.Release(got)
+	if _, err := p.Take(62); err != nil {
+		t.Errorf("given back: %v", err)
+	}
+}
+
+func TestPortRange(t *testing.T) {
+	for s, ok := range map[string]bool{"20000-29999": true, "": false, "1": false, "5-1": false, "0-100": false, "1-70000": false, "a-b": false, "1-2": false} {
+		var r PortRange
+		if err := r.Set(s); (err == nil) != ok || ok && r.String() != s {
+			t.Errorf("%q: %v, %v", s, r, err)
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// PortRange is a range of ports, both ends in it; as a flag, LOW-HIGH. Ports that the system gives to outgoing connections
+// (32768–60999 on Linux, 49152–65535 on macOS) are a bad choice: a connection may hold one when it is needed.
+type PortRange struct{ Low, High int }
+
+// String is LOW-HIGH.
+func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.Low, r.High) }
+
+// Set reads LOW-HIGH.
+func (r *PortRange) Set(s string) error {
+	low, high, _ := strings.Cut(s, "-")
+	var err1, err2 error
+	r.Low, err1 = strconv.Atoi(low)
+	r.High, err2 = strconv.Atoi(high)
+	if err1 != nil || err2 != nil || r.Low < 1 || r.High > 65535 || r.High-r.Low < blockSize {
+		return fmt.Errorf("should be LOW-HIGH, more than %d ports within 1-65535", blockSize)
+	}
+	return nil
+}
+
+// blockSize is how many ports are claimed together; the first of them is the claim.
+const blockSize = 32
+
+// Ports gives out ports of a range on one address. It claims them in blocks, by listening on the first port of each: so
+// several quickstarts of one machine never give out the same one. Safe for concurrent use.
+type Ports struct {
+	host string
+	r    PortRange
+
+	mu     sync.Mutex
+	next   int // block to try
+	claims []net.Listener
+	free   []int // of claimed blocks; one that is given back goes to the end
+}
+
+// NewPorts makes Ports of r on host. The caller calls Close in the end.
+func NewPorts(host string, r PortRange) *Ports {
+	return &Ports{host: host, r: r, next: rand.IntN(r.blocks())}
+}
+
+// blocks is how many r has; the last may be short.
+func (r PortRange) blocks() int { return (r.High - r.Low + blockSize) / blockSize }
+
+// Take finds n ports that are neither given out nor listened on.
+func (p *Ports) Take(n int) ([]int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var ports, busy []int
+	tries := p.r.blocks()
+	for len(ports) < n {
+		if len(p.free) == 0 {
+			if tries == 0 {
+				p.free = append(ports, busy...)
+				return nil, fmt.Errorf("no %d ports of %v are free on %s: give a larger range with -replica-ports", n, p.r, p.host)
+			}
+			tries--
+			p.claimLocked()
+			continue
+		}
+		port := p.free[0]
+		p.free = p.free[1:]
+		if l, err := p.listen(port); err == nil {
+			l.Close()
+			ports = append(ports, port)
+		} else {
+			busy = append(busy, port)
+		}
+	}
+	p.free = append(p.free, busy...)
+	return ports, nil
+}
+
+// claimLocked tries the next block.
+func (p *Ports) claimLocked() {
+	first := p.r.Low + p.next*blockSize
+	p.next = (p.next + 1) % p.r.blocks()
+	l, err := p.listen(first)
+	if err != nil {
+		return
+	}
+	p.claims = append(p.claims, l)
+	for port := first + 1; port < first+blockSize && port <= p.r.High; port++ {
+		p.free = append(p.free, port)
+	}
+}
+
+// Release gives ports back.
+func (p *Ports) Release(ports []int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free = append(p.free, ports...)
+}
+
+// Close gives up all claims.
+func (p *Ports) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.claims {
+		l.Close()
+	}
+	p.claims = nil
+}
+
+func (p *Ports) listen(port int) (net.Listener, error) {
+	return new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(p.host, strconv.Itoa(port)))
+}

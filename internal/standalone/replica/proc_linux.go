@@ -1,0 +1,163 @@
+package replica
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// becomeSubreaper makes orphans among our descendants our children.
+func becomeSubreaper() error {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("child subreaper: %w", err)
+	}
+	return nil
+}
+
+// proc is a process as /proc/PID/stat has it.
+type proc struct {
+	pid, parent int
+	zombie      bool
+}
+
+// processes lists those of the machine.
+func processes() []proc {
+	names, _ := filepath.Glob("/proc/[0-9]*")
+	all := make([]proc, 0, len(names))
+	for _, name := range names {
+		if p, ok := readStat(name); ok {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+func readStat(dir string) (p proc, ok bool) {
+	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+	if err != nil {
+		return p, false // ended meanwhile
+	}
+	// The name of the executable stands in parentheses and may hold any of them: proc_pid_stat(5).
+	i := bytes.LastIndexByte(stat, ')')
+	rest := strings.Fields(string(stat[i+1:]))
+	if i < 0 || len(rest) < 2 {
+		return p, false
+	}
+	p.pid, _ = strconv.Atoi(filepath.Base(dir))
+	p.parent, _ = strconv.Atoi(rest[1])
+	p.zombie = rest[0] == "Z" || rest[0] == "X"
+	return p, true
+}
+
+// descendants of the supervisor, without the queue-proxy and its own.
+func (s *supervisor) descendants(all []proc) []proc {
+	below := map[int]bool{os.Getpid(): true}
+	var found []proc
+	for grown := true; grown; {
+		grown = false
+		for _, p := range all {
+			if below[p.parent] && !below[p.pid] && (s.proxy == nil || p.pid != s.proxy.pid()) {
+				below[p.pid], grown = true, true
+				found = append(found, p)
+			}
+		}
+	}
+	return found
+}
+
+// reap takes leave of orphans that have ended. The children that we started are waited for elsewhere; this runs on the
+// goroutine that starts them, so that none is missing from what it knows.
+func (s *supervisor) reap() {
+	for _, p := range processes() {
+		ours := s.app != nil && p.pid == s.app.pid() || s.proxy != nil && p.pid == s.proxy.pid()
+		if p.zombie && p.parent == os.Getpid() && !ours {
+			wait(p.pid)
+		}
+	}
+}
+
+// wait reaps a child that has ended.
+func wait(pid int) {
+	var status syscall.WaitStatus
+	_, _ = syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+}
+
+// clearTries bounds clear: 200 ms and the time that looking takes.
+const clearTries = 100
+
+// clear kills what the app has left, and waits until it is gone.
+func (s *supervisor) clear() {
+	for range clearTries {
+		left := 0
+		for _, p := range s.descendants(processes()) {
+			if s.app != nil && p.pid == s.app.pid() {
+				continue
+			}
+			left++
+			if !p.zombie {
+				_ = syscall.Kill(p.pid, syscall.SIGKILL)
+			}
+			if p.parent == os.Getpid() {
+				wait(p.pid)
+			}
+		}
+		if left == 0 {
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// listeningPorts are those that the app and its descendants listen on, and the app's own if anybody does; known is false
+// when that can't be seen.
+func (s *supervisor) listeningPorts() (ports []int, known bool) {
+	sockets := map[string]bool{}
+	for _, p := range s.descendants(processes()) {
+		fds, _ := filepath.Glob("/proc/" + strconv.Itoa(p.pid) + "/fd/*")
+		for _, fd := range fds {
+			target, _ := os.Readlink(fd)
+			if inode, ok := strings.CutPrefix(target, "socket:["); ok {
+				sockets[strings.TrimSuffix(inode, "]")] = true
+			}
+		}
+	}
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		data, _ := os.ReadFile(table)
+		for _, l := range listeners(string(data)) {
+			if (sockets[l.inode] || l.port == s.spec.Port) && !slices.Contains(ports, l.port) {
+				ports = append(ports, l.port)
+			}
+		}
+	}
+	slices.Sort(ports)
+	return ports, true
+}
+
+type listener struct {
+	port  int
+	inode string
+}
+
+// listeners are the sockets in state LISTEN (0A) of a table such as /proc/net/tcp: proc_pid_net(5).
+func listeners(table string) []listener {
+	var all []listener
+	for line := range strings.Lines(table) {
+		f := strings.Fields(line)
+		if len(f) < 10 || f[3] != "0A" {
+			continue
+		}
+		_, hex, _ := strings.Cut(f[1], ":")
+		if port, err := strconv.ParseUint(hex, 16, 16); err == nil {
+			all = append(all, listener{int(port), f[9]})
+		}
+	}
+	return all
+}

@@ -1,0 +1,137 @@
+package replica
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+)
+
+// Config of a Replica.
+type Config struct {
+	Spec Spec
+	// Notify gets each event, one at a time, in order. While it runs no more are read, and the output of the processes
+	// piles up; it may block, but not for ever.
+	Notify func(Event)
+	// Stderr gets what the supervisor itself has to say; nil: nothing is kept.
+	Stderr *os.File
+}
+
+// Replica is a running supervisor as the quickstart sees it.
+type Replica struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+
+	mu      sync.Mutex
+	control *os.File // nil: closed
+	groups  map[int]bool
+}
+
+// Start executes a supervisor for c.Spec. It returns when that process exists; what becomes of it, Notify and Done say.
+func Start(c Config) (*Replica, error) {
+	if err := c.Spec.Validate(); err != nil {
+		return nil, err
+	}
+	self, err := Self()
+	if err != nil {
+		return nil, err
+	}
+	controlR, controlW, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer controlR.Close()
+	eventsR, eventsW, err := os.Pipe()
+	if err != nil {
+		controlW.Close()
+		return nil, err
+	}
+	defer eventsW.Close()
+
+	cmd := &exec.Cmd{
+		Path:        self,
+		Args:        []string{SupervisorName, c.Spec.Name},
+		ExtraFiles:  []*os.File{controlR, eventsW}, // controlFD, eventsFD
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
+	}
+	if c.Stderr != nil {
+		cmd.Stderr = c.Stderr
+	}
+	if err := cmd.Start(); err != nil {
+		controlW.Close()
+		eventsR.Close()
+		return nil, fmt.Errorf("replica: supervisor of %s: %w", c.Spec.Name, err)
+	}
+	r := &Replica{cmd: cmd, done: make(chan struct{}), control: controlW, groups: map[int]bool{cmd.Process.Pid: true}}
+	r.tell(c.Spec) // a supervisor that can't be told ends by itself
+	go r.follow(eventsR, c.Notify)
+	return r, nil
+}
+
+// Stop ends the replica gently: the queue-proxy drains, then the app ends. It doesn't block.
+func (r *Replica) Stop() { r.tell(order{Stop: true}) }
+
+// Kill ends the replica within a few seconds, whatever it is doing. It doesn't block.
+func (r *Replica) Kill() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.control != nil {
+		r.control.Close()
+		r.control = nil
+	}
+}
+
+// Done is closed when every process of the replica has ended.
+func (r *Replica) Done() <-chan struct{} { return r.done }
+
+// PID is that of the supervisor.
+func (r *Replica) PID() int { return r.cmd.Process.Pid }
+
+// tell writes a line of JSON to the supervisor, which always reads: the pipe holds more than it is ever told.
+func (r *Replica) tell(v any) {
+	line, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own types
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.control != nil {
+		_, _ = r.control.Write(append(line, '\n')) // fails when it has ended, as follow will see
+	}
+}
+
+// follow reads events until the supervisor ends, then sees to what it may have left.
+func (r *Replica) follow(events *os.File, notify func(Event)) {
+	defer close(r.done)
+	defer events.Close()
+	for in := bufio.NewReader(events); ; {
+		line, err := in.ReadBytes('\n')
+		var e Event
+		if err == nil && json.Unmarshal(line, &e) == nil {
+			if e.Kind == Started && e.Process == App {
+				r.groups[e.PID] = true
+			}
+			if e.Kind == Exited && e.Process == App {
+				delete(r.groups, e.PID)
+			}
+			if notify != nil {
+				notify(e)
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	err := r.cmd.Wait()
+	r.Kill()
+	if err != nil { // it was killed, or failed
+		for group := range r.groups {
+			_ = syscall.Kill(-group, syscall.SIGKILL)
+		}
+	}
+	_, _ = io.Copy(io.Discard, events)
+}

@@ -1,0 +1,305 @@
+package replica
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// world is a replica under test and what it has reported.
+type world struct {
+	t    *testing.T
+	mark string // in the environment of all its apps
+	spec Spec
+	r    *Replica
+
+	mu     sync.Mutex
+	events []Event
+}
+
+func newWorld(t *testing.T, appDoes string, env ...string) *world {
+	t.Helper()
+	self, err := Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := NewPorts("127.0.0.1", PortRange{20000, 29999})
+	t.Cleanup(ports.Close)
+	port, err := ports.Take(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, mark: fmt.Sprintf("mark-%d-%d", os.Getpid(), rand.Uint64())}
+	all := append(os.Environ(), "MARK="+w.mark, "APP="+appDoes, "PORT="+strconv.Itoa(port[0]))
+	all = append(all, env...)
+	w.spec = Spec{
+		Name:       "test",
+		App:        Command{Path: self, Args: []string{"test-app"}, Env: all},
+		QueueProxy: Command{Path: self, Args: []string{"test-proxy"}, Env: all},
+		Host:       "127.0.0.1", Port: port[0], DrainLimit: 10 * time.Second, Grace: 500 * time.Millisecond,
+	}
+	return w
+}
+
+func (w *world) start() {
+	w.t.Helper()
+	r, err := Start(Config{Spec: w.spec, Notify: w.add, Stderr: os.Stderr})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.r = r
+	w.t.Cleanup(func() {
+		r.Kill()
+		<-r.Done()
+		w.gone(5 * time.Second)
+	})
+}
+
+func (w *world) add(e Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.events = append(w.events, e)
+}
+
+// all are the events so far.
+func (w *world) all() []Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.events)
+}
+
+// await waits for the nth event (from 1) that match accepts.
+func (w *world) await(n int, what string, match func(Event) bool) Event {
+	w.t.Helper()
+	var found Event
+	w.eventually(20*time.Second, what, func() bool {
+		seen := 0
+		for _, e := range w.all() {
+			if match(e) {
+				if seen++; seen == n {
+					found = e
+					return true
+				}
+			}
+		}
+		return false
+	})
+	return found
+}
+
+func (w *world) eventually(d time.Duration, what string, cond func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(d); !cond(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf("not within %v: %s; events: %+v", d, what, w.all())
+		}
+	}
+}
+
+func line(p Process, text string) func(Event) bool {
+	return func(e Event) bool { return e.Kind == Line && e.Process == p && strings.HasPrefix(e.Text, text) }
+}
+
+func kind(k Kind, p Process) func(Event) bool {
+	return func(e Event) bool { return e.Kind == k && e.Process == p }
+}
+
+// marked finds the processes, besides the supervisor, that carry the mark in their environment.
+func (w *world) marked() (pids []int) {
+	if runtime.GOOS != "linux" {
+		w.t.Skip("needs /proc")
+	}
+	names, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, name := range names {
+		env, err := os.ReadFile(name)
+		if err == nil && bytes.Contains(env, []byte("MARK="+w.mark)) {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func (w *world) gone(d time.Duration) {
+	w.t.Helper()
+	w.eventually(d, "no process is left", func() bool { return len(w.marked()) == 0 })
+}
+
+func TestStopIsInTheOrderOfAPod(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "listen", "PROXY_DRAIN=300ms")
+	w.start()
+	w.await(1, "the app runs", line(App, "app runs"))
+	w.await(1, "the queue-proxy runs", line(QueueProxy, "proxy runs"))
+	w.r.Stop()
+	<-w.r.Done()
+	var order []string
+	for _, e := range w.all() {
+		if (e.Kind == Line || e.Kind == Exited) && !strings.Contains(e.Text, " runs") {
+			order = append(order, fmt.Sprint(e.Process, ": ", e.Text, e.Status))
+		}
+	}
+	want := []string{
+		"queue-proxy: draining", "queue-proxy: drained", "queue-proxy: exit status 0",
+		"app: app ends", "app: exit status 0",
+	}
+	if !slices.Equal(order, want) {
+		t.Errorf("got  %q\nwant %q", order, want)
+	}
+}
+
+func TestStubbornAppIsKilledAfterItsGrace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "stubborn setsid fork")
+	w.start()
+	w.await(3, "three apps run", line(App, "app runs"))
+	began := time.Now()
+	w.r.Stop()
+	<-w.r.Done()
+	if d := time.Since(began); d < w.spec.Grace || d > w.spec.Grace+3*time.Second {
+		t.Errorf("ended after %v", d)
+	}
+	if left := w.marked(); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	if e := w.await(1, "exit", kind(Exited, App)); e.Status != "signal: killed" {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestCrashedAppIsRestartedWithBackOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "setsid crash")
+	w.start()
+	for i, pause := range []time.Duration{firstRestart, nextRestart, 2 * nextRestart} {
+		e := w.await(i+1, "exit", kind(Exited, App))
+		if e.Status != "exit status 7" || e.Text != "cannot open the database" || e.RestartIn != pause || e.Restarts != i+1 {
+			t.Errorf("%+v", e)
+		}
+	}
+	if n := len(w.marked()); n > 2 { // the queue-proxy, and an app that may be starting
+		t.Errorf("%d processes: what the app had started should be gone with it", n)
+	}
+}
+
+func TestAppThatCannotBeStarted(t *testing.T) {
+	w := newWorld(t, "")
+	w.spec.App.Path = "/no/such/app"
+	w.start()
+	e := w.await(2, "failure", kind(Failed, App))
+	if !strings.Contains(e.Text, "/no/such/app") || e.RestartIn != nextRestart {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestReplicaEndsWithItsQueueProxy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "listen", "PROXY_EXIT=1")
+	w.start()
+	<-w.r.Done()
+	if e := w.await(1, "exit", kind(Exited, QueueProxy)); e.Status != "exit status 3" {
+		t.Errorf("%+v", e)
+	}
+	w.await(1, "the app ended", kind(Exited, App))
+}
+
+func TestAppThatIgnoresPort(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc")
+	}
+	w := newWorld(t, "stray")
+	w.start()
+	e := w.await(1, "strayed", kind(Strayed, App))
+	if len(e.Ports) != 1 || e.Ports[0] == w.spec.Port {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestSilentAppIsNoted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	w.start()
+	e := w.await(1, "silent", kind(Silent, App))
+	if since := e.Time.Sub(w.await(1, "start", kind(Started, App)).Time); since < silentFrom || since > silentFrom+3*time.Second {
+		t.Errorf("after %v", since)
+	}
+}
+
+func TestPortOfAStranger(t *testing.T) {
+	w := newWorld(t, "listen")
+	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(w.spec.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	w.start()
+	w.await(1, "taken", kind(Taken, App))
+}
+
+func TestKilledSupervisorLeavesNothingInItsGroups(t *testing.T) {
+	w := newWorld(t, "stubborn fork")
+	w.start()
+	w.await(2, "two apps run", line(App, "app runs"))
+	if err := syscall.Kill(w.r.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-w.r.Done()
+	w.gone(5 * time.Second)
+}
+
+// However the quickstart dies, nothing of it is left, not even what tried to get away.
+func TestNothingIsLeftWhenTheQuickstartIsKilled(t *testing.T) {
+	t.Parallel()
+	for _, does := range []string{"listen", "stubborn fork", "stubborn setsid", "stubborn orphan", "fork setsid orphan"} {
+		t.Run(does, func(t *testing.T) {
+			w := newWorld(t, does)
+			self, _ := Self()
+			spec, _ := json.Marshal(w.spec)
+			out, in, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer out.Close()
+			quickstart := &exec.Cmd{Path: self, Args: []string{"test-quickstart"}, Stdin: bytes.NewReader(spec), Stdout: in}
+			if err := quickstart.Start(); err != nil {
+				t.Fatal(err)
+			}
+			in.Close()
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for dec := json.NewDecoder(out); ; {
+					var e Event
+					if dec.Decode(&e) != nil {
+						return
+					}
+					w.add(e)
+				}
+			}()
+			apps := 1 + strings.Count(does, "fork") + strings.Count(does, "setsid") + strings.Count(does, "orphan")
+			w.await(apps, "the apps run", line(App, "app runs"))
+			if err := quickstart.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			killed := time.Now()
+			w.gone(5 * time.Second)
+			t.Logf("gone after %v", time.Since(killed))
+			_ = quickstart.Wait()
+			<-done
+		})
+	}
+}

@@ -1,0 +1,286 @@
+package replica
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Main is the supervisor: what the binary does when its argv[0] is SupervisorName. It returns the exit code, when
+// everything that it ran has ended.
+func Main() int {
+	control, events := inherited(controlFD, "control"), inherited(eventsFD, "events")
+	if err := supervise(control, newReporter(events)); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", SupervisorName, err)
+		return 1
+	}
+	return 0
+}
+
+// phase of a supervisor.
+type phase int
+
+const (
+	running  phase = iota
+	draining       // the queue-proxy has got SIGTERM
+	ending         // the app has, too
+)
+
+// supervisor is owned by one goroutine.
+type supervisor struct {
+	spec Spec
+	to   *reporter
+
+	phase    phase
+	hurry    bool // the quickstart is gone
+	app      *child
+	proxy    *child
+	restarts int
+	pause    time.Duration // before the next restart
+	watch    listening
+
+	deadline *time.Timer // of the phase
+	restart  *time.Timer
+	look     *time.Timer // at where the app listens
+	orphans  *time.Timer // that have ended
+}
+
+func supervise(control io.ReadCloser, to *reporter) error {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGCHLD)
+	defer signal.Stop(signals)
+	if err := becomeSubreaper(); err != nil {
+		return err
+	}
+	in := bufio.NewReader(control)
+	first, err := in.ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("no spec: %w", err)
+	}
+	s := &supervisor{to: to, pause: firstRestart}
+	if err := json.Unmarshal(first, &s.spec); err != nil {
+		return fmt.Errorf("spec: %w", err)
+	}
+	if err := s.spec.Validate(); err != nil {
+		return err
+	}
+	s.deadline, s.restart, s.look, s.orphans = stopped(), stopped(), stopped(), stopped()
+	end := make(chan struct{})
+	defer close(end)
+	s.run(orders(in, end), signals)
+	return nil
+}
+
+// orders reads control. The channel closes with it, or when the process ends.
+func orders(in *bufio.Reader, end <-chan struct{}) <-chan order {
+	c := make(chan order)
+	go func() {
+		defer close(c)
+		for {
+			line, err := in.ReadBytes('\n')
+			if err != nil {
+				return
+			}
+			var o order
+			if json.Unmarshal(line, &o) != nil {
+				continue
+			}
+			select {
+			case c <- o:
+			case <-end:
+				return
+			}
+		}
+	}()
+	return c
+}
+
+// run returns when no process is left.
+func (s *supervisor) run(control <-chan order, signals <-chan os.Signal) {
+	s.startProxy()
+	s.startApp()
+	for s.app != nil || s.proxy != nil || s.phase == running {
+		select {
+		case o, open := <-control:
+			switch {
+			case !open:
+				control = nil
+				s.hurryUp()
+			case o.Stop:
+				s.drain()
+			}
+		case sig := <-signals:
+			if sig == syscall.SIGCHLD {
+				s.orphans.Reset(reapAfter)
+			} else {
+				s.drain()
+			}
+		case <-exited(s.app):
+			s.appExited()
+		case <-exited(s.proxy):
+			s.proxyExited()
+		case <-s.restart.C:
+			s.startApp()
+		case <-s.look.C:
+			s.lookAgain()
+		case <-s.orphans.C:
+			s.reap()
+		case <-s.deadline.C:
+			s.late()
+		}
+	}
+	s.clear()
+}
+
+// exited is a channel that never closes for a child that isn't there.
+func exited(c *child) <-chan struct{} {
+	if c == nil {
+		return nil
+	}
+	return c.exited
+}
+
+func (s *supervisor) startProxy() {
+	p, err := start(QueueProxy, s.spec.QueueProxy, false, s.to)
+	if err != nil {
+		s.to.report(Event{Kind: Failed, Process: QueueProxy, Text: err.Error()})
+		s.end()
+		return
+	}
+	s.proxy = p
+}
+
+func (s *supervisor) startApp() {
+	if s.phase != running || s.app != nil {
+		return
+	}
+	a, err := start(App, s.spec.App, true, s.to)
+	if err != nil {
+		s.later(Event{Kind: Failed, Process: App, Text: err.Error()})
+		return
+	}
+	s.app = a
+	s.watch = listening{}
+	s.look.Reset(firstLook)
+}
+
+// later reports that the app is not running, and starts it again after a pause.
+func (s *supervisor) later(e Event) {
+	s.restarts++
+	e.RestartIn, e.Restarts = s.pause, s.restarts
+	s.to.report(e)
+	s.restart.Reset(s.pause)
+	s.pause = min(max(2*s.pause, nextRestart), maxRestart)
+}
+
+func (s *supervisor) appExited() {
+	a := s.app
+	s.app = nil
+	s.look.Stop()
+	a.signal(syscall.SIGKILL) // the rest of its group
+	s.clear()                 // as with a container, what it started goes with it
+	e := Event{Kind: Exited, Process: App, PID: a.pid(), Status: a.status(), Text: a.err.lastLine()}
+	if s.phase != running {
+		s.to.report(e)
+		s.end()
+		return
+	}
+	if time.Since(a.since) >= steady {
+		s.pause = firstRestart
+	}
+	s.later(e)
+	if s.portTaken() {
+		s.to.report(Event{Kind: Taken, Process: App, Ports: []int{s.spec.Port}})
+	}
+}
+
+func (s *supervisor) proxyExited() {
+	p := s.proxy
+	s.proxy = nil
+	s.to.report(Event{Kind: Exited, Process: QueueProxy, PID: p.pid(), Status: p.status(), Text: p.err.lastLine()})
+	s.end()
+}
+
+// portTaken reports whether a stranger listens where the app should.
+func (s *supervisor) portTaken() bool {
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(s.spec.Host, strconv.Itoa(s.spec.Port)))
+	if err != nil {
+		return errors.Is(err, syscall.EADDRINUSE)
+	}
+	l.Close()
+	return false
+}
+
+// drain begins the gentle end.
+func (s *supervisor) drain() {
+	if s.phase != running {
+		return
+	}
+	s.phase = draining
+	s.restart.Stop()
+	if s.proxy == nil {
+		s.end()
+		return
+	}
+	s.proxy.signal(syscall.SIGTERM)
+	s.deadline.Reset(s.spec.DrainLimit)
+}
+
+// end has the app end, and the queue-proxy if it still runs.
+func (s *supervisor) end() {
+	if s.phase == ending {
+		return
+	}
+	s.phase = ending
+	s.restart.Stop()
+	s.look.Stop()
+	for _, c := range []*child{s.proxy, s.app} {
+		if c != nil {
+			c.signal(syscall.SIGTERM)
+		}
+	}
+	s.deadline.Reset(s.grace())
+}
+
+func (s *supervisor) grace() time.Duration {
+	if s.hurry {
+		return min(s.spec.Grace, killAfter)
+	}
+	return s.spec.Grace
+}
+
+func (s *supervisor) hurryUp() {
+	s.hurry = true
+	s.end()
+	s.deadline.Reset(s.grace())
+}
+
+// late is called when a phase has lasted for too long.
+func (s *supervisor) late() {
+	if s.phase == draining {
+		s.end()
+		return
+	}
+	for _, c := range []*child{s.proxy, s.app} {
+		if c != nil {
+			c.signal(syscall.SIGKILL)
+		}
+	}
+	s.clear()
+	s.deadline.Reset(time.Second) // a process that was just forking
+}
+
+func stopped() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}
