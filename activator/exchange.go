@@ -12,6 +12,13 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
+// A lent pod may decline a request, which then has to go elsewhere. So only those are lent that package proxy can send
+// once more: while an attempt is left, and what has been read of the body is held.
+const (
+	attempts   = 3        // as in package proxy
+	replayable = 64 << 10 // bytes of a body
+)
+
 // policy is the activator's side of the seam to package proxy.
 type policy struct{ a *Activator }
 
@@ -64,6 +71,7 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 		return proxy.Hop{}, x.err
 	}
 	x.busy = false
+	x.demand.NoLend = a.N+1 >= attempts || req.ContentLength < 0 || req.ContentLength > replayable
 	lease, ok, err := x.a.throttler.TryAcquire(x.demand)
 	if err == nil && !ok {
 		lease, err = x.wait(req)

@@ -59,10 +59,10 @@ func newPod(t testing.TB, id string, limit int, held bool, app http.HandlerFunc)
 func (p *pod) listen(t testing.TB, addr string) {
 	t.Helper()
 	var l net.Listener
-	await(t, "the address to be free", func() (err bool) {
-		var e error
-		l, e = net.Listen("tcp", addr)
-		return e == nil
+	await(t, "the address to be free", func() bool {
+		var err error
+		l, err = net.Listen("tcp", addr)
+		return err == nil
 	})
 	p.addr = l.Addr().String()
 	p.ended = make(chan struct{})
@@ -73,9 +73,15 @@ func (p *pod) listen(t testing.TB, addr string) {
 // kill is the end of a pod's machine: connections are cut.
 func (p *pod) kill() { _ = p.server.Close(); <-p.ended }
 
-// drain ends the pod as Kubernetes does: what is in flight ends first.
+// drain ends the pod as a queue-proxy does: it serves on until nothing has come for a while, and what is in flight
+// ends.
 func (p *pod) drain(t testing.TB) {
 	t.Helper()
+	const quiet = 100 * time.Millisecond
+	for last := int64(-1); p.served.Load() != last || p.inFlight.Load() > 0; {
+		last = p.served.Load()
+		time.Sleep(quiet)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := p.server.Shutdown(ctx); err != nil {
