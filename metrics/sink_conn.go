@@ -13,13 +13,15 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// sinkConn is one websocket. serve writes; two goroutines, which it waits for,
-// read and ping.
+// sinkConn is one websocket. serve writes; goroutines that it waits for read
+// and ping.
 type sinkConn struct {
 	sink *Sink
 	ws   *websocket.Conn
 	pong atomic.Pointer[time.Time] // when the last one came
 	wire []byte                    // encoding buffer of the writer
+	// pings that wait for their pong; added to by ping alone.
+	pings sync.WaitGroup
 }
 
 func (c *sinkConn) dial(ctx context.Context, t *http.Transport) error {
@@ -61,6 +63,7 @@ func (c *sinkConn) serve(ctx, life context.Context) error {
 	fail(err)
 	_ = c.ws.CloseNow()
 	wg.Wait()
+	c.pings.Wait()
 	return err
 }
 
@@ -125,33 +128,31 @@ func (c *sinkConn) read(connected context.Context) error {
 // ping sends one ping each PingInterval and returns ErrNoPong when none was
 // answered for PongTimeout.
 func (c *sinkConn) ping(connected context.Context) error {
+	timeout := c.sink.config.PongTimeout
 	every := time.NewTicker(c.sink.config.PingInterval)
 	defer every.Stop()
+	verdict := time.NewTimer(timeout)
+	defer verdict.Stop()
 	for {
-		silent := c.pong.Load().Add(c.sink.config.PongTimeout)
-		expired := time.NewTimer(time.Until(silent))
 		select {
 		case <-connected.Done():
-			expired.Stop()
 			return context.Cause(connected)
-		case <-expired.C:
-			if !time.Now().Before(c.pong.Load().Add(c.sink.config.PongTimeout)) {
+		case <-verdict.C:
+			left := time.Until(c.pong.Load().Add(timeout))
+			if left <= 0 {
 				return ErrNoPong
 			}
+			verdict.Reset(left)
 		case <-every.C:
-			expired.Stop()
-			// Ping waits for its pong; the next ping or the verdict is due
-			// when that takes longer.
-			wait, cancel := context.WithDeadline(connected, earlier(silent, time.Now().Add(c.sink.config.PingInterval)))
-			_ = c.ws.Ping(wait) // a broken socket also ends read
-			cancel()
+			// Ping waits for its pong, which must not hold up the next one. Its
+			// deadline closes the socket if it strikes during the write, so it
+			// is no shorter than the verdict; there are at most
+			// PongTimeout/PingInterval of them.
+			c.pings.Go(func() {
+				ctx, cancel := context.WithTimeout(connected, timeout)
+				defer cancel()
+				_ = c.ws.Ping(ctx) // a broken socket also ends read
+			})
 		}
 	}
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
