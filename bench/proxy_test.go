@@ -15,7 +15,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/activator"
-	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/queueproxy"
 	"github.com/sluice-proxy/sluice/throttler"
@@ -148,21 +147,15 @@ func reverseProxy(b *testing.B, backend string) (addr string) {
 // queueProxy is ours with its limit, accounting and metrics on.
 func queueProxy(b *testing.B, backend string) (addr string) {
 	b.Helper()
-	userHost, userPort, _ := net.SplitHostPort(backend)
-	env := map[string]string{
-		knative.EnvContainerConcurrency: "100", knative.EnvQueueServingPort: "8012", knative.EnvUserPort: userPort,
-		knative.EnvRevisionTimeout: "300", knative.EnvLoggingConfig: "", knative.EnvLoggingLevel: "",
-		knative.EnvServingNamespace: "default", knative.EnvServingConfiguration: "bench", knative.EnvServingRevision: "bench",
-		knative.EnvServingPod: "bench-pod", knative.EnvServingPodIP: "127.0.0.1", knative.EnvUserHost: userHost,
-	}
-	c, err := queueproxy.ConfigFromEnv(func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+	p, err := queueproxy.New(queueproxy.Config{
+		Identity: queueproxy.Identity{Namespace: "default", Configuration: "bench", Revision: "bench", Pod: "bench-pod"},
+		UserAddr: backend, ContainerConcurrency: limit, Timeouts: proxy.Timeouts{Total: time.Minute},
+		RequestMetrics: queueproxy.MetricsPrometheus,
+	}, zap.NewNop())
 	if err != nil {
 		b.Fatal(err)
 	}
-	p, err := queueproxy.New(c, zap.NewNop())
-	if err != nil {
-		b.Fatal(err)
-	}
+	b.Cleanup(func() { _ = p.Close() })
 	return serve(b, p.Handler())
 }
 
@@ -196,6 +189,7 @@ func activatorOf(b *testing.B, pod string) (addr string) {
 		if err := <-done; err != nil {
 			b.Error(err)
 		}
+		_ = a.Close()
 	})
 	addr = serve(b, a.Handler())
 	tr := transport(false)

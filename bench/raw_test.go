@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -16,16 +17,30 @@ func backend(b *testing.B) (addr string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { _ = l.Close() })
+	var (
+		wg   sync.WaitGroup
+		open []net.Conn // the accept loop's until it has ended
+	)
+	accepts := make(chan struct{})
 	go func() {
+		defer close(accepts)
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go answerAll(c)
+			open = append(open, c)
+			wg.Go(func() { answerAll(c) })
 		}
 	}()
+	b.Cleanup(func() {
+		_ = l.Close()
+		<-accepts
+		for _, c := range open {
+			_ = c.Close()
+		}
+		wg.Wait()
+	})
 	return l.Addr().String()
 }
 

@@ -105,9 +105,9 @@ func TestBinariesActivatorEndsUnderLoad(t *testing.T) {
 	}
 	probe := request("GET", c.url("/"), "")
 	probe.Header.Set("User-Agent", "kube-probe/1.34")
-	if a := do(clientOf(t, c.addr, 1), probe); a.status != http.StatusInternalServerError {
-		t.Errorf("a kubelet's probe is answered %v", a)
-	}
+	eventually(t, drain, "the kubelet's probe fails", func() bool {
+		return do(client, probe).status == http.StatusInternalServerError
+	})
 	at := l.served("one")
 	eventually(t, drain, "it serves on", func() bool { return l.served("one") > at+100 })
 	l.end(t) // before the drain period is over: the load balancer has learnt of it
