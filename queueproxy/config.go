@@ -146,7 +146,7 @@ func (c Config) Validate() error {
 	}
 	for i, p := range c.Probes {
 		if err := p.Validate(); err != nil {
-			wrong("Probes", "[%d]: %w", i, err)
+			wrong("Probes["+strconv.Itoa(i)+"]", "%w", err)
 		}
 	}
 	return errors.Join(bad...)

@@ -1,0 +1,237 @@
+package queueproxy
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// environment is what Knative's controller sets, with some variables changed; "-" takes one out.
+func environment(changes ...string) func(string) (string, bool) {
+	vars := map[string]string{
+		knative.EnvContainerConcurrency: "10", knative.EnvQueueServingPort: "8012", knative.EnvUserPort: "8080",
+		knative.EnvRevisionTimeout: "300", knative.EnvLoggingConfig: "", knative.EnvLoggingLevel: "",
+		knative.EnvServingNamespace: "default", knative.EnvServingConfiguration: "", knative.EnvServingRevision: "hello-00001",
+		knative.EnvServingPod: "hello-00001-abc", knative.EnvServingPodIP: "10.0.0.7",
+	}
+	for i := 0; i < len(changes); i += 2 {
+		if vars[changes[i]] = changes[i+1]; changes[i+1] == "-" {
+			delete(vars, changes[i])
+		}
+	}
+	return func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
+}
+
+func TestConfigFromEnvOfKnative(t *testing.T) {
+	c, err := ConfigFromEnv(environment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Identity: Identity{Namespace: "default", Revision: "hello-00001", Pod: "hello-00001-abc", PodIP: "10.0.0.7"},
+		Addrs:    Addrs{Serve: ":8012", Admin: ":8022", Stats: ":9090", Metrics: ":9091", Profiling: ":8008"},
+		UserAddr: "127.0.0.1:8080", ContainerConcurrency: 10,
+		Timeouts: proxy.Timeouts{Total: 300 * time.Second},
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got  %+v\nwant %+v", c, want)
+	}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+	if n := c.withDefaults().QueueDepth; n != 100 {
+		t.Errorf("queue depth %d, want ten times the limit", n)
+	}
+}
+
+func TestConfigFromEnvReads(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		changes []string
+		got     func(Config) any
+		want    any
+	}{
+		{"timeouts", []string{knative.EnvResponseStartTimeout, "7", knative.EnvIdleTimeout, "8"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{Total: 300 * time.Second, ResponseStart: 7 * time.Second, Idle: 8 * time.Second}},
+		{"classic timeouts", []string{knative.EnvMaxDuration, "900"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{Total: 900 * time.Second, ResponseStart: 300 * time.Second}},
+		{"classic timeouts without end", []string{knative.EnvMaxDuration, "0"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{ResponseStart: 300 * time.Second}},
+		{"current beside classic", []string{knative.EnvMaxDuration, "900", knative.EnvResponseStartTimeout, "7"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{Total: 300 * time.Second, ResponseStart: 7 * time.Second}},
+		{"no limit", []string{knative.EnvContainerConcurrency, "0"}, func(c Config) any { return c.ContainerConcurrency }, 0},
+		{"bind", []string{knative.EnvBindAddress, "127.0.0.1", knative.EnvAdminPort, "1", knative.EnvStatsPort, "2", knative.EnvMetricsPort, "0"}, func(c Config) any { return c.Addrs }, Addrs{"127.0.0.1:8012", "127.0.0.1:1", "127.0.0.1:2", Off, "127.0.0.1:8008"}},
+		{"bind IPv6", []string{knative.EnvBindAddress, "::1"}, func(c Config) any { return c.Addrs.Serve }, "[::1]:8012"},
+		{"user host", []string{knative.EnvUserHost, "::1"}, func(c Config) any { return c.UserAddr }, "[::1]:8080"},
+		{"queue", []string{knative.EnvQueueDepth, "5", knative.EnvQueueDeadline, "2s"}, func(c Config) any { return [2]any{c.QueueDepth, c.QueueDeadline} }, [2]any{5, 2 * time.Second}},
+		{"drain", []string{knative.EnvDrainQuiet, "3s", knative.EnvDrainIdle, "1s"}, func(c Config) any { return [2]any{c.DrainQuiet, c.DrainIdle} }, [2]any{3 * time.Second, time.Second}},
+		{"trust", []string{knative.EnvTrustedPeers, "10.1.2.3/8, fd00::/8"}, func(c Config) any { return c.TrustedPeers }, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}},
+		{"flags", []string{knative.EnvFullDuplex, "true", knative.EnvHTTP2AutoDetection, "1"}, func(c Config) any { return [2]any{c.FullDuplex, c.HTTP2AutoDetection} }, [2]any{true, true}},
+		{"metrics", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus"},"unknown":1}`}, func(c Config) any { return [2]any{c.RequestMetrics, c.Addrs.Metrics} }, [2]any{MetricsPrometheus, ":9091"}},
+		{"metrics endpoint", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus","endpoint":":7777"}}`}, func(c Config) any { return c.Addrs.Metrics }, ":7777"},
+		{"metrics port wins", []string{knative.EnvMetricsPort, "8", knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus","endpoint":":7777"}}`}, func(c Config) any { return c.Addrs.Metrics }, ":8"},
+		{"metrics elsewhere", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"grpc"},"metrics":{"protocol":"prometheus"}}`}, func(c Config) any { return c.RequestMetrics }, MetricsOff},
+		{"classic metrics", []string{knative.EnvRequestMetricsBackend, "prometheus"}, func(c Config) any { return c.RequestMetrics }, MetricsClassic},
+		{"profiling", []string{knative.EnvObservabilityConfig, `{"runtime":{"profiling":"enabled"}}`, knative.EnvProfilingPort, "9"}, func(c Config) any { return [2]any{c.Profiling, c.Addrs.Profiling} }, [2]any{true, ":9"}},
+		{"classic profiling", []string{knative.EnvEnableProfiling, "true"}, func(c Config) any { return c.Profiling }, true},
+		{"probe", []string{knative.EnvReadinessProbe, `{"tcpSocket":{"port":8080,"host":"127.0.0.1"},"successThreshold":1}`}, func(c Config) any { return c.Probes }, []Probe{{Kind: ProbeTCP, Addr: "127.0.0.1:8080", Aggressive: true, SuccessThreshold: 1}}},
+		{"probes", []string{knative.EnvMultiContainerProbes, "true", knative.EnvReadinessProbe, `[null,{}]`}, func(c Config) any { return c.Probes }, []Probe{{Aggressive: true}}},
+		{"tls", []string{knative.EnvQueueServingTLSPort, "8112", knative.EnvTLSMinVersion, "1.2", knative.EnvTLSMaxVersion, "1.3", knative.EnvTLSCipherSuites, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", knative.EnvTLSCurvePreferences, "X25519,CurveP256"}, func(c Config) any { return nil }, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, err := ConfigFromEnv(environment(test.changes...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := test.got(c); !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestConfigFromEnvRefuses(t *testing.T) {
+	type refusal struct{ name, value string }
+	var tests []refusal
+	for _, name := range []string{
+		knative.EnvContainerConcurrency, knative.EnvQueueServingPort, knative.EnvUserPort, knative.EnvRevisionTimeout,
+		knative.EnvServingNamespace, knative.EnvServingConfiguration, knative.EnvServingRevision, knative.EnvServingPod,
+		knative.EnvServingPodIP, knative.EnvLoggingConfig, knative.EnvLoggingLevel,
+	} {
+		tests = append(tests, refusal{name, "-"})
+		switch name {
+		case knative.EnvServingConfiguration, knative.EnvLoggingConfig, knative.EnvLoggingLevel: // may be empty
+		default:
+			tests = append(tests, refusal{name, ""})
+		}
+	}
+	for name, values := range map[string][]string{
+		knative.EnvContainerConcurrency:  {"-1", "many", "1.5", "99999999999"},
+		knative.EnvQueueServingPort:      {"0", "65536", "http", "-1", " 8012"},
+		knative.EnvUserPort:              {"0", "65536", "http"},
+		knative.EnvRevisionTimeout:       {"5s", "-1", "1e3"},
+		knative.EnvServingPodIP:          {"localhost", "10.0.0"},
+		knative.EnvLoggingConfig:         {"{", `{"level":"loud"}`, `{"encoding":"none such"}`},
+		knative.EnvLoggingLevel:          {"loud"},
+		knative.EnvResponseStartTimeout:  {"x"},
+		knative.EnvIdleTimeout:           {"-3"},
+		knative.EnvMaxDuration:           {"x"},
+		knative.EnvFullDuplex:            {"yes"},
+		knative.EnvHTTP2AutoDetection:    {"2"},
+		knative.EnvMultiContainerProbes:  {"maybe"},
+		knative.EnvReadinessProbe:        {"{", "[]", `{"httpGet":{"port":"http"}}`, `{"tcpSocket":{"port":70000}}`, `{"httpGet":{"port":1,"scheme":"FTP"}}`, `{"timeoutSeconds":-1}`},
+		knative.EnvObservabilityConfig:   {"{", `{"requestMetrics":{"protocol":"carrier pigeon"}}`, `{"requestMetrics":{"protocol":"prometheus","endpoint":"x"}}`, `{"tracing":{"protocol":"x"}}`, `{"runtime":{"profiling":"sometimes"}}`, `{"requestMetrics":1}`},
+		knative.EnvRequestMetricsBackend: {"carbon"},
+		knative.EnvEnableProfiling:       {"x"},
+		knative.EnvEnableRequestLog:      {"x"},
+		knative.EnvEnableProbeRequestLog: {"x"},
+		knative.EnvProfilingPort:         {"x"},
+		knative.EnvQueueServingTLSPort:   {"0", "x"},
+		knative.EnvTLSMinVersion:         {"1.1", "TLS13"},
+		knative.EnvTLSMaxVersion:         {"2"},
+		knative.EnvTLSCipherSuites:       {"ROT13"},
+		knative.EnvTLSCurvePreferences:   {"X25519,flat"},
+		knative.EnvBindAddress:           {"127.0.0.1:80", "[::1]", "a b"},
+		knative.EnvAdminPort:             {"70000", "x"},
+		knative.EnvStatsPort:             {"-1"},
+		knative.EnvMetricsPort:           {"65536"},
+		knative.EnvQueueDepth:            {"-1", "x"},
+		knative.EnvQueueDeadline:         {"5", "-1s", "0s"},
+		knative.EnvTrustedPeers:          {"10.0.0.1", "all"},
+		knative.EnvDrainQuiet:            {"5"},
+		knative.EnvDrainIdle:             {"-5s"},
+	} {
+		for _, v := range values {
+			tests = append(tests, refusal{name, v})
+		}
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprintf("%s=%q", test.name, test.value), func(t *testing.T) {
+			err := Main(t.Context(), environment(test.name, test.value), &bytes.Buffer{})
+			if err == nil {
+				t.Fatal("it was accepted")
+			}
+			if lines := strings.Split(err.Error(), "\n"); len(lines) != 1 || !strings.HasPrefix(lines[0], test.name+" ") {
+				t.Errorf("the error is not one line that starts with the name:\n%v", err)
+			}
+		})
+	}
+}
+
+func TestConfigFromEnvTellsEverythingAtOnce(t *testing.T) {
+	_, err := ConfigFromEnv(environment(knative.EnvUserPort, "x", knative.EnvServingPod, "-", knative.EnvIdleTimeout, "y"))
+	if n := strings.Count(err.Error(), "\n") + 1; n != 3 {
+		t.Errorf("%d lines, want 3:\n%v", n, err)
+	}
+}
+
+func TestConfigFromEnvKeepsSecrets(t *testing.T) {
+	const secret = "hunter2"
+	for _, test := range [][2]string{
+		{knative.EnvReadinessProbe, `{"httpGet":{"port":1,"httpHeaders":[{"name":"Authorization","value":"` + secret + `"}],"scheme":"x"}}`},
+		{knative.EnvReadinessProbe, `{"httpGet":{"httpHeaders":"` + secret + `"}}`},
+		{knative.EnvReadinessProbe, `{"httpGet":{"port":1,"httpHeaders":[{"name":"A b","value":"` + secret + `"}]},` + secret},
+		{knative.EnvObservabilityConfig, `{"tracing":{"endpoint":"https://u:` + secret + `@x","protocol":"` + secret + `"}}`},
+		{knative.EnvObservabilityConfig, `{"tracing":"` + secret + `"}`},
+	} {
+		_, err := ConfigFromEnv(environment(test[0], test[1]))
+		if err == nil {
+			t.Errorf("%s=%s was accepted", test[0], test[1])
+		} else if strings.Contains(err.Error(), secret) {
+			t.Errorf("the error tells a secret: %v", err)
+		}
+	}
+}
+
+// The help lists what is read and nothing else.
+func TestUsageIsComplete(t *testing.T) {
+	read := map[string]bool{}
+	inner := environment()
+	lookup := func(name string) (string, bool) { read[name] = true; return inner(name) }
+	if _, err := ConfigFromEnv(lookup); err != nil {
+		t.Fatal(err)
+	}
+	loggerFrom(&env{lookup: lookup}, &bytes.Buffer{})
+	for _, v := range variables() {
+		if !read[v.name] {
+			t.Errorf("%s is listed and not read", v.name)
+		}
+		delete(read, v.name)
+	}
+	for name := range read {
+		t.Errorf("%s is read and not listed", name)
+	}
+	var b bytes.Buffer
+	if err := WriteUsage(&b); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, b.String(), knative.EnvDrainQuiet+" (default 30s)")
+}
+
+func TestConfigValidate(t *testing.T) {
+	good := Config{UserAddr: "127.0.0.1:8080"}
+	if err := good.Validate(); err != nil {
+		t.Errorf("the zero value with an app: %v", err)
+	}
+	for field, edit := range map[string]func(*Config){
+		"UserAddr":             func(c *Config) { c.UserAddr = "" },
+		"Addrs.Serve":          func(c *Config) { c.Addrs.Serve = "8012" },
+		"Addrs.Stats":          func(c *Config) { c.Addrs.Stats = ":http" },
+		"ContainerConcurrency": func(c *Config) { c.ContainerConcurrency = -1 },
+		"QueueDepth":           func(c *Config) { c.QueueDepth = -1 },
+		"QueueDeadline":        func(c *Config) { c.QueueDeadline = -1 },
+		"Timeouts.Total":       func(c *Config) { c.Timeouts.Total = -1 },
+		"DrainIdle":            func(c *Config) { c.DrainIdle = -1 },
+		"RequestMetrics":       func(c *Config) { c.RequestMetrics = 9 },
+		"Probes[0]":            func(c *Config) { c.Probes = []Probe{{Kind: ProbeTCP, Addr: "x"}} },
+	} {
+		c := good
+		edit(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "Config."+field+" ") && !strings.Contains(err.Error(), "Config."+field+":") {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}

@@ -1,0 +1,250 @@
+package queueproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A held probe learns within 2 ms that the app listens, its own HTTP round trip apart: here the probe is a connection.
+// The median of many starts is looked at, since a loaded machine may hold up any one of them.
+func TestPeers30ListenIsNoticedWithin2ms(t *testing.T) {
+	const starts = 41
+	var late []time.Duration
+	for i := range starts {
+		addr := freeAddr(t)
+		r := newReadiness(Config{UserAddr: addr, Probes: []Probe{{Kind: ProbeTCP, Addr: addr, Aggressive: true}}})
+		noticed := make(chan time.Time, 1)
+		go func() {
+			if ready, err := r.probe(t.Context(), true); !ready || err != nil {
+				t.Error(ready, err)
+			}
+			noticed <- time.Now()
+		}()
+		// Not in step with the watch.
+		time.Sleep(5*time.Millisecond + time.Duration(i)*137*time.Microsecond)
+		select {
+		case <-noticed:
+			t.Fatal("ready before the app listens")
+		default:
+		}
+		ln, err := net.Listen("tcp", addr)
+		up := time.Now()
+		if err != nil {
+			t.Fatal(err)
+		}
+		late = append(late, (<-noticed).Sub(up))
+		ln.Close()
+		r.close()
+	}
+	slices.Sort(late)
+	t.Logf("from listen() to the answer: p50 %v, p90 %v, max %v", late[starts/2], late[starts*9/10], late[starts-1])
+	if p50 := late[starts/2]; p50 > 2*time.Millisecond {
+		t.Errorf("p50 %v, want at most 2ms", p50)
+	}
+}
+
+// BenchmarkReadinessPolling measures what waiting for an app costs: the share of one core, of which cpu-idle-% is what
+// the process uses without a wait, and what noticing costs in time is TestPeers30's. One iteration is a wait of 2 s.
+func BenchmarkReadinessPolling(b *testing.B) {
+	addr := freeAddr(b)
+	const wait = 2 * time.Second
+	measure := func(during func()) float64 {
+		cpu, begin := cpuTime(b), time.Now()
+		during()
+		return 100 * float64(cpuTime(b)-cpu) / float64(time.Since(begin))
+	}
+	var waiting, idle float64
+	for range b.N {
+		r := newReadiness(Config{UserAddr: addr, Probes: []Probe{{Kind: ProbeTCP, Addr: addr}}})
+		waiting += measure(func() {
+			ctx, cancel := context.WithTimeout(b.Context(), wait)
+			defer cancel()
+			if ready, _ := r.probe(ctx, true); ready {
+				b.Error("ready")
+			}
+		})
+		r.close()
+		idle += measure(func() { time.Sleep(wait) })
+	}
+	b.ReportMetric(waiting/float64(b.N), "cpu-%")
+	b.ReportMetric(idle/float64(b.N), "cpu-idle-%")
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// An app that listens and fails its probe at first is asked again soon.
+func TestReadinessAfterListen(t *testing.T) {
+	var asked atomic.Int32
+	addr := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) < 4 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	r := newReadiness(Config{UserAddr: addr, Probes: []Probe{{Kind: ProbeHTTP, Addr: addr, Aggressive: true, SuccessThreshold: 3}}})
+	defer r.close()
+	if ready, err := r.probe(t.Context(), false); !ready || err != nil {
+		t.Fatal(ready, err)
+	}
+	if n := asked.Load(); n != 6 {
+		t.Errorf("asked %d times, want 3 failures and 3 successes", n)
+	}
+}
+
+// A plain probe is asked once when nobody holds it.
+func TestPlainProbeAsksOnce(t *testing.T) {
+	var asked atomic.Int32
+	addr := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	r := newReadiness(Config{UserAddr: addr, Probes: []Probe{{Kind: ProbeHTTP, Addr: addr}}})
+	defer r.close()
+	if ready, err := r.probe(t.Context(), false); ready || err != nil || asked.Load() != 1 {
+		t.Error(ready, err, asked.Load())
+	}
+}
+
+// All probes must succeed.
+func TestSeveralContainers(t *testing.T) {
+	var second atomic.Bool
+	a := startApp(t, http.HandlerFunc(ok))
+	b := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if !second.Load() {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	r := newReadiness(Config{UserAddr: a, Probes: []Probe{{Kind: ProbeTCP, Addr: a}, {Kind: ProbeHTTP, Addr: b}}})
+	defer r.close()
+	if ready, err := r.probe(t.Context(), false); ready || err != nil {
+		t.Error(ready, err)
+	}
+	second.Store(true)
+	if ready, err := r.probe(t.Context(), false); !ready || err != nil {
+		t.Error(ready, err)
+	}
+}
+
+// With a dialer of the embedder's own the app is found through it.
+func TestReadinessThroughDial(t *testing.T) {
+	ln := startApp(t, http.HandlerFunc(ok))
+	var up atomic.Bool
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		if !up.Load() {
+			return nil, errors.New("not yet")
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, ln)
+	}
+	const inside = "app.invalid:80"
+	r := newReadiness(Config{UserAddr: inside, Dial: dial, Probes: []Probe{{Kind: ProbeHTTP, Addr: inside}}})
+	defer r.close()
+	done := make(chan bool)
+	go func() {
+		ready, _ := r.probe(t.Context(), true)
+		done <- ready
+	}()
+	up.Store(true)
+	if !<-done {
+		t.Error("not ready")
+	}
+}
+
+func TestKnockOnIPv6(t *testing.T) {
+	ln, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 loopback: ", err)
+	}
+	defer ln.Close()
+	ap, isLoopback := loopback(ln.Addr().String())
+	if !isLoopback {
+		t.Fatal(ln.Addr())
+	}
+	if up, err := untilKnocked(t.Context(), ap); !up || err != nil {
+		t.Error(up, err)
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	for addr, want := range map[string]bool{
+		"127.0.0.1:1": true, "127.8.8.8:80": true, "[::1]:80": true,
+		"10.0.0.1:80": false, "localhost:80": false, "[fe80::1%lo]:80": false, "": false,
+	} {
+		if _, got := loopback(addr); got != want {
+			t.Errorf("%q: %v", addr, got)
+		}
+	}
+}
+
+// One run for all who wait at once, cancelled when the last one leaves.
+func TestSharedRunsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs, ended atomic.Int32
+		finish := make(chan bool)
+		s := shared{task: func(ctx context.Context) bool {
+			runs.Add(1)
+			defer ended.Add(1)
+			select {
+			case ok := <-finish:
+				return ok
+			case <-ctx.Done():
+				return false
+			}
+		}}
+		leaving := make([]context.CancelFunc, 10)
+		results := make([]string, 10)
+		var all sync.WaitGroup
+		start := func() {
+			for i := range leaving {
+				ctx, cancel := context.WithCancel(t.Context())
+				leaving[i] = cancel
+				all.Go(func() {
+					ok, err := s.wait(ctx)
+					results[i] = fmt.Sprint(ok, err)
+				})
+			}
+			synctest.Wait()
+		}
+		start()
+		if runs.Load() != 1 {
+			t.Errorf("%d runs for ten at once", runs.Load())
+		}
+		for i := range 9 { // the first among them, who started the run
+			leaving[i]()
+		}
+		synctest.Wait()
+		if ended.Load() != 0 {
+			t.Error("ended though somebody waits")
+		}
+		finish <- true
+		all.Wait()
+		if results[9] != "true <nil>" || results[0] != "false context canceled" {
+			t.Error(results)
+		}
+
+		start()
+		for i := range 10 {
+			leaving[i]()
+		}
+		all.Wait()
+		s.close()
+		if runs.Load() != 2 || ended.Load() != 2 || s.current != nil {
+			t.Errorf("%d runs, %d ended", runs.Load(), ended.Load())
+		}
+	})
+}
