@@ -34,7 +34,7 @@ type Activator struct {
 	exchanges sync.Pool
 
 	started atomic.Bool
-	synced  atomic.Pointer[func() bool] // nil: Run has not begun
+	synced  chan struct{} // closed when the source has told everything
 	failing atomic.Bool
 }
 
@@ -47,7 +47,7 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	a := &Activator{config: c.withDefaults(), log: log}
+	a := &Activator{config: c.withDefaults(), log: log, synced: make(chan struct{})}
 	a.exchanges.New = func() any { return &exchange{a: a} }
 	a.revisions.byID = map[throttler.RevisionID]*tracked{}
 	a.prober = newProber(a.config)
@@ -123,12 +123,39 @@ func (a *Activator) Run(ctx context.Context, src Source) error {
 	if src != nil {
 		g.Go(func() error { return src.Run(ctx, a) })
 	}
-	synced := func() bool { return true }
-	if s, ok := src.(SyncedSource); ok {
-		synced = s.HasSynced
-	}
-	a.synced.Store(&synced)
+	g.Go(func() error { a.awaitSynced(ctx, src); return nil })
 	return g.Wait()
+}
+
+func (a *Activator) awaitSynced(ctx context.Context, src Source) {
+	if s, ok := src.(SyncedSource); ok {
+		select {
+		case <-s.Synced():
+		case <-ctx.Done():
+			return
+		}
+	}
+	close(a.synced)
+}
+
+// Ready blocks until Run runs and its source has told everything, or ctx ends: then it returns the cause of that. A
+// program that has no kubelet to ask for its readiness waits here before it lets requests in.
+func (a *Activator) Ready(ctx context.Context) error {
+	select {
+	case <-a.synced:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (a *Activator) hasSynced() bool {
+	select {
+	case <-a.synced:
+		return true
+	default:
+		return false
+	}
 }
 
 // report sends the statistics of each period.
@@ -161,13 +188,15 @@ func (a *Activator) Drain(ctx context.Context) error {
 // Close lets go of idle connections to pods. It is called last, when Run has returned and nothing is in progress.
 func (a *Activator) Close() error { return a.handler.Close() }
 
+const notSynced = "revisions and pods have not been read yet"
+
 // unready says why the activator is not ready for traffic, or "".
 func (a *Activator) unready() string {
-	switch synced := a.synced.Load(); {
+	switch {
 	case a.failing.Load():
 		return "shutting down"
-	case synced == nil || !(*synced)():
-		return "revisions and endpoints have not been read yet"
+	case !a.hasSynced():
+		return notSynced
 	}
 	return ""
 }

@@ -229,8 +229,8 @@ const lookup = "Error getting active endpoint: "
 // unknown is the answer for a revision that nothing is known of. Before the source has told everything that says
 // nothing.
 func (a *Activator) unknown(namespace, name string) error {
-	if synced := a.synced.Load(); synced != nil && !(*synced)() {
-		err := errors.New("revisions have not been read yet")
+	if !a.hasSynced() {
+		err := errors.New(notSynced)
 		return &proxy.Error{
 			Reason: proxy.NotReady, Status: http.StatusInternalServerError, Text: lookup + err.Error() + "\n", Err: err,
 		}

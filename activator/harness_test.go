@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -167,9 +168,11 @@ func newFront(t testing.TB, c activator.Config) *front {
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- a.Run(ctx, nil) }()
+	if err := a.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
 	s := httptest.NewUnstartedServer(a.Handler())
-	s.Config.ConnContext = proxy.ConnContext
-	s.Config.Protocols = protocols()
+	s.Config = proxy.NewServer(a.Handler(), proxy.ServerConfig{})
 	s.Start()
 	tr := &http.Transport{MaxIdleConnsPerHost: 1000}
 	t.Cleanup(func() {
@@ -263,3 +266,7 @@ func (f *front) awaitUsable(t testing.TB, n int) {
 		return s.Usable == n
 	})
 }
+
+func timeout(d time.Duration) proxy.Timeouts { return proxy.Timeouts{Total: d} }
+
+func prometheusNumber(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }

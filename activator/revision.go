@@ -72,7 +72,7 @@ type Source interface {
 // kubelet that it isn't ready. Any other Source counts as synced when it runs.
 type SyncedSource interface {
 	Source
-	HasSynced() bool // safe for concurrent use; must not block
+	Synced() <-chan struct{} // closed when it has
 }
 
 // Reporter takes statistics to the autoscaler. Send must not block. *metrics.Sink is one.

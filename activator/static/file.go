@@ -3,7 +3,6 @@ package static
 import (
 	"context"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/activator"
@@ -20,7 +19,7 @@ type File struct {
 
 	path   string
 	log    *zap.Logger
-	synced atomic.Bool
+	synced chan struct{}
 }
 
 // Open makes a File of the file at path, and fails when that can't be read now or is wrong. Log may be nil.
@@ -35,10 +34,10 @@ func Open(path string, log *zap.Logger) (*File, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	return &File{path: path, log: log}, nil
+	return &File{path: path, log: log, synced: make(chan struct{})}, nil
 }
 
-// Run implements [activator.Source].
+// Run implements [activator.Source]. It may be called once.
 func (f *File) Run(ctx context.Context, sink activator.Sink) error {
 	var told map[throttler.RevisionID]Revision
 	filewatch.Watch(ctx, f.path, f.Period, func(data []byte, err error) {
@@ -52,13 +51,15 @@ func (f *File) Run(ctx context.Context, sink activator.Sink) error {
 		}
 		now := index(all)
 		tell(sink, told, now)
-		told = now
-		if f.synced.Swap(true) {
+		if told == nil {
+			close(f.synced)
+		} else {
 			f.log.Info("revisions read again", zap.String("file", f.path), zap.Int("revisions", len(now)))
 		}
+		told = now
 	})
 	return nil
 }
 
-// HasSynced implements [activator.SyncedSource].
-func (f *File) HasSynced() bool { return f.synced.Load() }
+// Synced implements [activator.SyncedSource].
+func (f *File) Synced() <-chan struct{} { return f.synced }

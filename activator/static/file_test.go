@@ -77,8 +77,10 @@ func TestFileReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Period = time.Millisecond
-	if f.HasSynced() {
+	select {
+	case <-f.Synced():
 		t.Error("synced before Run")
+	default:
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -91,9 +93,7 @@ func TestFileReload(t *testing.T) {
 		}
 	}()
 	r.await(t, "revision n/a 0", "endpoints n/a 1 0")
-	for !f.HasSynced() {
-		time.Sleep(time.Millisecond)
-	}
+	<-f.Synced()
 
 	replace(t, path, "revisions:\n- {namespace: n, name: a, pods: [{address: 'h:1'}, {address: 'h:2', ready: false}]}\n")
 	r.await(t, "endpoints n/a 1 1")
@@ -143,7 +143,7 @@ func TestSource(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	r := &recorder{}
-	src := Source{Revisions: []Revision{{Revision: activator.Revision{ID: throttler.RevisionID{Namespace: "n", Name: "r"}, Limit: 2}}}}
+	src := New(Revision{Revision: activator.Revision{ID: throttler.RevisionID{Namespace: "n", Name: "r"}, Limit: 2}})
 	if err := src.Run(ctx, r); err != nil {
 		t.Error(err)
 	}

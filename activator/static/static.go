@@ -14,11 +14,23 @@ type Revision struct {
 }
 
 // Source tells a sink of revisions that never change.
-type Source struct{ Revisions []Revision }
+type Source struct {
+	revisions []Revision
+	synced    chan struct{}
+}
+
+// New makes a Source, to be run once.
+func New(revisions ...Revision) *Source {
+	return &Source{revisions: revisions, synced: make(chan struct{})}
+}
 
 // Run implements [activator.Source].
-func (s Source) Run(ctx context.Context, sink activator.Sink) error {
-	tell(sink, nil, index(s.Revisions))
+func (s *Source) Run(ctx context.Context, sink activator.Sink) error {
+	tell(sink, nil, index(s.revisions))
+	close(s.synced)
 	<-ctx.Done()
 	return nil
 }
+
+// Synced implements [activator.SyncedSource].
+func (s *Source) Synced() <-chan struct{} { return s.synced }
