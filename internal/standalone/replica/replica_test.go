@@ -141,6 +141,7 @@ func (w *world) gone(d time.Duration) {
 func TestStopIsInTheOrderOfAPod(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "listen", "PROXY_DRAIN=300ms")
+	w.spec.Grace = 10 * time.Second // the race detector has a process sleep for a second before it exits
 	w.start()
 	w.await(1, "the app runs", line(App, "app runs"))
 	w.await(1, "the queue-proxy runs", line(QueueProxy, "proxy runs"))
