@@ -7,13 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/sluice-proxy/sluice/metrics/statpb"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The bytes are written by hand from the proto3 wire format: tag = field<<3 |
 // type (0 varint, 1 eight bytes little endian, 2 length and bytes); zero
