@@ -1,0 +1,237 @@
+package catalog
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+)
+
+// doc is a Service hello in YAML; name and traffic may be empty.
+func doc(name, target, traffic string) string {
+	s := "---\napiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: hello}\nspec:\n  template:\n"
+	if name != "" {
+		s += "    metadata: {name: " + name + "}\n"
+	}
+	s += "    spec: {containers: [{command: [app], env: [{name: TARGET, value: " + target + "}]}]}\n"
+	if traffic != "" {
+		s += "  traffic: " + traffic + "\n"
+	}
+	return s
+}
+
+type book struct {
+	*Catalog
+	t testing.TB
+}
+
+func newBook(t testing.TB) book {
+	return book{New(Config{Scaling: autoscaler.Standard(), Images: map[string][]string{"known": {"run", "known"}, "tagged:v1": {"v1"}}}), t}
+}
+
+func (b book) apply(docs ...string) error {
+	b.t.Helper()
+	services, err := manifest.Parse("f.yaml", []byte(strings.Join(docs, "")))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.Apply(services)
+}
+
+// is checks the one service: its revisions, oldest first, the latest with a star.
+func (b book) is(want ...string) {
+	b.t.Helper()
+	var got []string
+	for _, s := range b.Services() {
+		for _, r := range s.Revisions {
+			name := r.Name + "=" + r.Template.Container.Env[0].Value
+			if r == s.Latest {
+				name += "*"
+			}
+			got = append(got, name)
+		}
+	}
+	if !slices.Equal(got, want) {
+		b.t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func (b book) ok(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func TestChangedTemplateIsANewRevision(t *testing.T) {
+	b := newBook(t)
+	b.ok(b.apply(doc("", "a", "")))
+	b.is("hello-00001=a*")
+	b.ok(b.apply(doc("", "a", "[{latestRevision: true, percent: 100, tag: new}]")))
+	b.is("hello-00001=a*")
+	b.ok(b.apply(doc("", "b", "")))
+	b.is("hello-00001=a", "hello-00002=b*")
+	b.ok(b.apply(doc("", "a", "")))
+	b.is("hello-00001=a", "hello-00002=b", "hello-00003=a*")
+}
+
+func TestNamedTemplates(t *testing.T) {
+	b := newBook(t)
+	b.ok(b.apply(doc("hello-world", "a", "")))
+	b.ok(b.apply(doc("hello-knative", "b", "[{revisionName: hello-world, percent: 50}, {latestRevision: true, percent: 50}]")))
+	b.is("hello-world=a", "hello-knative=b*")
+	err := b.apply(doc("hello-world", "c", ""))
+	if err == nil || !strings.Contains(err.Error(), "f.yaml:7: field spec.template.metadata.name: revision hello-world exists with a different spec") {
+		t.Errorf("%v", err)
+	}
+	b.is("hello-world=a", "hello-knative=b*")
+	b.ok(b.apply(doc("hello-world", "a", "")))
+	b.is("hello-world=a*", "hello-knative=b")
+	b.ok(b.apply(doc("", "a", "")))
+	b.is("hello-world=a", "hello-knative=b", "hello-00001=a*")
+	b.ok(b.apply(doc("hello-00002", "c", "")))
+	b.ok(b.apply(doc("", "d", "")))
+	b.is("hello-world=a", "hello-knative=b", "hello-00001=a", "hello-00002=c", "hello-00003=d*")
+}
+
+func TestDocumentsApplyInOrder(t *testing.T) {
+	split := "[{revisionName: hello-world, percent: 50}, {revisionName: hello-knative, percent: 50}]"
+	b := newBook(t)
+	both := []string{doc("hello-world", "a", ""), doc("hello-knative", "b", split)}
+	b.ok(b.apply(both...))
+	b.is("hello-world=a", "hello-knative=b*")
+	b.ok(b.apply(both...))
+	b.is("hello-world=a", "hello-knative=b*")
+
+	b = newBook(t)
+	b.ok(b.apply(doc("", "a", ""), doc("", "b", "")))
+	b.is("hello-00001=a", "hello-00002=b*")
+	b.ok(b.apply(doc("", "a", ""), doc("", "b", "")))
+	b.is("hello-00001=a", "hello-00002=b*")
+	b.ok(b.apply(doc("", "b", ""))) // the first document is removed
+	b.is("hello-00001=a", "hello-00002=b*")
+}
+
+func TestUnknownRevisionInTraffic(t *testing.T) {
+	b := newBook(t)
+	err := b.apply(doc("hello-knative", "b", "[{revisionName: hello-world, percent: 100}]"))
+	if err == nil || !strings.Contains(err.Error(), "f.yaml:9: field spec.traffic: there is no revision hello-world; there are: hello-knative") {
+		t.Errorf("%v", err)
+	}
+	b.is()
+}
+
+func TestAllOrNothing(t *testing.T) {
+	b := newBook(t)
+	b.ok(b.apply(doc("", "a", "")))
+	other := strings.Replace(doc("", "x", "[{revisionName: none, percent: 100}]"), "name: hello", "name: other", 1)
+	if b.apply(doc("", "b", ""), other) == nil {
+		t.Fatal("no error")
+	}
+	b.is("hello-00001=a*")
+	b.ok(b.apply())
+	b.is()
+	b.ok(b.apply(doc("", "b", "")))
+	b.is("hello-00001=b*") // a service that was away starts afresh
+}
+
+func TestRevisionNamesOfTwoServicesMayNotClash(t *testing.T) {
+	b := newBook(t)
+	err := b.apply(doc("hello-a-b", "x", ""), strings.Replace(doc("hello-a-b", "x", ""), "name: hello}", "name: hello-a}", 1))
+	if err == nil || !strings.Contains(err.Error(), "hello-a-b belongs to service") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAnnotationErrorsHaveAPlace(t *testing.T) {
+	b := newBook(t)
+	err := b.apply("apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: hello}\nspec:\n  template:\n    metadata:\n      annotations:\n        autoscaling.knative.dev/window: 1s\n    spec: {containers: [{image: known}]}\n")
+	if err == nil || !strings.Contains(err.Error(), "f.yaml:8: field spec.template.metadata.annotations[autoscaling.knative.dev/window]: should be a duration") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestCommands(t *testing.T) {
+	const form = "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: hello}\nspec: {template: {spec: {containers: [{%s}]}}}\n"
+	for container, want := range map[string]string{
+		"image: known":                                `["run" "known"]`,
+		"image: 'known:v2', args: [a]":                `["run" "known" "a"]`,
+		"image: 'known@sha256:0'":                     `["run" "known"]`,
+		"image: 'tagged:v1'":                          `["v1"]`,
+		"image: known, command: [x, y], args: ['$A']": `["x" "y" "$A"]`,
+		"image: 'tagged:v2'":                          "f.yaml:4: field spec.template.spec.containers[0].image: images are not pulled here, and no command is known for tagged:v2: give the container a command, or say -image 'tagged:v2=COMMAND'",
+		"image: 'host:5000/known'":                    "f.yaml:4:",
+		"name: x":                                     "f.yaml:4: field spec.template.spec.containers[0].image: missing",
+	} {
+		b := newBook(t)
+		err := b.apply(fmt.Sprintf(form, container))
+		got := fmt.Sprint(err)
+		if err == nil {
+			got = fmt.Sprintf("%q", b.Services()[0].Latest.Command)
+		}
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got %s, want %s", container, got, want)
+		}
+	}
+}
+
+func TestSplit(t *testing.T) {
+	for line, want := range map[string]string{
+		"":                            `[]`,
+		" a  b\tc\n":                  `["a" "b" "c"]`,
+		`a 'b "c' "d 'e"`:             `["a" "b \"c" "d 'e"]`,
+		`a\ b "c\"d\e" 'f\'`:          `["a b" "c\"d\\e" "f\\"]`,
+		`'' ""x`:                      `["" "x"]`,
+		"python -m http.server $PORT": `["python" "-m" "http.server" "$PORT"]`,
+		`'a`:                          "error",
+		`a\`:                          "error",
+	} {
+		words, err := Split(line)
+		got := fmt.Sprintf("%q", words)
+		if err != nil {
+			got = "error"
+		}
+		if got != want {
+			t.Errorf("%s: got %s, want %s", line, got, want)
+		}
+	}
+}
+
+func TestExpand(t *testing.T) {
+	lookup := func(name string) (string, bool) { return "<" + name + ">", name == "A" || name == "PORT" }
+	for in, want := range map[string]string{
+		"":          "",
+		"a$":        "a$",
+		"$(A)":      "<A>",
+		"$(A)$(B)-": "<A>$(B)-",
+		"$$(A)":     "$(A)",
+		"$A ${A}":   "$A ${A}",
+		"-p=$(PORT": "-p=$(PORT",
+		"$$$(A)":    "$<A>",
+	} {
+		if got := Expand(in, lookup); got != want {
+			t.Errorf("%s: got %s, want %s", in, got, want)
+		}
+	}
+}
+
+func FuzzSplit(f *testing.F) {
+	f.Add(`a 'b' "c\"" \d`)
+	f.Fuzz(func(t *testing.T, line string) {
+		words, err := Split(line)
+		if err != nil {
+			return
+		}
+		var quoted []string
+		for _, w := range words {
+			quoted = append(quoted, "'"+strings.ReplaceAll(w, "'", `'\''`)+"'")
+		}
+		again, err := Split(strings.Join(quoted, " "))
+		if err != nil || !slices.Equal(words, again) {
+			t.Errorf("%q became %q, %v", words, again, err)
+		}
+	})
+}

@@ -1,0 +1,112 @@
+package catalog
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+)
+
+// command is the argv of a template's app.
+func (c *Catalog) command(t *manifest.Template) ([]string, error) {
+	app := t.Container
+	if len(app.Command) > 0 {
+		return slices.Concat(app.Command, app.Args), nil
+	}
+	for _, ref := range []string{app.Image, repository(app.Image)} {
+		if argv := c.config.Images[ref]; len(argv) > 0 {
+			return slices.Concat(argv, app.Args), nil
+		}
+	}
+	const field = "spec.template.spec.containers[0].image"
+	if app.Image == "" {
+		return nil, app.Pos.Errorf(field, "missing, and so is command: give the container a command")
+	}
+	return nil, app.Pos.Errorf(field,
+		"images are not pulled here, and no command is known for %s: give the container a command, or say -image '%s=COMMAND'",
+		app.Image, app.Image)
+}
+
+// repository is an image's reference without tag and digest.
+func repository(ref string) string {
+	ref, _, _ = strings.Cut(ref, "@")
+	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
+		ref = ref[:i]
+	}
+	return ref
+}
+
+// Split cuts a command line into words as a shell would, with its quotes and backslashes, and nothing else of it.
+func Split(line string) ([]string, error) {
+	var words []string
+	var word strings.Builder
+	var quote rune
+	var inWord, escaped bool
+	for _, r := range line {
+		switch {
+		case escaped:
+			if quote == '"' && !strings.ContainsRune("\"\\$`", r) {
+				word.WriteByte('\\')
+			}
+			word.WriteRune(r)
+			escaped = false
+		case r == '\\' && quote != '\'':
+			escaped, inWord = true, true
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote != 0:
+			word.WriteRune(r)
+		case r == '\'' || r == '"':
+			quote, inWord = r, true
+		case strings.ContainsRune(" \t\n", r):
+			if inWord {
+				words = append(words, word.String())
+				word.Reset()
+				inWord = false
+			}
+		default:
+			word.WriteRune(r)
+			inWord = true
+		}
+	}
+	if quote != 0 || escaped {
+		return nil, errors.New("an open quote or a backslash at the end")
+	}
+	if inWord {
+		words = append(words, word.String())
+	}
+	return words, nil
+}
+
+// Expand replaces $(NAME) by what lookup knows of it, as Kubernetes does in command, args and env. What it doesn't know
+// stays; $$ is a dollar.
+func Expand(s string, lookup func(string) (string, bool)) string {
+	var b strings.Builder
+	for {
+		i := strings.IndexByte(s, '$')
+		if i < 0 || i+1 == len(s) {
+			b.WriteString(s)
+			return b.String()
+		}
+		b.WriteString(s[:i])
+		s = s[i:]
+		end := strings.IndexByte(s, ')')
+		switch {
+		case s[1] == '$':
+			b.WriteByte('$')
+			s = s[2:]
+			continue
+		case s[1] == '(' && end > 0:
+			if v, ok := lookup(s[2:end]); ok {
+				b.WriteString(v)
+			} else {
+				b.WriteString(s[:end+1])
+			}
+			s = s[end+1:]
+			continue
+		}
+		b.WriteByte('$')
+		s = s[1:]
+	}
+}
