@@ -210,6 +210,17 @@ func BenchmarkThrottlerUpdateOne(b *testing.B) {
 	}
 }
 
+// All 10 000 pods come and go at once: the worst that an update can do.
+func BenchmarkThrottlerReplaceAll(b *testing.B) {
+	t, d := withPods(b, 0, 1)
+	all := podList(10_000, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		t.SetBackends(d.Revision, all)
+		t.SetBackends(d.Revision, nil)
+	}
+}
+
 // One of many waiters gives up and another comes; the cost of its goroutine and context is in it.
 func BenchmarkCancelOneWaiter(b *testing.B) {
 	for _, others := range []int{1, 9_999} {

@@ -13,13 +13,14 @@
 //
 // A queue is strictly first in, first out: a freed slot is handed to the oldest waiter while the lock is held, so
 // that no late arrival can take it. A request that comes back after an attempt that did not reach a pod gives its
-// first time in [Demand.Enqueued] and waits in its old place.
+// first time in [Demand.Enqueued] and waits in its old place. Who may be given own pods only ([Demand.NoLend]) does
+// not hold up the lending of other pods to those behind.
 //
 // # Invariants
 //
 //   - No pod is given more leases than it has slots. When slots shrink or a pod goes away and comes back, leases
 //     given before still count until they end.
-//   - While somebody waits for a revision, no pod that may be used for it has a free slot.
+//   - While somebody waits for a revision, no pod that the request may be given has a free slot.
 //   - A waiter is woken exactly when it has been given a slot or can't get one any more.
 //
 // # Concurrency

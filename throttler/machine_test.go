@@ -80,8 +80,8 @@ var notIDs = rapid.SampledFrom([]string{"", "", "", "a", "b", "c"})
 
 func (m *machine) acquire(t *rapid.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &call{cancel: cancel, since: time.Now(), not: notIDs.Draw(t, "not"), bytes: rapid.IntRange(0, 40).Draw(t, "bytes")}
-	d := Demand{Revision: m.id, Bytes: c.bytes, Not: c.not}
+	c := &call{cancel: cancel, since: time.Now(), not: notIDs.Draw(t, "not"), noLend: rapid.IntRange(0, 2).Draw(t, "no lend") == 0, bytes: rapid.IntRange(0, 40).Draw(t, "bytes")}
+	d := Demand{Revision: m.id, Bytes: c.bytes, Not: c.not, NoLend: c.noLend}
 	if age := rapid.SampledFrom([]int{0, 0, 1, 2, 3}).Draw(t, "age"); age > 0 {
 		d.Enqueued = c.since.Add(-time.Duration(age) * time.Second)
 		c.since = d.Enqueued
@@ -91,11 +91,11 @@ func (m *machine) acquire(t *rapid.T) {
 		c.done.Store(true)
 	}()
 	synctest.Wait()
-	if len(m.queue) == 0 && len(m.allowed(c.not)) > 0 {
+	if m.mayEnter(c.not, c.noLend) {
 		if !c.done.Load() || c.err != nil {
 			t.Fatalf("a slot is free: done %v, %v", c.done.Load(), c.err)
 		}
-		m.grant(t, c.lease, c.not)
+		m.grant(t, c.lease, c.not, c.noLend)
 		return
 	}
 	if want := m.refusal(c, m.total); want != nil {
@@ -108,16 +108,16 @@ func (m *machine) acquire(t *rapid.T) {
 }
 
 func (m *machine) try(t *rapid.T) {
-	not := notIDs.Draw(t, "not")
-	l, ok, err := m.t.TryAcquire(Demand{Revision: m.id, Not: not})
+	not, noLend := notIDs.Draw(t, "not"), rapid.Bool().Draw(t, "no lend")
+	l, ok, err := m.t.TryAcquire(Demand{Revision: m.id, Not: not, NoLend: noLend})
 	if errors.Is(err, ErrUnknownRevision) == m.known || ok != l.Valid() {
 		t.Fatalf("known %v: %v, %v", m.known, ok, err)
 	}
-	if want := len(m.queue) == 0 && len(m.allowed(not)) > 0; ok != want {
+	if want := m.mayEnter(not, noLend); ok != want {
 		t.Fatalf("TryAcquire: %v, want %v", ok, want)
 	}
 	if ok {
-		m.grant(t, l, not)
+		m.grant(t, l, not, noLend)
 	}
 }
 

@@ -46,6 +46,7 @@ type call struct {
 	cancel context.CancelFunc
 	since  time.Time
 	not    string
+	noLend bool
 	bytes  int
 	done   atomic.Bool // a timer that wakes the goroutine is no synchronisation with us
 	lease  Lease
@@ -77,7 +78,7 @@ func (m *model) rule() Pick {
 }
 
 // allowed is every pod that a request may be given now; empty if it has to wait.
-func (m *model) allowed(not string) []*modelPod {
+func (m *model) allowed(not string, noLend bool) []*modelPod {
 	if m.known {
 		for _, avoid := range []string{not, "-"} {
 			var home, abroad []*modelPod
@@ -87,7 +88,7 @@ func (m *model) allowed(not string) []*modelPod {
 				case p == nil || p.ID == avoid:
 				case p.home():
 					home = append(home, p)
-				case p.abroad():
+				case p.abroad() && !noLend:
 					abroad = append(abroad, p)
 				}
 			}
@@ -118,8 +119,8 @@ func (m *model) byRule(home []*modelPod) []*modelPod {
 }
 
 // grant takes over a lease if it was allowed.
-func (m *model) grant(t *rapid.T, l Lease, not string) {
-	allowed := m.allowed(not)
+func (m *model) grant(t *rapid.T, l Lease, not string, noLend bool) {
+	allowed := m.allowed(not, noLend)
 	p := m.pods[l.ID()]
 	if !slices.Contains(allowed, p) {
 		var ids []string
@@ -141,20 +142,30 @@ func (m *model) grant(t *rapid.T, l Lease, not string) {
 
 // serve takes the oldest waiters off while there is a pod for them: exactly they must have been served.
 func (m *model) serve(t *rapid.T) {
-	for len(m.queue) > 0 && len(m.allowed(m.queue[0].not)) > 0 {
-		c := m.queue[0]
+	for i := m.servable(); i >= 0; i = m.servable() {
+		c := m.queue[i]
 		if !c.done.Load() || c.err != nil {
 			t.Fatalf("a slot is free and the oldest waiter has none: done %v, %v", c.done.Load(), c.err)
 		}
-		m.queue = m.queue[1:]
+		m.queue = slices.Delete(m.queue, i, i+1)
 		m.handed++
-		m.grant(t, c.lease, c.not)
+		m.grant(t, c.lease, c.not, c.noLend)
 	}
 	for i, c := range m.queue {
 		if c.done.Load() {
 			t.Fatalf("waiter %d of %d is back without a free slot: %q, %v", i, len(m.queue), c.lease.ID(), c.err)
 		}
 	}
+}
+
+// servable is the first waiter whom there is a pod for, or -1.
+func (m *model) servable() int {
+	return slices.IndexFunc(m.queue, func(c *call) bool { return len(m.allowed(c.not, c.noLend)) > 0 })
+}
+
+// mayEnter says whether a newcomer is served at once: there is a pod, and nobody waits who could be given one.
+func (m *model) mayEnter(not string, noLend bool) bool {
+	return len(m.allowed(not, noLend)) > 0 && m.servable() < 0
 }
 
 func (m *model) wait(c *call) {

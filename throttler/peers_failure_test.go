@@ -70,6 +70,43 @@ func TestPeers3NoLend(t *testing.T) {
 	}
 }
 
+// Who waits for an own pod does not keep those behind from being lent another.
+func TestPeers3NoLendDoesNotHoldUpOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th, d := withPods(t, 0, 0)
+		own := throttler.Backend{ID: "own", Slots: 1, Own: true}
+		foreign := throttler.Backend{ID: "foreign", Slots: 1, Lend: true}
+		th.SetBackends(d.Revision, []throttler.Backend{own})
+		held := acquire(t, th, d)
+		got := make(chan string)
+		wait := func(name string, noLend bool) {
+			go func() {
+				d := d
+				d.NoLend = noLend
+				l, err := th.Acquire(t.Context(), d)
+				if err != nil {
+					t.Error(err)
+				}
+				got <- name + " " + l.ID()
+				l.Release(throttler.OK)
+			}()
+			synctest.Wait()
+		}
+		wait("first", true)
+		wait("second", false)
+		th.PatchBackends(d.Revision, []throttler.Backend{foreign}, nil)
+		if who := <-got; who != "second foreign" {
+			t.Error(who)
+		}
+		synctest.Wait()
+		acquire(t, th, d).Release(throttler.OK) // the first would not take it
+		held.Release(throttler.OK)
+		if who := <-got; who != "first own" {
+			t.Error(who)
+		}
+	})
+}
+
 // Several activators that lend at the same time don't all ask the same pod first.
 func TestPeers3LendsAnywhere(t *testing.T) {
 	th, d := withPods(t, 0, 0)

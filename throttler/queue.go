@@ -9,7 +9,7 @@ import (
 // attempt that failed must not cost it its place: it may come back beyond the revision's bound, if not beyond that
 // over all revisions.
 func (r *revision) enqueue(d *Demand) (*waiter, error) {
-	if r.queue.n >= r.config.MaxWaiting && !r.oldest(d.Enqueued) {
+	if r.waiting() >= r.config.MaxWaiting && !r.beforeAll(d.Enqueued) {
 		r.count.Refused++
 		return nil, ErrQueueFull
 	}
@@ -19,7 +19,7 @@ func (r *revision) enqueue(d *Demand) (*waiter, error) {
 		return nil, ErrOverloaded
 	}
 	now := time.Now()
-	if r.queue.n == 0 {
+	if r.waiting() == 0 {
 		r.drain.begin(now)
 	}
 	w := r.t.waiters.Get().(*waiter)
@@ -27,18 +27,61 @@ func (r *revision) enqueue(d *Demand) (*waiter, error) {
 	if !d.Enqueued.IsZero() && d.Enqueued.Before(now) {
 		w.since = d.Enqueued
 	}
-	r.queue.insert(w)
+	r.arrivals++
+	w.seq = r.arrivals
+	r.queueOf(w).insert(w)
 	r.count.WaitingBytes += bytes
 	return w, nil
 }
 
-func (r *revision) oldest(since time.Time) bool {
-	return r.queue.n > 0 && !since.IsZero() && since.Before(r.queue.head.since)
+func (r *revision) beforeAll(since time.Time) bool {
+	w := r.oldest()
+	return w != nil && !since.IsZero() && since.Before(w.since)
+}
+
+func (r *revision) waiting() int { return r.anywhere.n + r.homeOnly.n }
+
+func (r *revision) queueOf(w *waiter) *waiters {
+	if w.noLend {
+		return &r.homeOnly
+	}
+	return &r.anywhere
+}
+
+// oldest is the waiter who is next, or nil.
+func (r *revision) oldest() *waiter {
+	a, h := r.anywhere.head, r.homeOnly.head
+	if a == nil || h != nil && h.olderThan(a) {
+		return h
+	}
+	return a
+}
+
+// mayEnter says whether a newcomer who finds a free slot may take it. While somebody waits no own slot is free; one
+// that can be lent may be, if all who wait would not take it.
+func (r *revision) mayEnter(noLend bool) bool {
+	return r.anywhere.n == 0 && (r.homeOnly.n == 0 || !noLend)
+}
+
+// next is the oldest waiter whom a pod can be found for, and the pod. Who waits for an own pod does not keep those
+// behind from being lent one.
+func (r *revision) next() (*waiter, *pod) {
+	w := r.oldest()
+	if w == nil {
+		return nil, nil
+	}
+	if p := r.choose(w.not, w.noLend); p != nil {
+		return w, p
+	}
+	if w = r.anywhere.head; w == nil || r.homeOnly.head == nil {
+		return nil, nil
+	}
+	return w, r.choose(w.not, false)
 }
 
 // dequeue takes w out of the queue; whoever does it must see to it that w learns.
 func (r *revision) dequeue(w *waiter) {
-	r.queue.remove(w)
+	r.queueOf(w).remove(w)
 	w.queued = false
 	r.count.WaitingBytes -= w.bytes
 	r.t.unreserve(w.bytes)
@@ -91,8 +134,8 @@ func (r *revision) passOn(l Lease) {
 
 // serve hands free slots to the oldest waiters, who are to be woken without the lock.
 func (r *revision) serve() (woken waiters) {
-	for w := r.queue.head; w != nil; w = r.queue.head {
-		p := r.choose(w.not, w.noLend)
+	for {
+		w, p := r.next()
 		if p == nil {
 			break
 		}
@@ -105,4 +148,14 @@ func (r *revision) serve() (woken waiters) {
 		r.drain.served(time.Now(), woken.n)
 	}
 	return woken
+}
+
+// failAll empties the queue. Its waiters are to be woken without the lock.
+func (r *revision) failAll(err error) (failed waiters) {
+	for w := r.oldest(); w != nil; w = r.oldest() {
+		r.dequeue(w)
+		w.err = err
+		failed.push(w)
+	}
+	return failed
 }

@@ -50,6 +50,7 @@ func (w *ward) client(th *throttler.Throttler, d throttler.Demand, requests int)
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		d.Not = fmt.Sprint(rand.IntN(8))
 		d.Bytes = rand.IntN(100)
+		d.NoLend = rand.IntN(3) == 0
 		d.Enqueued = time.Time{}
 		if rand.IntN(4) == 0 {
 			d.Enqueued = time.Now().Add(-rand.N(time.Millisecond))

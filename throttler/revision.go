@@ -41,8 +41,11 @@ type revision struct {
 	timer   *time.Timer
 	alarmAt time.Time
 
-	queue  waiters
-	drain  drain
+	anywhere waiters // who would also go to another activator's pod
+	homeOnly waiters // who would not; between the two lists the older goes first
+	arrivals uint64
+	drain    drain
+
 	free   *grant
 	nfree  int
 	random rand.PCG
@@ -71,7 +74,7 @@ func (r *revision) enter(d *Demand, wait bool) (Lease, *waiter, error) {
 	if !r.known {
 		return Lease{}, nil, ErrUnknownRevision
 	}
-	if r.queue.n == 0 {
+	if r.mayEnter(d.NoLend) {
 		if p := r.choose(d.Not, d.NoLend); p != nil {
 			return r.grant(p), nil, nil
 		}

@@ -89,7 +89,7 @@ func (r *revision) stats() (_ RevisionStats, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.count.RevisionStats
-	s.Waiting = r.queue.n
+	s.Waiting = r.waiting()
 	s.WakeUps = r.wakeUps.Load()
 	s.Slots = r.count.ownSlots
 	if r.count.ownOpen > 0 {

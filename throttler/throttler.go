@@ -42,7 +42,7 @@ type Demand struct {
 	Bytes    int       // what the request holds while it waits
 	Enqueued time.Time // zero: now. That of an earlier attempt puts the request back in its old place
 	Not      string    // ID of a pod to avoid if another has a free slot
-	NoLend   bool      // own pods only, also to wait for: the request could not go elsewhere if a lent pod declined it
+	NoLend   bool      // own pods only: the request could not go elsewhere if a lent pod declined it
 }
 
 // TryAcquire takes a slot if one is free. It never blocks and never overtakes a waiter. Without a slot ok is false
@@ -103,13 +103,7 @@ func (t *Throttler) DeleteRevision(id RevisionID) {
 		r.known = false
 		t.known.Add(-1)
 	}
-	failed := r.queue
-	for w := failed.head; w != nil; w = w.next {
-		w.queued, w.err = false, ErrRevisionGone
-		t.unreserve(w.bytes)
-	}
-	r.queue = waiters{}
-	r.count.WaitingBytes = 0
+	failed := r.failAll(ErrRevisionGone)
 	r.mu.Unlock()
 	r.update.Unlock()
 	failed.wakeAll()
@@ -164,5 +158,5 @@ func (t *Throttler) RetryAfter(id RevisionID) time.Duration {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.drain.retryAfter(now, r.queue.n)
+	return r.drain.retryAfter(now, r.waiting())
 }

@@ -9,6 +9,7 @@ type waiter struct {
 	queued     bool          // in the queue, neither granted nor failed
 	wake       chan struct{} // holds one, so that waking never blocks
 	since      time.Time
+	seq        uint64 // decides between two of one age
 	bytes      int64
 	not        string
 	noLend     bool
@@ -22,6 +23,13 @@ func newWaiter() any { return &waiter{wake: make(chan struct{}, 1)} }
 type waiters struct {
 	head, tail *waiter
 	n          int
+}
+
+func (w *waiter) olderThan(o *waiter) bool {
+	if w.since.Equal(o.since) {
+		return w.seq < o.seq
+	}
+	return w.since.Before(o.since)
 }
 
 // push appends w.
