@@ -16,6 +16,7 @@ type pod struct {
 	passed bool   // says its probe
 	lend   bool   // its queue-proxy refuses rather than queues when asked to
 	probe  *probe // in progress, or nil
+	seen   uint64 // the last round of its tracked that listed it
 
 	foreign bool // in the share of another activator
 	counted bool // in tracked.usable
@@ -86,14 +87,24 @@ func (t *tracked) pass(ps pass) {
 		ps.pod.probe, ps.pod.passed, ps.pod.lend = nil, true, ps.lend
 		changed = append(changed, ps.pod)
 	}
-	switch s := t.spec.Load(); {
-	case len(changed) == 0 || s == nil:
-	case t.sharedLocked(s):
-		t.tellAllLocked()
-	default:
-		t.tellLocked(s, changed, nil)
+	if len(changed) > 0 {
+		t.tellChangedLocked(changed, nil)
 	}
 }
+
+// tellChangedLocked brings the throttler up to date after a change of some pods, which may change the shares of all.
+func (t *tracked) tellChangedLocked(changed []*pod, gone []string) {
+	switch s := t.spec.Load(); {
+	case s == nil:
+	case t.sharedLocked(s):
+		t.tellAllLocked(gone...)
+	default:
+		slices.SortFunc(changed, byID)
+		t.tellLocked(s, changed, gone)
+	}
+}
+
+func byID(p, q *pod) int { return strings.Compare(p.ID, q.ID) }
 
 // sharedLocked says that this activator has only a share of the pods.
 func (t *tracked) sharedLocked(s *spec) bool {
@@ -106,7 +117,7 @@ func (t *tracked) tellAllLocked(gone ...string) {
 	if s == nil {
 		return
 	}
-	all := slices.SortedFunc(maps.Values(t.pods), func(p, q *pod) int { return strings.Compare(p.ID, q.ID) })
+	all := slices.SortedFunc(maps.Values(t.pods), byID)
 	t.shareLocked(s, all)
 	t.tellLocked(s, all, gone)
 }

@@ -21,6 +21,7 @@ type tracked struct {
 	mu        sync.Mutex
 	forgotten bool // no longer in the table
 	pods      map[string]*pod
+	round     uint64 // counts updates of the endpoints
 	peers     []string
 	clusterIP string // for meshes; nothing uses it yet
 
@@ -80,42 +81,47 @@ func (t *tracked) setPeersLocked(peers []string) {
 
 func (t *tracked) setEndpointsLocked(e Endpoints) {
 	t.clusterIP = e.ClusterIP
-	seen := make(map[string]bool, len(e.Ready)+len(e.NotReady))
-	for _, ep := range e.Ready {
-		t.setPodLocked(ep, true, seen)
-	}
-	for _, ep := range e.NotReady {
-		t.setPodLocked(ep, false, seen)
-	}
-	var gone []string
-	for id, p := range t.pods {
-		if !seen[id] {
-			p.restart()
-			p.countLocked(t, false)
-			delete(t.pods, id)
-			if p.told {
-				gone = append(gone, id)
+	t.round++
+	var changed []*pod
+	for i, list := range [...][]Endpoint{e.Ready, e.NotReady} {
+		for _, ep := range list {
+			if p := t.setPodLocked(ep, i == 0); p != nil {
+				changed = append(changed, p)
 			}
 		}
 	}
-	t.tellAllLocked(gone...)
+	var gone []string
+	for id, p := range t.pods {
+		if p.seen != t.round {
+			p.restart()
+			p.countLocked(t, false)
+			delete(t.pods, id)
+			gone = append(gone, id)
+		}
+	}
+	if len(changed)+len(gone) > 0 {
+		t.tellChangedLocked(changed, gone)
+	}
 }
 
-func (t *tracked) setPodLocked(ep Endpoint, ready bool, seen map[string]bool) {
+// setPodLocked returns the pod if ep says something new of it.
+func (t *tracked) setPodLocked(ep Endpoint, ready bool) *pod {
 	ep.ID = cmp.Or(ep.ID, ep.Addr)
-	if ep.Addr == "" || seen[ep.ID] {
-		return
-	}
-	seen[ep.ID] = true
 	p := t.pods[ep.ID]
 	switch {
+	case ep.Addr == "", p != nil && p.seen == t.round:
+		return nil
 	case p == nil:
 		p = &pod{}
 		t.pods[ep.ID] = p
+	case p.Endpoint == ep && p.ready == ready:
+		p.seen = t.round
+		return nil
 	case p.ready && !ready, p.Addr != ep.Addr:
 		// It may have restarted, or its app may have failed: what its last probe said is worth nothing now.
 		p.restart()
 	}
-	p.Endpoint, p.ready = ep, ready
+	p.Endpoint, p.ready, p.seen = ep, ready, t.round
 	t.probeLocked(p)
+	return p
 }
