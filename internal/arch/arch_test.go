@@ -1,3 +1,4 @@
+// Package arch holds the tests of the module's structure: which package may import which, and what each must have.
 package arch
 
 import (
@@ -52,12 +53,15 @@ var rooms = map[string][]string{
 	"internal/knative":   {},
 	"internal/filewatch": {},
 	"queueproxy": {
-		"throttler", "proxy", "metrics", "internal/knative", "go.uber.org/zap", "golang.org/x/sync", "golang.org/x/sys",
+		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "go.uber.org/zap", "golang.org/x/sync", "golang.org/x/sys",
 		"github.com/prometheus/client_golang", "google.golang.org/protobuf",
 	},
 	"activator": {
-		"throttler", "proxy", "metrics", "internal/knative", "internal/filewatch", "go.uber.org/zap", "golang.org/x/sync",
-		"github.com/prometheus/client_golang", "google.golang.org/protobuf", "go.yaml.in/yaml/v3",
+		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "go.uber.org/zap", "golang.org/x/sync",
+		"github.com/prometheus/client_golang",
+	},
+	"activator/static": {
+		"activator", "throttler", "proxy", "internal/filewatch", "go.uber.org/zap", "go.yaml.in/yaml/v3",
 	},
 }
 
