@@ -1,0 +1,354 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/sluice-proxy/sluice/metrics/statpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// process is a running activator.
+type process struct {
+	cmd    *exec.Cmd
+	config string
+	done   chan struct{} // its output has ended
+
+	mu        sync.Mutex
+	listening map[string][]string // addresses by purpose
+	log       strings.Builder
+}
+
+const oneRevision = "revisions:\n- namespace: default\n  name: hello\n  service: hello\n  pods: "
+
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{config: filepath.Join(t.TempDir(), "revisions.yaml"), done: make(chan struct{}), listening: map[string][]string{}}
+	p.configure(t, oneRevision+"[]\n")
+	p.cmd = exec.Command(program, append([]string{
+		"-config", p.config, "-bind", "127.0.0.1", "-http1-port", "0", "-http2-port", "0",
+	}, args...)...)
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go p.read(stderr)
+	t.Cleanup(func() {
+		if p.cmd.ProcessState == nil {
+			_ = p.cmd.Process.Kill()
+			<-p.done
+			_ = p.cmd.Wait()
+		}
+		if t.Failed() {
+			t.Log(p.log.String())
+		}
+	})
+	await(t, "both ports", func() bool { return len(p.addresses("requests")) == 2 })
+	return p
+}
+
+// read takes what the process logs apart: one JSON object a line.
+func (p *process) read(r io.Reader) {
+	defer close(p.done)
+	for s := bufio.NewScanner(r); s.Scan(); {
+		var line struct{ Message, For, Address string }
+		err := json.Unmarshal(s.Bytes(), &line)
+		p.mu.Lock()
+		p.log.WriteString(s.Text() + "\n")
+		if err == nil && line.Message == "listening" {
+			p.listening[line.For] = append(p.listening[line.For], line.Address)
+		}
+		p.mu.Unlock()
+	}
+}
+
+func (p *process) addresses(purpose string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.listening[purpose]...)
+}
+
+func (p *process) configure(t *testing.T, text string) {
+	t.Helper()
+	if err := os.WriteFile(p.config+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(p.config+".new", p.config); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// end waits for the end of the process and returns its exit code.
+func (p *process) end(t *testing.T) int {
+	t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the process does not end")
+	}
+	_ = p.cmd.Wait()
+	return p.cmd.ProcessState.ExitCode()
+}
+
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// client speaks HTTP/1.1, or HTTP/2 with prior knowledge.
+func client(t *testing.T, http2 bool) *http.Client {
+	tr := &http.Transport{Protocols: new(http.Protocols)}
+	tr.Protocols.SetHTTP1(!http2)
+	tr.Protocols.SetUnencryptedHTTP2(http2)
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
+}
+
+func get(c *http.Client, addr string, header ...string) (status int, body string, err error) {
+	req, err := http.NewRequest(http.MethodGet, "http://"+addr+"/", nil)
+	if err != nil {
+		return 0, "", err
+	}
+	req.Host = "hello.default.svc.cluster.local"
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, resp.Proto + " " + string(b), err
+}
+
+// app is a pod: it answers probes, and what it is asked with the protocol that it was asked in.
+func app(t *testing.T, block <-chan struct{}) (addr string, asked *atomic.Int32) {
+	asked = new(atomic.Int32)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("K-Network-Probe") == "queue" {
+			_, _ = io.WriteString(w, "queue")
+			return
+		}
+		asked.Add(1)
+		if r.Header.Get("Block") != "" {
+			<-block
+		}
+		fmt.Fprint(w, "app saw ", r.Proto)
+	}))
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String(), asked
+}
+
+func podAt(addr string) string { return oneRevision + "[{address: '" + addr + "'}]\n" }
+
+// TestProcess: a request waits for a pod that the file names only later, on both ports and in both protocols; on
+// SIGTERM the kubelet is told, requests go on, and what is in progress ends before the process does.
+func TestProcess(t *testing.T) {
+	t.Setenv("CLUSTER_DOMAIN", "cluster.local")
+	p := start(t, "-drain", "300ms", "-metrics-port", "0")
+	ports := p.addresses("requests")
+	h1, h2 := client(t, false), client(t, true)
+	await(t, "readiness", func() bool { s, _, _ := get(h1, ports[0], "User-Agent", "kube-probe/1"); return s == 200 })
+
+	type result struct {
+		status int
+		body   string
+		err    error
+	}
+	held := make(chan result, 1)
+	go func() { s, b, err := get(h1, ports[0]); held <- result{s, b, err} }()
+	time.Sleep(50 * time.Millisecond)
+	block := make(chan struct{})
+	addr, asked := app(t, block)
+	p.configure(t, podAt(addr))
+	if r := <-held; r.status != 200 || r.body != "HTTP/1.1 app saw HTTP/1.1" {
+		t.Fatal(r)
+	}
+	for _, port := range ports {
+		for c, want := range map[*http.Client]string{h1: "HTTP/1.1 app saw HTTP/1.1", h2: "HTTP/2.0 app saw HTTP/2.0"} {
+			if s, b, err := get(c, port); s != 200 || b != want {
+				t.Errorf("%s: %d %q %v", port, s, b, err)
+			}
+		}
+	}
+	if s, b, err := get(h1, p.addresses("metrics")[0]); s != 404 {
+		t.Errorf("metrics at /: %d %q %v", s, b, err)
+	}
+	resp, err := h1.Get("http://" + p.addresses("metrics")[0] + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, _ := io.ReadAll(resp.Body); !strings.Contains(string(b), `http_server_request_duration_seconds_count{http_response_status_code="200",k8s_namespace_name="default"`) {
+		t.Errorf("metrics:\n%s", b)
+	}
+
+	before := asked.Load()
+	go func() { s, b, err := get(h1, ports[0], "Block", "yes"); held <- result{s, b, err} }()
+	await(t, "the request to be in progress", func() bool { return asked.Load() > before })
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the kubelet to be told", func() bool { s, _, _ := get(h1, ports[0], "User-Agent", "kube-probe/1"); return s == 500 })
+	if s, b, err := get(h1, ports[1]); s != 200 {
+		t.Errorf("while it drains: %d %q %v", s, b, err)
+	}
+	await(t, "the port to be closed", func() bool { _, _, err := get(h1, ports[1]); return err != nil })
+	close(block)
+	if r := <-held; r.status != 200 {
+		t.Errorf("the request in progress: %+v", r)
+	}
+	if code := p.end(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestSecondSignal ends the time of draining.
+func TestSecondSignal(t *testing.T) {
+	p := start(t)
+	h1 := client(t, false)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the first signal to be heard", func() bool {
+		s, _, _ := get(h1, p.addresses("requests")[0], "User-Agent", "kube-probe/1")
+		return s == 500
+	})
+	begin := time.Now()
+	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.end(t); code != 0 || time.Since(begin) > 10*time.Second {
+		t.Errorf("exit code %d after %v", code, time.Since(begin))
+	}
+}
+
+// TestAutoscaler: the first request of a revision without pods is told over the websocket at once.
+func TestAutoscaler(t *testing.T) {
+	got := make(chan *statpb.WireStatMessages, 100)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		for {
+			_, data, err := c.Read(r.Context())
+			if err != nil {
+				return
+			}
+			m := new(statpb.WireStatMessages)
+			if err := proto.Unmarshal(data, m); err != nil {
+				t.Error(err)
+			}
+			got <- m
+		}
+	}))
+	t.Cleanup(s.Close)
+	t.Setenv("POD_NAME", "activator-7")
+	p := start(t, "-autoscaler", "ws"+strings.TrimPrefix(s.URL, "http"))
+	ended := make(chan struct{})
+	go func() { defer close(ended); _, _, _ = get(client(t, false), p.addresses("requests")[0]) }()
+	select {
+	case m := <-got:
+		if r := m.Messages[0]; r.Namespace != "default" || r.Name != "hello" || r.Stat.PodName != "activator-7" || r.Stat.RequestCount != 1 {
+			t.Errorf("told %v", m)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("told nothing")
+	}
+	_ = p.cmd.Process.Kill()
+	<-ended
+	p.end(t)
+}
+
+// TestWrongStarts: one line says what is wrong, and the exit code is 1.
+func TestWrongStarts(t *testing.T) {
+	dir := t.TempDir()
+	good, bad := filepath.Join(dir, "good.yaml"), filepath.Join(dir, "bad.yaml")
+	for name, text := range map[string]string{good: "revisions: []\n", bad: "revisions:\n- name: x\n  nam: y\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	taken := httptest.NewServer(nil)
+	defer taken.Close()
+	_, port, _ := strings.Cut(taken.Listener.Addr().String(), ":")
+	for _, c := range []struct {
+		name string
+		env  string
+		args []string
+		want string
+	}{
+		{"no file", "", nil, "activator: -config FILE is missing: it names the file of revisions and pods (see -help)\n"},
+		{"missing file", "", []string{"-config", dir + "/none"}, "activator: open " + dir + "/none: no such file or directory\n"},
+		{"wrong file", "", []string{"-config", bad}, "activator: " + bad + ":3: field nam not found\n"},
+		{"argument", "", []string{"-config", good, "x"}, "activator: unexpected argument \"x\"\n"},
+		{"level", "SLUICE_LOG_LEVEL=loud", []string{"-config", good}, "activator: log level \"loud\" is none of debug, info, warn, error\n"},
+		{"variable", "PROBE_TIMEOUT=5", []string{"-config", good}, "activator: PROBE_TIMEOUT=\"5\" is not a positive duration such as 300ms\n"},
+		{"autoscaler", "", []string{"-config", good, "-autoscaler", "http://x"}, "activator: metrics: SinkConfig.URL \"http://x\" is not ws://host or wss://host\n"},
+		{"port taken", "", []string{"-config", good, "-bind", "127.0.0.1", "-http1-port", port}, "activator: port " + port + " (see -help for the flags that choose ports): listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cmd := exec.Command(program, c.args...)
+			cmd.Env = append(os.Environ(), "SLUICE_LOG_LEVEL=info", c.env)
+			out, err := cmd.CombinedOutput()
+			if cmd.ProcessState.ExitCode() != 1 || string(out) != c.want {
+				t.Errorf("%v: %q, want %q", err, out, c.want)
+			}
+		})
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for arg, want := range map[string]string{
+		"-help": "usage: activator -config FILE", "--help": "PROBE_FREQUENCY", "-version": "sluice activator ",
+	} {
+		out, err := exec.Command(program, arg).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v, %s", arg, err, out)
+		}
+	}
+}
+
+func TestClusterDomain(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                     "cluster.local",
+		"search example.com\n": "cluster.local",
+		"nameserver 10.0.0.10\nsearch default.svc.corp.test svc.corp.test corp.test\n": "corp.test",
+		"search svc.corp.test.\n":                       "corp.test",
+		"search mysvc.corp.test\n":                      "cluster.local",
+		"# search a.svc.no\nsearch x y.svc.yes\n":       "yes",
+		"search a.b\nsearch default.svc.later.domain\n": "later.domain",
+	} {
+		if got := clusterDomain(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
