@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"github.com/sluice-proxy/sluice/internal/standalone"
+	"github.com/sluice-proxy/sluice/internal/standalone/hello"
+	"github.com/sluice-proxy/sluice/internal/standalone/replica"
+	"github.com/sluice-proxy/sluice/internal/standalone/screen"
+	"github.com/sluice-proxy/sluice/queueproxy"
+)
+
+func main() {
+	switch os.Args[0] {
+	case replica.SupervisorName:
+		os.Exit(replica.Main())
+	case standalone.QueueProxyName:
+		os.Exit(status(queueproxy.Main(terminated(), os.LookupEnv, os.Stderr)))
+	case hello.Name:
+		os.Exit(status(hello.Main(terminated(), os.Getenv)))
+	}
+	err := run(interrupted(), os.Args[1:], os.Stdout, os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		err = nil
+	}
+	os.Exit(status(err))
+}
+
+// status is the exit code for err, which it prints.
+func status(err error) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, err)
+	return 1
+}
+
+// terminated ends with SIGTERM. Ctrl-C is not for the processes of a replica: they are in groups of their own.
+func terminated() context.Context {
+	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM) // for the life of the process
+	return ctx
+}
+
+// interrupted ends with the first SIGINT or SIGTERM. The second ends the process, and with it, a little later, all
+// replicas: their supervisors see to that.
+func interrupted() context.Context {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	context.AfterFunc(ctx, stop)
+	return ctx
+}
+
+// run is the quickstart. It returns when it has been interrupted and everything has ended, or with what is wrong.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	if o.version {
+		_, err := fmt.Fprintln(stdout, version())
+		return err
+	}
+	files, remove, err := o.manifests()
+	if err != nil {
+		return err
+	}
+	defer remove()
+	log, err := o.logger()
+	if err != nil {
+		return err
+	}
+	c := o.config
+	c.Files, c.Log = files, log
+	c.Screen = screen.New(screen.Config{Out: stdout, Width: width(stdout)})
+	s, err := standalone.New(c)
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
+
+// width asks the terminal that w is for its columns; nil when it is none.
+func width(w io.Writer) func() int {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
+		return nil
+	}
+	return func() int {
+		columns, _, err := term.GetSize(int(f.Fd()))
+		if err != nil {
+			return 80
+		}
+		return columns
+	}
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/sluice-proxy/sluice/examples"
+	"github.com/sluice-proxy/sluice/internal/standalone"
+	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
+	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
+)
+
+// example is served when no manifest is named.
+const example = "examples/hello.yaml"
+
+// options are what the command line says.
+type options struct {
+	config  standalone.Config
+	files   list
+	verbose bool
+	version bool
+}
+
+// list is a flag that may be given several times.
+type list []string
+
+func (l *list) String() string { return strings.Join(*l, " ") }
+
+func (l *list) Set(v string) error {
+	if v == "" {
+		return errors.New("is empty")
+	}
+	*l = append(*l, v)
+	return nil
+}
+
+// parse reads the command line. Its error is one line, or flag.ErrHelp when help has been printed.
+func parse(args []string, stderr io.Writer) (options, error) {
+	scaling := autoscaler.Standard()
+	o := options{config: standalone.Config{Scaling: &scaling, ReplicaPorts: standalone.DefaultReplicaPorts, Images: map[string][]string{}}}
+	own := flag.NewFlagSet("", flag.ContinueOnError)
+	own.Var(&o.files, "f", "manifest `file or directory`, watched for changes; may be given several times (default "+example+")")
+	own.IntVar(&o.config.Port, "port", standalone.DefaultPort, "`port` of the ingress")
+	own.StringVar(&o.config.Host, "listen", standalone.DefaultHost, "IP `address` of the ingress")
+	own.Func("image", "run an image as a command: `REFERENCE=COMMAND`; may be given several times", o.image)
+	own.IntVar(&o.config.MaxReplicas, "max-replicas", standalone.DefaultMaxReplicas, "most `replicas` of each service, whatever the autoscaler wants")
+	own.Var(&o.config.ReplicaPorts, "replica-ports", "`range` of ports on 127.0.0.1 for the processes of replicas")
+	own.BoolVar(&o.verbose, "v", false, "log what goes on inside")
+	own.BoolVar(&o.version, "version", false, "print the version")
+	scale := flag.NewFlagSet("", flag.ContinueOnError)
+	scaling.Flags(scale)
+
+	all := flag.NewFlagSet("quickstart", flag.ContinueOnError)
+	all.SetOutput(io.Discard)
+	for _, part := range []*flag.FlagSet{own, scale} {
+		part.SetOutput(stderr)
+		part.VisitAll(func(f *flag.Flag) { all.Var(f.Value, f.Name, f.Usage) })
+	}
+	switch err := all.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		help(stderr, own, scale)
+		return o, err
+	case err != nil:
+		return o, fmt.Errorf("%w; -help lists the flags", err)
+	case all.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q; manifests are given with -f", all.Arg(0))
+	}
+	return o, nil
+}
+
+func help(w io.Writer, own, scale *flag.FlagSet) {
+	fmt.Fprint(w, "quickstart serves Knative Services on this machine, from zero replicas and back.\n\nUsage: quickstart [flags]\n\n")
+	own.PrintDefaults()
+	fmt.Fprint(w, "\nDefaults of the autoscaler, named after the keys of Knative's config-autoscaler; annotations override them:\n\n")
+	scale.PrintDefaults()
+}
+
+// image reads REFERENCE=COMMAND.
+func (o *options) image(v string) error {
+	ref, command, found := strings.Cut(v, "=")
+	argv, err := catalog.Split(command)
+	if !found || ref == "" || err != nil || len(argv) == 0 {
+		return errors.New("should be REFERENCE=COMMAND")
+	}
+	o.config.Images[ref] = argv
+	return nil
+}
+
+// manifests are the files to serve. Without any it is the example; remove deletes the copy that is made of it where the
+// repository is not the working directory.
+func (o *options) manifests() (files []string, remove func(), err error) {
+	remove = func() {}
+	if len(o.files) > 0 {
+		return o.files, remove, nil
+	}
+	if _, err := os.Stat(example); err == nil {
+		return []string{example}, remove, nil
+	}
+	dir, err := os.MkdirTemp("", "sluice-quickstart-")
+	if err != nil {
+		return nil, nil, err
+	}
+	remove = func() { _ = os.RemoveAll(dir) }
+	file := filepath.Join(dir, filepath.Base(example))
+	if err := os.WriteFile(file, examples.Hello, 0o600); err != nil {
+		remove()
+		return nil, nil, err
+	}
+	return []string{file}, remove, nil
+}
+
+// logger writes to stderr what users of the screen need not see: warnings, or with -v everything.
+func (o *options) logger() (*zap.Logger, error) {
+	c := zap.NewDevelopmentConfig()
+	c.Development, c.DisableStacktrace = false, true
+	c.Level.SetLevel(zap.WarnLevel)
+	if o.verbose {
+		c.Level.SetLevel(zap.DebugLevel)
+	}
+	return c.Build()
+}
+
+func version() string {
+	v := "(devel)"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		v = info.Main.Version
+	}
+	return fmt.Sprintf("quickstart %s %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}

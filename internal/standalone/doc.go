@@ -1,0 +1,23 @@
+// Package standalone serves Knative Services on one machine, without Kubernetes: it is what cmd/quickstart runs.
+//
+//	            ┌───────────────────────── one process ─────────────────────────┐
+//	client ───► │ ingress ─► activator ──────────────────────────────────────── │ ─► queue-proxy ─► app
+//	            │               │ first request, statistics     ▲ endpoints     │      ▲ replica: processes
+//	files ────► │ manifest ─► catalog ─► revisions ─► autoscaler ─► replicas ── │ ─────┘ of their own
+//	            └───────────────────────────────────────────────────────────────┘
+//
+// It plays what surrounds a data plane in a cluster: the gateway (package ingress), the controller (catalog), the
+// autoscaler (autoscaler), and the kubelet (replica, and the probes here). The activator and the queue-proxies are the
+// real ones.
+//
+// A replica's address is given to the activator as not ready the moment it is launched, so that the activator's own probe
+// finds out first when its app listens; the kubelet's probe, which makes it Ready, serves the autoscaler and the screen.
+// A replica that has to go is taken out of the activator's endpoints before it gets SIGTERM.
+//
+// # Concurrency
+//
+// One goroutine, in Run, owns all revisions and replicas; what others find out comes to it as functions over a channel.
+// It never blocks but for the fork of a supervisor. Every other goroutine belongs to Run, which waits for it: the HTTP
+// server, the activator, the watcher of the files, the kubelet of each replica, and each scrape. The activator's reports
+// and cold starts come through an inbox that never blocks.
+package standalone

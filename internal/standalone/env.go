@@ -1,0 +1,124 @@
+package standalone
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
+	"github.com/sluice-proxy/sluice/internal/standalone/hello"
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/replica"
+)
+
+// QueueProxyName is the argv[0] under which the binary has to be a queue-proxy.
+const QueueProxyName = "sluice-queue-proxy"
+
+// Draining can be quick: the activator is told at once that a replica goes, and by nobody else.
+const (
+	drainQuiet = 500 * time.Millisecond
+	drainIdle  = 100 * time.Millisecond
+)
+
+// ports of a replica, in the order in which they are taken.
+type ports struct{ app, serve, admin, stats int }
+
+func portsOf(p []int) ports { return ports{p[0], p[1], p[2], p[3]} }
+
+// appCommand is the app of a revision, as it runs in one replica.
+func appCommand(r *catalog.Revision, p ports, self string) replica.Command {
+	vars := map[string]string{
+		"PORT":            strconv.Itoa(p.app),
+		"K_SERVICE":       r.Service,
+		"K_CONFIGURATION": r.Service,
+		"K_REVISION":      r.Name,
+	}
+	lookup := func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
+	app := r.Template.Container
+	for _, v := range app.Env { // an earlier one may be used by a later one
+		vars[v.Name] = catalog.Expand(v.Value, lookup)
+	}
+	c := replica.Command{Env: os.Environ(), Dir: app.WorkingDir}
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		c.Env = append(c.Env, name+"="+vars[name]) // of two alike the later one counts
+	}
+	for _, arg := range r.Command {
+		c.Args = append(c.Args, catalog.Expand(arg, lookup))
+	}
+	c.Path = c.Args[0]
+	if c.Path == hello.Name {
+		c.Path = self
+	}
+	return c
+}
+
+// queueProxyCommand is the queue-proxy of a replica: this binary, with the contract's environment.
+func queueProxyCommand(r *catalog.Revision, pod string, p ports, self, logLevel string) replica.Command {
+	t := &r.Template
+	seconds := func(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
+	c := replica.Command{Path: self, Args: []string{QueueProxyName, pod}}
+	for _, v := range [][2]string{
+		{knative.EnvContainerConcurrency, strconv.Itoa(t.ContainerConcurrency)},
+		{knative.EnvQueueServingPort, strconv.Itoa(p.serve)},
+		{knative.EnvUserPort, strconv.Itoa(p.app)},
+		{knative.EnvUserHost, replicaHost},
+		{knative.EnvBindAddress, replicaHost},
+		{knative.EnvAdminPort, strconv.Itoa(p.admin)},
+		{knative.EnvStatsPort, strconv.Itoa(p.stats)},
+		{knative.EnvRevisionTimeout, seconds(t.Timeout)},
+		{knative.EnvResponseStartTimeout, seconds(t.ResponseStart)},
+		{knative.EnvIdleTimeout, seconds(t.Idle)},
+		{knative.EnvLoggingConfig, ""},
+		{knative.EnvLoggingLevel, logLevel},
+		{knative.EnvServingNamespace, r.Namespace},
+		{knative.EnvServingService, r.Service},
+		{knative.EnvServingConfiguration, r.Service},
+		{knative.EnvServingRevision, r.Name},
+		{knative.EnvServingPod, pod},
+		{knative.EnvServingPodIP, replicaHost},
+		{knative.EnvReadinessProbe, probeJSON(t.Container.Probe, p.app)},
+		{knative.EnvFullDuplex, strconv.FormatBool(fullDuplex(t))},
+		{knative.EnvDrainQuiet, drainQuiet.String()},
+		{knative.EnvDrainIdle, drainIdle.String()},
+	} {
+		c.Env = append(c.Env, v[0]+"="+v[1])
+	}
+	return c
+}
+
+func fullDuplex(t *manifest.Template) bool {
+	return strings.EqualFold(t.Annotation(manifest.AnnotationFullDuplex), "Enabled")
+}
+
+// probeJSON is p as a Kubernetes probe of the app on port.
+func probeJSON(p manifest.Probe, port int) string {
+	probe := map[string]any{
+		"periodSeconds":    int(p.Period / time.Second),
+		"timeoutSeconds":   int(p.Timeout / time.Second),
+		"successThreshold": p.SuccessThreshold,
+	}
+	switch {
+	case p.HTTP != nil:
+		headers := []map[string]string{}
+		for _, h := range p.HTTP.Headers {
+			headers = append(headers, map[string]string{"name": h.Name, "value": h.Value})
+		}
+		probe["httpGet"] = map[string]any{
+			"host": replicaHost, "port": port, "path": p.HTTP.Path, "scheme": p.HTTP.Scheme, "httpHeaders": headers,
+		}
+	case p.GRPC != nil:
+		probe["grpc"] = map[string]any{"port": port, "service": p.GRPC.Service}
+	default:
+		probe["tcpSocket"] = map[string]any{"host": replicaHost, "port": port}
+	}
+	text, err := json.Marshal(probe)
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	return string(text)
+}

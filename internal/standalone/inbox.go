@@ -1,0 +1,69 @@
+package standalone
+
+import (
+	"sync"
+	"time"
+
+	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/metrics/statpb"
+	"github.com/sluice-proxy/sluice/throttler"
+)
+
+// inbox takes what the activator tells, from the goroutines of requests, without ever blocking.
+type inbox struct {
+	poke chan struct{} // of one: there is something
+
+	mu    sync.Mutex
+	stats map[throttler.RevisionID]report
+	colds []activator.ColdStart
+}
+
+// report is the activator's latest of a revision.
+type report struct {
+	stat *statpb.Stat
+	at   time.Time
+}
+
+// maxColds bounds the cold starts that wait to be shown; more are not worth a line each.
+const maxColds = 1000
+
+func newInbox() *inbox {
+	return &inbox{poke: make(chan struct{}, 1), stats: map[throttler.RevisionID]report{}}
+}
+
+// Send is activator.Reporter's.
+func (i *inbox) Send(m *statpb.WireStatMessages) {
+	now := time.Now()
+	i.mu.Lock()
+	for _, s := range m.GetMessages() {
+		i.stats[throttler.RevisionID{Namespace: s.GetNamespace(), Name: s.GetName()}] = report{s.GetStat(), now}
+	}
+	i.mu.Unlock()
+	i.wake()
+}
+
+// coldStart is for activator.Config.OnColdStart.
+func (i *inbox) coldStart(c activator.ColdStart) {
+	i.mu.Lock()
+	if len(i.colds) < maxColds {
+		i.colds = append(i.colds, c)
+	}
+	i.mu.Unlock()
+	i.wake()
+}
+
+func (i *inbox) wake() {
+	select {
+	case i.poke <- struct{}{}:
+	default:
+	}
+}
+
+// take empties the inbox.
+func (i *inbox) take() (map[throttler.RevisionID]report, []activator.ColdStart) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	stats, colds := i.stats, i.colds
+	i.stats, i.colds = map[throttler.RevisionID]report{}, nil
+	return stats, colds
+}

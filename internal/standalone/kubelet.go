@@ -1,0 +1,105 @@
+package standalone
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+)
+
+const (
+	// probeAgent is what the kubelet calls itself.
+	probeAgent = knative.UserAgentKubelet + "sluice"
+	// patience is how long a probe waits for an app to become ready: the queue-proxy holds it for up to 10 s.
+	patience = 11 * time.Second
+	// redial is the pause while nothing listens on the queue-proxy's port: it starts within tens of milliseconds.
+	redial = 10 * time.Millisecond
+	// leastPeriod is the pause between probes when the manifest asks for aggressive ones.
+	leastPeriod = time.Second
+)
+
+// newKubelet makes the client that probes; its probes share no connection with requests.
+func newKubelet() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
+		MaxIdleConnsPerHost: 1,
+		IdleConnTimeout:     30 * time.Second,
+		DisableCompression:  true,
+	}}
+}
+
+// probe asks p's queue-proxy, until ctx ends, whether the app is ready, and posts the answers.
+func (s *Server) probe(ctx context.Context, r *revision, p *pod) {
+	spec := r.Template.Container.Probe
+	period, failures := max(spec.Period, leastPeriod), 0
+	ready := false
+	for ctx.Err() == nil {
+		limit := patience
+		if ready {
+			limit = max(spec.Timeout, time.Second) + 100*time.Millisecond
+		}
+		began := time.Now()
+		answered, ok := s.ask(ctx, p, limit)
+		if ctx.Err() != nil {
+			return
+		}
+		if failures++; ok {
+			failures = 0
+		}
+		if ok || answered && !ready || failures == spec.Failure {
+			ready = ok
+			if !s.post(func() { s.setReady(r, p, ok, notReadyWhy(p)) }) {
+				return
+			}
+		}
+		pause := period
+		switch {
+		case !ready && !answered:
+			pause = redial
+		case !ready:
+			pause = period - time.Since(began) // a probe that was held for long is followed by the next at once
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+func notReadyWhy(p *pod) string {
+	return fmt.Sprintf("not ready: the readiness probe of the app on $PORT (%d) fails", p.ports.app)
+}
+
+// ask makes one probe: whether the queue-proxy answered at all, and with yes.
+func (s *Server) ask(ctx context.Context, p *pod, limit time.Duration) (answered, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+hostPort(p.ports.serve)+knative.ProbePath, nil)
+	if err != nil {
+		return false, false
+	}
+	req.Header.Set("User-Agent", probeAgent)
+	req.Header.Set(knative.HeaderProbe, knative.ProbeQueue)
+	resp, err := s.kubelet.Do(req)
+	if err != nil {
+		return ctx.Err() != nil, false // held for too long is an answer too
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10))
+	return true, resp.StatusCode == http.StatusOK
+}
+
+// scrape asks p's queue-proxy for its statistics, and posts them.
+func (s *Server) scrape(p *pod) {
+	s.tasks.Go(func() {
+		stat, err := s.scraper.Scrape(context.Background(), hostPort(p.ports.stats))
+		if err != nil {
+			return // the average of the others stands for it
+		}
+		s.post(func() { p.stat, p.load = stat, stat.GetAverageConcurrentRequests() })
+	})
+}

@@ -1,0 +1,233 @@
+package standalone
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/internal/standalone/replica"
+	"github.com/sluice-proxy/sluice/metrics/statpb"
+)
+
+// pod is one replica of a revision.
+type pod struct {
+	name    string
+	ports   ports
+	taken   []int
+	replica *replica.Replica
+	stop    context.CancelFunc // of its kubelet
+
+	launched   time.Time
+	appStarted time.Time
+	ready      bool
+	ending     bool
+	crashes    int
+	reason     string // why it is not ready
+	stat       *statpb.Stat
+	load       float64 // requests in flight, by its latest stat
+}
+
+func (p *pod) endpoint() activator.Endpoint {
+	return activator.Endpoint{ID: p.name, Addr: hostPort(p.ports.serve)}
+}
+
+func hostPort(port int) string { return net.JoinHostPort(replicaHost, strconv.Itoa(port)) }
+
+// launch starts a replica. Its address goes to the activator at once.
+func (s *Server) launch(r *revision) error {
+	taken, err := s.ports.Take(4)
+	if err != nil {
+		return err
+	}
+	r.made++
+	p := &pod{
+		name:  fmt.Sprintf("%s-%d-%04x", r.Name, r.made, rand.IntN(1<<16)),
+		ports: portsOf(taken), taken: taken, launched: time.Now(), reason: "starting",
+	}
+	level := "error"
+	if s.log.Core().Enabled(-1) { // debug
+		level = "debug"
+	}
+	p.replica, err = replica.Start(replica.Config{
+		Spec: replica.Spec{
+			Name:       p.name,
+			App:        appCommand(r.Revision, p.ports, s.self),
+			QueueProxy: queueProxyCommand(r.Revision, p.name, p.ports, s.self, level),
+			Host:       replicaHost, Port: p.ports.app,
+			DrainLimit: r.Template.Timeout, Grace: appGrace,
+		},
+		Notify: func(e replica.Event) { s.notify(r, p, e) },
+	})
+	if err != nil {
+		s.ports.Release(taken)
+		return err
+	}
+	r.pods = append(r.pods, p)
+	s.pods[p] = r
+	s.tellEndpoints(r)
+	ctx, cancel := context.WithCancel(context.Background())
+	p.stop = cancel
+	s.tasks.Go(func() { s.probe(ctx, r, p) })
+	s.tasks.Go(func() {
+		<-p.replica.Done()
+		s.post(func() { s.gone(r, p) })
+	})
+	return nil
+}
+
+// tellEndpoints tells the activator which replicas r has. It returns when no further request goes to one that isn't
+// among them.
+func (s *Server) tellEndpoints(r *revision) {
+	var e activator.Endpoints
+	for _, p := range r.pods {
+		switch {
+		case p.ending:
+		case p.ready:
+			e.Ready = append(e.Ready, p.endpoint())
+		default:
+			e.NotReady = append(e.NotReady, p.endpoint())
+		}
+	}
+	s.activator.UpdateEndpoints(r.id, e)
+}
+
+// terminate ends a replica gently.
+func (s *Server) terminate(r *revision, p *pod) {
+	if p.ending {
+		return
+	}
+	p.ending, p.ready = true, false
+	p.stop()
+	s.tellEndpoints(r)
+	p.replica.Stop()
+}
+
+// gone forgets a replica whose processes have ended.
+func (s *Server) gone(r *revision, p *pod) {
+	p.stop()
+	r.pods = slices.DeleteFunc(r.pods, func(q *pod) bool { return q == p })
+	delete(s.pods, p)
+	s.ports.Release(p.taken)
+	if !p.ending {
+		s.tellEndpoints(r)
+		s.failed(r, p.reason)
+	}
+	s.converge(r)
+}
+
+// failed puts off the next launch after a replica that went by itself, or couldn't be launched.
+func (s *Server) failed(r *revision, why string) {
+	const first, most = 200 * time.Millisecond, 30 * time.Second
+	r.failure = why
+	pause := min(first<<min(r.failures, 20), most)
+	r.failures++
+	r.notBefore = time.Now().Add(pause)
+	s.config.Screen.Line(fmt.Sprintf("%s: a replica failed: %s; the next one in %v", r.Name, why, pause))
+	s.tasks.Go(func() {
+		select {
+		case <-time.After(pause):
+			s.post(func() { s.converge(r) })
+		case <-s.stopped:
+		}
+	})
+}
+
+// setReady is the kubelet's word on p; why says what is wrong when it isn't ready.
+func (s *Server) setReady(r *revision, p *pod, ready bool, why string) {
+	if p.ending {
+		return
+	}
+	if ready {
+		why = ""
+	}
+	changed := p.ready != ready
+	p.ready = ready
+	if ready || p.crashes == 0 || changed { // a crash is more telling than a probe
+		p.reason = why
+	}
+	if !changed {
+		return
+	}
+	if ready {
+		p.crashes, r.failures, r.failure = 0, 0, ""
+	}
+	s.tellEndpoints(r)
+	if ready && !r.wasReady {
+		r.wasReady = true
+		s.route()
+	}
+}
+
+// notify takes an event of a replica, on the goroutine that reads them.
+func (s *Server) notify(r *revision, p *pod, e replica.Event) {
+	if e.Kind == replica.Line {
+		s.config.Screen.Line(p.name + " " + string(e.Process) + " | " + e.Text)
+		return
+	}
+	s.post(func() { s.event(r, p, e) })
+}
+
+// event heeds what has happened in a replica.
+func (s *Server) event(r *revision, p *pod, e replica.Event) {
+	say := func(why string) {
+		p.reason = why
+		if !p.ending {
+			s.config.Screen.Line(p.name + ": " + why)
+		}
+	}
+	port := p.ports.app
+	switch e.Kind {
+	case replica.Started:
+		if e.Process == replica.App {
+			p.appStarted = e.Time
+		}
+	case replica.Exited, replica.Failed:
+		if p.ending {
+			return
+		}
+		why := fmt.Sprintf("the %s ended: %s", e.Process, e.Status)
+		if e.Kind == replica.Failed {
+			why = fmt.Sprintf("the %s can't be started", e.Process)
+		}
+		if e.Text != "" {
+			why += ": " + e.Text
+		}
+		if e.Process == replica.App {
+			s.setReady(r, p, false, "")
+			p.crashes++
+			if e.Restarts > 1 {
+				why = "CrashLoopBackOff: " + why
+			}
+			why += fmt.Sprintf("; next start in %v", e.RestartIn)
+		}
+		say(why)
+	case replica.Taken:
+		say(fmt.Sprintf("port %d was taken by another program; trying another one", port))
+		s.terminate(r, p)
+		s.converge(r)
+	case replica.Strayed:
+		say(fmt.Sprintf("the app listens on port %s and not on $PORT, which is %d here: have it read the environment "+
+			"variable PORT, or pass $(PORT) in the container's args", numbers(e.Ports), port))
+	case replica.Silent:
+		say(fmt.Sprintf("not ready: the app has not begun to listen on $PORT, which is %d", port))
+	case replica.Listens:
+		say(fmt.Sprintf("the app listens on $PORT, which is %d", port))
+	case replica.Line:
+	}
+}
+
+func numbers(list []int) string {
+	text := ""
+	for i, n := range list {
+		if i > 0 {
+			text += ", "
+		}
+		text += strconv.Itoa(n)
+	}
+	return text
+}

@@ -1,0 +1,257 @@
+package standalone
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
+	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
+	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
+	"github.com/sluice-proxy/sluice/metrics/statpb"
+	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/throttler"
+)
+
+// revision is one that exists here: its scaler and its replicas.
+type revision struct {
+	*catalog.Revision
+	id     throttler.RevisionID
+	scaler *autoscaler.Scaler
+	pods   []*pod // oldest first, those that are ending included
+	made   int    // pods ever
+
+	desired   int
+	capped    bool   // -max-replicas keeps it from having as many
+	routed    bool   // some route leads to it
+	wasReady  bool   // some replica once was
+	coldSaid  bool   // the cold start since it was at zero has been shown
+	failure   string // why the latest replica went by itself
+	failures  int    // in a row
+	notBefore time.Time
+	report    report // the activator's latest
+}
+
+func idOf(r *catalog.Revision) throttler.RevisionID {
+	return throttler.RevisionID{Namespace: r.Namespace, Name: r.Name}
+}
+
+// reconcile makes revisions and routes what the catalog says.
+func (s *Server) reconcile() {
+	now := time.Now()
+	wanted := map[throttler.RevisionID]bool{}
+	for _, svc := range s.catalog.Services() {
+		for _, r := range svc.Revisions {
+			id := idOf(r)
+			wanted[id] = true
+			if old := s.revisions[id]; old == nil || old.Revision != r {
+				s.add(r, now)
+			}
+		}
+	}
+	for id, r := range s.revisions {
+		if !wanted[id] {
+			s.remove(r)
+		}
+	}
+	s.route()
+	s.scaleAll(now)
+	s.show()
+}
+
+func (s *Server) add(r *catalog.Revision, now time.Time) {
+	id := idOf(r)
+	if old := s.revisions[id]; old != nil {
+		s.remove(old) // its service went and came back
+	}
+	s.revisions[id] = &revision{Revision: r, id: id, scaler: autoscaler.New(r.Scaling, now)}
+	t := &r.Template
+	spec := activator.Revision{
+		ID:            id,
+		Limit:         t.ContainerConcurrency,
+		Timeouts:      proxy.Timeouts{Total: t.Timeout, ResponseStart: t.ResponseStart, Idle: t.Idle},
+		FullDuplex:    fullDuplex(t),
+		Service:       r.Service,
+		Configuration: r.Service,
+	}
+	if t.Container.H2C {
+		spec.Proto = proxy.HTTP2 // as Knative's gateways do
+	}
+	s.activator.UpdateRevision(spec)
+}
+
+// remove ends a revision whose service is gone. Its replicas finish what they have.
+func (s *Server) remove(r *revision) {
+	delete(s.revisions, r.id)
+	for _, p := range slices.Clone(r.pods) {
+		s.terminate(r, p)
+	}
+	s.activator.DeleteRevision(r.id)
+}
+
+// route tells the ingress where requests go. A new revision that is to begin with replicas gets its traffic when the
+// first of them is ready; until then the one before it keeps it.
+func (s *Server) route() {
+	var routes []ingress.Route
+	routed := map[throttler.RevisionID]bool{}
+	serving := map[serviceKey]*catalog.Revision{}
+	for _, svc := range s.catalog.Services() {
+		key := serviceKey{svc.Namespace, svc.Name}
+		latest := svc.Latest
+		if old := s.serving[key]; old != nil && slices.Contains(svc.Revisions, old) && s.warming(latest) {
+			latest = old
+		}
+		serving[key] = latest
+		route := ingress.Route{Namespace: svc.Namespace, Service: svc.Name}
+		for _, r := range svc.Revisions {
+			route.Revisions = append(route.Revisions, r.Name)
+		}
+		routed[idOf(svc.Latest)] = true // it is to become ready
+		for _, t := range svc.Traffic {
+			name := t.Revision
+			if name == "" {
+				name = latest.Name
+			}
+			route.Targets = append(route.Targets, ingress.Target{Revision: name, Percent: t.Percent, Tag: t.Tag})
+			if t.Percent > 0 || t.Tag != "" {
+				routed[throttler.RevisionID{Namespace: svc.Namespace, Name: name}] = true
+			}
+		}
+		routes = append(routes, route)
+	}
+	s.serving = serving
+	for id, r := range s.revisions {
+		r.routed = routed[id]
+	}
+	s.ingress.SetRoutes(routes)
+}
+
+// warming reports whether r has yet to become ready before it should get traffic.
+func (s *Server) warming(r *catalog.Revision) bool {
+	here := s.revisions[idOf(r)]
+	return here != nil && !here.wasReady && (r.Scaling.Min > 0 || r.Scaling.Initial > 0)
+}
+
+// readInbox heeds what the activator has told: a first request starts a replica at once.
+func (s *Server) readInbox() {
+	stats, colds := s.inbox.take()
+	for id, rep := range stats {
+		r := s.revisions[id]
+		if r == nil {
+			continue
+		}
+		r.report = rep
+		if r.desired == 0 && rep.stat.GetAverageConcurrentRequests() > 0 {
+			r.scaler.Record(rep.at, autoscaler.Observe(nil, 0, rep.stat))
+			s.scale(r, rep.at)
+		}
+	}
+	for _, c := range colds {
+		s.sayCold(c)
+	}
+}
+
+// reportAge is how old a report of the activator may be to count for this second: it sends one each second.
+const reportAge = 1500 * time.Millisecond
+
+// sample records the load of the last second, and asks the replicas for the next.
+func (s *Server) sample(now time.Time) {
+	for _, r := range s.revisions {
+		var stats []*statpb.Stat
+		for _, p := range r.pods {
+			if p.ready && p.stat != nil {
+				stats = append(stats, p.stat)
+			}
+			p.stat = nil
+			if p.ready && !p.ending {
+				s.scrape(p)
+			}
+		}
+		var own *statpb.Stat
+		if now.Sub(r.report.at) < reportAge {
+			own = r.report.stat
+		}
+		r.scaler.Record(now, autoscaler.Observe(stats, r.readyPods(), own))
+	}
+}
+
+func (r *revision) readyPods() (n int) {
+	for _, p := range r.pods {
+		if p.ready && !p.ending {
+			n++
+		}
+	}
+	return n
+}
+
+// active are the pods that are not on their way out.
+func (r *revision) active() []*pod {
+	return slices.DeleteFunc(slices.Clone(r.pods), func(p *pod) bool { return p.ending })
+}
+
+func (s *Server) scaleAll(now time.Time) {
+	for _, r := range s.revisions {
+		s.scale(r, now)
+	}
+}
+
+// scale asks the scaler and does what it says.
+func (s *Server) scale(r *revision, now time.Time) {
+	stats, _ := s.activator.Stats(r.id)
+	d := r.scaler.Tick(now, autoscaler.Pods{
+		Ready:     r.readyPods(),
+		Busy:      stats.Waiting > 0 || stats.InFlight > 0,
+		Reachable: r.routed,
+	})
+	r.desired = d.Desired
+	s.converge(r)
+}
+
+// converge launches or ends replicas until there are as many as desired, within -max-replicas for the whole service.
+func (s *Server) converge(r *revision) {
+	if s.ending || s.revisions[r.id] != r {
+		return
+	}
+	room := s.config.MaxReplicas
+	for _, other := range s.revisions {
+		if other != r && other.Namespace == r.Namespace && other.Service == r.Service {
+			room -= len(other.active())
+		}
+	}
+	room = max(room, 0)
+	target := min(r.desired, room)
+	s.sayCapped(r, r.desired > room)
+
+	active := r.active()
+	if target == 0 && len(active) == 0 {
+		r.coldSaid = false
+	}
+	for n := len(active); n < target && !time.Now().Before(r.notBefore); n++ {
+		if err := s.launch(r); err != nil {
+			s.failed(r, err.Error())
+			break
+		}
+	}
+	for n := len(active); n > target; n-- {
+		s.terminate(r, r.surplus())
+	}
+}
+
+// surplus picks the replica to end: one that isn't ready, or else does the least, or else is the youngest.
+func (r *revision) surplus() *pod {
+	active := r.active()
+	slices.Reverse(active)
+	return slices.MinFunc(active, func(a, b *pod) int {
+		switch {
+		case a.ready != b.ready && !a.ready:
+			return -1
+		case a.ready != b.ready:
+			return 1
+		case a.load < b.load:
+			return -1
+		case a.load > b.load:
+			return 1
+		}
+		return 0
+	})
+}

@@ -1,0 +1,79 @@
+package screen
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func row(n int) Row {
+	return Row{Service: "hello", URL: "http://hello.default", Latest: "hello-00001", Ready: Ready, Actual: n, Desired: n}
+}
+
+func TestPlainLinesOnlyForChanges(t *testing.T) {
+	var out strings.Builder
+	s := New(Config{Out: &out})
+	other := Row{Service: "other", URL: "http://other.default", Latest: "o", Ready: NotReady, Reason: "it\x1b[2J fails", Desired: 1}
+	s.Show([]Row{row(0)})
+	s.Show([]Row{row(0)})
+	s.Line("app says\x07 \x1b[31mhi")
+	s.Show([]Row{row(0), other})
+	s.Show([]Row{row(1), other})
+	s.Show([]Row{other})
+	want := `service hello: ready, latest hello-00001, replicas 0/0, http://hello.default
+app says\x07 \x1b[31mhi
+service other: not ready, latest o, replicas 0/1, http://other.default (it\x1b[2J fails)
+service hello: ready, latest hello-00001, replicas 1/1, http://hello.default
+service hello: gone
+`
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}
+
+// terminal obeys the two sequences that a Screen writes.
+type terminal struct{ lines []string }
+
+var sequence = regexp.MustCompile(`^\x1b\[(\d*)([FJ])`)
+
+func (m *terminal) Write(p []byte) (int, error) {
+	for s := string(p); s != ""; {
+		if g := sequence.FindStringSubmatch(s); g != nil {
+			if g[2] == "F" {
+				n, _ := strconv.Atoi(g[1])
+				m.lines = m.lines[:len(m.lines)-n]
+			}
+			s = s[len(g[0]):]
+			continue
+		}
+		line, rest, _ := strings.Cut(s, "\n")
+		m.lines = append(m.lines, line)
+		s = rest
+	}
+	return len(p), nil
+}
+
+func TestTerminalKeepsTheTableAtTheBottom(t *testing.T) {
+	var m terminal
+	s := New(Config{Out: &m, Width: func() int { return 60 }})
+	s.Line("first")
+	s.Show([]Row{row(0)})
+	s.Line("second")
+	s.Show([]Row{row(3), row(4)})
+	s.Line("third")
+	got := strings.Join(m.lines, "\n")
+	want := "first\nsecond\nthird\n\nSERVICE  REPLICAS  STATE  LATEST       URL                 …\n"
+	for _, n := range []int{3, 4} {
+		want += fmt.Sprintf("hello    %d/%d       ready  hello-00001  http://hello.defaul…\n", n, n)
+	}
+	if !strings.HasPrefix(got, "first\nsecond\nthird\n\nSERVICE") || len(m.lines) != 7 {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	for _, line := range m.lines {
+		if n := len([]rune(line)); n > 59 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}

@@ -1,0 +1,247 @@
+package standalone
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
+	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
+	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/replica"
+	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/throttler"
+)
+
+// Server is the quickstart: it has read its manifests and listens, and doesn't serve before Run.
+type Server struct {
+	config Config
+	log    *zap.Logger
+	self   string // how this binary executes itself
+
+	listener  net.Listener
+	front     *http.Server
+	activator *activator.Activator
+	ingress   *ingress.Ingress
+	ports     *replica.Ports
+	scraper   *autoscaler.Scraper
+	kubelet   *http.Client
+	inbox     *inbox
+
+	calls   chan func()   // to run on the goroutine that owns what follows
+	stopped chan struct{} // closed when it runs none any more
+	tasks   sync.WaitGroup
+
+	catalog   *catalog.Catalog
+	seen      [sha256.Size]byte // of the files
+	revisions map[throttler.RevisionID]*revision
+	serving   map[serviceKey]*catalog.Revision // what gets the latest revision's traffic
+	pods      map[*pod]*revision               // all, those of revisions that are gone included
+	ending    bool
+}
+
+type serviceKey struct{ namespace, name string }
+
+// New reads the manifests and listens. Its error has a line for each thing that is wrong. The caller calls Run, once, or
+// Close.
+func New(c Config) (*Server, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c = c.withDefaults()
+	self, err := replica.Self()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		config: c, log: c.Log, self: self,
+		inbox: newInbox(), calls: make(chan func()), stopped: make(chan struct{}),
+		catalog:   catalog.New(catalog.Config{Scaling: *c.Scaling, Images: c.images()}),
+		revisions: map[throttler.RevisionID]*revision{},
+		serving:   map[serviceKey]*catalog.Revision{},
+		pods:      map[*pod]*revision{},
+	}
+	if err := s.load(); err != nil {
+		return nil, err
+	}
+	if s.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", c.addr()); err != nil {
+		return nil, c.inUse(err)
+	}
+	if s.activator, err = activator.New(activator.Config{Reporter: s.inbox, OnColdStart: s.inbox.coldStart}, c.Log); err != nil {
+		return nil, errors.Join(err, s.listener.Close())
+	}
+	s.ingress = ingress.New(ingress.Config{Domain: c.domain(), Next: s.activator.Handler(), ProxyStatus: "sluice-ingress"})
+	s.front = proxy.NewServer(s.ingress, proxy.ServerConfig{})
+	s.ports = replica.NewPorts(replicaHost, c.ReplicaPorts)
+	s.scraper = autoscaler.NewScraper()
+	s.kubelet = newKubelet()
+	return s, nil
+}
+
+// Close lets go of what New has taken, when Run is not to be called.
+func (s *Server) Close() error {
+	return errors.Join(s.listener.Close(), s.activator.Close())
+}
+
+// load applies the files as they are now; on an error what was before stays.
+func (s *Server) load() error {
+	s.seen = fingerprint(s.config.Files)
+	docs, err := manifest.Load(s.config.Files)
+	if err != nil {
+		return err
+	}
+	return s.catalog.Apply(docs)
+}
+
+// Run serves until ctx is cancelled, then ends requests and replicas, each within a few seconds, and returns nil. It
+// returns when every process that it started has ended.
+func (s *Server) Run(ctx context.Context) error {
+	// What surrounds the replicas outlives ctx: requests in flight and replicas end first.
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var around errgroup.Group
+	around.Go(func() error { return s.activator.Run(base, nil) })
+
+	s.config.Screen.Line("sluice: listening on http://" + s.config.addr() + ", manifests: " + strings.Join(s.config.Files, ", "))
+	s.reconcile()
+	failed := make(chan error, 1)
+	around.Go(func() error {
+		err := s.front.Serve(s.listener)
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		failed <- err
+		return err
+	})
+	around.Go(func() error { watch(base, s.config.Files, s.seen, func() { s.post(s.reload) }); return nil })
+
+	s.loop(ctx.Done(), failed)
+	s.config.Screen.Line("sluice: ending; once more to force it")
+	s.ending = true
+	s.endRequests(base)
+	s.endReplicas()
+	close(s.stopped)
+	cancel()
+	s.tasks.Wait()
+	err := around.Wait()
+	s.scraper.Close()
+	s.kubelet.CloseIdleConnections()
+	s.ports.Close()
+	return errors.Join(err, s.activator.Close())
+}
+
+// post has the owner of all state run f, and returns false when it never will. It blocks until f begins.
+func (s *Server) post(f func()) bool {
+	select {
+	case s.calls <- f:
+		return true
+	case <-s.stopped:
+		return false
+	}
+}
+
+// loop owns all state until end closes or the ingress fails.
+func (s *Server) loop(end <-chan struct{}, failed chan error) {
+	second, tick := time.NewTicker(time.Second), time.NewTicker(s.config.Scaling.TickInterval)
+	defer second.Stop()
+	defer tick.Stop()
+	for {
+		select {
+		case <-end:
+			return
+		case <-failed: // Run returns it
+			return
+		case f := <-s.calls:
+			f()
+		case <-s.inbox.poke:
+			s.readInbox()
+		case now := <-second.C:
+			s.sample(now)
+		case now := <-tick.C:
+			s.scaleAll(now)
+		}
+		s.show()
+	}
+}
+
+// during runs what is posted until done closes or d has passed; it reports whether done closed.
+func (s *Server) during(done <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-done:
+			return true
+		case <-t.C:
+			return false
+		case f := <-s.calls:
+			f()
+		case <-s.inbox.poke:
+			s.readInbox()
+		}
+	}
+}
+
+// endRequests takes no new ones and waits for those in flight, for endGrace at most.
+func (s *Server) endRequests(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, endGrace)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.front.Shutdown(ctx)  // its error is that of ctx
+		_ = s.activator.Drain(ctx) // upgraded connections, which Shutdown knows nothing of
+		_ = s.front.Close()        // whoever is left
+	}()
+	s.during(done, 2*endGrace)
+	<-done
+}
+
+// endReplicas ends them gently, then not so.
+func (s *Server) endReplicas() {
+	all := slices.Collect(maps.Keys(s.pods))
+	for _, p := range all {
+		s.terminate(s.pods[p], p)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, p := range all {
+			<-p.replica.Done()
+		}
+	}()
+	if s.during(done, endGrace) {
+		return
+	}
+	for _, p := range all {
+		p.replica.Kill()
+	}
+	s.during(done, time.Hour) // a supervisor ends within seconds
+}
+
+// reload applies changed files, or says why it can't.
+func (s *Server) reload() {
+	if s.ending {
+		return
+	}
+	if err := s.load(); err != nil {
+		for line := range strings.Lines(err.Error()) {
+			s.config.Screen.Line("sluice: nothing applied: " + strings.TrimSpace(line))
+		}
+		return
+	}
+	s.config.Screen.Line("sluice: manifests applied")
+	s.reconcile()
+}
