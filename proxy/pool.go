@@ -257,7 +257,7 @@ func (p *pool) transport(key hopKey) *http.Transport {
 // dial makes a connection, for which h has been counted.
 func (p *pool) dial(ctx context.Context, h *hopConns) (*conn, error) {
 	begin := time.Now()
-	made := new(madeLink)
+	made := &madeLink{plain: h.key.tls == nil}
 	scheme := "http"
 	if h.key.tls != nil {
 		scheme = "https"
@@ -266,14 +266,14 @@ func (p *pool) dial(ctx context.Context, h *hopConns) (*conn, error) {
 	if err != nil {
 		return nil, dialError(ctx, made, err)
 	}
-	made.link.plain = h.key.tls == nil
 	return &conn{ClientConn: cc, hop: h, link: made.link, connect: time.Since(begin)}, nil
 }
 
 // madeLink is how dialLink tells dial, which is the caller of its caller, what it made or why it could not.
 type madeLink struct {
-	link *link
-	err  error
+	plain bool // what it makes has no TLS; told now, since HTTP/2 reads as soon as there is a connection
+	link  *link
+	err   error
 }
 type madeKey struct{}
 
@@ -287,6 +287,7 @@ func (p *pool) dialLink(ctx context.Context, network, addr string) (net.Conn, er
 		return nil, err
 	}
 	made.link = newLink(c)
+	made.link.plain = made.plain
 	return made.link, nil
 }
 

@@ -1,0 +1,153 @@
+package proxytest
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+var answers = []testCase{
+	{"Local", local},
+	{"ErrorsOfThePolicy", policyErrors},
+	{"Peers17EachFailureHasItsReason", reasons},
+	{"AHostOfTheHops", hostOfHop},
+	{"ACopyOfTheHead", copyOfHead},
+	{"AnAnswerMayBeEdited", edited},
+}
+
+func local(r *rig) {
+	for _, proto := range both {
+		p := to(proxy.Hop{Local: &proxy.Local{Status: 200, Header: [][2]string{{"Content-Length", "5"}, {"X-A", "1"}, {"X-A", "2"}}, Body: "queue"}})
+		addr, c := r.proxy(p, proxy.Config{}), r.client(proto)
+		for _, method := range []string{"GET", "HEAD", "POST"} {
+			resp, body := r.do(c, r.request(method, "http://"+addr+"//healthz", strings.NewReader("body")))
+			if resp.StatusCode != 200 || (body == "queue") == (method == "HEAD") || len(resp.Header["X-A"]) != 2 || resp.ContentLength != 5 || resp.Header.Get("Proxy-Status") != "" {
+				r.Errorf("%d %s: %s %q %v", proto, method, resp.Status, body, resp.Header)
+			}
+			if res := take(r, "the result", p.results); res.Reason != proxy.ReasonNone || res.Status != 200 {
+				r.Errorf("%+v", res)
+			}
+		}
+	}
+}
+
+// policyErrors are answered as they say.
+func policyErrors(r *rig) {
+	for _, c := range []struct {
+		err                  error
+		status               int
+		body, retry, err9209 string
+		reason               proxy.Reason
+	}{
+		{&proxy.Error{Reason: proxy.QueueFull, Text: "pending request queue full\n"}, 503, "pending request queue full\n", "1", "connection_limit_reached", proxy.QueueFull},
+		{&proxy.Error{Reason: proxy.QueueFull, Status: 429, Text: "full"}, 429, "full", "", "connection_limit_reached", proxy.QueueFull},
+		{&proxy.Error{Reason: proxy.Draining, Text: "shutting down", RetryAfter: 1500 * time.Millisecond}, 503, "shutting down", "2", "destination_unavailable", proxy.Draining},
+		{&proxy.Error{Reason: proxy.UnknownRevision, Err: errPolicy}, 404, errPolicy.Error() + "\n", "", "destination_not_found", proxy.UnknownRevision},
+		{errPolicy, 500, errPolicy.Error() + "\n", "", "proxy_internal_error", proxy.Internal},
+	} {
+		for _, proto := range both {
+			p := newScript(func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) { return proxy.Hop{}, c.err })
+			resp, body := r.do(r.client(proto), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
+			if resp.StatusCode != c.status || body != c.body || resp.Header.Get("Retry-After") != c.retry {
+				r.Errorf("%v: %s %q, Retry-After %q", c.err, resp.Status, body, resp.Header.Get("Retry-After"))
+			}
+			if s := resp.Header.Get("Proxy-Status"); !strings.HasPrefix(s, "test-proxy;") || !strings.Contains(s, "error="+c.err9209) || !strings.Contains(s, c.reason.String()) {
+				r.Errorf("%v: Proxy-Status: %s", c.err, s)
+			}
+			if res := take(r, "the result", p.results); res.Reason != c.reason || res.Status != c.status || res.Attempts != 0 {
+				r.Errorf("%v: %+v", c.err, res)
+			}
+		}
+	}
+}
+
+// reasons: what goes wrong at a hop is told apart.
+func reasons(r *rig) {
+	answer := func(s string) string {
+		return r.rawApp(func(c net.Conn, in *bufio.Reader) { _, _ = head(in); io.WriteString(c, s) })
+	}
+	for _, c := range []struct {
+		name   string
+		hop    proxy.Hop
+		status int
+		reason proxy.Reason
+	}{
+		{"refused", proxy.Hop{Addr: r.deadAddr()}, 502, proxy.ConnectRefused},
+		{"closed", proxy.Hop{Addr: answer("")}, 502, proxy.UpstreamClosed},
+		{"cut in the head", proxy.Hop{Addr: answer("HTTP/1.1 200 OK\r\nX: ")}, 502, proxy.UpstreamClosed},
+		{"not HTTP", proxy.Hop{Addr: answer("SSH-2.0-x\r\n")}, 502, proxy.BadResponse},
+		{"bad head", proxy.Hop{Addr: answer("HTTP/1.1 200 OK\r\nno colon\r\n\r\n")}, 502, proxy.BadResponse},
+		{"bad length", proxy.Hop{Addr: answer("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n")}, 502, proxy.BadResponse},
+		{"endless head", proxy.Hop{Addr: answer("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 20<<20))}, 502, proxy.BadResponse},
+		{"status below 100", proxy.Hop{Addr: answer("HTTP/1.1 007 Bond\r\n\r\n")}, 502, proxy.BadResponse},
+		{"HTTP/1.1 where HTTP/2 was expected", proxy.Hop{Proto: proxy.HTTP2, Addr: answer("HTTP/1.1 400 Bad Request\r\n\r\n")}, 502, proxy.BadResponse},
+		{"dial timeout", proxy.Hop{Addr: "dial-timeout:1"}, 502, proxy.ConnectTimeout},
+	} {
+		p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) { return c.hop, a.Cause })
+		resp, body := r.do(r.client(proxy.HTTP1), r.request("POST", "http://"+r.proxy(p, proxy.Config{DialTimeout: short, Dial: dialOrHang}), strings.NewReader("body")))
+		if s := resp.Header.Get("Proxy-Status"); resp.StatusCode != c.status || !strings.Contains(s, c.reason.ProxyStatus()) {
+			r.Errorf("%s: %s %q, Proxy-Status %q", c.name, resp.Status, body, s)
+		}
+		if res := take(r, "the result", p.results); res.Reason != c.reason {
+			r.Errorf("%s: %v (%q), want %v", c.name, res.Reason, body, c.reason)
+		}
+		if out := take(r, "the outcome", p.outcomes); out.Reason != c.reason {
+			r.Errorf("%s: outcome %+v", c.name, out)
+		}
+	}
+}
+
+func hostOfHop(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Host) })
+	for _, proto := range both {
+		for host, want := range map[string]string{"": "asked.example", "other.example:81": "other.example:81"} {
+			req := r.request("GET", "http://"+r.proxy(to(proxy.Hop{Addr: app, Host: host}), proxy.Config{}), nil)
+			req.Host = "asked.example"
+			if _, got := r.do(r.client(proto), req); got != want {
+				r.Errorf("%d: Host %q, want %q", proto, got, want)
+			}
+		}
+	}
+}
+
+// copyOfHead: what Request.HTTP returns is the head, and stays when the request has gone.
+func copyOfHead(r *rig) {
+	heads := make(chan *http.Request, 1)
+	p := newScript(func(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+		h := req.HTTP()
+		req.Header.Set("X-Later", "1")
+		heads <- h
+		return proxy.Hop{Local: &proxy.Local{Status: 204}}, nil
+	})
+	req := r.request("POST", "http://"+r.proxy(p, proxy.Config{})+"/path?q", strings.NewReader("body"))
+	req.Header.Set("X-Now", "1")
+	req.Host = "h.example"
+	r.do(r.client(proxy.HTTP1), req)
+	h := take(r, "the head", heads)
+	if h.Method != "POST" || h.RequestURI != "/path?q" || h.URL.Path != "/path" || h.Host != "h.example" || h.Header.Get("X-Now") != "1" ||
+		h.Header.Get("X-Later") != "" || h.Proto != "HTTP/1.1" || h.ContentLength != 4 || h.Body != http.NoBody || h.RemoteAddr == "" {
+		r.Errorf("%+v", h)
+	}
+}
+
+func edited(r *rig) {
+	app := r.app(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Internal", "1"); w.WriteHeader(202) })
+	p := to(proxy.Hop{Addr: app})
+	p.response = func(_ *proxy.Request, resp *proxy.Response) bool {
+		if resp.Status != 202 || resp.Header.Get("X-Internal") != "1" {
+			r.Errorf("the policy saw %d %q", resp.Status, resp.Header.Get("X-Internal"))
+		}
+		resp.Header.Del("X-Internal")
+		resp.Header.Set("X-Added", "2")
+		return true
+	}
+	resp, _ := r.do(r.client(proxy.HTTP1), r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil))
+	if resp.Header.Get("X-Internal") != "" || resp.Header.Get("X-Added") != "2" {
+		r.Errorf("%v", resp.Header)
+	}
+}

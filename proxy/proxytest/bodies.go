@@ -1,0 +1,358 @@
+package proxytest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+var bodies = []testCase{
+	{"AChunkIsFlushedAtOnce", flushed},
+	{"HeadsDoNotWaitForBodies", headFirst},
+	{"TrailersPass", trailersPass},
+	{"ContinueIsTheHops", continued},
+	{"EarlyFinalAnswersPass", earlyFinal},
+	{"Peers21FullDuplex", fullDuplex},
+	{"LargeBodiesInFlatMemory", flatMemory},
+	{"BodiesAreCounted", counted},
+	{"ATruncatedAnswerIsCut", truncated},
+	{"ABodyWithoutLengthEndsWithTheConnection", untilClose},
+	{"OneConnectionManyBodies", sequence},
+}
+
+var both = []proxy.Proto{proxy.HTTP1, proxy.HTTP2}
+
+// flushed: each chunk of an answer arrives while the app waits before the next.
+func flushed(r *rig) {
+	for _, proto := range both {
+		step := make(chan bool)
+		app := r.app(func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			for i := range 5 {
+				fmt.Fprintf(w, "data: %d\n\n", i)
+				_ = http.NewResponseController(w).Flush()
+				<-step
+			}
+		})
+		resp, err := r.client(proto).Do(r.request("GET", "http://"+r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}), nil))
+		if err != nil {
+			r.Fatal(err)
+		}
+		in := bufio.NewReader(resp.Body)
+		for i := range 5 {
+			line, err := in.ReadString('\n')
+			if want := fmt.Sprintf("data: %d\n", i); line != want || err != nil {
+				r.Fatalf("read %q, %v; want %q", line, err, want)
+			}
+			_, _ = in.ReadString('\n')
+			step <- true
+		}
+		resp.Body.Close()
+	}
+}
+
+// headFirst: a head arrives before the body that it announces exists.
+func headFirst(r *rig) {
+	for _, proto := range both {
+		step := make(chan bool)
+		app := r.app(func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Length", "2")
+			_ = http.NewResponseController(w).Flush()
+			<-step
+			io.WriteString(w, "ok")
+		})
+		resp, err := r.client(proto).Do(r.request("GET", "http://"+r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}), nil))
+		if err != nil {
+			r.Fatal(err)
+		}
+		step <- true
+		if b, err := io.ReadAll(resp.Body); string(b) != "ok" || err != nil {
+			r.Errorf("body %q, %v", b, err)
+		}
+		resp.Body.Close()
+	}
+}
+
+// trailersPass: announced and not, up and down. net/http's HTTP/2 server drops a request's that were not announced.
+func trailersPass(r *rig) {
+	for _, proto := range both {
+		up := make(chan http.Header, 1)
+		app := r.app(func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Trailer", "X-Announced")
+			io.Copy(w, req.Body)
+			up <- req.Trailer
+			w.Header().Set("X-Announced", "1")
+			w.Header().Set(http.TrailerPrefix+"X-Other", "2")
+		})
+		addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+		req := r.request("POST", "http://"+addr, io.MultiReader(strings.NewReader("body")))
+		req.Trailer = http.Header{"X-Up": {"3"}}
+		resp, body := r.do(r.client(proto), req)
+		if body != "body" || resp.Trailer.Get("X-Announced") != "1" || resp.Trailer.Get("X-Other") != "2" {
+			r.Errorf("%d: body %q, trailers %v", proto, body, resp.Trailer)
+		}
+		if h := take(r, "the request's trailers", up); h.Get("X-Up") != "3" {
+			r.Errorf("%d: the hop got trailers %v", proto, h)
+		}
+		if proto == proxy.HTTP1 {
+			w := r.dial(addr).send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sudden: 4\r\n\r\n")
+			if h := take(r, "the request's trailers", up); h.Get("X-Sudden") != "4" {
+				r.Errorf("trailers that were not announced: %v", h)
+			}
+			w.answer("POST")
+		}
+	}
+}
+
+// continued: the client gets its 100 when the hop has sent one, not before, and sends the body then.
+func continued(r *rig) {
+	asked, allow := make(chan string, 1), make(chan bool)
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		h, _ := head(in)
+		asked <- h
+		<-allow
+		io.WriteString(c, "HTTP/1.1 100 Continue\r\n\r\n")
+		b := make([]byte, 4)
+		io.ReadFull(in, b)
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n%s", b)
+	})
+	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{ExpectTimeout: patience}))
+	w.send("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+	if h := take(r, "the request", asked); !strings.Contains(h, "Expect: 100-continue\r\n") {
+		r.Errorf("the hop was not asked: %q", h)
+	}
+	_ = w.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) // that something does not come can only be waited for
+	if b, err := w.in.Peek(1); err == nil {
+		r.Errorf("%q came before the hop's 100", b)
+	}
+	_ = w.SetReadDeadline(time.Now().Add(patience))
+	allow <- true
+	w.expect("HTTP/1.1 100 Continue\r\n\r\n")
+	w.send("body")
+	w.answer("POST")
+	w.expect("body")
+}
+
+// earlyFinal: an answer that comes before the body has been sent reaches the client, be the body held back or stalled.
+func earlyFinal(r *rig) {
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		_, _ = head(in)
+		io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
+		io.Copy(io.Discard, in)
+	})
+	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{ExpectTimeout: patience})
+	for _, h := range []string{
+		"Expect: 100-continue\r\nContent-Length: 1000000\r\n\r\n",
+		"Content-Length: 1000000\r\n\r\nsome",
+		"Content-Length: 10\r\n\r\nsome",
+		"Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n",
+	} {
+		w := r.dial(addr).send("POST / HTTP/1.1\r\nHost: x\r\n" + h)
+		if resp := w.answer("POST"); resp.StatusCode != 413 {
+			r.Errorf("%q: %s", h, resp.Status)
+		}
+		w.expect("big")
+		if _, err := w.in.Peek(1); err != io.EOF && !strings.Contains(err.Error(), "reset") {
+			r.Errorf("%q: the connection stays open: %v", h, err)
+		}
+	}
+	w := r.dialHTTP2(addr)
+	w.request(false, ":method", "POST", ":scheme", "http", ":authority", "x", ":path", "/")
+	if f := w.head(); f.PseudoValue("status") != "413" {
+		r.Errorf("HTTP/2: %s", f.PseudoValue("status"))
+	}
+}
+
+// fullDuplex: an app may answer while it reads: on HTTP/1.1 when the policy says so, on HTTP/2 whether it says so or not.
+func fullDuplex(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) {
+		rc := http.NewResponseController(w)
+		_ = rc.EnableFullDuplex()
+		w.WriteHeader(200)
+		_ = rc.Flush()
+		buf := make([]byte, 100)
+		for {
+			n, err := req.Body.Read(buf)
+			if n > 0 {
+				_, _ = w.Write(buf[:n])
+				_ = rc.Flush()
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	for _, hop := range []proxy.Hop{{Addr: app, FullDuplex: true}, {Addr: app}} {
+		for _, proto := range both {
+			if proto == proxy.HTTP1 && !hop.FullDuplex {
+				continue
+			}
+			body, send := io.Pipe()
+			resp, err := r.client(proto).Do(r.request("POST", "http://"+r.proxy(to(hop), proxy.Config{}), body))
+			if err != nil {
+				r.Fatal(err)
+			}
+			in := bufio.NewReader(resp.Body)
+			for i := range 10 {
+				fmt.Fprintf(send, "line %d\n", i)
+				if line, err := in.ReadString('\n'); line != fmt.Sprintf("line %d\n", i) {
+					r.Fatalf("read %q, %v", line, err)
+				}
+			}
+			send.Close()
+			if _, err := in.ReadByte(); err != io.EOF {
+				r.Errorf("the end: %v", err)
+			}
+			resp.Body.Close()
+		}
+	}
+}
+
+// flatMemory passes 64 MiB up and down at a time and looks at the heap meanwhile.
+func flatMemory(r *rig) {
+	const size = 64 << 20
+	app := r.app(func(w http.ResponseWriter, req *http.Request) {
+		if n, ok := same(req.Body, size); !ok {
+			r.Errorf("the app got %d bytes that differ from what was sent", n)
+		}
+		io.Copy(w, limited(size))
+	})
+	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+	for _, proto := range both {
+		var before runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		stop, peak := make(chan bool), make(chan uint64)
+		go func() {
+			top := uint64(0)
+			for {
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				top = max(top, m.HeapInuse)
+				select {
+				case <-stop:
+					peak <- top
+					return
+				case <-time.After(5 * time.Millisecond):
+				}
+			}
+		}()
+		resp, err := r.client(proto).Do(r.request("POST", "http://"+addr, limited(size)))
+		if err != nil {
+			r.Fatal(err)
+		}
+		if n, ok := same(resp.Body, size); !ok {
+			r.Errorf("the client got %d bytes that differ from what was sent", n)
+		}
+		resp.Body.Close()
+		stop <- true
+		if grown := int64(<-peak) - int64(before.HeapInuse); grown > 16<<20 {
+			r.Errorf("%d: the heap grew by %d MiB", proto, grown>>20)
+		}
+	}
+}
+
+func counted(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, req.Body)
+		w.WriteHeader(201)
+		io.WriteString(w, strings.Repeat("x", 70_000))
+	})
+	for _, proto := range both {
+		p := to(proxy.Hop{Addr: app})
+		r.do(r.client(proto), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader(strings.Repeat("y", 50_000))))
+		res, out := take(r, "the result", p.results), take(r, "the outcome", p.outcomes)
+		if res.BytesIn != 50_000 || res.BytesOut != 70_000 || res.Status != 201 || res.Reason != proxy.ReasonNone || res.Attempts != 1 {
+			r.Errorf("%d: %+v", proto, res)
+		}
+		if res.Total < res.Start || res.Start < res.Wait || res.Start == 0 {
+			r.Errorf("%d: wait %v, start %v, total %v", proto, res.Wait, res.Start, res.Total)
+		}
+		if out.Status != 201 || out.Reason != proxy.ReasonNone || out.Connect <= 0 || out.FirstByte < out.Connect || out.Total < out.FirstByte || out.Reused {
+			r.Errorf("%d: %+v", proto, out)
+		}
+	}
+}
+
+// truncated: a body that is cut short by the app is cut short for the client.
+func truncated(r *rig) {
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		h, _ := head(in)
+		if strings.HasPrefix(h, "GET /chunked ") {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n")
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nsome")
+	})
+	for _, proto := range both {
+		for _, path := range []string{"/chunked", "/length"} {
+			p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP1})
+			resp, err := r.client(proto).Do(r.request("GET", "http://"+r.proxy(p, proxy.Config{})+path, nil))
+			if err != nil {
+				r.Fatal(err)
+			}
+			b, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			r.cut(err)
+			if string(b) != "some" {
+				r.Errorf("%s: body %q", path, b)
+			}
+			if res := take(r, "the result", p.results); res.Reason != proxy.ResponseTruncated || res.Status != 200 {
+				r.Errorf("%s: %+v", path, res)
+			}
+			if out := take(r, "the outcome", p.outcomes); out.Reason != proxy.ResponseTruncated {
+				r.Errorf("%s: %+v", path, out)
+			}
+		}
+	}
+}
+
+func untilClose(r *rig) {
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		_, _ = head(in)
+		io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\nall of it")
+	})
+	for _, proto := range both {
+		addr := r.proxy(to(proxy.Hop{Addr: app, Proto: proxy.HTTP1}), proxy.Config{})
+		if _, body := r.do(r.client(proto), r.request("GET", "http://"+addr, nil)); body != "all of it" {
+			r.Errorf("%d: %q", proto, body)
+		}
+	}
+}
+
+// sequence: framing holds over many requests on one connection, whatever was read of their bodies.
+func sequence(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/ignore" {
+			io.WriteString(w, "ignored")
+			return
+		}
+		b, _ := io.ReadAll(req.Body)
+		fmt.Fprintf(w, "%s:%s", req.URL.Path, b)
+	})
+	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+	for _, proto := range both {
+		c := r.client(proto)
+		for i := range 30 {
+			var body io.Reader = strings.NewReader(fmt.Sprint("body ", i))
+			if i%2 == 1 {
+				body = io.MultiReader(body) // of unknown length
+			}
+			want := fmt.Sprintf("/read:body %d", i)
+			path := "/read"
+			if i%3 == 2 {
+				path, want = "/ignore", "ignored"
+			}
+			if _, got := r.do(c, r.request("POST", "http://"+addr+path, body)); got != want {
+				r.Errorf("%d: request %d: %q, want %q", proto, i, got, want)
+			}
+		}
+	}
+}

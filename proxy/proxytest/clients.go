@@ -1,0 +1,226 @@
+package proxytest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+var clients = []testCase{
+	{"Peers1VanishWhileParked", vanishParked},
+	{"VanishBeforeTheAnswer", vanishBefore},
+	{"VanishDuringTheAnswer", vanishDuring},
+	{"VanishDuringTheUpload", vanishUpload},
+	{"AMalformedBody", malformedBody},
+	{"ParkedAndServed", parkedServed},
+	{"Pipelined", pipelined},
+}
+
+func causeOf(ctx context.Context) error { return context.Cause(ctx) }
+
+// vanishParked: a request whose client goes leaves Next at once, whatever of it is unread, and nothing is dialled.
+func vanishParked(r *rig) {
+	big := strings.Repeat("x", 200_000)
+	for _, c := range []struct{ name, request string }{
+		{"no body", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"},
+		{"a body in full", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"},
+		{"a body in part", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbody"},
+		{"a large body", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + big},
+		{"chunks", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n"},
+		{"a body held back", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"},
+	} {
+		for _, reset := range []bool{false, true} {
+			parked := make(chan bool, 1)
+			p := parking(parked)
+			w := r.dial(r.proxy(p, proxy.Config{OnUnwatched: func() { r.Error("OnUnwatched was called") }})).send(c.request)
+			take(r, "the request", parked)
+			if reset {
+				_ = w.SetLinger(0)
+			}
+			w.Close()
+			if res := take(r, c.name+": the end of the wait", p.results); res.Reason != proxy.ClientGone || res.Status != proxy.StatusClientClosedRequest || res.Attempts != 0 {
+				r.Errorf("%s: %+v", c.name, res)
+			}
+		}
+	}
+	for _, body := range []string{"", "body", big[:60_000]} {
+		parked := make(chan bool, 1)
+		p := parking(parked)
+		addr := r.proxy(p, proxy.Config{})
+		w := r.dialHTTP2(addr)
+		vanish := func(w *wire2, how func(id uint32)) {
+			id := w.request(body == "", ":method", "POST", ":scheme", "http", ":authority", "x", ":path", "/")
+			for b := body; b != ""; b = b[min(len(b), 16384):] {
+				w.data(id, false, b[:min(len(b), 16384)])
+			}
+			take(r, "the request", parked)
+			how(id)
+			if res := take(r, "the end of the wait", p.results); res.Reason != proxy.ClientGone || res.Status != proxy.StatusClientClosedRequest {
+				r.Errorf("HTTP/2: %+v", res)
+			}
+		}
+		vanish(w, func(id uint32) { _ = w.fr.WriteRSTStream(id, http2.ErrCodeCancel) })
+		w = r.dialHTTP2(addr)
+		vanish(w, func(uint32) { w.c.Close() })
+	}
+}
+
+// parking is a policy for which nothing ever turns up.
+func parking(parked chan<- bool) *script {
+	return newScript(func(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+		ctx := req.Park(proxy.Timeouts{Total: time.Hour})
+		parked <- true
+		<-ctx.Done()
+		return proxy.Hop{}, causeOf(ctx)
+	})
+}
+
+// vanishBefore: the hop's request is cancelled at once when the client goes before there is an answer.
+func vanishBefore(r *rig) {
+	for _, proto := range both {
+		got, gone := make(chan bool, 1), make(chan error, 1)
+		app := r.app(func(_ http.ResponseWriter, req *http.Request) {
+			io.Copy(io.Discard, req.Body)
+			got <- true
+			<-req.Context().Done()
+			gone <- req.Context().Err()
+		})
+		for _, body := range []string{"", "body"} {
+			p := to(proxy.Hop{Addr: app})
+			ctx, cancel := context.WithCancel(r.Context())
+			req := r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader(body)).WithContext(ctx)
+			done := make(chan error, 1)
+			go func() {
+				_, err := r.client(proto).Do(req)
+				done <- err
+			}()
+			take(r, "the request", got)
+			cancel()
+			take(r, "the client's error", done)
+			take(r, "the hop's cancellation", gone)
+			if res := take(r, "the result", p.results); res.Reason != proxy.ClientGone || res.Status != proxy.StatusClientClosedRequest {
+				r.Errorf("%d: %+v", proto, res)
+			}
+			if out := take(r, "the outcome", p.outcomes); out.Reason != proxy.ClientGone {
+				r.Errorf("%d: %+v", proto, out)
+			}
+		}
+	}
+}
+
+func vanishDuring(r *rig) {
+	for _, proto := range both {
+		gone := make(chan error, 1)
+		app := r.app(func(w http.ResponseWriter, req *http.Request) {
+			io.WriteString(w, "begun")
+			_ = http.NewResponseController(w).Flush()
+			<-req.Context().Done()
+			gone <- req.Context().Err()
+		})
+		p := to(proxy.Hop{Addr: app})
+		ctx, cancel := context.WithCancel(r.Context())
+		resp, err := r.client(proto).Do(r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil).WithContext(ctx))
+		if err != nil {
+			r.Fatal(err)
+		}
+		cancel()
+		resp.Body.Close()
+		take(r, "the hop's cancellation", gone)
+		if res := take(r, "the result", p.results); res.Reason != proxy.ClientGone || res.Status != 200 {
+			r.Errorf("%d: %+v", proto, res)
+		}
+	}
+}
+
+// vanishUpload: in the middle of a body, with a hop that reads and one that does not.
+func vanishUpload(r *rig) {
+	for _, reads := range []bool{true, false} {
+		got, gone := make(chan bool, 1), make(chan bool, 1)
+		app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+			_, _ = head(in)
+			got <- true
+			if !reads {
+				_ = c.(*net.TCPConn).SetReadBuffer(4096)
+				buf := make([]byte, 1)
+				for { // the end is seen without reading what comes before it
+					_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+					if _, err := in.Read(buf); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+						var ne net.Error
+						if !errors.As(err, &ne) || !ne.Timeout() {
+							break
+						}
+					}
+					time.Sleep(time.Millisecond)
+				}
+			} else {
+				io.Copy(io.Discard, in)
+			}
+			gone <- true
+		})
+		p := to(proxy.Hop{Addr: app})
+		w := r.dial(r.proxy(p, proxy.Config{}))
+		w.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n" + strings.Repeat("x", 50_000))
+		take(r, "the request", got)
+		w.Close()
+		if res := take(r, "the result", p.results); res.Reason != proxy.ClientGone {
+			r.Errorf("hop reads %v: %+v", reads, res)
+		}
+		if reads {
+			take(r, "the end at the hop", gone)
+		}
+	}
+}
+
+// malformedBody: wrong framing is the client's fault and said so.
+func malformedBody(r *rig) {
+	app := r.app(func(_ http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) })
+	p := to(proxy.Hop{Addr: app})
+	w := r.dial(r.proxy(p, proxy.Config{})).send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nbody\r\n0\r\n\r\n")
+	if resp := w.answer("POST"); resp.StatusCode != http.StatusBadRequest || !resp.Close {
+		r.Errorf("%s, close %v", resp.Status, resp.Close)
+	}
+	if res := take(r, "the result", p.results); res.Reason != proxy.BadRequest {
+		r.Errorf("%+v", res)
+	}
+}
+
+// parkedServed: a wait, watched or not, leaves no trace on the connection.
+func parkedServed(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(w, req.Body) })
+	for _, proto := range both {
+		p := newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+			ctx := req.Park(proxy.Timeouts{})
+			if req.Park(proxy.Timeouts{Total: time.Hour}) == nil || ctx.Err() != nil {
+				r.Error("Park again")
+			}
+			time.Sleep(time.Millisecond)
+			return proxy.Hop{Addr: app}, a.Cause
+		})
+		addr, c := r.proxy(p, proxy.Config{}), r.client(proto)
+		for range 30 {
+			if _, body := r.do(c, r.request("POST", "http://"+addr, strings.NewReader("body"))); body != "body" {
+				r.Errorf("%q", body)
+			}
+		}
+	}
+}
+
+// pipelined requests are answered in order.
+func pipelined(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.RequestURI) })
+	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	w.send("GET /1 HTTP/1.1\r\nHost: x\r\n\r\nPOST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbodyGET /3 HTTP/1.1\r\nHost: x\r\n\r\n")
+	for _, want := range []string{"/1", "/2", "/3"} {
+		w.answer("GET")
+		w.expect(want)
+	}
+}

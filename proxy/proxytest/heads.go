@@ -1,0 +1,349 @@
+package proxytest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+var heads = []testCase{
+	{"TargetsPassByteForByte", targetsPass},
+	{"AbsoluteFormBecomesOriginForm", absoluteForm},
+	{"NothingIsInvented", nothingInvented},
+	{"HopByHopFieldsEndHere", hopByHop},
+	{"Peers28ConnectionOptionsSpareTheProxysOwn", endToEnd},
+	{"ForwardedForGrowsByThePeer", forwardedFor},
+	{"ConnectIsRefused", connectRefused},
+	{"UpgradeToH2CIsDeclined", h2cDeclined},
+	{"AmbiguousFramingIsRefused", ambiguous},
+	{"AnswersPassAsTheyAre", answersPass},
+	{"InterimAnswersPass", interims},
+	{"ConnectionsToHopsAreReused", reuse},
+}
+
+// exact targets: what a URL parser would change.
+var targets = []string{
+	"/", "//", "//healthz", "///a", "/a|b", "//a/b?x|y", "/%2f", "/%2F", "/a//b/../c/./d", "/?", "/a?", "/a?b?c",
+	"/a;b=c", "/a%20b+c", `/"quoted"<x>`, "/a\\b", "/?q={}|^`", "//h:80/x%2f", "/é", "*",
+}
+
+// targetsPass compares what arrives with what was sent, on both protocols.
+func targetsPass(r *rig) {
+	got := make(chan string, 1)
+	app1 := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		for {
+			h, err := head(in)
+			if err != nil {
+				return
+			}
+			line, _, _ := strings.Cut(h, "\r\n")
+			got <- strings.Split(line, " ")[1]
+			io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\n")
+		}
+	})
+	app2 := r.app(func(_ http.ResponseWriter, req *http.Request) { got <- req.RequestURI })
+	seen := make(chan string, 1)
+	p := newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+		seen <- req.Target
+		if req.Proto == proxy.HTTP2 {
+			return proxy.Hop{Addr: app2}, a.Cause
+		}
+		return proxy.Hop{Addr: app1}, a.Cause
+	})
+	addr := r.proxy(p, proxy.Config{})
+	one, two := r.dial(addr), r.dialHTTP2(addr)
+	for _, target := range targets {
+		one.send("OPTIONS " + target + " HTTP/1.1\r\nHost: x\r\n\r\n")
+		if s := take(r, "the policy", seen); s != target {
+			r.Errorf("HTTP/1.1: the policy saw %q, want %q", s, target)
+		}
+		if s := take(r, "the request", got); s != target {
+			r.Errorf("HTTP/1.1: %q became %q", target, s)
+		}
+		one.answer("OPTIONS")
+		two.request(true, ":method", "OPTIONS", ":scheme", "http", ":authority", "x", ":path", target)
+		if s := take(r, "the policy", seen); s != target {
+			r.Errorf("HTTP/2: the policy saw %q, want %q", s, target)
+		}
+		if s := take(r, "the request", got); s != target {
+			r.Errorf("HTTP/2: %q became %q", target, s)
+		}
+	}
+}
+
+func absoluteForm(r *rig) {
+	got := make(chan string, 1)
+	app := r.app(func(_ http.ResponseWriter, req *http.Request) { got <- req.Host + " " + req.RequestURI })
+	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	for target, want := range map[string]string{
+		"http://a.example/b//c?d": "a.example /b//c?d",
+		"http://a.example":        "a.example /",
+		"HTTPS://a.example?x":     "a.example /?x",
+	} {
+		w.send("GET " + target + " HTTP/1.1\r\nHost: other\r\n\r\n")
+		if s := take(r, target, got); s != want {
+			r.Errorf("%s arrived as %q, want %q", target, s, want)
+		}
+		w.answer("GET")
+	}
+	w.send("OPTIONS http://a.example HTTP/1.1\r\nHost: other\r\n\r\n")
+	if s := take(r, "OPTIONS", got); s != "a.example *" {
+		r.Errorf("OPTIONS of an authority alone arrived as %q", s)
+	}
+}
+
+// nothingInvented looks at the whole head that a hop gets for the shortest of requests.
+func nothingInvented(r *rig) {
+	got := make(chan string, 1)
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		h, _ := head(in)
+		got <- h
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	})
+	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	w.send("GET / HTTP/1.1\r\nHost: h:1\r\n\r\n")
+	if h, want := take(r, "the request", got), "GET / HTTP/1.1\r\nHost: h:1\r\nX-Forwarded-For: 127.0.0.1\r\n\r\n"; h != want {
+		r.Errorf("the hop got %q, want %q", h, want)
+	}
+	resp := w.answer("GET")
+	resp.Header.Del("Date")
+	if want := (http.Header{"Content-Length": {"2"}}); !maps.EqualFunc(resp.Header, want, slices.Equal[[]string]) {
+		r.Errorf("the client got %v, want %v", resp.Header, want)
+	}
+}
+
+func hopByHop(r *rig) {
+	got := make(chan http.Header, 1)
+	app := r.app(func(w http.ResponseWriter, req *http.Request) {
+		got <- req.Header
+		h := w.Header()
+		h.Set("Connection", "X-Mine")
+		h.Set("X-Mine", "1")
+		h.Set("Keep-Alive", "timeout=9")
+		h.Set("Proxy-Connection", "x")
+		h.Set("Proxy-Authenticate", "Basic")
+		h.Set("X-Other", "2")
+	})
+	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: x-one , keep-alive\r\nConnection: X-TWO,,\r\nX-One: 1\r\nX-Two: 2\r\nX-Three: 3\r\n" +
+		"Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: gzip, trailers\r\nProxy-Authorization: Basic eA==\r\n\r\n")
+	h := take(r, "the request", got)
+	for _, name := range []string{"X-One", "X-Two", "Keep-Alive", "Proxy-Connection"} {
+		if v, ok := h[name]; ok {
+			r.Errorf("%s: %q reached the hop", name, v)
+		}
+	}
+	for name, want := range map[string]string{"X-Three": "3", "Te": "trailers", "Proxy-Authorization": "Basic eA=="} {
+		if h.Get(name) != want {
+			r.Errorf("%s: %q at the hop, want %q", name, h.Get(name), want)
+		}
+	}
+	resp := w.answer("GET")
+	for _, name := range []string{"X-Mine", "Keep-Alive", "Proxy-Connection"} {
+		if v, ok := resp.Header[name]; ok {
+			r.Errorf("%s: %q reached the client", name, v)
+		}
+	}
+	if resp.Header.Get("X-Other") != "2" || resp.Header.Get("Proxy-Authenticate") != "Basic" {
+		r.Errorf("end-to-end fields are missing: %v", resp.Header)
+	}
+}
+
+// endToEnd: fields that the policy sets, or that the configuration protects, survive a hostile Connection.
+func endToEnd(r *rig) {
+	got := make(chan http.Header, 1)
+	app := r.app(func(_ http.ResponseWriter, req *http.Request) { got <- req.Header })
+	p := newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+		if req.Header.Has("X-Victim") {
+			r.Error("the policy saw a hop-by-hop field")
+		}
+		req.Header.Set("K-Proxy-Request", "activator")
+		return proxy.Hop{Addr: app}, a.Cause
+	})
+	w := r.dial(r.proxy(p, proxy.Config{EndToEnd: []string{"knative-serving-revision"}}))
+	w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: K-Proxy-Request, Knative-Serving-Revision, X-Victim, X-Forwarded-For\r\n" +
+		"Knative-Serving-Revision: rev\r\nX-Victim: 1\r\n\r\n")
+	h := take(r, "the request", got)
+	for name, want := range map[string]string{"K-Proxy-Request": "activator", "Knative-Serving-Revision": "rev", "X-Victim": "", "X-Forwarded-For": "127.0.0.1"} {
+		if h.Get(name) != want {
+			r.Errorf("%s: %q at the hop, want %q", name, h.Get(name), want)
+		}
+	}
+}
+
+// forwardedFor grows once, also when the first hop could not be reached.
+func forwardedFor(r *rig) {
+	got := make(chan http.Header, 1)
+	app, dead := r.app(func(_ http.ResponseWriter, req *http.Request) { got <- req.Header }), r.deadAddr()
+	p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+		if a.N == 0 {
+			return proxy.Hop{Addr: dead}, nil
+		}
+		return proxy.Hop{Addr: app}, nil
+	})
+	req := r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil)
+	req.Header["X-Forwarded-For"] = []string{"192.0.2.1, 192.0.2.2", "192.0.2.3"}
+	req.Header.Set("X-Forwarded-Proto", "https")
+	r.do(r.client(proxy.HTTP1), req)
+	h := take(r, "the request", got)
+	if v := h["X-Forwarded-For"]; !slices.Equal(v, []string{"192.0.2.1, 192.0.2.2, 192.0.2.3, 127.0.0.1"}) {
+		r.Errorf("X-Forwarded-For: %q", v)
+	}
+	if h.Get("X-Forwarded-Proto") != "https" || h.Get("X-Forwarded-Host") != "" {
+		r.Errorf("X-Forwarded-Proto %q, -Host %q", h.Get("X-Forwarded-Proto"), h.Get("X-Forwarded-Host"))
+	}
+}
+
+func connectRefused(r *rig) {
+	p := newScript(func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
+		r.Error("the policy was asked")
+		return proxy.Hop{}, io.EOF
+	})
+	addr := r.proxy(p, proxy.Config{})
+	resp := r.dial(addr).send("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n").answer("CONNECT")
+	if resp.StatusCode != http.StatusNotImplemented || resp.Header.Get("Proxy-Status") == "" {
+		r.Errorf("CONNECT: %s, %v", resp.Status, resp.Header)
+	}
+}
+
+// h2cDeclined: the request is served as HTTP/1.1, and the hop is not asked either.
+func h2cDeclined(r *rig) {
+	got := make(chan http.Header, 1)
+	app := r.app(func(w http.ResponseWriter, req *http.Request) { got <- req.Header; io.WriteString(w, "one") })
+	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n")
+	h := take(r, "the request", got)
+	for _, name := range []string{"Upgrade", "Connection", "Http2-Settings"} {
+		if v, ok := h[name]; ok {
+			r.Errorf("%s: %q reached the hop", name, v)
+		}
+	}
+	if resp := w.answer("GET"); resp.StatusCode != http.StatusOK {
+		r.Errorf("answered %s", resp.Status)
+	}
+}
+
+// ambiguous requests that net/http itself lets through or refuses: never a second request out of one.
+func ambiguous(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) {
+		if req.RequestURI != "/first" {
+			r.Errorf("%s reached the app", req.RequestURI)
+		}
+		io.Copy(io.Discard, req.Body)
+	})
+	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+	const second = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+	for _, h := range []string{
+		"POST /first HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n",
+		"POST /first HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+		"POST /first HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n",
+		"POST /first HTTP/1.1\r\nHost: x\r\nContent-Length : 4\r\n\r\n",
+		"POST /first HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+		"GET first HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET mailto:first HTTP/1.1\r\nHost: x\r\n\r\n",
+	} {
+		w := r.dial(addr).send(h + second)
+		if resp := w.answer("POST"); resp.StatusCode < 400 {
+			r.Errorf("%q: %s", h, resp.Status)
+		}
+	}
+	two := r.dialHTTP2(addr)
+	two.request(true, ":method", "POST", ":scheme", "http", ":authority", "x", ":path", "/bad", "content-length", "1", "content-length", "2")
+	two.refused()
+	two.request(true, ":method", "GET", ":scheme", "http", ":authority", "x", ":path", "/bad", "host", "y")
+	two.refused()
+	two.request(true, ":method", "GET", ":scheme", "http", ":authority", "x", ":path", "http://x/bad")
+	two.refused()
+}
+
+func answersPass(r *rig) {
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		for _, a := range []string{
+			"299 Odd\r\nContent-Length: 1\r\nX: 1\r\nX: 2\r\n\r\na",
+			"304 Not Modified\r\nEtag: \"x\"\r\n\r\n",
+			"204 No Content\r\n\r\n",
+			"200 OK\r\nContent-Length: 12345\r\n\r\n", // to HEAD
+			"404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+		} {
+			if _, err := head(in); err != nil {
+				return
+			}
+			io.WriteString(c, "HTTP/1.1 "+a)
+		}
+	})
+	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	for _, want := range []struct {
+		method string
+		status int
+		body   string
+	}{{"GET", 299, "a"}, {"GET", 304, ""}, {"GET", 204, ""}, {"HEAD", 200, ""}, {"GET", 404, "abc"}} {
+		w.send(want.method + " / HTTP/1.1\r\nHost: x\r\n\r\n")
+		resp := w.answer(want.method)
+		body, err := io.ReadAll(resp.Body)
+		if resp.StatusCode != want.status || string(body) != want.body || err != nil {
+			r.Errorf("%s: %d %q %v, want %+v", want.method, resp.StatusCode, body, err, want)
+		}
+		if want.method == "HEAD" && resp.ContentLength != 12345 {
+			r.Errorf("HEAD: Content-Length %d", resp.ContentLength)
+		}
+		if want.status == 299 && !slices.Equal(resp.Header["X"], []string{"1", "2"}) {
+			r.Errorf("repeated field: %q", resp.Header["X"])
+		}
+	}
+}
+
+// interims: 102 and several 103 come before the final answer, each with its own fields, which the final lacks.
+func interims(r *rig) {
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		for {
+			if _, err := head(in); err != nil {
+				return
+			}
+			io.WriteString(c, "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+
+				"HTTP/1.1 103 Early Hints\r\nLink: </b>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+	})
+	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	w.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	var got []string
+	for range 4 {
+		resp := w.answer("GET")
+		got = append(got, fmt.Sprint(resp.StatusCode, resp.Header["Link"]))
+	}
+	if want := []string{"102[]", "103[</a>]", "103[</b>]", "200[]"}; !slices.Equal(got, want) {
+		r.Errorf("answers %q, want %q", got, want)
+	}
+	w.expect("ok")
+	old := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})).send("GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+	if resp := old.answer("GET"); resp.StatusCode != 200 {
+		r.Errorf("HTTP/1.0 got %s first", resp.Status)
+	}
+}
+
+// reuse: many requests, one after the other, take one connection to the hop.
+func reuse(r *rig) {
+	for _, proto := range []proxy.Proto{proxy.HTTP1, proxy.HTTP2} {
+		peers := make(chan string, 100)
+		app := r.app(func(_ http.ResponseWriter, req *http.Request) { peers <- req.RemoteAddr })
+		p := to(proxy.Hop{Addr: app})
+		addr, client := r.proxy(p, proxy.Config{}), r.client(proto)
+		first := ""
+		for i := range 20 {
+			r.do(client, r.request("POST", "http://"+addr, strings.NewReader("body")))
+			peer := take(r, "a request", peers)
+			if i == 0 {
+				first = peer
+			}
+			if o := take(r, "an outcome", p.outcomes); peer != first || o.Reused != (i > 0) {
+				r.Errorf("request %d came from %s, the first from %s; reused: %v", i, peer, first, o.Reused)
+			}
+		}
+	}
+}

@@ -1,0 +1,280 @@
+package proxytest
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+var retries = []testCase{
+	{"ADialThatFailsGoesElsewhere", dialElsewhere},
+	{"ThreeAttemptsAtMost", threeAttempts},
+	{"NotProcessedGoesElsewhere", notProcessed},
+	{"ABodyTooLargeToHold", tooLarge},
+	{"APostThatMayHaveArrivedIsNotRepeated", postNotRepeated},
+	{"Peers6AnIdleConnectionThatWasClosed", idleClosed},
+	{"Peers6KeepAliveTimeoutIsHonoured", keepAliveHonoured},
+	{"AStreamThatWaitsIsSentElsewhere", streamElsewhere},
+	{"TheBudgetIsLimited", budgetLimited},
+}
+
+// hops gives each attempt its own.
+func hops(addrs ...string) *script {
+	return newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+		if a.N >= len(addrs) {
+			return proxy.Hop{}, a.Cause
+		}
+		return proxy.Hop{Addr: addrs[a.N]}, nil
+	})
+}
+
+// dialElsewhere: nothing was sent, so that any method may go to another hop, its body whole.
+func dialElsewhere(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(w, req.Body) })
+	for _, proto := range both {
+		p := hops(r.deadAddr(), app)
+		_, body := r.do(r.client(proto), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
+		if body != "body" {
+			r.Errorf("%d: %q", proto, body)
+		}
+		if o := take(r, "the first outcome", p.outcomes); o.Reason != proxy.ConnectRefused {
+			r.Errorf("%d: %+v", proto, o)
+		}
+		if o := take(r, "the second outcome", p.outcomes); o.Reason != proxy.ReasonNone {
+			r.Errorf("%d: %+v", proto, o)
+		}
+		if res := take(r, "the result", p.results); res.Attempts != 2 || res.Status != 200 || res.BytesIn != 4 {
+			r.Errorf("%d: %+v", proto, res)
+		}
+	}
+}
+
+func threeAttempts(r *rig) {
+	dead := r.deadAddr()
+	for _, proto := range both {
+		p := hops(dead, dead, dead, dead, dead)
+		resp, body := r.do(r.client(proto), r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil))
+		if resp.StatusCode != 502 || !strings.Contains(body, "refused") || !strings.HasSuffix(body, "\n") {
+			r.Errorf("%s %q", resp.Status, body)
+		}
+		if res := take(r, "the result", p.results); res.Attempts != 3 || res.Reason != proxy.ConnectRefused {
+			r.Errorf("%+v", res)
+		}
+	}
+}
+
+// notProcessed: an answer by which the hop says so is discarded when the policy wants, a POST's too.
+func notProcessed(r *rig) {
+	busy := r.app(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == "PUT" {
+			io.Copy(io.Discard, req.Body)
+		}
+		w.Header().Set("Not-Processed", "1")
+		w.WriteHeader(503)
+		io.WriteString(w, "busy")
+	})
+	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(w, req.Body) })
+	for _, proto := range both {
+		for _, method := range []string{"POST", "PUT"} {
+			p := hops(busy, busy, app)
+			p.response = func(_ *proxy.Request, resp *proxy.Response) bool { return resp.Status != 503 }
+			addr := r.proxy(p, proxy.Config{RetryBurst: -1}) // which such answers do not draw on
+			if _, got := r.do(r.client(proto), r.request(method, "http://"+addr, strings.NewReader("body"))); got != "body" {
+				r.Errorf("%d %s: %q", proto, method, got)
+			}
+			for range 2 {
+				if o := take(r, "an outcome", p.outcomes); o.Reason != proxy.Busy || o.Status != 503 {
+					r.Errorf("%+v", o)
+				}
+			}
+			p = hops(busy, busy, busy, app)
+			p.response = func(_ *proxy.Request, resp *proxy.Response) bool { return resp.Status != 503 }
+			if resp, got := r.do(r.client(proto), r.request(method, "http://"+r.proxy(p, proxy.Config{}), strings.NewReader("body"))); resp.StatusCode != 503 || got != "busy" {
+				r.Errorf("%d: the third answer: %s %q", proto, resp.Status, got)
+			}
+		}
+	}
+	// Without the field an answer is what the client gets, whatever the policy would like.
+	plain := r.app(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
+	p := hops(plain, app)
+	p.response = func(*proxy.Request, *proxy.Response) bool { return false }
+	if resp, _ := r.do(r.client(proxy.HTTP1), r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil)); resp.StatusCode != 503 {
+		r.Errorf("%s", resp.Status)
+	}
+}
+
+// tooLarge: what is not held any more can't be sent again.
+func tooLarge(r *rig) {
+	busy := r.app(func(w http.ResponseWriter, req *http.Request) {
+		n, _ := io.Copy(io.Discard, req.Body)
+		w.Header().Set("Not-Processed", "1")
+		w.WriteHeader(503)
+		fmt.Fprint(w, n)
+	})
+	for _, proto := range both {
+		p := hops(busy, busy)
+		p.response = func(*proxy.Request, *proxy.Response) bool { return false }
+		resp, body := r.do(r.client(proto), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), limited(65_537)))
+		if resp.StatusCode != 503 || body != "65537" {
+			r.Errorf("%d: %s %q", proto, resp.Status, body)
+		}
+	}
+}
+
+// postNotRepeated: a POST whose connection ends after it was sent may have been processed.
+func postNotRepeated(r *rig) {
+	var asked atomic.Int32
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		if h, _ := head(in); h != "" {
+			asked.Add(1)
+		}
+	})
+	p := hops(app, app, app)
+	resp, _ := r.do(r.client(proxy.HTTP1), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
+	if res := take(r, "the result", p.results); resp.StatusCode != 502 || res.Reason != proxy.UpstreamClosed || res.Attempts != 1 || asked.Load() != 1 {
+		r.Errorf("%s after %d requests, %+v", resp.Status, asked.Load(), res)
+	}
+}
+
+// idleClosed: an app that closes a connection as it is reused. A GET is sent again; a POST is not, unless it turns out
+// before that the connection has gone.
+func idleClosed(r *rig) {
+	var kind atomic.Int32 // what becomes of a second request on a connection
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		for i := 0; ; i++ {
+			h, err := head(in)
+			if err != nil || i > 0 && kind.Load() == 1 {
+				return // after it has been read
+			}
+			if strings.HasPrefix(h, "POST") {
+				io.ReadFull(in, make([]byte, 4))
+			}
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			if kind.Load() == 2 {
+				return // without a word
+			}
+		}
+	})
+	p := hops(app, app, app)
+	addr, c := r.proxy(p, proxy.Config{}), r.client(proxy.HTTP1)
+	ask := func(method string) (int, proxy.Result) {
+		var body io.Reader
+		if method == "POST" {
+			body = strings.NewReader("body")
+		}
+		resp, _ := r.do(c, r.request(method, "http://"+addr, body))
+		return resp.StatusCode, take(r, "the result", p.results)
+	}
+	ask("GET") // makes the connection
+	kind.Store(1)
+	if status, res := ask("GET"); status != 200 || res.Attempts != 2 {
+		r.Errorf("GET: %d, %+v", status, res)
+	}
+	if status, res := ask("POST"); status != 502 || res.Attempts != 1 {
+		r.Errorf("POST: %d, %+v", status, res)
+	}
+	kind.Store(2)
+	for range 20 {
+		if status, res := ask("POST"); status != 200 || res.Attempts != 1 {
+			r.Errorf("POST on a connection that was closed before: %d, %+v", status, res)
+		}
+	}
+}
+
+// keepAliveHonoured: a connection is not used when the app said that it would be gone by then.
+func keepAliveHonoured(r *rig) {
+	var conns atomic.Int32
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		conns.Add(1)
+		for {
+			if _, err := head(in); err != nil {
+				return
+			}
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nKeep-Alive: timeout=0, max=7\r\n\r\n")
+		}
+	})
+	addr, c := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}), r.client(proxy.HTTP1)
+	for range 3 {
+		r.do(c, r.request("GET", "http://"+addr, nil))
+		time.Sleep(5 * time.Millisecond) // longer than the app's word
+	}
+	if n := conns.Load(); n != 3 {
+		r.Errorf("%d connections for 3 requests", n)
+	}
+}
+
+// streamElsewhere: a hop declines a stream whose client waits to be answered before it sends more; the next hop gets
+// what was sent so far and then what follows.
+func streamElsewhere(r *rig) {
+	busy := r.app(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Not-Processed", "1")
+		w.WriteHeader(503)
+	})
+	app := r.app(func(w http.ResponseWriter, req *http.Request) {
+		rc := http.NewResponseController(w)
+		_ = rc.EnableFullDuplex()
+		w.WriteHeader(200)
+		_ = rc.Flush()
+		in := bufio.NewReader(req.Body)
+		for {
+			line, err := in.ReadString('\n')
+			io.WriteString(w, line)
+			_ = rc.Flush()
+			if err != nil {
+				return
+			}
+		}
+	})
+	for _, proto := range both {
+		p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+			return proxy.Hop{Addr: []string{busy, app}[a.N], FullDuplex: true}, nil
+		})
+		p.response = func(_ *proxy.Request, resp *proxy.Response) bool { return resp.Status != 503 }
+		body, send := io.Pipe()
+		go func() { _, _ = io.WriteString(send, "first\n") }()
+		resp, err := r.client(proto).Do(r.request("POST", "http://"+r.proxy(p, proxy.Config{}), body))
+		if err != nil {
+			r.Fatalf("%d: %v", proto, err)
+		}
+		in := bufio.NewReader(resp.Body)
+		for _, line := range []string{"first\n", "second\n", "third\n"} {
+			if line != "first\n" {
+				_, _ = io.WriteString(send, line)
+			}
+			if got, err := in.ReadString('\n'); got != line {
+				r.Fatalf("%d: %q, %v; want %q", proto, got, err, line)
+			}
+		}
+		send.Close()
+		resp.Body.Close()
+	}
+}
+
+// budgetLimited: when everything fails, one request in five is tried again.
+func budgetLimited(r *rig) {
+	dead := r.deadAddr()
+	p := hops(dead, dead, dead)
+	addr, c := r.proxy(p, proxy.Config{RetryBurst: 2}), r.client(proxy.HTTP1)
+	const requests = 100
+	attempts := 0
+	for range requests {
+		resp, _ := r.do(c, r.request("GET", "http://"+addr, nil))
+		if resp.StatusCode != 502 {
+			r.Errorf("%s", resp.Status)
+		}
+		attempts += take(r, "the result", p.results).Attempts
+	}
+	if extra := attempts - requests; extra < requests/5 || extra > requests/5+2 {
+		r.Errorf("%d retries of %d requests", extra, requests)
+	}
+}
+
+var errPolicy = errors.New("the policy is at a loss")

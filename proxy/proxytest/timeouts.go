@@ -1,0 +1,208 @@
+package proxytest
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+var timeouts = []testCase{
+	{"BeforeTheAnswer", timeoutBefore},
+	{"WhileParked", timeoutParked},
+	{"Peers5AfterTheAnswerHasStarted", timeoutAfter},
+	{"IdleCountsBothDirections", idleBoth},
+	{"Peers27AClientThatDoesNotRead", notReading},
+	{"TheyCountFromFrom", fromFrom},
+	{"AStalledUpload", stalledUpload},
+}
+
+// short is a timeout that is to be met.
+const short = 100 * time.Millisecond
+
+var kinds = []struct {
+	t      proxy.Timeouts
+	reason proxy.Reason
+}{
+	{proxy.Timeouts{Total: short, ResponseStart: time.Hour}, proxy.TimeoutTotal},
+	{proxy.Timeouts{ResponseStart: short}, proxy.TimeoutStart},
+	{proxy.Timeouts{Idle: short}, proxy.TimeoutIdle},
+}
+
+// timeoutBefore: a 504 with the configured text, no newline, and the connection of further use on HTTP/2.
+func timeoutBefore(r *rig) {
+	app := r.app(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
+	for _, k := range kinds {
+		for _, proto := range both {
+			p := to(proxy.Hop{Addr: app, Timeouts: k.t})
+			begin := time.Now()
+			resp, body := r.do(r.client(proto), r.request("GET", "http://"+r.proxy(p, proxy.Config{TimeoutText: "too slow"}), nil))
+			if d := time.Since(begin); resp.StatusCode != 504 || body != "too slow" || d < short || d > short+patience/2 {
+				r.Errorf("%v: %s %q after %v", k.reason, resp.Status, body, d)
+			}
+			if res := take(r, "the result", p.results); res.Reason != k.reason || res.Status != 504 {
+				r.Errorf("%v: %+v", k.reason, res)
+			}
+			if out := take(r, "the outcome", p.outcomes); out.Reason != k.reason || out.Status != 0 {
+				r.Errorf("%v: %+v", k.reason, out)
+			}
+		}
+	}
+}
+
+func timeoutParked(r *rig) {
+	for _, k := range kinds[:2] {
+		for _, proto := range both {
+			p := newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+				ctx := req.Park(k.t)
+				<-ctx.Done()
+				return proxy.Hop{}, causeOf(ctx)
+			})
+			resp, body := r.do(r.client(proto), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader("unread")))
+			if resp.StatusCode != 504 || body != proxy.DefaultTimeoutText {
+				r.Errorf("%s %q", resp.Status, body)
+			}
+			if res := take(r, "the result", p.results); res.Reason != k.reason || res.Wait < short {
+				r.Errorf("%+v", res)
+			}
+		}
+	}
+}
+
+// timeoutAfter: the answer is cut, on HTTP/2 the stream reset, and nothing is added to the body.
+func timeoutAfter(r *rig) {
+	for _, t := range []proxy.Timeouts{{Total: short}, {Idle: short}} {
+		app := r.app(func(w http.ResponseWriter, req *http.Request) {
+			io.WriteString(w, "begun")
+			_ = http.NewResponseController(w).Flush()
+			<-req.Context().Done()
+		})
+		p := to(proxy.Hop{Addr: app, Timeouts: t})
+		addr := r.proxy(p, proxy.Config{})
+		w := r.dial(addr).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		w.answer("GET")
+		w.expect("5\r\nbegun\r\n")
+		if rest, _ := io.ReadAll(w.in); len(rest) > 0 {
+			r.Errorf("%q came after the timeout", rest)
+		}
+		w2 := r.dialHTTP2(addr)
+		w2.request(true, ":method", "GET", ":scheme", "http", ":authority", "x", ":path", "/")
+		if data, code := w2.reset(); data != "begun" || code == 0 {
+			r.Errorf("HTTP/2: %q, then %v", data, code)
+		}
+		for range 2 {
+			if res := take(r, "the result", p.results); res.Status != 200 || res.Reason != proxy.TimeoutTotal && res.Reason != proxy.TimeoutIdle {
+				r.Errorf("%+v", res)
+			}
+		}
+	}
+}
+
+// idleBoth: bytes up, or bytes down, keep an exchange alive.
+func idleBoth(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == "POST" {
+			n, _ := io.Copy(io.Discard, req.Body)
+			if n != 20 {
+				r.Errorf("%d bytes came up", n)
+			}
+			return
+		}
+		for range 20 {
+			io.WriteString(w, ".")
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(short / 5)
+		}
+	})
+	for _, proto := range both {
+		p := to(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Idle: 2 * short}})
+		addr, c := r.proxy(p, proxy.Config{}), r.client(proto)
+		if _, body := r.do(c, r.request("GET", "http://"+addr, nil)); len(body) != 20 {
+			r.Errorf("%d bytes came down", len(body))
+		}
+		if resp, _ := r.do(c, r.request("POST", "http://"+addr, &slow{n: 20, every: short / 5})); resp.StatusCode != 200 {
+			r.Errorf("upload: %s", resp.Status)
+		}
+	}
+}
+
+// slow is a body that comes byte by byte.
+type slow struct {
+	n     int
+	every time.Duration
+}
+
+func (s *slow) Read(p []byte) (int, error) {
+	if s.n == 0 {
+		return 0, io.EOF
+	}
+	time.Sleep(s.every)
+	s.n--
+	p[0] = '.'
+	return 1, nil
+}
+
+// notReading: a client that asks for much and reads nothing is let go at its timeout.
+func notReading(r *rig) {
+	app := r.app(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.Copy(w, limited(1<<30)) })
+	for _, k := range kinds {
+		if k.reason == proxy.TimeoutStart {
+			continue
+		}
+		p := to(proxy.Hop{Addr: app, Timeouts: k.t})
+		addr := r.proxy(p, proxy.Config{})
+		r.dial(addr).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		r.dialHTTP2(addr).request(true, ":method", "GET", ":scheme", "http", ":authority", "x", ":path", "/")
+		for range 2 {
+			if res := take(r, "the end of the exchange", p.results); res.Reason != k.reason || res.Status != 200 {
+				r.Errorf("%+v, want %v", res, k.reason)
+			}
+		}
+	}
+}
+
+// fromFrom: timeouts count from the moment that the hop says, or the arrival.
+func fromFrom(r *rig) {
+	app := r.app(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
+	p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+		time.Sleep(short) // a wait that is not to count
+		return proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Total: short}, From: time.Now()}, a.Cause
+	})
+	r.do(r.client(proxy.HTTP1), r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil))
+	if res := take(r, "the result", p.results); res.Total < 2*short || res.Reason != proxy.TimeoutTotal {
+		r.Errorf("%+v", res)
+	}
+}
+
+// stalledUpload: a client that stops in the middle of a body gets its 504.
+func stalledUpload(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) })
+	for _, framing := range []string{"Content-Length: 10\r\n\r\nsome", "Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n"} {
+		p := to(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Idle: short}})
+		w := r.dial(r.proxy(p, proxy.Config{})).send("POST / HTTP/1.1\r\nHost: x\r\n" + framing)
+		if resp := w.answer("POST"); resp.StatusCode != 504 || !resp.Close {
+			r.Errorf("%q: %s, close %v", framing, resp.Status, resp.Close)
+		}
+		w.expect(proxy.DefaultTimeoutText)
+		if _, err := w.in.ReadByte(); err == nil {
+			r.Errorf("%q: more than one answer", framing)
+		}
+		if res := take(r, "the result", p.results); res.Reason != proxy.TimeoutIdle {
+			r.Errorf("%q: %+v", framing, res)
+		}
+	}
+	// The other way round: the hop doesn't read, and so the client can't send.
+	deaf := r.rawApp(func(c net.Conn, in *bufio.Reader) { _, _ = head(in); time.Sleep(patience / 10) })
+	p := to(proxy.Hop{Addr: deaf, Timeouts: proxy.Timeouts{Idle: short}})
+	resp, err := r.client(proxy.HTTP1).Do(r.request("POST", "http://"+r.proxy(p, proxy.Config{}), limited(1<<30)))
+	if err == nil { // net/http's client may lose the answer in the reset that follows it
+		resp.Body.Close()
+	}
+	if res := take(r, "the result", p.results); res.Reason != proxy.TimeoutIdle {
+		r.Errorf("%+v", res)
+	}
+}

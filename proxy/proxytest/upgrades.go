@@ -1,0 +1,201 @@
+package proxytest
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+var upgrades = []testCase{
+	{"Websocket", websockets},
+	{"AnUpgradeThatTheHopDeclines", declined},
+	{"HalfClosePassesBothWays", halfClose},
+	{"A101ThatWasNotAskedFor", unasked},
+	{"AnUpgradedClientThatVanishes", upgradedVanishes},
+	{"Peers7TrafficIsActivity", traffic},
+	{"Peers7TotalCutsAnUpgradedConnection", upgradedTotal},
+}
+
+// websockets: a library's client and server, messages small and large.
+func websockets(r *rig) {
+	app := r.app(echoWebsocket)
+	p := to(proxy.Hop{Addr: app})
+	ctx := r.Context()
+	c, _, err := websocket.Dial(ctx, "ws://"+r.proxy(p, proxy.Config{})+"/echo", nil)
+	if err != nil {
+		r.Fatal(err)
+	}
+	c.SetReadLimit(-1)
+	for _, size := range []int{0, 1, 4096, 100_000, 2_000_000, 3} {
+		sent := bytes.Repeat([]byte("w"), size)
+		if err := c.Write(ctx, websocket.MessageBinary, sent); err != nil {
+			r.Fatal(err)
+		}
+		if _, got, err := c.Read(ctx); err != nil || !bytes.Equal(got, sent) {
+			r.Fatalf("%d bytes came back as %d, %v", size, len(got), err)
+		}
+	}
+	if err := c.Close(websocket.StatusNormalClosure, ""); err != nil {
+		r.Errorf("close: %v", err)
+	}
+	if res := take(r, "the result", p.results); res.Status != 101 || res.Reason != proxy.ReasonNone || res.BytesIn < 2_000_000 || res.BytesOut < 2_000_000 {
+		r.Errorf("%+v", res)
+	}
+}
+
+func echoWebsocket(w http.ResponseWriter, req *http.Request) {
+	c, err := websocket.Accept(w, req, nil)
+	if err != nil {
+		return
+	}
+	defer c.CloseNow()
+	c.SetReadLimit(-1)
+	for {
+		kind, b, err := c.Read(req.Context())
+		if err != nil || c.Write(req.Context(), kind, b) != nil {
+			return
+		}
+	}
+}
+
+func declined(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Upgrade") != "echo/1" || !strings.EqualFold(req.Header.Get("Connection"), "upgrade") {
+			r.Errorf("the hop got Upgrade %q, Connection %q", req.Header.Get("Upgrade"), req.Header.Get("Connection"))
+		}
+		w.WriteHeader(http.StatusForbidden)
+		io.WriteString(w, "no")
+	})
+	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	for range 2 { // the connection is of further use
+		w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo/1\r\n\r\n")
+		if resp := w.answer("GET"); resp.StatusCode != http.StatusForbidden {
+			r.Errorf("%s", resp.Status)
+		}
+		w.expect("no")
+	}
+}
+
+const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\nX-Hop: 1\r\n\r\n"
+
+// upgraded makes an upgraded connection to an app that goes on with f.
+func (r *rig) upgraded(hop proxy.Hop, f func(c *net.TCPConn, in *bufio.Reader)) (*wire, *script) {
+	hop.Addr = r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		_, _ = head(in)
+		io.WriteString(c, switching+"hello")
+		f(c.(*net.TCPConn), in)
+	})
+	p := to(hop)
+	w := r.dial(r.proxy(p, proxy.Config{}))
+	w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nfirst")
+	if resp := w.answer("GET"); resp.StatusCode != 101 || resp.Header.Get("X-Hop") != "1" || resp.Header.Get("Upgrade") != "echo" {
+		r.Fatalf("%s %v", resp.Status, resp.Header)
+	}
+	w.expect("hello")
+	return w, p
+}
+
+func halfClose(r *rig) {
+	w, p := r.upgraded(proxy.Hop{}, func(c *net.TCPConn, in *bufio.Reader) {
+		b, _ := io.ReadAll(in) // ends with the client's half
+		_, _ = c.Write(append(b, " and goodbye"...))
+	})
+	w.send(" second")
+	_ = w.CloseWrite()
+	if b, err := io.ReadAll(w.in); string(b) != "first second and goodbye" || err != nil {
+		r.Errorf("read %q, %v", b, err)
+	}
+	if res := take(r, "the result", p.results); res.Reason != proxy.ReasonNone || res.BytesIn != 12 || res.BytesOut != 29 {
+		r.Errorf("%+v", res)
+	}
+	sent := make(chan string, 1)
+	w, p = r.upgraded(proxy.Hop{}, func(c *net.TCPConn, in *bufio.Reader) {
+		_ = c.CloseWrite()
+		b, _ := io.ReadAll(in)
+		sent <- string(b)
+	})
+	if _, err := w.in.Peek(1); err != io.EOF {
+		r.Errorf("the hop's half did not end: %v", err)
+	}
+	w.send(" third")
+	w.Close()
+	if s := take(r, "the client's half", sent); s != "first third" {
+		r.Errorf("the hop read %q", s)
+	}
+	take(r, "the result", p.results)
+}
+
+func unasked(r *rig) {
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		_, _ = head(in)
+		io.WriteString(c, switching)
+		io.Copy(io.Discard, in)
+	})
+	p := to(proxy.Hop{Addr: app})
+	resp, _ := r.do(r.client(proxy.HTTP1), r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil))
+	if res := take(r, "the result", p.results); resp.StatusCode != http.StatusBadGateway || res.Reason != proxy.BadResponse {
+		r.Errorf("%s, %+v", resp.Status, res)
+	}
+}
+
+func upgradedVanishes(r *rig) {
+	ended := make(chan error, 1)
+	w, p := r.upgraded(proxy.Hop{}, func(c *net.TCPConn, in *bufio.Reader) {
+		_, err := io.Copy(io.Discard, in)
+		ended <- err
+	})
+	_ = w.SetLinger(0) // RST
+	w.Close()
+	take(r, "the end at the hop", ended)
+	if res := take(r, "the result", p.results); res.Reason != proxy.ClientGone || res.Status != 101 {
+		r.Errorf("%+v", res)
+	}
+}
+
+// traffic: response start and idle timers don't cut an upgraded connection while bytes go one way; silence does.
+func traffic(r *rig) {
+	const idle = 150 * time.Millisecond
+	timeouts := proxy.Timeouts{ResponseStart: idle, Idle: idle}
+	w, p := r.upgraded(proxy.Hop{Timeouts: timeouts}, func(c *net.TCPConn, in *bufio.Reader) {
+		io.Copy(io.Discard, in)
+	})
+	for begin := time.Now(); time.Since(begin) < 4*idle; time.Sleep(idle / 6) {
+		w.send(".") // up only
+	}
+	last := time.Now()
+	_, err := io.ReadAll(w.in)
+	if d := time.Since(last); d < idle/2 || d > patience/2 {
+		r.Errorf("cut after %v of silence, %v", d, err)
+	}
+	if res := take(r, "the result", p.results); res.Reason != proxy.TimeoutIdle || res.Total < 4*idle {
+		r.Errorf("%+v", res)
+	}
+}
+
+func upgradedTotal(r *rig) {
+	const total = 200 * time.Millisecond
+	w, p := r.upgraded(proxy.Hop{Timeouts: proxy.Timeouts{Total: total}}, func(c *net.TCPConn, in *bufio.Reader) {
+		for {
+			if _, err := c.Write([]byte(".")); err != nil {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+	begin := time.Now()
+	_, _ = io.Copy(io.Discard, w.in)
+	if d := time.Since(begin); d > patience/2 {
+		r.Errorf("lived for %v", d)
+	}
+	if res := take(r, "the result", p.results); res.Reason != proxy.TimeoutTotal || res.Total < total {
+		r.Errorf("%+v", res)
+	}
+}
