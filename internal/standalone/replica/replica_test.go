@@ -279,6 +279,7 @@ func TestNothingIsLeftWhenTheQuickstartIsKilled(t *testing.T) {
 			if err := quickstart.Start(); err != nil {
 				t.Fatal(err)
 			}
+			t.Cleanup(func() { _ = quickstart.Process.Kill() })
 			in.Close()
 			done := make(chan struct{})
 			go func() {

@@ -186,19 +186,21 @@ func (s *supervisor) appExited() {
 	a := s.app
 	s.app = nil
 	s.look.Stop()
-	a.signal(syscall.SIGKILL) // the rest of its group
-	s.clear()                 // as with a container, what it started goes with it
 	e := Event{Kind: Exited, Process: App, PID: a.pid(), Status: a.status(), Text: a.err.lastLine()}
-	if s.phase != running {
+	if s.phase == running {
+		if time.Since(a.since) >= steady {
+			s.pause = firstRestart
+		}
+		s.later(e) // first, so that no further request is sent here
+	} else {
 		s.to.report(e)
+	}
+	a.signal(syscall.SIGKILL) // as with a container, what it started goes with it
+	s.clear()
+	switch {
+	case s.phase != running:
 		s.end()
-		return
-	}
-	if time.Since(a.since) >= steady {
-		s.pause = firstRestart
-	}
-	s.later(e)
-	if s.portTaken() {
+	case s.portTaken():
 		s.to.report(Event{Kind: Taken, Process: App, Ports: []int{s.spec.Port}})
 	}
 }
