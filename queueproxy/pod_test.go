@@ -52,6 +52,16 @@ func freeAddr(t testing.TB) string {
 	return ln.Addr().String()
 }
 
+// listenAgain opens an address that was free a moment ago.
+func listenAgain(t testing.TB, addr string) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
+}
+
 // startPod runs a queue-proxy for the app at addr. It drains as soon as nothing is in flight, unless edit says else.
 func startPod(t testing.TB, addr string, edit func(*Config)) *pod {
 	t.Helper()
