@@ -43,6 +43,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.leave()
 	target, err := checkRequest(r)
 	if err != nil {
+		if r.ProtoMajor < 2 {
+			w.Header()["Connection"] = []string{"close"} // what follows on it can't be trusted either
+		}
 		h.answer(w, r, err)
 		return
 	}

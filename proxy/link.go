@@ -18,6 +18,9 @@ type link struct {
 	wrote atomic.Int64    // bytes
 	// more says that bytes beyond the end of a head came with it, so that the body has begun.
 	more atomic.Bool
+	// body is that of the request in progress. net/http's client, having closed a connection, waits for its writer,
+	// and the writer for the body: closing ends that.
+	body atomic.Pointer[reader]
 }
 
 func newLink(c net.Conn) *link {
@@ -41,6 +44,14 @@ func (l *link) Read(p []byte) (int, error) {
 		l.more.Store(i >= 0 && i+4 < n)
 	}
 	return n, err
+}
+
+// Close ends the reading of the body in progress too.
+func (l *link) Close() error {
+	if b := l.body.Load(); b != nil {
+		_ = b.Close()
+	}
+	return l.Conn.Close()
 }
 
 // CloseWrite passes a half-close on.

@@ -28,6 +28,7 @@ type try struct {
 	body    reader
 	trace   httptrace.ClientTrace
 	headers atomic.Bool  // HTTP/2: the head has been written
+	allowed atomic.Bool  // a 100 has come
 	first   atomic.Int64 // when the first byte of the answer came: nanoseconds since begin
 }
 
@@ -49,6 +50,7 @@ func (t *try) run() (err error) {
 	keep := time.Duration(0)
 	defer func() {
 		t.body.Close()
+		c.link.body.Store(nil)
 		ex.h.pool.put(c, keep)
 	}()
 
@@ -80,6 +82,7 @@ func (t *try) request(proto Proto) *http.Request {
 		GotFirstResponseByte: func() { t.first.CompareAndSwap(0, int64(max(1, time.Since(t.begin)))) },
 		WroteHeaders:         func() { t.headers.Store(true) },
 		Got1xxResponse:       t.interim,
+		Got100Continue:       func() { t.allowed.Store(true) },
 	}
 	t.req = http.Request{
 		Method: ex.r.Method, URL: &t.url, Host: host, Header: t.header(proto),
@@ -88,6 +91,12 @@ func (t *try) request(proto Proto) *http.Request {
 	t.body.up = &ex.up
 	if ex.r.ContentLength != 0 {
 		t.req.Body = &t.body
+		if proto == HTTP1 {
+			t.conn.link.body.Store(&t.body)
+		}
+		if len(ex.r.Header["Expect"]) > 0 {
+			t.body.declined = func() bool { return t.first.Load() != 0 && !t.allowed.Load() }
+		}
 		if ex.r.ContentLength < 0 && proto == HTTP1 {
 			t.req.TransferEncoding = []string{"chunked"} // net/http waits for the first byte of a GET's otherwise
 		}

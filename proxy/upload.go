@@ -123,6 +123,9 @@ type reader struct {
 	off     int         // of up.held
 	trailer http.Header // filled at the end of the body; nil: there will be none
 	closed  bool        // under up.mu
+	// declined, when not nil, reports that the hop was asked for its consent to the body (Expect: 100-continue) and
+	// gave its final answer instead. net/http would send the body all the same, to keep its connection.
+	declined func() bool
 }
 
 // Read blocks until the client has sent something, or Close.
@@ -136,7 +139,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	for !r.closed && len(u.ready) == 0 && u.err == nil && !u.stopped {
-		if !u.running {
+		if !u.running && (r.declined == nil || !r.declined()) {
 			u.running = true
 			go u.pump()
 		}

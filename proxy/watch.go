@@ -9,7 +9,8 @@ import (
 
 // watch tells exchanges that their client has gone while nobody reads its connection. net/http notices by itself on
 // HTTP/2, and on HTTP/1.1 when the body has been read; with an unread body the end hides behind it. A client that
-// half-closes counts as gone, as it does for net/http.
+// half-closes counts as gone, as it does for net/http. One that goes in the middle of a body larger than the receive
+// buffer stays unseen if its system still has bytes to send, since its FIN comes after them.
 //
 // Its goroutine is started by the first request that needs it and ended by close. A connection is watched no longer
 // than the exchange lasts, and so never after its descriptor has become another's.

@@ -147,7 +147,7 @@ func earlyFinal(r *rig) {
 		io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
 		io.Copy(io.Discard, in)
 	})
-	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{ExpectTimeout: patience})
+	addr := r.proxy(to(proxy.Hop{Addr: app, Proto: proxy.HTTP1}), proxy.Config{ExpectTimeout: patience})
 	for _, h := range []string{
 		"Expect: 100-continue\r\nContent-Length: 1000000\r\n\r\n",
 		"Content-Length: 1000000\r\n\r\nsome",

@@ -34,11 +34,15 @@ func vanishParked(r *rig) {
 		{"no body", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"},
 		{"a body in full", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"},
 		{"a body in part", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbody"},
+		{"a body of some size", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n" + big[:20_000]},
 		{"a large body", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + big},
 		{"chunks", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n"},
 		{"a body held back", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"},
 	} {
 		for _, reset := range []bool{false, true} {
+			if len(c.request) > 100_000 && !reset {
+				continue // its FIN would come after what doesn't fit the receive buffer
+			}
 			parked := make(chan bool, 1)
 			p := parking(parked)
 			w := r.dial(r.proxy(p, proxy.Config{OnUnwatched: func() { r.Error("OnUnwatched was called") }})).send(c.request)

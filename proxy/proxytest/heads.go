@@ -315,7 +315,7 @@ func interims(r *rig) {
 	var got []string
 	for range 4 {
 		resp := w.answer("GET")
-		got = append(got, fmt.Sprint(resp.StatusCode, resp.Header["Link"]))
+		got = append(got, fmt.Sprintf("%d%v", resp.StatusCode, resp.Header["Link"]))
 	}
 	if want := []string{"102[]", "103[</a>]", "103[</b>]", "200[]"}; !slices.Equal(got, want) {
 		r.Errorf("answers %q, want %q", got, want)

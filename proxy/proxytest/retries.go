@@ -138,9 +138,9 @@ func postNotRepeated(r *rig) {
 		}
 	})
 	p := hops(app, app, app)
-	resp, _ := r.do(r.client(proxy.HTTP1), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
+	resp, body := r.do(r.client(proxy.HTTP1), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
 	if res := take(r, "the result", p.results); resp.StatusCode != 502 || res.Reason != proxy.UpstreamClosed || res.Attempts != 1 || asked.Load() != 1 {
-		r.Errorf("%s after %d requests, %+v", resp.Status, asked.Load(), res)
+		r.Errorf("%s %q after %d requests, %+v", resp.Status, body, asked.Load(), res)
 	}
 }
 
@@ -148,6 +148,7 @@ func postNotRepeated(r *rig) {
 // before that the connection has gone.
 func idleClosed(r *rig) {
 	var kind atomic.Int32 // what becomes of a second request on a connection
+	ended := make(chan bool, 1)
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		for i := 0; ; i++ {
 			h, err := head(in)
@@ -158,8 +159,10 @@ func idleClosed(r *rig) {
 				io.ReadFull(in, make([]byte, 4))
 			}
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-			if kind.Load() == 2 {
-				return // without a word
+			if kind.Load() == 2 { // without a word
+				c.Close()
+				ended <- true
+				return
 			}
 		}
 	})
@@ -182,7 +185,10 @@ func idleClosed(r *rig) {
 		r.Errorf("POST: %d, %+v", status, res)
 	}
 	kind.Store(2)
-	for range 20 {
+	for i := range 20 {
+		if i > 0 {
+			take(r, "the end of the connection", ended)
+		}
 		if status, res := ask("POST"); status != 200 || res.Attempts != 1 {
 			r.Errorf("POST on a connection that was closed before: %d, %+v", status, res)
 		}
@@ -215,6 +221,7 @@ func keepAliveHonoured(r *rig) {
 // what was sent so far and then what follows.
 func streamElsewhere(r *rig) {
 	busy := r.app(func(w http.ResponseWriter, req *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex() // or net/http would wait for the body
 		w.Header().Set("Not-Processed", "1")
 		w.WriteHeader(503)
 	})
