@@ -1,6 +1,7 @@
 package queueproxy
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,8 +53,8 @@ func (k *collectors) count(e *exchange, req *proxy.Request, r proxy.Result) {
 		k.errors.Count(proxy.Busy.String())
 		return
 	}
-	if r.Reason != proxy.ReasonNone {
-		k.errors.Count(r.Reason.String())
+	if reason := cmp.Or(r.Reason, e.down); reason != proxy.ReasonNone {
+		k.errors.Count(reason.String())
 	}
 	tag := k.requests.RouteTag(req.Header.Get(knative.HeaderTag), req.Header.Get(knative.HeaderDefaultRoute))
 	k.requests.Observe(r.Status, tag, r.Total)

@@ -74,13 +74,14 @@ func (p *policy) trusts(remote string) bool {
 type exchange struct {
 	policy   *policy
 	trusted  bool
-	proxied  bool // came through the activator
-	noQueue  bool // to be refused rather than queued
-	counted  bool // in stats
-	holds    bool // a slot of the breaker
-	pruned   bool // the header is as the app shall see it
-	reached  bool // the app got it
-	refused  bool // with a Local, for lack of a slot
+	proxied  bool         // came through the activator
+	noQueue  bool         // to be refused rather than queued
+	counted  bool         // in stats
+	holds    bool         // a slot of the breaker
+	pruned   bool         // the header is as the app shall see it
+	reached  bool         // the app got it
+	refused  bool         // with a Local, for lack of a slot
+	down     proxy.Reason // why the app can't be reached, when a Local says so
 	host     string
 	entered  time.Time // zero: timeouts count from the arrival
 	appSpent time.Duration
@@ -95,7 +96,11 @@ func (e *exchange) count(now time.Time) {
 func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
 	p := e.policy
 	switch proxy.ReasonOf(a.Cause) {
-	case proxy.ConnectRefused, proxy.ConnectTimeout: // there is no other pod to go to
+	case proxy.ConnectRefused, proxy.ConnectTimeout: // there is no other pod to go to, save for the activator
+		if e.proxied {
+			e.down = proxy.ReasonOf(a.Cause)
+			return down(a.Cause), nil
+		}
 		return proxy.Hop{}, a.Cause
 	}
 	if p.breaker != nil && !e.holds {
@@ -177,6 +182,15 @@ func busy(retryAfter time.Duration) proxy.Hop {
 		[2]string{"Retry-After", strconv.Itoa(max(1, int((retryAfter+time.Second-1)/time.Second)))},
 		[2]string{"Proxy-Status", name + "; error=" + proxy.Busy.ProxyStatus() + `; details="busy"`})
 	return hop
+}
+
+// down is the answer to an activator when the app can't be reached: it has not got the request, which may go elsewhere.
+// An activator that doesn't know that passes it on as the 502 that it is.
+func down(cause error) proxy.Hop {
+	reason := proxy.ReasonOf(cause)
+	return local(http.StatusBadGateway, cause.Error()+"\n",
+		[2]string{knative.HeaderNotProcessed, "1"},
+		[2]string{"Proxy-Status", name + "; error=" + reason.ProxyStatus() + `; details="` + reason.String() + `"`})
 }
 
 // awaitStart waits, for as long as the app has never been up, until it listens: a connection would only be refused. The

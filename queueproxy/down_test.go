@@ -1,0 +1,29 @@
+package queueproxy
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+)
+
+// An app that died got nothing of what came after. The activator hears that, and sends it elsewhere; a client of our own
+// has nowhere else to go. (Requests used to fail that were never in the process.)
+func TestWhatADeadAppDidNotGetGoesElsewhere(t *testing.T) {
+	p := startPod(t, freeAddr(t), nil)
+	p.policy.appIsUp()
+	for _, client := range []*http.Client{p.client, p.h2c} {
+		got := p.do(client, p.request("/", knative.HeaderProxyRequest, knative.ProxyActivator))
+		if got.status != http.StatusBadGateway || got.header.Get(knative.HeaderNotProcessed) != "1" {
+			t.Errorf("through the activator: %d %v", got.status, got.header)
+		}
+		contains(t, got.header.Get("Proxy-Status"), "error=connection_refused")
+		got = p.do(client, p.request("/"))
+		if got.status != http.StatusBadGateway || got.header.Get(knative.HeaderNotProcessed) != "" {
+			t.Errorf("directly: %d %v", got.status, got.header)
+		}
+	}
+	if n := p.policy.stats.InFlight(); n != 0 {
+		t.Errorf("%d still counted in flight", n)
+	}
+}
