@@ -3,7 +3,7 @@ package e2e
 import (
 	"os"
 	"os/exec"
-	"syscall"
+	"strings"
 	"testing"
 	"time"
 )
@@ -68,9 +68,10 @@ func TestGoRunQuickstart(t *testing.T) {
 		t.Errorf("%q", a.body)
 	}
 	q.interrupt()
-	state := q.wait(20 * time.Second)
-	if status, ok := state.Sys().(syscall.WaitStatus); !ok || status.ExitStatus() != 0 {
-		t.Errorf("%v after Ctrl-C", state)
+	q.wait(20 * time.Second)
+	// go run's own status after Ctrl-C is 1 whatever the program's was; it names one that is not 0.
+	if out := q.output(); strings.Contains(out, "exit status") || strings.Contains(out, "signal: ") {
+		t.Error("the quickstart did not end cleanly after Ctrl-C")
 	}
 	eventually(t, 5*time.Second, "no process is left", func() bool { return len(q.processes()) == 0 })
 }

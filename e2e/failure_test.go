@@ -57,7 +57,7 @@ func TestPeers2PodTurnsUnreadyAndBack(t *testing.T) {
 	})
 	c := q.client(1)
 	mustGet(t, c, q.url("app", "/"))
-	l := q.startLoad(q.url("app", "/sleep?d=10ms"))
+	l := q.startLoad(q.url("app", "/sleep?d=3ms")) // a single pod can take it: limit/3 ms = 1666 per second
 	serving := func(n note) bool { return progress(t, n) }
 	var pods []note
 	q.eventually(20*time.Second, "both pods serve", func() bool {
