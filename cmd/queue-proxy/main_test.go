@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// binary is the program, built once.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "queue-proxy")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	binary = filepath.Join(dir, "queue-proxy")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
+
+// freePorts finds ports at which nobody listens.
+func freePorts(t *testing.T, n int) []string {
+	t.Helper()
+	var ports []string
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		_, port, _ := net.SplitHostPort(ln.Addr().String())
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+// environment is what Knative's controller sets, and what keeps queue-proxies on one machine apart.
+func environment(app string, ports []string, more ...string) []string {
+	return append([]string{
+		"CONTAINER_CONCURRENCY=2", "QUEUE_SERVING_PORT=" + ports[0], "USER_PORT=" + app, "REVISION_TIMEOUT_SECONDS=10",
+		"SERVING_LOGGING_CONFIG=", "SERVING_LOGGING_LEVEL=", "SERVING_NAMESPACE=default", "SERVING_CONFIGURATION=",
+		"SERVING_REVISION=hello-00001", "SERVING_POD=hello-00001-abc", "SERVING_POD_IP=127.0.0.1",
+		"SLUICE_BIND_ADDRESS=127.0.0.1", "SLUICE_ADMIN_PORT=" + ports[1], "SLUICE_STATS_PORT=" + ports[2],
+		"SLUICE_DRAIN_QUIET=100ms",
+	}, more...)
+}
+
+// output collects what a process writes.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+func start(t *testing.T, env []string) (*exec.Cmd, *output) {
+	t.Helper()
+	out := new(output)
+	cmd := exec.Command(binary)
+	cmd.Env, cmd.Stdout, cmd.Stderr = env, out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	})
+	return cmd, out
+}
+
+func TestProcess(t *testing.T) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "Hello "+r.Host)
+	}))
+	defer app.Close()
+	_, appPort, _ := net.SplitHostPort(app.Listener.Addr().String())
+	ports := freePorts(t, 3)
+	begin := time.Now()
+	cmd, out := start(t, environment(appPort, ports,
+		`SERVING_READINESS_PROBE={"httpGet":{"path":"/","port":`+appPort+`},"successThreshold":1}`))
+
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	get := func(port, path string, fields ...string) (int, string, error) {
+		req, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+port+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(fields); i += 2 {
+			req.Header.Set(fields[i], fields[i+1])
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return 0, "", err
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(body), err
+	}
+	probe := []string{"User-Agent", "Knative-Activator-Probe", "K-Network-Probe", "queue"}
+	for {
+		status, body, err := get(ports[0], "/healthz", probe...)
+		if err == nil {
+			if status != 200 || body != "queue" {
+				t.Fatalf("the probe gets %d %q", status, body)
+			}
+			break
+		}
+		if time.Since(begin) > 10*time.Second {
+			t.Fatalf("it does not come up: %v\n%s", err, out)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Logf("%v from fork to the answer of the first probe", time.Since(begin))
+	if status, body, err := get(ports[0], "/", "K-Original-Host", "hello.example.com"); status != 200 || body != "Hello hello.example.com" {
+		t.Errorf("%d %q %v", status, body, err)
+	}
+	if status, body, err := get(ports[2], "/metrics"); status != 200 || !strings.Contains(body, "hello-00001-abc") {
+		t.Errorf("stats: %d %q %v", status, body, err)
+	}
+
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v\n%s", err, out)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(out.String()), "\n") {
+		if !strings.HasPrefix(line, `{"level":"info"`) || !strings.Contains(line, `"knative.dev/key":"default/hello-00001"`) {
+			t.Errorf("it logs %s", line)
+		}
+	}
+}
+
+func TestProcessRefusesItsEnvironment(t *testing.T) {
+	ports := freePorts(t, 3)
+	for name, test := range map[string]struct {
+		env  []string
+		want string
+	}{
+		"missing":   {environment("8080", ports)[1:], "CONTAINER_CONCURRENCY is missing, expected a number of requests, 0 for no limit\n"},
+		"malformed": {environment("8080", ports, "USER_PORT=http"), "USER_PORT is \"http\", expected a port number from 1 to 65535\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd, out := start(t, test.env)
+			_ = cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != 1 || out.String() != test.want {
+				t.Errorf("exit %d, %q", code, out)
+			}
+		})
+	}
+}
+
+func TestProcessPortInUse(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, taken, _ := net.SplitHostPort(ln.Addr().String())
+	ports := freePorts(t, 3)
+	ports[0] = taken
+	cmd, out := start(t, environment("8080", ports))
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(out.String(), taken) || strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("exit %d, %q", code, out)
+	}
+}
+
+func TestRunFlags(t *testing.T) {
+	none := func(string) (string, bool) { return "", false }
+	for _, test := range []struct {
+		args []string
+		ok   bool
+		want string
+	}{
+		{[]string{"-help"}, true, "CONTAINER_CONCURRENCY (required)"},
+		{[]string{"--version"}, true, "queue-proxy "},
+		{[]string{"-x"}, false, "not defined"},
+		{[]string{"serve"}, false, ""},
+	} {
+		var b bytes.Buffer
+		err := run(t.Context(), test.args, none, &b)
+		if (err == nil) != test.ok || !strings.Contains(b.String(), test.want) {
+			t.Errorf("%v: %v\n%s", test.args, err, &b)
+		}
+	}
+}
+
+// The service image is small and needs no gRPC library.
+func TestBinaryHasNoGRPC(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dep := range strings.Lines(string(out)) {
+		if strings.HasPrefix(dep, "google.golang.org/grpc") {
+			t.Errorf("it links %s", dep)
+		}
+	}
+}
