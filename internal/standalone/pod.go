@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"go.uber.org/zap/zapcore"
+
 	"github.com/sluice-proxy/sluice/activator"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 	"github.com/sluice-proxy/sluice/metrics/statpb"
@@ -50,7 +52,7 @@ func (s *Server) launch(r *revision) error {
 		ports: portsOf(taken), taken: taken, launched: time.Now(), reason: "starting",
 	}
 	level := "error"
-	if s.log.Core().Enabled(-1) { // debug
+	if s.log.Core().Enabled(zapcore.DebugLevel) {
 		level = "debug"
 	}
 	p.replica, err = replica.Start(replica.Config{

@@ -223,7 +223,7 @@ func (s *Server) converge(r *revision) {
 	s.sayCapped(r, r.desired > room)
 
 	active := r.active()
-	if target == 0 && len(active) == 0 {
+	if len(active) == 0 {
 		r.coldSaid = false
 	}
 	for n := len(active); n < target && !time.Now().Before(r.notBefore); n++ {

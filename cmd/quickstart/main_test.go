@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/sluice-proxy/sluice/examples"
+	"github.com/sluice-proxy/sluice/internal/standalone/replica"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// output collects what a process writes.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// The real binary, as a newcomer runs it, where there are no files: from zero, and back, and away.
+func TestHelloWorldFromZeroAndBack(t *testing.T) {
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "quickstart")
+	if text, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	claim := replica.NewPorts("127.0.0.1", replica.PortRange{Low: 15000, High: 19999})
+	defer claim.Close()
+	port, err := claim.Take(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out output
+	cmd := exec.Command(binary, "-port", fmt.Sprint(port[0]), "-stable-window", "1s", "-scale-to-zero-grace-period", "0s", "-tick-interval", "200ms")
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }()
+	sees := func(text string) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); !strings.Contains(out.String(), text); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("never: %s; output:\n%s", text, &out)
+			}
+		}
+	}
+	sees("service hello: ready, latest hello-world, replicas 0/0")
+	if got := ask(t, port[0]); got != "Hello World!\n" {
+		t.Errorf("%q", got)
+	}
+	sees("cold start of hello-world: queued → process started")
+	sees("replicas 1/1")
+	for end := time.Now().Add(30 * time.Second); strings.Count(out.String(), "replicas 0/0") < 2; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not back at zero; output:\n%s", &out)
+		}
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after Ctrl-C: %v; output:\n%s", err, &out)
+	}
+}
+
+func ask(t *testing.T, port int) string {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", port), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "hello.default.127.0.0.1.sslip.io"
+	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func TestParse(t *testing.T) {
+	o, err := parse([]string{
+		"-f", "a.yaml", "-f", "dir", "-port", "9000", "-image", `x/y:v1=run 'a b'`, "-image", "z=$SHELL",
+		"-stable-window", "6s", "-replica-ports", "21000-22000", "-v",
+	}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprintf("%v %d %q %v %v %v", o.files, o.config.Port, o.config.Images, o.config.Scaling.StableWindow, o.config.ReplicaPorts, o.verbose)
+	if want := `[a.yaml dir] 9000 map["x/y:v1":["run" "a b"] "z":["$SHELL"]] 6s 21000-22000 true`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"-no-such-flag", "-help"},
+		{"hello.yaml", `unexpected argument "hello.yaml"; manifests are given with -f`},
+		{"-image x", "REFERENCE=COMMAND"},
+		{"-image =x", "REFERENCE=COMMAND"},
+		{"-image x=", "REFERENCE=COMMAND"},
+		{"-replica-ports 5", "LOW-HIGH"},
+		{"-stable-window six", "-stable-window"},
+		{"-f=", "is empty"},
+	} {
+		if _, err := parse(strings.Fields(c.args), io.Discard); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", c.args, err)
+		}
+	}
+}
+
+func TestHelpListsEveryFlag(t *testing.T) {
+	var b strings.Builder
+	if _, err := parse([]string{"-help"}, &b); !errors.Is(err, flag.ErrHelp) {
+		t.Error(err)
+	}
+	for _, name := range []string{"-f ", "-port ", "-listen ", "-image ", "-max-replicas ", "-replica-ports ", "-version", "-stable-window ", "-scale-to-zero-grace-period ", "-max-scale-limit "} {
+		if !strings.Contains(b.String(), "  "+name) {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
+
+func TestRunSaysWhatIsWrong(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+	if err := os.WriteFile(bad, []byte("kind: Pod\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	err := run(context.Background(), []string{"-f", bad}, &out, &out)
+	if err == nil || !strings.HasPrefix(err.Error(), bad+":1: ") || out.Len() > 0 {
+		t.Errorf("%v, %q", err, &out)
+	}
+	if err := run(context.Background(), []string{"-version"}, &out, io.Discard); err != nil || !strings.Contains(out.String(), "quickstart") {
+		t.Errorf("%v, %q", err, &out)
+	}
+}
+
+func TestManifestsFallBackToTheEmbeddedOne(t *testing.T) {
+	t.Chdir(t.TempDir())
+	o := options{}
+	files, remove, err := o.manifests()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(files[0]); err != nil || !bytes.Equal(got, examples.Hello) {
+		t.Errorf("%q, %v", got, err)
+	}
+	remove()
+	if _, err := os.Stat(files[0]); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after remove: %v", err)
+	}
+}

@@ -1,0 +1,312 @@
+package standalone
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
+	"github.com/sluice-proxy/sluice/internal/standalone/replica"
+	"github.com/sluice-proxy/sluice/internal/standalone/screen"
+)
+
+// out collects what a screen writes.
+type out struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *out) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *out) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// world is a running Server with one manifest file.
+type world struct {
+	t      *testing.T
+	file   string
+	config Config
+	out    *out
+	client *http.Client
+	done   chan error
+	cancel context.CancelFunc
+}
+
+// newWorld prepares one that goes to zero a second or two after its last request.
+func newWorld(t *testing.T, manifest string) *world {
+	t.Helper()
+	w := &world{t: t, file: filepath.Join(t.TempDir(), "s.yaml"), out: &out{}, done: make(chan error, 1)}
+	w.write(manifest)
+	scaling := autoscaler.Standard()
+	scaling.StableWindow, scaling.ScaleToZeroGracePeriod, scaling.TickInterval = time.Second, 0, 100*time.Millisecond
+	w.config = Config{
+		Files: []string{w.file}, Port: freePort(t), Scaling: &scaling,
+		Screen: screen.New(screen.Config{Out: w.out}),
+	}
+	w.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
+	return w
+}
+
+// freePort stays claimed by the test, and is outside of the range of ephemeral ports.
+func freePort(t *testing.T) int {
+	t.Helper()
+	p := replica.NewPorts(DefaultHost, replica.PortRange{Low: 15000, High: 19999})
+	t.Cleanup(p.Close)
+	ports, err := p.Take(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ports[0]
+}
+
+func (w *world) write(manifest string) {
+	w.t.Helper()
+	if err := os.WriteFile(w.file, []byte(manifest), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) start() *world {
+	w.t.Helper()
+	s, err := New(w.config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	w.cancel = cancel
+	go func() { w.done <- s.Run(ctx) }()
+	w.t.Cleanup(w.end)
+	return w
+}
+
+func (w *world) end() {
+	w.cancel()
+	if err := <-w.done; err != nil {
+		w.t.Error(err)
+	}
+	w.done <- nil // for a second call
+	w.client.CloseIdleConnections()
+	if w.t.Failed() {
+		w.t.Logf("output:\n%s", w.out)
+	}
+}
+
+// get asks a service, TAG-SERVICE or revision, and returns status and body.
+func (w *world) get(name string) (string, error) {
+	req, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", w.config.Port), nil)
+	if err != nil {
+		return "", err
+	}
+	req.Host = name + ".default.127.0.0.1.sslip.io"
+	resp, err := w.client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return fmt.Sprintf("%d %s", resp.StatusCode, body), err
+}
+
+func (w *world) gets(name, want string) {
+	w.t.Helper()
+	if got, err := w.get(name); err != nil || got != want {
+		w.t.Errorf("%s: %q, %v; want %q", name, got, err, want)
+	}
+}
+
+func (w *world) eventually(what string, cond func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(30 * time.Second); !cond(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf("never: %s; output:\n%s", what, w.out)
+		}
+	}
+}
+
+func (w *world) sees(texts ...string) {
+	w.t.Helper()
+	for _, text := range texts {
+		w.eventually(text, func() bool { return strings.Contains(w.out.String(), text) })
+	}
+}
+
+// service is a manifest of the built-in sample.
+func service(name, revision, target, more string) string {
+	s := "---\napiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: " + name + "}\nspec:\n  template:\n"
+	if revision != "" {
+		s += "    metadata: {name: " + revision + "}\n"
+	}
+	return s + "    spec:\n      containers:\n      - image: ghcr.io/knative/helloworld-go:latest\n        env: [{name: TARGET, value: " + target + "}]\n" + more
+}
+
+func annotated(name, target, annotation string) string {
+	return strings.Replace(service(name, "", target, ""), "  template:\n", "  template:\n    metadata: {annotations: {"+annotation+"}}\n", 1)
+}
+
+func TestFromZeroAndBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, service("hello", "", "World", "")).start()
+	w.sees("service hello: ready, latest hello-00001, replicas 0/0")
+	for range 2 {
+		before := strings.Count(w.out.String(), "replicas 0/0")
+		w.gets("hello", "200 Hello World!\n")
+		w.eventually("zero again", func() bool { return strings.Count(w.out.String(), "replicas 0/0") > before })
+	}
+	if n := strings.Count(w.out.String(), "cold start of hello-00001: queued → process started"); n != 2 {
+		t.Errorf("%d cold starts", n)
+	}
+}
+
+func TestChangedManifestMovesTraffic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, service("hello", "hello-world", "World", "")).start()
+	w.gets("hello", "200 Hello World!\n")
+	w.write(service("hello", "hello-world", "World", "      volumes: []\n"))
+	w.sees("nothing applied: " + w.file + ":12: field spec.template.spec.volumes: not supported")
+	w.gets("hello", "200 Hello World!\n")
+	w.write(service("hello", "hello-world", "Else", ""))
+	w.sees("revision hello-world exists with a different spec")
+	w.write(service("hello", "hello-knative", "Knative", "  traffic: [{latestRevision: true, percent: 100}, {revisionName: hello-world, percent: 0, tag: old}]\n"))
+	w.sees("manifests applied")
+	w.gets("hello", "200 Hello Knative!\n")
+	w.gets("old-hello", "200 Hello World!\n")
+	w.gets("hello-world", "200 Hello World!\n")
+}
+
+func TestRemovedServiceIsGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, service("hello", "", "World", "")+service("other", "", "Other", "")).start()
+	w.gets("other", "200 Hello Other!\n")
+	w.write(service("hello", "", "World", ""))
+	w.sees("service other: gone")
+	if got, err := w.get("other"); err != nil || !strings.HasPrefix(got, "404 ") || !strings.Contains(got, "hello.default.127.0.0.1.sslip.io") {
+		t.Errorf("%q, %v", got, err)
+	}
+	w.write(service("hello", "", "World", "") + service("other", "", "Again", ""))
+	w.eventually("the service is back", func() bool { got, _ := w.get("other"); return got == "200 Hello Again!\n" })
+}
+
+// A revision that is to begin with replicas gets traffic when it is ready, not before; a broken one never does.
+func TestOldRevisionServesUntilTheNewOneIsReady(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, annotated("hello", "World", "autoscaling.knative.dev/min-scale: '1'")).start()
+	w.gets("hello", "200 Hello World!\n")
+	broken := annotated("hello", "Broken", "autoscaling.knative.dev/min-scale: '1'")
+	broken = strings.Replace(broken, "image: ghcr.io/knative/helloworld-go:latest", "command: [sh, -c, 'echo no database >&2; exit 7']", 1)
+	w.write(broken)
+	w.sees("CrashLoopBackOff: the app ended: exit status 7: no database", "service hello: not ready, latest hello-00002")
+	w.gets("hello", "200 Hello World!\n")
+	w.write(annotated("hello", "Mended", "autoscaling.knative.dev/min-scale: '1'"))
+	w.eventually("the mended one serves", func() bool { got, _ := w.get("hello"); return got == "200 Hello Mended!\n" })
+}
+
+func TestBurstScalesOutAndIsCapped(t *testing.T) {
+	t.Parallel()
+	manifest := strings.Replace(service("slow", "", "x", ""), "    spec:\n", "    spec:\n      containerConcurrency: 1\n", 1)
+	w := newWorld(t, manifest)
+	w.config.MaxReplicas = 3
+	w.start()
+	var wg sync.WaitGroup
+	for range 60 {
+		wg.Go(func() {
+			for range 20 {
+				w.gets("slow", "200 Hello x!\n")
+			}
+		})
+	}
+	wg.Wait()
+	w.sees("the autoscaler wants", "-max-replicas 3 is the most for service slow")
+	if strings.Contains(w.out.String(), "replicas 4/") {
+		t.Error("more replicas than allowed")
+	}
+}
+
+func TestReplicaIsReplacedWhenItsQueueProxyDies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, annotated("hello", "World", "autoscaling.knative.dev/min-scale: '1'"))
+	s, err := New(w.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	w.cancel = cancel
+	go func() { w.done <- s.Run(ctx) }()
+	t.Cleanup(w.end)
+	w.gets("hello", "200 Hello World!\n")
+	pid := make(chan int)
+	s.post(func() {
+		for p := range s.pods {
+			pid <- p.replica.PID()
+		}
+	})
+	supervisor, err := os.FindProcess(<-pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := supervisor.Kill(); err != nil { // and with it its group, where the queue-proxy is
+		t.Fatal(err)
+	}
+	w.sees("hello-00001: a replica failed")
+	w.eventually("another one serves", func() bool { got, _ := w.get("hello"); return got == "200 Hello World!\n" })
+}
+
+func TestEndsWithRequestsInFlight(t *testing.T) {
+	t.Parallel()
+	never := strings.Replace(service("never", "", "x", ""), "image: ghcr.io/knative/helloworld-go:latest", "command: [sleep, '1000']", 1)
+	w := newWorld(t, never).start()
+	waiting := make(chan error, 1)
+	go func() { _, err := w.get("never"); waiting <- err }()
+	w.sees("service never: not ready")
+	began := time.Now()
+	w.end()
+	<-waiting
+	if d := time.Since(began); d > 15*time.Second {
+		t.Errorf("ended after %v", d)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, service("hello", "", "World", ""))
+	busy, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", w.config.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	if _, err := New(w.config); err == nil || !strings.Contains(err.Error(), "-port") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("port in use: %v", err)
+	}
+	for _, c := range []struct {
+		change func(*Config)
+		want   string
+	}{
+		{func(c *Config) { c.Files = nil }, "-f"},
+		{func(c *Config) { c.Files = []string{"/no/such/file.yaml"} }, "/no/such/file.yaml"},
+		{func(c *Config) { c.Host = "localhost" }, "-listen"},
+		{func(c *Config) { c.Port = 70000 }, "-port"},
+		{func(c *Config) { c.MaxReplicas = -1 }, "-max-replicas"},
+		{func(c *Config) { c.Scaling = &autoscaler.Defaults{} }, "-stable-window"},
+	} {
+		config := w.config
+		c.change(&config)
+		if _, err := New(config); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.want, err)
+		}
+	}
+}
