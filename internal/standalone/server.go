@@ -114,7 +114,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var around errgroup.Group
 	around.Go(func() error { return s.activator.Run(base, nil) })
 
-	s.config.Screen.Line("sluice: listening on http://" + s.config.addr() + ", manifests: " + strings.Join(s.config.Files, ", "))
+	s.greet()
 	s.reconcile()
 	failed := make(chan error, 1)
 	around.Go(func() error {
@@ -140,6 +140,16 @@ func (s *Server) Run(ctx context.Context) error {
 	s.kubelet.CloseIdleConnections()
 	s.ports.Close()
 	return errors.Join(err, s.activator.Close())
+}
+
+// greet says where to find what.
+func (s *Server) greet() {
+	addr := "http://" + s.config.addr()
+	s.config.Screen.Line("sluice: listening on " + addr + ", manifests: " + strings.Join(s.config.Files, ", "))
+	if services := s.catalog.Services(); len(services) > 0 {
+		host := s.ingress.Host(services[0].Name, services[0].Namespace)
+		s.config.Screen.Line("sluice: try  curl -H 'Host: " + host + "' " + addr)
+	}
 }
 
 // post has the owner of all state run f, and returns false when it never will. It blocks until f begins.

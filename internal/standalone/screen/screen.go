@@ -108,15 +108,23 @@ func (s *Screen) drawTo(b *bytes.Buffer) {
 	}
 }
 
+// table has a line for each row, and one below it for its reason.
 func table(rows []Row) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SERVICE\tREPLICAS\tSTATE\tLATEST\tURL\tREASON")
+	fmt.Fprintln(w, "SERVICE\tREPLICAS\tSTATE\tURL\tLATEST")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%d/%d\t%s\t%s\t%s\t%s\n", r.Service, r.Actual, r.Desired, r.Ready, r.Latest, r.URL, clean(r.Reason))
+		fmt.Fprintf(w, "%s\t%d/%d\t%s\t%s\t%s\n", r.Service, r.Actual, r.Desired, r.Ready, r.URL, r.Latest)
 	}
 	w.Flush() // to a strings.Builder
-	return b.String()
+	lines := slices.Collect(strings.Lines(b.String()))
+	for i, r := range slices.Backward(rows) {
+		if r.Reason != "" {
+			indent := strings.Repeat(" ", strings.Index(lines[0], "REPLICAS"))
+			lines = slices.Insert(lines, i+2, indent+clean(r.Reason)+"\n")
+		}
+	}
+	return strings.Join(lines, "")
 }
 
 // writeChanges writes a line for each row that is new or another, and for each that is gone.

@@ -57,23 +57,26 @@ func (m *terminal) Write(p []byte) (int, error) {
 
 func TestTerminalKeepsTheTableAtTheBottom(t *testing.T) {
 	var m terminal
-	s := New(Config{Out: &m, Width: func() int { return 60 }})
+	s := New(Config{Out: &m, Width: func() int { return 59 }})
 	s.Line("first")
 	s.Show([]Row{row(0)})
 	s.Line("second")
-	s.Show([]Row{row(3), row(4)})
+	broken := row(4)
+	broken.Reason = "the app ended: exit status 7"
+	s.Show([]Row{row(3), broken})
 	s.Line("third")
 	want := []string{
 		"first", "second", "third", "",
-		"SERVICE  REPLICAS  STATE  LATEST       URL                 …",
-		"hello    3/3       ready  hello-00001  http://hello.defaul…",
-		"hello    4/4       ready  hello-00001  http://hello.defaul…",
+		"SERVICE  REPLICAS  STATE  URL                   LATEST",
+		"hello    3/3       ready  http://hello.default  hello-000…",
+		"hello    4/4       ready  http://hello.default  hello-000…",
+		"         the app ended: exit status 7",
 	}
 	if !slices.Equal(m.lines, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(m.lines, "\n"), strings.Join(want, "\n"))
 	}
 	for _, line := range m.lines {
-		if n := len([]rune(line)); n > 59 {
+		if n := len([]rune(line)); n > 58 {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}
