@@ -8,10 +8,15 @@ import (
 	"syscall"
 )
 
+var errHopClosed = errors.New("the connection was closed before the answer")
+
 // hopError gives what http.ClientConn returned its reason. net/http exports few of its errors.
 func hopError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
+	}
+	if errors.Is(err, errUploadEnded) { // while the body was being sent: see link.body
+		return &Error{Reason: UpstreamClosed, Err: errHopClosed}
 	}
 	if closed(err) {
 		return &Error{Reason: UpstreamClosed, Err: err}

@@ -227,17 +227,23 @@ func (p *pool) unref(h *hopConns) {
 // transport makes connections of one protocol.
 func (p *pool) transport(key hopKey) *http.Transport {
 	var protocols http.Protocols
+	next := "http/1.1"
 	switch {
 	case key.proto != HTTP2:
 		protocols.SetHTTP1(true)
 	case key.tls != nil:
 		protocols.SetHTTP2(true)
+		next = "h2"
 	default:
 		protocols.SetUnencryptedHTTP2(true)
 	}
+	config := key.tls.Clone()
+	if config != nil {
+		config.NextProtos = []string{next}
+	}
 	return &http.Transport{
 		DialContext:            p.dialLink,
-		TLSClientConfig:        key.tls,
+		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    p.cfg.DialTimeout,
 		DisableCompression:     true,
 		IdleConnTimeout:        p.cfg.IdleConnTimeout,

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"context"
 	"net"
+	"net/http"
 	"testing"
 	"time"
 
@@ -19,24 +20,29 @@ func serve(t testing.TB, c proxy.Config) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := proxy.NewServer(h, proxy.ServerConfig{})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Serve(l) }()
+	addr := listenAndServe(t, proxy.NewServer(h, proxy.ServerConfig{}))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := h.Drain(ctx); err != nil {
 			t.Errorf("%d requests are still in progress: %v", h.InFlight(), err)
 		}
-		s.Close()
-		<-done
 		if err := h.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	return addr
+}
+
+// listenAndServe runs s on a port of its own until the test ends.
+func listenAndServe(t testing.TB, s *http.Server) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(l) }()
+	t.Cleanup(func() { s.Close(); <-done })
 	return l.Addr().String()
 }

@@ -38,12 +38,12 @@ func checkHTTP2(r *http.Request) error {
 			return fmt.Errorf("malformed Content-Length %q", cl)
 		}
 		if r.ContentLength == 0 && first != 0 { // the head ended the stream (RFC 9113 §8.1.1)
-			return fmt.Errorf("Content-Length %d without a body", first)
+			return fmt.Errorf("malformed request: Content-Length %d without a body", first)
 		}
 	}
 	// RFC 9113 §8.3.1: a Host that differs from :authority makes the request malformed.
 	if host := r.Header["Host"]; len(host) > 1 || len(host) == 1 && !strings.EqualFold(host[0], r.Host) {
-		return fmt.Errorf("Host %q differs from :authority %q", host, r.Host)
+		return fmt.Errorf("malformed request: Host %q differs from :authority %q", host, r.Host)
 	}
 	return nil
 }

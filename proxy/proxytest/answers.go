@@ -77,7 +77,7 @@ func reasons(r *rig) {
 		status int
 		reason proxy.Reason
 	}{
-		{"refused", proxy.Hop{Addr: r.deadAddr()}, 502, proxy.ConnectRefused},
+		{"refused", proxy.Hop{Addr: deadAddr}, 502, proxy.ConnectRefused},
 		{"closed", proxy.Hop{Addr: answer("")}, 502, proxy.UpstreamClosed},
 		{"cut in the head", proxy.Hop{Addr: answer("HTTP/1.1 200 OK\r\nX: ")}, 502, proxy.UpstreamClosed},
 		{"not HTTP", proxy.Hop{Addr: answer("SSH-2.0-x\r\n")}, 502, proxy.BadResponse},

@@ -181,10 +181,10 @@ func endToEnd(r *rig) {
 // forwardedFor grows once, also when the first hop could not be reached.
 func forwardedFor(r *rig) {
 	got := make(chan http.Header, 1)
-	app, dead := r.app(func(_ http.ResponseWriter, req *http.Request) { got <- req.Header }), r.deadAddr()
+	app := r.app(func(_ http.ResponseWriter, req *http.Request) { got <- req.Header })
 	p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
 		if a.N == 0 {
-			return proxy.Hop{Addr: dead}, nil
+			return proxy.Hop{Addr: deadAddr}, nil
 		}
 		return proxy.Hop{Addr: app}, nil
 	})

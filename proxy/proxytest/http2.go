@@ -2,7 +2,6 @@ package proxytest
 
 import (
 	"bytes"
-	"io"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -121,36 +120,6 @@ func (w *wire2) refused() {
 			return
 		case *http2.RSTStreamFrame:
 			return
-		}
-	}
-}
-
-// pattern is an endless body without zeros.
-type pattern struct{ n byte }
-
-func (p *pattern) Read(b []byte) (int, error) {
-	for i := range b {
-		p.n = p.n%251 + 1
-		b[i] = p.n
-	}
-	return len(b), nil
-}
-
-func limited(n int64) io.Reader { return io.LimitReader(new(pattern), n) }
-
-// same checks that r is what limited(n) gives.
-func same(r io.Reader, n int64) (int64, bool) {
-	want, got, total := new(pattern), make([]byte, 32<<10), int64(0)
-	exp := make([]byte, 32<<10)
-	for {
-		k, err := r.Read(got)
-		_, _ = want.Read(exp[:k])
-		total += int64(k)
-		if !bytes.Equal(got[:k], exp[:k]) {
-			return total, false
-		}
-		if err != nil {
-			return total, err == io.EOF && total == n
 		}
 	}
 }

@@ -40,7 +40,7 @@ func hops(addrs ...string) *script {
 func dialElsewhere(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(w, req.Body) })
 	for _, proto := range both {
-		p := hops(r.deadAddr(), app)
+		p := hops(deadAddr, app)
 		_, body := r.do(r.client(proto), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
 		if body != "body" {
 			r.Errorf("%d: %q", proto, body)
@@ -58,9 +58,8 @@ func dialElsewhere(r *rig) {
 }
 
 func threeAttempts(r *rig) {
-	dead := r.deadAddr()
 	for _, proto := range both {
-		p := hops(dead, dead, dead, dead, dead)
+		p := hops(deadAddr, deadAddr, deadAddr, deadAddr, deadAddr)
 		resp, body := r.do(r.client(proto), r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil))
 		if resp.StatusCode != 502 || !strings.Contains(body, "refused") || !strings.HasSuffix(body, "\n") {
 			r.Errorf("%s %q", resp.Status, body)
@@ -267,8 +266,7 @@ func streamElsewhere(r *rig) {
 
 // budgetLimited: when everything fails, one request in five is tried again.
 func budgetLimited(r *rig) {
-	dead := r.deadAddr()
-	p := hops(dead, dead, dead)
+	p := hops(deadAddr, deadAddr, deadAddr)
 	addr, c := r.proxy(p, proxy.Config{RetryBurst: 2}), r.client(proxy.HTTP1)
 	const requests = 100
 	attempts := 0

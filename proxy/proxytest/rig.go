@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long something that must happen is waited for.
-const patience = 10 * time.Second
+const patience = 20 * time.Second
 
 // rig is what a case has to build with.
 type rig struct {
@@ -36,11 +36,15 @@ func (r *rig) proxy(p *script, c proxy.Config) (addr string) {
 
 // app serves h on a port of its own, HTTP/1.1 and HTTP/2.
 func (r *rig) app(h http.HandlerFunc) (addr string) {
-	s := proxy.NewServer(h, proxy.ServerConfig{})
+	var running sync.WaitGroup
+	s := proxy.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		running.Add(1) // not after the wait: the server's connections have ended by then
+		defer running.Done()
+		h(w, req)
+	}), proxy.ServerConfig{})
 	l := r.listen()
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Serve(l) }()
-	r.Cleanup(func() { s.Close(); <-done })
+	running.Go(func() { _ = s.Serve(l) })
+	r.Cleanup(func() { s.Close(); running.Wait() })
 	return l.Addr().String()
 }
 
@@ -82,12 +86,9 @@ func (r *rig) listen() net.Listener {
 	return l
 }
 
-// deadAddr is an address where nobody listens.
-func (r *rig) deadAddr() string {
-	l := r.listen()
-	l.Close()
-	return l.Addr().String()
-}
+// deadAddr is an address where nobody listens: port 1 is privileged, and tcpmux has died out. A port that was free a
+// moment ago may be given to the proxy itself.
+const deadAddr = "127.0.0.1:1"
 
 // client is one of net/http's that speaks proto only.
 func (r *rig) client(proto proxy.Proto) *http.Client {
@@ -180,16 +181,6 @@ func head(in *bufio.Reader) (string, error) {
 		b.WriteString(line)
 		if err != nil || line == "\r\n" {
 			return b.String(), err
-		}
-	}
-}
-
-// until polls what no channel tells.
-func (r *rig) until(what string, ok func() bool) {
-	r.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			r.Fatalf("not within %v: %s", patience, what)
 		}
 	}
 }
