@@ -8,15 +8,21 @@ import (
 	"syscall"
 )
 
-var errHopClosed = errors.New("the connection was closed before the answer")
+var (
+	errHopClosed = errors.New("the hop closed the connection before its answer")
+	errHopWrong  = errors.New("the hop's answer is malformed")
+)
 
 // hopError gives what http.ClientConn returned its reason. net/http exports few of its errors.
-func hopError(err error) *Error {
+func hopError(err error, c *conn) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	if errors.Is(err, errUploadEnded) { // while the body was being sent: see link.body
-		return &Error{Reason: UpstreamClosed, Err: errHopClosed}
+	if errors.Is(err, errUploadEnded) { // net/http closed the connection while the body was being sent: see link.body
+		if c.link.ended.Load() {
+			return &Error{Reason: UpstreamClosed, Err: errHopClosed}
+		}
+		return &Error{Reason: BadResponse, Err: errHopWrong}
 	}
 	if closed(err) {
 		return &Error{Reason: UpstreamClosed, Err: err}

@@ -17,7 +17,8 @@ type link struct {
 	plain bool            // no TLS above
 	wrote atomic.Int64    // bytes
 	// more says that bytes beyond the end of a head came with it, so that the body has begun.
-	more atomic.Bool
+	more  atomic.Bool
+	ended atomic.Bool // by the hop
 	// body is that of the request in progress. net/http's client, having closed a connection, waits for its writer,
 	// and the writer for the body: closing ends that.
 	body atomic.Pointer[reader]
@@ -39,6 +40,9 @@ func (l *link) Write(p []byte) (int, error) {
 
 func (l *link) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		l.ended.Store(true)
+	}
 	if l.plain {
 		i := bytes.Index(p[:n], []byte("\r\n\r\n"))
 		l.more.Store(i >= 0 && i+4 < n)

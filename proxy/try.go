@@ -165,7 +165,7 @@ func (t *try) reason(err error) *Error {
 	if broken := t.ex.up.broken(); broken != nil {
 		return uploadError(broken)
 	}
-	return hopError(err)
+	return hopError(err, t.conn)
 }
 
 // failed decides whether the attempt may be repeated: when nothing of the request was processed, or, for a request
