@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -64,6 +65,7 @@ func (s *Server) launch(r *revision) error {
 			DrainLimit: r.Template.Timeout, Grace: appGrace,
 		},
 		Notify: func(e replica.Event) { s.notify(r, p, e) },
+		Stderr: os.Stderr,
 	})
 	if err != nil {
 		s.ports.Release(taken)

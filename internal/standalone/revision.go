@@ -8,7 +8,6 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
 	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
-	"github.com/sluice-proxy/sluice/metrics/statpb"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
 )
@@ -132,49 +131,6 @@ func (s *Server) warming(r *catalog.Revision) bool {
 	return here != nil && !here.wasReady && (r.Scaling.Min > 0 || r.Scaling.Initial > 0)
 }
 
-// readInbox heeds what the activator has told: a first request starts a replica at once.
-func (s *Server) readInbox() {
-	stats, colds := s.inbox.take()
-	for id, rep := range stats {
-		r := s.revisions[id]
-		if r == nil {
-			continue
-		}
-		r.report = rep
-		if r.desired == 0 && rep.stat.GetAverageConcurrentRequests() > 0 {
-			r.scaler.Record(rep.at, autoscaler.Observe(nil, 0, rep.stat))
-			s.scale(r, rep.at)
-		}
-	}
-	for _, c := range colds {
-		s.sayCold(c)
-	}
-}
-
-// reportAge is how old a report of the activator may be to count for this second: it sends one each second.
-const reportAge = 1500 * time.Millisecond
-
-// sample records the load of the last second, and asks the replicas for the next.
-func (s *Server) sample(now time.Time) {
-	for _, r := range s.revisions {
-		var stats []*statpb.Stat
-		for _, p := range r.pods {
-			if p.ready && p.stat != nil {
-				stats = append(stats, p.stat)
-			}
-			p.stat = nil
-			if p.ready && !p.ending {
-				s.scrape(p)
-			}
-		}
-		var own *statpb.Stat
-		if now.Sub(r.report.at) < reportAge {
-			own = r.report.stat
-		}
-		r.scaler.Record(now, autoscaler.Observe(stats, r.readyPods(), own))
-	}
-}
-
 func (r *revision) readyPods() (n int) {
 	for _, p := range r.pods {
 		if p.ready && !p.ending {
@@ -187,71 +143,4 @@ func (r *revision) readyPods() (n int) {
 // active are the pods that are not on their way out.
 func (r *revision) active() []*pod {
 	return slices.DeleteFunc(slices.Clone(r.pods), func(p *pod) bool { return p.ending })
-}
-
-func (s *Server) scaleAll(now time.Time) {
-	for _, r := range s.revisions {
-		s.scale(r, now)
-	}
-}
-
-// scale asks the scaler and does what it says.
-func (s *Server) scale(r *revision, now time.Time) {
-	stats, _ := s.activator.Stats(r.id)
-	d := r.scaler.Tick(now, autoscaler.Pods{
-		Ready:     r.readyPods(),
-		Busy:      stats.Waiting > 0 || stats.InFlight > 0,
-		Reachable: r.routed,
-	})
-	r.desired = d.Desired
-	s.converge(r)
-}
-
-// converge launches or ends replicas until there are as many as desired, within -max-replicas for the whole service.
-func (s *Server) converge(r *revision) {
-	if s.ending || s.revisions[r.id] != r {
-		return
-	}
-	room := s.config.MaxReplicas
-	for _, other := range s.revisions {
-		if other != r && other.Namespace == r.Namespace && other.Service == r.Service {
-			room -= len(other.active())
-		}
-	}
-	room = max(room, 0)
-	target := min(r.desired, room)
-	s.sayCapped(r, r.desired > room)
-
-	active := r.active()
-	if len(active) == 0 {
-		r.coldSaid = false
-	}
-	for n := len(active); n < target && !time.Now().Before(r.notBefore); n++ {
-		if err := s.launch(r); err != nil {
-			s.failed(r, err.Error())
-			break
-		}
-	}
-	for n := len(active); n > target; n-- {
-		s.terminate(r, r.surplus())
-	}
-}
-
-// surplus picks the replica to end: one that isn't ready, or else does the least, or else is the youngest.
-func (r *revision) surplus() *pod {
-	active := r.active()
-	slices.Reverse(active)
-	return slices.MinFunc(active, func(a, b *pod) int {
-		switch {
-		case a.ready != b.ready && !a.ready:
-			return -1
-		case a.ready != b.ready:
-			return 1
-		case a.load < b.load:
-			return -1
-		case a.load > b.load:
-			return 1
-		}
-		return 0
-	})
 }

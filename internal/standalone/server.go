@@ -49,6 +49,7 @@ type Server struct {
 	revisions map[throttler.RevisionID]*revision
 	serving   map[serviceKey]*catalog.Revision // what gets the latest revision's traffic
 	pods      map[*pod]*revision               // all, those of revisions that are gone included
+	sampled   time.Time                        // the latest sample's second
 	ending    bool
 }
 

@@ -237,6 +237,17 @@ func TestBurstScalesOutAndIsCapped(t *testing.T) {
 	}
 }
 
+// A new revision gets its first replica though the old one has all that -max-replicas allows.
+func TestMaxReplicasLeavesRoomForANewRevision(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, annotated("hello", "Old", "autoscaling.knative.dev/min-scale: '2'"))
+	w.config.MaxReplicas = 2
+	w.start()
+	w.sees("replicas 2/2")
+	w.write(annotated("hello", "New", "autoscaling.knative.dev/min-scale: '2'"))
+	w.eventually("the new one serves", func() bool { got, _ := w.get("hello"); return got == "200 Hello New!\n" })
+}
+
 func TestReplicaIsReplacedWhenItsQueueProxyDies(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, annotated("hello", "World", "autoscaling.knative.dev/min-scale: '1'"))

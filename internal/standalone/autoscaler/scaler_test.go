@@ -13,17 +13,21 @@ func TestWindowAgainstAllSamples(t *testing.T) {
 		length := time.Duration(rapid.IntRange(1, 30).Draw(t, "length")) * time.Second
 		w := newWindow(length)
 		all := map[int64][]float64{}
-		now, first := epoch, int64(math.MaxInt64)
-		for range rapid.IntRange(1, 80).Draw(t, "samples") {
-			now = now.Add(time.Duration(rapid.IntRange(0, 4000).Draw(t, "ms")) * time.Millisecond)
+		now, first, last := epoch, second(epoch), second(epoch)
+		for i := range rapid.IntRange(1, 80).Draw(t, "samples") {
+			pause := rapid.SampledFrom([]int{4000, 4000, 4000, 60_000}).Draw(t, "longest pause")
+			now = now.Add(time.Duration(rapid.IntRange(0, pause).Draw(t, "ms")) * time.Millisecond)
 			v := rapid.Float64Range(0, 100).Draw(t, "v")
 			w.record(now, v)
 			all[second(now)] = append(all[second(now)], v)
-			first = min(first, second(now))
+			if i == 0 || second(now)-last >= int64(length/time.Second) {
+				first = second(now) // begins afresh
+			}
+			last = second(now)
 			ask := now.Add(time.Duration(rapid.IntRange(0, 60_000).Draw(t, "later")) * time.Millisecond)
 			d := time.Duration(rapid.IntRange(1, int(length/time.Second)).Draw(t, "d")) * time.Second
 			sum, n := 0.0, 0.0
-			for s := max(second(ask)-int64(d/time.Second)+1, first); s <= second(ask); s++ {
+			for s := max(second(ask)-int64(d/time.Second)+1, first); s <= last; s++ {
 				n++
 				part := 0.0
 				for _, v := range all[s] {
@@ -31,6 +35,7 @@ func TestWindowAgainstAllSamples(t *testing.T) {
 				}
 				sum += part
 			}
+			n = max(n, 1)
 			got, ok := w.average(ask, d)
 			if !ok || math.Abs(got-sum/n) > 1e-9 {
 				t.Fatalf("%v, %v; want %v", got, ok, sum/n)
@@ -203,4 +208,15 @@ func TestScalerKeepsItsPromises(t *testing.T) {
 			}
 		}
 	})
+}
+
+// After a while at zero, where nothing is recorded, a burst counts in full at once.
+func TestBurstAfterALongPause(t *testing.T) {
+	s := New(testSpec(t, 1), epoch)
+	s.Record(at(1), Sample{Concurrency: 1})
+	s.Tick(at(1), Pods{Reachable: true})
+	s.Record(at(500), Sample{Concurrency: 70})
+	if d := s.Tick(at(500), Pods{Reachable: true}); d.Desired != 100 {
+		t.Errorf("%+v", d)
+	}
 }

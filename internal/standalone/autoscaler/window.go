@@ -28,7 +28,7 @@ func (w *window) at(s int64) *bucket { return &w.ring[int(s%int64(len(w.ring)))]
 func (w *window) record(now time.Time, v float64) {
 	s := second(now)
 	switch {
-	case !w.filled:
+	case !w.filled, s-w.last >= int64(len(w.ring)): // what is left is too old to count
 		clear(w.ring)
 		w.first, w.last, w.filled = s, s, true
 	case s > w.last:
@@ -46,19 +46,23 @@ func (w *window) record(now time.Time, v float64) {
 	b.samples++
 }
 
-// average over the d that end now, or over the time since the first sample when that is shorter. A second without a
-// sample counts as 0. False when there is no sample at all.
+// average over the d that end now, or over the time since the first sample when that is shorter. The time since the last
+// sample doesn't count, since more may come; any other second without a sample counts as 0. False when there has never
+// been one.
 func (w *window) average(now time.Time, d time.Duration) (float64, bool) {
 	if !w.filled {
 		return 0, false
 	}
 	to := max(second(now), w.last)
 	from := max(to-int64(min(buckets(d), len(w.ring)))+1, w.first)
+	if from > w.last {
+		return 0, true
+	}
 	sum := 0.0
 	for s := from; s <= w.last; s++ {
 		if b := w.at(s); b.samples > 0 {
 			sum += b.sum / b.samples
 		}
 	}
-	return sum / float64(to-from+1), true
+	return sum / float64(w.last-from+1), true
 }

@@ -1,0 +1,152 @@
+package standalone
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
+	"github.com/sluice-proxy/sluice/metrics/statpb"
+)
+
+// readInbox heeds what the activator has told: a first request starts a replica at once.
+func (s *Server) readInbox() {
+	stats, colds := s.inbox.take()
+	for id, rep := range stats {
+		r := s.revisions[id]
+		if r == nil {
+			continue
+		}
+		r.report = rep
+		if r.desired == 0 && rep.stat.GetAverageConcurrentRequests() > 0 {
+			r.scaler.Record(rep.at, autoscaler.Observe(nil, 0, rep.stat))
+			s.scale(r, rep.at)
+		}
+	}
+	for _, c := range colds {
+		s.sayCold(c)
+	}
+}
+
+// reportAge is how old a report of the activator may be to count for this second: it sends one each second.
+const reportAge = 1500 * time.Millisecond
+
+// sample records the load of the last second, and asks the replicas for the next. At zero, without a report, there is
+// nothing to record: so a burst counts in full when it comes.
+func (s *Server) sample(now time.Time) {
+	at := s.align(now)
+	for _, r := range s.revisions {
+		var stats []*statpb.Stat
+		for _, p := range r.pods {
+			if p.ready && p.stat != nil {
+				stats = append(stats, p.stat)
+			}
+			p.stat = nil
+			if p.ready && !p.ending {
+				s.scrape(p)
+			}
+		}
+		var own *statpb.Stat
+		if now.Sub(r.report.at) < reportAge {
+			own = r.report.stat
+		}
+		if own != nil || len(r.pods) > 0 {
+			r.scaler.Record(at, autoscaler.Observe(stats, r.readyPods(), own))
+		}
+	}
+}
+
+// align gives each sample a second of its own, though the ticker jitters.
+func (s *Server) align(now time.Time) time.Time {
+	s.sampled = s.sampled.Add(time.Second)
+	if off := now.Sub(s.sampled); off < -time.Second/2 || off > time.Second/2 {
+		s.sampled = now
+	}
+	return s.sampled
+}
+
+func (s *Server) scaleAll(now time.Time) {
+	for _, r := range s.revisions {
+		s.scale(r, now)
+	}
+}
+
+// scale asks the scaler and does what it says.
+func (s *Server) scale(r *revision, now time.Time) {
+	stats, _ := s.activator.Stats(r.id)
+	d := r.scaler.Tick(now, autoscaler.Pods{
+		Ready:     r.readyPods(),
+		Busy:      stats.Waiting > 0 || stats.InFlight > 0,
+		Reachable: r.routed,
+	})
+	r.desired = d.Desired
+	s.converge(r)
+}
+
+// converge launches or ends replicas until there are as many as desired, within -max-replicas for the whole service.
+func (s *Server) converge(r *revision) {
+	if s.ending || s.revisions[r.id] != r {
+		return
+	}
+	room := s.config.MaxReplicas
+	for _, other := range s.revisions {
+		if other != r && other.Namespace == r.Namespace && other.Service == r.Service {
+			room -= len(other.active())
+		}
+	}
+	active := r.active()
+	if room <= 0 && len(active) == 0 && r.desired > 0 {
+		room = s.makeRoom(r)
+	}
+	room = max(room, 0)
+	target := min(r.desired, room)
+	s.sayCapped(r, r.desired > room)
+
+	if len(active) == 0 {
+		r.coldSaid = false
+	}
+	for n := len(active); n < target && !time.Now().Before(r.notBefore); n++ {
+		if err := s.launch(r); err != nil {
+			s.failed(r, err.Error())
+			break
+		}
+	}
+	for n := len(active); n > target; n-- {
+		s.terminate(r, r.surplus())
+	}
+}
+
+// makeRoom ends a replica of another revision of the service, so that r is not kept from its first by -max-replicas. It
+// returns how many r may have now.
+func (s *Server) makeRoom(r *revision) int {
+	var most *revision
+	for _, other := range s.revisions {
+		if other != r && other.Namespace == r.Namespace && other.Service == r.Service &&
+			len(other.active()) > 1 && (most == nil || len(other.active()) > len(most.active())) {
+			most = other
+		}
+	}
+	if most == nil {
+		return 0
+	}
+	s.terminate(most, most.surplus())
+	return 1
+}
+
+// surplus picks the replica to end: one that isn't ready, or else does the least, or else is the youngest.
+func (r *revision) surplus() *pod {
+	active := r.active()
+	slices.Reverse(active)
+	return slices.MinFunc(active, func(a, b *pod) int {
+		switch {
+		case a.ready != b.ready && !a.ready:
+			return -1
+		case a.ready != b.ready:
+			return 1
+		case a.load < b.load:
+			return -1
+		case a.load > b.load:
+			return 1
+		}
+		return 0
+	})
+}
