@@ -185,7 +185,9 @@ func TestTimeoutWhileWaiting(t *testing.T) {
 // TestAppsOwn503IsAnAnswer: a 503 of the app is passed on as it is, and asked for once.
 func TestAppsOwn503IsAnAnswer(t *testing.T) {
 	f := newFront(t, activator.Config{})
-	p := newPod(t, "pod-1", 0, false, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "closed today", 503) })
+	p := newPod(t, "pod-1", 0, false, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "closed today", http.StatusServiceUnavailable)
+	})
 	f.UpdateRevision(activator.Revision{ID: hello})
 	f.UpdateEndpoints(hello, endpointsOf(p))
 	if a := f.get("/"); a.status != 503 || a.body != "closed today\n" || a.header.Get("Proxy-Status") != "" {

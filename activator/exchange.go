@@ -12,11 +12,11 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// A lent pod may decline a request, which then has to go elsewhere. So only those are lent that package proxy can send
-// once more: while an attempt is left, and what has been read of the body is held.
+// A lent pod may decline a request, which then has to go elsewhere. So the last attempt is never lent, and of a body
+// that package proxy does not hold in full nothing is sent before the pod has let the request in.
 const (
-	attempts   = 3        // as in package proxy
-	replayable = 64 << 10 // bytes of a body
+	attempts = 3        // as in package proxy
+	held     = 64 << 10 // bytes of a body
 )
 
 // policy is the activator's side of the seam to package proxy.
@@ -33,6 +33,7 @@ type exchange struct {
 	demand throttler.Demand
 	lease  throttler.Lease
 	busy   bool      // the pod said that it did not process the request
+	expect bool      // the Expect field is ours
 	cold   ColdStart // Queued is zero unless the request waited for the first pod
 }
 
@@ -71,7 +72,7 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 		return proxy.Hop{}, x.err
 	}
 	x.busy = false
-	x.demand.NoLend = a.N+1 >= attempts || req.ContentLength < 0 || req.ContentLength > replayable
+	x.demand.NoLend = a.N+1 >= attempts
 	lease, ok, err := x.a.throttler.TryAcquire(x.demand)
 	if err == nil && !ok {
 		lease, err = x.wait(req)
@@ -126,10 +127,25 @@ func (x *exchange) mark(req *proxy.Request) {
 	if !h.Has(knative.HeaderOriginalHost) {
 		h.Set(knative.HeaderOriginalHost, req.Host)
 	}
-	if x.lease.Lent() {
-		h.Set(knative.HeaderNoQueue, "1")
-	} else {
+	x.lend(req, x.lease.Lent())
+}
+
+// lend says that a pod is another activator's, or takes back that an earlier one was. A queue-proxy that lets a lent
+// request in asks for its body at once, whatever its app thinks of Expect.
+func (x *exchange) lend(req *proxy.Request, lent bool) {
+	h := req.Header
+	if x.expect {
+		h.Del("Expect")
+		x.expect = false
+	}
+	if !lent {
 		h.Del(knative.HeaderNoQueue)
+		return
+	}
+	h.Set(knative.HeaderNoQueue, "1")
+	if n := req.ContentLength; (n < 0 || n > held) && req.Upgrade == "" && !h.Has("Expect") {
+		h.Set("Expect", "100-continue")
+		x.expect = true
 	}
 }
 

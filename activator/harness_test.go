@@ -36,7 +36,7 @@ type pod struct {
 	server   *http.Server
 	ended    chan struct{}
 
-	inFlight, most, served, refused, noQueue atomic.Int64
+	inFlight, most, served, refused atomic.Int64
 }
 
 // newPod makes a pod that listens, and is ready unless held.
@@ -176,6 +176,9 @@ func newFront(t testing.TB, c activator.Config) *front {
 	s.Start()
 	tr := &http.Transport{MaxIdleConnsPerHost: 1000}
 	t.Cleanup(func() {
+		if t.Failed() { // else what is in progress would be waited for in vain
+			s.CloseClientConnections()
+		}
 		tr.CloseIdleConnections()
 		s.Close()
 		cancel()
@@ -230,6 +233,34 @@ func (a answer) String() string {
 	return fmt.Sprintf("%d %q", a.status, strings.TrimSpace(a.body))
 }
 
+// upload sends a body of unknown length that can't be had a second time.
+func (f *front) upload(n int64) answer {
+	req, err := http.NewRequest(http.MethodPost, f.url, io.LimitReader(neverEnding{}, n))
+	if err != nil {
+		return answer{err: err}
+	}
+	req.Host = helloHost
+	resp, err := f.client.Do(req)
+	if err != nil {
+		return answer{err: err}
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Header, string(b), err}
+}
+
+type neverEnding struct{}
+
+func (neverEnding) Read(p []byte) (int, error) { return len(p), nil }
+
+// only is one protocol for a client.
+func only(http2 bool) *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(!http2)
+	p.SetUnencryptedHTTP2(http2)
+	return p
+}
+
 // together calls f n times at once and returns what it returned.
 func together(n int, f func(i int) answer) []answer {
 	all := make([]answer, n)
@@ -270,3 +301,9 @@ func (f *front) awaitUsable(t testing.TB, n int) {
 func timeout(d time.Duration) proxy.Timeouts { return proxy.Timeouts{Total: d} }
 
 func prometheusNumber(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+
+// blocking is a channel for an app to wait on, and what ends that. It may be called twice.
+func blocking() (<-chan struct{}, func()) {
+	c := make(chan struct{})
+	return c, sync.OnceFunc(func() { close(c) })
+}

@@ -130,7 +130,8 @@ func gather(t *testing.T, reg *prometheus.Registry) string {
 func TestMetrics(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	f := newFront(t, activator.Config{Registerer: reg, ReportPeriod: 10 * time.Millisecond})
-	release := make(chan struct{})
+	release, unblock := blocking()
+	defer unblock()
 	p := newPod(t, "pod-1", 0, false, func(http.ResponseWriter, *http.Request) { <-release })
 	f.UpdateRevision(activator.Revision{ID: hello, Limit: 1, Service: "hello", Configuration: "conf"})
 	f.UpdateEndpoints(hello, endpointsOf(p))
@@ -143,7 +144,7 @@ func TestMetrics(t *testing.T) {
 	await(t, "queued", has("kn_revision_request_queued,k8s_namespace_name=default,kn_revision_name=hello-00001 2"))
 	await(t, "active", has("kn_revision_request_active,k8s_namespace_name=default,kn_revision_name=hello-00001 1"))
 	await(t, "concurrency", has("kn_revision_request_concurrency,k8s_namespace_name=default,kn_configuration_name=conf,kn_revision_name=hello-00001,kn_service_name=hello 3"))
-	close(release)
+	unblock()
 	<-done
 	f.get("/", "Host", "example.com")
 	await(t, "the error", has("sluice_proxy_errors_total,reason=unknown_revision 1"))

@@ -41,6 +41,9 @@ func (t *tracked) emptyLocked() bool {
 func (t *tracked) setSpecLocked(r Revision) {
 	r.Limit = max(r.Limit, 0)
 	old := t.spec.Load()
+	if old != nil && old.Revision == r {
+		return
+	}
 	if old != nil && (old.Service != r.Service || old.Configuration != r.Configuration) {
 		t.a.meters.forget(old.Revision)
 	}
