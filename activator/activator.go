@@ -92,6 +92,7 @@ func (a *Activator) forward() (err error) {
 		EndToEnd:            knative.InternalHeaders(),
 		NotProcessed:        knative.HeaderNotProcessed,
 		Dial:                a.config.Dial,
+		DialTimeout:         a.config.DialTimeout,
 		MaxIdleConns:        a.config.MaxIdleConns,
 		MaxIdleConnsPerHost: a.config.MaxIdleConnsPerHost,
 		OnUnwatched: func() {

@@ -31,6 +31,9 @@ type Config struct {
 
 	// MaxIdleConns and MaxIdleConnsPerHost bound the idle connections to pods. Defaults: 1000 and 100, as in Knative.
 	MaxIdleConns, MaxIdleConnsPerHost int
+	// DialTimeout bounds a dial for a request, after which the pod is left alone for a while and the request goes
+	// elsewhere. Default: 2 s, time for one SYN to be lost (RFC 6298 §2.1).
+	DialTimeout time.Duration
 	// Dial opens connections to pods, for requests and for probes. Nil: net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
@@ -65,6 +68,7 @@ func (c Config) Validate() error {
 		{"MaxProbeDials", int64(c.MaxProbeDials)},
 		{"MaxIdleConns", int64(c.MaxIdleConns)},
 		{"MaxIdleConnsPerHost", int64(c.MaxIdleConnsPerHost)},
+		{"DialTimeout", int64(c.DialTimeout)},
 		{"MaxWaiting", int64(c.MaxWaiting)},
 		{"MaxWaitingBytes", c.MaxWaitingBytes},
 		{"RevisionMaxWaiting", int64(c.RevisionMaxWaiting)},
@@ -86,6 +90,7 @@ func (c Config) withDefaults() Config {
 	c.MaxProbeDials = cmp.Or(c.MaxProbeDials, 512)
 	c.MaxIdleConns = cmp.Or(c.MaxIdleConns, 1000)
 	c.MaxIdleConnsPerHost = cmp.Or(c.MaxIdleConnsPerHost, 100)
+	c.DialTimeout = cmp.Or(c.DialTimeout, 2*time.Second)
 	c.MaxWaiting = cmp.Or(c.MaxWaiting, 20_000)
 	c.MaxWaitingBytes = cmp.Or(c.MaxWaitingBytes, 256<<20)
 	c.RevisionMaxWaiting = cmp.Or(c.RevisionMaxWaiting, 10_000)

@@ -32,7 +32,8 @@ type exchange struct {
 	stats  *metrics.RevisionStats
 	demand throttler.Demand
 	lease  throttler.Lease
-	busy   bool      // the pod said that it did not process the request
+	busy   bool      // the pod did not process the request: it had no slot for it
+	down   bool      // the same: its app can't be reached
 	expect bool      // the Expect field is ours
 	cold   ColdStart // Queued is zero unless the request waited for the first pod
 }
@@ -71,7 +72,7 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 	case x.err != nil:
 		return proxy.Hop{}, x.err
 	}
-	x.busy = false
+	x.busy, x.down = false, false
 	x.demand.NoLend = a.N+1 >= attempts
 	lease, ok, err := x.a.throttler.TryAcquire(x.demand)
 	if err == nil && !ok {
@@ -163,14 +164,17 @@ func (x *exchange) hop(req *proxy.Request) proxy.Hop {
 	return h
 }
 
-// Response sends a request on that its pod was too busy for: it goes elsewhere, or waits in its old place. The app's
-// own 503 is an answer like any other.
+// Response sends a request on that its pod did not process: it goes elsewhere, or waits in its old place. The app's own
+// 503 is an answer like any other.
 func (x *exchange) Response(_ *proxy.Request, resp *proxy.Response) bool {
-	x.busy = resp.Status == http.StatusServiceUnavailable && resp.Header.Get(knative.HeaderNotProcessed) == "1"
+	if resp.Header.Get(knative.HeaderNotProcessed) == "1" {
+		x.busy = resp.Status == http.StatusServiceUnavailable
+		x.down = !x.busy
+	}
 	resp.Header.Del(knative.HeaderNotProcessed)
 	resp.Header.Del(knative.HeaderFeatures)
 	resp.Header.Del(knative.HeaderNoQueue)
-	if x.busy {
+	if x.busy || x.down {
 		x.demand.Not = x.lease.ID()
 		return false
 	}
@@ -201,7 +205,7 @@ func (x *exchange) judge(o proxy.Outcome) throttler.Outcome {
 	switch {
 	case x.busy:
 		return throttler.Busy
-	case o.Reason == proxy.ConnectRefused, o.Reason == proxy.ConnectTimeout, o.Reason == proxy.TLSFailed:
+	case x.down, o.Reason == proxy.ConnectRefused, o.Reason == proxy.ConnectTimeout, o.Reason == proxy.TLSFailed:
 		return throttler.DialFailed
 	case o.Reason != proxy.ReasonNone && o.Status == 0 && o.Connect == 0 && !o.Reused:
 		return throttler.Unused

@@ -38,6 +38,39 @@ func TestPeers4DeadPods(t *testing.T) {
 	}
 }
 
+// TestPeers4DeadApp: a pod whose queue-proxy can't reach its app says so, and its requests go elsewhere; where there is
+// nowhere else, its answer is passed on.
+func TestPeers4DeadApp(t *testing.T) {
+	f := newFront(t, activator.Config{})
+	alive := newPod(t, "alive", 0, false, nil)
+	down := newPod(t, "down", 0, false, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Sluice-Not-Processed", "1")
+		http.Error(w, "connection refused", http.StatusBadGateway)
+	})
+	f.UpdateRevision(activator.Revision{ID: hello, Limit: 1})
+	f.UpdateEndpoints(hello, endpointsOf(alive, down))
+	f.awaitUsable(t, 2)
+	for _, a := range together(8, func(int) (a answer) {
+		for range 20 {
+			if a = f.do(http.MethodPost, "/", []byte("body")); !a.ok() {
+				break
+			}
+		}
+		return a
+	}) {
+		if !a.ok() || a.body != "alive\n" {
+			t.Fatal(a)
+		}
+	}
+	if n := down.served.Load(); n > 40 {
+		t.Errorf("asked %d times though its app is down", n)
+	}
+	f.UpdateEndpoints(hello, endpointsOf(down))
+	if a := f.get("/"); a.status != http.StatusBadGateway || a.body != "connection refused\n" || a.header.Get("Sluice-Not-Processed") != "" {
+		t.Errorf("%v %v", a, a.header)
+	}
+}
+
 // TestPeers4DeadPodComesBack: an address that refused connections is tried again.
 func TestPeers4DeadPodComesBack(t *testing.T) {
 	f := newFront(t, activator.Config{})
