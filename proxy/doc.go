@@ -4,4 +4,52 @@
 //	client ──► Handler ──► Policy.Begin ──► Exchange.Next ──► hop
 //	   ◄────────  copy  ◄── Exchange.Response ◄──────────────┘
 //	                        Exchange.Release, Exchange.End
+//
+// It speaks HTTP/1.1 and HTTP/2 on both sides, in the clear and inside TLS; the example shows a proxy in ten lines.
+//
+// # What passes, and what does not
+//
+// Hop-by-hop fields go first, before the policy sees the header, and the proxy's own come last, so that a client's
+// Connection field can't remove them. The request-target, Accept-Encoding, User-Agent, Content-Type and the bodies pass
+// as they came, and none is invented. X-Forwarded-For gets the peer's address; -Proto and -Host are left alone. One
+// target can't be written by net/http's HTTP/1.1 client as it came: one that begins with two slashes and has bytes in
+// its path that no URL may have; it goes in absolute-form. Trailers pass both ways, except those of an HTTP/2 request
+// that were not announced, which net/http's server drops. CONNECT is answered 501, an upgrade to h2c ignored.
+//
+// Both directions flow at once, on HTTP/1.1 too. An answer that comes before its request has been read in full
+// reaches the client at once; on HTTP/1.1 its connection is closed after it. With `Expect: 100-continue` on HTTP/1.1 the
+// body is asked for when the hop asks for it, or has said nothing for Config.ExpectTimeout. Whatever comes from a hop is
+// flushed at once.
+//
+// # Attempts
+//
+// A request gets three attempts at most, and retries are a fifth of all requests at most, beyond a burst. An attempt may
+// be followed by another while the client has got nothing and every byte of the body that was taken is still held
+// (64 KiB at most), and
+//   - nothing of the request was sent, or an HTTP/2 hop refused the stream, or left with GOAWAY before it came to it; or
+//   - the hop said that it has not processed the request (Config.NotProcessed), and the policy declined its answer,
+//     which costs no retry; or
+//   - the method is idempotent and a pooled connection ended before the first byte of an answer.
+//
+// A connection is looked at before it is used again, and not used beyond an app's `Keep-Alive: timeout`, so that the
+// third is rare and a POST seldom meets a connection that has been closed.
+//
+// # Failures
+//
+// Every failure has one Reason. Before the answer has begun it is answered by WriteError; afterwards the stream is reset
+// or the connection cut, and nothing is added to a body. A request that was malformed is answered without the policy.
+//
+// # Concurrency
+//
+// A Handler is used by any number of goroutines. An exchange belongs to the goroutine of its ServeHTTP, which alone calls
+// the policy. Beside it there are, while they are needed:
+//   - one goroutine that reads the body of the request (upload), which the exchange interrupts and waits for at its end;
+//   - one for the way up of an upgraded connection (tunnel), for which it waits too;
+//   - net/http's own two for a connection to a hop, which end with the connection;
+//   - one timer (clock), which touches the exchange under a lock and not after its end.
+//
+// A Handler has one more goroutine from the first request that waits with an unread body: watch, an epoll or kqueue for
+// clients that leave. Handler.Close ends it, and the connections that the pool keeps unused. A timeout, a client's leaving
+// and a failed body all cancel the exchange's context, and its cause says which came first. No lock is held while the
+// policy, a dial or an I/O operation runs, except that the watch's is held during an epoll_ctl.
 package proxy

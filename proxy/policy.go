@@ -52,7 +52,8 @@ type Hop struct {
 	// Timeouts bound the exchange. They count from From, or from the arrival of the head when From is zero.
 	Timeouts Timeouts
 	From     time.Time
-	// FullDuplex lets an HTTP/1.1 app answer while it still reads the body. HTTP/2 is always full duplex.
+	// FullDuplex lets an HTTP/1.1 app answer while it still reads the body. HTTP/2 is always full duplex. It is a
+	// permission: Handler passes both directions at once without it too, since holding one back would lose bytes.
 	FullDuplex bool
 	// Local, when not nil, is an answer that is no error (a probe's); nothing is dialled.
 	Local *Local
