@@ -56,20 +56,32 @@ func probed(p *pod) bool { return connectedTo(p.addr) }
 // A pod is replaced under load in the order of Kubernetes: the new one is up, the old one leaves the endpoints, its
 // queue-proxy gets SIGTERM, drains, and ends; then its app.
 func TestBinariesReplaceAPodUnderLoad(t *testing.T) {
+	for name, clientOf := range loadClients {
+		t.Run(name, func(t *testing.T) { replacePod(t, clientOf) })
+	}
+}
+
+// loadClients make a client of each protocol.
+var loadClients = map[string]func(t testing.TB, addr string) *http.Client{
+	"HTTP/1.1": func(t testing.TB, addr string) *http.Client { return clientOf(t, addr, loadConns) },
+	"h2c":      h2cClientOf,
+}
+
+func replacePod(t *testing.T, clientOf func(testing.TB, string) *http.Client) {
 	c := newCluster(t, "")
 	first, second := c.pod("first"), c.pod("second")
 	first.startApp(c)
 	c.pods("", first)
-	l := startLoad(t, c.addr, c.url("/sleep?d=5ms"))
-	eventually(t, 10*time.Second, "the first pod serves", func() bool { return l.served("first") > 500 })
+	l := startLoad(clientOf(t, c.addr), c.url("/sleep?d=5ms"))
+	eventually(t, 20*time.Second, "the first pod serves", func() bool { return l.served("first") > minRate })
 	second.startApp(c)
 	eventually(t, 10*time.Second, "the second app listens", func() bool { return listens("127.0.0.1:" + itoa(second.appPort)) })
 	c.pods("", second)
-	eventually(t, 10*time.Second, "the second pod serves", func() bool { return l.served("second") > 0 })
+	eventually(t, 20*time.Second, "the second pod serves", func() bool { return l.served("second") > 0 })
 	terminate(t, first.qp)
 	terminate(t, first.app)
 	at := l.served("second")
-	eventually(t, 10*time.Second, "the second pod serves on", func() bool { return l.served("second") > at+500 })
+	eventually(t, 20*time.Second, "the second pod serves on", func() bool { return l.served("second") > at+minRate })
 	l.end(t)
 	l.within(t, podLimit)
 }
@@ -87,6 +99,12 @@ func terminate(t testing.TB, d *daemon) {
 
 // What is in flight when the activator gets SIGTERM is answered; it serves on while clients learn of it.
 func TestBinariesActivatorEndsUnderLoad(t *testing.T) {
+	for name, clientOf := range loadClients {
+		t.Run(name, func(t *testing.T) { endActivator(t, clientOf) })
+	}
+}
+
+func endActivator(t *testing.T, loadClient func(testing.TB, string) *http.Client) {
 	const drain = 2 * time.Second
 	c := newCluster(t, "", "-drain", drain.String())
 	p := c.pod("one")
@@ -97,8 +115,8 @@ func TestBinariesActivatorEndsUnderLoad(t *testing.T) {
 
 	long := make(chan answer, 1)
 	go func() { long <- get(client, c.url("/sleep?d=3s")) }()
-	l := startLoad(t, c.addr, c.url("/"))
-	eventually(t, 10*time.Second, "the load is on", func() bool { return l.served("one") > 500 })
+	l := startLoad(loadClient(t, c.addr), c.url("/"))
+	eventually(t, 20*time.Second, "the load is on", func() bool { return l.served("one") > minRate/2 })
 	began := time.Now()
 	if err := c.activator.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -109,7 +127,7 @@ func TestBinariesActivatorEndsUnderLoad(t *testing.T) {
 		return do(client, probe).status == http.StatusInternalServerError
 	})
 	at := l.served("one")
-	eventually(t, drain, "it serves on", func() bool { return l.served("one") > at+100 })
+	eventually(t, drain, "it serves on", func() bool { return l.served("one") > at+minRate/5 })
 	l.end(t) // before the drain period is over: the load balancer has learnt of it
 	if a := <-long; !a.ok() {
 		t.Errorf("the request in flight: %v", a)

@@ -18,6 +18,18 @@ import (
 func (q *quickstart) client(conns int) *http.Client { return clientOf(q.t, q.addr(), conns) }
 
 func clientOf(t testing.TB, addr string, conns int) *http.Client {
+	return &http.Client{Transport: transport(t, addr, conns), Timeout: time.Minute}
+}
+
+// h2cClientOf is the same for HTTP/2 with prior knowledge, all over one connection.
+func h2cClientOf(t testing.TB, addr string) *http.Client {
+	tr := transport(t, addr, 1)
+	tr.Protocols = new(http.Protocols)
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	return &http.Client{Transport: tr, Timeout: time.Minute}
+}
+
+func transport(t testing.TB, addr string, conns int) *http.Transport {
 	tr := &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, addr)
@@ -25,7 +37,7 @@ func clientOf(t testing.TB, addr string, conns int) *http.Client {
 		MaxIdleConnsPerHost: conns,
 	}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: time.Minute}
+	return tr
 }
 
 // answer is an answer read to its end.

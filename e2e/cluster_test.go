@@ -48,7 +48,10 @@ func newCluster(t testing.TB, revision string, args ...string) *cluster {
 	}, args...)...)
 	cmd.Env = append(os.Environ(), "SLUICE_BIND_ADDRESS=127.0.0.1")
 	c.activator = c.launch("activator", cmd)
-	eventually(t, 20*time.Second, "the activator listens", func() bool { return listens(c.addr) })
+	probe := request("GET", c.url("/"), "")
+	probe.Header.Set("User-Agent", "kube-probe/1.34")
+	client := clientOf(t, c.addr, 1)
+	eventually(t, 20*time.Second, "the activator is ready", func() bool { return do(client, probe).ok() })
 	return c
 }
 

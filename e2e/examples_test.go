@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Every manifest of the examples is accepted and each of its services answers.
@@ -16,7 +19,7 @@ func TestExamples(t *testing.T) {
 	for _, file := range files {
 		text := example(t, filepath.Base(file))
 		if !strings.Contains(text, "kind: Service") {
-			continue // for cmd/activator
+			continue // see TestExampleOfTheActivator
 		}
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
@@ -39,4 +42,25 @@ func serviceNames(text string) []string {
 		}
 	}
 	return names
+}
+
+// The activator's example is accepted; its pods are not there, so that a request to it is held.
+func TestExampleOfTheActivator(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "")
+	if err := os.WriteFile(c.file, []byte(example(t, "activator.yaml")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client := clientOf(t, c.addr, 1)
+	client.Timeout = 200 * time.Millisecond
+	status := func(revision string) int {
+		return get(client, "http://"+revision+".default.svc.cluster.local/").status
+	}
+	eventually(t, 10*time.Second, "the file is read", func() bool { return status("rev") == http.StatusNotFound })
+	if got := status("hello-00001"); got != 0 {
+		t.Errorf("answered %d without a pod", got)
+	}
+	if got := status("hello-00009"); got != http.StatusNotFound {
+		t.Errorf("an unknown revision is answered %d", got)
+	}
 }

@@ -153,18 +153,24 @@ func sendHead(t testing.TB, addr, host string, body bool) net.Conn {
 
 func TestNeverReady(t *testing.T) {
 	const timeout = 3 * time.Second
-	for name, s := range map[string]service{
-		"never listens": {env: map[string]string{"APP_LISTEN_AFTER": "never"}},
-		"probe fails":   {probe: "{httpGet: {path: /ready}}", env: map[string]string{"APP_UNREADY": "1h"}},
+	for _, c := range []struct {
+		name, reason string
+		service
+	}{
+		{"never listens", "the app has not begun to listen on $PORT", service{env: map[string]string{"APP_LISTEN_AFTER": "never"}}},
+		{"probe fails", "the readiness probe of the app", service{
+			probe: "{httpGet: {path: /ready}}", env: map[string]string{"APP_UNREADY": "1h"},
+		}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s.timeout = int(timeout.Seconds())
-			q := serve(t, s)
-			c := q.client(3)
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // with the other one, which waits like it
+			c.timeout = int(timeout.Seconds())
+			q := serve(t, c.service)
+			client := q.client(3)
 			// The machine may stall: the best of three counts.
 			best := time.Hour
 			for range 3 {
-				a := get(c, q.url("app", "/"))
+				a := get(client, q.url("app", "/"))
 				if a.status != http.StatusGatewayTimeout || a.body != "activator request timeout" {
 					t.Fatalf("%v", a)
 				}
@@ -180,7 +186,7 @@ func TestNeverReady(t *testing.T) {
 			if best > timeout+100*time.Millisecond {
 				t.Errorf("504 after %v at best", best)
 			}
-			q.sees(10*time.Second, "not ready")
+			q.sees(15*time.Second, "not ready: "+c.reason)
 		})
 	}
 }

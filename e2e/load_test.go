@@ -9,13 +9,10 @@ import (
 	"time"
 )
 
-const (
-	loadConns = 64
-	loadRate  = 600 // requests per second, to be above minRate in spite of starts and ends
-	minRate   = 500
-)
+// loadConns are the connections of a load.
+const loadConns = 64
 
-// load is an open loop: each connection has a schedule of its own and catches up when it is late.
+// load is an open loop: each connection (HTTP/2: goroutine) has a schedule of its own and catches up when it is late.
 type load struct {
 	client *http.Client
 	url    atomic.Pointer[string]
@@ -31,12 +28,12 @@ type load struct {
 	byPID    map[int]int    // the most in flight that each process saw
 }
 
-func (q *quickstart) startLoad(url string) *load { return startLoad(q.t, q.addr(), url) }
+func (q *quickstart) startLoad(url string) *load { return startLoad(q.client(loadConns), url) }
 
-// startLoad loads url at addr until the test ends it.
-func startLoad(t testing.TB, addr, url string) *load {
+// startLoad loads url until the test ends it.
+func startLoad(c *http.Client, url string) *load {
 	l := &load{
-		client: clientOf(t, addr, loadConns), began: time.Now(), stop: make(chan struct{}),
+		client: c, began: time.Now(), stop: make(chan struct{}),
 		byRev: map[string]int{}, byPID: map[int]int{},
 	}
 	l.url.Store(&url)
@@ -91,7 +88,7 @@ func (l *load) end(t testing.TB) {
 	if l.failed > 0 {
 		t.Errorf("%d of %d requests failed, first %q", l.failed, l.requests, l.failures)
 	}
-	if rate < minRate && !raceEnabled { // the race detector makes everything several times slower
+	if rate < minRate {
 		t.Errorf("only %.0f requests per second: no load", rate)
 	}
 }

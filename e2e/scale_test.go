@@ -63,9 +63,9 @@ func TestPeers9NoRequestFailsFromOneToNToZero(t *testing.T) {
 	mustGet(t, c, q.url("app", "/"))
 	pods := func() int { return len(q.apps()) }
 
-	l := q.startLoad(q.url("app", "/sleep?d=25ms")) // 15 at a time
+	l := q.startLoad(q.url("app", fmt.Sprintf("/sleep?d=%v", 15*time.Second/loadRate))) // 15 at a time
 	q.eventually(20*time.Second, "four pods", func() bool { return pods() >= 4 })
-	short := q.url("app", "/sleep?d=1ms") // one at a time
+	short := q.url("app", "/sleep?d=1ms") // one at a time at most
 	l.url.Store(&short)
 	q.eventually(40*time.Second, "two pods at most", func() bool { return pods() <= 2 })
 	l.end(t)
