@@ -1,0 +1,155 @@
+package activator_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/queueproxy"
+)
+
+// sidecar is a real queue-proxy in front of an app that need not listen yet.
+type sidecar struct {
+	id, addr, app   string
+	inFlight, most  atomic.Int64
+	listen          func()
+	firstListenedAt time.Time
+}
+
+func newSidecar(t *testing.T, id string, limit int, work time.Duration) *sidecar {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sidecar{id: id, app: l.Addr().String()}
+	_ = l.Close()
+	any := "127.0.0.1:0"
+	p, err := queueproxy.New(queueproxy.Config{
+		Identity:             queueproxy.Identity{Namespace: "default", Revision: "hello-00001", Pod: id},
+		Addrs:                queueproxy.Addrs{Serve: any, Admin: any, Stats: any, Metrics: any},
+		UserAddr:             s.app,
+		ContainerConcurrency: limit,
+		Probes:               []queueproxy.Probe{{Kind: queueproxy.ProbeTCP, Addr: s.app, Aggressive: true}},
+		DrainQuiet:           time.Millisecond,
+		DrainIdle:            time.Millisecond,
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	s.addr = p.Addrs().Serve
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := make(chan error)
+	go func() { ran <- p.Run(ctx) }()
+	server := &http.Server{Protocols: protocols(), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := s.inFlight.Add(1)
+		for most := s.most.Load(); n > most && !s.most.CompareAndSwap(most, n); most = s.most.Load() {
+		}
+		time.Sleep(work)
+		s.inFlight.Add(-1)
+		fmt.Fprintf(w, "%s as %s via %q", id, r.Host, r.Header.Get("K-Proxy-Request"))
+	})}
+	ended := make(chan struct{})
+	s.listen = func() {
+		l, err := net.Listen("tcp", s.app)
+		if err != nil {
+			t.Error(err)
+			close(ended)
+			return
+		}
+		s.firstListenedAt = time.Now()
+		go func() { defer close(ended); _ = server.Serve(l) }()
+	}
+	t.Cleanup(func() {
+		_ = server.Close()
+		if !s.firstListenedAt.IsZero() {
+			<-ended
+		}
+		cancel()
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func (s *sidecar) endpoint() activator.Endpoint { return activator.Endpoint{ID: s.id, Addr: s.addr} }
+
+// TestPeers30ThroughARealQueueProxy: from the app's listen() to the answer of the waiting request.
+func TestPeers30ThroughARealQueueProxy(t *testing.T) {
+	const runs = 20
+	var took []time.Duration
+	for i := range runs {
+		f := newFront(t, activator.Config{})
+		s := newSidecar(t, fmt.Sprint("pod-", i), 1, 0)
+		f.UpdateRevision(activator.Revision{ID: hello, Limit: 1})
+		f.UpdateEndpoints(hello, activator.Endpoints{NotReady: []activator.Endpoint{s.endpoint()}})
+		got := make(chan answer, 1)
+		go func() { got <- f.get("/", "Host", helloHost) }()
+		f.awaitWaiting(t, 1)
+		time.Sleep(time.Duration(30+i) * time.Millisecond)
+		s.listen()
+		a := <-got
+		if want := fmt.Sprintf("pod-%d as %s via \"activator\"", i, helloHost); !a.ok() || a.body != want {
+			t.Fatalf("%v, want %s", a, want)
+		}
+		took = append(took, time.Since(s.firstListenedAt))
+	}
+	slices.Sort(took)
+	t.Logf("from listen() to the answer: median %v, most %v", took[runs/2], took[runs-1])
+	// Knative's probes, every 50 ms in the pod and every 200 ms to it, would take 25 ms at least in the median.
+	if took[runs/2] > 20*time.Millisecond {
+		t.Errorf("median %v", took[runs/2])
+	}
+}
+
+// TestPeers3ThroughRealQueueProxies: two activators share three pods, each more than full; no request fails, no app
+// gets more than it may.
+func TestPeers3ThroughRealQueueProxies(t *testing.T) {
+	const limit = 2
+	peers := []string{"10.0.0.1", "10.0.0.2"}
+	var pods []*sidecar
+	var e activator.Endpoints
+	for i := range 3 {
+		s := newSidecar(t, fmt.Sprint("pod-", i), limit, time.Millisecond)
+		s.listen()
+		pods = append(pods, s)
+		e.Ready = append(e.Ready, s.endpoint())
+	}
+	var fronts []*front
+	for _, ip := range peers {
+		f := newFront(t, activator.Config{PodIP: ip})
+		f.UpdatePeers(hello, peers)
+		f.UpdateRevision(activator.Revision{ID: hello, Limit: limit})
+		f.UpdateEndpoints(hello, e)
+		f.awaitUsable(t, 3)
+		fronts = append(fronts, f)
+	}
+	for _, a := range together(48, func(i int) (a answer) {
+		f := fronts[min(i%4, 1)] // most of the load on one
+		for range 20 {
+			if a = f.do([]string{http.MethodGet, http.MethodPost}[i%2], "/", []byte("body")); !a.ok() {
+				break
+			}
+		}
+		return a
+	}) {
+		if !a.ok() {
+			t.Fatal(a)
+		}
+	}
+	for _, p := range pods {
+		if n := p.most.Load(); n > limit {
+			t.Errorf("%s had %d at a time", p.id, n)
+		}
+	}
+}
