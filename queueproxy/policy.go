@@ -233,13 +233,17 @@ func (e *exchange) Response(_ *proxy.Request, resp *proxy.Response) bool {
 	return true
 }
 
-// Release gives the slot to the next in line.
+// Release gives the slot to the next in line; not when the app has closed a pooled connection, and the request is to be
+// sent once more over a fresh one: it has had its turn, and would lose it.
 func (e *exchange) Release(h proxy.Hop, o proxy.Outcome) {
 	if h.Local != nil {
 		return
 	}
 	if o.Reason != proxy.ConnectRefused && o.Reason != proxy.ConnectTimeout {
 		e.reached, e.appSpent = true, o.Total
+	}
+	if o.Reason == proxy.UpstreamClosed && o.Reused && o.Status == 0 {
+		return // Next takes the slot over, or End gives it back
 	}
 	e.leave()
 }

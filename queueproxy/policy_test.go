@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/proxy"
 )
 
 // The app never has more requests than the limit, whatever clients do: come in both protocols, send bodies, leave while
@@ -367,4 +368,106 @@ func TestPeers1ClientLeavesTheQueue(t *testing.T) {
 		c.Close()
 		eventually(t, "it has left", func() bool { return p.policy.breaker.Waiting() == 0 })
 	}
+}
+
+// An app that closes a pooled connection as it is reused costs a request neither its answer nor its turn.
+func TestPeers6StaleConnectionKeepsItsTurn(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale, closeStale := make(chan struct{}), make(chan struct{})
+	served := make(chan string, 10)
+	var app sync.WaitGroup
+	app.Go(func() {
+		for first := true; ; first = false {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			app.Go(func() {
+				defer c.Close()
+				r := bufio.NewReader(c)
+				for n := 0; ; n++ {
+					req, err := http.ReadRequest(r)
+					if err != nil {
+						return
+					}
+					if first && n == 1 {
+						close(stale)
+						<-closeStale
+						return
+					}
+					served <- req.RequestURI
+					_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { ln.Close(); app.Wait() }) // after the pod has let go of its connections
+	p := startPod(t, ln.Addr().String(), func(c *Config) { c.ContainerConcurrency, c.QueueDepth = 1, 1 })
+	p.policy.appIsUp() // nobody looks for it with a connection of its own
+	p.get("/a")
+	answers := make(chan answer, 2)
+	go func() { answers <- p.get("/b") }()
+	<-stale
+	go func() { answers <- p.get("/c") }()
+	eventually(t, "the queue is full", func() bool { return p.policy.breaker.Waiting() == 1 })
+	close(closeStale)
+	for range 2 {
+		if got := <-answers; got.status != 200 {
+			t.Errorf("%d %q", got.status, got.body)
+		}
+	}
+	if order := <-served + <-served + <-served; order != "/a/b/c" {
+		t.Errorf("served in the order %s", order)
+	}
+}
+
+func exchangeOnce(t testing.TB, p *policy, req *proxy.Request, resp *proxy.Response) {
+	e := p.Begin(req)
+	hop, err := e.Next(req, proxy.Attempt{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Response(req, resp)
+	e.Release(hop, proxy.Outcome{Status: 200, Total: time.Millisecond})
+	e.End(req, proxy.Result{Status: 200, Total: time.Millisecond})
+}
+
+// BenchmarkPolicy is what limit, accounting, headers and metrics cost a request with a free slot.
+func BenchmarkPolicy(b *testing.B) {
+	for name, metrics := range map[string]RequestMetrics{"metrics=off": MetricsOff, "metrics=on": MetricsPrometheus} {
+		b.Run(name, func(b *testing.B) {
+			p, err := New(Config{UserAddr: "127.0.0.1:8080", ContainerConcurrency: 100, RequestMetrics: metrics}, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer p.Close()
+			p.policy.appIsUp()
+			h := http.Header{"Accept": {"*/*"}, "User-Agent": {"curl"}, "K-Proxy-Request": {"activator"}}
+			req := &proxy.Request{Method: "GET", Target: "/", Host: "x", Header: proxy.NewHeader(h), RemoteAddr: "127.0.0.1:1", Arrived: time.Now()}
+			resp := &proxy.Response{Status: 200, Header: proxy.NewHeader(http.Header{})}
+			b.ReportAllocs()
+			for b.Loop() {
+				exchangeOnce(b, p.policy, req, resp)
+			}
+		})
+	}
+}
+
+// BenchmarkQueueProxy is a small request through the whole of it over keep-alive connections, client and app included.
+func BenchmarkQueueProxy(b *testing.B) {
+	p := startPod(b, startApp(b, http.HandlerFunc(ok)), func(c *Config) {
+		c.ContainerConcurrency, c.RequestMetrics = 100, MetricsPrometheus
+	})
+	b.ReportAllocs()
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if got := p.get("/"); got.status != 200 {
+				b.Error(got)
+			}
+		}
+	})
 }

@@ -177,7 +177,8 @@ func (p *Proxy) adminServer() *http.Server {
 			w.WriteHeader(http.StatusOK)
 		}
 	}))
-	s.WriteTimeout = 0 // it is answered when the drain is over
+	// It is answered when the drain is over. A read deadline would end the request's context meanwhile.
+	s.ReadTimeout, s.WriteTimeout = 0, 0
 	return s
 }
 
@@ -203,6 +204,6 @@ func profilingServer() *http.Server {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	s.WriteTimeout = 0 // a profile takes as long as its request says
+	s.ReadTimeout, s.WriteTimeout = 0, 0 // a profile takes as long as its request says
 	return s
 }

@@ -186,6 +186,24 @@ func TestWaitForDrain(t *testing.T) {
 	}
 }
 
+// A drain may take as long as the grace period: no deadline of the server may end it, but each head must come in time.
+func TestDeadlinesOfTheServers(t *testing.T) {
+	p, err := New(Config{UserAddr: "127.0.0.1:1", Profiling: true, RequestMetrics: MetricsPrometheus}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for _, s := range p.wanted() {
+		long := s.name == "admin" || s.name == "profiling" || s.name == "requests"
+		if quick := s.server.ReadTimeout > 0 && s.server.WriteTimeout > 0; quick == long {
+			t.Errorf("%s: read %v, write %v", s.name, s.server.ReadTimeout, s.server.WriteTimeout)
+		}
+		if s.server.ReadHeaderTimeout == 0 || s.server.IdleTimeout == 0 || s.server.MaxHeaderBytes == 0 {
+			t.Errorf("%s has no bounds", s.name)
+		}
+	}
+}
+
 // The autoscaler gets one Stat, of the last second, the wait included.
 func TestStats(t *testing.T) {
 	p, letGo := full(t, 3, nil)
