@@ -56,8 +56,8 @@ type Config struct {
 	// ExpectTimeout is how long the body of a request with `Expect: 100-continue` waits for the hop's say before it is
 	// sent anyway (RFC 9110 §10.1.1 tells not to wait for ever). 0: DefaultExpectTimeout.
 	ExpectTimeout time.Duration
-	// RetryBurst is how many retries may be made beyond one in five requests. 0: DefaultRetryBurst; negative: none.
-	// An attempt answered with NotProcessed costs nothing.
+	// RetryBurst is how many retries may be made beyond one in five requests; so many fifths are saved at most. 0:
+	// DefaultRetryBurst; negative: no retry at all, but for an attempt answered with NotProcessed, which costs nothing.
 	RetryBurst int
 	// OnUnwatched, when not nil, is called once: when a request waits with an unread body on a connection that can't
 	// be watched, since http.Server.ConnContext is not ConnContext. Its client's leaving goes unnoticed meanwhile.

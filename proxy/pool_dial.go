@@ -1,0 +1,81 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+)
+
+// transport makes connections of one protocol.
+func (p *pool) transport(key hopKey) *http.Transport {
+	var protocols http.Protocols
+	next := "http/1.1"
+	switch {
+	case key.proto != HTTP2:
+		protocols.SetHTTP1(true)
+	case key.tls != nil:
+		protocols.SetHTTP2(true)
+		next = "h2"
+	default:
+		protocols.SetUnencryptedHTTP2(true)
+	}
+	config := key.tls.Clone()
+	if config != nil {
+		config.NextProtos = []string{next}
+	}
+	return &http.Transport{
+		DialContext:            p.dialLink,
+		TLSClientConfig:        config,
+		TLSHandshakeTimeout:    p.cfg.DialTimeout,
+		DisableCompression:     true,
+		IdleConnTimeout:        p.cfg.IdleConnTimeout,
+		ExpectContinueTimeout:  p.cfg.ExpectTimeout,
+		MaxResponseHeaderBytes: maxAnswer,
+		Protocols:              &protocols,
+		HTTP2: &http.HTTP2Config{
+			// Enough for 1 Gbit/s at 8 ms, and no more than a slow client can make us hold.
+			MaxReceiveBufferPerStream:     1 << 20,
+			MaxReceiveBufferPerConnection: 4<<20 - 1,
+			SendPingTimeout:               15 * time.Second, // a hop that vanished is found out
+			PingTimeout:                   10 * time.Second,
+		},
+	}
+}
+
+// dial makes a connection, for which h has been counted.
+func (p *pool) dial(ctx context.Context, h *hopConns) (*conn, error) {
+	begin := time.Now()
+	made := &madeLink{plain: h.key.tls == nil}
+	scheme := "http"
+	if h.key.tls != nil {
+		scheme = "https"
+	}
+	cc, err := h.transport.NewClientConn(context.WithValue(ctx, madeKey{}, made), scheme, h.key.addr)
+	if err != nil {
+		return nil, dialError(ctx, made, err)
+	}
+	return &conn{ClientConn: cc, hop: h, link: made.link, connect: time.Since(begin)}, nil
+}
+
+// madeLink is how dialLink tells dial, which is the caller of its caller, what it made or why it could not.
+type madeLink struct {
+	plain bool // what it makes has no TLS; told now, since HTTP/2 reads as soon as there is a connection
+	link  *link
+	err   error
+}
+type madeKey struct{}
+
+func (p *pool) dialLink(ctx context.Context, network, addr string) (net.Conn, error) {
+	made := ctx.Value(madeKey{}).(*madeLink)
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.DialTimeout)
+	defer cancel()
+	c, err := p.cfg.Dial(ctx, network, addr)
+	if err != nil {
+		made.err = err
+		return nil, err
+	}
+	made.link = newLink(c)
+	made.link.plain = made.plain
+	return made.link, nil
+}
