@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/sluice-proxy/sluice/activator"
 )
@@ -41,6 +42,10 @@ func TestRequestsOutliveAnAppThatDied(t *testing.T) {
 	all := make(chan []answer, 1)
 	go func() { all <- together(n, func(int) answer { return f.do(http.MethodPost, "/", []byte("body")) }) }()
 	f.awaitWaiting(t, n)
+	// It takes its time to come back: longer than three attempts with the throttler's pauses between them.
+	for began := time.Now(); time.Since(began) < time.Second; time.Sleep(10 * time.Millisecond) {
+		f.awaitWaiting(t, n)
+	}
 	up.Store(true)
 	for _, a := range <-all {
 		if !a.ok() || a.body != "body" {

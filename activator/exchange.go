@@ -194,6 +194,7 @@ func (x *exchange) Release(_ proxy.Hop, o proxy.Outcome) {
 	verdict := x.judge(o)
 	if verdict == throttler.DialFailed {
 		x.demand.Not = x.lease.ID()
+		x.t.suspect(x.lease.ID()) // before the slot is free for the next one
 	}
 	x.lease.Release(verdict)
 	if m := x.spec.meters; m != nil {

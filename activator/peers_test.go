@@ -210,7 +210,7 @@ func TestPeers26ScaleToZeroRacesRequests(t *testing.T) {
 // TestPeers30FirstByte: from the moment a pod is ready, the waiting request is answered within milliseconds, whether
 // the pod held the probe or had not listened yet.
 func TestPeers30FirstByte(t *testing.T) {
-	const runs, bound = 15, 20 * time.Millisecond
+	const runs, bound = 10, 20 * time.Millisecond
 	for _, held := range []bool{true, false} {
 		fast := 0
 		for range runs {
@@ -224,7 +224,7 @@ func TestPeers30FirstByte(t *testing.T) {
 			got := make(chan answer, 1)
 			go func() { got <- f.get("/") }()
 			f.awaitWaiting(t, 1)
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(70 * time.Millisecond)
 			begin := time.Now()
 			if held {
 				close(p.ready)

@@ -46,6 +46,24 @@ func (t *tracked) probeLocked(p *pod) {
 	t.a.prober.start(pr)
 }
 
+// suspect has a pod probed again before further use, since it or its app could not be reached: the probe passes when
+// they can. Requests in flight stay counted.
+func (t *tracked) suspect(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p, s := t.pods[id], t.spec.Load()
+	if p == nil || s == nil || !p.passed {
+		return
+	}
+	p.restart()
+	t.probeLocked(p)
+	if t.sharedLocked(s) {
+		t.tellAllLocked()
+		return
+	}
+	t.tellLocked(s, []*pod{p}, nil)
+}
+
 // pass is a probe that succeeded.
 type pass struct {
 	pod   *pod
