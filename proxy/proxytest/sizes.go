@@ -1,0 +1,156 @@
+package proxytest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// flatMemory passes 64 MiB up and down at a time and looks at the heap meanwhile.
+func flatMemory(r *rig) {
+	const size = 64 << 20
+	app := r.app(func(w http.ResponseWriter, req *http.Request) {
+		if n, ok := same(req.Body, size); !ok {
+			r.Errorf("the app got %d bytes that differ from what was sent", n)
+		}
+		io.Copy(w, limited(size))
+	})
+	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+	for _, proto := range both {
+		var before runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		stop, peak := make(chan bool), make(chan uint64)
+		go func() {
+			top := uint64(0)
+			for {
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				top = max(top, m.HeapInuse)
+				select {
+				case <-stop:
+					peak <- top
+					return
+				case <-time.After(5 * time.Millisecond):
+				}
+			}
+		}()
+		resp, err := r.client(proto).Do(r.request("POST", "http://"+addr, limited(size)))
+		if err != nil {
+			r.Fatal(err)
+		}
+		if n, ok := same(resp.Body, size); !ok {
+			r.Errorf("the client got %d bytes that differ from what was sent", n)
+		}
+		resp.Body.Close()
+		stop <- true
+		if grown := int64(<-peak) - int64(before.HeapInuse); grown > 16<<20 {
+			r.Errorf("%d: the heap grew by %d MiB", proto, grown>>20)
+		}
+	}
+}
+
+func counted(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, req.Body)
+		w.WriteHeader(201)
+		io.WriteString(w, strings.Repeat("x", 70_000))
+	})
+	for _, proto := range both {
+		p := to(proxy.Hop{Addr: app})
+		r.do(r.client(proto), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader(strings.Repeat("y", 50_000))))
+		res, out := take(r, "the result", p.results), take(r, "the outcome", p.outcomes)
+		if res.BytesIn != 50_000 || res.BytesOut != 70_000 || res.Status != 201 || res.Reason != proxy.ReasonNone || res.Attempts != 1 {
+			r.Errorf("%d: %+v", proto, res)
+		}
+		if res.Total < res.Start || res.Start < res.Wait || res.Start == 0 {
+			r.Errorf("%d: wait %v, start %v, total %v", proto, res.Wait, res.Start, res.Total)
+		}
+		if out.Status != 201 || out.Reason != proxy.ReasonNone || out.Connect <= 0 || out.FirstByte < out.Connect || out.Total < out.FirstByte || out.Reused {
+			r.Errorf("%d: %+v", proto, out)
+		}
+	}
+}
+
+// truncated: a body that is cut short by the app is cut short for the client.
+func truncated(r *rig) {
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		h, _ := head(in)
+		if strings.HasPrefix(h, "GET /chunked ") {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n")
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nsome")
+	})
+	for _, proto := range both {
+		for _, path := range []string{"/chunked", "/length"} {
+			p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP1})
+			resp, err := r.client(proto).Do(r.request("GET", "http://"+r.proxy(p, proxy.Config{})+path, nil))
+			if err != nil {
+				r.Fatal(err)
+			}
+			b, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			r.cut(err)
+			if string(b) != "some" {
+				r.Errorf("%s: body %q", path, b)
+			}
+			if res := take(r, "the result", p.results); res.Reason != proxy.ResponseTruncated || res.Status != 200 {
+				r.Errorf("%s: %+v", path, res)
+			}
+			if out := take(r, "the outcome", p.outcomes); out.Reason != proxy.ResponseTruncated {
+				r.Errorf("%s: %+v", path, out)
+			}
+		}
+	}
+}
+
+func untilClose(r *rig) {
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		_, _ = head(in)
+		io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\nall of it")
+	})
+	for _, proto := range both {
+		addr := r.proxy(to(proxy.Hop{Addr: app, Proto: proxy.HTTP1}), proxy.Config{})
+		if _, body := r.do(r.client(proto), r.request("GET", "http://"+addr, nil)); body != "all of it" {
+			r.Errorf("%d: %q", proto, body)
+		}
+	}
+}
+
+// sequence: framing holds over many requests on one connection, whatever was read of their bodies.
+func sequence(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/ignore" {
+			io.WriteString(w, "ignored")
+			return
+		}
+		b, _ := io.ReadAll(req.Body)
+		fmt.Fprintf(w, "%s:%s", req.URL.Path, b)
+	})
+	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+	for _, proto := range both {
+		c := r.client(proto)
+		for i := range 30 {
+			var body io.Reader = strings.NewReader(fmt.Sprint("body ", i))
+			if i%2 == 1 {
+				body = io.MultiReader(body) // of unknown length
+			}
+			want := fmt.Sprintf("/read:body %d", i)
+			path := "/read"
+			if i%3 == 2 {
+				path, want = "/ignore", "ignored"
+			}
+			if _, got := r.do(c, r.request("POST", "http://"+addr+path, body)); got != want {
+				r.Errorf("%d: request %d: %q, want %q", proto, i, got, want)
+			}
+		}
+	}
+}
