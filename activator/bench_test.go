@@ -40,6 +40,7 @@ func BenchmarkActivator(b *testing.B) {
 				f := benchFront(b, pods, limit)
 				b.ReportAllocs()
 				b.SetParallelism(16)
+				b.ResetTimer()
 				b.RunParallel(func(pb *testing.PB) { exchange(b, f, pb.Next) })
 			})
 		}

@@ -3,9 +3,11 @@ package activator_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -54,8 +56,10 @@ func newSidecar(t *testing.T, id string, limit int, work time.Duration) *sidecar
 		n := s.inFlight.Add(1)
 		for most := s.most.Load(); n > most && !s.most.CompareAndSwap(most, n); most = s.most.Load() {
 		}
+		_, _ = io.Copy(io.Discard, r.Body)
 		time.Sleep(work)
 		s.inFlight.Add(-1)
+		w.Header().Set("Saw-Expect", r.Header.Get("Expect"))
 		fmt.Fprintf(w, "%s as %s via %q", id, r.Host, r.Header.Get("K-Proxy-Request"))
 	})}
 	ended := make(chan struct{})
@@ -110,6 +114,30 @@ func TestPeers30ThroughARealQueueProxy(t *testing.T) {
 	if took[runs/2] > 20*time.Millisecond {
 		t.Errorf("median %v", took[runs/2])
 	}
+}
+
+// TestLentBodyIsAskedForAtOnce: the queue-proxy that lets a lent request in asks for its body itself; an app that
+// knows nothing of Expect: 100-continue would have everybody wait.
+func TestLentBodyIsAskedForAtOnce(t *testing.T) {
+	s := newSidecar(t, "pod-1", 1, 0)
+	s.listen()
+	f := newFront(t, activator.Config{PodIP: "10.0.0.1"})
+	taken := newPod(t, "pod-0", 1, false, nil)
+	f.UpdatePeers(hello, []string{"10.0.0.1", "10.0.0.2"})
+	f.UpdateRevision(activator.Revision{ID: hello, Limit: 1})
+	f.UpdateEndpoints(hello, activator.Endpoints{Ready: []activator.Endpoint{taken.endpoint(), s.endpoint()}})
+	f.awaitUsable(t, 2)
+	release, unblock := blocking()
+	defer unblock()
+	taken.app = func(http.ResponseWriter, *http.Request) { <-release }
+	first := make(chan answer)
+	go func() { first <- f.get("/") }()
+	await(t, "the own pod to be taken", func() bool { return taken.inFlight.Load() == 1 })
+	if a := f.upload(1 << 20); !a.ok() || !strings.HasPrefix(a.body, "pod-1 ") || a.header.Get("Saw-Expect") != "" {
+		t.Errorf("%v, the app saw Expect: %q", a, a.header.Get("Saw-Expect"))
+	}
+	unblock()
+	<-first
 }
 
 // TestPeers3ThroughRealQueueProxies: two activators share three pods, each more than full; no request fails, no app

@@ -212,6 +212,11 @@ func prune(h proxy.Header, trusted bool) (host string) {
 	h.Del(knative.HeaderRevision)
 	h.Del(knative.HeaderProbe)
 	h.Del(knative.HeaderHash)
+	if h.Has(knative.HeaderNoQueue) {
+		// An activator that lends keeps a large body back until it is let in, which it is now, whatever the app thinks
+		// of expectations.
+		h.Del("Expect")
+	}
 	h.Del(knative.HeaderNoQueue)
 	h.Del(knative.HeaderNotProcessed)
 	h.Del(knative.HeaderFeatures)
