@@ -97,6 +97,26 @@ func terminate(t testing.TB, d *daemon) {
 	}
 }
 
+// The app comes back two seconds after it died: without a kubelet that says so, requests wait for it.
+func TestBinariesAppDiesMidBurst(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "")
+	p := c.pod("one")
+	p.startApp(c)
+	c.pods("", p)
+	client := clientOf(t, c.addr, 100)
+	mustGet(t, client, c.url("/"))
+	back := make(chan struct{})
+	go func(first *daemon) {
+		defer close(back)
+		<-first.exited
+		time.Sleep(2 * time.Second)
+		p.startApp(c)
+	}(p.app)
+	dieMidBurst(t, client, c.url)
+	<-back
+}
+
 // What is in flight when the activator gets SIGTERM is answered; it serves on while clients learn of it.
 func TestBinariesActivatorEndsUnderLoad(t *testing.T) {
 	for name, clientOf := range loadClients {

@@ -30,6 +30,7 @@ type pod struct {
 	t       testing.TB
 }
 
+// podLimit is containerConcurrency.
 const podLimit = 5
 
 // newCluster starts an activator that knows the revision default/rev without pods.
