@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -123,4 +126,38 @@ func within(imp, allowed string) bool {
 		return imp == module+"/"+allowed
 	}
 	return imp == allowed || strings.HasPrefix(imp, allowed+"/")
+}
+
+// Each row of docs/properties.md that names tests has them.
+func TestPropertiesHaveTheirTests(t *testing.T) {
+	table, err := os.ReadFile("../../docs/properties.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile(`(?m)^\| (\d+) \|.*\| ([a-z0-9/, ]+) \|$`)
+	rows := row.FindAllStringSubmatch(string(table), -1)
+	if len(rows) < 20 {
+		t.Fatalf("%d rows with tests: is the table as this test reads it?", len(rows))
+	}
+	for _, r := range rows {
+		for place := range strings.SplitSeq(r[2], ", ") {
+			dir := "../../" + strings.NewReplacer("proxytest", "proxy/proxytest", "ingress", "internal/standalone/ingress").Replace(place)
+			if !mentions(t, dir, `\bTest`+"Peers"+r[1]+`[A-Z]|"Peers`+r[1]+`[A-Z]`) {
+				t.Errorf("property %s: no test of that name in %s", r[1], place)
+			}
+		}
+	}
+}
+
+func mentions(t *testing.T, dir, pattern string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	re := regexp.MustCompile(pattern)
+	return slices.ContainsFunc(files, func(name string) bool {
+		text, err := os.ReadFile(name)
+		return err == nil && re.Match(text)
+	})
 }
