@@ -31,6 +31,7 @@ type pod struct {
 	ending     bool
 	crashes    int
 	reason     string // why it is not ready
+	telling    bool   // the reason says more than a probe that fails
 	stat       *statpb.Stat
 	load       float64 // requests in flight, by its latest stat
 }
@@ -151,7 +152,7 @@ func (s *Server) setReady(r *revision, p *pod, ready bool, why string) {
 	}
 	changed := p.ready != ready
 	p.ready = ready
-	if ready || p.crashes == 0 || changed { // a crash is more telling than a probe
+	if p.telling = p.telling && !ready; !p.telling {
 		p.reason = why
 	}
 	if !changed {
@@ -179,7 +180,7 @@ func (s *Server) notify(r *revision, p *pod, e replica.Event) {
 // event heeds what has happened in a replica.
 func (s *Server) event(r *revision, p *pod, e replica.Event) {
 	say := func(why string) {
-		p.reason = why
+		p.reason, p.telling = why, true
 		if !p.ending {
 			s.config.Screen.Line(p.name + ": " + why)
 		}
@@ -221,6 +222,7 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 		say(fmt.Sprintf("not ready: the app has not begun to listen on $PORT, which is %d", port))
 	case replica.Listens:
 		say(fmt.Sprintf("the app listens on $PORT, which is %d", port))
+		p.telling = false
 	case replica.Line:
 	}
 }

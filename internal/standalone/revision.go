@@ -105,11 +105,11 @@ func (s *Server) route() {
 		for _, r := range svc.Revisions {
 			route.Revisions = append(route.Revisions, r.Name)
 		}
-		routed[idOf(svc.Latest)] = true // it is to become ready
 		for _, t := range svc.Traffic {
 			name := t.Revision
 			if name == "" {
 				name = latest.Name
+				routed[idOf(svc.Latest)] = true // it is to become ready, if it isn't yet
 			}
 			route.Targets = append(route.Targets, ingress.Target{Revision: name, Percent: t.Percent, Tag: t.Tag})
 			if t.Percent > 0 || t.Tag != "" {

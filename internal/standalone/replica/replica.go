@@ -44,13 +44,12 @@ func Start(c Config) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer controlR.Close()
 	eventsR, eventsW, err := os.Pipe()
 	if err != nil {
+		controlR.Close()
 		controlW.Close()
 		return nil, err
 	}
-	defer eventsW.Close()
 
 	cmd := &exec.Cmd{
 		Path:        self,
@@ -61,7 +60,11 @@ func Start(c Config) (*Replica, error) {
 	if c.Stderr != nil {
 		cmd.Stderr = c.Stderr
 	}
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	// What is the supervisor's must be its alone: a pipe tells that the other end is gone when the last copy is closed.
+	controlR.Close()
+	eventsW.Close()
+	if err != nil {
 		controlW.Close()
 		eventsR.Close()
 		return nil, fmt.Errorf("replica: supervisor of %s: %w", c.Spec.Name, err)

@@ -196,6 +196,17 @@ func TestCrashedAppIsRestartedWithBackOff(t *testing.T) {
 	}
 }
 
+func TestLargeEnvironmentCrossesThePipe(t *testing.T) {
+	t.Parallel()
+	var env []string
+	for i := range 20 {
+		env = append(env, fmt.Sprintf("LARGE_%d=%s", i, strings.Repeat("x", 10_000)))
+	}
+	w := newWorld(t, "listen", env...)
+	w.start()
+	w.await(1, "the app runs", line(App, "app runs"))
+}
+
 func TestAppThatCannotBeStarted(t *testing.T) {
 	w := newWorld(t, "")
 	w.spec.App.Path = "/no/such/app"
