@@ -9,16 +9,23 @@ import (
 
 	"github.com/sluice-proxy/sluice/activator"
 	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/throttler"
 )
 
 // TestHoldFromZero: a request that comes before any pod is held until one passes its probe, and tells its story.
 func TestHoldFromZero(t *testing.T) {
-	cold := make(chan activator.ColdStart, 10)
-	f := newFront(t, activator.Config{OnColdStart: func(c activator.ColdStart) { cold <- c }})
+	cold, held := make(chan activator.ColdStart, 10), make(chan throttler.RevisionID, 10)
+	f := newFront(t, activator.Config{
+		OnColdStart: func(c activator.ColdStart) { cold <- c },
+		OnHold:      func(id throttler.RevisionID) { held <- id },
+	})
 	f.UpdateRevision(activator.Revision{ID: hello})
 	got := make(chan answer, 1)
 	go func() { got <- f.get("/") }()
 	f.awaitWaiting(t, 1)
+	if id := <-held; id != hello {
+		t.Error(id)
+	}
 
 	p := newPod(t, "pod-1", 0, true, nil)
 	f.UpdateEndpoints(hello, activator.Endpoints{NotReady: []activator.Endpoint{p.endpoint()}})
@@ -38,8 +45,8 @@ func TestHoldFromZero(t *testing.T) {
 	if a := f.get("/"); !a.ok() {
 		t.Error(a)
 	}
-	if len(cold) > 0 {
-		t.Errorf("a warm request made a cold start: %+v", <-cold)
+	if len(cold) > 0 || len(held) > 0 {
+		t.Errorf("a warm request made a cold start, or was held: %d, %d", len(cold), len(held))
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sluice-proxy/sluice/throttler"
 )
 
 // Config of an Activator. The zero value works; each zero field stands for its default.
@@ -51,6 +53,9 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// ClassicMetrics gives the collectors the names in use up to Knative 1.18.
 	ClassicMetrics bool
+	// OnHold is told of each request that begins to wait while its revision has no pod to use. The Reporter hears of the
+	// first one of an idle revision only, so of none that comes just after the last pod has gone. It must not block.
+	OnHold func(throttler.RevisionID)
 	// OnColdStart is told of each request that waited while its revision had no pod to use, when its answer begins. It
 	// must not block.
 	OnColdStart func(ColdStart)

@@ -92,8 +92,13 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 // wait stands in line. Time spent in it is seen in the gauges, and in the story of a cold start when there was no pod.
 func (x *exchange) wait(req *proxy.Request) (throttler.Lease, error) {
 	x.demand.Bytes = headBytes(req)
-	if x.t.usable.Load() == 0 && x.cold.Queued.IsZero() {
-		x.cold.Queued = req.Arrived
+	if x.t.usable.Load() == 0 {
+		if x.cold.Queued.IsZero() {
+			x.cold.Queued = req.Arrived
+		}
+		if tell := x.a.config.OnHold; tell != nil {
+			tell(x.t.id)
+		}
 	}
 	if m := x.spec.meters; m != nil {
 		m.AddQueued(1)

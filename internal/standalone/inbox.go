@@ -16,6 +16,7 @@ type inbox struct {
 	mu    sync.Mutex
 	stats map[throttler.RevisionID]report
 	colds []activator.ColdStart
+	held  map[throttler.RevisionID]bool // a request waits, and there was no replica
 }
 
 // report is the activator's latest of a revision.
@@ -28,7 +29,11 @@ type report struct {
 const maxColds = 1000
 
 func newInbox() *inbox {
-	return &inbox{poke: make(chan struct{}, 1), stats: map[throttler.RevisionID]report{}}
+	return &inbox{
+		poke:  make(chan struct{}, 1),
+		stats: map[throttler.RevisionID]report{},
+		held:  map[throttler.RevisionID]bool{},
+	}
 }
 
 // Send is activator.Reporter's.
@@ -52,6 +57,14 @@ func (i *inbox) coldStart(c activator.ColdStart) {
 	i.wake()
 }
 
+// hold is for activator.Config.OnHold.
+func (i *inbox) hold(id throttler.RevisionID) {
+	i.mu.Lock()
+	i.held[id] = true
+	i.mu.Unlock()
+	i.wake()
+}
+
 func (i *inbox) wake() {
 	select {
 	case i.poke <- struct{}{}:
@@ -59,11 +72,18 @@ func (i *inbox) wake() {
 	}
 }
 
+// letters is what has come since the last time.
+type letters struct {
+	stats map[throttler.RevisionID]report
+	colds []activator.ColdStart
+	held  map[throttler.RevisionID]bool
+}
+
 // take empties the inbox.
-func (i *inbox) take() (map[throttler.RevisionID]report, []activator.ColdStart) {
+func (i *inbox) take() letters {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	stats, colds := i.stats, i.colds
-	i.stats, i.colds = map[throttler.RevisionID]report{}, nil
-	return stats, colds
+	l := letters{i.stats, i.colds, i.held}
+	i.stats, i.colds, i.held = map[throttler.RevisionID]report{}, nil, map[throttler.RevisionID]bool{}
+	return l
 }

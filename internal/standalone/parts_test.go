@@ -150,13 +150,17 @@ func TestInboxNeverBlocks(t *testing.T) {
 			{Namespace: "a", Name: "b", Stat: &statpb.Stat{AverageConcurrentRequests: float64(n)}},
 		}})
 		i.coldStart(activator.ColdStart{})
+		i.hold(throttler.RevisionID{Namespace: "a", Name: "c"})
 	}
 	<-i.poke
-	stats, colds := i.take()
-	if got := stats[throttler.RevisionID{Namespace: "a", Name: "b"}].stat.GetAverageConcurrentRequests(); got != 3*maxColds-1 || len(colds) != maxColds {
-		t.Errorf("latest %v, %d cold starts", got, len(colds))
+	l := i.take()
+	if got := l.stats[throttler.RevisionID{Namespace: "a", Name: "b"}].stat.GetAverageConcurrentRequests(); got != 3*maxColds-1 || len(l.colds) != maxColds {
+		t.Errorf("latest %v, %d cold starts", got, len(l.colds))
 	}
-	if stats, colds := i.take(); len(stats)+len(colds) > 0 {
+	if !l.held[throttler.RevisionID{Namespace: "a", Name: "c"}] {
+		t.Error("nothing held")
+	}
+	if l := i.take(); len(l.stats)+len(l.colds)+len(l.held) > 0 {
 		t.Error("not empty")
 	}
 }

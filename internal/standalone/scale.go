@@ -10,21 +10,34 @@ import (
 
 // readInbox heeds what the activator has told: a first request starts a replica at once.
 func (s *Server) readInbox() {
-	stats, colds := s.inbox.take()
-	for id, rep := range stats {
+	l := s.inbox.take()
+	for id, rep := range l.stats {
 		r := s.revisions[id]
 		if r == nil {
 			continue
 		}
 		r.report = rep
-		if r.desired == 0 && rep.stat.GetAverageConcurrentRequests() > 0 {
-			r.scaler.Record(rep.at, autoscaler.Observe(nil, 0, rep.stat))
-			s.scale(r, rep.at)
+		if rep.stat.GetAverageConcurrentRequests() > 0 {
+			s.fromZero(r, rep.at, autoscaler.Observe(nil, 0, rep.stat))
 		}
 	}
-	for _, c := range colds {
+	for id := range l.held {
+		if r := s.revisions[id]; r != nil {
+			s.fromZero(r, time.Now(), autoscaler.Sample{Concurrency: 1, RPS: 1})
+		}
+	}
+	for _, c := range l.colds {
 		s.sayCold(c)
 	}
+}
+
+// fromZero starts a replica of a revision that has none and is to have none, for a request that has come.
+func (s *Server) fromZero(r *revision, now time.Time, load autoscaler.Sample) {
+	if r.desired > 0 {
+		return
+	}
+	r.scaler.Record(now, load)
+	s.scale(r, now)
 }
 
 // reportAge is how old a report of the activator may be to count for this second: it sends one each second.

@@ -80,7 +80,7 @@ func New(c Config) (*Server, error) {
 	if s.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", c.addr()); err != nil {
 		return nil, c.inUse(err)
 	}
-	if s.activator, err = activator.New(activator.Config{Reporter: s.inbox, OnColdStart: s.inbox.coldStart}, c.Log); err != nil {
+	if s.activator, err = activator.New(s.activatorConfig(), c.Log); err != nil {
 		return nil, errors.Join(err, s.listener.Close())
 	}
 	s.ingress = ingress.New(ingress.Config{Domain: c.domain(), Next: s.activator.Handler(), ProxyStatus: "sluice-ingress"})
@@ -89,6 +89,10 @@ func New(c Config) (*Server, error) {
 	s.scraper = autoscaler.NewScraper()
 	s.kubelet = newKubelet()
 	return s, nil
+}
+
+func (s *Server) activatorConfig() activator.Config {
+	return activator.Config{Reporter: s.inbox, OnHold: s.inbox.hold, OnColdStart: s.inbox.coldStart}
 }
 
 // Close lets go of what New has taken, when Run is not to be called.

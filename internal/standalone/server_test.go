@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
+	"github.com/sluice-proxy/sluice/throttler"
 )
 
 // out collects what a screen writes.
@@ -42,6 +43,7 @@ type world struct {
 	t      *testing.T
 	file   string
 	config Config
+	server *Server // once started
 	out    *out
 	client *http.Client
 	done   chan error
@@ -89,7 +91,7 @@ func (w *world) start() *world {
 		w.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(w.t.Context())
-	w.cancel = cancel
+	w.server, w.cancel = s, cancel
 	go func() { w.done <- s.Run(ctx) }()
 	w.t.Cleanup(w.end)
 	return w
@@ -173,6 +175,29 @@ func TestFromZeroAndBack(t *testing.T) {
 	}
 }
 
+// A request that comes just after the last replica was let go is no first one, and still needs no tick: it used to wait
+// for the activator's next report.
+func TestRequestAfterTheLastReplicaStartsOneAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, service("hello", "", "World", "")).start()
+	w.gets("hello", "200 Hello World!\n")
+	s, id := w.server, throttler.RevisionID{Namespace: "default", Name: "hello-00001"}
+	started := make(chan bool)
+	s.post(func() {
+		r := s.revisions[id]
+		r.desired = 0
+		s.converge(r)
+		s.inbox.take() // whatever has been reported
+		s.inbox.hold(id)
+		s.readInbox()
+		started <- r.desired == 1 && len(r.active()) == 1
+	})
+	if !<-started {
+		t.Error("no replica was started")
+	}
+	w.gets("hello", "200 Hello World!\n")
+}
+
 func TestChangedManifestMovesTraffic(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, service("hello", "hello-world", "World", "")).start()
@@ -250,15 +275,8 @@ func TestMaxReplicasLeavesRoomForANewRevision(t *testing.T) {
 
 func TestReplicaIsReplacedWhenItsQueueProxyDies(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, annotated("hello", "World", "autoscaling.knative.dev/min-scale: '1'"))
-	s, err := New(w.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	w.cancel = cancel
-	go func() { w.done <- s.Run(ctx) }()
-	t.Cleanup(w.end)
+	w := newWorld(t, annotated("hello", "World", "autoscaling.knative.dev/min-scale: '1'")).start()
+	s := w.server
 	w.gets("hello", "200 Hello World!\n")
 	pid := make(chan int)
 	s.post(func() {
