@@ -22,6 +22,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// maxReconnect is the longest pause between two attempts to reach the autoscaler: a revision may have to be scaled from
+// zero the moment it is back.
+const maxReconnect = 2 * time.Second
+
 // server is the program, put together: it listens, and does not serve yet.
 type server struct {
 	o         options
@@ -62,7 +66,7 @@ func (s *server) compose() error {
 		ClassicMetrics: s.o.classicMetrics,
 	}
 	if s.o.autoscaler != "" {
-		if s.sink, err = metrics.NewSink(metrics.SinkConfig{URL: s.o.autoscaler, OnState: s.logSink}); err != nil {
+		if s.sink, err = metrics.NewSink(metrics.SinkConfig{URL: s.o.autoscaler, MaxBackoff: maxReconnect, OnState: s.logSink}); err != nil {
 			return err
 		}
 		c.Reporter = s.sink

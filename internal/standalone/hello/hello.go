@@ -2,7 +2,7 @@
 //
 //	GET / ──► Hello $TARGET!
 //
-// It listens on $PORT, ends cleanly on SIGTERM, and has no goroutine but those of net/http.
+// It listens on $PORT, for this machine alone, ends cleanly on SIGTERM, and has no goroutine but those of net/http.
 package hello
 
 import (
@@ -24,7 +24,7 @@ var Images = [...]string{"gcr.io/knative-samples/helloworld-go", "ghcr.io/knativ
 
 // Main serves until ctx is cancelled, then finishes what is in flight, for at most 10 s. env is like os.Getenv.
 func Main(ctx context.Context, env func(string) string) error {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", ":"+cmp.Or(env("PORT"), "8080"))
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", cmp.Or(env("PORT"), "8080")))
 	if err != nil {
 		return err
 	}
