@@ -25,6 +25,7 @@ func dieMidBurst(t *testing.T, c *http.Client, url func(path string) string) {
 	victim := mustGet(t, c, url("/")).pid()
 	// A POST may not be repeated once it was sent, so that each of those in the process fails to be seen.
 	answers := burst(60, func(i int) answer {
+		time.Sleep(time.Duration(i) * 3 * time.Millisecond) // the deadly one is neither the first nor the last
 		path := "/sleep?d=50ms"
 		if i == 20 {
 			path = "/die"
