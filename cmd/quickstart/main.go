@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
@@ -73,13 +74,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer remove()
-	log, err := o.logger()
-	if err != nil {
-		return err
-	}
 	c := o.config
-	c.Files, c.Log = files, log
-	c.Screen = screen.New(screen.Config{Out: stdout, Width: width(stdout)})
+	c.Screen = screen.New(screen.Config{Out: stdout, Size: size(stdout)})
+	defer c.Screen.Close(flush)
+	logs := c.Screen // which keeps its table in one piece
+	if size(stdout) == nil || size(stderr) == nil {
+		logs = screen.New(screen.Config{Out: stderr})
+		defer logs.Close(flush)
+	}
+	c.Files, c.Log = files, o.logger(logs)
 	s, err := standalone.New(c)
 	if err != nil {
 		return err
@@ -87,17 +90,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return s.Run(ctx)
 }
 
-// width asks the terminal that w is for its columns; nil when it is none.
-func width(w io.Writer) func() int {
+// flush is how long the end waits for an output that nobody reads.
+const flush = time.Second
+
+// size asks the terminal that w is for its columns and lines; nil when it is none.
+func size(w io.Writer) func() (columns, lines int) {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
 		return nil
 	}
-	return func() int {
-		columns, _, err := term.GetSize(int(f.Fd()))
-		if err != nil {
-			return 80
+	return func() (columns, lines int) {
+		columns, lines, err := term.GetSize(int(f.Fd()))
+		if err != nil || columns == 0 || lines == 0 { // as on a serial line
+			return 80, 24
 		}
-		return columns
+		return columns, lines
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -42,22 +43,28 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// The real binary, as a newcomer runs it, where there are no files: from zero, and back, and away.
-func TestHelloWorldFromZeroAndBack(t *testing.T) {
-	dir := t.TempDir()
-	binary := filepath.Join(dir, "quickstart")
+// build makes the real binary, and takes a port for it.
+func build(t *testing.T) (binary string, port int) {
+	t.Helper()
+	binary = filepath.Join(t.TempDir(), "quickstart")
 	if text, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	claim := replica.NewPorts("127.0.0.1", replica.PortRange{Low: 15000, High: 19999})
-	defer claim.Close()
-	port, err := claim.Take(1)
+	t.Cleanup(claim.Close)
+	ports, err := claim.Take(1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return binary, ports[0]
+}
+
+// The real binary, as a newcomer runs it, where there are no files: from zero, and back, and away.
+func TestHelloWorldFromZeroAndBack(t *testing.T) {
+	binary, port := build(t)
 	var out output
-	cmd := exec.Command(binary, "-port", fmt.Sprint(port[0]), "-stable-window", "1s", "-scale-to-zero-grace-period", "0s", "-tick-interval", "200ms")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
+	cmd := exec.Command(binary, "-port", fmt.Sprint(port), "-stable-window", "1s", "-scale-to-zero-grace-period", "0s", "-tick-interval", "200ms")
+	cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +78,7 @@ func TestHelloWorldFromZeroAndBack(t *testing.T) {
 		}
 	}
 	sees("service hello: ready, latest hello-world, replicas 0/0")
-	if got := ask(t, port[0]); got != "Hello World!\n" {
+	if got := ask(t, port); got != "Hello World!\n" {
 		t.Errorf("%q", got)
 	}
 	sees("cold start of hello-world: queued → process started")
@@ -86,6 +93,56 @@ func TestHelloWorldFromZeroAndBack(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after Ctrl-C: %v; output:\n%s", err, &out)
+	}
+}
+
+// Somebody types Ctrl-S, or pipes the screen to what doesn't read: nothing else stops.
+func TestAnOutputThatNobodyReadsStopsNothing(t *testing.T) {
+	binary, port := build(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := w.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil { // until it is full
+		_, err = w.Write(make([]byte, 1<<10))
+	}
+	cmd := exec.Command(binary, "-port", fmt.Sprint(port), "-v")
+	cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), w, w
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	defer func() { _ = cmd.Process.Kill() }()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			conn.Close()
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+	if got := ask(t, port); got != "Hello World!\n" {
+		t.Errorf("%q", got)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(15 * time.Second):
+		t.Fatal("Ctrl-C didn't end it")
 	}
 }
 

@@ -12,11 +12,13 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/sluice-proxy/sluice/examples"
 	"github.com/sluice-proxy/sluice/internal/standalone"
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
+	"github.com/sluice-proxy/sluice/internal/standalone/screen"
 )
 
 // example is served when no manifest is named.
@@ -118,16 +120,27 @@ func (o *options) manifests() (files []string, remove func(), err error) {
 	return []string{file}, remove, nil
 }
 
-// logger writes to stderr what users of the screen need not see: warnings, or with -v everything.
-func (o *options) logger() (*zap.Logger, error) {
-	c := zap.NewDevelopmentConfig()
-	c.Development, c.DisableStacktrace = false, true
-	c.Level.SetLevel(zap.WarnLevel)
+// logger tells lines what users of the screen need not see: warnings, or with -v everything.
+func (o *options) logger(lines *screen.Screen) *zap.Logger {
+	level := zapcore.WarnLevel
 	if o.verbose {
-		c.Level.SetLevel(zap.DebugLevel)
+		level = zapcore.DebugLevel
 	}
-	return c.Build()
+	encoder := zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig())
+	return zap.New(zapcore.NewCore(encoder, logLines{lines}, level), zap.AddCaller())
 }
+
+// logLines shows each entry of a log as a line. A log that nobody reads holds up nobody.
+type logLines struct{ screen *screen.Screen }
+
+func (l logLines) Write(p []byte) (int, error) {
+	for line := range strings.Lines(string(p)) {
+		l.screen.Line(strings.TrimSuffix(line, "\n"))
+	}
+	return len(p), nil
+}
+
+func (l logLines) Sync() error { return nil }
 
 func version() string {
 	v := "(devel)"

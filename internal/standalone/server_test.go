@@ -61,6 +61,7 @@ func newWorld(t *testing.T, manifest string) *world {
 		Files: []string{w.file}, Port: freePort(t), Scaling: &scaling,
 		Screen: screen.New(screen.Config{Out: w.out}),
 	}
+	t.Cleanup(func() { w.config.Screen.Close(time.Minute) })
 	w.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
 	return w
 }

@@ -5,11 +5,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"sync"
-	"text/tabwriter"
-	"unicode"
-	"unicode/utf8"
+	"time"
 )
 
 // Row is one service.
@@ -35,139 +32,151 @@ const (
 // Config of a Screen.
 type Config struct {
 	Out io.Writer
-	// Width is asked before each drawing for the terminal's columns; nil: Out is no terminal.
-	Width func() int
+	// Size is asked before each drawing for the terminal's columns and lines; nil: Out is no terminal.
+	Size func() (columns, lines int)
 }
+
+// maxBuffered bounds what waits to be written, in bytes with lineCost for each line: some thousand lines of a usual
+// length, a multiple of what anybody scrolls back.
+const (
+	maxBuffered = 1 << 20
+	lineCost    = 16
+)
 
 // Screen writes to Config.Out. Errors of writing are dropped: there is no place to tell them.
 type Screen struct {
 	config Config
+	poke   chan struct{} // of one: there is something, or the end
+	done   chan struct{} // closed when the owner has ended
 
-	mu    sync.Mutex
-	rows  []Row
-	drawn int // lines of the table on the terminal
+	mu      sync.Mutex
+	lines   []string // to be written, oldest first
+	size    int      // of lines
+	dropped int      // since the last writing
+	rows    []Row
+	redraw  bool
+	closed  bool
 }
 
-// New makes an empty Screen.
-func New(c Config) *Screen { return &Screen{config: c} }
+// New makes an empty Screen, which owns a goroutine until Close.
+func New(c Config) *Screen {
+	s := &Screen{config: c, poke: make(chan struct{}, 1), done: make(chan struct{})}
+	go s.own()
+	return s
+}
 
-// Line writes a line of text. Control characters in it are shown, not obeyed.
-func (s *Screen) Line(text string) {
+// Close writes what is left and ends the Screen; what comes later is dropped. It waits for limit at most. When the
+// output still blocks then, its reader alone keeps the Screen's goroutine.
+func (s *Screen) Close(limit time.Duration) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	var b bytes.Buffer
-	s.eraseTo(&b)
-	b.WriteString(clean(text))
-	b.WriteByte('\n')
-	s.drawTo(&b)
-	s.config.Out.Write(b.Bytes())
+	s.closed = true
+	s.mu.Unlock()
+	s.wake()
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-s.done:
+	case <-t.C:
+	}
 }
 
-// Show replaces the rows. It writes only when something has changed.
+// Line writes a line of text. Control characters in it are shown, not obeyed. It doesn't block.
+func (s *Screen) Line(text string) {
+	text = clean(text)
+	s.mu.Lock()
+	s.addLocked(text)
+	s.mu.Unlock()
+	s.wake()
+}
+
+// Show replaces the rows. Something is written only when they have changed. It doesn't block.
 func (s *Screen) Show(rows []Row) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slices.Equal(rows, s.rows) {
 		return
 	}
-	var b bytes.Buffer
-	if s.config.Width == nil {
-		writeChanges(&b, s.rows, rows)
-		s.rows = slices.Clone(rows)
-	} else {
-		s.eraseTo(&b)
-		s.rows = slices.Clone(rows)
-		s.drawTo(&b)
+	if s.config.Size == nil {
+		for _, line := range changes(s.rows, rows) {
+			s.addLocked(clean(line))
+		}
 	}
-	s.config.Out.Write(b.Bytes())
+	s.rows, s.redraw = slices.Clone(rows), true
+	s.wake()
 }
 
-// Escape sequences: ECMA-48 CPL (to the beginning of the line, n up) and ED (erase to the end).
-const (
-	linesUp    = "\x1b[%dF"
-	eraseBelow = "\x1b[J"
-)
-
-func (s *Screen) eraseTo(b *bytes.Buffer) {
-	if s.drawn > 0 {
-		fmt.Fprintf(b, linesUp+eraseBelow, s.drawn)
-	}
-	s.drawn = 0
-}
-
-// drawTo draws the table; each of its lines fits, since a wrapped one could not be erased.
-func (s *Screen) drawTo(b *bytes.Buffer) {
-	if s.config.Width == nil || len(s.rows) == 0 {
+// addLocked appends a line, and drops the oldest ones for it if need be.
+func (s *Screen) addLocked(line string) {
+	if s.closed {
 		return
 	}
-	width := s.config.Width()
-	for line := range strings.Lines("\n" + table(s.rows)) {
-		b.WriteString(cut(strings.TrimSuffix(line, "\n"), width-1))
+	s.lines = append(s.lines, line)
+	s.size += len(line) + lineCost
+	for s.size > maxBuffered && len(s.lines) > 1 {
+		s.size -= len(s.lines[0]) + lineCost
+		s.lines[0] = ""
+		s.lines = s.lines[1:]
+		s.dropped++
+	}
+}
+
+func (s *Screen) wake() {
+	select {
+	case s.poke <- struct{}{}:
+	default:
+	}
+}
+
+// own writes until the Screen is closed and all is written.
+func (s *Screen) own() {
+	defer close(s.done)
+	drawn := 0 // lines of the table on the terminal
+	for range s.poke {
+		b, n, last := s.take(drawn)
+		if b.Len() > 0 {
+			s.config.Out.Write(b.Bytes())
+		}
+		if drawn = n; last {
+			return
+		}
+	}
+}
+
+// take is what there is to be written below a table of drawn lines, and how many the new one has; last, that no more
+// will come.
+func (s *Screen) take(drawn int) (b *bytes.Buffer, n int, last bool) {
+	s.mu.Lock()
+	lines, dropped, rows, redraw := s.lines, s.dropped, s.rows, s.redraw
+	s.lines, s.size, s.dropped, s.redraw = nil, 0, 0, false
+	last = s.closed
+	s.mu.Unlock()
+
+	b = new(bytes.Buffer)
+	if len(lines) == 0 && (s.config.Size == nil || !redraw) {
+		return b, drawn, last
+	}
+	erase(b, drawn)
+	if dropped > 0 {
+		fmt.Fprintf(b, "sluice: %d lines were dropped, since nobody took them\n", dropped)
+	}
+	for _, line := range lines {
+		b.WriteString(line)
 		b.WriteByte('\n')
-		s.drawn++
 	}
+	return b, s.draw(b, rows), last
 }
 
-// table has a line for each row, and one below it for its reason.
-func table(rows []Row) string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SERVICE\tREPLICAS\tSTATE\tURL\tLATEST")
-	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%d/%d\t%s\t%s\t%s\n", r.Service, r.Actual, r.Desired, r.Ready, r.URL, r.Latest)
+// draw draws the table and returns its height; each of its lines fits, since a wrapped one could not be erased.
+func (s *Screen) draw(b *bytes.Buffer, rows []Row) int {
+	if s.config.Size == nil || len(rows) == 0 {
+		return 0
 	}
-	w.Flush() // to a strings.Builder
-	lines := slices.Collect(strings.Lines(b.String()))
-	for i, r := range slices.Backward(rows) {
-		if r.Reason != "" {
-			indent := strings.Repeat(" ", strings.Index(lines[0], "REPLICAS"))
-			lines = slices.Insert(lines, i+2, indent+clean(r.Reason)+"\n")
-		}
+	columns, height := s.config.Size()
+	lines := fit(table(rows), height)
+	b.WriteByte('\n')
+	for _, line := range lines {
+		b.WriteString(cut(line, columns-1))
+		b.WriteByte('\n')
 	}
-	return strings.Join(lines, "")
-}
-
-// writeChanges writes a line for each row that is new or another, and for each that is gone.
-func writeChanges(b *bytes.Buffer, old, rows []Row) {
-	for _, r := range rows {
-		if !slices.Contains(old, r) {
-			fmt.Fprintf(b, "service %s: %s, latest %s, replicas %d/%d, %s", r.Service, r.Ready, r.Latest, r.Actual, r.Desired, r.URL)
-			if r.Reason != "" {
-				fmt.Fprintf(b, " (%s)", clean(r.Reason))
-			}
-			b.WriteByte('\n')
-		}
-	}
-	for _, o := range old {
-		if !slices.ContainsFunc(rows, func(r Row) bool { return r.URL == o.URL }) {
-			fmt.Fprintf(b, "service %s: gone\n", o.Service)
-		}
-	}
-}
-
-// clean makes control characters visible, so that an app's output can't move the cursor.
-func clean(s string) string {
-	if !strings.ContainsFunc(s, isControl) && utf8.ValidString(s) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case isControl(r):
-			fmt.Fprintf(&b, "\\x%02x", r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-func isControl(r rune) bool { return unicode.IsControl(r) && r != '\t' }
-
-// cut keeps the first width characters.
-func cut(s string, width int) string {
-	if width <= 0 || utf8.RuneCountInString(s) <= width {
-		return s
-	}
-	return string([]rune(s)[:width-1]) + "…"
+	return len(lines) + 1
 }

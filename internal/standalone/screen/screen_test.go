@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 func row(n int) Row {
@@ -22,6 +23,7 @@ func TestPlainLinesOnlyForChanges(t *testing.T) {
 	s.Show([]Row{row(0), other})
 	s.Show([]Row{row(1), other})
 	s.Show([]Row{other})
+	s.Close(time.Minute)
 	want := `service hello: ready, latest hello-00001, replicas 0/0, http://hello.default
 app says\x07 \x1b[31mhi
 service other: not ready, latest o, replicas 0/1, http://other.default (it\x1b[2J fails)
@@ -57,7 +59,7 @@ func (m *terminal) Write(p []byte) (int, error) {
 
 func TestTerminalKeepsTheTableAtTheBottom(t *testing.T) {
 	var m terminal
-	s := New(Config{Out: &m, Width: func() int { return 59 }})
+	s := New(Config{Out: &m, Size: func() (int, int) { return 59, 24 }})
 	s.Line("first")
 	s.Show([]Row{row(0)})
 	s.Line("second")
@@ -65,6 +67,7 @@ func TestTerminalKeepsTheTableAtTheBottom(t *testing.T) {
 	broken.Reason = "the app ended: exit status 7"
 	s.Show([]Row{row(3), broken})
 	s.Line("third")
+	s.Close(time.Minute)
 	want := []string{
 		"first", "second", "third", "",
 		"SERVICE  REPLICAS  STATE  URL                   LATEST",
