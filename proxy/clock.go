@@ -106,6 +106,7 @@ func (c *clock) begin() bool {
 		return false
 	}
 	c.started = true
+	c.touch(1) // the head's bytes
 	return true
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -30,6 +31,9 @@ type try struct {
 	headers atomic.Bool  // HTTP/2: the head has been written
 	allowed atomic.Bool  // a 100 has come
 	first   atomic.Int64 // when the first byte of the answer came: nanoseconds since begin
+
+	interims sync.Mutex // held while an interim answer is written, by net/http's reader of the connection
+	final    bool       // no interim answer may follow; guarded by interims
 }
 
 // run makes the attempt. A nil error means that the client has a complete answer; with another, again tells whether
@@ -55,7 +59,7 @@ func (t *try) run() (err error) {
 	}()
 
 	resp, err := c.RoundTrip(t.request(proto))
-	ex.clock.hold(false)
+	t.endInterims()
 	if err != nil {
 		return t.failed(t.reason(err), t.unsent(proto, err), t.first.Load() == 0 && reused)
 	}
@@ -143,7 +147,10 @@ func (t *try) header(proto Proto) http.Header {
 func (t *try) interim(code int, header textproto.MIMEHeader) error {
 	t.conn.link.more.Store(false)
 	ex := t.ex
-	if code == http.StatusContinue || !ex.r.ProtoAtLeast(1, 1) || !ex.clock.hold(true) {
+	ex.clock.touch(1)
+	t.interims.Lock()
+	defer t.interims.Unlock()
+	if code == http.StatusContinue || !ex.r.ProtoAtLeast(1, 1) || t.final || !ex.clock.hold(true) {
 		return nil
 	}
 	defer ex.clock.hold(false)
@@ -155,6 +162,19 @@ func (t *try) interim(code int, header textproto.MIMEHeader) error {
 	ex.w.WriteHeader(code)
 	clear(h)
 	return nil
+}
+
+// endInterims returns when none is being written, nor will be: RoundTrip does not wait for its reader when it fails. The
+// client's connection is of no more use when the exchange has been cancelled in the middle of one.
+func (t *try) endInterims() {
+	if !t.interims.TryLock() {
+		if t.ex.ctx.Err() != nil {
+			_ = t.ex.rc.SetWriteDeadline(time.Now().Add(-time.Second))
+		}
+		t.interims.Lock()
+	}
+	t.final = true
+	t.interims.Unlock()
 }
 
 // reason gives a failure before the answer its name.

@@ -8,8 +8,8 @@ import (
 )
 
 // watch tells exchanges that their client has gone while nobody reads its connection. net/http notices by itself on
-// HTTP/2, and on HTTP/1.1 when the body has been read; with an unread body the end hides behind it. A client that
-// half-closes counts as gone, as it does for net/http. One that goes in the middle of a body larger than the receive
+// HTTP/2, and on HTTP/1.1 when nothing comes after the request; an unread body, or a pipelined request, hides the end.
+// A client that half-closes counts as gone, as it does for net/http. One that goes in the middle of a body larger than the receive
 // buffer stays unseen if its system still has bytes to send, since its FIN comes after them.
 //
 // Its goroutine is started by the first request that needs it and ended by close. A connection is watched no longer
@@ -105,9 +105,9 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, raw)
 }
 
-// watchClient has ex told of its client's leaving from now until end. Nothing is done where net/http sees it.
+// watchClient has ex told of its client's leaving from now until end. On HTTP/2 net/http sees it.
 func (ex *exchange) watchClient() {
-	if ex.watched != 0 || ex.req.Proto != HTTP1 || ex.up.complete() {
+	if ex.watched != 0 || ex.req.Proto != HTTP1 {
 		return
 	}
 	raw, _ := ex.r.Context().Value(connKey{}).(syscall.RawConn)
@@ -116,7 +116,7 @@ func (ex *exchange) watchClient() {
 		ex.watched, ok = ex.h.watch.add(raw, ex)
 		ex.watchedConn = raw
 	}
-	if !ok && ex.h.cfg.OnUnwatched != nil {
+	if !ok && ex.h.cfg.OnUnwatched != nil && !ex.up.complete() {
 		ex.h.unwatched.Do(ex.h.cfg.OnUnwatched)
 	}
 }

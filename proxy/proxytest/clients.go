@@ -55,6 +55,15 @@ func vanishParked(r *rig) {
 			}
 		}
 	}
+	// A request behind the one that waits hides the end of the connection too.
+	parked := make(chan bool, 1)
+	p := parking(parked)
+	w := r.dial(r.proxy(p, proxy.Config{})).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	take(r, "the request", parked)
+	w.send("GET /2 HTTP/1.1\r\nHost: x\r\n\r\n").Close()
+	if res := take(r, "pipelined: the end of the wait", p.results); res.Reason != proxy.ClientGone {
+		r.Errorf("pipelined: %+v", res)
+	}
 	for _, body := range []string{"", "body", big[:60_000]} {
 		parked := make(chan bool, 1)
 		p := parking(parked)

@@ -16,6 +16,8 @@ var timeouts = []testCase{
 	{"WhileParked", timeoutParked},
 	{"Peers5AfterTheAnswerHasStarted", timeoutAfter},
 	{"IdleCountsBothDirections", idleBoth},
+	{"IdleCountsHeads", idleHeads},
+	{"InterimAnswersUntilTheTimeout", interimUntil},
 	{"Peers27AClientThatDoesNotRead", notReading},
 	{"TheyCountFromFrom", fromFrom},
 	{"AStalledUpload", stalledUpload},
@@ -126,6 +128,46 @@ func idleBoth(r *rig) {
 		}
 		if resp, _ := r.do(c, r.request("POST", "http://"+addr, &slow{n: 20, every: short / 5})); resp.StatusCode != 200 {
 			r.Errorf("upload: %s", resp.Status)
+		}
+	}
+}
+
+// idleHeads: the heads of answers are bytes as well.
+func idleHeads(r *rig) {
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		_, _ = head(in)
+		for _, s := range []string{"HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok"} {
+			time.Sleep(3 * short)
+			io.WriteString(c, s)
+		}
+	})
+	for _, proto := range both {
+		p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP1, Timeouts: proxy.Timeouts{Idle: 5 * short}})
+		resp, body := r.do(r.client(proto), r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil))
+		if resp.StatusCode != 200 || body != "ok" {
+			r.Errorf("%d: %s %q", proto, resp.Status, body)
+		}
+	}
+}
+
+// interimUntil: a hop that sends interim answers without end, and a client that reads them or doesn't, when the timeout
+// comes in the middle of one.
+func interimUntil(r *rig) {
+	hint := "HTTP/1.1 103 Early Hints\r\n" + strings.Repeat("Link: </style.css>; rel=preload; as=style\r\n", 20) + "\r\n"
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		_, err := head(in)
+		for err == nil {
+			_, err = io.WriteString(c, hint)
+		}
+	})
+	for i := range 20 {
+		p := to(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Total: time.Duration(5+i%10) * time.Millisecond}})
+		w := r.dial(r.proxy(p, proxy.Config{})).send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		if i%2 == 0 {
+			_, _ = io.Copy(io.Discard, w)
+		}
+		if res := take(r, "the result", p.results); res.Reason != proxy.TimeoutTotal {
+			r.Errorf("%+v", res)
 		}
 	}
 }
