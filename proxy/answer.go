@@ -70,6 +70,7 @@ func (ex *exchange) fail(err error) {
 	}
 	ex.result.Start = time.Since(ex.req.Arrived)
 	ex.result.Status = ex.h.answer(ex.w, ex.r, err)
+	ex.sendNow()
 }
 
 // own gives an answer that is no error.
@@ -82,12 +83,16 @@ func (ex *exchange) own(status int, body string) {
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // net/http would guess
 	}
+	if status != http.StatusNoContent && status != http.StatusNotModified {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	ex.result.Status, ex.result.Start = status, time.Since(ex.req.Arrived)
 	ex.w.WriteHeader(status)
 	if ex.r.Method != http.MethodHead && body != "" {
 		n, _ := ex.w.Write([]byte(body))
 		ex.bytesOut.Add(int64(n))
 	}
+	ex.sendNow()
 }
 
 // ready makes way for an answer of the proxy's own: the clock stops, and on HTTP/1.1 net/http, which reads what is left
@@ -97,7 +102,14 @@ func (ex *exchange) ready() {
 	if stuck := ex.up.stop(ex.interrupt); stuck && ex.req.Proto == HTTP1 {
 		ex.w.Header()["Connection"] = []string{"close"}
 	}
-	ex.settle()
+	ex.settle(beforeAnswer)
+}
+
+// sendNow has an answer of the proxy's own go out before net/http waits for the rest of the body.
+func (ex *exchange) sendNow() {
+	if ex.req.Proto == HTTP1 && !ex.up.complete() {
+		_ = ex.rc.Flush() // a client that has gone is noticed by net/http
+	}
 }
 
 // retryAfter is a Retry-After in seconds (RFC 9110 §10.2.3): at least one.

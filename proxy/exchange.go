@@ -160,7 +160,7 @@ func (ex *exchange) end() {
 	ex.unwatchClient()
 	if !ex.tunnelled {
 		ex.up.stop(ex.interrupt)
-		ex.settle()
+		ex.settle(afterAnswer)
 	}
 	ex.cancel(nil)
 	r := &ex.result
@@ -175,9 +175,9 @@ func (ex *exchange) end() {
 func (ex *exchange) interrupt() { _ = ex.rc.SetReadDeadline(time.Now().Add(-time.Second)) }
 
 // settle bounds the time for which net/http reads the rest of a body on HTTP/1.1.
-func (ex *exchange) settle() {
+func (ex *exchange) settle(limit time.Duration) {
 	if ex.req.Proto == HTTP1 && !ex.up.complete() {
-		_ = ex.rc.SetReadDeadline(time.Now().Add(linger))
+		_ = ex.rc.SetReadDeadline(time.Now().Add(limit))
 	}
 }
 

@@ -187,6 +187,12 @@ func (r *reader) Close() error {
 	return nil
 }
 
-// linger is how long what a client still sends is waited for once it has been answered, so that the answer is not
-// lost to a reset; net/http reads up to 256 KiB meanwhile.
-const linger = 50 * time.Millisecond
+// What a client still sends of a body that nobody wants is read for so long, 256 KiB of it at most, which is net/http's
+// bound.
+const (
+	// beforeAnswer: the connection can be used again when the rest is on its way already.
+	beforeAnswer = 50 * time.Millisecond
+	// afterAnswer keeps a client that sends all before it reads anything from losing the answer to a reset (RFC 9112
+	// §9.6); nginx's lingering_timeout is the same. No slot is held meanwhile.
+	afterAnswer = 5 * time.Second
+)

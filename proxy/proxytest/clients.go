@@ -22,6 +22,7 @@ var clients = []testCase{
 	{"AMalformedBody", malformedBody},
 	{"ParkedAndServed", parkedServed},
 	{"Pipelined", pipelined},
+	{"AnsweredWhileItSends", answeredWhileSending},
 }
 
 func causeOf(ctx context.Context) error { return context.Cause(ctx) }
@@ -231,5 +232,35 @@ func pipelined(r *rig) {
 	for _, want := range []string{"/1", "/2", "/3"} {
 		w.answer("GET")
 		w.expect(want)
+	}
+}
+
+// answeredWhileSending: a client that reads nothing before it has sent everything gets an answer that came earlier, be it
+// the app's or the proxy's own: at once, and without a reset that would lose it.
+func answeredWhileSending(r *rig) {
+	app := r.app(func(w http.ResponseWriter, _ *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex() // or net/http would wait for the body
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	})
+	for want, p := range map[int]*script{
+		http.StatusRequestEntityTooLarge: to(proxy.Hop{Addr: app}),
+		http.StatusServiceUnavailable: newScript(func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
+			return proxy.Hop{}, &proxy.Error{Reason: proxy.QueueFull, Text: "full\n"}
+		}),
+		http.StatusNotFound: newScript(func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
+			return proxy.Hop{Local: &proxy.Local{Status: http.StatusNotFound, Body: "none\n"}}, nil
+		}),
+	} {
+		w := r.dial(r.proxy(p, proxy.Config{})).send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+		for range 10 { // longer than the half second that net/http leaves between its FIN and a close
+			w.send(strings.Repeat("x", 10_000))
+			time.Sleep(short)
+		}
+		if resp := w.answer("POST"); resp.StatusCode != want || !resp.Close {
+			r.Errorf("%s, close %v, want %d", resp.Status, resp.Close, want)
+		}
+		if res := take(r, "the result", p.results); res.Total > 5*short {
+			r.Errorf("%d: it ended after %v, with the upload", want, res.Total)
+		}
 	}
 }
