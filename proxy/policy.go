@@ -52,8 +52,12 @@ type Hop struct {
 	// Timeouts bound the exchange. They count from From, or from the arrival of the head when From is zero.
 	Timeouts Timeouts
 	From     time.Time
-	// FullDuplex lets an HTTP/1.1 app answer while it still reads the body. HTTP/2 is always full duplex. It is a
-	// permission: Handler passes both directions at once without it too, since holding one back would lose bytes.
+	// FullDuplex lets an HTTP/1.1 app answer while it still reads the body. It is a permission: Handler passes both
+	// directions at once without it too, as on HTTP/2. Holding the answer back until the body has been read in full
+	// would stall apps that wait for their answer to be taken, and Go's half duplex, which drops what has not been read
+	// when the answer begins, takes it from the app. Nor does it help a client that reads nothing before it has sent
+	// everything: one that sends more than the sockets on its way hold to an app that echoes is stuck without any proxy
+	// too, and a proxy in between only adds room. Timeouts end that.
 	FullDuplex bool
 	// Local, when not nil, is an answer that is no error (a probe's); nothing is dialled.
 	Local *Local

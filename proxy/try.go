@@ -80,8 +80,7 @@ func (t *try) request(proto Proto) *http.Request {
 	if host == "" {
 		host = ex.r.Host
 	}
-	target, _ := originForm(ex.r.Method, ex.r.RequestURI, ex.r.ProtoMajor)
-	targetURL(&t.url, scheme, t.hop.Addr, host, target)
+	targetURL(&t.url, scheme, t.hop.Addr, host, ex.target)
 	t.trace = httptrace.ClientTrace{
 		GotFirstResponseByte: func() { t.first.CompareAndSwap(0, int64(max(1, time.Since(t.begin)))) },
 		WroteHeaders:         func() { t.headers.Store(true) },

@@ -193,6 +193,6 @@ const (
 	// beforeAnswer: the connection can be used again when the rest is on its way already.
 	beforeAnswer = 50 * time.Millisecond
 	// afterAnswer keeps a client that sends all before it reads anything from losing the answer to a reset (RFC 9112
-	// §9.6); nginx's lingering_timeout is the same. No slot is held meanwhile.
-	afterAnswer = 5 * time.Second
+	// §9.6): 1 Mbit/s is enough for net/http's bound. No slot is held meanwhile.
+	afterAnswer = 2 * time.Second
 )

@@ -50,7 +50,8 @@ type Config struct {
 	QueueDeadline time.Duration
 	// Timeouts of a request, each off when 0. Total also bounds a drain, 300 s when it is off.
 	Timeouts proxy.Timeouts
-	// FullDuplex lets an HTTP/1.1 app answer while it still reads the request.
+	// FullDuplex is what the revision asks for; it changes nothing here (see proxy.Hop.FullDuplex): an HTTP/1.1 app may
+	// always answer while it still reads the request.
 	FullDuplex bool
 
 	// Probes tell whether the app is ready: when all succeed. None: always.

@@ -3,6 +3,7 @@ package queueproxy
 import (
 	"encoding/json"
 	"io"
+	"strings"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -34,4 +35,18 @@ func loggerFrom(e *env, stderr io.Writer) *zap.Logger {
 		return zap.NewNop()
 	}
 	return log
+}
+
+// serverLog gets what net/http's servers have to say. It is mostly of clients that break off, for which there is no
+// reason to wake anybody; a panic that they have caught is another matter.
+type serverLog struct{ log *zap.Logger }
+
+func (l serverLog) Write(line []byte) (int, error) {
+	text := strings.TrimSuffix(string(line), "\n")
+	if strings.Contains(text, "panic serving") {
+		l.log.Error(text)
+	} else {
+		l.log.Debug(text)
+	}
+	return len(line), nil
 }

@@ -73,7 +73,7 @@ func variables() []variable {
 		{knative.EnvReadinessProbe, "", "readiness probe of the app, JSON of a Kubernetes probe; empty: always ready"},
 		{knative.EnvMultiContainerProbes, "false", "whether the probe is a list of probes"},
 		{knative.EnvHTTP2AutoDetection, "false", "whether HTTP probes try HTTP/2 first"},
-		{knative.EnvFullDuplex, "false", "whether an HTTP/1.1 app may answer while it still reads the request"},
+		{knative.EnvFullDuplex, "false", "checked only: an HTTP/1.1 app may always answer while it still reads the request"},
 		{knative.EnvObservabilityConfig, "", "request metrics and profiling, JSON of Knative's config-observability"},
 		{knative.EnvRequestMetricsBackend, "none", "classic: none or prometheus"},
 		{knative.EnvEnableRequestLog, "false", "classic: not done yet"},

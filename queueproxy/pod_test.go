@@ -83,6 +83,12 @@ func startPod(t testing.TB, addr string, edit func(*Config)) *pod {
 	if err := p.Listen(); err != nil {
 		t.Fatal(err)
 	}
+	return runPod(t, p)
+}
+
+// runPod runs a queue-proxy that listens, until the test ends.
+func runPod(t testing.TB, p *Proxy) *pod {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	pod := &pod{Proxy: p, t: t, url: "http://" + p.Addrs().Serve, stop: stop, ended: make(chan error, 1)}
 	go func() { pod.ended <- p.Run(ctx); close(pod.ended) }()

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"slices"
 	"sync"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
@@ -49,7 +48,7 @@ func (p *Proxy) Listen() error {
 			p.services = nil
 			return fmt.Errorf("listen for %s: %w", s.name, err)
 		}
-		s.server.ErrorLog, _ = zap.NewStdLogAt(p.log.Named(s.name), zap.DebugLevel)
+		s.server.ErrorLog = log.New(serverLog{p.log.Named(s.name)}, "", 0)
 		p.services = append(p.services, &service{s.name, s.server, ln})
 	}
 	return nil

@@ -169,7 +169,8 @@ func earlyFinal(r *rig) {
 	}
 }
 
-// fullDuplex: an app may answer while it reads: on HTTP/1.1 when the policy says so, on HTTP/2 whether it says so or not.
+// fullDuplex: an app may answer while it reads, whether the policy says so or not; and a client that reads nothing before
+// it has sent everything, 1 MiB, gets it back.
 func fullDuplex(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) {
 		rc := http.NewResponseController(w)
@@ -190,9 +191,6 @@ func fullDuplex(r *rig) {
 	})
 	for _, hop := range []proxy.Hop{{Addr: app, FullDuplex: true}, {Addr: app}} {
 		for _, proto := range both {
-			if proto == proxy.HTTP1 && !hop.FullDuplex {
-				continue
-			}
 			body, send := io.Pipe()
 			resp, err := r.client(proto).Do(r.request("POST", "http://"+r.proxy(to(hop), proxy.Config{}), body))
 			if err != nil {
@@ -210,6 +208,12 @@ func fullDuplex(r *rig) {
 				r.Errorf("the end: %v", err)
 			}
 			resp.Body.Close()
+		}
+		all := strings.Repeat("0123456789abcdef", 1<<16)
+		w := r.dial(r.proxy(to(hop), proxy.Config{}))
+		w.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n" + all)
+		if back, err := io.ReadAll(w.answer("POST").Body); string(back) != all || err != nil {
+			r.Errorf("%d bytes came back, %v", len(back), err)
 		}
 	}
 }
