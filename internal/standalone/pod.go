@@ -32,6 +32,7 @@ type pod struct {
 	crashes    int
 	reason     string // why it is not ready
 	telling    bool   // the reason says more than a probe that fails
+	ended      string // what ended it: the first process that did and isn't started again
 	stat       *statpb.Stat
 	load       float64 // requests in flight, by its latest stat
 }
@@ -120,9 +121,17 @@ func (s *Server) gone(r *revision, p *pod) {
 	s.ports.Release(p.taken)
 	if !p.ending {
 		s.tellEndpoints(r)
-		s.failed(r, p.reason)
+		s.failed(r, p.epitaph())
 	}
 	s.converge(r)
+}
+
+// epitaph is why p went by itself.
+func (p *pod) epitaph() string {
+	if p.ended != "" {
+		return p.ended
+	}
+	return "its supervisor ended" // which tells of all else
 }
 
 // failed puts off the next launch after a replica that went by itself, or couldn't be launched.
@@ -192,25 +201,9 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 			p.appStarted = e.Time
 		}
 	case replica.Exited, replica.Failed:
-		if p.ending {
-			return
+		if !p.ending {
+			say(s.exited(r, p, e))
 		}
-		why := fmt.Sprintf("the %s ended: %s", e.Process, e.Status)
-		if e.Kind == replica.Failed {
-			why = fmt.Sprintf("the %s can't be started", e.Process)
-		}
-		if e.Text != "" {
-			why += ": " + e.Text
-		}
-		if e.Process == replica.App {
-			s.setReady(r, p, false, "")
-			p.crashes++
-			if e.Restarts > 1 {
-				why = "CrashLoopBackOff: " + why
-			}
-			why += fmt.Sprintf("; next start in %v", e.RestartIn)
-		}
-		say(why)
 	case replica.Taken:
 		say(fmt.Sprintf("port %d was taken by another program; trying another one", port))
 		s.terminate(r, p)
@@ -225,6 +218,31 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 		p.telling = false
 	case replica.Line:
 	}
+}
+
+// exited heeds that a process has ended, or could not be started, and says why.
+func (s *Server) exited(r *revision, p *pod, e replica.Event) (why string) {
+	why = fmt.Sprintf("the %s ended: %s", e.Process, e.Status)
+	if e.Kind == replica.Failed {
+		why = fmt.Sprintf("the %s can't be started", e.Process)
+	}
+	if e.Text != "" {
+		why += ": " + e.Text
+	}
+	if e.Process == replica.App {
+		s.setReady(r, p, false, "")
+	}
+	if e.RestartIn == 0 { // the replica ends
+		if p.ended == "" {
+			p.ended = why
+		}
+		return why
+	}
+	p.crashes++
+	if e.Restarts > 1 {
+		why = "CrashLoopBackOff: " + why
+	}
+	return why + fmt.Sprintf("; next start in %v", e.RestartIn)
 }
 
 func numbers(list []int) string {

@@ -292,8 +292,34 @@ func TestReplicaIsReplacedWhenItsQueueProxyDies(t *testing.T) {
 	if err := supervisor.Kill(); err != nil { // and with it its group, where the queue-proxy is
 		t.Fatal(err)
 	}
-	w.sees("hello-00001: a replica failed")
+	w.sees("hello-00001: a replica failed: its supervisor ended; the next one in")
 	w.eventually("another one serves", func() bool { got, _ := w.get("hello"); return got == "200 Hello World!\n" })
+}
+
+// The queue-proxy's end is why the app ends too, and no next start is announced.
+func TestReplicaThatEndsSaysWhatEndedItFirst(t *testing.T) {
+	for _, c := range []struct {
+		events []replica.Event
+		want   string
+	}{
+		{nil, "its supervisor ended"},
+		{[]replica.Event{
+			{Kind: replica.Exited, Process: replica.App, Status: "exit status 7", RestartIn: time.Second},
+			{Kind: replica.Exited, Process: replica.QueueProxy, Status: "signal: killed"},
+			{Kind: replica.Exited, Process: replica.App, Status: "exit status 0"},
+		}, "the queue-proxy ended: signal: killed"},
+		{[]replica.Event{{Kind: replica.Failed, Process: replica.QueueProxy, Text: "no such file"}}, "the queue-proxy can't be started: no such file"},
+	} {
+		w := newWorld(t, service("hello", "", "World", ""))
+		s, p := &Server{config: w.config}, &pod{name: "hello-1"}
+		for _, e := range c.events {
+			s.event(&revision{}, p, e)
+		}
+		w.config.Screen.Close(time.Minute)
+		if got := p.epitaph(); got != c.want || strings.Contains(w.out.String(), "next start in 0s") {
+			t.Errorf("%q, want %q; output:\n%s", got, c.want, w.out)
+		}
+	}
 }
 
 func TestEndsWithRequestsInFlight(t *testing.T) {

@@ -3,7 +3,6 @@ package standalone
 import (
 	"context"
 	"crypto/sha256"
-	"os"
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
@@ -24,7 +23,7 @@ func fingerprint(paths []string) [sha256.Size]byte {
 	}
 	for _, f := range files {
 		h.Write([]byte("\x00" + f + "\x00"))
-		data, err := os.ReadFile(f)
+		data, err := manifest.Read(f)
 		if err != nil {
 			data = []byte(err.Error())
 		}

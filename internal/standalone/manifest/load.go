@@ -28,9 +28,12 @@ func Files(paths []string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !info.IsDir() {
+		if info.Mode().IsRegular() {
 			files = append(files, p)
 			continue
+		}
+		if !info.IsDir() { // a pipe gives what it holds only once, and may keep its reader waiting
+			return nil, fmt.Errorf("%s: should be a file or a directory", p)
 		}
 		entries, err := os.ReadDir(p) // sorted
 		if err != nil {
@@ -60,7 +63,7 @@ func Load(paths []string) ([]Service, error) {
 	var all []Service
 	var errs []error
 	for _, f := range files {
-		data, err := read(f)
+		data, err := Read(f)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -75,7 +78,13 @@ func Load(paths []string) ([]Service, error) {
 	return all, nil
 }
 
-func read(name string) ([]byte, error) {
+// Read returns what the file name holds, unless it is larger than MaxFileSize or no regular file.
+func Read(name string) ([]byte, error) {
+	if info, err := os.Stat(name); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: should be a file", name)
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err

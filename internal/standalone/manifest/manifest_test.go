@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -263,4 +264,17 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A pipe keeps who opens it waiting, and a device never ends; both may be found in a directory too.
+func TestLoadTakesRegularFilesOnly(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe.yaml")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, filepath.Dir(pipe), os.DevNull} {
+		if _, err := Load([]string{path}); err == nil || !strings.Contains(err.Error(), "should be a file") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
 }

@@ -3,8 +3,10 @@ package replica
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -75,6 +77,37 @@ func TestPortsRunOutAndComeBack(t *testing.T) {
 	p.Release(got)
 	if _, err := p.Take(62); err != nil {
 		t.Errorf("given back: %v", err)
+	}
+}
+
+// A process that may open no more files lacks no port, and -replica-ports would not help.
+func TestPortsSayThatFilesRunOut(t *testing.T) {
+	p := NewPorts("127.0.0.1", PortRange{22100, 22199})
+	defer p.Close()
+	if _, err := p.Take(1); err != nil {
+		t.Fatal(err)
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	low := limit
+	low.Cur = 3 // standard input, output and error
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	_, err1 := p.Take(1)  // of the claimed block
+	_, err2 := p.Take(32) // of another one
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{err1, err2} {
+		if !errors.Is(err, syscall.EMFILE) || !strings.Contains(err.Error(), "ulimit -n") {
+			t.Error(err)
+		}
+	}
+	if _, err := p.Take(62); err != nil {
+		t.Errorf("ports were lost: %v", err)
 	}
 }
 

@@ -2,12 +2,15 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // PortRange is a range of ports, both ends in it; as a flag, LOW-HIGH. Ports that the system gives to outgoing connections
@@ -57,23 +60,32 @@ func (p *Ports) Take(n int) ([]int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var ports, busy []int
+	fail := func(err error) ([]int, error) {
+		p.free = append(p.free, slices.Concat(ports, busy)...)
+		return nil, err
+	}
 	tries := p.r.blocks()
 	for len(ports) < n {
 		if len(p.free) == 0 {
 			if tries == 0 {
-				p.free = append(ports, busy...)
-				return nil, fmt.Errorf("no %d ports of %v are free on %s: give a larger range with -replica-ports", n, p.r, p.host)
+				return fail(fmt.Errorf("no %d ports of %v are free on %s: give a larger range with -replica-ports", n, p.r, p.host))
 			}
 			tries--
-			p.claimLocked()
+			if err := p.claimLocked(); err != nil {
+				return fail(err)
+			}
 			continue
 		}
 		port := p.free[0]
 		p.free = p.free[1:]
-		if l, err := p.listen(port); err == nil {
+		switch l, err := p.listen(port); {
+		case err == nil:
 			l.Close()
 			ports = append(ports, port)
-		} else {
+		case outOfFiles(err):
+			busy = append(busy, port)
+			return fail(tooFew(err))
+		default:
 			busy = append(busy, port)
 		}
 	}
@@ -81,18 +93,29 @@ func (p *Ports) Take(n int) ([]int, error) {
 	return ports, nil
 }
 
-// claimLocked tries the next block.
-func (p *Ports) claimLocked() {
+// outOfFiles reports whether the process, or the machine, may open no more.
+func outOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+func tooFew(err error) error { return fmt.Errorf("%w: raise the limit (ulimit -n)", err) }
+
+// claimLocked tries the next block. Its error says that another would be no better.
+func (p *Ports) claimLocked() error {
 	first := p.r.Low + p.next*blockSize
 	p.next = (p.next + 1) % p.r.blocks()
 	l, err := p.listen(first)
+	if outOfFiles(err) {
+		return tooFew(err)
+	}
 	if err != nil {
-		return
+		return nil
 	}
 	p.claims = append(p.claims, l)
 	for port := first + 1; port < first+blockSize && port <= p.r.High; port++ {
 		p.free = append(p.free, port)
 	}
+	return nil
 }
 
 // Release gives ports back.
