@@ -17,7 +17,8 @@
 // that were not announced, which net/http's server drops. CONNECT is answered 501, an upgrade to h2c ignored.
 //
 // Both directions flow at once, on HTTP/1.1 too. An answer that comes before its request has been read in full
-// reaches the client at once; on HTTP/1.1 its connection is closed after it. With `Expect: 100-continue` on HTTP/1.1 the
+// reaches the client at once; on HTTP/1.1 its connection is closed after it, once net/http has read what the client goes
+// on to send, for 2 s and up to 256 KiB, so that no reset loses the answer. With `Expect: 100-continue` on HTTP/1.1 the
 // body is asked for when the hop asks for it, or has said nothing for Config.ExpectTimeout. Whatever comes from a hop is
 // flushed at once.
 //
@@ -48,7 +49,7 @@
 //   - net/http's own two for a connection to a hop, which end with the connection;
 //   - one timer (clock), which touches the exchange under a lock and not after its end.
 //
-// A Handler has one more goroutine from the first request that waits with an unread body: watch, an epoll or kqueue for
+// A Handler has one more goroutine from the first HTTP/1.1 request that waits: watch, an epoll or kqueue for
 // clients that leave. Handler.Close ends it, and the connections that the pool keeps unused. A timeout, a client's leaving
 // and a failed body all cancel the exchange's context, and its cause says which came first. No lock is held while the
 // policy, a dial or an I/O operation runs, except that the watch's is held during an epoll_ctl.

@@ -24,6 +24,7 @@ var retries = []testCase{
 	{"Peers6KeepAliveTimeoutIsHonoured", keepAliveHonoured},
 	{"AStreamThatWaitsIsSentElsewhere", streamElsewhere},
 	{"TheBudgetIsLimited", budgetLimited},
+	{"AHopThatGoesAway", goAway},
 }
 
 // hops gives each attempt its own.
