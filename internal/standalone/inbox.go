@@ -19,7 +19,7 @@ type inbox struct {
 	held  map[throttler.RevisionID]bool // a request waits, and there was no replica
 }
 
-// report is the activator's latest of a revision.
+// report is the latest statistics of a revision, by the activator, or of a replica, by its queue-proxy.
 type report struct {
 	stat *statpb.Stat
 	at   time.Time

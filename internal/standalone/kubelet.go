@@ -93,13 +93,23 @@ func (s *Server) ask(ctx context.Context, p *pod, limit time.Duration) (answered
 	return true, resp.StatusCode == http.StatusOK
 }
 
-// scrape asks p's queue-proxy for its statistics, and posts them.
-func (s *Server) scrape(p *pod) {
-	s.tasks.Go(func() {
-		stat, err := s.scraper.Scrape(context.Background(), hostPort(p.ports.stats))
-		if err != nil {
-			return // the average of the others stands for it
+// scrape asks p's queue-proxy for its statistics each second, until ctx ends, and posts them. Each replica has a phase
+// of its own: requests would feel it if all were asked at once.
+func (s *Server) scrape(ctx context.Context, p *pod) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
 		}
-		s.post(func() { p.stat, p.load = stat, stat.GetAverageConcurrentRequests() })
-	})
+		stat, err := s.scraper.Scrape(ctx, hostPort(p.ports.stats))
+		if err != nil {
+			continue // the average of the others stands for it
+		}
+		if !s.post(func() { p.report, p.load = report{stat, time.Now()}, stat.GetAverageConcurrentRequests() }) {
+			return
+		}
+	}
 }

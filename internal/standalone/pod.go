@@ -14,7 +14,6 @@ import (
 
 	"github.com/sluice-proxy/sluice/activator"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
-	"github.com/sluice-proxy/sluice/metrics/statpb"
 )
 
 // pod is one replica of a revision.
@@ -30,10 +29,10 @@ type pod struct {
 	ready      bool
 	ending     bool
 	crashes    int
-	reason     string // why it is not ready
-	telling    bool   // the reason says more than a probe that fails
-	ended      string // what ended it: the first process that did and isn't started again
-	stat       *statpb.Stat
+	reason     string  // why it is not ready
+	telling    bool    // the reason says more than a probe that fails
+	ended      string  // what ended it: the first process that did and isn't started again
+	report     report  // its queue-proxy's latest
 	load       float64 // requests in flight, by its latest stat
 }
 
@@ -79,6 +78,7 @@ func (s *Server) launch(r *revision) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
 	s.tasks.Go(func() { s.probe(ctx, r, p) })
+	s.tasks.Go(func() { s.scrape(ctx, p) })
 	s.tasks.Go(func() {
 		<-p.replica.Done()
 		s.post(func() { s.gone(r, p) })

@@ -40,25 +40,21 @@ func (s *Server) fromZero(r *revision, now time.Time, load autoscaler.Sample) {
 	s.scale(r, now)
 }
 
-// reportAge is how old a report of the activator may be to count for this second: it sends one each second.
+// reportAge is how old a report may be to count for this second: there is one each second.
 const reportAge = 1500 * time.Millisecond
 
-// sample records the load of the last second, and asks the replicas for the next. At zero, without a report, there is
-// nothing to record: so a burst counts in full when it comes.
+// sample records the load of the last second. At zero, without a report, there is nothing to record: so a burst counts in
+// full when it comes.
 func (s *Server) sample(now time.Time) {
 	at := s.align(now)
 	for _, r := range s.revisions {
 		var stats []*statpb.Stat
 		for _, p := range r.pods {
-			if p.ready && p.stat != nil {
-				stats = append(stats, p.stat)
-			}
-			p.stat = nil
-			if p.ready && !p.ending {
-				s.scrape(p)
+			if p.ready && now.Sub(p.report.at) < reportAge {
+				stats = append(stats, p.report.stat)
 			}
 		}
-		var own *statpb.Stat
+		var own *statpb.Stat // the activator's
 		if now.Sub(r.report.at) < reportAge {
 			own = r.report.stat
 		}
