@@ -201,8 +201,11 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 			p.appStarted = e.Time
 		}
 	case replica.Exited, replica.Failed:
-		if !p.ending {
+		switch {
+		case !p.ending:
 			say(s.exited(r, p, e))
+		case e.Process == replica.App && e.Status == "signal: killed":
+			s.config.Screen.Line(p.name + ": the app did not end on SIGTERM, and was killed")
 		}
 	case replica.Taken:
 		say(fmt.Sprintf("port %d was taken by another program; trying another one", port))

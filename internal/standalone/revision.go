@@ -63,7 +63,9 @@ func (s *Server) add(r *catalog.Revision, now time.Time) {
 	if old := s.revisions[id]; old != nil {
 		s.remove(old) // its service went and came back
 	}
-	s.revisions[id] = &revision{Revision: r, id: id, scaler: autoscaler.New(r.Scaling, now)}
+	scaling := r.Scaling
+	scaling.Initial = min(scaling.Initial, s.config.MaxReplicas) // more would never be reached, and so hold for ever
+	s.revisions[id] = &revision{Revision: r, id: id, scaler: autoscaler.New(scaling, now)}
 	t := &r.Template
 	spec := activator.Revision{
 		ID:            id,

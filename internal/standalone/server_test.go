@@ -274,6 +274,16 @@ func TestMaxReplicasLeavesRoomForANewRevision(t *testing.T) {
 	w.eventually("the new one serves", func() bool { got, _ := w.get("hello"); return got == "200 Hello New!\n" })
 }
 
+// An initial scale beyond -max-replicas can't be reached, and must not hold for ever.
+func TestInitialScaleBeyondMaxReplicasEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, annotated("hello", "World", "autoscaling.knative.dev/initial-scale: '3'"))
+	w.config.MaxReplicas = 1
+	w.start()
+	w.sees("replicas 1/")
+	w.sees("ready, latest hello-00001, replicas 0/0")
+}
+
 func TestReplicaIsReplacedWhenItsQueueProxyDies(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, annotated("hello", "World", "autoscaling.knative.dev/min-scale: '1'")).start()
@@ -318,6 +328,22 @@ func TestReplicaThatEndsSaysWhatEndedItFirst(t *testing.T) {
 		w.config.Screen.Close(time.Minute)
 		if got := p.epitaph(); got != c.want || strings.Contains(w.out.String(), "next start in 0s") {
 			t.Errorf("%q, want %q; output:\n%s", got, c.want, w.out)
+		}
+	}
+}
+
+func TestStubbornAppIsNamed(t *testing.T) {
+	for status, want := range map[string]string{
+		"signal: killed":     "hello-1: the app did not end on SIGTERM, and was killed\n",
+		"signal: terminated": "",
+		"exit status 0":      "",
+	} {
+		w := newWorld(t, service("hello", "", "World", ""))
+		s, p := &Server{config: w.config}, &pod{name: "hello-1", ending: true}
+		s.event(&revision{}, p, replica.Event{Kind: replica.Exited, Process: replica.App, Status: status})
+		w.config.Screen.Close(time.Minute)
+		if got := w.out.String(); got != want {
+			t.Errorf("%s: %q", status, got)
 		}
 	}
 }

@@ -22,6 +22,8 @@
 // kept because whoever tries the real defaults should see the real times: a revision is inactive after a stable window
 // without load, and loses its last replica when it has been inactive for scale-to-zero-grace-period, or for
 // scale-to-zero-pod-retention-period if that is longer, and no request is in flight or waiting.
+// A revision whose first replica doesn't become ready loses it in the same way when nobody waits, where Knative would
+// wait for the progress deadline of ten minutes.
 //
 // # Concurrency
 //

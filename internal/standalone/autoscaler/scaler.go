@@ -65,10 +65,11 @@ func (s *Scaler) Tick(now time.Time, p Pods) Decision {
 	if ok {
 		desired = s.decider.Decide(now, p.Ready, stable, burst, p.Reachable)
 	}
+	desired = s.bound(desired, p.Reachable)
 	if s.started = s.started || p.Ready >= s.spec.Initial; !s.started {
-		desired = max(desired, s.spec.Initial)
+		desired = max(desired, s.spec.Initial) // as in Knative, also beyond max-scale: it would never be reached
 	}
-	desired = s.wayToZero(now, s.bound(desired, p.Reachable), p)
+	desired = s.wayToZero(now, desired, p)
 	s.last = Decision{Desired: desired, Panicking: s.decider.Panicking(), Stable: stable, Panic: burst, Active: s.active}
 	return s.last
 }

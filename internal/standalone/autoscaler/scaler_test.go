@@ -2,6 +2,7 @@ package autoscaler
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,6 +138,48 @@ func TestInitialScaleStaysForAStableWindow(t *testing.T) {
 	}
 	if d := r.seconds(60, 0); d.Desired != 0 {
 		t.Errorf("after window and grace: %+v", d)
+	}
+}
+
+// The bounds as Knative's documentation of "Configuring scale bounds" and its scaler have them: min and initial scale
+// raise, max lowers; the initial scale counts until it has been reached once, and then never again; without a route
+// there is no min; activation scale counts from the first request on, and max beats it.
+func TestScaleBounds(t *testing.T) {
+	for _, c := range []struct {
+		notes     string
+		ready     []int // at each of the ticks, two seconds apart
+		load      float64
+		reachable bool
+		want      int // at the last one
+	}{
+		{"min-scale=2", []int{0}, 0, true, 2},
+		{"min-scale=2", []int{0, 0}, 0, false, 0},
+		{"max-scale=3", []int{1, 3}, 700, true, 3},
+		{"min-scale=4 initial-scale=2", []int{0}, 0, true, 4},
+		{"initial-scale=3", []int{0, 2}, 0, true, 3},
+		{"initial-scale=3", []int{0, 3}, 0, true, 1},
+		{"initial-scale=3", []int{0, 3, 1}, 0, true, 1},
+		{"initial-scale=3", []int{0, 2}, 0, false, 3},
+		{"initial-scale=3 max-scale=2", []int{0, 2}, 0, true, 3},
+		{"initial-scale=3 max-scale=2", []int{0, 3}, 0, true, 1},
+		{"activation-scale=5", []int{0}, 1, true, 5},
+		{"activation-scale=5", []int{0}, 0, true, 0},
+		{"activation-scale=5 max-scale=2", []int{0}, 1, true, 2},
+	} {
+		var notes []Annotation
+		for _, note := range strings.Fields(c.notes) {
+			name, value, _ := strings.Cut(note, "=")
+			notes = append(notes, Annotation{Prefix + name, value})
+		}
+		s := New(testSpec(t, 0, notes...), epoch)
+		for i, ready := range c.ready {
+			now := at(float64(2 * i))
+			s.Record(now, Sample{Concurrency: c.load})
+			s.Tick(now, Pods{Ready: ready, Reachable: c.reachable, Busy: c.load > 0})
+		}
+		if got := s.Last().Desired; got != c.want {
+			t.Errorf("%s, ready %v, load %v: %d, want %d", c.notes, c.ready, c.load, got, c.want)
+		}
 	}
 }
 
