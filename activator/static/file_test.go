@@ -149,3 +149,21 @@ func TestSource(t *testing.T) {
 	}
 	r.await(t, "revision n/r 2", "endpoints n/r 0 0")
 }
+
+// What can't be read again would look empty the next time; and a pipe keeps who opens it waiting.
+func TestOpenTakesAFileOnly(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.WriteString("revisions: []\n"); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	for _, path := range []string{fmt.Sprintf("/dev/fd/%d", r.Fd()), os.DevNull, t.TempDir()} {
+		if _, err := Open(path, nil); err == nil || !strings.Contains(err.Error(), "should be a file") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
