@@ -26,11 +26,7 @@ type File struct {
 // Open makes a File of the file at path, and fails when that can't be read now, or not again, or is wrong. Log may be
 // nil.
 func Open(path string, log *zap.Logger) (*File, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() { // a pipe gives what it holds only once
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // a pipe gives what it holds only once
 		return nil, fmt.Errorf("%s: should be a file", path)
 	}
 	data, err := os.ReadFile(path)

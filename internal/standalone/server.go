@@ -151,6 +151,9 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) greet() {
 	addr := "http://" + s.config.addr()
 	s.config.Screen.Line("sluice: listening on " + addr + ", manifests: " + strings.Join(s.config.Files, ", "))
+	if warning := fewFiles(openFiles()); warning != "" {
+		s.config.Screen.Line("sluice: " + warning)
+	}
 	if services := s.catalog.Services(); len(services) > 0 {
 		host := s.ingress.Host(services[0].Name, services[0].Namespace)
 		s.config.Screen.Line("sluice: try  curl -H 'Host: " + host + "' " + addr)

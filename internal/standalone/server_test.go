@@ -306,48 +306,6 @@ func TestReplicaIsReplacedWhenItsQueueProxyDies(t *testing.T) {
 	w.eventually("another one serves", func() bool { got, _ := w.get("hello"); return got == "200 Hello World!\n" })
 }
 
-// The queue-proxy's end is why the app ends too, and no next start is announced.
-func TestReplicaThatEndsSaysWhatEndedItFirst(t *testing.T) {
-	for _, c := range []struct {
-		events []replica.Event
-		want   string
-	}{
-		{nil, "its supervisor ended"},
-		{[]replica.Event{
-			{Kind: replica.Exited, Process: replica.App, Status: "exit status 7", RestartIn: time.Second},
-			{Kind: replica.Exited, Process: replica.QueueProxy, Status: "signal: killed"},
-			{Kind: replica.Exited, Process: replica.App, Status: "exit status 0"},
-		}, "the queue-proxy ended: signal: killed"},
-		{[]replica.Event{{Kind: replica.Failed, Process: replica.QueueProxy, Text: "no such file"}}, "the queue-proxy can't be started: no such file"},
-	} {
-		w := newWorld(t, service("hello", "", "World", ""))
-		s, p := &Server{config: w.config}, &pod{name: "hello-1"}
-		for _, e := range c.events {
-			s.event(&revision{}, p, e)
-		}
-		w.config.Screen.Close(time.Minute)
-		if got := p.epitaph(); got != c.want || strings.Contains(w.out.String(), "next start in 0s") {
-			t.Errorf("%q, want %q; output:\n%s", got, c.want, w.out)
-		}
-	}
-}
-
-func TestStubbornAppIsNamed(t *testing.T) {
-	for status, want := range map[string]string{
-		"signal: killed":     "hello-1: the app did not end on SIGTERM, and was killed\n",
-		"signal: terminated": "",
-		"exit status 0":      "",
-	} {
-		w := newWorld(t, service("hello", "", "World", ""))
-		s, p := &Server{config: w.config}, &pod{name: "hello-1", ending: true}
-		s.event(&revision{}, p, replica.Event{Kind: replica.Exited, Process: replica.App, Status: status})
-		w.config.Screen.Close(time.Minute)
-		if got := w.out.String(); got != want {
-			t.Errorf("%s: %q", status, got)
-		}
-	}
-}
-
 func TestEndsWithRequestsInFlight(t *testing.T) {
 	t.Parallel()
 	never := strings.Replace(service("never", "", "x", ""), "image: ghcr.io/knative/helloworld-go:latest", "command: [sleep, '1000']", 1)

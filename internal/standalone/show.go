@@ -3,6 +3,7 @@ package standalone
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sluice-proxy/sluice/activator"
@@ -40,8 +41,8 @@ func (s *Server) row(svc *catalog.Service) screen.Row {
 		row.Actual += len(r.active())
 		row.Desired += r.desired
 		state, reason := r.state()
-		if r.capped {
-			reason = fmt.Sprintf("capped by -max-replicas at %d", s.config.MaxReplicas)
+		if r.capped { // which is not why it isn't ready
+			reason = strings.TrimPrefix(fmt.Sprintf("%s; capped by -max-replicas at %d", reason, s.config.MaxReplicas), "; ")
 		}
 		if reason != "" && spec != svc.Latest {
 			reason = r.Name + ": " + reason
