@@ -69,7 +69,13 @@ func policyErrors(r *rig) {
 // reasons: what goes wrong at a hop is told apart.
 func reasons(r *rig) {
 	answer := func(s string) string {
-		return r.rawApp(func(c net.Conn, in *bufio.Reader) { _, _ = head(in); io.WriteString(c, s) })
+		return r.rawApp(func(c net.Conn, in *bufio.Reader) {
+			_, _ = head(in)
+			io.WriteString(c, s)
+			// What is unread when it closes would make it a reset, which overtakes the answer.
+			_ = c.(*net.TCPConn).CloseWrite()
+			_, _ = io.Copy(io.Discard, in)
+		})
 	}
 	for _, c := range []struct {
 		name   string
