@@ -29,6 +29,7 @@ type revision struct {
 	failures  int    // in a row
 	notBefore time.Time
 	report    report // the activator's latest
+	sampled   bool   // report counts in a sample already
 }
 
 func idOf(r *catalog.Revision) throttler.RevisionID {

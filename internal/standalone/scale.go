@@ -16,7 +16,7 @@ func (s *Server) readInbox() {
 		if r == nil {
 			continue
 		}
-		r.report = rep
+		r.hear(rep)
 		if rep.stat.GetAverageConcurrentRequests() > 0 {
 			s.fromZero(r, rep.at, autoscaler.Observe(nil, 0, rep.stat))
 		}
@@ -29,6 +29,15 @@ func (s *Server) readInbox() {
 	for _, c := range l.colds {
 		s.sayCold(c)
 	}
+}
+
+// hear keeps the activator's report for the next sample. Two may come between two samples, since nothing keeps the
+// clocks of both in step: then the one with more load counts, so that a burst is never lost.
+func (r *revision) hear(rep report) {
+	if !r.sampled && r.report.stat.GetAverageConcurrentRequests() > rep.stat.GetAverageConcurrentRequests() {
+		rep.stat = r.report.stat
+	}
+	r.report, r.sampled = rep, false
 }
 
 // fromZero starts a replica of a revision that has none and is to have none, for a request that has come.
@@ -58,6 +67,7 @@ func (s *Server) sample(now time.Time) {
 		if now.Sub(r.report.at) < reportAge {
 			own = r.report.stat
 		}
+		r.sampled = true
 		if own != nil || len(r.pods) > 0 {
 			r.scaler.Record(at, autoscaler.Observe(stats, r.readyPods(), own))
 		}

@@ -260,6 +260,6 @@ func (s *Server) reload() {
 		}
 		return
 	}
-	s.config.Screen.Line("sluice: manifests applied")
 	s.reconcile()
+	s.config.Screen.Line("sluice: manifests applied")
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
+	"github.com/sluice-proxy/sluice/metrics/statpb"
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
@@ -84,6 +85,21 @@ func TestFewFilesAreSaid(t *testing.T) {
 	for limit, want := range map[uint64]bool{100: true, 1023: true, 1024: false, 1 << 20: false, 1<<64 - 1: false} {
 		if got := fewFiles(limit); (got != "") != want {
 			t.Errorf("%d: %q", limit, got)
+		}
+	}
+}
+
+func TestBurstBetweenTwoSamplesIsNotLost(t *testing.T) {
+	r := &revision{}
+	for i, c := range []struct {
+		load    float64
+		sampled bool // before
+		want    float64
+	}{{1, false, 1}, {60, false, 60}, {0, false, 60}, {0, true, 0}, {5, true, 5}, {7, false, 7}} {
+		r.sampled = c.sampled
+		r.hear(report{stat: &statpb.Stat{AverageConcurrentRequests: c.load}})
+		if got := r.report.stat.GetAverageConcurrentRequests(); got != c.want {
+			t.Errorf("report %d: %v, want %v", i, got, c.want)
 		}
 	}
 }
