@@ -34,11 +34,18 @@ type start struct {
 // tax is what a start costs beyond the app's.
 func (s start) tax() time.Duration { return s.firstByte.Sub(s.listened) - s.app }
 
-// BenchmarkColdStart sends one request to each of b.N services at zero, one after the other.
+// BenchmarkColdStart sends one request to each of b.N services at zero, one after the other. An app that listens at once
+// does so while its queue-proxy still starts on the same cores; one that takes 100 ms finds it waiting, as most will.
 func BenchmarkColdStart(b *testing.B) {
 	dir := b.TempDir()
 	build(b, dir)
-	addr := quickstart(b, dir, b.N)
+	for _, after := range []time.Duration{0, 100 * time.Millisecond} {
+		b.Run(fmt.Sprintf("listens-after=%v", after), func(b *testing.B) { coldStarts(b, dir, after) })
+	}
+}
+
+func coldStarts(b *testing.B, dir string, listensAfter time.Duration) {
+	addr := quickstart(b, dir, b.N, listensAfter)
 	b.ResetTimer()
 	starts := make([]start, b.N)
 	for i := range starts {
@@ -113,7 +120,7 @@ func build(b *testing.B, dir string) {
 }
 
 // quickstart starts one with n services at zero and ends it with the benchmark.
-func quickstart(b *testing.B, dir string, n int) (addr string) {
+func quickstart(b *testing.B, dir string, n int, listensAfter time.Duration) (addr string) {
 	b.Helper()
 	var manifest strings.Builder
 	for i := range n {
@@ -127,7 +134,8 @@ spec:
       containers:
       - image: e2e.test/app
         command: [%q]
-`, i, filepath.Join(dir, "app"))
+        env: [{name: APP_LISTEN_AFTER, value: %v}]
+`, i, filepath.Join(dir, "app"), listensAfter)
 	}
 	file := filepath.Join(dir, "services.yaml")
 	if err := os.WriteFile(file, []byte(manifest.String()), 0o600); err != nil {

@@ -99,7 +99,7 @@ func (r *readiness) untilPassed(ctx context.Context, p *prober) bool {
 	}
 	pause := firstRetry
 	for passed := 0; r.untilListening(ctx, p.Addr); {
-		if p.try(ctx) == nil {
+		if p.Kind == ProbeTCP || p.try(ctx) == nil { // to listen is all that TCP asks for
 			if passed++; passed == needed {
 				return true
 			}
