@@ -16,8 +16,9 @@ check: ## everything that CI runs
 race: ## run all tests but the end-to-end ones many times under the race detector
 	go test -race -count=20 $$(go list ./... | grep -v /e2e)
 
-bench: ## run the benchmarks of the library
-	go test -run '^$$' -bench . -benchmem ./throttler ./metrics ./proxy ./queueproxy ./activator
+bench: ## run the benchmarks, cold starts last
+	go test -run '^$$' -bench . -benchmem -skip ColdStart ./throttler ./metrics ./proxy ./queueproxy ./activator ./bench
+	go test -run '^$$' -bench ColdStart -benchtime 200x ./bench
 
 e2e: ## run the end-to-end tests: the real binaries as processes
 	go test -count=1 -v ./e2e
