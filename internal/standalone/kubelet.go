@@ -14,8 +14,9 @@ import (
 const (
 	// probeAgent is what the kubelet calls itself.
 	probeAgent = knative.UserAgentKubelet + "sluice"
-	// patience is how long a probe waits for an app to become ready: the queue-proxy holds it for up to 10 s.
-	patience = 11 * time.Second
+	// patience is how long a probe waits for an app to become ready before the screen says that it isn't; the next probe
+	// follows at once. The queue-proxy would hold one for 10 s.
+	patience = 2 * time.Second
 	// redial is the pause while nothing listens on the queue-proxy's port: it starts within tens of milliseconds.
 	redial = 10 * time.Millisecond
 	// leastPeriod is the pause between probes when the manifest asks for aggressive ones.
