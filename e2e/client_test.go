@@ -132,7 +132,7 @@ func burst(n int, one func(i int) answer) []answer {
 }
 
 // stats is what one app says of itself, asked directly.
-type stats struct{ PID, InFlight, Max, Total, Gone int }
+type stats struct{ PID, InFlight, Max, Total, Gone, SaidReady int }
 
 func (n note) stats(t testing.TB) stats {
 	t.Helper()

@@ -70,6 +70,10 @@ func TestPeers2PodTurnsUnreadyAndBack(t *testing.T) {
 		pods = q.apps()
 		return len(pods) == 2 && pods[0].Addr != "" && pods[1].Addr != "" && serving(pods[0]) && serving(pods[1])
 	})
+	// Once to the activator, which needs no more to use it, and then to the one who tells when it is unready again.
+	q.eventually(20*time.Second, "both have been found ready by two who ask", func() bool {
+		return pods[0].stats(t).SaidReady >= 2 && pods[1].stats(t).SaidReady >= 2
+	})
 	flapping := pods[0]
 	if resp, err := http.Get("http://" + flapping.Addr + "/unready?for=4s"); err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ type app struct {
 	total        atomic.Int64
 	gone         atomic.Int64 // whose client went before the answer
 	unreadyUntil atomic.Int64 // wall clock, ns
+	saidReady    atomic.Int64
 	mux          *http.ServeMux
 }
 
@@ -65,13 +66,16 @@ func (a *app) counted(h http.HandlerFunc) http.Handler {
 func (a *app) stats(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]int64{
 		"PID": int64(os.Getpid()), "InFlight": a.inFlight.Load(), "Max": a.max.Load(), "Total": a.total.Load(), "Gone": a.gone.Load(),
+		"SaidReady": a.saidReady.Load(),
 	})
 }
 
 func (a *app) ready(w http.ResponseWriter, _ *http.Request) {
 	if time.Now().UnixNano() < a.unreadyUntil.Load() {
 		http.Error(w, "not now", http.StatusServiceUnavailable)
+		return
 	}
+	a.saidReady.Add(1)
 }
 
 func (a *app) unready(_ http.ResponseWriter, r *http.Request) {

@@ -19,8 +19,10 @@ const (
 	patience = 2 * time.Second
 	// redial is the pause while nothing listens on the queue-proxy's port: it starts within tens of milliseconds.
 	redial = 10 * time.Millisecond
-	// leastPeriod is the pause between probes when the manifest asks for aggressive ones.
+	// leastPeriod is the pause between probes when the manifest asks for aggressive ones, startPeriod the longest one
+	// until the app is ready.
 	leastPeriod = time.Second
+	startPeriod = 100 * time.Millisecond
 )
 
 // newKubelet makes the client that probes; its probes share no connection with requests.
@@ -62,7 +64,7 @@ func (s *Server) probe(ctx context.Context, r *revision, p *pod) {
 		case !ready && !answered:
 			pause = redial
 		case !ready:
-			pause = period - time.Since(began) // a probe that was held for long is followed by the next at once
+			pause = min(period, startPeriod) - time.Since(began) // a held probe is followed by the next at once
 		}
 		select {
 		case <-ctx.Done():
