@@ -15,18 +15,8 @@ func index(all []Revision) map[throttler.RevisionID]Revision {
 	return m
 }
 
-// tell tells the sink what differs between two states.
+// tell tells the sink what differs between two states: what is gone last, so that who sees it gone finds the rest.
 func tell(sink activator.Sink, old, now map[throttler.RevisionID]Revision) {
-	for id, was := range old {
-		if _, kept := now[id]; kept {
-			continue
-		}
-		sink.DeleteRevision(id)
-		sink.UpdateEndpoints(id, activator.Endpoints{})
-		if len(was.Peers) > 0 {
-			sink.UpdatePeers(id, nil)
-		}
-	}
 	for id, r := range now {
 		was, known := old[id]
 		if !known || was.Revision != r.Revision {
@@ -37,6 +27,16 @@ func tell(sink activator.Sink, old, now map[throttler.RevisionID]Revision) {
 		}
 		if !known || !reflect.DeepEqual(was.Endpoints, r.Endpoints) {
 			sink.UpdateEndpoints(id, r.Endpoints)
+		}
+	}
+	for id, was := range old {
+		if _, kept := now[id]; kept {
+			continue
+		}
+		sink.DeleteRevision(id)
+		sink.UpdateEndpoints(id, activator.Endpoints{})
+		if len(was.Peers) > 0 {
+			sink.UpdatePeers(id, nil)
 		}
 	}
 }

@@ -115,7 +115,7 @@ func TestFileReload(t *testing.T) {
 	awaitLogs(t, logs, 2)
 
 	replace(t, path, "revisions:\n- {namespace: n, name: b}\n")
-	r.await(t, "delete n/a", "endpoints n/a 0 0", "peers n/a []", "revision n/b 0", "endpoints n/b 0 0")
+	r.await(t, "revision n/b 0", "endpoints n/b 0 0", "delete n/a", "endpoints n/a 0 0", "peers n/a []")
 }
 
 func awaitLogs(t *testing.T, logs *observer.ObservedLogs, n int) {
