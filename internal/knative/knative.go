@@ -76,7 +76,5 @@ const (
 // AdminDrainPath is the preStop hook of the user container, on PortQueueAdmin.
 const AdminDrainPath = "/wait-for-drain"
 
-// Annotations of a revision template that the autoscaler reads.
-const (
-	AutoscalingPrefix = "autoscaling.knative.dev/"
-)
+// AutoscalingPrefix begins the annotations of a revision template that the autoscaler reads.
+const AutoscalingPrefix = "autoscaling.knative.dev/"

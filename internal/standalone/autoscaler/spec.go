@@ -7,10 +7,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
 // Prefix of the annotations that Parse knows.
-const Prefix = "autoscaling.knative.dev/"
+const Prefix = knative.AutoscalingPrefix
 
 // Metric is what a revision scales by.
 type Metric string
