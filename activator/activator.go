@@ -85,8 +85,12 @@ func (a *Activator) measure() (err error) {
 }
 
 func (a *Activator) forward() (err error) {
+	var p proxy.Policy = policy{a}
+	if a.config.WrapPolicy != nil {
+		p = a.config.WrapPolicy(p)
+	}
 	a.handler, err = proxy.New(proxy.Config{
-		Policy:              policy{a},
+		Policy:              p,
 		Name:                Name,
 		TimeoutText:         "activator request timeout",
 		EndToEnd:            knative.InternalHeaders(),

@@ -3,6 +3,7 @@ package activator
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
@@ -30,6 +32,21 @@ type Config struct {
 	// MaxProbeDials bounds the probes, over all pods, that are being dialled and sent; those that wait for an answer
 	// don't count. Default: 512.
 	MaxProbeDials int
+
+	// MeshMode says whether a mesh may stand between the activator and the pods. Default: MeshAuto.
+	MeshMode MeshMode
+	// Passthrough is enable-mesh-pod-addressability of Knative's config-network: requests and probes carry the private
+	// Service as their Host (Endpoints.Service) and K-Passthrough-Lb, by which a mesh lets a pod be addressed. The
+	// cluster IP is then never used, and MeshEnabled is as MeshAuto.
+	Passthrough bool
+	// PodTLS is system-internal-tls: how a request goes to the pods of a namespace, at port 8112 of a pod and 443 of a
+	// cluster IP, while probes stay in the clear. It is called for each request, so it must be quick, must not block,
+	// may be called concurrently, and returns the same pointer until something changes: connections are shared by
+	// it. Nil, or a nil result: cleartext.
+	PodTLS func(namespace string) *tls.Config
+	// WrapPolicy puts a policy of the program's own around the activator's: a request log, traces. Nil: none. It is
+	// called once, by New.
+	WrapPolicy func(proxy.Policy) proxy.Policy
 
 	// MaxIdleConns and MaxIdleConnsPerHost bound the idle connections to pods. Defaults: 1000 and 100, as in Knative.
 	MaxIdleConns, MaxIdleConnsPerHost int
@@ -83,6 +100,9 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("activator: Config.%s is negative", f.name))
 		}
 	}
+	if c.MeshMode > MeshDisabled {
+		errs = append(errs, fmt.Errorf("activator: Config.MeshMode is %d, which is none", c.MeshMode))
+	}
 	return errors.Join(errs...)
 }
 
@@ -100,5 +120,8 @@ func (c Config) withDefaults() Config {
 	c.MaxWaitingBytes = cmp.Or(c.MaxWaitingBytes, 256<<20)
 	c.RevisionMaxWaiting = cmp.Or(c.RevisionMaxWaiting, 10_000)
 	c.ReportPeriod = cmp.Or(c.ReportPeriod, time.Second)
+	if c.Passthrough && c.MeshMode == MeshEnabled {
+		c.MeshMode = MeshAuto
+	}
 	return c
 }

@@ -43,9 +43,11 @@ type Endpoint struct {
 // Endpoints are all pods of a revision, but those that are terminating. A pod listed as both is ready.
 type Endpoints struct {
 	Ready, NotReady []Endpoint
-	// ClusterIP is the host:port of the revision's private service; it may be empty. It is for meshes that don't let
-	// pods be addressed, and not used yet.
+	// ClusterIP is the host:port of the revision's private Service, its port in the clear (80); it may be empty. It is
+	// for meshes that don't let pods be addressed.
 	ClusterIP string
+	// Service is the name of the private Service, which Config.Passthrough makes the Host of requests; it may be empty.
+	Service string
 }
 
 // Sink is told of revisions and their pods, in any order: what comes before its revision is kept until that comes.
