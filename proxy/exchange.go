@@ -66,7 +66,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request, target stri
 	}
 	ex.req = Request{
 		Method: r.Method, Target: r.RequestURI, Host: r.Host, Proto: proto, Header: Header{r.Header},
-		RemoteAddr: r.RemoteAddr, ContentLength: r.ContentLength, Upgrade: hop.upgrade, TLS: r.TLS,
+		RemoteAddr: r.RemoteAddr, ContentLength: r.ContentLength, Upgrade: hop.upgrade,
 		Arrived: time.Now(), ex: ex,
 	}
 	return ex
@@ -199,6 +199,7 @@ func (ex *exchange) detached() *http.Request {
 	r := ex.r.WithContext(context.Background())
 	r.Header = ex.r.Header.Clone()
 	r.Body, r.GetBody, r.Trailer = http.NoBody, nil, nil
+	r.TLS = ex.req.TLS()
 	u := *r.URL
 	r.URL = new(url.URL)
 	*r.URL = u

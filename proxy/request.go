@@ -21,8 +21,7 @@ type Request struct {
 	ContentLength int64
 	// Upgrade is the protocol that the client asks to switch to; empty for h2c, which is declined.
 	Upgrade string
-	TLS     *tls.ConnectionState // nil: cleartext
-	Arrived time.Time            // when the head was complete
+	Arrived time.Time // when the head was complete
 
 	ex *exchange
 }
@@ -38,6 +37,19 @@ type Response struct {
 // (TimeoutStart, TimeoutTotal; Idle is not heeded: nothing flows while a request waits). The context is cancelled when
 // Next returns. Calling Park again in the same Next replaces t.
 func (r *Request) Park(t Timeouts) context.Context { return r.ex.park(t) }
+
+// TLS is the state of the connection that the request came over; nil: cleartext.
+func (r *Request) TLS() *tls.ConnectionState {
+	if r.ex.r.TLS != nil {
+		return r.ex.r.TLS
+	}
+	c, _ := r.ex.r.Context().Value(tlsKey{}).(*tls.Conn)
+	if c == nil {
+		return nil
+	}
+	s := c.ConnectionState()
+	return &s
+}
 
 // HTTP is a detached copy of the request's head for log templates and propagators; it allocates. Its Body is
 // http.NoBody.

@@ -37,8 +37,8 @@ type ServerConfig struct {
 }
 
 // NewServer makes a server that speaks HTTP/1.1 and HTTP/2 on each port: in the clear by prior knowledge (RFC 9113
-// §3.3), inside TLS by ALPN. It watches clients for the Handlers below h. The caller sets TLSConfig, listens, serves and
-// shuts down.
+// §3.3), inside TLS by ALPN, or by prior knowledge there too on a listener of NewTLSListener. It watches clients for the
+// Handlers below h. The caller listens, serves and shuts down.
 func NewServer(h http.Handler, c ServerConfig) *http.Server {
 	s := &http.Server{
 		Handler:           h,

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"sync"
 	"syscall"
@@ -82,12 +83,18 @@ func (w *watch) close() {
 	}
 }
 
-type connKey struct{}
+type (
+	connKey struct{}
+	tlsKey  struct{}
+)
 
 // ConnContext is for http.Server.ConnContext: it lets a Handler see that a client has gone while its request waits with
 // an unread body. It finds the socket below TLS and whatever else has a method NetConn.
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	for {
+		if t, ok := c.(*tls.Conn); ok {
+			ctx = context.WithValue(ctx, tlsKey{}, t)
+		}
 		inner, ok := c.(interface{ NetConn() net.Conn })
 		if !ok {
 			break
