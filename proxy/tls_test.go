@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -64,7 +65,9 @@ func TestTLSListenerTakesEveryWayToSpeak(t *testing.T) {
 			}})
 			trust.NextProtos = c.alpn
 			// net/http's client asks for ALPN, so it is given a connection on which TLS is done.
-			tr := &http.Transport{Protocols: new(http.Protocols), Dial: func(string, string) (net.Conn, error) { return tls.Dial("tcp", addr, trust) }}
+			tr := &http.Transport{Protocols: new(http.Protocols), DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&tls.Dialer{Config: trust}).DialContext(ctx, "tcp", addr)
+			}}
 			tr.Protocols.SetHTTP1(!c.two)
 			tr.Protocols.SetUnencryptedHTTP2(c.two)
 			defer tr.CloseIdleConnections()
