@@ -55,6 +55,7 @@ var rooms = map[string][]string{
 	"metrics/statpb":     {"google.golang.org/protobuf"},
 	"internal/knative":   {},
 	"internal/filewatch": {},
+	"internal/podtls":    {},
 	"queueproxy": {
 		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "go.uber.org/zap", "golang.org/x/sync", "golang.org/x/sys",
 		"github.com/prometheus/client_golang", "google.golang.org/protobuf",
