@@ -2,10 +2,10 @@ package queueproxy
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"strconv"
 	"time"
@@ -40,7 +40,7 @@ type Config struct {
 	// UserAddr is where the app listens, host:port.
 	UserAddr string
 	// Dial opens connections to UserAddr; nil: TCP. With a Dial of one's own an app in the same process needs no port.
-	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	Dial DialFunc
 
 	// ContainerConcurrency is how many requests the app gets at once. 0: no limit, and no queue.
 	ContainerConcurrency int
@@ -72,6 +72,13 @@ type Config struct {
 	RequestMetrics RequestMetrics
 	// Registry gets the collectors and answers scrapes. Nil: one of its own, with nothing else in it.
 	Registry *prometheus.Registry
+	// WrapPolicy, when not nil, is called once by New with the queue-proxy's own policy; what it returns is asked in its
+	// place, for requests and for probes. See WithPolicy.
+	WrapPolicy func(proxy.Policy) proxy.Policy
+	// WrapHandler, when not nil, is called once by New; what it returns gets every request but probes. It has all
+	// requests served by net/http, which New logs. See WithHandler.
+	WrapHandler func(http.Handler) http.Handler
+
 	// Profiling serves net/http/pprof on Addrs.Profiling.
 	Profiling bool
 }

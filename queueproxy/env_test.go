@@ -150,7 +150,7 @@ func TestConfigFromEnvRefuses(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprintf("%s=%q", test.name, test.value), func(t *testing.T) {
-			err := Main(t.Context(), environment(test.name, test.value), &bytes.Buffer{})
+			err := Main(t.Context(), WithEnv(environment(test.name, test.value)), WithStderr(&bytes.Buffer{}))
 			if err == nil {
 				t.Fatal("it was accepted")
 			}

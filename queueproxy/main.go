@@ -13,13 +13,18 @@ import (
 )
 
 // Main is a queue-proxy as a program: it reads the environment, sets up logging and runs until ctx ends. It is what
-// cmd/queue-proxy does, for programs that are several things at once. Its error is for the screen, one line for each
-// variable that is wrong; what goes on later is logged to stderr, or where SERVING_LOGGING_CONFIG says.
-func Main(ctx context.Context, lookup func(string) (string, bool), stderr io.Writer) error {
+// cmd/queue-proxy does, and what a program calls that brings extensions (see the options) or is several things at once.
+// Its error is for the screen, one line for each variable that is wrong; what goes on later is logged to stderr, or
+// where SERVING_LOGGING_CONFIG says. The request log goes to stdout.
+func Main(ctx context.Context, opts ...Option) error {
 	started := time.Now()
-	e := &env{lookup: lookup}
-	log := loggerFrom(e, stderr)
-	c, err := ConfigFromEnv(lookup)
+	o := newOptions(opts)
+	e := &env{lookup: o.lookup}
+	log := loggerFrom(e, o.stderr)
+	if o.logger != nil {
+		log = o.logger
+	}
+	c, err := ConfigFromEnv(o.lookup)
 	if err := errors.Join(append([]error{err}, e.bad...)...); err != nil {
 		return err
 	}
@@ -28,9 +33,10 @@ func Main(ctx context.Context, lookup func(string) (string, bool), stderr io.Wri
 		zap.String("knative.dev/pod", c.Identity.Pod))
 	defer func() { _ = log.Sync() }() // it fails on terminals
 
-	for _, what := range observabilityFrom(&env{lookup: lookup}).unsupported {
+	for _, what := range observabilityFrom(&env{lookup: o.lookup}).unsupported {
 		log.Warn("asked for and not done: " + what)
 	}
+	o.into(&c)
 	p, err := New(c, log)
 	if err != nil {
 		return err

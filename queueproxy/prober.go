@@ -25,13 +25,13 @@ var errNoHandler = errors.New("the probe says no way to ask")
 // prober carries out a Probe. It is safe for concurrent use.
 type prober struct {
 	Probe
-	dial   dialFunc
+	dial   DialFunc
 	http1  *http.Transport
 	http2  *http.Transport // with prior knowledge; nil when it is not to be tried
 	speaks atomic.Int32    // 1 or 2, the version that the app has answered in; 0: not known yet
 }
 
-func newProber(p Probe, dial dialFunc, detectHTTP2 bool) *prober {
+func newProber(p Probe, dial DialFunc, detectHTTP2 bool) *prober {
 	p.Timeout = cmp.Or(p.Timeout, time.Second)
 	pr := &prober{Probe: p, dial: dial}
 	transport := func(two bool) *http.Transport {

@@ -39,6 +39,10 @@ func askerOf(h proxy.Header) asker {
 	return askedByNone
 }
 
+// IsProbe reports whether a request with this header is a probe, which the queue-proxy answers itself. h is as it came:
+// the policy removes fields from it.
+func IsProbe(h proxy.Header) bool { return askerOf(h) != askedByNone }
+
 // probe is the exchange of a probe: answered here, outside limit and stats.
 type probe struct {
 	policy *policy

@@ -20,6 +20,7 @@ type Proxy struct {
 	log     *zap.Logger
 	policy  *policy
 	handler *proxy.Handler
+	front   http.Handler // handler, with what an embedder has put in front of it
 	scrape  *metrics.Scrape
 	created time.Time
 
@@ -55,14 +56,23 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 	if p.policy.collectors, err = newCollectors(c, depth); err != nil {
 		return nil, err
 	}
+	var rules proxy.Policy = p.policy
+	if c.WrapPolicy != nil {
+		rules = c.WrapPolicy(rules)
+	}
 	p.handler, err = proxy.New(proxy.Config{
-		Policy: p.policy, Name: name, EndToEnd: knative.InternalHeaders(), Dial: c.Dial,
+		Policy: rules, Name: name, EndToEnd: knative.InternalHeaders(), Dial: c.Dial,
 		OnUnwatched: func() {
 			log.Warn("the server's ConnContext is not proxy.ConnContext: clients that leave while they wait go unnoticed")
 		},
 	})
 	if err != nil {
 		return nil, err
+	}
+	p.front = p.handler
+	if c.WrapHandler != nil {
+		log.Info("requests are served by net/http: an http.Handler is put in front of them")
+		p.front = besideProbes(c.WrapHandler(p.handler), p.handler)
 	}
 	p.scrape = metrics.NewScrape(metrics.ScrapeLabels{
 		Namespace: c.Identity.Namespace, Configuration: c.Identity.Configuration,
@@ -74,7 +84,18 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 
 // Handler forwards requests to the app, and answers probes, for an http.Server of the caller's own, whose ConnContext
 // should be proxy.ConnContext. Drain and Close are the caller's to call then, unless it uses Run as well.
-func (p *Proxy) Handler() http.Handler { return p.handler }
+func (p *Proxy) Handler() http.Handler { return p.front }
+
+// besideProbes keeps an embedder's handler from answering for the pod: probes go past it.
+func besideProbes(requests, probes http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if IsProbe(proxy.NewHeader(r.Header)) {
+			probes.ServeHTTP(w, r)
+		} else {
+			requests.ServeHTTP(w, r)
+		}
+	})
+}
 
 // Drain fails probes and has answers tell clients to open new connections elsewhere, and blocks until the pod is quiet
 // and nothing is in flight any more, for as long as the revision's timeout at most; or until ctx ends, whose cause it

@@ -15,12 +15,10 @@ const (
 	firstRetry, lastRetry = 5 * time.Millisecond, 50 * time.Millisecond
 )
 
-type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
-
 // readiness knows whether the app is ready. All who ask at once share one check, or one watch.
 type readiness struct {
 	probers []*prober
-	dial    dialFunc // nil: TCP
+	dial    DialFunc // nil: TCP
 	user    string   // the app's address
 	held    bool     // whether one of the probes is aggressive
 
@@ -130,7 +128,7 @@ func (r *readiness) untilListening(ctx context.Context, addr string) bool {
 }
 
 // untilDialled is untilListening where a connection can't be tried cheaply.
-func untilDialled(ctx context.Context, dial dialFunc, addr string) bool {
+func untilDialled(ctx context.Context, dial DialFunc, addr string) bool {
 	for pause := firstRetry; ctx.Err() == nil; pause = min(pause*2, lastRetry) {
 		attempt, cancel := context.WithTimeout(ctx, time.Second)
 		c, err := dial(attempt, "tcp", addr)

@@ -72,7 +72,7 @@ func (p *Proxy) wanted() []wantedService {
 	if p.config.Profiling {
 		all = append(all, wantedService{"profiling", a.Profiling, profilingServer()})
 	}
-	return append(all, wantedService{"requests", a.Serve, proxy.NewServer(p.handler, proxy.ServerConfig{})})
+	return append(all, wantedService{"requests", a.Serve, proxy.NewServer(p.front, proxy.ServerConfig{})})
 }
 
 // Addrs are the addresses that Listen has opened; Off for the others.

@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		_, err := fmt.Fprintln(stderr, "queue-proxy", buildVersion())
 		return err
 	}
-	return queueproxy.Main(ctx, env, stderr)
+	return queueproxy.Main(ctx, queueproxy.WithEnv(env), queueproxy.WithStderr(stderr))
 }
 
 func buildVersion() string {

@@ -25,7 +25,7 @@ func main() {
 	case replica.SupervisorName:
 		os.Exit(replica.Main())
 	case standalone.QueueProxyName:
-		os.Exit(status(queueproxy.Main(terminated(), os.LookupEnv, os.Stderr)))
+		os.Exit(status(queueproxy.Main(terminated())))
 	case hello.Name:
 		os.Exit(status(hello.Main(terminated(), os.Getenv)))
 	}

@@ -29,10 +29,10 @@ const (
 	EnvEnableProbeRequestLog = "SERVING_ENABLE_PROBE_REQUEST_LOG"
 	EnvEnableProfiling       = "ENABLE_PROFILING" // classic
 	EnvProfilingPort         = "PROFILING_PORT"
-	EnvTLSMinVersion         = "QUEUE_PROXY_TLS_MIN_VERSION"
-	EnvTLSMaxVersion         = "QUEUE_PROXY_TLS_MAX_VERSION"
-	EnvTLSCipherSuites       = "QUEUE_PROXY_TLS_CIPHER_SUITES"
-	EnvTLSCurvePreferences   = "QUEUE_PROXY_TLS_CURVE_PREFERENCES"
+	EnvTLSMinVersion         = PrefixQueueProxy + envTLSMinVersion
+	EnvTLSMaxVersion         = PrefixQueueProxy + envTLSMaxVersion
+	EnvTLSCipherSuites       = PrefixQueueProxy + envTLSCipherSuites
+	EnvTLSCurvePreferences   = PrefixQueueProxy + envTLSCurvePreferences
 	EnvPodName               = "POD_NAME"
 	EnvPodIP                 = "POD_IP"
 	EnvSystemNamespace       = "SYSTEM_NAMESPACE"
@@ -53,4 +53,6 @@ const (
 	EnvDrainIdle     = "SLUICE_DRAIN_IDLE"     // the same once nothing is in flight and a probe has been told; 5s
 	EnvUserHost      = "SLUICE_USER_HOST"      // where the app listens; 127.0.0.1
 	EnvTrustedPeers  = "SLUICE_TRUSTED_PEERS"  // CIDRs whose internal headers are heeded; all
+	EnvFullStatus    = "SLUICE_FULL_STATUS"    // 503 or 429 when the queue is full; 503
+	EnvCertsDir      = "SLUICE_CERTS_DIR"      // directory of tls.crt and tls.key; CertsDir
 )

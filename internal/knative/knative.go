@@ -76,5 +76,12 @@ const (
 // AdminDrainPath is the preStop hook of the user container, on PortQueueAdmin.
 const AdminDrainPath = "/wait-for-drain"
 
+// CertsDir is where a pod's certificate is mounted, with system-internal-tls; CertFile and KeyFile are within it.
+const (
+	CertsDir = "/var/lib/knative/certs"
+	CertFile = "tls.crt"
+	KeyFile  = "tls.key"
+)
+
 // AutoscalingPrefix begins the annotations of a revision template that the autoscaler reads.
 const AutoscalingPrefix = "autoscaling.knative.dev/"

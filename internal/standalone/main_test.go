@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	case replica.SupervisorName:
 		os.Exit(replica.Main())
 	case QueueProxyName:
-		err = queueproxy.Main(ctx, os.LookupEnv, os.Stderr)
+		err = queueproxy.Main(ctx)
 	case hello.Name:
 		err = hello.Main(ctx, os.Getenv)
 	default:
