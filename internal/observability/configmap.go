@@ -1,0 +1,68 @@
+package observability
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ParseMap reads the data of the ConfigMap config-observability; nil: nothing is configured. Lookup is as for ParseJSON.
+func ParseMap(data map[string]string, lookup func(string) (string, bool)) (Config, error) {
+	f := flat{reader: newReader(lookup), data: data}
+	c := Config{
+		RequestMetrics: f.exporter(metricsSignal, "request-metrics-"),
+		Metrics:        f.exporter(metricsSignal, "metrics-"),
+		Tracing:        f.exporter(tracesSignal, "tracing-"),
+		Profiling:      f.profiling("runtime-profiling", f.text("runtime-profiling")),
+		RequestLog: RequestLog{
+			Enabled:  f.bool("logging.enable-request-log"),
+			Probes:   f.bool("logging.enable-probe-request-log"),
+			Template: f.text(keyTemplate),
+		},
+	}
+	if _, set := data[keyTemplate]; set && c.RequestLog.Enabled && c.RequestLog.Template == "" {
+		f.fail(keyTemplate, "", "a Go template, as logging.enable-request-log is true")
+	}
+	return f.result(c)
+}
+
+const keyTemplate = "logging.request-log-template"
+
+// flat reads the keys of a ConfigMap.
+type flat struct {
+	*reader
+	data map[string]string
+}
+
+func (f flat) text(key string) string { return strings.TrimSpace(f.data[key]) }
+
+func (f flat) exporter(s signal, prefix string) Exporter {
+	w := written{
+		protocolKey: prefix + "protocol", endpointKey: prefix + "endpoint",
+		intervalKey: prefix + "export-interval", rateKey: prefix + "sampling-rate",
+	}
+	w.protocol, w.endpoint = f.text(w.protocolKey), f.text(w.endpointKey)
+	if s == tracesSignal {
+		w.rate = value(f, w.rateKey, wantShare, func(v string) (float64, error) { return strconv.ParseFloat(v, 64) })
+	} else {
+		w.interval = value(f, w.intervalKey, "a duration such as 60s", time.ParseDuration)
+	}
+	return f.reader.exporter(s, w)
+}
+
+func (f flat) bool(key string) bool { return value(f, key, "true or false", strconv.ParseBool) }
+
+// value is zero for a key that is missing, and, as it can't be read, for one that is empty.
+func value[T any](f flat, key, want string, parse func(string) (T, error)) T {
+	var zero T
+	v, ok := f.data[key]
+	if !ok {
+		return zero
+	}
+	got, err := parse(strings.TrimSpace(v))
+	if err != nil {
+		f.fail(key, v, want)
+		return zero
+	}
+	return got
+}

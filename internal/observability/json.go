@@ -1,0 +1,97 @@
+package observability
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// wire is the JSON that Knative makes of config-observability for its queue-proxy.
+type wire struct {
+	RequestMetrics wireExporter `json:"requestMetrics"`
+	Metrics        wireExporter `json:"metrics"`
+	Tracing        wireExporter `json:"tracing"`
+	Runtime        struct {
+		Profiling string `json:"profiling"`
+	} `json:"runtime"`
+	EnableRequestLog      bool   `json:"enableRequestLog"`
+	EnableProbeRequestLog bool   `json:"enableProbeRequestLog"`
+	RequestLogTemplate    string `json:"requestLogTemplate"`
+}
+
+type wireExporter struct {
+	Protocol       string        `json:"protocol"`
+	Endpoint       string        `json:"endpoint"`
+	ExportInterval time.Duration `json:"exportInterval"` // ns
+	SamplingRate   float64       `json:"samplingRate"`
+}
+
+func (x wireExporter) named(name string) written {
+	return written{
+		protocol: x.Protocol, endpoint: x.Endpoint, interval: x.ExportInterval, rate: x.SamplingRate,
+		protocolKey: name + ".protocol", endpointKey: name + ".endpoint",
+		intervalKey: name + ".exportInterval", rateKey: name + ".samplingRate",
+	}
+}
+
+// ParseJSON reads the value of OBSERVABILITY_CONFIG; empty: nothing is configured. Lookup is os.LookupEnv or like it, for
+// OpenTelemetry's variables; nil: there are none.
+func ParseJSON(data string, lookup func(string) (string, bool)) (Config, error) {
+	r := newReader(lookup)
+	var w wire
+	if data != "" {
+		if err := json.Unmarshal([]byte(data), &w); err != nil {
+			return Config{}, jsonError(err)
+		}
+	}
+	return r.result(Config{
+		RequestMetrics: r.exporter(metricsSignal, w.RequestMetrics.named("requestMetrics")),
+		Metrics:        r.exporter(metricsSignal, w.Metrics.named("metrics")),
+		Tracing:        r.exporter(tracesSignal, w.Tracing.named("tracing")),
+		Profiling:      r.profiling("runtime.profiling", w.Runtime.Profiling),
+		RequestLog: RequestLog{
+			Enabled: w.EnableRequestLog, Probes: w.EnableProbeRequestLog, Template: w.RequestLogTemplate,
+		},
+	})
+}
+
+func (r *reader) profiling(key, value string) bool {
+	switch value {
+	case "", "disabled":
+	case "enabled":
+		return true
+	default:
+		r.fail(key, value, "enabled or disabled")
+	}
+	return false
+}
+
+// jsonError says where JSON can't be read. It does not repeat what it read, which may hold a secret.
+func jsonError(err error) error {
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if e.Field == "" {
+			return fmt.Errorf("the whole is a JSON %s, expected an object", e.Value)
+		}
+		return fmt.Errorf("%s is a JSON %s, expected %s", e.Field, e.Value, jsonKind(e))
+	}
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("byte %d is not JSON, expected an object: %w", e.Offset, err)
+	}
+	return err
+}
+
+func jsonKind(e *json.UnmarshalTypeError) string {
+	switch e.Type.Kind().String() {
+	case "bool":
+		return "true or false"
+	case "string":
+		return "a string"
+	case "int64":
+		return "a number of nanoseconds"
+	case "float64":
+		return "a number"
+	default:
+		return "an object"
+	}
+}
