@@ -1,0 +1,217 @@
+package kube
+
+import (
+	"cmp"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Kinds of a drawer.
+const (
+	configMaps kind = iota
+	secrets
+)
+
+// configMap is one that is wanted, or only its name.
+type configMap struct {
+	name
+	wanted, bundle bool
+	data           map[string]string
+}
+
+type secret struct {
+	name
+	data map[string][]byte
+}
+
+// drawer is what a System knows, and what of it has yet to be told.
+type drawer struct {
+	config  SystemConfig
+	changed chan struct{} // of one
+
+	mu         sync.Mutex
+	listed     [2]bool
+	configMaps map[string]*configMap // those that matter
+	secret     map[string][]byte
+	dirty      map[string]struct{} // ConfigMaps
+	dirtyTrust bool
+	dirtySec   bool
+}
+
+func newDrawer(c SystemConfig) *drawer {
+	return &drawer{
+		config: c, changed: make(chan struct{}, 1),
+		listed:     [2]bool{secrets: c.Secret == ""},
+		configMaps: map[string]*configMap{}, dirty: map[string]struct{}{},
+	}
+}
+
+func (d *drawer) readConfigMap(obj any) item {
+	o, ok := obj.(*corev1.ConfigMap)
+	if !ok {
+		return nil
+	}
+	c := &configMap{name: name{o.Namespace, o.Name}, wanted: slices.Contains(d.config.ConfigMaps, o.Name)}
+	_, c.bundle = o.Labels[knative.LabelTrustBundle]
+	if c.wanted || c.bundle {
+		c.data = o.Data
+		if c.data == nil {
+			c.data = map[string]string{}
+		}
+	}
+	return c
+}
+
+func (d *drawer) readSecret(obj any) item {
+	o, ok := obj.(*corev1.Secret)
+	if !ok {
+		return nil
+	}
+	s := &secret{name: name{o.Namespace, o.Name}, data: o.Data}
+	if s.data == nil {
+		s.data = map[string][]byte{}
+	}
+	return s
+}
+
+func (d *drawer) put(_ kind, it item) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.putLocked(it)
+	d.pokeLocked()
+}
+
+func (d *drawer) remove(k kind, n name) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.removeLocked(k, n)
+	d.pokeLocked()
+}
+
+func (d *drawer) replace(k kind, all []item) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.listed[k] {
+		d.listed[k] = true
+		d.allDirtyLocked(k)
+	}
+	kept := map[string]bool{}
+	for _, it := range all {
+		kept[it.at().name] = true
+		d.putLocked(it)
+	}
+	switch k {
+	case configMaps:
+		for n, c := range d.configMaps {
+			if !kept[n] {
+				d.removeLocked(k, c.name)
+			}
+		}
+	case secrets:
+		if !kept[d.config.Secret] {
+			d.removeLocked(k, name{})
+		}
+	}
+	d.pokeLocked()
+}
+
+// allDirtyLocked has everything of a kind told, also what there isn't.
+func (d *drawer) allDirtyLocked(k kind) {
+	if k == secrets {
+		d.dirtySec = true
+		return
+	}
+	d.dirtyTrust = true
+	for _, n := range d.config.ConfigMaps {
+		d.dirty[n] = struct{}{}
+	}
+}
+
+func (d *drawer) putLocked(it item) {
+	switch it := it.(type) {
+	case *configMap:
+		if old := d.configMaps[it.name.name]; old != nil && reflect.DeepEqual(old, it) {
+			return
+		}
+		d.removeLocked(configMaps, it.name)
+		if it.wanted || it.bundle {
+			d.configMaps[it.name.name] = it
+			d.markLocked(it)
+		}
+	case *secret:
+		if !reflect.DeepEqual(d.secret, it.data) {
+			d.secret, d.dirtySec = it.data, true
+		}
+	}
+}
+
+func (d *drawer) removeLocked(k kind, n name) {
+	if k == secrets {
+		d.dirtySec = d.dirtySec || d.secret != nil
+		d.secret = nil
+		return
+	}
+	if old := d.configMaps[n.name]; old != nil {
+		d.markLocked(old)
+		delete(d.configMaps, n.name)
+	}
+}
+
+func (d *drawer) markLocked(c *configMap) {
+	if c.wanted {
+		d.dirty[c.name.name] = struct{}{}
+	}
+	d.dirtyTrust = d.dirtyTrust || c.bundle
+}
+
+func (d *drawer) pokeLocked() {
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the calls that tell what has changed since the last time, and whether all has been listed by then.
+func (d *drawer) take() (calls []func(), listed bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := &d.config
+	for _, n := range slices.Sorted(maps.Keys(d.dirty)) {
+		var data map[string]string
+		if m := d.configMaps[n]; m != nil {
+			data = m.data
+		}
+		if c.OnConfigMap != nil {
+			calls = append(calls, func() { c.OnConfigMap(n, data) })
+		}
+	}
+	if data := d.secret; d.dirtySec && c.OnSecret != nil {
+		calls = append(calls, func() { c.OnSecret(data) })
+	}
+	if d.dirtyTrust && c.OnTrustBundles != nil {
+		bundles := d.bundlesLocked()
+		calls = append(calls, func() { c.OnTrustBundles(bundles) })
+	}
+	clear(d.dirty)
+	d.dirtySec, d.dirtyTrust = false, false
+	return calls, d.listed == [2]bool{true, true}
+}
+
+func (d *drawer) bundlesLocked() [][]byte {
+	var pems [][]byte
+	byName := func(a, b *configMap) int { return cmp.Compare(a.name.name, b.name.name) }
+	for _, c := range slices.SortedFunc(maps.Values(d.configMaps), byName) {
+		if !c.bundle {
+			continue
+		}
+		for _, k := range slices.Sorted(maps.Keys(c.data)) {
+			pems = append(pems, []byte(c.data[k]))
+		}
+	}
+	return pems
+}

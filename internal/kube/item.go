@@ -1,0 +1,66 @@
+package kube
+
+import (
+	"slices"
+
+	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/throttler"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// name is that of an object, unique in its kind.
+type name struct{ namespace, name string }
+
+func (n name) at() name { return n }
+
+// GetObjectMeta implements metav1.ObjectMetaAccessor: reflectors keep items for the time of a list.
+func (n name) GetObjectMeta() metav1.Object {
+	return &metav1.ObjectMeta{Namespace: n.namespace, Name: n.name}
+}
+
+// item is what is kept of an object. It doesn't change.
+type item interface {
+	metav1.ObjectMetaAccessor
+	at() name
+}
+
+// revision is a Revision; its ID is its name.
+type revision struct {
+	name
+	activator.Revision
+}
+
+// service is the private Service of a revision.
+type service struct {
+	name
+	of        throttler.RevisionID
+	clusterIP string // empty when there is none
+}
+
+// list is an EndpointSlice or an Endpoints: some or all pods of a revision or, of a public Service, activators.
+type list struct {
+	name
+	of        throttler.RevisionID
+	public    bool
+	endpoints []endpoint
+}
+
+type endpoint struct {
+	activator.Endpoint // of an activator, Addr is its IP
+	ready              bool
+}
+
+func same(a, b item) bool {
+	switch a := a.(type) {
+	case *revision:
+		b, ok := b.(*revision)
+		return ok && *a == *b
+	case *service:
+		b, ok := b.(*service)
+		return ok && *a == *b
+	case *list:
+		b, ok := b.(*list)
+		return ok && a.name == b.name && a.of == b.of && a.public == b.public && slices.Equal(a.endpoints, b.endpoints)
+	}
+	return false
+}

@@ -1,0 +1,127 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/rest"
+)
+
+// SystemConfig of a System. Callbacks may be nil. They are called one after another, and get what they don't share with
+// anybody who changes it; they must not change it either.
+type SystemConfig struct {
+	// REST says where the API server is and who asks it. It is not changed. Required.
+	REST *rest.Config
+	// Namespace is the system namespace. Required.
+	Namespace string
+	// ConfigMaps are the names of those that OnConfigMap is told of.
+	ConfigMaps []string
+	// Secret is the name of the one that OnSecret is told of. Empty: none is watched.
+	Secret string
+	// OnConfigMap gets the data of a ConfigMap, nil while there is none of that name.
+	OnConfigMap func(name string, data map[string]string)
+	// OnSecret gets the data of the Secret, nil while there is none.
+	OnSecret func(data map[string][]byte)
+	// OnTrustBundles gets the values of all ConfigMaps that are trust bundles (networking.knative.dev/trust-bundle), in
+	// the order of their names and keys.
+	OnTrustBundles func(pems [][]byte)
+	// Relist is the longest time from one list to the next. Default: an hour.
+	Relist time.Duration
+	// Log may be nil. What may happen often is logged once a minute.
+	Log *zap.Logger
+}
+
+// Validate reports, joined, every field that can't be used.
+func (c SystemConfig) Validate() error {
+	var errs []error
+	if c.REST == nil {
+		errs = append(errs, errors.New("field REST: missing"))
+	}
+	if c.Namespace == "" {
+		errs = append(errs, errors.New("field Namespace: missing"))
+	}
+	if c.Relist < 0 {
+		errs = append(errs, errors.New("field Relist: should not be negative"))
+	}
+	return errors.Join(errs...)
+}
+
+// System tells of the settings and certificates in the system namespace: first of each what it is, or that it is
+// missing, then of each change.
+type System struct {
+	config   SystemConfig
+	clients  *clients
+	drawer   *drawer
+	watchers []*watcher
+	log      *zap.Logger
+	synced   chan struct{}
+}
+
+// NewSystem makes a System. It asks the API server nothing yet. It fails when c is not valid or its REST has files that
+// can't be read.
+func NewSystem(c SystemConfig) (*System, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	all, err := newClients(c.REST)
+	if err != nil {
+		return nil, err
+	}
+	if c.Relist == 0 {
+		c.Relist = relistPeriod
+	}
+	s := &System{config: c, clients: all, drawer: newDrawer(c), log: seldom(c.Log), synced: make(chan struct{})}
+	watch := func(r resource, k kind, read func(any) item) {
+		r.client, r.namespace = all.core, c.Namespace
+		s.watchers = append(s.watchers, newWatcher(r, &shelf{k, read, s.drawer}, c.Relist, s.log))
+	}
+	// One watch for the few ConfigMaps there are, by name or by label, and the Secret by its name, since others are
+	// nothing to have in memory.
+	watch(resource{name: "configmaps", example: &corev1.ConfigMap{}}, configMaps, s.drawer.readConfigMap)
+	if c.Secret != "" {
+		byName := fields.OneTermEqualSelector("metadata.name", c.Secret).String()
+		watch(resource{name: "secrets", fields: byName, example: &corev1.Secret{}}, secrets, s.drawer.readSecret)
+	}
+	return s, nil
+}
+
+// Synced is closed when everything has been told once.
+func (s *System) Synced() <-chan struct{} { return s.synced }
+
+// Run tells until ctx ends; then it returns nil, when all that it started has ended. It calls the callbacks from this
+// goroutine alone. No answer of the API server, nor its absence, makes it return. It may be called once.
+func (s *System) Run(ctx context.Context) error {
+	ctx = logged(ctx, s.log)
+	var running sync.WaitGroup
+	for _, w := range s.watchers {
+		running.Go(func() { w.run(ctx) })
+	}
+	s.tell(ctx)
+	running.Wait()
+	s.clients.http.CloseIdleConnections()
+	return nil
+}
+
+func (s *System) tell(ctx context.Context) {
+	done := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.drawer.changed:
+		}
+		calls, listed := s.drawer.take()
+		for _, call := range calls {
+			call()
+		}
+		if listed && !done {
+			close(s.synced)
+			done = true
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package kube
+
+import (
+	"context"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/activator"
+)
+
+// portClear is that of a private Service in the clear.
+const portClear = "80"
+
+// teller tells a sink what changes in a table. Its buffers are for one call of the sink.
+type teller struct {
+	table *table
+	sink  activator.Sink
+
+	changes         []change
+	index           map[string]int // of a pod in merged
+	merged          []endpoint
+	ready, notReady []activator.Endpoint
+}
+
+// run tells until ctx ends. It closes synced when it has told the first time, which is all that was listed.
+func (t *teller) run(ctx context.Context, synced chan<- struct{}) {
+	t.index = map[string]int{}
+	done := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.table.changed:
+		}
+		t.changes = t.table.take(t.changes[:0])
+		for i := range t.changes {
+			t.tell(&t.changes[i])
+		}
+		clear(t.changes) // lets go of what is overtaken
+		if !done {
+			close(synced)
+			done = true
+			t.changes = nil // it was as long as the cluster is large
+		}
+	}
+}
+
+// tell tells of peers before pods, so that the pods are shared among them from the beginning.
+func (t *teller) tell(c *change) {
+	if c.parts&partRevision != 0 {
+		if c.revision != nil {
+			t.sink.UpdateRevision(c.revision.Revision)
+		} else {
+			t.sink.DeleteRevision(c.id)
+		}
+	}
+	if c.parts&partPeers != 0 {
+		t.sink.UpdatePeers(c.id, t.peers(c.peers))
+	}
+	if c.parts&partEndpoints != 0 {
+		t.sink.UpdateEndpoints(c.id, t.endpoints(c))
+	}
+}
+
+func (t *teller) endpoints(c *change) activator.Endpoints {
+	var e activator.Endpoints
+	v6 := false
+	if s := c.service; s != nil {
+		e.Service = s.name.name
+		if s.clusterIP != "" {
+			e.ClusterIP = net.JoinHostPort(s.clusterIP, portClear)
+			v6 = isV6(s.clusterIP)
+		}
+	}
+	t.merge(c.pods, v6)
+	t.ready, t.notReady = t.ready[:0], t.notReady[:0]
+	for _, p := range t.merged {
+		if p.ready {
+			t.ready = append(t.ready, p.Endpoint)
+		} else {
+			t.notReady = append(t.notReady, p.Endpoint)
+		}
+	}
+	e.Ready, e.NotReady = t.ready, t.notReady
+	return e
+}
+
+func (t *teller) peers(all []*list) []string {
+	t.merge(all, false)
+	peers := make([]string, 0, len(t.merged))
+	for _, p := range t.merged {
+		peers = append(peers, p.Addr)
+	}
+	slices.Sort(peers)
+	return peers
+}
+
+// merge makes one of the lists of a Service, in t.merged. A pod is listed twice while it moves from one slice to another
+// (then it is ready if either says so), and in a slice of each address family if the Service has two: then the family of
+// its first cluster IP counts.
+func (t *teller) merge(all []*list, v6 bool) {
+	clear(t.index)
+	t.merged = t.merged[:0]
+	for _, l := range all {
+		for _, e := range l.endpoints {
+			id := e.ID
+			if id == "" {
+				id = e.Addr
+			}
+			i, again := t.index[id]
+			if !again {
+				t.index[id] = len(t.merged)
+				t.merged = append(t.merged, e)
+				continue
+			}
+			old := &t.merged[i]
+			ready := old.ready || e.ready
+			if isV6(old.Addr) != v6 && isV6(e.Addr) == v6 {
+				*old = e
+			}
+			old.ready = ready
+		}
+	}
+}
+
+// isV6 says so of an IP, alone or with a port.
+func isV6(addr string) bool { return strings.Count(addr, ":") > 1 }
