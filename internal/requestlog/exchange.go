@@ -1,0 +1,52 @@
+package requestlog
+
+import (
+	"sync"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// Wrap returns p with its requests logged, while the log is on.
+func (l *Log) Wrap(p proxy.Policy) proxy.Policy {
+	w := &policy{log: l, Policy: p}
+	w.exchanges.New = func() any { return &exchange{policy: w} }
+	return w
+}
+
+type policy struct {
+	proxy.Policy
+	log       *Log
+	exchanges sync.Pool
+}
+
+// exchange is one request that will be logged. It is pooled: End gives it back.
+type exchange struct {
+	proxy.Exchange
+	policy  *policy
+	setting *setting // that of the request's begin
+	fields  fields
+}
+
+// Begin keeps the head as it is now, before the policy within edits it.
+func (p *policy) Begin(req *proxy.Request) proxy.Exchange {
+	s := p.log.setting.Load()
+	if s == nil || !s.probes && p.log.config.Probe(req) {
+		return p.Policy.Begin(req)
+	}
+	x := p.exchanges.Get().(*exchange)
+	x.setting = s
+	x.fields.Request = req.HTTP()
+	x.fields.Revision = p.log.config.Revision(req)
+	x.Exchange = p.Policy.Begin(req)
+	return x
+}
+
+// End writes the line once the policy within has ended.
+func (x *exchange) End(req *proxy.Request, r proxy.Result) {
+	x.Exchange.End(req, r)
+	x.fields.finish(r)
+	x.policy.log.write(x.setting, &x.fields)
+	p := x.policy
+	*x = exchange{policy: p}
+	p.exchanges.Put(x)
+}

@@ -1,0 +1,138 @@
+package requestlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"text/template"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// Config of a Log. Only Out has no default.
+type Config struct {
+	// Out gets the lines.
+	Out io.Writer
+	// Revision tells whose request it is. It is called in Begin, before the policy within, so the header is as the
+	// client sent it, and must not block. Nil: unknown.
+	Revision func(*proxy.Request) Revision
+	// Probe tells which requests are probes, in Begin too. Nil: those of kubelets, and those that carry K-Network-Probe.
+	Probe func(*proxy.Request) bool
+	// Failed is told, once for a template, that it can't be executed. It is called by a request, and must not block.
+	// Nil: nobody is told.
+	Failed func(error)
+	// Buffer is how many bytes of lines may wait for Out. Default 1 MiB.
+	Buffer int
+}
+
+// Validate reports the first field that can't be used.
+func (c Config) Validate() error {
+	if c.Out == nil {
+		return errors.New("requestlog: Config.Out is missing")
+	}
+	if c.Buffer < 0 {
+		return fmt.Errorf("requestlog: Config.Buffer %d is negative", c.Buffer)
+	}
+	return nil
+}
+
+// Log is a log of requests, off until Set. Its methods may be called concurrently.
+type Log struct {
+	config  Config
+	setting atomic.Pointer[setting] // nil: off
+	out     output
+	buffers sync.Pool // of *bytes.Buffer
+}
+
+// setting is what Set said last. It is replaced, never changed, save for failed.
+type setting struct {
+	template *template.Template
+	probes   bool
+	failed   atomic.Bool // it has been told
+}
+
+// New returns a log that is off, or the error of Validate. Nothing runs before the first line.
+func New(c Config) (*Log, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if c.Probe == nil {
+		c.Probe = isProbe
+	}
+	if c.Revision == nil {
+		c.Revision = func(*proxy.Request) Revision { return Revision{} }
+	}
+	if c.Buffer == 0 {
+		c.Buffer = 1 << 20
+	}
+	l := &Log{config: c}
+	l.out.init(c.Out, c.Buffer)
+	l.buffers.New = func() any { return new(bytes.Buffer) }
+	return l, nil
+}
+
+// Set turns the log on or off, from the next request on. An empty template is DefaultTemplate. When the template can't be
+// parsed everything stays as it was, and the error, one line, says why.
+func (l *Log) Set(text string, enabled, probes bool) error {
+	if !enabled {
+		l.setting.Store(nil)
+		return nil
+	}
+	if text == "" {
+		text = DefaultTemplate
+	}
+	t, err := template.New("requestlog").Parse(text)
+	if err != nil {
+		return fmt.Errorf("the template of the request log can't be used: %s", oneLine(err))
+	}
+	l.setting.Store(&setting{template: t, probes: probes})
+	return nil
+}
+
+// Dropped counts lines that were lost because Out was too slow, failed, or the log was closed.
+func (l *Log) Dropped() uint64 { return l.out.dropped.Load() }
+
+// Close writes what is buffered and ends the writing; later lines are dropped. It blocks until all is written, or ctx
+// ends, whose error it then returns: lines may be lost, and the writing ends when Out returns.
+func (l *Log) Close(ctx context.Context) error { return l.out.close(ctx) }
+
+// write makes the line of a request.
+func (l *Log) write(s *setting, f *fields) {
+	b := l.buffers.Get().(*bytes.Buffer)
+	defer l.buffers.Put(b)
+	b.Reset()
+	if err := s.template.Execute(b, f); err != nil {
+		if l.config.Failed != nil && s.failed.CompareAndSwap(false, true) {
+			l.config.Failed(fmt.Errorf("the template of the request log fails for a request, which is not logged: %s", oneLine(err)))
+		}
+		return
+	}
+	line := b.Bytes()
+	if len(bytes.TrimSpace(line)) == 0 {
+		return
+	}
+	if line[len(line)-1] != '\n' {
+		_ = b.WriteByte('\n')
+		line = b.Bytes()
+	}
+	for i, c := range line[:len(line)-1] {
+		if c == '\n' || c == '\r' {
+			line[i] = ' '
+		}
+	}
+	l.out.put(line)
+}
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// isProbe is Knative's own rule of what is a probe.
+func isProbe(r *proxy.Request) bool {
+	return r.Header.Get(knative.HeaderProbe) != "" || r.Header.Get(knative.HeaderKubeletProbe) != "" ||
+		strings.HasPrefix(r.Header.Get("User-Agent"), knative.UserAgentKubelet)
+}
