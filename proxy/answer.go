@@ -27,7 +27,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, name string, err error) 
 	}
 	h := w.Header()
 	h["Proxy-Status"] = []string{proxyStatus(name, e)}
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		h["Retry-After"] = []string{retryAfter(e.RetryAfter)}
 	}
 	text := e.Text

@@ -12,7 +12,7 @@ type Error struct {
 	Status int // 0: that of the reason
 	// Text is the body of the answer (gRPC: the message), sent as it is. Empty: the text of Err and a newline.
 	Text string
-	// RetryAfter goes into a 503's Retry-After, in whole seconds, rounded up. 0: one second.
+	// RetryAfter goes into the Retry-After of a 503 or 429, in whole seconds, rounded up. 0: one second.
 	RetryAfter time.Duration
 	Err        error
 }

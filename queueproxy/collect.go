@@ -53,7 +53,7 @@ func (k *collectors) count(e *exchange, req *proxy.Request, r proxy.Result) {
 		k.errors.Count(proxy.Busy.String())
 		return
 	}
-	if reason := cmp.Or(r.Reason, e.down); reason != proxy.ReasonNone {
+	if reason := cmp.Or(r.Reason, e.answered); reason != proxy.ReasonNone {
 		k.errors.Count(reason.String())
 	}
 	tag := k.requests.RouteTag(req.Header.Get(knative.HeaderTag), req.Header.Get(knative.HeaderDefaultRoute))

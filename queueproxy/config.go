@@ -2,6 +2,7 @@ package queueproxy
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -46,6 +47,9 @@ type Config struct {
 	ContainerConcurrency int
 	// QueueDepth is how many more may wait. 0: ten for each slot.
 	QueueDepth int
+	// FullStatus is how requests beyond the queue are answered: 503, or 429 for clients that back off on that alone. 0:
+	// 503.
+	FullStatus int
 	// QueueDeadline bounds the wait. Once set, waiting does not count against Timeouts. 0: off.
 	QueueDeadline time.Duration
 	// Timeouts of a request, each off when 0. Total also bounds a drain, 300 s when it is off.
@@ -62,6 +66,13 @@ type Config struct {
 	// TrustedPeers are the only ones whose K-Proxy-Request, K-Original-Host and Sluice-No-Queue are heeded; from others
 	// these headers are removed. Empty: everybody is trusted, since a pod can't tell its activators from its clients.
 	TrustedPeers []netip.Prefix
+
+	// CertsDir is where the pod's certificate is, tls.crt and tls.key. Requests are served on Addrs.TLS besides when both
+	// files are there as Listen is called; later changes are followed. Until there has been a usable pair the pod isn't
+	// ready. "": no TLS.
+	CertsDir string
+	// TLS has the versions, cipher suites and curves of Addrs.TLS. Nil: TLS 1.3.
+	TLS *tls.Config
 
 	// DrainQuiet is how long no request must have come for a drain to go on to closing the listeners. 0: 30 s.
 	DrainQuiet time.Duration
@@ -93,6 +104,7 @@ type Addrs struct {
 	Stats     string // the autoscaler's /metrics; "": :9090
 	Metrics   string // Prometheus' /metrics, only with RequestMetrics; "": :9091
 	Profiling string // only with Profiling; "": :8008
+	TLS       string // requests inside TLS, only with a certificate; "": :8112
 }
 
 // RequestMetrics selects the metrics of requests.
@@ -120,6 +132,7 @@ func (c Config) Validate() error {
 		{"Stats", c.Addrs.Stats},
 		{"Metrics", c.Addrs.Metrics},
 		{"Profiling", c.Addrs.Profiling},
+		{"TLS", c.Addrs.TLS},
 	} {
 		if a.addr == "" || a.addr == Off {
 			continue
@@ -133,6 +146,9 @@ func (c Config) Validate() error {
 	}
 	if c.QueueDepth < 0 {
 		wrong("QueueDepth", "%d is negative", c.QueueDepth)
+	}
+	if c.FullStatus != 0 && !fullStatus(c.FullStatus) {
+		wrong("FullStatus", "%d is neither 503 nor 429", c.FullStatus)
 	}
 	for _, d := range []struct {
 		field string
@@ -160,6 +176,10 @@ func (c Config) Validate() error {
 	return errors.Join(bad...)
 }
 
+func fullStatus(n int) bool {
+	return n == http.StatusServiceUnavailable || n == http.StatusTooManyRequests
+}
+
 func checkAddr(addr string, anyPort bool) error {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -180,7 +200,9 @@ func (c Config) withDefaults() Config {
 	or(&c.Addrs.Stats, knative.PortQueueStats)
 	or(&c.Addrs.Metrics, knative.PortQueueMetrics)
 	or(&c.Addrs.Profiling, knative.PortProfiling)
+	or(&c.Addrs.TLS, knative.PortTLS)
 	c.QueueDepth = cmp.Or(c.QueueDepth, DefaultQueueFactor*c.ContainerConcurrency)
+	c.FullStatus = cmp.Or(c.FullStatus, http.StatusServiceUnavailable)
 	c.DrainQuiet = cmp.Or(c.DrainQuiet, DefaultDrainQuiet)
 	c.DrainIdle = cmp.Or(c.DrainIdle, DefaultDrainIdle)
 	return c

@@ -1,6 +1,8 @@
 package queueproxy
 
 import (
+	"cmp"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -26,6 +28,7 @@ func ConfigFromEnv(lookup func(string) (string, bool)) (Config, error) {
 		},
 		ContainerConcurrency: required(e, knative.EnvContainerConcurrency, "a number of requests, 0 for no limit", parseCount),
 		QueueDepth:           optional(e, knative.EnvQueueDepth, "a number of requests", parseCount),
+		FullStatus:           optional(e, knative.EnvFullStatus, "503 or 429", parseFullStatus),
 		QueueDeadline:        optional(e, knative.EnvQueueDeadline, wantDuration, parseDuration),
 		Timeouts:             timeoutsFrom(e),
 		FullDuplex:           optional(e, knative.EnvFullDuplex, wantBool, strconv.ParseBool),
@@ -38,7 +41,7 @@ func ConfigFromEnv(lookup func(string) (string, bool)) (Config, error) {
 	o := observabilityFrom(e)
 	c.RequestMetrics, c.Profiling = o.requestMetrics, o.profiling
 	c.Addrs = addrsFrom(e, o.metricsAddr)
-	checkTLS(e)
+	c.CertsDir, c.TLS = tlsFrom(e)
 	if err := errors.Join(e.bad...); err != nil {
 		return Config{}, err
 	}
@@ -68,6 +71,16 @@ func appFrom(e *env, c *Config) {
 	}
 }
 
+// tlsFrom reads where the certificate is and what an administrator says of TLS. It is read, and refused, also where
+// nothing is mounted: a mistake shows now and not when TLS is turned on.
+func tlsFrom(e *env) (dir string, settings *tls.Config) {
+	settings, err := knative.TLSFromEnv(knative.PrefixQueueProxy, e.lookup)
+	if err != nil {
+		e.bad = append(e.bad, err)
+	}
+	return cmp.Or(e.value(knative.EnvCertsDir), knative.CertsDir), settings
+}
+
 // addrsFrom reads the ports. metricsAddr is where OBSERVABILITY_CONFIG wants request metrics served, if anywhere.
 func addrsFrom(e *env, metricsAddr string) Addrs {
 	host := optional(e, knative.EnvBindAddress, "a host name or an IP address", parseHost)
@@ -88,6 +101,8 @@ func addrsFrom(e *env, metricsAddr string) Addrs {
 		Metrics:   own(knative.EnvMetricsPort, knative.PortQueueMetrics),
 		Profiling: own(knative.EnvProfilingPort, knative.PortProfiling),
 	}
+	tlsPort := optional(e, knative.EnvQueueServingTLSPort, wantPort, parsePort)
+	a.TLS = net.JoinHostPort(host, strconv.Itoa(cmp.Or(tlsPort, knative.PortTLS)))
 	if metricsAddr != "" && e.value(knative.EnvMetricsPort) == "" {
 		a.Metrics = metricsAddr
 	}

@@ -2,6 +2,7 @@ package queueproxy
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -36,9 +37,10 @@ func TestConfigFromEnvOfKnative(t *testing.T) {
 	}
 	want := Config{
 		Identity: Identity{Namespace: "default", Revision: "hello-00001", Pod: "hello-00001-abc", PodIP: "10.0.0.7"},
-		Addrs:    Addrs{Serve: ":8012", Admin: ":8022", Stats: ":9090", Metrics: ":9091", Profiling: ":8008"},
+		Addrs:    Addrs{Serve: ":8012", Admin: ":8022", Stats: ":9090", Metrics: ":9091", Profiling: ":8008", TLS: ":8112"},
 		UserAddr: "127.0.0.1:8080", ContainerConcurrency: 10,
 		Timeouts: proxy.Timeouts{Total: 300 * time.Second},
+		CertsDir: "/var/lib/knative/certs", TLS: &tls.Config{MinVersion: tls.VersionTLS13},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
@@ -63,7 +65,7 @@ func TestConfigFromEnvReads(t *testing.T) {
 		{"classic timeouts without end", []string{knative.EnvMaxDuration, "0"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{ResponseStart: 300 * time.Second}},
 		{"current beside classic", []string{knative.EnvMaxDuration, "900", knative.EnvResponseStartTimeout, "7"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{Total: 300 * time.Second, ResponseStart: 7 * time.Second}},
 		{"no limit", []string{knative.EnvContainerConcurrency, "0"}, func(c Config) any { return c.ContainerConcurrency }, 0},
-		{"bind", []string{knative.EnvBindAddress, "127.0.0.1", knative.EnvAdminPort, "1", knative.EnvStatsPort, "2", knative.EnvMetricsPort, "0"}, func(c Config) any { return c.Addrs }, Addrs{"127.0.0.1:8012", "127.0.0.1:1", "127.0.0.1:2", Off, "127.0.0.1:8008"}},
+		{"bind", []string{knative.EnvBindAddress, "127.0.0.1", knative.EnvAdminPort, "1", knative.EnvStatsPort, "2", knative.EnvMetricsPort, "0"}, func(c Config) any { return c.Addrs }, Addrs{"127.0.0.1:8012", "127.0.0.1:1", "127.0.0.1:2", Off, "127.0.0.1:8008", "127.0.0.1:8112"}},
 		{"bind IPv6", []string{knative.EnvBindAddress, "::1"}, func(c Config) any { return c.Addrs.Serve }, "[::1]:8012"},
 		{"user host", []string{knative.EnvUserHost, "::1"}, func(c Config) any { return c.UserAddr }, "[::1]:8080"},
 		{"queue", []string{knative.EnvQueueDepth, "5", knative.EnvQueueDeadline, "2s"}, func(c Config) any { return [2]any{c.QueueDepth, c.QueueDeadline} }, [2]any{5, 2 * time.Second}},
@@ -79,7 +81,9 @@ func TestConfigFromEnvReads(t *testing.T) {
 		{"classic profiling", []string{knative.EnvEnableProfiling, "true"}, func(c Config) any { return c.Profiling }, true},
 		{"probe", []string{knative.EnvReadinessProbe, `{"tcpSocket":{"port":8080,"host":"127.0.0.1"},"successThreshold":1}`}, func(c Config) any { return c.Probes }, []Probe{{Kind: ProbeTCP, Addr: "127.0.0.1:8080", Aggressive: true, SuccessThreshold: 1}}},
 		{"probes", []string{knative.EnvMultiContainerProbes, "true", knative.EnvReadinessProbe, `[null,{}]`}, func(c Config) any { return c.Probes }, []Probe{{Aggressive: true}}},
-		{"tls", []string{knative.EnvQueueServingTLSPort, "8112", knative.EnvTLSMinVersion, "1.2", knative.EnvTLSMaxVersion, "1.3", knative.EnvTLSCipherSuites, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", knative.EnvTLSCurvePreferences, "X25519,CurveP256"}, func(c Config) any { return nil }, nil},
+		{"tls", []string{knative.EnvQueueServingTLSPort, "8112", knative.EnvTLSMinVersion, "1.2", knative.EnvTLSMaxVersion, "1.3", knative.EnvTLSCipherSuites, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", knative.EnvTLSCurvePreferences, "X25519,CurveP256"}, func(c Config) any { return [2]any{c.Addrs.TLS, c.TLS} }, [2]any{":8112", &tls.Config{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}, CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}}}},
+		{"certificate", []string{knative.EnvQueueServingTLSPort, "8443", knative.EnvCertsDir, "/certs"}, func(c Config) any { return [2]any{c.Addrs.TLS, c.CertsDir} }, [2]any{":8443", "/certs"}},
+		{"full status", []string{knative.EnvFullStatus, "429"}, func(c Config) any { return c.FullStatus }, 429},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, err := ConfigFromEnv(environment(test.changes...))
@@ -139,6 +143,7 @@ func TestConfigFromEnvRefuses(t *testing.T) {
 		knative.EnvStatsPort:             {"-1"},
 		knative.EnvMetricsPort:           {"65536"},
 		knative.EnvQueueDepth:            {"-1", "x"},
+		knative.EnvFullStatus:            {"500", "x"},
 		knative.EnvQueueDeadline:         {"5", "-1s", "0s"},
 		knative.EnvTrustedPeers:          {"10.0.0.1", "all"},
 		knative.EnvDrainQuiet:            {"5"},

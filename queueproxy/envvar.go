@@ -107,6 +107,14 @@ func parseDuration(v string) (time.Duration, error) {
 	return d, err
 }
 
+func parseFullStatus(v string) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err == nil && !fullStatus(n) {
+		err = errRange
+	}
+	return n, err
+}
+
 func parseHost(v string) (string, error) {
 	if _, err := netip.ParseAddr(v); err != nil && strings.ContainsAny(v, ":[]/ ") {
 		return "", errRange

@@ -3,9 +3,7 @@ package queueproxy
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +23,7 @@ type policy struct {
 	collectors *collectors // nil: off
 	readiness  *readiness
 	drain      *drain
+	certs      *certs      // nil: no TLS
 	up         atomic.Bool // the app has been up: from now on a refused connection is an error at once
 	exchanges  sync.Pool
 }
@@ -81,7 +80,7 @@ type exchange struct {
 	pruned   bool         // the header is as the app shall see it
 	reached  bool         // the app got it
 	refused  bool         // with a Local, for lack of a slot
-	down     proxy.Reason // why the app can't be reached, when a Local says so
+	answered proxy.Reason // the error that a Local tells
 	host     string
 	entered  time.Time // zero: timeouts count from the arrival
 	appSpent time.Duration
@@ -98,13 +97,18 @@ func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 	switch proxy.ReasonOf(a.Cause) {
 	case proxy.ConnectRefused, proxy.ConnectTimeout: // there is no other pod to go to, save for the activator
 		if e.proxied {
-			e.down = proxy.ReasonOf(a.Cause)
+			e.answered = proxy.ReasonOf(a.Cause)
 			return down(a.Cause), nil
 		}
 		return proxy.Hop{}, a.Cause
 	}
 	if p.breaker != nil && !e.holds {
-		if err := e.enter(req); err != nil {
+		err := e.enter(req)
+		if err != nil && e.elsewhere(req, err) {
+			e.answered = proxy.QueueFull
+			return overfull(p.config.FullStatus, p.breaker.RetryAfter()), nil
+		}
+		if err != nil {
 			return proxy.Hop{}, err
 		}
 		if !e.holds {
@@ -148,7 +152,8 @@ func (e *exchange) enter(req *proxy.Request) error {
 	switch {
 	case errors.Is(err, throttler.ErrQueueFull):
 		return &proxy.Error{
-			Reason: proxy.QueueFull, Text: "pending request queue full\n", RetryAfter: p.breaker.RetryAfter(), Err: err,
+			Reason: proxy.QueueFull, Status: p.config.FullStatus, Text: queueFull,
+			RetryAfter: p.breaker.RetryAfter(), Err: err,
 		}
 	case err != nil:
 		return err
@@ -160,12 +165,6 @@ func (e *exchange) enter(req *proxy.Request) error {
 	return nil
 }
 
-func errQueueDeadline() error {
-	return &proxy.Error{
-		Reason: proxy.QueueTimeout, Text: "context deadline exceeded\n", Err: context.DeadlineExceeded,
-	}
-}
-
 // park waits under the request's timeouts, unless the wait has a deadline of its own.
 func (e *exchange) park(req *proxy.Request) context.Context {
 	e.host = strings.Clone(e.host) // of an attempt before: it may point into the head, which moves
@@ -173,24 +172,6 @@ func (e *exchange) park(req *proxy.Request) context.Context {
 		return req.Park(proxy.Timeouts{})
 	}
 	return req.Park(e.policy.config.Timeouts)
-}
-
-// busy refuses a request of another activator's share, for it to go elsewhere.
-func busy(retryAfter time.Duration) proxy.Hop {
-	hop := local(http.StatusServiceUnavailable, "busy\n",
-		[2]string{knative.HeaderNotProcessed, "1"},
-		[2]string{"Retry-After", strconv.Itoa(max(1, int((retryAfter+time.Second-1)/time.Second)))},
-		[2]string{"Proxy-Status", name + "; error=" + proxy.Busy.ProxyStatus() + `; details="busy"`})
-	return hop
-}
-
-// down is the answer to an activator when the app can't be reached: it has not got the request, which may go elsewhere.
-// An activator that doesn't know that passes it on as the 502 that it is.
-func down(cause error) proxy.Hop {
-	reason := proxy.ReasonOf(cause)
-	return local(http.StatusBadGateway, cause.Error()+"\n",
-		[2]string{knative.HeaderNotProcessed, "1"},
-		[2]string{"Proxy-Status", name + "; error=" + reason.ProxyStatus() + `; details="` + reason.String() + `"`})
 }
 
 // awaitStart waits, for as long as the app has never been up, until it listens: a connection would only be refused. The

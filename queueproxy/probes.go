@@ -92,6 +92,7 @@ func (p *probe) answer(req *proxy.Request) (proxy.Hop, error) {
 	stop := context.AfterFunc(p.policy.drain.untilDraining(), func() { cancel(errDraining) })
 	defer stop()
 	ready, err := p.policy.readiness.probe(ctx, p.asker == askedByActivator)
+	ready = ready && !p.policy.certs.missing()
 	switch {
 	case err != nil && p.policy.drain.active.Load():
 		return proxy.Hop{}, p.shuttingDown()

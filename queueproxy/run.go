@@ -2,6 +2,7 @@ package queueproxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log"
@@ -36,6 +37,9 @@ func (p *Proxy) Listen() error {
 	if p.services != nil {
 		return errors.New("queueproxy: Listen was called before")
 	}
+	if err := p.openCerts(); err != nil {
+		return err
+	}
 	for _, s := range p.wanted() {
 		if s.addr == Off {
 			continue
@@ -48,8 +52,27 @@ func (p *Proxy) Listen() error {
 			p.services = nil
 			return fmt.Errorf("listen for %s: %w", s.name, err)
 		}
+		if s.tls != nil {
+			ln = proxy.NewTLSListener(ln, s.tls)
+		}
 		s.server.ErrorLog = log.New(serverLog{p.log.Named(s.name)}, "", 0)
 		p.services = append(p.services, &service{s.name, s.server, ln})
+	}
+	return nil
+}
+
+// openCerts finds out whether there is TLS, and loads the certificate.
+func (p *Proxy) openCerts() error {
+	if p.config.CertsDir == "" || p.config.Addrs.TLS == Off {
+		return nil
+	}
+	on, err := mounted(p.config.CertsDir)
+	if err != nil {
+		return fmt.Errorf("look for a certificate: %w", err)
+	}
+	if on {
+		p.policy.certs = newCerts(p.config.CertsDir, p.log)
+		p.policy.certs.load()
 	}
 	return nil
 }
@@ -57,22 +80,29 @@ func (p *Proxy) Listen() error {
 type wantedService struct {
 	name, addr string
 	server     *http.Server
+	tls        *tls.Config // nil: in the clear
 }
 
 // wanted lists the servers: requests last, so that a pod that accepts any has everything else in place.
 func (p *Proxy) wanted() []wantedService {
 	a := p.config.Addrs
 	all := []wantedService{
-		{"admin", a.Admin, p.adminServer()},
-		{"stats", a.Stats, smallServer("/metrics", p.scrape)},
+		{name: "admin", addr: a.Admin, server: p.adminServer()},
+		{name: "stats", addr: a.Stats, server: smallServer("/metrics", p.scrape)},
 	}
 	if p.policy.collectors != nil {
-		all = append(all, wantedService{"metrics", a.Metrics, smallServer("/metrics", p.policy.collectors.handler())})
+		all = append(all, wantedService{
+			name: "metrics", addr: a.Metrics, server: smallServer("/metrics", p.policy.collectors.handler()),
+		})
 	}
 	if p.config.Profiling {
-		all = append(all, wantedService{"profiling", a.Profiling, profilingServer()})
+		all = append(all, wantedService{name: "profiling", addr: a.Profiling, server: profilingServer()})
 	}
-	return append(all, wantedService{"requests", a.Serve, proxy.NewServer(p.front, proxy.ServerConfig{})})
+	requests := proxy.NewServer(p.front, proxy.ServerConfig{})
+	if c := p.policy.certs; c != nil {
+		all = append(all, wantedService{"tls", a.TLS, requests, c.server(p.config.TLS)})
+	}
+	return append(all, wantedService{name: "requests", addr: a.Serve, server: requests})
 }
 
 // Addrs are the addresses that Listen has opened; Off for the others.
@@ -87,7 +117,7 @@ func (p *Proxy) Addrs() Addrs {
 		}
 		return Off
 	}
-	return Addrs{of("requests"), of("admin"), of("stats"), of("metrics"), of("profiling")}
+	return Addrs{of("requests"), of("admin"), of("stats"), of("metrics"), of("profiling"), of("tls")}
 }
 
 // Run serves until ctx ends, which stands for SIGTERM, then drains as the contract says and closes everything. It calls
@@ -111,8 +141,12 @@ func (p *Proxy) Run(ctx context.Context) error {
 			}
 		})
 	}
-	done := make(chan struct{})
-	background.Go(func() { p.measureUntil(done) })
+	running, stop := context.WithCancel(context.Background()) // longer than ctx: while it drains too
+	defer stop()
+	background.Go(func() { p.measureUntil(running.Done()) })
+	if c := p.policy.certs; c != nil {
+		background.Go(func() { c.watch(running) })
+	}
 
 	var err error
 	select {
@@ -121,7 +155,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	case err = <-failed:
 	}
 	p.closeServices()
-	close(done)
+	stop()
 	background.Wait()
 	return errors.Join(err, p.Close())
 }
