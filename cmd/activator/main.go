@@ -10,15 +10,12 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
-
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 )
 
 func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	err := run(context.Background(), signals, os.Args[1:], os.LookupEnv, os.Stderr)
+	err := run(context.Background(), signals, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
@@ -31,7 +28,8 @@ func main() {
 // run is the program: it returns when a signal has come and everything has ended, or when something fails. The end of
 // ctx is like two signals.
 func run(
-	ctx context.Context, signals <-chan os.Signal, args []string, env func(string) (string, bool), stderr io.Writer,
+	ctx context.Context, signals <-chan os.Signal, args []string, env func(string) (string, bool),
+	stdout, stderr io.Writer,
 ) error {
 	o, err := parse(args, env, stderr)
 	if err != nil {
@@ -41,21 +39,12 @@ func run(
 		fmt.Fprintln(stderr, "sluice activator", version())
 		return nil
 	}
-	log := logger(o.logLevel, stderr)
-	defer func() { _ = log.Sync() }()
-	s, err := listen(o, log)
-	if err != nil {
-		return err
+	if o.onKubernetes() {
+		return runOnKubernetes(ctx, signals, o, env, stdout, stderr)
 	}
-	return s.serve(ctx, signals)
-}
-
-// logger writes JSON with the keys that Knative's config-logging asks for.
-func logger(level zapcore.Level, w io.Writer) *zap.Logger {
-	c := zap.NewProductionEncoderConfig()
-	c.TimeKey, c.MessageKey, c.LevelKey = "timestamp", "message", "severity"
-	c.EncodeTime = zapcore.ISO8601TimeEncoder
-	return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(c), zapcore.Lock(zapcore.AddSync(w)), level))
+	log := newLogger(o.logLevel, stderr)
+	defer func() { _ = log.Sync() }()
+	return runFromFile(ctx, signals, o, log)
 }
 
 func version() string {

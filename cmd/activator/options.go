@@ -1,13 +1,14 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
@@ -16,26 +17,40 @@ import (
 
 // Environment that is the activator's alone.
 const (
-	envLogLevel   = "SLUICE_LOG_LEVEL"
-	envAutoscaler = "SLUICE_AUTOSCALER_URL"
+	envLogLevel       = "SLUICE_LOG_LEVEL"
+	envAutoscaler     = "SLUICE_AUTOSCALER_URL"
+	envKubeconfig     = "KUBECONFIG"
+	envInPod          = "KUBERNETES_SERVICE_HOST" // Kubernetes sets it in every pod
+	envLoggingMap     = "CONFIG_LOGGING_NAME"
+	envObservability  = "CONFIG_OBSERVABILITY_NAME"
+	loggingMap        = "config-logging"
+	observabilityMap  = "config-observability"
+	networkMap        = "config-network"
+	defaultActivator  = "activator"
+	noPort            = -1
+	knativeAutoscaler = "ws://autoscaler.%s.svc.%s:%d"
 )
 
 // options are what flags and environment say.
 type options struct {
-	version bool
-	config  string
+	version                         bool
+	config, kubeconfig, kubeconfigs string // where revisions come from; the last is $KUBECONFIG
 
-	bind                   string
-	http1, http2           int
-	metricsPort, pprofPort int
-	classicMetrics         bool
-	autoscaler             string
-	drain, shutdown        time.Duration
-	logLevel               zapcore.Level
-
+	bind                              string
+	http1, http2, tlsPort             int
+	metricsPort, pprofPort            int
+	classicMetrics                    bool
+	autoscaler                        string
+	drain, shutdown                   time.Duration
+	logLevel                          zapcore.Level
 	podName, podIP, clusterDomain     string
 	maxIdleConns, maxIdleConnsPerHost int
 	probeTimeout, probeFrequency      time.Duration
+
+	// On Kubernetes alone.
+	namespace                 string // SYSTEM_NAMESPACE
+	loggingMap, observability string // ConfigMaps
+	tls                       *tls.Config
 }
 
 // drainTime is how long Kubernetes may take to tell everybody that this activator is ending (contract), and
@@ -45,131 +60,114 @@ const (
 	shutdownTime = 550 * time.Second
 )
 
+var errNowhere = errors.New("no revisions: name a file of them (-config FILE), or a Kubernetes to read them from (-kubeconfig FILE, $KUBECONFIG), " +
+	"or run in a pod (see -help)")
+
+// onKubernetes: without a file revisions come from Kubernetes.
+func (o options) onKubernetes() bool { return o.config == "" }
+
 // parse reads the environment, then args, which win. Its error is flag.ErrHelp when help was asked for and given.
 func parse(args []string, env func(string) (string, bool), stderr io.Writer) (options, error) {
-	o := options{}
 	e := &environment{lookup: env}
-	o.podName = e.text(knative.EnvPodName, "activator")
-	o.podIP = e.text(knative.EnvPodIP, "")
-	o.clusterDomain = e.text(knative.EnvClusterDomain, "")
-	o.maxIdleConns = e.count(knative.EnvMaxIdleConns)
-	o.maxIdleConnsPerHost = e.count(knative.EnvMaxIdleConnsPerHost)
-	o.probeTimeout = e.duration(knative.EnvProbeTimeout)
-	o.probeFrequency = e.duration(knative.EnvProbeFrequency)
+	o := fromEnvironment(e)
 	level := e.text(envLogLevel, "info")
-	if o.clusterDomain == "" {
-		resolvConf, _ := os.ReadFile("/etc/resolv.conf") // none is as good as one that says nothing
-		o.clusterDomain = clusterDomain(string(resolvConf))
-	}
-
-	f := flag.NewFlagSet("activator", flag.ContinueOnError)
+	f := o.flags(&level)
 	f.SetOutput(stderr)
-	f.StringVar(&o.config, "config", "", "read revisions and pods from `FILE`, again whenever it changes; required")
-	f.StringVar(&o.bind, "bind", e.text(knative.EnvBindAddress, ""), "listen on this `ADDRESS` alone ($"+knative.EnvBindAddress+")")
-	f.IntVar(&o.http1, "http1-port", knative.PortHTTP1, "`PORT` for requests; both ports speak HTTP/1.1 and h2c; 0: any free one")
-	f.IntVar(&o.http2, "http2-port", knative.PortHTTP2, "second `PORT` for requests; 0: any free one")
-	f.StringVar(&o.autoscaler, "autoscaler", e.text(envAutoscaler, ""), "websocket `URL` of the autoscaler, such as ws://127.0.0.1:8080; empty: statistics go nowhere ($"+envAutoscaler+")")
-	f.IntVar(&o.metricsPort, "metrics-port", -1, "`PORT` for Prometheus metrics on /metrics, in Knative "+strconv.Itoa(knative.PortActivator)+"; 0: any free one; negative: none")
-	f.BoolVar(&o.classicMetrics, "classic-metrics", false, "give metrics the names in use up to Knative 1.18")
-	f.IntVar(&o.pprofPort, "profiling-port", -1, "`PORT` for profiles on /debug/pprof/, in Knative "+strconv.Itoa(knative.PortProfiling)+"; 0: any free one; negative: none")
-	f.DurationVar(&o.drain, "drain", drainTime, "serve on for this `TIME` after SIGTERM")
-	f.DurationVar(&o.shutdown, "shutdown", shutdownTime, "`TIME` that requests in progress then have")
-	f.StringVar(&level, "log-level", level, "debug, info, warn or error ($"+envLogLevel+")")
-	f.BoolVar(&o.version, "version", false, "say which version this is")
-	f.Usage = func() { usage(f) }
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
 	if o.version {
 		return o, nil
 	}
-	return o, o.check(f, e, level)
-}
-
-func (o *options) check(f *flag.FlagSet, e *environment, level string) error {
 	var err error
 	if o.logLevel, err = zapcore.ParseLevel(level); err != nil {
-		return fmt.Errorf("log level %q is none of debug, info, warn, error", level)
+		return o, fmt.Errorf("log level %q is none of debug, info, warn, error", level)
 	}
 	if f.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", f.Arg(0))
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
-	if o.config == "" {
-		return errors.New("-config FILE is missing: it names the file of revisions and pods (see -help)")
+	if o.onKubernetes() {
+		o.forKubernetes(e, isSet(f, "profiling-port"))
+	} else if o.podName == "" {
+		o.podName = defaultActivator
 	}
-	return errors.Join(e.errs...)
+	return o, errors.Join(e.errs...)
 }
 
-func usage(f *flag.FlagSet) {
-	w := f.Output()
-	fmt.Fprintln(w, "usage: activator -config FILE [flags]")
-	fmt.Fprintln(w)
-	f.PrintDefaults()
-	fmt.Fprintf(w, "\nEnvironment:\n")
-	for _, line := range [][2]string{
-		{knative.EnvPodName, "how statistics and metrics name this activator (activator)"},
-		{knative.EnvPodIP, "what this activator is called among the peers of a revision; empty: it takes all pods"},
-		{knative.EnvClusterDomain, "ends hosts that name a revision (from /etc/resolv.conf, else cluster.local)"},
-		{knative.EnvMaxIdleConns, "idle connections to pods, in all (1000)"},
-		{knative.EnvMaxIdleConnsPerHost, "and to each (100)"},
-		{knative.EnvProbeTimeout, "how long one probe of a pod may take (300ms)"},
-		{knative.EnvProbeFrequency, "the longest pause between two probes of a pod (200ms)"},
+func fromEnvironment(e *environment) options {
+	o := options{
+		podName:             e.text(knative.EnvPodName, ""),
+		podIP:               e.text(knative.EnvPodIP, ""),
+		clusterDomain:       e.text(knative.EnvClusterDomain, ""),
+		maxIdleConns:        e.count(knative.EnvMaxIdleConns),
+		maxIdleConnsPerHost: e.count(knative.EnvMaxIdleConnsPerHost),
+		probeTimeout:        e.duration(knative.EnvProbeTimeout),
+		probeFrequency:      e.duration(knative.EnvProbeFrequency),
+		bind:                e.text(knative.EnvBindAddress, ""),
+		autoscaler:          e.text(envAutoscaler, ""),
+		namespace:           e.text(knative.EnvSystemNamespace, ""),
+		kubeconfigs:         e.text(envKubeconfig, ""),
+		loggingMap:          e.text(envLoggingMap, loggingMap),
+		observability:       e.text(envObservability, observabilityMap),
+	}
+	if o.clusterDomain == "" {
+		resolvConf, _ := os.ReadFile("/etc/resolv.conf") // none is as good as one that says nothing
+		o.clusterDomain = clusterDomain(string(resolvConf))
+	}
+	return o
+}
+
+func (o *options) flags(level *string) *flag.FlagSet {
+	f := flag.NewFlagSet("activator", flag.ContinueOnError)
+	f.StringVar(&o.config, "config", "", "read revisions and pods from `FILE`, again whenever it changes, and not from Kubernetes")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "reach Kubernetes as this `FILE` says (default: $"+envKubeconfig+", else as a pod does)")
+	f.StringVar(&o.bind, "bind", o.bind, "listen on this `ADDRESS` alone ($"+knative.EnvBindAddress+")")
+	f.IntVar(&o.http1, "http1-port", knative.PortHTTP1, "`PORT` for requests; both ports speak HTTP/1.1 and h2c; 0: any free one")
+	f.IntVar(&o.http2, "http2-port", knative.PortHTTP2, "second `PORT` for requests; 0: any free one")
+	f.IntVar(&o.tlsPort, "tls-port", knative.PortTLS, "`PORT` for requests inside TLS, on Kubernetes with system-internal-tls; 0: any free one")
+	f.StringVar(&o.autoscaler, "autoscaler", o.autoscaler, "websocket `URL` of the autoscaler, such as ws://127.0.0.1:8080 (default on Kubernetes: Knative's; with -config: statistics go nowhere) ($"+envAutoscaler+")")
+	f.IntVar(&o.metricsPort, "metrics-port", noPort, "with -config, `PORT` for Prometheus metrics on /metrics; 0: any free one; negative: none. On Kubernetes config-observability says it, "+strconv.Itoa(knative.PortActivator)+" if nothing else")
+	f.BoolVar(&o.classicMetrics, "classic-metrics", false, "give metrics the names in use up to Knative 1.18")
+	f.IntVar(&o.pprofPort, "profiling-port", noPort, "`PORT` for profiles on /debug/pprof/; 0: any free one; negative: none (default on Kubernetes: "+strconv.Itoa(knative.PortProfiling)+" or $"+knative.EnvProfilingPort+", where config-observability turns them on)")
+	f.DurationVar(&o.drain, "drain", drainTime, "serve on for this `TIME` after SIGTERM")
+	f.DurationVar(&o.shutdown, "shutdown", shutdownTime, "`TIME` that requests in progress then have")
+	f.StringVar(level, "log-level", *level, "debug, info, warn or error, on Kubernetes until "+loggingMap+" has been read ($"+envLogLevel+")")
+	f.BoolVar(&o.version, "version", false, "say which version this is")
+	f.Usage = func() { usage(f) }
+	return f
+}
+
+// forKubernetes asks for what a pod must be told, and takes Knative's defaults.
+func (o *options) forKubernetes(e *environment, pprofSet bool) {
+	if o.kubeconfig == "" && o.kubeconfigs == "" && e.text(envInPod, "") == "" {
+		e.errs = []error{errNowhere}
+		return
+	}
+	for _, v := range []struct{ name, value, want string }{
+		{knative.EnvPodName, o.podName, "the pod's name (metadata.name)"},
+		{knative.EnvPodIP, o.podIP, "the pod's address (status.podIP)"},
+		{knative.EnvSystemNamespace, o.namespace, "the namespace of Knative Serving (metadata.namespace)"},
 	} {
-		fmt.Fprintf(w, "  %s\n    \t%s\n", line[0], line[1])
-	}
-}
-
-// environment reads variables and keeps what is wrong with them.
-type environment struct {
-	lookup func(string) (string, bool)
-	errs   []error
-}
-
-func (e *environment) text(name, missing string) string {
-	if v, _ := e.lookup(name); v != "" {
-		return v
-	}
-	return missing
-}
-
-func (e *environment) count(name string) int {
-	v, _ := e.lookup(name)
-	if v == "" {
-		return 0
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil || n <= 0 {
-		e.errs = append(e.errs, fmt.Errorf("%s=%q is not a positive number", name, v))
-		return 0
-	}
-	return n
-}
-
-func (e *environment) duration(name string) time.Duration {
-	v, _ := e.lookup(name)
-	if v == "" {
-		return 0
-	}
-	d, err := time.ParseDuration(v)
-	if err != nil || d <= 0 {
-		e.errs = append(e.errs, fmt.Errorf("%s=%q is not a positive duration such as 300ms", name, v))
-		return 0
-	}
-	return d
-}
-
-// clusterDomain is what follows "svc." in the first such entry of a search line of a resolv.conf, else cluster.local.
-func clusterDomain(resolvConf string) string {
-	for line := range strings.Lines(resolvConf) {
-		fields := strings.Fields(line)
-		if len(fields) == 0 || fields[0] != "search" {
-			continue
-		}
-		for _, entry := range fields[1:] {
-			if _, domain, ok := strings.Cut("."+strings.TrimSuffix(entry, "."), ".svc."); ok && domain != "" {
-				return domain
-			}
+		if v.value == "" {
+			e.fail("%s is missing: it should be %s", v.name, v.want)
 		}
 	}
-	return "cluster.local"
+	if o.podIP != "" && net.ParseIP(o.podIP) == nil {
+		e.fail("%s=%q is not an IP address", knative.EnvPodIP, o.podIP)
+	}
+	if !pprofSet {
+		o.pprofPort = e.port(knative.EnvProfilingPort, knative.PortProfiling)
+	}
+	if o.autoscaler == "" {
+		o.autoscaler = fmt.Sprintf(knativeAutoscaler, o.namespace, o.clusterDomain, knative.PortAutoscaler)
+	}
+	var err error
+	if o.tls, err = knative.TLSFromEnv(knative.PrefixActivator, e.lookup); err != nil {
+		e.errs = append(e.errs, err)
+	}
+}
+
+func isSet(f *flag.FlagSet, name string) (set bool) {
+	f.Visit(func(g *flag.Flag) { set = set || g.Name == name })
+	return set
 }

@@ -4,9 +4,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -150,70 +147,5 @@ func TestPeers18AutoscalerAway(t *testing.T) {
 	})
 	if s, b, err := get(h1, p.addresses("requests")[0]); s != 200 {
 		t.Errorf("%d %q %v", s, b, err)
-	}
-}
-
-// TestWrongStarts: one line says what is wrong, and the exit code is 1.
-func TestWrongStarts(t *testing.T) {
-	dir := t.TempDir()
-	good, bad := filepath.Join(dir, "good.yaml"), filepath.Join(dir, "bad.yaml")
-	for name, text := range map[string]string{good: "revisions: []\n", bad: "revisions:\n- name: x\n  nam: y\n"} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	taken := httptest.NewServer(nil)
-	defer taken.Close()
-	_, port, _ := strings.Cut(taken.Listener.Addr().String(), ":")
-	for _, c := range []struct {
-		name string
-		env  string
-		args []string
-		want string
-	}{
-		{"no file", "", nil, "activator: -config FILE is missing: it names the file of revisions and pods (see -help)\n"},
-		{"missing file", "", []string{"-config", dir + "/none"}, "activator: open " + dir + "/none: no such file or directory\n"},
-		{"wrong file", "", []string{"-config", bad}, "activator: " + bad + ":3: field nam not found\n"},
-		{"argument", "", []string{"-config", good, "x"}, "activator: unexpected argument \"x\"\n"},
-		{"level", "SLUICE_LOG_LEVEL=loud", []string{"-config", good}, "activator: log level \"loud\" is none of debug, info, warn, error\n"},
-		{"variable", "PROBE_TIMEOUT=5", []string{"-config", good}, "activator: PROBE_TIMEOUT=\"5\" is not a positive duration such as 300ms\n"},
-		{"autoscaler", "", []string{"-config", good, "-autoscaler", "http://x"}, "activator: metrics: SinkConfig.URL \"http://x\" is not ws://host or wss://host\n"},
-		{"port taken", "", []string{"-config", good, "-bind", "127.0.0.1", "-http1-port", port}, "activator: port " + port + " (see -help for the flags that choose ports): listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			cmd := exec.Command(program, c.args...)
-			cmd.Env = append(os.Environ(), "SLUICE_LOG_LEVEL=info", c.env)
-			out, err := cmd.CombinedOutput()
-			if cmd.ProcessState.ExitCode() != 1 || string(out) != c.want {
-				t.Errorf("%v: %q, want %q", err, out, c.want)
-			}
-		})
-	}
-}
-
-func TestHelpAndVersion(t *testing.T) {
-	for arg, want := range map[string]string{
-		"-help": "usage: activator -config FILE", "--help": "PROBE_FREQUENCY", "-version": "sluice activator ",
-	} {
-		out, err := exec.Command(program, arg).CombinedOutput()
-		if err != nil || !strings.Contains(string(out), want) {
-			t.Errorf("%s: %v, %s", arg, err, out)
-		}
-	}
-}
-
-func TestClusterDomain(t *testing.T) {
-	for text, want := range map[string]string{
-		"":                     "cluster.local",
-		"search example.com\n": "cluster.local",
-		"nameserver 10.0.0.10\nsearch default.svc.corp.test svc.corp.test corp.test\n": "corp.test",
-		"search svc.corp.test.\n":                       "corp.test",
-		"search mysvc.corp.test\n":                      "cluster.local",
-		"# search a.svc.no\nsearch x y.svc.yes\n":       "yes",
-		"search a.b\nsearch default.svc.later.domain\n": "later.domain",
-	} {
-		if got := clusterDomain(text); got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
 	}
 }

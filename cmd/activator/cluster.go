@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sluice-proxy/sluice/internal/kube"
+	"github.com/sluice-proxy/sluice/internal/podtls"
+	"go.uber.org/zap"
+	"k8s.io/client-go/rest"
+)
+
+// cluster is what the system namespace says of how to run, as it changes.
+type cluster struct {
+	o        options
+	log      liveLog
+	observed *observed
+	keeper   *podtls.Keeper
+	system   *kube.System
+	host     string        // the API server
+	changed  chan struct{} // capacity 1: something was told
+
+	mu      sync.Mutex
+	network network // what config-network said at the start
+	wrong   error   // with it
+	started bool    // network does not change any more
+	tlsErr  error   // what can't be used of the Secret
+}
+
+func newCluster(o options, api *rest.Config, ob *observed, log liveLog) (*cluster, error) {
+	c := &cluster{
+		o: o, log: log, observed: ob, keeper: podtls.New(o.tls), host: api.Host, changed: make(chan struct{}, 1),
+	}
+	var err error
+	c.system, err = kube.NewSystem(kube.SystemConfig{
+		REST: api, Namespace: o.namespace, Log: log.Logger,
+		ConfigMaps: []string{o.loggingMap, o.observability, networkMap}, Secret: podtls.SecretName,
+		OnConfigMap: c.onConfigMap, OnSecret: c.onSecret, OnTrustBundles: c.onTrustBundles,
+	})
+	return c, err
+}
+
+func (c *cluster) onConfigMap(name string, data map[string]string) {
+	switch name {
+	case c.o.loggingMap:
+		c.log.set(data)
+	case c.o.observability:
+		c.observed.set(data)
+	case networkMap:
+		c.onNetwork(data)
+	}
+	c.poke()
+}
+
+// onNetwork keeps what the program is to start with. Later it only tells, as most of it can't change under requests.
+func (c *cluster) onNetwork(data map[string]string) {
+	n, err := parseNetwork(data)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !c.started:
+		c.network, c.wrong = n, err
+	case err != nil:
+		c.log.Error("the network's settings stay as they are", zap.Error(err))
+	case n != c.network:
+		c.log.Warn("config-network has changed, which takes effect at the next start of the activator")
+	}
+}
+
+func (c *cluster) onSecret(data map[string][]byte) { c.onCertificates(c.keeper.SetSecret(data)) }
+
+func (c *cluster) onTrustBundles(pems [][]byte) { c.onCertificates(c.keeper.SetTrustBundles(pems)) }
+
+// onCertificates tells what can't be used, if it is to be used.
+func (c *cluster) onCertificates(err error) {
+	c.mu.Lock()
+	c.tlsErr = err
+	running := c.started && c.network.tls
+	c.mu.Unlock()
+	switch {
+	case running && err != nil:
+		c.log.Error("certificates stay as they are", zap.Error(err))
+	case running:
+		c.log.Info("certificates have been read")
+	}
+	c.poke()
+}
+
+func (c *cluster) poke() {
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+// lack says what the program needs before it can begin, or "".
+func (c *cluster) lack() string {
+	select {
+	case <-c.system.Synced():
+	default:
+		return "ConfigMaps and Secrets of namespace " + c.o.namespace + " have not been read yet from the API server at " + c.host
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wrong != nil {
+		return c.wrong.Error()
+	}
+	if missing := c.keeper.Missing(); c.network.tls && missing != "" {
+		why := keySystemTLS + " is on, and namespace " + c.o.namespace + " lacks " + missing
+		if c.tlsErr != nil {
+			why += ": " + c.tlsErr.Error()
+		}
+		return why
+	}
+	return ""
+}
+
+// patience is how long to wait before saying what for, and sayAgain how often to say it then.
+const (
+	patience = time.Second
+	sayAgain = time.Minute
+)
+
+// await blocks until the program can begin, and answers on its ports meanwhile. It returns false when it is to end.
+func (c *cluster) await(ctx context.Context, signals <-chan os.Signal, p *ports) bool {
+	room := openWaitingRoom(p.requests, c.lack())
+	defer room.leave()
+	said, timer := "", time.NewTimer(patience)
+	defer timer.Stop()
+	synced := c.system.Synced()
+	for {
+		why := c.lack()
+		if why == "" {
+			return true
+		}
+		room.because(why)
+		select {
+		case <-synced:
+			synced = nil
+		case <-c.changed:
+			if said != "" && said != why {
+				timer.Reset(patience)
+			}
+		case <-timer.C:
+			said = why
+			c.log.Warn("not ready yet", zap.String("reason", why))
+			timer.Reset(sayAgain)
+		case sig := <-signals:
+			c.log.Info("ending", zap.Stringer("signal", sig))
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// start returns the network's settings, which are kept from then on.
+func (c *cluster) start() network {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.started = true
+	return c.network
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/activator"
+)
+
+// Keys of config-network that are the activator's (contract).
+const (
+	keySystemTLS   = "system-internal-tls"
+	keyOldTLS      = "internal-encryption"
+	keyPassthrough = "enable-mesh-pod-addressability"
+	keyMeshMode    = "mesh-compatibility-mode"
+)
+
+// network is what config-network says. The zero value is what it says when it is empty.
+type network struct {
+	tls, passthrough bool
+	mesh             activator.MeshMode
+}
+
+// parseNetwork reads the ConfigMap as Knative does: case does not matter, and a mesh mode that is none is auto.
+func parseNetwork(data map[string]string) (network, error) {
+	var n network
+	var err error
+	if n.passthrough, err = truth(data, keyPassthrough); err != nil {
+		return n, err
+	}
+	older, err := truth(data, keyOldTLS)
+	if err != nil {
+		return n, err
+	}
+	switch v := data[keySystemTLS]; strings.ToLower(v) {
+	case "enabled":
+		n.tls = true
+	case "", "disabled":
+		n.tls = older // so that the older key counts even beside an explicit "disabled", as in Knative
+	default:
+		return n, fmt.Errorf("%s: %s is %q, expected enabled or disabled", networkMap, keySystemTLS, v)
+	}
+	switch strings.ToLower(data[keyMeshMode]) {
+	case "enabled":
+		n.mesh = activator.MeshEnabled
+	case "disabled":
+		n.mesh = activator.MeshDisabled
+	}
+	return n, nil
+}
+
+func truth(data map[string]string, key string) (bool, error) {
+	v, ok := data[key]
+	if !ok {
+		return false, nil
+	}
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		return false, fmt.Errorf("%s: %s is %q, expected true or false", networkMap, key, v)
+	}
+	return b, nil
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestWrongStarts: one line says what is wrong, and the exit code is 1.
+func TestWrongStarts(t *testing.T) {
+	dir := t.TempDir()
+	good, bad := filepath.Join(dir, "good.yaml"), filepath.Join(dir, "bad.yaml")
+	for name, text := range map[string]string{good: "revisions: []\n", bad: "revisions:\n- name: x\n  nam: y\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	taken := httptest.NewServer(nil)
+	defer taken.Close()
+	_, port, _ := strings.Cut(taken.Listener.Addr().String(), ":")
+	pod := []string{"POD_NAME=a", "POD_IP=10.0.0.1", "SYSTEM_NAMESPACE=knative-serving", "KUBECONFIG=" + dir + "/none"}
+	for _, c := range []struct {
+		name string
+		env  []string
+		args []string
+		want string
+	}{
+		{"no source", nil, nil, "activator: no revisions: name a file of them (-config FILE), or a Kubernetes to read them from (-kubeconfig FILE, $KUBECONFIG), or run in a pod (see -help)\n"},
+		{"missing file", nil, []string{"-config", dir + "/none"}, "activator: open " + dir + "/none: no such file or directory\n"},
+		{"wrong file", nil, []string{"-config", bad}, "activator: " + bad + ":3: field nam not found\n"},
+		{"argument", nil, []string{"-config", good, "x"}, "activator: unexpected argument \"x\"\n"},
+		{"level", []string{"SLUICE_LOG_LEVEL=loud"}, []string{"-config", good}, "activator: log level \"loud\" is none of debug, info, warn, error\n"},
+		{"variable", []string{"PROBE_TIMEOUT=5"}, []string{"-config", good}, "activator: PROBE_TIMEOUT=\"5\" is not a positive duration such as 300ms\n"},
+		{"autoscaler", nil, []string{"-config", good, "-autoscaler", "http://x"}, "activator: metrics: SinkConfig.URL \"http://x\" is not ws://host or wss://host\n"},
+		{"port taken", nil, []string{"-config", good, "-bind", "127.0.0.1", "-http1-port", port}, "activator: port " + port + " (see -help for the flags that choose ports): listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
+		{"a bare pod", []string{"KUBERNETES_SERVICE_HOST=10.96.0.1"}, nil, `activator: POD_NAME is missing: it should be the pod's name (metadata.name)
+POD_IP is missing: it should be the pod's address (status.podIP)
+SYSTEM_NAMESPACE is missing: it should be the namespace of Knative Serving (metadata.namespace)
+`},
+		{"address", append([]string{"POD_IP=here"}, pod...), nil, "activator: POD_IP=\"here\" is not an IP address\n"},
+		{"profiling port", append([]string{"PROFILING_PORT=x"}, pod...), nil, "activator: PROFILING_PORT=\"x\" is not a port\n"},
+		{"TLS", append([]string{"ACTIVATOR_TLS_MIN_VERSION=1.1"}, pod...), nil, "activator: ACTIVATOR_TLS_MIN_VERSION is \"1.1\", expected 1.2 or 1.3\n"},
+		{"missing kubeconfig", pod, []string{"-kubeconfig", dir + "/none"}, "activator: how to reach Kubernetes: stat " + dir + "/none: no such file or directory\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cmd := exec.Command(program, c.args...)
+			slices.Reverse(c.env) // the last wins
+			cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, c.env...)
+			out, err := cmd.CombinedOutput()
+			if cmd.ProcessState.ExitCode() != 1 || string(out) != c.want {
+				t.Errorf("%v:\n%s\nwant:\n%s", err, out, c.want)
+			}
+		})
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for arg, want := range map[string]string{
+		"-help": "activator -config FILE", "--help": "PROBE_FREQUENCY", "-version": "sluice activator ",
+	} {
+		out, err := exec.Command(program, arg).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v, %s", arg, err, out)
+		}
+	}
+}
+
+func TestClusterDomain(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                     "cluster.local",
+		"search example.com\n": "cluster.local",
+		"nameserver 10.0.0.10\nsearch default.svc.corp.test svc.corp.test corp.test\n": "corp.test",
+		"search svc.corp.test.\n":                       "corp.test",
+		"search mysvc.corp.test\n":                      "cluster.local",
+		"# search a.svc.no\nsearch x y.svc.yes\n":       "yes",
+		"search a.b\nsearch default.svc.later.domain\n": "later.domain",
+	} {
+		if got := clusterDomain(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
