@@ -24,6 +24,10 @@ func newCollectors(c Config, depth func() int) (*collectors, error) {
 	if c.RequestMetrics == MetricsOff {
 		return nil, nil
 	}
+	pod := c.Identity.Host
+	if c.RequestMetrics == MetricsClassic {
+		pod = c.Identity.Pod
+	}
 	k := &collectors{registry: c.Registry}
 	if k.registry == nil {
 		k.registry = prometheus.NewRegistry()
@@ -32,7 +36,7 @@ func newCollectors(c Config, depth func() int) (*collectors, error) {
 	k.requests, err = metrics.NewQueueCollectors(k.registry, metrics.QueueConfig{
 		Classic:   c.RequestMetrics == MetricsClassic,
 		Namespace: c.Identity.Namespace, Service: c.Identity.Service, Configuration: c.Identity.Configuration,
-		Revision: c.Identity.Revision, Pod: c.Identity.Pod,
+		Revision: c.Identity.Revision, Pod: pod,
 		Depth: depth,
 	})
 	if err != nil {

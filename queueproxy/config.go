@@ -95,7 +95,12 @@ type Config struct {
 }
 
 // Identity names a pod.
-type Identity struct{ Namespace, Service, Configuration, Revision, Pod, PodIP string }
+type Identity struct {
+	Namespace, Service, Configuration, Revision, Pod, PodIP string
+	// Host is the pod's name in metrics and traces of OpenTelemetry's kind, k8s.pod.name, for which Knative takes the
+	// host's name. "": Pod.
+	Host string
+}
 
 // Addrs are the addresses, host:port as in net.Listen, of a queue-proxy's listeners. Port 0 is any free one, Off none.
 type Addrs struct {
@@ -115,6 +120,7 @@ const (
 	MetricsOff        RequestMetrics = iota
 	MetricsPrometheus                // current names
 	MetricsClassic                   // for Prometheus, under the names in use up to Knative 1.18
+	MetricsCollected                 // current names, in Registry alone: somebody else exports them
 )
 
 // Validate reports what can't be used, every field of it.
@@ -165,7 +171,7 @@ func (c Config) Validate() error {
 			wrong(d.field, "%v is negative", d.value)
 		}
 	}
-	if c.RequestMetrics > MetricsClassic {
+	if c.RequestMetrics > MetricsCollected {
 		wrong("RequestMetrics", "%d is none of its constants", c.RequestMetrics)
 	}
 	for i, p := range c.Probes {
@@ -194,6 +200,7 @@ func checkAddr(addr string, anyPort bool) error {
 
 // withDefaults fills in what the zero values stand for.
 func (c Config) withDefaults() Config {
+	c.Identity.Host = cmp.Or(c.Identity.Host, c.Identity.Pod)
 	or := func(addr *string, port int) { *addr = cmp.Or(*addr, ":"+strconv.Itoa(port)) }
 	or(&c.Addrs.Serve, knative.PortHTTP1)
 	or(&c.Addrs.Admin, knative.PortQueueAdmin)

@@ -15,17 +15,20 @@ import (
 // ConfigFromEnv reads the contract's environment; WriteUsage lists it. lookup is os.LookupEnv or like it. The error has
 // one line for each variable that is missing or malformed: its name, what it holds, what was expected. A value that may
 // hold a secret, as JSON may, is not repeated.
+//
+// The request log, traces and metrics that are pushed are Main's, not a Config's.
 func ConfigFromEnv(lookup func(string) (string, bool)) (Config, error) {
 	e := &env{lookup: lookup}
+	c := configFrom(e, observedFrom(e))
+	if err := errors.Join(e.bad...); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+func configFrom(e *env, o observed) Config {
 	c := Config{
-		Identity: Identity{
-			Namespace:     required(e, knative.EnvServingNamespace, wantText, parseText),
-			Service:       e.value(knative.EnvServingService),
-			Configuration: e.present(knative.EnvServingConfiguration),
-			Revision:      required(e, knative.EnvServingRevision, wantText, parseText),
-			Pod:           required(e, knative.EnvServingPod, wantText, parseText),
-			PodIP:         required(e, knative.EnvServingPodIP, "an IP address", netip.ParseAddr).String(),
-		},
+		Identity:             identityFrom(e),
 		ContainerConcurrency: required(e, knative.EnvContainerConcurrency, "a number of requests, 0 for no limit", parseCount),
 		QueueDepth:           optional(e, knative.EnvQueueDepth, "a number of requests", parseCount),
 		FullStatus:           optional(e, knative.EnvFullStatus, "503 or 429", parseFullStatus),
@@ -38,14 +41,25 @@ func ConfigFromEnv(lookup func(string) (string, bool)) (Config, error) {
 		DrainIdle:            optional(e, knative.EnvDrainIdle, wantDuration, parseDuration),
 	}
 	appFrom(e, &c)
-	o := observabilityFrom(e)
-	c.RequestMetrics, c.Profiling = o.requestMetrics, o.profiling
-	c.Addrs = addrsFrom(e, o.metricsAddr)
-	c.CertsDir, c.TLS = tlsFrom(e)
-	if err := errors.Join(e.bad...); err != nil {
-		return Config{}, err
+	c.RequestMetrics, c.Profiling = o.metrics(), o.Profiling
+	c.Addrs = addrsFrom(e)
+	if c.RequestMetrics == MetricsPrometheus && e.value(knative.EnvMetricsPort) == "" {
+		c.Addrs.Metrics = cmp.Or(o.RequestMetrics.Endpoint, c.Addrs.Metrics)
 	}
-	return c, nil
+	c.CertsDir, c.TLS = tlsFrom(e)
+	return c
+}
+
+func identityFrom(e *env) Identity {
+	return Identity{
+		Namespace:     required(e, knative.EnvServingNamespace, wantText, parseText),
+		Service:       e.value(knative.EnvServingService),
+		Configuration: e.present(knative.EnvServingConfiguration),
+		Revision:      required(e, knative.EnvServingRevision, wantText, parseText),
+		Pod:           required(e, knative.EnvServingPod, wantText, parseText),
+		PodIP:         required(e, knative.EnvServingPodIP, "an IP address", netip.ParseAddr).String(),
+		Host:          cmp.Or(e.value(knative.EnvPodName), e.value(knative.EnvHostname)),
+	}
 }
 
 // appFrom reads where the app is and how to tell that it is ready.
@@ -81,8 +95,8 @@ func tlsFrom(e *env) (dir string, settings *tls.Config) {
 	return cmp.Or(e.value(knative.EnvCertsDir), knative.CertsDir), settings
 }
 
-// addrsFrom reads the ports. metricsAddr is where OBSERVABILITY_CONFIG wants request metrics served, if anywhere.
-func addrsFrom(e *env, metricsAddr string) Addrs {
+// addrsFrom reads the ports.
+func addrsFrom(e *env) Addrs {
 	host := optional(e, knative.EnvBindAddress, "a host name or an IP address", parseHost)
 	own := func(name string, fallback int) string {
 		port := fallback
@@ -103,9 +117,6 @@ func addrsFrom(e *env, metricsAddr string) Addrs {
 	}
 	tlsPort := optional(e, knative.EnvQueueServingTLSPort, wantPort, parsePort)
 	a.TLS = net.JoinHostPort(host, strconv.Itoa(cmp.Or(tlsPort, knative.PortTLS)))
-	if metricsAddr != "" && e.value(knative.EnvMetricsPort) == "" {
-		a.Metrics = metricsAddr
-	}
 	return a
 }
 

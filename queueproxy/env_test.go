@@ -75,7 +75,11 @@ func TestConfigFromEnvReads(t *testing.T) {
 		{"metrics", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus"},"unknown":1}`}, func(c Config) any { return [2]any{c.RequestMetrics, c.Addrs.Metrics} }, [2]any{MetricsPrometheus, ":9091"}},
 		{"metrics endpoint", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus","endpoint":":7777"}}`}, func(c Config) any { return c.Addrs.Metrics }, ":7777"},
 		{"metrics port wins", []string{knative.EnvMetricsPort, "8", knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus","endpoint":":7777"}}`}, func(c Config) any { return c.Addrs.Metrics }, ":8"},
-		{"metrics elsewhere", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"grpc"},"metrics":{"protocol":"prometheus"}}`}, func(c Config) any { return c.RequestMetrics }, MetricsOff},
+		{"metrics of others", []string{knative.EnvObservabilityConfig, `{"metrics":{"protocol":"prometheus"}}`}, func(c Config) any { return c.RequestMetrics }, MetricsOff},
+		{"metrics pushed", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"grpc","endpoint":"http://c:4317"}}`}, func(c Config) any { return c.RequestMetrics }, MetricsCollected},
+		{"current metrics beside classic", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus"}}`, knative.EnvRequestMetricsBackend, "prometheus"}, func(c Config) any { return c.RequestMetrics }, MetricsPrometheus},
+		{"name of the host", []string{knative.EnvHostname, "h", knative.EnvPodName, ""}, func(c Config) any { return c.Identity.Host }, "h"},
+		{"name of the pod", []string{knative.EnvHostname, "h", knative.EnvPodName, "p"}, func(c Config) any { return c.Identity.Host }, "p"},
 		{"classic metrics", []string{knative.EnvRequestMetricsBackend, "prometheus"}, func(c Config) any { return c.RequestMetrics }, MetricsClassic},
 		{"profiling", []string{knative.EnvObservabilityConfig, `{"runtime":{"profiling":"enabled"}}`, knative.EnvProfilingPort, "9"}, func(c Config) any { return [2]any{c.Profiling, c.Addrs.Profiling} }, [2]any{true, ":9"}},
 		{"classic profiling", []string{knative.EnvEnableProfiling, "true"}, func(c Config) any { return c.Profiling }, true},
@@ -133,6 +137,7 @@ func TestConfigFromEnvRefuses(t *testing.T) {
 		knative.EnvEnableRequestLog:      {"x"},
 		knative.EnvEnableProbeRequestLog: {"x"},
 		knative.EnvProfilingPort:         {"x"},
+		knative.EnvTracingBackend:        {"jaeger"},
 		knative.EnvQueueServingTLSPort:   {"0", "x"},
 		knative.EnvTLSMinVersion:         {"1.1", "TLS13"},
 		knative.EnvTLSMaxVersion:         {"2"},
@@ -159,7 +164,7 @@ func TestConfigFromEnvRefuses(t *testing.T) {
 			if err == nil {
 				t.Fatal("it was accepted")
 			}
-			if lines := strings.Split(err.Error(), "\n"); len(lines) != 1 || !strings.HasPrefix(lines[0], test.name+" ") {
+			if lines := strings.Split(err.Error(), "\n"); len(lines) != 1 || !strings.HasPrefix(lines[0], test.name) {
 				t.Errorf("the error is not one line that starts with the name:\n%v", err)
 			}
 		})
@@ -179,7 +184,7 @@ func TestConfigFromEnvKeepsSecrets(t *testing.T) {
 		{knative.EnvReadinessProbe, `{"httpGet":{"port":1,"httpHeaders":[{"name":"Authorization","value":"` + secret + `"}],"scheme":"x"}}`},
 		{knative.EnvReadinessProbe, `{"httpGet":{"httpHeaders":"` + secret + `"}}`},
 		{knative.EnvReadinessProbe, `{"httpGet":{"port":1,"httpHeaders":[{"name":"A b","value":"` + secret + `"}]},` + secret},
-		{knative.EnvObservabilityConfig, `{"tracing":{"endpoint":"https://u:` + secret + `@x","protocol":"` + secret + `"}}`},
+		{knative.EnvObservabilityConfig, `{"tracing":{"endpoint":"ftp://u:` + secret + `@x","protocol":"grpc"}}`},
 		{knative.EnvObservabilityConfig, `{"tracing":"` + secret + `"}`},
 	} {
 		_, err := ConfigFromEnv(environment(test[0], test[1]))
@@ -194,12 +199,21 @@ func TestConfigFromEnvKeepsSecrets(t *testing.T) {
 // The help lists what is read and nothing else.
 func TestUsageIsComplete(t *testing.T) {
 	read := map[string]bool{}
-	inner := environment()
-	lookup := func(name string) (string, bool) { read[name] = true; return inner(name) }
-	if _, err := ConfigFromEnv(lookup); err != nil {
-		t.Fatal(err)
+	collector := `{"protocol":"http/protobuf","endpoint":"http://c:4318"}`
+	for _, inner := range []func(string) (string, bool){
+		environment(),
+		environment(knative.EnvObservabilityConfig, `{"requestMetrics":`+collector+`,"tracing":`+collector+`}`, "OTEL_EXPORTER_OTLP_ENDPOINT", "c:4318"),
+		environment(knative.EnvTracingBackend, "zipkin", knative.EnvTracingZipkinEndpoint, "http://z/api/v2/spans"),
+	} {
+		lookup := func(name string) (string, bool) {
+			read[strings.NewReplacer("OTLP_METRICS_", "OTLP_", "OTLP_TRACES_", "OTLP_").Replace(name)] = true
+			return inner(name)
+		}
+		if _, err := ConfigFromEnv(lookup); err != nil {
+			t.Fatal(err)
+		}
+		loggerFrom(&env{lookup: lookup}, &bytes.Buffer{})
 	}
-	loggerFrom(&env{lookup: lookup}, &bytes.Buffer{})
 	for _, v := range variables() {
 		if !read[v.name] {
 			t.Errorf("%s is listed and not read", v.name)

@@ -1,106 +1,80 @@
 package queueproxy
 
 import (
-	"encoding/json"
-	"slices"
+	"errors"
 	"strconv"
 	"strings"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/observability"
 )
 
-// observability is what OBSERVABILITY_CONFIG and its classic forerunners ask for.
-type observability struct {
-	requestMetrics RequestMetrics
-	metricsAddr    string // "": the default port
-	profiling      bool
-	unsupported    []string // what was asked for and is not done, for the log
+// observed is what is to be measured, traced and logged.
+type observed struct {
+	observability.Config
+	classicMetrics bool
+	notDone        []string // what was asked for and is not done, for the log
 }
 
-// wireObservability is the JSON that Knative makes of config-observability. Unknown keys are ignored.
-type wireObservability struct {
-	RequestMetrics exporter
-	Tracing        exporter
-	Runtime        struct{ Profiling string }
-
-	EnableRequestLog bool
-}
-
-type exporter struct {
-	Protocol, Endpoint string
-	SamplingRate       float64
-}
-
-func observabilityFrom(e *env) (o observability) {
-	var w wireObservability
-	if v := e.value(knative.EnvObservabilityConfig); v != "" {
-		if err := json.Unmarshal([]byte(v), &w); err != nil {
-			e.fail("%s is not the JSON of an observability configuration: %w", knative.EnvObservabilityConfig, describeJSON(err))
-			return o
-		}
-	}
+// observedFrom reads OBSERVABILITY_CONFIG and, where that says nothing, what went before it up to Knative 1.18.
+func observedFrom(e *env) (o observed) {
+	var err error
+	o.Config, err = observability.ParseJSON(e.value(knative.EnvObservabilityConfig), e.lookup)
+	e.failEach(knative.EnvObservabilityConfig, err)
 	o.classic(e)
-	o.metrics(e, w.RequestMetrics)
-	if !oneOf(w.Tracing.Protocol, "", "none", "grpc", "http/protobuf", "stdout") {
-		e.failIn("tracing.protocol", "none, grpc, http/protobuf or stdout")
-	} else if !oneOf(w.Tracing.Protocol, "", "none") {
-		o.unsupported = append(o.unsupported, "tracing over "+w.Tracing.Protocol)
-	}
-	switch w.Runtime.Profiling {
-	case "", "disabled":
-	case "enabled":
-		o.profiling = true
-	default:
-		e.failIn("runtime.profiling", "enabled or disabled")
-	}
-	if w.EnableRequestLog {
-		o.unsupported = append(o.unsupported, "the request log")
-	}
 	return o
 }
 
-// metrics reads where request metrics go; a protocol beside the classic backend wins.
-func (o *observability) metrics(e *env, x exporter) {
-	switch x.Protocol {
-	case "", "none":
-	case "prometheus":
-		o.requestMetrics = MetricsPrometheus
-		if x.Endpoint == "" {
-			break
-		}
-		if err := checkAddr(x.Endpoint, false); err != nil {
-			e.failIn("requestMetrics.endpoint", "host:port to listen on")
-		}
-		o.metricsAddr = x.Endpoint
-	case "grpc", "http/protobuf":
-		o.unsupported = append(o.unsupported, "request metrics over "+x.Protocol)
-	default:
-		e.failIn("requestMetrics.protocol", "none, prometheus, http/protobuf or grpc")
+func (o *observed) classic(e *env) {
+	o.Profiling = optional(e, knative.EnvEnableProfiling, wantBool, strconv.ParseBool) || o.Profiling
+	log := observability.RequestLog{
+		Enabled:  optional(e, knative.EnvEnableRequestLog, wantBool, strconv.ParseBool),
+		Probes:   optional(e, knative.EnvEnableProbeRequestLog, wantBool, strconv.ParseBool),
+		Template: e.value(knative.EnvRequestLogTemplate),
 	}
+	if !o.RequestLog.Enabled {
+		o.RequestLog = log
+	}
+	tracing, err := observability.ClassicTracing(e.lookup)
+	if err != nil {
+		e.bad = append(e.bad, err)
+	}
+	if o.Tracing.Protocol == observability.None {
+		o.Tracing = tracing
+	}
+	optional(e, knative.EnvRequestMetricsBackend, "none, prometheus or opencensus", func(v string) (none struct{}, err error) {
+		switch strings.ToLower(v) {
+		case "none":
+		case "prometheus":
+			o.classicMetrics = o.RequestMetrics.Protocol == observability.None
+		case "opencensus":
+			o.notDone = append(o.notDone, "request metrics over OpenCensus's own protocol")
+		default:
+			return none, errRange
+		}
+		return none, nil
+	})
 }
 
-// classic reads the variables in use up to Knative 1.18.
-func (o *observability) classic(e *env) {
-	o.profiling = optional(e, knative.EnvEnableProfiling, wantBool, strconv.ParseBool)
-	backend := e.value(knative.EnvRequestMetricsBackend)
-	switch strings.ToLower(backend) {
-	case "", "none":
-	case "prometheus":
-		o.requestMetrics = MetricsClassic
-	case "opencensus":
-		o.unsupported = append(o.unsupported, "request metrics over OpenCensus")
-	default:
-		optional(e, knative.EnvRequestMetricsBackend, "none, prometheus or opencensus", func(string) (int, error) { return 0, errRange })
+// metrics is the kind of metrics that Config.RequestMetrics should be.
+func (o *observed) metrics() RequestMetrics {
+	switch {
+	case o.classicMetrics:
+		return MetricsClassic
+	case o.RequestMetrics.Protocol == observability.Prometheus:
+		return MetricsPrometheus
+	case o.RequestMetrics.OTLP():
+		return MetricsCollected
 	}
-	for _, name := range []string{knative.EnvEnableRequestLog, knative.EnvEnableProbeRequestLog} {
-		if optional(e, name, wantBool, strconv.ParseBool) {
-			o.unsupported = append(o.unsupported, "the request log")
-		}
-	}
+	return MetricsOff
 }
 
-func (e *env) failIn(field, want string) {
-	e.fail("%s has a wrong %s, expected %s", knative.EnvObservabilityConfig, field, want)
+// failEach records the lines of an error about the parts of a variable.
+func (e *env) failEach(name string, err error) {
+	if err == nil {
+		return
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		e.bad = append(e.bad, errors.New(name+": "+line))
+	}
 }
-
-func oneOf(v string, of ...string) bool { return slices.Contains(of, v) }

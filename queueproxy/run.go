@@ -90,7 +90,7 @@ func (p *Proxy) wanted() []wantedService {
 		{name: "admin", addr: a.Admin, server: p.adminServer()},
 		{name: "stats", addr: a.Stats, server: smallServer("/metrics", p.scrape)},
 	}
-	if p.policy.collectors != nil {
+	if p.policy.collectors != nil && p.config.RequestMetrics != MetricsCollected {
 		all = append(all, wantedService{
 			name: "metrics", addr: a.Metrics, server: smallServer("/metrics", p.policy.collectors.handler()),
 		})

@@ -33,7 +33,12 @@ const (
 	EnvTLSMaxVersion         = PrefixQueueProxy + envTLSMaxVersion
 	EnvTLSCipherSuites       = PrefixQueueProxy + envTLSCipherSuites
 	EnvTLSCurvePreferences   = PrefixQueueProxy + envTLSCurvePreferences
+	EnvTracingBackend        = "TRACING_CONFIG_BACKEND"         // classic
+	EnvTracingZipkinEndpoint = "TRACING_CONFIG_ZIPKIN_ENDPOINT" // classic
+	EnvTracingSampleRate     = "TRACING_CONFIG_SAMPLE_RATE"     // classic
+	EnvTracingDebug          = "TRACING_CONFIG_DEBUG"           // classic
 	EnvPodName               = "POD_NAME"
+	EnvHostname              = "HOSTNAME"
 	EnvPodIP                 = "POD_IP"
 	EnvSystemNamespace       = "SYSTEM_NAMESPACE"
 	EnvClusterDomain         = "CLUSTER_DOMAIN"

@@ -1,0 +1,103 @@
+package queueproxy
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+)
+
+// variable is one of the environment, for WriteUsage.
+type variable struct{ name, fallback, meaning string }
+
+const (
+	needed = "required"
+	otlp   = "OTEL_EXPORTER_OTLP_"
+)
+
+// variables lists what Main reads, in the order of the contract.
+func variables() []variable {
+	return []variable{
+		{knative.EnvContainerConcurrency, needed, "requests that the app gets at once; 0: no limit"},
+		{knative.EnvQueueServingPort, needed, "port of requests and probes"},
+		{knative.EnvUserPort, needed, "port of the app"},
+		{knative.EnvRevisionTimeout, needed, "seconds for a whole request and for a drain; 0: none, 300 for a drain"},
+		{knative.EnvLoggingConfig, needed, "zap configuration, JSON; may be empty: JSON lines on stderr"},
+		{knative.EnvLoggingLevel, needed, "debug, info, warn or error; may be empty: as the configuration says, else info"},
+		{knative.EnvServingNamespace, needed, "namespace of the revision"},
+		{knative.EnvServingConfiguration, needed, "name of the configuration; may be empty"},
+		{knative.EnvServingRevision, needed, "name of the revision"},
+		{knative.EnvServingPod, needed, "name of the pod"},
+		{knative.EnvServingPodIP, needed, "IP address of the pod"},
+		{knative.EnvServingService, "", "name of the service"},
+		{knative.EnvResponseStartTimeout, "0", "seconds until the first byte of an answer; 0: no bound"},
+		{knative.EnvIdleTimeout, "0", "seconds without a byte in either direction; 0: no bound"},
+		{knative.EnvMaxDuration, "", "classic: seconds for a whole request; " + knative.EnvRevisionTimeout + " is then the first byte's"},
+		{knative.EnvReadinessProbe, "", "readiness probe of the app, JSON of a Kubernetes probe; empty: always ready"},
+		{knative.EnvMultiContainerProbes, "false", "whether the probe is a list of probes"},
+		{knative.EnvHTTP2AutoDetection, "false", "whether HTTP probes try HTTP/2 first"},
+		{knative.EnvFullDuplex, "false", "checked only: an HTTP/1.1 app may always answer while it still reads the request"},
+		{knative.EnvObservabilityConfig, "", "request metrics, traces, request log and profiling, JSON of Knative's config-observability"},
+		{knative.EnvRequestMetricsBackend, "none", "classic: none or prometheus"},
+		{knative.EnvEnableRequestLog, "false", "classic: whether requests are logged to stdout"},
+		{knative.EnvEnableProbeRequestLog, "false", "classic: whether probes are too"},
+		{knative.EnvRequestLogTemplate, "", "classic: Go template of a line; empty: the built-in one, JSON"},
+		{knative.EnvTracingBackend, "none", "classic: none or zipkin"},
+		{knative.EnvTracingZipkinEndpoint, "", "classic: URL that spans are posted to"},
+		{knative.EnvTracingSampleRate, "0.1", "classic: share of requests that are traced"},
+		{knative.EnvTracingDebug, "false", "classic: whether all are traced"},
+		{knative.EnvEnableProfiling, "false", "classic: whether profiles are served"},
+		{knative.EnvPodName, "", "name of the pod in metrics and traces; empty: HOSTNAME"},
+		{knative.EnvHostname, "", "the same; empty: " + knative.EnvServingPod},
+		{knative.EnvProfilingPort, "8008", "port of profiles, when they are on; 0: none"},
+		{knative.EnvQueueServingTLSPort, "8112", "port of requests inside TLS, when there is a certificate"},
+		{knative.EnvCertsDir, knative.CertsDir, "directory of " + knative.CertFile + " and " + knative.KeyFile + "; followed when they change"},
+		{knative.EnvTLSMinVersion, "1.3", "lowest version of TLS: 1.2 or 1.3"},
+		{knative.EnvTLSMaxVersion, "", "highest version; empty: Go's highest"},
+		{knative.EnvTLSCipherSuites, "", "names of cipher suites of TLS 1.2, between commas; empty: Go's choice"},
+		{knative.EnvTLSCurvePreferences, "", "names of curves such as X25519, between commas; empty: Go's choice"},
+		{knative.EnvBindAddress, "", "host or IP address that all ports listen on; empty: all"},
+		{knative.EnvAdminPort, "8022", "port of " + knative.AdminDrainPath + "; 0: none"},
+		{knative.EnvStatsPort, "9090", "port of the autoscaler's /metrics; 0: none"},
+		{knative.EnvMetricsPort, "9091", "port of Prometheus' /metrics, when request metrics are on; 0: none"},
+		{knative.EnvUserHost, "127.0.0.1", "where the app listens"},
+		{knative.EnvQueueDepth, "", "requests that may wait; empty or 0: ten times " + knative.EnvContainerConcurrency},
+		{knative.EnvFullStatus, "503", "status when no more may wait: 503 or 429"},
+		{knative.EnvQueueDeadline, "", "how long one may wait, not counted against its timeout; empty: as long as the timeout"},
+		{knative.EnvTrustedPeers, "", "CIDRs of the peers whose internal headers are heeded; empty: all"},
+		{knative.EnvDrainQuiet, "30s", "time without a request after which a drain closes the listeners"},
+		{knative.EnvDrainIdle, "5s", "the same once nothing is in flight and a prober has been told"},
+
+		// OpenTelemetry's, for the protocols http/protobuf and grpc.
+		{otlp + "ENDPOINT", "", "URL of the collector, in the place of the one configured; this and the next seven also as " + otlp + "METRICS_… and " + otlp + "TRACES_…"},
+		{otlp + "INSECURE", "false", "whether an endpoint without http:// or https:// is in the clear"},
+		{otlp + "HEADERS", "", "name=value,… sent to the collector"},
+		{otlp + "COMPRESSION", "none", "gzip or none"},
+		{otlp + "TIMEOUT", "10000", "milliseconds for an export"},
+		{otlp + "CERTIFICATE", "", "file of the collector's roots; empty: the system's"},
+		{otlp + "CLIENT_CERTIFICATE", "", "file of a certificate to show"},
+		{otlp + "CLIENT_KEY", "", "file of its key"},
+		{"OTEL_METRIC_EXPORT_INTERVAL", "60000", "milliseconds between exports of metrics"},
+		{"OTEL_TRACES_SAMPLER", "", "always_on, always_off, traceidratio, or one of them after parentbased_"},
+		{"OTEL_TRACES_SAMPLER_ARG", "", "share of requests that are traced, 0 to 1"},
+		{"OTEL_SERVICE_NAME", "", "service.name; empty: service, configuration or revision"},
+		{"OTEL_RESOURCE_ATTRIBUTES", "", "name=value,… of metrics and traces"},
+	}
+}
+
+// WriteUsage lists the variables that Main reads, with their defaults and meanings.
+func WriteUsage(w io.Writer) error {
+	for _, v := range variables() {
+		state := v.fallback
+		if state == "" {
+			state = "empty"
+		}
+		if state != needed {
+			state = "default " + state
+		}
+		if _, err := fmt.Fprintf(w, "  %s (%s)\n        %s\n", v.name, state, v.meaning); err != nil {
+			return err
+		}
+	}
+	return nil
+}
