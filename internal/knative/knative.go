@@ -29,6 +29,8 @@ const (
 	HeaderNotProcessed = "Sluice-Not-Processed"
 	// HeaderFeatures lists in a probe's answer what the queue-proxy understands.
 	HeaderFeatures = "Sluice-Features"
+	// HeaderPodAddr is the host:port of the queue-proxy in an Announcement.
+	HeaderPodAddr = "Sluice-Pod-Addr"
 )
 
 // internalHeaders is what InternalHeaders returns.
@@ -48,6 +50,7 @@ const (
 	ProbeQueue     = "queue"     // HeaderProbe, answered by the queue-proxy
 	ProbeActivator = "activator" // HeaderProbe, answered by the activator
 	ProbeIngress   = "probe"     // HeaderProbe, answered by either, with HeaderHash
+	ProbePod       = "pod"       // HeaderProbe of an Announcement, answered by Sluice's activator
 
 	FeatureNoQueue = "no-queue" // HeaderFeatures: HeaderNoQueue is understood
 

@@ -1,0 +1,56 @@
+package knative
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// AudienceSluice is the audience of the service account tokens by which pods prove to an activator who they are. Knative
+// mounts such a token into its sidecars when config-deployment says `queue-sidecar-token-audiences: sluice`.
+const AudienceSluice = "sluice"
+
+// An Announcement is how a queue-proxy that has just started tells an activator of itself: a POST to the activator's
+// port for requests with K-Network-Probe: pod, which Knative's own activator answers 400, as any probe that it
+// doesn't know.
+type Announcement struct {
+	Namespace, Revision string
+	Addr                netip.AddrPort // of the queue-proxy
+	Token               string
+}
+
+// Write sends a as an HTTP/1.1 request, after which the connection is not used again.
+func (a Announcement) Write(w io.Writer, host string) error {
+	return (&http.Request{
+		Method: http.MethodPost, URL: &url.URL{Path: "/"}, Host: host, Close: true,
+		Header: http.Header{
+			"User-Agent":    {"Sluice-Queue-Proxy"},
+			HeaderProbe:     {ProbePod},
+			HeaderNamespace: {a.Namespace},
+			HeaderRevision:  {a.Revision},
+			HeaderPodAddr:   {a.Addr.String()},
+			"Authorization": {"Bearer " + a.Token},
+		},
+	}).Write(w)
+}
+
+// ParseAnnouncement reads one from the header of a request, given as the function that gets a field's first value. Its
+// errors name what is wrong and never the token.
+func ParseAnnouncement(get func(name string) string) (a Announcement, err error) {
+	a.Namespace, a.Revision = get(HeaderNamespace), get(HeaderRevision)
+	if a.Namespace == "" || a.Revision == "" {
+		return a, fmt.Errorf("%s or %s is missing", HeaderNamespace, HeaderRevision)
+	}
+	if a.Addr, err = netip.ParseAddrPort(get(HeaderPodAddr)); err != nil || a.Addr.Port() == 0 {
+		return a, fmt.Errorf("%s is not an IP address with a port", HeaderPodAddr)
+	}
+	token, ok := strings.CutPrefix(get("Authorization"), "Bearer ")
+	if !ok || token == "" {
+		return a, fmt.Errorf("Authorization holds no bearer token")
+	}
+	a.Token = token
+	return a, nil
+}
