@@ -1,0 +1,93 @@
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// parts is a set of the parts of a data plane.
+type parts uint8
+
+const (
+	activator parts = 1 << iota
+	queue
+	both = activator | queue
+)
+
+// ways are the four columns of the table; the value says which parts are ours.
+var ways = []way{
+	{"knative", "Knative's pair", 0},
+	{"activator", "our activator", activator},
+	{"queue", "our queue-proxy", queue},
+	{"ours", "our pair", both},
+}
+
+type way struct {
+	name, title string
+	ours        parts
+}
+
+// world is what a case has to work with.
+type world struct {
+	*kube
+	way       way
+	namespace string
+	shared    map[string]*revision // what a phase has deployed for its cases
+	roots     *authority           // of the phase with TLS
+	load      *sync.Mutex          // one load of the full rate at a time
+	logf      func(format string, args ...any)
+}
+
+// images are the two that are swapped.
+type images struct {
+	activator, queue string
+	queueNext        string // the same under another name, for a rollout; empty: none given
+}
+
+func (w *world) images() images {
+	i := options.knative
+	if w.way.ours&activator != 0 {
+		i.activator = options.ours.activator
+	}
+	if w.way.ours&queue != 0 {
+		i.queue, i.queueNext = options.ours.queue, options.ours.queueNext
+	}
+	return i
+}
+
+// swap puts the way's images in place: nothing else of a running Knative Serving is touched.
+func (w *world) swap(ctx context.Context) error {
+	i := w.images()
+	if err := w.configure(ctx, "config-deployment", map[string]string{"queue-sidecar-image": i.queue}); err != nil {
+		return err
+	}
+	return w.setActivator(ctx, i.activator)
+}
+
+func (k *kube) setActivator(ctx context.Context, image string) error {
+	return k.patchDeployment(ctx, "activator",
+		fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"activator","image":%q}]}}}}`, image))
+}
+
+// restartActivator rolls the Deployment, as kubectl rollout restart does.
+func (k *kube) restartActivator(ctx context.Context) error {
+	return k.patchDeployment(ctx, "activator", fmt.Sprintf(
+		`{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":%q}}}}}`, time.Now().Format(time.RFC3339Nano)))
+}
+
+// current finds the images that the cluster runs: Knative's, unless they are given.
+func (k *kube) current(ctx context.Context) (images, error) {
+	d, err := k.AppsV1().Deployments(system).Get(ctx, "activator", metav1.GetOptions{})
+	if err != nil {
+		return images{}, err
+	}
+	c, err := k.CoreV1().ConfigMaps(system).Get(ctx, "config-deployment", metav1.GetOptions{})
+	if err != nil {
+		return images{}, err
+	}
+	return images{activator: d.Spec.Template.Spec.Containers[0].Image, queue: c.Data["queue-sidecar-image"]}, nil
+}
