@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 )
 
@@ -49,6 +51,7 @@ type clients struct {
 func newClients(c *rest.Config) (*clients, error) {
 	c = rest.CopyConfig(c)
 	c.QPS, c.RateLimiter = -1, nil
+	c.UserAgent = cmp.Or(c.UserAgent, rest.DefaultKubernetesUserAgent())
 	c.WarningHandler, c.WarningHandlerWithContext = rest.NoWarnings{}, nil // Endpoints are deprecated, says each answer
 	c.NegotiatedSerializer = serializer.NewCodecFactory(newScheme()).WithoutConversion()
 	h, err := rest.HTTPClientFor(c)
@@ -65,7 +68,7 @@ func newClients(c *rest.Config) (*clients, error) {
 		{&all.core, corev1.SchemeGroupVersion, "/api", protobuf},
 		{&all.discovery, discoveryv1.SchemeGroupVersion, "/apis", protobuf},
 		{&all.auth, authorizationv1.SchemeGroupVersion, "/apis", protobuf},
-		{&all.knative, revisionsGV, "/apis", json}, // custom resources have no other
+		{&all.knative, revisionsGV, "/apis", plainJSON}, // custom resources have no other
 	} {
 		gc := rest.CopyConfig(c)
 		gc.GroupVersion, gc.APIPath = &g.gv, g.path
@@ -79,8 +82,11 @@ func newClients(c *rest.Config) (*clients, error) {
 	return all, nil
 }
 
+// close lets go of connections. Those that others share with these clients are opened again when they are needed.
+func (c *clients) close() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
+
 // Content types to send and to accept.
 var (
-	protobuf = [2]string{runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON}
-	json     = [2]string{runtime.ContentTypeJSON, runtime.ContentTypeJSON}
+	protobuf  = [2]string{runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON}
+	plainJSON = [2]string{runtime.ContentTypeJSON, runtime.ContentTypeJSON}
 )

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"time"
 
 	"go.uber.org/zap"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -10,6 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 )
+
+// askTimeout bounds the question what may be watched, which isn't worth a long wait.
+const askTimeout = 10 * time.Second
 
 // pods watches EndpointSlices where it may, and else Endpoints. Both go to the same shelf, so a list of one replaces all
 // that the other has said.
@@ -36,13 +40,10 @@ func (p *pods) choose(ctx context.Context) {
 	was := p.now
 	may, err := p.maySlices(ctx)
 	switch {
-	case p.refused:
+	case p.refused, err == nil && !may:
 		p.now = p.endpoints
-	case err == nil && may:
-		p.now = p.slices
-	case err == nil:
-		p.now = p.endpoints
-	case p.now == nil: // the API server is away, or doesn't tell: the round will show
+	case err != nil && !apierrors.IsForbidden(err) && was != nil: // the API server is away
+	default: // also when it doesn't tell: the round will show
 		p.now = p.slices
 	}
 	switch {
@@ -56,6 +57,8 @@ func (p *pods) choose(ctx context.Context) {
 
 // maySlices asks the API server whether slices may be listed and watched in all namespaces.
 func (p *pods) maySlices(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	for _, verb := range [...]string{"list", "watch"} {
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 			ResourceAttributes: &authorizationv1.ResourceAttributes{

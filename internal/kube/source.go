@@ -106,6 +106,6 @@ func (s *Source) Run(ctx context.Context, sink activator.Sink) error {
 	running.Go(func() { s.pods.run(ctx) })
 	(&teller{table: s.table, sink: sink}).run(ctx, s.synced)
 	running.Wait()
-	s.clients.http.CloseIdleConnections()
+	s.clients.close()
 	return nil
 }

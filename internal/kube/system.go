@@ -103,7 +103,7 @@ func (s *System) Run(ctx context.Context) error {
 	}
 	s.tell(ctx)
 	running.Wait()
-	s.clients.http.CloseIdleConnections()
+	s.clients.close()
 	return nil
 }
 

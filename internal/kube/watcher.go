@@ -76,6 +76,10 @@ func (w *watcher) round(ctx context.Context) error {
 	if err != nil {
 		w.failed(err)
 	}
+	if round.Err() != nil { // the next list is due
+		w.pause = 0
+		return err
+	}
 	w.pause = min(2*w.pause, maxPause)
 	if w.pause == 0 || time.Since(began) > steadyAfter {
 		w.pause = firstPause
