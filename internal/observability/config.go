@@ -43,7 +43,7 @@ type Exporter struct {
 	// For HTTP and GRPC, from OTEL_EXPORTER_OTLP_*.
 	Headers map[string]string
 	Gzip    bool
-	Timeout time.Duration // of one export, retries included; zero: the default
+	Timeout time.Duration // of one attempt to export; zero: the default, 10 s in OpenTelemetry
 	// CAFile, CertFile and KeyFile are PEM files for https; empty: the system's roots, no client certificate.
 	CAFile, CertFile, KeyFile string
 }
