@@ -74,6 +74,9 @@ type Config struct {
 	// TLS has the versions, cipher suites and curves of Addrs.TLS. Nil: TLS 1.3.
 	TLS *tls.Config
 
+	// Announce has the pod tell the activators that it is there. The zero value: it doesn't.
+	Announce Announce
+
 	// DrainQuiet is how long no request must have come for a drain to go on to closing the listeners. 0: 30 s.
 	DrainQuiet time.Duration
 	// DrainIdle replaces it once a prober has been told that the pod goes and nothing is in flight. 0: 5 s.

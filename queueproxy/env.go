@@ -47,6 +47,7 @@ func configFrom(e *env, o observed) Config {
 		c.Addrs.Metrics = cmp.Or(o.RequestMetrics.Endpoint, c.Addrs.Metrics)
 	}
 	c.CertsDir, c.TLS = tlsFrom(e)
+	c.Announce = announceFrom(e)
 	return c
 }
 

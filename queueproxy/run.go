@@ -144,6 +144,9 @@ func (p *Proxy) Run(ctx context.Context) error {
 	running, stop := context.WithCancel(context.Background()) // longer than ctx: while it drains too
 	defer stop()
 	background.Go(func() { p.measureUntil(running.Done()) })
+	if addr, ok := p.announced(); ok {
+		background.Go(func() { p.announce(ctx, addr) })
+	}
 	if c := p.policy.certs; c != nil {
 		background.Go(func() { c.watch(running) })
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -60,20 +59,4 @@ func (e *environment) duration(name string) time.Duration {
 		return 0
 	}
 	return d
-}
-
-// clusterDomain is what follows "svc." in the first such entry of a search line of a resolv.conf, else cluster.local.
-func clusterDomain(resolvConf string) string {
-	for line := range strings.Lines(resolvConf) {
-		fields := strings.Fields(line)
-		if len(fields) == 0 || fields[0] != "search" {
-			continue
-		}
-		for _, entry := range fields[1:] {
-			if _, domain, ok := strings.Cut("."+strings.TrimSuffix(entry, "."), ".svc."); ok && domain != "" {
-				return domain
-			}
-		}
-	}
-	return "cluster.local"
 }

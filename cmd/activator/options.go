@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strconv"
 	"time"
 
@@ -95,10 +94,10 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 }
 
 func fromEnvironment(e *environment) options {
-	o := options{
+	return options{
 		podName:             e.text(knative.EnvPodName, ""),
 		podIP:               e.text(knative.EnvPodIP, ""),
-		clusterDomain:       e.text(knative.EnvClusterDomain, ""),
+		clusterDomain:       knative.ClusterDomain(e.text(knative.EnvClusterDomain, "")),
 		maxIdleConns:        e.count(knative.EnvMaxIdleConns),
 		maxIdleConnsPerHost: e.count(knative.EnvMaxIdleConnsPerHost),
 		probeTimeout:        e.duration(knative.EnvProbeTimeout),
@@ -110,11 +109,6 @@ func fromEnvironment(e *environment) options {
 		loggingMap:          e.text(envLoggingMap, loggingMap),
 		observability:       e.text(envObservability, observabilityMap),
 	}
-	if o.clusterDomain == "" {
-		resolvConf, _ := os.ReadFile("/etc/resolv.conf") // none is as good as one that says nothing
-		o.clusterDomain = clusterDomain(string(resolvConf))
-	}
-	return o
 }
 
 func (o *options) flags(level *string) *flag.FlagSet {

@@ -60,4 +60,6 @@ const (
 	EnvTrustedPeers  = "SLUICE_TRUSTED_PEERS"  // CIDRs whose internal headers are heeded; all
 	EnvFullStatus    = "SLUICE_FULL_STATUS"    // 503 or 429 when the queue is full; 503
 	EnvCertsDir      = "SLUICE_CERTS_DIR"      // directory of tls.crt and tls.key; CertsDir
+	EnvAnnounceTo    = "SLUICE_ANNOUNCE_TO"    // host:port of activators to announce a new pod to, or off; ActivatorService
+	EnvAnnounceToken = "SLUICE_ANNOUNCE_TOKEN" // file of the token to do it with; AudienceSluice in TokenDir
 )

@@ -74,7 +74,15 @@ const (
 	PortActivator    = 9090 // the activator's own metrics
 	PortProfiling    = 8008
 	PortAutoscaler   = 8080
+
+	PortActivatorService = 80 // of ActivatorService, for PortHTTP1
 )
+
+// ActivatorService is the Service of the activators, in the system namespace.
+const ActivatorService = "activator-service"
+
+// TokenDir is where Knative mounts service account tokens into its sidecars, each in a file named as its audience.
+const TokenDir = "/var/run/secrets/tokens"
 
 // AdminDrainPath is the preStop hook of the user container, on PortQueueAdmin.
 const AdminDrainPath = "/wait-for-drain"

@@ -1,0 +1,134 @@
+package queueproxy
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+)
+
+const (
+	announceTimeout = 2 * time.Second // of one attempt
+	// announceLimit is when the pod's address has come to the activator by way of Kubernetes, if it ever does.
+	announceLimit = 10 * time.Second
+	maxToken      = 16 << 10
+)
+
+// Announce has a pod that has just started tell the activators where it is. They would hear of it from Kubernetes, but
+// only when the kubelet has looked at the pod's containers the next time, which it does once a second.
+type Announce struct {
+	// Activators is where they can be reached, host:port. Empty: nobody is told.
+	Activators string
+	// TokenFile holds a service account token of the pod for the audience knative.AudienceSluice, by which an
+	// activator can see which pod speaks. Required with Activators.
+	TokenFile string
+}
+
+// announceFrom reads where activators are and the token, if Knative has mounted one.
+func announceFrom(e *env) Announce {
+	a := Announce{Activators: e.value(knative.EnvAnnounceTo), TokenFile: e.value(knative.EnvAnnounceToken)}
+	if a.Activators == Off {
+		return Announce{}
+	}
+	if a.Activators != "" {
+		if err := checkAddr(a.Activators, false); err != nil {
+			e.fail("%s is %q, expected host:port or off", knative.EnvAnnounceTo, a.Activators)
+		}
+	} else if ns := e.value(knative.EnvSystemNamespace); ns != "" {
+		// Absolute, so that it is looked up once and not with each domain of the search list before it.
+		host := knative.ActivatorService + "." + ns + ".svc." + knative.ClusterDomain(e.value(knative.EnvClusterDomain)) + "."
+		a.Activators = net.JoinHostPort(host, strconv.Itoa(knative.PortActivatorService))
+	}
+	if a.TokenFile == "" {
+		a.TokenFile = filepath.Join(knative.TokenDir, knative.AudienceSluice)
+		if _, err := os.Stat(a.TokenFile); err != nil {
+			return Announce{} // the operator has not asked for it
+		}
+	}
+	return a
+}
+
+// announced is the address to announce, if there is one.
+func (p *Proxy) announced() (addr netip.AddrPort, ok bool) {
+	if p.config.Announce.Activators == "" || p.config.Announce.TokenFile == "" {
+		return addr, false
+	}
+	ip, err := netip.ParseAddr(p.config.Identity.PodIP)
+	_, port, _ := net.SplitHostPort(p.Addrs().Serve) // Off has none
+	n, perr := strconv.ParseUint(port, 10, 16)
+	return netip.AddrPortFrom(ip, uint16(n)), err == nil && perr == nil
+}
+
+// announce tells the activators until one has understood, for announceLimit at most or until ctx ends. An activator
+// that isn't Sluice's answers 400 and is left alone.
+func (p *Proxy) announce(ctx context.Context, addr netip.AddrPort) {
+	ctx, cancel := context.WithTimeout(ctx, announceLimit)
+	defer cancel()
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		status, err := p.announceOnce(ctx, addr)
+		switch {
+		case err == nil && status/100 == 2:
+			p.log.Debug("announced to the activators")
+			return
+		case err == nil && (status == http.StatusBadRequest || status == http.StatusForbidden):
+			p.log.Info("the activator takes no announcements", zap.Int("status", status))
+			return
+		}
+		if !sleep(ctx, pause) {
+			p.log.Info("the activators could not be told of this pod", zap.Int("status", status), zap.Error(err))
+			return
+		}
+	}
+}
+
+func (p *Proxy) announceOnce(ctx context.Context, addr netip.AddrPort) (status int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, announceTimeout)
+	defer cancel()
+	token, err := readToken(p.config.Announce.TokenFile)
+	if err != nil {
+		return 0, err
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", p.config.Announce.Activators)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	a := knative.Announcement{
+		Namespace: p.config.Identity.Namespace, Revision: p.config.Identity.Revision, Addr: addr, Token: token,
+	}
+	if err := a.Write(conn, p.config.Announce.Activators); err != nil {
+		return 0, err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, 4<<10)), nil)
+	if err != nil {
+		return 0, err
+	}
+	return resp.StatusCode, resp.Body.Close()
+}
+
+func readToken(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxToken))
+	token := strings.TrimSpace(string(b))
+	if err == nil && (token == "" || strings.ContainsAny(token, " \r\n\x00")) {
+		err = fmt.Errorf("%s holds no token", name)
+	}
+	return token, err
+}

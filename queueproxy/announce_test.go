@@ -1,0 +1,160 @@
+package queueproxy
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+)
+
+var podAddr = netip.MustParseAddrPort("10.0.0.7:8012")
+
+// announcer is a queue-proxy that knows where its activators are and has a token, which it returns the file of.
+func announcer(t *testing.T, activators string) (p *Proxy, tokenFile string) {
+	t.Helper()
+	tokenFile = filepath.Join(t.TempDir(), "sluice")
+	if err := os.WriteFile(tokenFile, []byte("a.b.c\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := New(Config{
+		UserAddr: "127.0.0.1:1", Announce: Announce{Activators: activators, TokenFile: tokenFile},
+		Identity: Identity{Namespace: "default", Revision: "hello-00001", PodIP: "10.0.0.7"},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return p, tokenFile
+}
+
+// activators answers announcements with one status after the other, the last one for ever, and counts them.
+func activators(t *testing.T, statuses ...int) (addr string, asked *atomic.Int64) {
+	t.Helper()
+	asked = new(atomic.Int64)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a, err := knative.ParseAnnouncement(r.Header.Get)
+		if want := (knative.Announcement{Namespace: "default", Revision: "hello-00001", Addr: podAddr, Token: "a.b.c"}); err != nil || a != want {
+			t.Errorf("%+v, %v", a, err)
+		}
+		n := int(asked.Add(1))
+		w.WriteHeader(statuses[min(n, len(statuses))-1])
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String(), asked
+}
+
+func TestAnnouncedUntilUnderstood(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		statuses []int
+		asked    int64
+	}{
+		{"at once", []int{204}, 1},
+		{"by one that is busy or doesn't know the revision yet", []int{503, 404, 503, 204}, 4},
+		{"not by Knative's own activator", []int{400}, 1},
+		{"not by one that doesn't believe it", []int{403}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			addr, asked := activators(t, c.statuses...)
+			p, _ := announcer(t, addr)
+			p.announce(t.Context(), podAddr)
+			if n := asked.Load(); n != c.asked {
+				t.Errorf("asked %d times, want %d", n, c.asked)
+			}
+		})
+	}
+}
+
+// Nobody there, nobody who answers, no token yet: it goes on until its context ends, and ends with it.
+func TestAnAnnouncementInVainEndsWithTheProxy(t *testing.T) {
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer silent.Close()
+	for name, addr := range map[string]string{"nobody": "127.0.0.1:1", "silence": silent.Listener.Addr().String(), "no token": silent.Listener.Addr().String()} {
+		t.Run(name, func(t *testing.T) {
+			p, file := announcer(t, addr)
+			if name == "no token" {
+				_ = os.Remove(file)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			ended := make(chan struct{})
+			go func() { defer close(ended); p.announce(ctx, podAddr) }()
+			select {
+			case <-ended:
+			case <-time.After(10 * time.Second):
+				t.Fatal("it goes on")
+			}
+		})
+	}
+}
+
+func TestRunAnnouncesThePod(t *testing.T) {
+	told := make(chan knative.Announcement, 10)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a, _ := knative.ParseAnnouncement(r.Header.Get)
+		told <- a
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer s.Close()
+	p, _ := announcer(t, s.Listener.Addr().String())
+	p.config.Addrs = Addrs{Serve: "127.0.0.1:0", Admin: Off, Stats: Off, Metrics: Off}
+	p.policy.drain.quiet = time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- p.Run(ctx) }()
+	select {
+	case a := <-told:
+		if !strings.HasSuffix(p.Addrs().Serve, a.Addr.String()[strings.LastIndex(a.Addr.String(), ":"):]) || a.Addr.Addr() != podAddr.Addr() {
+			t.Errorf("announced %v, serves on %s", a.Addr, p.Addrs().Serve)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("not announced")
+	}
+	cancel()
+	if err := <-ran; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhetherToAnnounce(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "sluice")
+	if err := os.WriteFile(token, []byte("a.b.c"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		vars map[string]string
+		want Announce
+		bad  string
+	}{
+		{name: "no token mounted", vars: map[string]string{"SYSTEM_NAMESPACE": "knative-serving"}},
+		{name: "Knative's own Service", vars: map[string]string{
+			"SYSTEM_NAMESPACE": "knative-serving", "CLUSTER_DOMAIN": "corp.test", "SLUICE_ANNOUNCE_TOKEN": token,
+		}, want: Announce{"activator-service.knative-serving.svc.corp.test.:80", token}},
+		{name: "another place", vars: map[string]string{"SLUICE_ANNOUNCE_TO": "127.0.0.1:8012", "SLUICE_ANNOUNCE_TOKEN": token}, want: Announce{"127.0.0.1:8012", token}},
+		{name: "off", vars: map[string]string{"SYSTEM_NAMESPACE": "knative-serving", "SLUICE_ANNOUNCE_TO": "off", "SLUICE_ANNOUNCE_TOKEN": token}},
+		{name: "no address", vars: map[string]string{"SLUICE_ANNOUNCE_TO": "activator"}, bad: "SLUICE_ANNOUNCE_TO"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := &env{lookup: func(name string) (string, bool) { v, ok := c.vars[name]; return v, ok }}
+			got := announceFrom(e)
+			if c.bad != "" {
+				if len(e.bad) != 1 || !strings.Contains(e.bad[0].Error(), c.bad) {
+					t.Errorf("%v", e.bad)
+				}
+				return
+			}
+			if got != c.want || len(e.bad) > 0 {
+				t.Errorf("%+v, %v", got, e.bad)
+			}
+		})
+	}
+}
