@@ -2,8 +2,11 @@ package activator
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -32,6 +35,8 @@ type Activator struct {
 	prober    *prober
 	revisions table
 	exchanges sync.Pool
+	gate      *throttler.Breaker // open when the source has told everything: early requests wait before it
+	noTLS     *tls.Config        // believes nobody
 
 	started atomic.Bool
 	synced  chan struct{} // closed when the source has told everything
@@ -48,6 +53,8 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 		log = zap.NewNop()
 	}
 	a := &Activator{config: c.withDefaults(), log: log, synced: make(chan struct{})}
+	a.gate = throttler.NewBreaker(0, a.config.MaxWaiting)
+	a.noTLS = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13}
 	a.exchanges.New = func() any { return &exchange{a: a} }
 	a.revisions.byID = map[throttler.RevisionID]*tracked{}
 	a.prober = newProber(a.config)
@@ -132,7 +139,9 @@ func (a *Activator) Run(ctx context.Context, src Source) error {
 	return g.Wait()
 }
 
+// awaitSynced opens the gate, also when nothing will be told any more.
 func (a *Activator) awaitSynced(ctx context.Context, src Source) {
+	defer a.gate.Resize(math.MaxInt, 0)
 	if s, ok := src.(SyncedSource); ok {
 		select {
 		case <-s.Synced():

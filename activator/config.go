@@ -26,8 +26,9 @@ type Config struct {
 
 	// ProbeTimeout bounds one probe of a pod, from the dial on. Default: 300 ms.
 	ProbeTimeout time.Duration
-	// ProbeFrequency is the longest pause between two probes of a pod. Default: 200 ms. Probes that fail quickly begin
-	// at 1 ms; a probe that was held is followed by the next at once.
+	// ProbeFrequency is the longest pause between two probes of a pod while a request waits for its revision; it grows to
+	// seconds while none does. Default: 200 ms. Probes that fail quickly begin at 1 ms; a probe that was held is followed
+	// by the next at once.
 	ProbeFrequency time.Duration
 	// MaxProbeDials bounds the probes, over all pods, that are being dialled and sent; those that wait for an answer
 	// don't count. Default: 512.
@@ -42,7 +43,7 @@ type Config struct {
 	// PodTLS is system-internal-tls: how a request goes to the pods of a namespace, at port 8112 of a pod and 443 of a
 	// cluster IP, while probes stay in the clear. It is called for each request, so it must be quick, must not block,
 	// may be called concurrently, and returns the same pointer until something changes: connections are shared by
-	// it. Nil, or a nil result: cleartext.
+	// it. Where it returns nil no request can be sent (reason tls). Nil: cleartext.
 	PodTLS func(namespace string) *tls.Config
 	// WrapPolicy puts a policy of the program's own around the activator's: a request log, traces. Nil: none. It is
 	// called once, by New.

@@ -1,9 +1,11 @@
 package activator
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
@@ -26,8 +28,9 @@ type policy struct{ a *Activator }
 type exchange struct {
 	a      *Activator
 	local  *proxy.Local // a probe, answered by the activator itself
-	t      *tracked     // nil: local, or err says why
+	t      *tracked     // nil: local, early, or err says why
 	err    error
+	early  *throttler.RevisionID // it came before the source had told everything, and its revision isn't known
 	spec   *spec
 	stats  *metrics.RevisionStats
 	demand throttler.Demand
@@ -49,19 +52,30 @@ func (p policy) Begin(req *proxy.Request) proxy.Exchange {
 		x.err = notFound(fmt.Errorf("neither headers nor host %q name a revision", req.Host))
 		return x
 	}
-	t := p.a.revisions.get(namespace, name)
+	if !x.find(req, namespace, name) {
+		if !p.a.hasSynced() {
+			x.early = &throttler.RevisionID{Namespace: strings.Clone(namespace), Name: strings.Clone(name)}
+			return x
+		}
+		x.err = unknown(namespace, name)
+	}
+	return x
+}
+
+// find makes the request one of its revision, if that is known.
+func (x *exchange) find(req *proxy.Request, namespace, name string) bool {
+	t := x.a.revisions.get(namespace, name)
 	var s *spec
 	if t != nil {
 		s = t.spec.Load()
 	}
 	if s == nil {
-		x.err = p.a.unknown(namespace, name)
-		return x
+		return false
 	}
 	x.t, x.spec = t, s
-	x.stats = p.a.stats.Start(metrics.RevisionKey(t.id), req.Arrived)
+	x.stats = x.a.stats.Start(metrics.RevisionKey(t.id), req.Arrived)
 	x.demand = throttler.Demand{Revision: t.id, Enqueued: req.Arrived}
-	return x
+	return true
 }
 
 // Next takes a slot of a pod, waiting for one if need be.
@@ -71,6 +85,11 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 		return proxy.Hop{Local: x.local}, nil
 	case x.err != nil:
 		return proxy.Hop{}, x.err
+	}
+	if x.early != nil {
+		if err := x.awaitSource(req); err != nil {
+			return proxy.Hop{}, err
+		}
 	}
 	x.busy, x.down = false, false
 	x.demand.NoLend = a.N+1 >= attempts
@@ -104,6 +123,8 @@ func (x *exchange) wait(req *proxy.Request) (throttler.Lease, error) {
 		m.AddQueued(1)
 		defer m.AddQueued(-1)
 	}
+	x.t.haste.begin()
+	defer x.t.haste.end()
 	lease, err := x.a.throttler.Acquire(req.Park(x.spec.Timeouts), x.demand)
 	if err == nil && !x.cold.Queued.IsZero() {
 		x.cold.Granted, x.cold.Pod = time.Now(), lease.ID()
@@ -158,6 +179,7 @@ func (x *exchange) lend(req *proxy.Request, lent bool) {
 func (x *exchange) hop(req *proxy.Request) proxy.Hop {
 	h := proxy.Hop{
 		Addr:       x.lease.Addr(),
+		TLS:        x.a.podTLS(x.t.id.Namespace),
 		Host:       x.lease.Addr(),
 		Proto:      x.spec.Proto,
 		Timeouts:   x.spec.Timeouts,
@@ -166,12 +188,27 @@ func (x *exchange) hop(req *proxy.Request) proxy.Hop {
 	if req.Upgrade != "" { // HTTP/2 knows none
 		h.Proto = proxy.HTTP1
 	}
+	if host := x.t.host.Load(); host != nil {
+		h.Host = *host
+		req.Header.Set(knative.HeaderPassthroughLB, "true")
+	}
 	return h
+}
+
+// podTLS is how to speak to the pods of a namespace; nil: in the clear.
+func (a *Activator) podTLS(namespace string) *tls.Config {
+	if a.config.PodTLS == nil {
+		return nil
+	}
+	if c := a.config.PodTLS(namespace); c != nil {
+		return c
+	}
+	return a.noTLS
 }
 
 // Response sends a request on that its pod did not process: it goes elsewhere, or waits in its old place. The app's own
 // 503 is an answer like any other.
-func (x *exchange) Response(_ *proxy.Request, resp *proxy.Response) bool {
+func (x *exchange) Response(req *proxy.Request, resp *proxy.Response) bool {
 	if resp.Header.Get(knative.HeaderNotProcessed) == "1" {
 		x.busy = resp.Status == http.StatusServiceUnavailable
 		x.down = !x.busy
@@ -183,12 +220,20 @@ func (x *exchange) Response(_ *proxy.Request, resp *proxy.Response) bool {
 		x.demand.Not = x.lease.ID()
 		return false
 	}
-	if tell := x.a.config.OnColdStart; tell != nil && !x.cold.Granted.IsZero() {
-		x.cold.Revision, x.cold.FirstByte = x.t.id, time.Now()
-		tell(x.cold)
-		x.cold = ColdStart{}
+	if !x.cold.Granted.IsZero() {
+		x.warm(req, resp)
 	}
 	return true
+}
+
+// warm ends a cold start.
+func (x *exchange) warm(_ *proxy.Request, _ *proxy.Response) {
+	x.cold.Revision, x.cold.FirstByte = x.t.id, time.Now()
+	x.a.meters.coldStart(x.cold)
+	if tell := x.a.config.OnColdStart; tell != nil {
+		tell(x.cold)
+	}
+	x.cold = ColdStart{}
 }
 
 // Release gives the slot back, and says what is now known of the pod.
@@ -252,15 +297,7 @@ func (x *exchange) refusal(err error) error {
 // lookup is how answers about a revision that can't be found begin.
 const lookup = "Error getting active endpoint: "
 
-// unknown is the answer for a revision that nothing is known of. Before the source has told everything that says
-// nothing.
-func (a *Activator) unknown(namespace, name string) error {
-	if !a.hasSynced() {
-		err := errors.New(notSynced)
-		return &proxy.Error{
-			Reason: proxy.NotReady, Status: http.StatusInternalServerError, Text: lookup + err.Error() + "\n", Err: err,
-		}
-	}
+func unknown(namespace, name string) error {
 	return notFound(fmt.Errorf("revision %q: %w", namespace+"/"+name, throttler.ErrUnknownRevision))
 }
 

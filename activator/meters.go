@@ -9,6 +9,7 @@ import (
 type meters struct {
 	revisions *metrics.ActivatorCollectors
 	errors    *metrics.ProxyErrors
+	cold      *metrics.ColdStarts
 }
 
 func newMeters(c Config) (*meters, error) {
@@ -18,6 +19,9 @@ func newMeters(c Config) (*meters, error) {
 		Errors() uint64
 	}); ok {
 		ac.Connected, ac.ConnectionErrors = conn.Connected, conn.Errors
+	}
+	if loss, ok := c.Reporter.(interface{ Dropped() uint64 }); ok {
+		ac.LostReports = loss.Dropped
 	}
 	revisions, err := metrics.NewActivatorCollectors(c.Registerer, ac)
 	if err != nil {
@@ -31,7 +35,11 @@ func newMeters(c Config) (*meters, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &meters{revisions, errs}, nil
+	cold, err := metrics.NewColdStarts(c.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	return &meters{revisions, errs, cold}, nil
 }
 
 // of returns the collectors of r; nil, which measures nothing, when there are no meters.
@@ -53,6 +61,12 @@ func (m *meters) forget(r Revision) {
 func (m *meters) count(r proxy.Reason) {
 	if m != nil && r != proxy.ReasonNone {
 		m.errors.Count(r.String())
+	}
+}
+
+func (m *meters) coldStart(c ColdStart) {
+	if m != nil {
+		m.cold.Observe(c.Granted.Sub(c.Queued), c.FirstByte.Sub(c.Granted))
 	}
 }
 

@@ -1,16 +1,20 @@
 package activator
 
 import (
-	"bufio"
 	"context"
-	"io"
 	"net"
-	"net/http"
-	"strings"
 	"sync"
 	"time"
+)
 
-	"github.com/sluice-proxy/sluice/internal/knative"
+// pace says how often an address is asked.
+type pace uint8
+
+const (
+	done    pace = iota // no more
+	search              // as fast as it makes sense while requests wait, see pause
+	watch               // it has passed, and somebody wants to know whether it still would
+	examine             // a mesh seems to be in between, and the cluster IP serves
 )
 
 const (
@@ -24,15 +28,17 @@ const (
 	// 10 000 dials a second in all.
 	pauseEach = 100 * time.Microsecond
 
-	// maxProbeAnswer bounds what is read of an answer.
-	maxProbeAnswer = 16 << 10
+	// idlePause bounds a pause while no request waits for the revision, and those between examinations; watchPause
+	// those of a pod that is in use.
+	idlePause  = 5 * time.Second
+	watchPause = 2 * time.Second
 
-	// probeHead is the request, up to the address.
-	probeHead = "GET " + knative.ProbePath + " HTTP/1.1\r\n" +
-		knative.HeaderProbe + ": " + knative.ProbeQueue + "\r\n" +
-		"User-Agent: " + knative.UserAgentActivator + "\r\n" +
-		"Connection: close\r\n" +
-		"Host: "
+	// steadyShare is to watch and examine what pauseShare is to search.
+	steadyShare = 8
+
+	// hasteShare: when a request begins to wait, what was last asked longer ago than this part of ProbeFrequency is
+	// asked at once.
+	hasteShare = 8
 )
 
 // prober finds out which pods answer. Each pod under probe has a goroutine; run owns them.
@@ -49,12 +55,14 @@ type prober struct {
 	wg      sync.WaitGroup
 }
 
-// probe is the search for an answer from one address.
+// probe is the questioning of one address.
 type probe struct {
 	addr string
-	// passed is called once, when a probe has succeeded, unless the probe was stopped before. It may still be
-	// running when stop returns, so it has to look whether its news is wanted.
-	passed func(lend bool)
+	host string // the Host that a mesh passes through to addr; empty: there is no such mesh
+	// found is called after each probe and says how to go on. It may still be running when stop returns, so it has to
+	// look whether its news is wanted.
+	found func(finding) pace
+	haste *haste // of the revision; nil: somebody always waits
 
 	prober *prober
 	cancel context.CancelFunc // nil: not running
@@ -109,7 +117,13 @@ func (p *prober) launchLocked(pr *probe) {
 	ctx, cancel := context.WithCancel(p.ctx)
 	pr.cancel = cancel
 	p.active++
-	p.wg.Go(func() { p.search(ctx, pr) })
+	p.wg.Go(func() {
+		p.question(ctx, pr)
+		cancel()
+		p.mu.Lock()
+		p.active--
+		p.mu.Unlock()
+	})
 }
 
 // stop ends pr, without waiting for it.
@@ -123,84 +137,66 @@ func (pr *probe) stop() {
 	}
 }
 
-// search asks until a probe succeeds or ctx ends.
-func (p *prober) search(ctx context.Context, pr *probe) {
-	ok, lend := p.ask(ctx, pr.addr)
-	for began, asked := time.Now(), time.Now(); !ok && ctx.Err() == nil; ok, lend = p.ask(ctx, pr.addr) {
-		sleep(ctx, p.pause(time.Since(began))-time.Since(asked))
-		asked = time.Now()
-	}
-	p.mu.Lock()
-	p.active--
-	wanted := ctx.Err() == nil
-	pr.cancel()
-	p.mu.Unlock()
-	if ok && wanted {
-		pr.passed(lend)
+// question asks until there is nothing more to find out or ctx ends.
+func (p *prober) question(ctx context.Context, pr *probe) {
+	at, began := search, time.Now()
+	for {
+		asked := time.Now()
+		f := p.ask(ctx, pr.addr, pr.host)
+		if ctx.Err() != nil {
+			return
+		}
+		next := pr.found(f)
+		if next == done {
+			return
+		}
+		if next != at {
+			at, began = next, time.Now()
+		}
+		p.pause(ctx, pr, at, began, asked)
 	}
 }
 
-// pause is the least time from one probe to the next; a probe that was held took longer.
-func (p *prober) pause(elapsed time.Duration) time.Duration {
-	p.mu.Lock()
-	all := time.Duration(p.active) * pauseEach
-	p.mu.Unlock()
-	return max(firstPause, min(elapsed/pauseShare, p.frequency), all)
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
+// pause sleeps before the next question. A search that has slowed down since no request waits, is woken by the first
+// that does.
+func (p *prober) pause(ctx context.Context, pr *probe, at pace, began, asked time.Time) {
+	var wake <-chan struct{}
+	if at == search {
+		wake = pr.haste.idle()
 	}
-	t := time.NewTimer(d)
+	t := time.NewTimer(p.interval(at, wake != nil, time.Since(began)) - time.Since(asked))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-t.C:
-	}
-}
-
-// ask makes one probe, which a pod may hold until its app is ready. A token is held until the request is on its way.
-// It is written by hand, and on a connection of its own, since ten thousand may be held at once.
-func (p *prober) ask(ctx context.Context, addr string) (ok, lend bool) {
-	select {
-	case p.dials <- struct{}{}:
-	case <-ctx.Done():
-		return false, false
-	}
-	release := sync.OnceFunc(func() { <-p.dials })
-	defer release()
-
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
-	defer cancel()
-	conn, err := p.dial(ctx, "tcp", addr)
-	if err != nil {
-		return false, false
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	if _, err := io.WriteString(conn, probeHead+addr+"\r\n\r\n"); err != nil {
-		return false, false
-	}
-	release()
-	resp, err := http.ReadResponse(bufio.NewReaderSize(io.LimitReader(conn, maxProbeAnswer), 512), nil)
-	if err != nil {
-		return false, false
-	}
-	defer resp.Body.Close()
-	return judgeProbe(resp)
-}
-
-// judgeProbe says whether the queue-proxy said yes, and whether requests may be lent to it.
-func judgeProbe(resp *http.Response) (ok, lend bool) {
-	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(len(knative.ProbeQueue))+1))
-	if err != nil || resp.StatusCode != http.StatusOK || string(body) != knative.ProbeQueue {
-		return false, false
-	}
-	for _, list := range resp.Header[knative.HeaderFeatures] {
-		for feature := range strings.SplitSeq(list, ",") {
-			lend = lend || strings.TrimSpace(feature) == knative.FeatureNoQueue
+	case <-wake:
+		t.Reset(max(p.frequency/hasteShare, p.crowd()) - time.Since(asked))
+		select {
+		case <-ctx.Done():
+		case <-t.C:
 		}
 	}
-	return true, lend
+}
+
+// interval is the least time from one question to the next; a probe that was held took longer.
+func (p *prober) interval(at pace, idle bool, elapsed time.Duration) time.Duration {
+	var d time.Duration
+	switch {
+	case at == watch:
+		d = min(max(elapsed/steadyShare, p.frequency), watchPause)
+	case at == examine:
+		d = min(max(elapsed/steadyShare, p.frequency), idlePause)
+	case idle:
+		d = min(elapsed/pauseShare, max(idlePause, p.frequency))
+	default:
+		d = min(elapsed/pauseShare, p.frequency)
+	}
+	return max(firstPause, d, p.crowd())
+}
+
+// crowd is the least interval that so many pods under probe allow.
+func (p *prober) crowd() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Duration(p.active) * pauseEach
 }

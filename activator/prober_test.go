@@ -88,7 +88,13 @@ func probing(f *fakePods) (p *prober, end func()) {
 // passing starts a probe and returns where its success will be told.
 func passing(p *prober, addr string) (*probe, <-chan bool) {
 	c := make(chan bool, 2)
-	pr := &probe{addr: addr, passed: func(lend bool) { c <- lend }}
+	pr := &probe{addr: addr, found: func(f finding) pace {
+		if f.verdict != passed {
+			return search
+		}
+		c <- f.lend
+		return done
+	}}
 	p.start(pr)
 	return pr, c
 }
@@ -200,31 +206,35 @@ func TestQuickRefusalsAreNotHammered(t *testing.T) {
 
 func TestWhatPasses(t *testing.T) {
 	for _, c := range []struct {
-		name       string
-		status     int
-		body       string
-		header     []string
-		pass, lend bool
+		name   string
+		status int
+		body   string
+		header []string
+		want   verdict
+		lend   bool
 	}{
-		{"queue", 200, "queue", nil, true, false},
-		{"no-queue understood", 200, "queue", []string{knative.HeaderFeatures, "no-queue"}, true, true},
-		{"among others", 200, "queue", []string{knative.HeaderFeatures, "a, no-queue ,b"}, true, true},
-		{"in a second field", 200, "queue", []string{knative.HeaderFeatures, "a", knative.HeaderFeatures, "no-queue"}, true, true},
-		{"something alike", 200, "queue", []string{knative.HeaderFeatures, "no-queue-2"}, true, false},
-		{"other body", 200, "activator", nil, false, false},
-		{"longer body", 200, "queue\n", nil, false, false},
-		{"no body", 200, "", nil, false, false},
-		{"other status", 201, "queue", nil, false, false},
-		{"unavailable", 503, "queue", nil, false, false},
-		{"redirect", 302, "queue", []string{"Location", "/"}, false, false},
+		{"queue", 200, "queue", nil, passed, false},
+		{"no-queue understood", 200, "queue", []string{knative.HeaderFeatures, "no-queue"}, passed, true},
+		{"among others", 200, "queue", []string{knative.HeaderFeatures, "a, no-queue ,b"}, passed, true},
+		{"in a second field", 200, "queue", []string{knative.HeaderFeatures, "a", knative.HeaderFeatures, "no-queue"}, passed, true},
+		{"something alike", 200, "queue", []string{knative.HeaderFeatures, "no-queue-2"}, passed, false},
+		{"other body", 200, "activator", nil, noMesh, false},
+		{"longer body", 200, "queue\n", nil, noMesh, false},
+		{"no body", 200, "", nil, noMesh, false},
+		{"other status", 201, "queue", nil, noMesh, false},
+		{"unavailable", 503, "queue", nil, maybeMesh, false},
+		{"bad gateway", 502, "", nil, maybeMesh, false},
+		{"unavailable, says a queue-proxy", 503, "", []string{knative.HeaderFeatures, "no-queue"}, noMesh, false},
+		{"not found", 404, "", nil, noMesh, false},
+		{"redirect", 302, "queue", []string{"Location", "/"}, noMesh, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newProber(Config{Dial: (&fakePods{answer: func(string) func(net.Conn) {
 					return saying(0, c.status, c.body, c.header...)
 				}}).dial}.withDefaults())
-				if pass, lend := p.ask(context.Background(), "pod:1"); pass != c.pass || lend != c.lend {
-					t.Errorf("pass %v, lend %v", pass, lend)
+				if got := p.ask(context.Background(), "pod:1", ""); got != (finding{c.want, c.lend}) {
+					t.Errorf("%+v", got)
 				}
 			})
 		})
@@ -236,18 +246,18 @@ func TestProbeOnTheWire(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
 	p := newProber(Config{Dial: func(context.Context, string, string) (net.Conn, error) { return ours, nil }}.withDefaults())
-	answered := make(chan bool)
-	go func() { ok, _ := p.ask(context.Background(), "10.0.0.1:8012"); answered <- ok }()
+	answered := make(chan finding)
+	go func() { answered <- p.ask(context.Background(), "10.0.0.1:8012", "") }()
 	req, err := http.ReadRequest(bufio.NewReader(theirs))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if req.Method != "GET" || req.RequestURI != "/healthz" || req.Host != "10.0.0.1:8012" ||
-		req.Header.Get("K-Network-Probe") != "queue" || req.UserAgent() != "Knative-Activator-Probe" {
+		req.Header.Get("K-Network-Probe") != "queue" || req.UserAgent() != "Knative-Activator-Probe" || req.Header["K-Passthrough-Lb"] != nil {
 		t.Errorf("got %+v", req)
 	}
 	fmt.Fprint(theirs, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nqueue\r\n0\r\n\r\n")
-	if !<-answered {
+	if f := <-answered; f.verdict != passed {
 		t.Error("not passed")
 	}
 }

@@ -33,7 +33,7 @@ func (b *table) getOrMake(id throttler.RevisionID, a *Activator) *tracked {
 	defer b.mu.Unlock()
 	t := b.byID[id]
 	if t == nil {
-		t = &tracked{a: a, id: id, pods: map[string]*pod{}}
+		t = &tracked{a: a, id: id, pods: map[string]*pod{}, cluster: pod{Endpoint: Endpoint{ID: clusterID}}}
 		b.byID[id] = t
 	}
 	return t

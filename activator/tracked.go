@@ -15,15 +15,24 @@ import (
 type tracked struct {
 	a      *Activator
 	id     throttler.RevisionID
-	spec   atomic.Pointer[spec] // nil: not known (yet); written under mu
-	usable atomic.Int32         // pods that may get requests; written under mu
+	spec   atomic.Pointer[spec]   // nil: not known (yet); written under mu
+	usable atomic.Int32           // pods that may get requests, or the cluster IP; written under mu
+	host   atomic.Pointer[string] // Host of requests and probes, with Passthrough; nil: the address. Written under mu
+	haste  haste
 
 	mu        sync.Mutex
 	forgotten bool // no longer in the table
 	pods      map[string]*pod
+	nReady    int    // pods that Kubernetes calls Ready
 	round     uint64 // counts updates of the endpoints
 	peers     []string
-	clusterIP string // for meshes; nothing uses it yet
+	service   string // the private Service, with Passthrough
+
+	cluster  pod  // the cluster IP, as a pod with the ID clusterID
+	fallback bool // the cluster IP is to be probed and used
+	meshed   bool // pods are not used, since the cluster IP is
+	proving  bool // while meshed, a pod has passed
+	proven   bool // one has for long enough: routeLocked is to turn
 
 	passing passes
 }
@@ -35,7 +44,7 @@ type spec struct {
 }
 
 func (t *tracked) emptyLocked() bool {
-	return t.spec.Load() == nil && len(t.pods) == 0 && len(t.peers) == 0 && t.clusterIP == ""
+	return t.spec.Load() == nil && len(t.pods) == 0 && len(t.peers) == 0 && t.cluster.Addr == "" && t.service == ""
 }
 
 func (t *tracked) setSpecLocked(r Revision) {
@@ -51,12 +60,13 @@ func (t *tracked) setSpecLocked(r Revision) {
 	t.a.throttler.SetRevision(t.id, throttler.RevisionConfig{
 		MaxWaiting: cmp.Or(r.MaxWaiting, t.a.config.RevisionMaxWaiting),
 	})
-	if old == nil {
-		for _, p := range t.pods {
-			t.probeLocked(p)
+	for _, p := range t.pods {
+		if old == nil {
+			p.trusted = t.trustsLocked(p)
 		}
+		t.probeLocked(p)
 	}
-	t.tellAllLocked()
+	t.settleAllLocked()
 }
 
 func (t *tracked) dropSpecLocked() {
@@ -67,11 +77,18 @@ func (t *tracked) dropSpecLocked() {
 	t.spec.Store(nil)
 	t.a.throttler.DeleteRevision(t.id)
 	t.a.meters.forget(s.Revision)
+	t.fallback, t.meshed, t.proving, t.proven = false, false, false, false
+	t.dropPodLocked(&t.cluster)
 	for _, p := range t.pods {
-		p.restart()
-		p.countLocked(t, false)
-		p.told = false
+		t.dropPodLocked(p)
 	}
+}
+
+// dropPodLocked forgets everything of p but that it is there.
+func (t *tracked) dropPodLocked(p *pod) {
+	p.restart()
+	p.countLocked(t, false)
+	p.told = false
 }
 
 func (t *tracked) setPeersLocked(peers []string) {
@@ -79,11 +96,15 @@ func (t *tracked) setPeersLocked(peers []string) {
 		return
 	}
 	t.peers = slices.Clone(peers)
-	t.tellAllLocked()
+	t.settleAllLocked()
 }
 
 func (t *tracked) setEndpointsLocked(e Endpoints) {
-	t.clusterIP = e.ClusterIP
+	t.setHostLocked(e.Service)
+	if t.cluster.Addr != e.ClusterIP {
+		t.cluster.restart()
+		t.cluster.Addr = e.ClusterIP
+	}
 	t.round++
 	var changed []*pod
 	for i, list := range [...][]Endpoint{e.Ready, e.NotReady} {
@@ -96,15 +117,13 @@ func (t *tracked) setEndpointsLocked(e Endpoints) {
 	var gone []string
 	for id, p := range t.pods {
 		if p.seen != t.round {
-			p.restart()
-			p.countLocked(t, false)
+			t.readyLocked(p, false)
+			t.dropPodLocked(p)
 			delete(t.pods, id)
 			gone = append(gone, id)
 		}
 	}
-	if len(changed)+len(gone) > 0 {
-		t.tellChangedLocked(changed, gone)
-	}
+	t.settleLocked(changed, gone)
 }
 
 // setPodLocked returns the pod if ep says something new of it.
@@ -123,8 +142,31 @@ func (t *tracked) setPodLocked(ep Endpoint, ready bool) *pod {
 	case p.ready && !ready, p.Addr != ep.Addr:
 		// It may have restarted, or its app may have failed: what its last probe said is worth nothing now.
 		p.restart()
+		t.readyLocked(p, false)
 	}
-	p.Endpoint, p.ready, p.seen = ep, ready, t.round
+	p.Endpoint, p.seen = ep, t.round
+	t.readyLocked(p, ready)
 	t.probeLocked(p)
 	return p
 }
+
+// readyLocked is what Kubernetes says of p.
+func (t *tracked) readyLocked(p *pod, ready bool) {
+	if p.ready == ready {
+		return
+	}
+	p.ready = ready
+	p.trusted = t.trustsLocked(p)
+	if !ready {
+		t.nReady--
+		return
+	}
+	t.nReady++
+	if p.verdict == maybeMesh || p.verdict == noMesh { // else it has passed, or is being asked right now
+		p.verdict = unasked
+		p.rest()
+	}
+}
+
+// trustsLocked says that the word of Kubernetes is enough to use p.
+func (t *tracked) trustsLocked(p *pod) bool { return p.ready && t.a.config.MeshMode == MeshDisabled }

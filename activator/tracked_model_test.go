@@ -77,8 +77,11 @@ func (m *model) check(t *rapid.T, a *Activator) {
 		case !m.known:
 		case !m.passed[id]:
 			wantProbed = append(wantProbed, id+":8012")
-		case r || !m.spec.NoEarlyUse:
+		case r:
 			usable++
+		case !m.spec.NoEarlyUse: // in use, and watched
+			usable++
+			wantProbed = append(wantProbed, id+":8012")
 		}
 	}
 	slices.Sort(wantProbed)

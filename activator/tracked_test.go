@@ -24,10 +24,17 @@ var rev = throttler.RevisionID{Namespace: "default", Name: "hello-00001"}
 
 // passAt lets the probe of an address pass, and says whether there was one.
 func passAt(a *Activator, addr string, lend bool) bool {
+	return tell(a, addr, finding{passed, lend})
+}
+
+// tell lets the probe of an address find out something, and says whether there was one.
+func tell(a *Activator, addr string, f finding) bool {
 	for pr := range a.prober.pending {
 		if pr.addr == addr {
 			delete(a.prober.pending, pr)
-			pr.passed(lend)
+			if pr.found(f) != done {
+				a.prober.start(pr)
+			}
 			return true
 		}
 	}
@@ -145,7 +152,7 @@ func TestLateNewsOfAProbeIsIgnored(t *testing.T) {
 		old = pr
 	}
 	a.UpdateEndpoints(rev, Endpoints{Ready: []Endpoint{{ID: "a", Addr: "elsewhere:8012"}}})
-	old.passed(false)
+	old.found(finding{verdict: passed})
 	if ready(t, a) != 0 {
 		t.Fatal("the answer of the old address counted for the new one")
 	}

@@ -20,6 +20,9 @@ type ActivatorConfig struct {
 	// nil: no such metric.
 	Connected        func() bool
 	ConnectionErrors func() uint64
+	// LostReports is read at each scrape: the reports that did not get to
+	// the autoscaler, see Sink.Dropped. nil: no such metric.
+	LostReports func() uint64
 }
 
 // RevisionLabels name a revision in the activator's metrics.
@@ -49,10 +52,20 @@ func NewActivatorCollectors(r prometheus.Registerer, c ActivatorConfig) (*Activa
 	} else {
 		a.vecs = newCurrentVecs(c)
 	}
-	if err := register(r, a.vecs.collectors()...); err != nil {
+	if err := register(r, append(a.vecs.collectors(), lostReports(c)...)...); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	return a, nil
+}
+
+func lostReports(c ActivatorConfig) []prometheus.Collector {
+	if c.LostReports == nil {
+		return nil
+	}
+	return []prometheus.Collector{prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "sluice_activator_reports_lost_total",
+		Help: "Reports that did not get to the autoscaler while it was away.",
+	}, func() float64 { return float64(c.LostReports()) })}
 }
 
 // Revision returns the collectors of a revision, whose series exist from the

@@ -7,8 +7,8 @@ import (
 	"github.com/sluice-proxy/sluice/metrics/statpb"
 )
 
-// outbox is a ring of messages that drops the oldest when it is full and
-// those older than maxAge (if positive) when they are taken out.
+// outbox is a ring of messages that drops the oldest when it is full, and
+// those older than maxAge (if positive).
 type outbox struct {
 	maxAge time.Duration
 	wake   chan struct{} // of one; poked by push
@@ -26,6 +26,10 @@ type outgoing struct {
 
 func (b *outbox) push(o outgoing) {
 	b.mu.Lock()
+	for b.n > 0 && b.tooOld(b.ring[b.head], o.at) {
+		b.shiftLocked()
+		b.dropped++
+	}
 	if b.n == len(b.ring) {
 		b.shiftLocked()
 		b.dropped++
@@ -39,13 +43,17 @@ func (b *outbox) push(o outgoing) {
 	}
 }
 
+func (b *outbox) tooOld(o outgoing, now time.Time) bool {
+	return b.maxAge > 0 && now.Sub(o.at) > b.maxAge
+}
+
 // pop takes out the oldest message that is not too old at now.
 func (b *outbox) pop(now time.Time) (o outgoing, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for b.n > 0 {
 		o := b.shiftLocked()
-		if b.maxAge <= 0 || now.Sub(o.at) <= b.maxAge {
+		if !b.tooOld(o, now) {
 			return o, true
 		}
 		b.dropped++

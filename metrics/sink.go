@@ -32,8 +32,8 @@ type SinkConfig struct {
 	Buffer int
 	// MaxAge is how long a message may wait; an older one is dropped instead
 	// of sent. The autoscaler books a message into the second in which it
-	// arrives, so a backlog would look like a peak. The default of 5 s stays
-	// below its panic window (6 s). Negative: no limit.
+	// arrives, so a backlog would look like a peak. With the default of 1 s
+	// the newest report is kept. Negative: no limit.
 	MaxAge time.Duration
 	// PingInterval lies between two pings. Default 10 s / 3 (contract).
 	PingInterval time.Duration
@@ -85,7 +85,7 @@ func (c SinkConfig) withDefaults() SinkConfig {
 		d   *time.Duration
 		def time.Duration
 	}{
-		{&c.MaxAge, 5 * time.Second},
+		{&c.MaxAge, time.Second},
 		{&c.PingInterval, 10 * time.Second / 3},
 		{&c.PongTimeout, 10 * time.Second},
 		{&c.DialTimeout, 5 * time.Second},

@@ -1,0 +1,45 @@
+package activator
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// haste tells probes whether requests wait for their revision.
+type haste struct {
+	waiting atomic.Int32
+
+	mu   sync.Mutex
+	wake chan struct{} // nil: nobody listens. Closed when the first request begins to wait
+}
+
+// begin says that a request waits, until end.
+func (h *haste) begin() {
+	if h.waiting.Add(1) > 1 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.wake != nil {
+		close(h.wake)
+		h.wake = nil
+	}
+}
+
+func (h *haste) end() { h.waiting.Add(-1) }
+
+// idle returns nil while requests wait, else a channel that is closed when one begins to.
+func (h *haste) idle() <-chan struct{} {
+	if h == nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.waiting.Load() > 0 { // a begin that came after this will close what is returned
+		return nil
+	}
+	if h.wake == nil {
+		h.wake = make(chan struct{})
+	}
+	return h.wake
+}
