@@ -26,7 +26,7 @@ type cluster struct {
 	network network // what config-network said at the start
 	wrong   error   // with it
 	started bool    // network does not change any more
-	tlsErr  error   // what can't be used of the Secret
+	secret  error   // what can't be used of it
 }
 
 func newCluster(o options, api *rest.Config, ob *observed, log liveLog) (*cluster, error) {
@@ -69,21 +69,28 @@ func (c *cluster) onNetwork(data map[string]string) {
 	}
 }
 
-func (c *cluster) onSecret(data map[string][]byte) { c.onCertificates(c.keeper.SetSecret(data)) }
-
-func (c *cluster) onTrustBundles(pems [][]byte) { c.onCertificates(c.keeper.SetTrustBundles(pems)) }
-
-// onCertificates tells what can't be used, if it is to be used.
-func (c *cluster) onCertificates(err error) {
+func (c *cluster) onSecret(data map[string][]byte) {
+	err := c.keeper.SetSecret(data)
 	c.mu.Lock()
-	c.tlsErr = err
-	running := c.started && c.network.tls
+	c.secret = err
+	c.mu.Unlock()
+	c.onCertificates("the activator's certificate", err)
+}
+
+func (c *cluster) onTrustBundles(pems [][]byte) {
+	c.onCertificates("trust bundles", c.keeper.SetTrustBundles(pems))
+}
+
+// onCertificates tells of them if they are in use.
+func (c *cluster) onCertificates(what string, err error) {
+	c.mu.Lock()
+	used := c.started && c.network.tls
 	c.mu.Unlock()
 	switch {
-	case running && err != nil:
-		c.log.Error("certificates stay as they are", zap.Error(err))
-	case running:
-		c.log.Info("certificates have been read")
+	case used && err != nil:
+		c.log.Error(what+" can't be used; what was stays", zap.Error(err))
+	case used:
+		c.log.Info(what + " read")
 	}
 	c.poke()
 }
@@ -109,8 +116,8 @@ func (c *cluster) lack() string {
 	}
 	if missing := c.keeper.Missing(); c.network.tls && missing != "" {
 		why := keySystemTLS + " is on, and namespace " + c.o.namespace + " lacks " + missing
-		if c.tlsErr != nil {
-			why += ": " + c.tlsErr.Error()
+		if c.secret != nil {
+			why += ": " + c.secret.Error()
 		}
 		return why
 	}

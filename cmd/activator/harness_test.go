@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// process is a running activator.
+// process is a running activator, or another program that logs like one.
 type process struct {
 	cmd    *exec.Cmd
 	config string
@@ -25,53 +25,80 @@ type process struct {
 
 	mu        sync.Mutex
 	listening map[string][]string // addresses by purpose
-	log       strings.Builder
+	out, log  strings.Builder     // standard output and error
 }
 
 const oneRevision = "revisions:\n- namespace: default\n  name: hello\n  service: hello\n  pods: "
 
+// start runs the activator with a file.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{config: filepath.Join(t.TempDir(), "revisions.yaml"), done: make(chan struct{}), listening: map[string][]string{}}
+	config := filepath.Join(t.TempDir(), "revisions.yaml")
+	p := &process{config: config}
 	p.configure(t, oneRevision+"[]\n")
-	p.cmd = exec.Command(program, append([]string{
-		"-config", p.config, "-bind", "127.0.0.1", "-http1-port", "0", "-http2-port", "0",
-	}, args...)...)
-	stderr, err := p.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go p.read(stderr)
-	t.Cleanup(func() {
-		if p.cmd.ProcessState == nil {
-			_ = p.cmd.Process.Kill()
-			<-p.done
-			_ = p.cmd.Wait()
-		}
-		if t.Failed() {
-			t.Log(p.log.String())
-		}
-	})
+	p.run(t, exec.Command(program, append([]string{
+		"-config", config, "-bind", "127.0.0.1", "-http1-port", "0", "-http2-port", "0",
+	}, args...)...))
 	await(t, "both ports", func() bool { return len(p.addresses("requests")) == 2 })
 	return p
 }
 
+// run starts cmd, and ends it with the test.
+func (p *process) run(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	p.cmd, p.done, p.listening = cmd, make(chan struct{}), map[string][]string{}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() { p.read(stdout, &p.out) })
+	reading.Go(func() { p.read(stderr, &p.log) })
+	go func() { defer close(p.done); reading.Wait() }()
+	t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			_ = cmd.Process.Kill()
+			<-p.done
+			_ = cmd.Wait()
+		}
+		if t.Failed() {
+			t.Log(p.log.String(), p.out.String())
+		}
+	})
+}
+
 // read takes what the process logs apart: one JSON object a line.
-func (p *process) read(r io.Reader) {
-	defer close(p.done)
+func (p *process) read(r io.Reader, into *strings.Builder) {
 	for s := bufio.NewScanner(r); s.Scan(); {
 		var line struct{ Message, For, Address string }
 		err := json.Unmarshal(s.Bytes(), &line)
 		p.mu.Lock()
-		p.log.WriteString(s.Text() + "\n")
+		into.WriteString(s.Text() + "\n")
 		if err == nil && line.Message == "listening" {
 			p.listening[line.For] = append(p.listening[line.For], line.Address)
 		}
 		p.mu.Unlock()
 	}
+}
+
+// says tells whether the process has written text to standard error or output, and prints to output alone.
+func (p *process) says(text string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Contains(p.log.String(), text) || strings.Contains(p.out.String(), text)
+}
+
+func (p *process) prints(text string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Contains(p.out.String(), text)
 }
 
 func (p *process) addresses(purpose string) []string {
@@ -152,12 +179,26 @@ func app(t *testing.T, block <-chan struct{}) (addr string, asked *atomic.Int32)
 		}
 		fmt.Fprint(w, "app saw ", r.Proto)
 	}))
-	s.Config.Protocols = new(http.Protocols)
-	s.Config.Protocols.SetHTTP1(true)
-	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Config.Protocols = bothProtocols()
 	s.Start()
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String(), asked
 }
 
+func bothProtocols() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
+
 func podAt(addr string) string { return oneRevision + "[{address: '" + addr + "'}]\n" }
+
+func text(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

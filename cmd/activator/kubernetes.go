@@ -24,7 +24,7 @@ func runOnKubernetes(
 	log := newLiveLog(o.logLevel, stderr, o.podName)
 	defer func() { _ = log.Sync() }()
 	klog.SetLogger(zapr.NewLogger(log.Named("client-go"))) // what client-go logs outside of any context
-	api, err := apiServer(o)
+	api, err := restConfig(o)
 	if err != nil {
 		return err
 	}
@@ -94,8 +94,8 @@ func (c *cluster) compose(api *rest.Config, p *ports) (*server, error) {
 	return s, nil
 }
 
-// apiServer says how to reach it: by the file that was named, by those of $KUBECONFIG, or as a pod does.
-func apiServer(o options) (*rest.Config, error) {
+// restConfig says how to reach it: by the file that was named, by those of $KUBECONFIG, or as a pod does.
+func restConfig(o options) (*rest.Config, error) {
 	var c *rest.Config
 	var err error
 	if rules := (clientcmd.ClientConfigLoadingRules{ExplicitPath: o.kubeconfig}); o.kubeconfig != "" || o.kubeconfigs != "" {

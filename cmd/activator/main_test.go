@@ -10,8 +10,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// program is the binary under test.
-var program string
+// program is the binary under test, and queueProxy that of its pods.
+var program, queueProxy string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "activator")
@@ -19,8 +19,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	program = filepath.Join(dir, "activator")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	program, queueProxy = filepath.Join(dir, "activator"), filepath.Join(dir, "queue-proxy")
+	if out, err := exec.Command("go", "build", "-o", dir, ".", "../queue-proxy").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 		os.Exit(1)
 	}

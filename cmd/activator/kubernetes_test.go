@@ -1,0 +1,265 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// onKubernetes starts an activator as in a pod of Knative, but for its ports.
+func onKubernetes(t *testing.T, a *apiServer, args ...string) *process {
+	t.Helper()
+	p := &process{}
+	cmd := exec.Command(program, append([]string{
+		"-bind", "127.0.0.1", "-http1-port", "0", "-http2-port", "0", "-profiling-port", "0", "-tls-port", "0",
+		"-autoscaler", "ws://127.0.0.1:1",
+	}, args...)...)
+	cmd.Env = []string{
+		"KUBECONFIG=" + a.kubeconfig, "POD_NAME=activator-1", "POD_IP=10.0.0.1", "SYSTEM_NAMESPACE=" + system,
+		"CLUSTER_DOMAIN=cluster.local",
+	}
+	p.run(t, cmd)
+	await(t, "its ports", func() bool { return len(p.addresses("requests")) == 2 && len(p.addresses("profiling")) == 1 })
+	return p
+}
+
+// readiness is what the kubelet gets to hear.
+func (p *process) readiness(t *testing.T) (status int, why string) {
+	t.Helper()
+	status, why, err := get(client(t, false), p.addresses("requests")[0], "User-Agent", "kube-probe/1.35")
+	if err != nil {
+		return 0, err.Error()
+	}
+	return status, why
+}
+
+func (p *process) ready(t *testing.T) {
+	t.Helper()
+	await(t, "readiness", func() bool { s, _ := p.readiness(t); return s == 200 })
+}
+
+// loopbacks counts the addresses that were given out: pods have ports of their own, so each needs an address.
+var loopbacks atomic.Uint32
+
+// loopback is an address of this machine that no other test has.
+func loopback(t *testing.T) string {
+	t.Helper()
+	pid := os.Getpid()
+	ip := fmt.Sprintf("127.%d.%d.%d", 64+pid>>8&63, pid&255, loopbacks.Add(1))
+	l, err := net.Listen("tcp", ip+":0")
+	if err != nil {
+		t.Skipf("the loopback has no address but 127.0.0.1: %v", err)
+	}
+	_ = l.Close()
+	return ip
+}
+
+// sidecar is a queue-proxy before an app that says hello; certs is its directory of certificates, or "".
+func sidecar(t *testing.T, certs string) (addr string) {
+	t.Helper()
+	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "hello by ", r.Host, r.URL.Path)
+	}))
+	app.Config.Protocols = bothProtocols()
+	app.Start()
+	t.Cleanup(app.Close)
+	_, port, _ := net.SplitHostPort(app.Listener.Addr().String())
+	ip := loopback(t)
+	p := &process{}
+	cmd := exec.Command(queueProxy)
+	cmd.Env = []string{
+		"CONTAINER_CONCURRENCY=1", "QUEUE_SERVING_PORT=8012", "USER_PORT=" + port, "REVISION_TIMEOUT_SECONDS=20",
+		"SERVING_LOGGING_CONFIG=", "SERVING_LOGGING_LEVEL=info", "SERVING_NAMESPACE=default", "SERVING_CONFIGURATION=conf",
+		"SERVING_REVISION=hello", "SERVING_POD=hello-1", "SERVING_POD_IP=" + ip, "SLUICE_BIND_ADDRESS=" + ip,
+		"QUEUE_SERVING_TLS_PORT=8112", "SLUICE_CERTS_DIR=" + certs,
+	}
+	if certs == "" {
+		cmd.Env[len(cmd.Env)-1] = "SLUICE_CERTS_DIR=" + filepath.Join(t.TempDir(), "none")
+	}
+	p.run(t, cmd)
+	addr = net.JoinHostPort(ip, "8012")
+	await(t, "the queue-proxy", func() bool {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	return addr
+}
+
+// TestKubernetes: as in a pod of Knative. A request waits for a revision's first pod, which the API server tells of; what
+// the ConfigMaps say is heeded as they change.
+func TestKubernetes(t *testing.T) {
+	api := startAPIServer(t, nil)
+	p := onKubernetes(t, api, "-drain", "100ms")
+	p.ready(t)
+	api.revision()
+	h1, addr := client(t, false), p.addresses("requests")[0]
+
+	held := make(chan string, 1)
+	await(t, "the request to be held", func() bool {
+		go func() { s, b, err := get(h1, addr); held <- fmt.Sprint(s, b, err) }()
+		select {
+		case r := <-held: // the revision isn't known yet
+			if !strings.HasPrefix(r, "404") {
+				t.Fatal(r)
+			}
+			return false
+		case <-time.After(100 * time.Millisecond):
+			return true
+		}
+	})
+	api.pods(t, sidecar(t, ""))
+	if r := <-held; r != "200HTTP/1.1 hello by hello.default.svc.cluster.local/<nil>" {
+		t.Error(r)
+	}
+
+	t.Run("log", func(t *testing.T) {
+		api.configMap("config-logging", map[string]string{"loglevel.activator": "loud"})
+		await(t, "the complaint", func() bool { return p.says(`loglevel.activator is \"loud\", expected debug, info, warn or error`) })
+		api.configMap("config-logging", map[string]string{
+			"loglevel.activator": "info",
+			"zap-logger-config":  `{"level": "error", "outputPaths": ["stdout"], "errorOutputPaths": ["stderr"], "encoding": "json"}`,
+		})
+		await(t, "the log on stdout", func() bool { return p.prints(`"message":"logging"`) })
+		api.configMap("config-logging", map[string]string{"loglevel.activator": "debug"})
+		await(t, "the level", func() bool { return p.says(`"level":"debug"`) })
+	})
+	t.Run("metrics", func(t *testing.T) {
+		api.configMap("config-observability", map[string]string{"metrics-protocol": "prometheus", "metrics-endpoint": "127.0.0.1:0"})
+		await(t, "metrics", func() bool { return len(p.addresses("metrics")) == 1 })
+		page := "http://" + p.addresses("metrics")[0] + "/metrics"
+		resp, err := h1.Get(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		want := `http_server_request_duration_seconds_count{http_response_status_code="200",k8s_namespace_name="default",kn_configuration_name="conf",kn_revision_name="hello",kn_service_name="hi"} 1`
+		if b := text(t, resp); !strings.Contains(b, want) {
+			t.Errorf("metrics:\n%s", b)
+		}
+		api.configMap("config-observability", map[string]string{"metrics-protocol": "smoke signals"})
+		await(t, "the complaint", func() bool { return p.says("smoke signals") })
+		if resp, err := h1.Get(page); err != nil {
+			t.Errorf("a bad value ended what was: %v", err)
+		} else {
+			_ = resp.Body.Close()
+		}
+		api.configMap("config-observability", nil)
+		await(t, "the end of metrics", func() bool {
+			resp, err := client(t, false).Get(page)
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			return err != nil
+		})
+	})
+	t.Run("profiles", func(t *testing.T) {
+		status := func() int {
+			resp, err := h1.Get("http://" + p.addresses("profiling")[0] + "/debug/pprof/cmdline")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			return resp.StatusCode
+		}
+		if s := status(); s != 404 {
+			t.Errorf("off: %d", s)
+		}
+		api.configMap("config-observability", map[string]string{"runtime-profiling": "enabled"})
+		await(t, "profiles", func() bool { return status() == 200 })
+		api.configMap("config-observability", nil)
+		await(t, "no profiles", func() bool { return status() == 404 })
+	})
+	t.Run("request log", func(t *testing.T) {
+		api.configMap("config-observability", map[string]string{
+			"logging.enable-request-log":   "true",
+			"logging.request-log-template": `{{.Request.Method}} {{.Revision.Namespace}} {{.Revision.Name}} {{.Revision.Service}} {{.Revision.Configuration}} {{.Response.Code}}`,
+		})
+		await(t, "a line", func() bool {
+			_, _, _ = get(h1, addr)
+			return p.prints("GET default hello hi conf 200\n")
+		})
+	})
+	t.Run("network", func(t *testing.T) {
+		api.configMap("config-network", map[string]string{"mesh-compatibility-mode": "disabled"})
+		await(t, "the word", func() bool { return p.says("config-network has changed, which takes effect at the next start") })
+	})
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.end(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestWithoutAPIServer: the start waits for it, and says so; then it goes on. What is known then outlives it.
+func TestWithoutAPIServer(t *testing.T) {
+	api := newAPIServer()
+	server := freeAddr(t)
+	api.write(t, server)
+	p := onKubernetes(t, api, "-drain", "0s")
+	want := "ConfigMaps and Secrets of namespace knative-serving have not been read yet from the API server at http://" + server
+	if s, why := p.readiness(t); s != 500 || why != "HTTP/1.1 "+want+"\n" {
+		t.Errorf("%d %s", s, why)
+	}
+	if s, _, err := get(client(t, false), p.addresses("requests")[0]); s != 503 {
+		t.Errorf("a request: %d %v", s, err)
+	}
+	await(t, "the reason in the log", func() bool { return p.says(want) })
+
+	api.revision()
+	api.pods(t, sidecar(t, ""))
+	stop := api.serve(t, listenOn(t, server))
+	p.ready(t)
+	h1 := client(t, false)
+	await(t, "an answer", func() bool { s, _, _ := get(h1, p.addresses("requests")[0]); return s == 200 })
+	stop()
+	for range 20 {
+		if s, b, err := get(h1, p.addresses("requests")[0]); s != 200 {
+			t.Fatalf("without the API server: %d %s %v", s, b, err)
+		}
+	}
+	if s, why := p.readiness(t); s != 200 {
+		t.Errorf("without the API server: %d %s", s, why)
+	}
+}
+
+// TestSignalWhileWaiting ends the start at once.
+func TestSignalWhileWaiting(t *testing.T) {
+	api := newAPIServer()
+	api.write(t, freeAddr(t))
+	p := onKubernetes(t, api)
+	begin := time.Now()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.end(t); code != 0 || time.Since(begin) > 5*time.Second {
+		t.Errorf("exit code %d after %v", code, time.Since(begin))
+	}
+}
+
+// TestWrongNetwork: what decides over TLS is not guessed.
+func TestWrongNetwork(t *testing.T) {
+	api := startAPIServer(t, map[string]string{"system-internal-tls": "on"})
+	p := onKubernetes(t, api)
+	await(t, "the reason", func() bool {
+		s, why := p.readiness(t)
+		return s == 500 && strings.Contains(why, `config-network: system-internal-tls is "on", expected enabled or disabled`)
+	})
+	api.configMap("config-network", map[string]string{"system-internal-tls": "disabled"})
+	p.ready(t)
+	if len(p.addresses("requests inside TLS")) != 0 {
+		t.Error("TLS is served")
+	}
+}
