@@ -140,7 +140,7 @@ func (pr *probe) stop() {
 // question asks until there is nothing more to find out or ctx ends.
 func (p *prober) question(ctx context.Context, pr *probe) {
 	at, began := search, time.Now()
-	for {
+	for ctx.Err() == nil {
 		asked := time.Now()
 		f := p.ask(ctx, pr.addr, pr.host)
 		if ctx.Err() != nil {

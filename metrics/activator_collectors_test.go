@@ -66,6 +66,40 @@ func TestActivatorCollectorsClassicNames(t *testing.T) {
 	}
 }
 
+// TestPeers18LossIsAMetric: under both sets of names.
+func TestPeers18LossIsAMetric(t *testing.T) {
+	for _, classic := range []bool{false, true} {
+		r := prometheus.NewPedanticRegistry()
+		lost := uint64(7)
+		if _, err := NewActivatorCollectors(r, ActivatorConfig{Classic: classic, LostReports: func() uint64 { return lost }}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, exposed(t, r), map[string]string{
+			"sluice_activator_reports_lost_total":        "7",
+			"# TYPE sluice_activator_reports_lost_total": "counter",
+		})
+	}
+}
+
+func TestPeers23ColdStarts(t *testing.T) {
+	r := prometheus.NewPedanticRegistry()
+	c, err := NewColdStarts(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Observe(2*time.Second, 30*time.Millisecond)
+	expect(t, exposed(t, r), map[string]string{
+		`sluice_cold_start_seconds_count{part="wait"}`:                   "1",
+		`sluice_cold_start_seconds_sum{part="wait"}`:                     "2",
+		`sluice_cold_start_seconds_bucket{part="first_byte",le="0.025"}`: "0",
+		`sluice_cold_start_seconds_bucket{part="first_byte",le="0.05"}`:  "1",
+		`sluice_cold_start_seconds_sum{part="total"}`:                    "2.03",
+	})
+	if _, err := NewColdStarts(r); err == nil {
+		t.Error("registered twice")
+	}
+}
+
 func TestForgottenRevisionShowsNowhere(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
 	a, err := NewActivatorCollectors(r, ActivatorConfig{})

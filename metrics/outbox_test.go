@@ -18,9 +18,16 @@ func TestOutboxAgainstModel(t *testing.T) {
 		var dropped uint64
 		var last *outgoing // popped, and not put back
 		now := epoch()
+		expire := func() {
+			for len(model) > 0 && maxAge > 0 && now.Sub(model[0].at) > maxAge {
+				model = model[1:]
+				dropped++
+			}
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"push": func(*rapid.T) {
 				o := outgoing{m: &statpb.WireStatMessages{}, at: now}
+				expire()
 				if len(model) == size {
 					model = model[1:]
 					dropped++
@@ -33,10 +40,7 @@ func TestOutboxAgainstModel(t *testing.T) {
 			},
 			"time": func(*rapid.T) { now = now.Add(time.Second) },
 			"pop": func(*rapid.T) {
-				for len(model) > 0 && maxAge > 0 && now.Sub(model[0].at) > maxAge {
-					model = model[1:]
-					dropped++
-				}
+				expire()
 				last = nil
 				got, ok := b.pop(now)
 				if ok != (len(model) > 0) {
@@ -73,4 +77,24 @@ func TestOutboxAgainstModel(t *testing.T) {
 			},
 		})
 	})
+}
+
+// TestPeers18OnlyTheNewestSecondIsKept: while the autoscaler is away a report is dropped as soon as the next one comes,
+// and counted.
+func TestPeers18OnlyTheNewestSecondIsKept(t *testing.T) {
+	s, err := NewSink(SinkConfig{URL: "ws://autoscaler:8080"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := epoch()
+	for range 60 {
+		now = now.Add(time.Second + time.Millisecond)
+		s.queue.push(outgoing{m: &statpb.WireStatMessages{}, at: now})
+	}
+	if n, lost := s.queue.len(), s.Dropped(); n != 1 || lost != 59 {
+		t.Errorf("%d kept, %d lost", n, lost)
+	}
+	if _, ok := s.queue.pop(now.Add(time.Second)); !ok {
+		t.Error("the newest is not sent")
+	}
 }
