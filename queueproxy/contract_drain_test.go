@@ -1,0 +1,123 @@
+package queueproxy
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+)
+
+func TestContractDraining(t *testing.T) {
+	follow(t, []rule{
+		{says: "probes fail at once, serving goes on, listeners close when it is quiet, what is in flight finishes", shown: by(TestPeers8DrainCutsNothing, TestContractProbes, TestDrainOfBothPorts)},
+		{says: "the quiet period is 30 s and each request restarts it", shown: by(TestDrainIsQuiet)},
+		{says: "probes don't restart it", test: func(t *testing.T) {
+			p := startPod(t, startApp(t, http.HandlerFunc(ok)), func(c *Config) {
+				c.DrainQuiet, c.DrainIdle = 300*time.Millisecond, time.Minute
+			})
+			p.stop()
+			eventually(t, "it drains", p.policy.drain.active.Load)
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+			for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+				resp, err := client.Do(p.request("/", "User-Agent", autoscaler, knative.HeaderProbe, "queue"))
+				if err != nil {
+					break // it is gone
+				}
+				if resp.Body.Close(); time.Since(begin) > 10*time.Second {
+					t.Fatal("probes keep it alive")
+				}
+			}
+			if err := <-p.ended; err != nil {
+				t.Error(err)
+			}
+		}},
+		{says: "it ends early once idle and a prober has been told", shown: by(TestPeers8IdlePodGoesEarly, TestDrainIsQuiet)},
+		{says: "Connection: close on HTTP/1.1", shown: by(TestPeers8DrainCutsNothing)},
+		{says: "GOAWAY on HTTP/2, for whoever asks while it drains", test: testGoAway},
+		{says: "upgraded connections and streams have until the revision timeout, and never longer", shown: by(TestPeers8DrainCutsNothing, TestDrainPastTheGracePeriod, TestDrainEndsWithTheGracePeriod)},
+		{says: "without a revision timeout a drain takes 300 s at most", test: func(t *testing.T) {
+			for total, want := range map[time.Duration]time.Duration{0: 300 * time.Second, 7 * time.Second: 7 * time.Second} {
+				var c Config
+				if c.Timeouts.Total = total; c.drainLimit() != want {
+					t.Errorf("timeout %v: %v", total, c.drainLimit())
+				}
+			}
+		}},
+		{says: "/wait-for-drain starts the same, blocks, then 200 empty; undone unless SIGTERM follows", shown: by(TestWaitForDrain, TestDrainIsUndone, TestDrainIsTakenOver)},
+		{says: "no request is lost under load", shown: by(TestPeers9NoRequestIsLostByADrain)},
+	})
+}
+
+// testGoAway speaks HTTP/2 by frames, since net/http's client hides them.
+func testGoAway(t *testing.T) {
+	g := newGate()
+	p := startPod(t, startApp(t, g), func(c *Config) { c.DrainQuiet = 10 * time.Second })
+	c, err := net.Dial("tcp", p.Addrs().Serve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	f := http2.NewFramer(c, c)
+	ask := func(stream uint32) {
+		t.Helper()
+		var block writerBytes
+		e := hpack.NewEncoder(&block)
+		for _, h := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "x"}, {":path", "/"}} {
+			_ = e.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
+		}
+		if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block, EndStream: true, EndHeaders: true}); err != nil {
+			t.Fatal(err)
+		}
+		<-g.arrived
+	}
+	if _, err := io.WriteString(c, http2.ClientPreface); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	ask(1) // in flight as the drain begins
+	p.stop()
+	eventually(t, "it drains", p.policy.drain.active.Load)
+	ask(3)
+	close(g.leave)
+	var ended []uint32
+	var goAway bool
+	for len(ended) < 2 || !goAway {
+		frame, err := f.ReadFrame()
+		if err != nil {
+			t.Fatalf("%v; GOAWAY %v, ended %v", err, goAway, ended)
+		}
+		switch frame := frame.(type) {
+		case *http2.GoAwayFrame:
+			goAway = true
+		case *http2.RSTStreamFrame:
+			t.Errorf("stream %d is reset: %v", frame.StreamID, frame.ErrCode)
+		default:
+			if frame.Header().Flags.Has(http2.FlagDataEndStream) && (frame.Header().Type == http2.FrameData || frame.Header().Type == http2.FrameHeaders) {
+				ended = append(ended, frame.Header().StreamID)
+			}
+		}
+	}
+	p.policy.drain.mu.Lock()
+	p.policy.drain.quiet = time.Millisecond // so that the pod ends now
+	p.policy.drain.pokeLocked()
+	p.policy.drain.mu.Unlock()
+}
+
+// writerBytes is a bytes.Buffer that is its bytes.
+type writerBytes []byte
+
+func (w *writerBytes) Write(b []byte) (int, error) {
+	*w = append(*w, b...)
+	return len(b), nil
+}
