@@ -1,0 +1,69 @@
+package arch
+
+import (
+	"os"
+	"path"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Each row of the contract's table names tests that exist, or says that there are none.
+func TestContractHasItsTests(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/knative.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, ok := strings.Cut(string(doc), "\n## The contract\n")
+	if !ok {
+		t.Fatal("docs/knative.md has no contract")
+	}
+	row := regexp.MustCompile(`(?m)^\| (.+) \| (q|a|q, a) \| (.+) \| (.+) \|$`)
+	shown := regexp.MustCompile("^`([A-Za-z0-9/]+)` ([a-z0-9/-]+)$")
+	rows := row.FindAllStringSubmatch(table, -1)
+	if len(rows) < 110 || len(rows) != strings.Count(table, "\n| ")-strings.Count(table, "\n| statement ") {
+		t.Fatalf("%d rows are as this test reads them", len(rows))
+	}
+	for _, r := range rows {
+		statement, status, tests := r[1], r[3], r[4]
+		if word := regexp.MustCompile(`^(as Knative|differs: .|missing)`); !word.MatchString(status) {
+			t.Errorf("%s: status %q", statement, status)
+		}
+		if tests == "none yet" {
+			continue
+		}
+		for item := range strings.SplitSeq(tests, ", ") {
+			m := shown.FindStringSubmatch(item)
+			if m == nil {
+				t.Errorf("%s: %q names no test", statement, item)
+				continue
+			}
+			dir, pattern := "../../"+m[2], `(?m)^func `+m[1]+`\(`
+			if m[2] == "proxytest" {
+				dir, pattern = "../../proxy/proxytest", `"`+path.Base(m[1])+`"`
+			}
+			if !mentions(t, dir, pattern) {
+				t.Errorf("%s: there is no %s", statement, item)
+			}
+		}
+	}
+}
+
+// What Knative's pod specs expect of an image: they name no command, and run it as a user who isn't root.
+func TestImages(t *testing.T) {
+	file, err := os.ReadFile("../../config/Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stages := strings.Split(string(file), "\nFROM ")
+	if base := stages[len(stages)-3]; !strings.HasPrefix(base, "scratch ") || !strings.Contains(base, "\nUSER 65532:65532\n") {
+		t.Errorf("the base is\n%s", base)
+	}
+	for i, name := range []string{"activator", "queue-proxy"} {
+		stage := stages[len(stages)-2+i]
+		if !strings.HasPrefix(stage, "base AS "+name+"\n") || !strings.Contains(stage, "\nENTRYPOINT [\"/ko-app/"+name+"\"]\n") ||
+			strings.Contains(stage, "\nUSER ") {
+			t.Errorf("the image is\n%s", stage)
+		}
+	}
+}
