@@ -203,6 +203,7 @@ func TestUsageIsComplete(t *testing.T) {
 	for _, inner := range []func(string) (string, bool){
 		environment(),
 		environment(knative.EnvObservabilityConfig, `{"requestMetrics":`+collector+`,"tracing":`+collector+`}`, "OTEL_EXPORTER_OTLP_ENDPOINT", "c:4318"),
+		environment(knative.EnvSystemNamespace, "knative-serving"),
 		environment(knative.EnvTracingBackend, "zipkin", knative.EnvTracingZipkinEndpoint, "http://z/api/v2/spans"),
 	} {
 		lookup := func(name string) (string, bool) {

@@ -44,6 +44,7 @@ func Main(ctx context.Context, opts ...Option) error {
 	}
 	log.Info("listening", zap.Any("addresses", p.Addrs()), zap.String("app", c.UserAddr),
 		zap.Int("containerConcurrency", c.ContainerConcurrency), zap.Duration("startup", time.Since(started)))
+	telemetry.start()
 	if err := errors.Join(p.Run(ctx), telemetry.close()); err != nil {
 		return err
 	}

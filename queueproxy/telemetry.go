@@ -1,15 +1,20 @@
 package queueproxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/internal/requestlog"
+	"github.com/sluice-proxy/sluice/metrics/otlp"
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
@@ -20,6 +25,10 @@ const flushTime = 2 * time.Second
 // telemetry is what Main puts around a Proxy: the request log, traces and metrics that are pushed.
 type telemetry struct {
 	requests *requestlog.Log // nil: off
+	pushed   *otlp.Metrics   // nil: off
+
+	running sync.WaitGroup
+	stop    context.CancelFunc // of what start has begun
 }
 
 // newTelemetry makes what o asks for and has c use it. A template that can't be used leaves the request log off, as in
@@ -37,8 +46,70 @@ func newTelemetry(o observed, c *Config, out io.Writer, log *zap.Logger) (*telem
 			return nil, err
 		}
 	}
+	if o.RequestMetrics.OTLP() {
+		if err := t.pushMetrics(o, c, log); err != nil {
+			return nil, err
+		}
+	}
 	c.WrapPolicy = around(c.WrapPolicy, t.wrap)
 	return t, nil
+}
+
+// pushMetrics has what c counts go to a collector.
+func (t *telemetry) pushMetrics(o observed, c *Config, log *zap.Logger) (err error) {
+	c.Registry = prometheus.NewRegistry()
+	to := collector(o.RequestMetrics, o.resource(c.Identity))
+	to.Gatherer, to.Interval, to.FlushTimeout = c.Registry, o.RequestMetrics.Interval, flushTime
+	to.Failed = func(err error) {
+		if err != nil {
+			log.Warn("the collector of metrics can't be reached", zap.Error(err))
+		} else {
+			log.Info("the collector of metrics can be reached again")
+		}
+	}
+	t.pushed, err = otlp.NewMetrics(to)
+	return err
+}
+
+// collector is where an exporter of OTLP sends.
+func collector(e observability.Exporter, resource map[string]string) otlp.Config {
+	return otlp.Config{
+		Protocol: e.Protocol, Endpoint: e.Endpoint, Headers: e.Headers, Gzip: e.Gzip, Timeout: e.Timeout,
+		CAFile: e.CAFile, CertFile: e.CertFile, KeyFile: e.KeyFile, Resource: resource,
+	}
+}
+
+// resource says what metrics and traces belong to, in the names of OpenTelemetry and of Knative.
+func (o *observed) resource(id Identity) map[string]string {
+	host := cmp.Or(id.Host, id.Pod)
+	r := maps.Clone(o.Resource)
+	if r == nil {
+		r = make(map[string]string)
+	}
+	for name, value := range map[string]string{
+		"service.name":          cmp.Or(o.ServiceName, id.Service, id.Configuration, id.Revision),
+		"service.instance.id":   host,
+		"k8s.container.name":    "queue-proxy",
+		"k8s.namespace.name":    id.Namespace,
+		"k8s.pod.name":          host,
+		"kn.service.name":       id.Service,
+		"kn.configuration.name": id.Configuration,
+		"kn.revision.name":      id.Revision,
+	} {
+		if value != "" {
+			r[name] = value
+		}
+	}
+	return r
+}
+
+// start begins to send; close ends it.
+func (t *telemetry) start() {
+	var ctx context.Context
+	ctx, t.stop = context.WithCancel(context.Background())
+	if t.pushed != nil {
+		t.running.Go(func() { _ = t.pushed.Run(ctx) }) // it tells Failed
+	}
 }
 
 func (t *telemetry) logRequests(r observability.RequestLog, id Identity, out io.Writer, log *zap.Logger) error {
@@ -75,6 +146,8 @@ func (t *telemetry) wrap(p proxy.Policy) proxy.Policy {
 func (t *telemetry) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
+	t.stop()
+	t.running.Wait() // each is bounded by flushTime
 	var errs []error
 	if t.requests != nil {
 		errs = append(errs, t.requests.Close(ctx))

@@ -12,7 +12,7 @@ type variable struct{ name, fallback, meaning string }
 
 const (
 	needed = "required"
-	otlp   = "OTEL_EXPORTER_OTLP_"
+	ofOTLP = "OTEL_EXPORTER_OTLP_"
 )
 
 // variables lists what Main reads, in the order of the contract.
@@ -65,18 +65,22 @@ func variables() []variable {
 		{knative.EnvFullStatus, "503", "status when no more may wait: 503 or 429"},
 		{knative.EnvQueueDeadline, "", "how long one may wait, not counted against its timeout; empty: as long as the timeout"},
 		{knative.EnvTrustedPeers, "", "CIDRs of the peers whose internal headers are heeded; empty: all"},
+		{knative.EnvAnnounceTo, "", "host:port of activators that a new pod tells where it is, or off; empty: those of " + knative.EnvSystemNamespace},
+		{knative.EnvAnnounceToken, "", "file of the token that it shows them; empty: " + knative.TokenDir + "/" + knative.AudienceSluice + ", when there is one"},
+		{knative.EnvSystemNamespace, "", "namespace of the activators"},
+		{knative.EnvClusterDomain, "", "domain of the cluster; empty: as /etc/resolv.conf says"},
 		{knative.EnvDrainQuiet, "30s", "time without a request after which a drain closes the listeners"},
 		{knative.EnvDrainIdle, "5s", "the same once nothing is in flight and a prober has been told"},
 
 		// OpenTelemetry's, for the protocols http/protobuf and grpc.
-		{otlp + "ENDPOINT", "", "URL of the collector, in the place of the one configured; this and the next seven also as " + otlp + "METRICS_… and " + otlp + "TRACES_…"},
-		{otlp + "INSECURE", "false", "whether an endpoint without http:// or https:// is in the clear"},
-		{otlp + "HEADERS", "", "name=value,… sent to the collector"},
-		{otlp + "COMPRESSION", "none", "gzip or none"},
-		{otlp + "TIMEOUT", "10000", "milliseconds for an export"},
-		{otlp + "CERTIFICATE", "", "file of the collector's roots; empty: the system's"},
-		{otlp + "CLIENT_CERTIFICATE", "", "file of a certificate to show"},
-		{otlp + "CLIENT_KEY", "", "file of its key"},
+		{ofOTLP + "ENDPOINT", "", "URL of the collector, in the place of the one configured; this and the next seven also as " + ofOTLP + "METRICS_… and " + ofOTLP + "TRACES_…"},
+		{ofOTLP + "INSECURE", "false", "whether an endpoint without http:// or https:// is in the clear"},
+		{ofOTLP + "HEADERS", "", "name=value,… sent to the collector"},
+		{ofOTLP + "COMPRESSION", "none", "gzip or none"},
+		{ofOTLP + "TIMEOUT", "10000", "milliseconds for an export"},
+		{ofOTLP + "CERTIFICATE", "", "file of the collector's roots; empty: the system's"},
+		{ofOTLP + "CLIENT_CERTIFICATE", "", "file of a certificate to show"},
+		{ofOTLP + "CLIENT_KEY", "", "file of its key"},
 		{"OTEL_METRIC_EXPORT_INTERVAL", "60000", "milliseconds between exports of metrics"},
 		{"OTEL_TRACES_SAMPLER", "", "always_on, always_off, traceidratio, or one of them after parentbased_"},
 		{"OTEL_TRACES_SAMPLER_ARG", "", "share of requests that are traced, 0 to 1"},
