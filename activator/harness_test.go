@@ -31,6 +31,7 @@ type pod struct {
 	id, addr string
 	limit    int // 0: none; beyond it a request waits
 	app      http.HandlerFunc
+	wrap     http.HandlerFunc // answers instead; nil: ServeHTTP does
 	slots    chan struct{}
 	ready    chan struct{} // closed: ready
 	server   *http.Server
@@ -68,6 +69,9 @@ func (p *pod) listen(t testing.TB, addr string) {
 	p.addr = l.Addr().String()
 	p.ended = make(chan struct{})
 	p.server = &http.Server{Handler: p, Protocols: protocols()}
+	if p.wrap != nil {
+		p.server.Handler = p.wrap
+	}
 	go func(s *http.Server, ended chan struct{}) { defer close(ended); _ = s.Serve(l) }(p.server, p.ended)
 }
 
