@@ -21,7 +21,7 @@ func (r *revision) headers(h http.Header) {
 func (r *revision) transport() *http.Transport {
 	return &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, net.JoinHostPort(r.address, "80"))
+			return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, r.address)
 		},
 		DisableCompression: true,
 	}

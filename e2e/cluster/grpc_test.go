@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"time"
 
 	"google.golang.org/grpc"
@@ -19,7 +18,7 @@ import (
 
 // dialGRPC connects to the public Service, as r.transport does, and returns a context with the revision's headers.
 func (r *revision) dialGRPC(ctx context.Context) (context.Context, *grpc.ClientConn, error) {
-	c, err := grpc.NewClient("passthrough:///"+net.JoinHostPort(r.address, "80"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	c, err := grpc.NewClient("passthrough:///"+r.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	return metadata.AppendToOutgoingContext(ctx,
 		"knative-serving-namespace", r.namespace, "knative-serving-revision", r.name), c, err
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,6 +33,7 @@ var (
 type kube struct {
 	kubernetes.Interface
 	dyn   dynamic.Interface
+	run   string                    // tells this run's namespaces from those that are still ending
 	saved map[string]map[string]any // ConfigMap → key → what it was; nil: absent
 }
 
@@ -47,7 +49,7 @@ func connect() (*kube, error) {
 		return nil, err
 	}
 	dyn, err := dynamic.NewForConfig(config)
-	return &kube{Interface: typed, dyn: dyn, saved: map[string]map[string]any{}}, err
+	return &kube{Interface: typed, dyn: dyn, run: strconv.FormatInt(time.Now().Unix(), 36), saved: map[string]map[string]any{}}, err
 }
 
 // configure changes keys of one of Knative's ConfigMaps; restore undoes all such changes.
@@ -129,19 +131,25 @@ func (k *kube) activators(ctx context.Context) ([]corev1.Pod, error) {
 	return k.pods(ctx, system, "app=activator")
 }
 
-// makeNamespace makes a namespace, and first waits until one of that name has gone.
+// makeNamespace makes a namespace.
 func (k *kube) makeNamespace(ctx context.Context, name string) error {
-	return eventually(ctx, 2*time.Minute, "namespace "+name, func() error {
-		_, err := k.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
-			Name: name, Labels: map[string]string{"app.kubernetes.io/part-of": "sluice-e2e"},
-		}}, metav1.CreateOptions{})
-		return err
-	})
+	_, err := k.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name: name, Labels: map[string]string{"app.kubernetes.io/part-of": "sluice-e2e"},
+	}}, metav1.CreateOptions{})
+	return err
 }
 
-// deleteNamespace deletes a namespace and the pods in it at once, without waiting for the end.
+// deleteNamespace begins to delete a namespace, the Services first: nothing then makes their pods again.
 func (k *kube) deleteNamespace(ctx context.Context, name string) error {
-	err := k.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{})
+	err := k.dyn.Resource(ksvcs).Namespace(name).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	return gone(k.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{}))
+}
+
+// gone is nil when what was to be deleted is not there.
+func gone(err error) error {
 	if apierrors.IsNotFound(err) {
 		return nil
 	}

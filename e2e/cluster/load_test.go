@@ -43,7 +43,6 @@ type tally struct {
 	via                    map[string]int // through an activator or not
 	pods                   map[string]int
 	inFlight               int // the most that an app has seen
-	latencies              []time.Duration
 }
 
 // begin starts the load; the caller must call end.
@@ -125,7 +124,6 @@ func (l load) request(client *http.Client, r *running) {
 		r.causes[cause(err)]++
 		return
 	}
-	r.latencies = append(r.latencies, a.took)
 	r.via[a.header.Get("X-Via")]++
 	r.pods[a.header.Get("X-Pod")]++
 	if n, err := strconv.Atoi(a.header.Get("X-In-Flight")); err == nil {
@@ -163,9 +161,6 @@ func (t tally) figure() string {
 	text := fmt.Sprintf("%d of %d failed", t.failed, t.total)
 	if t.retried > 0 {
 		text += fmt.Sprintf(", %d retried", t.retried)
-	}
-	if len(t.latencies) > 0 {
-		text += fmt.Sprintf(", p99 %v", percentile(t.latencies, 99).Round(time.Millisecond/10))
 	}
 	return text
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -38,7 +39,7 @@ type revision struct {
 	kube      *kube
 	namespace string
 	name      string
-	address   string // host of the public Service
+	address   string // of the public Service
 }
 
 // deploy makes a Service in the world's namespace and waits until its revision is ready, or there, when it has no pods.
@@ -76,7 +77,8 @@ func (r *revision) check(ctx context.Context, pods int) error {
 	if err != nil {
 		return err
 	}
-	r.address = public.Spec.ClusterIP
+	// Port 80 for HTTP/1.1 and 81 for h2c, as the control plane has it.
+	r.address = net.JoinHostPort(public.Spec.ClusterIP, strconv.Itoa(int(public.Spec.Ports[0].Port)))
 	endpoints, err := r.endpoints(ctx, r.name)
 	if err != nil {
 		return err
@@ -84,6 +86,12 @@ func (r *revision) check(ctx context.Context, pods int) error {
 	if len(endpoints) == 0 {
 		return errors.New("its public Service has no endpoints")
 	}
+	// The node's proxy follows the endpoints a little later.
+	c, err := net.DialTimeout("tcp", r.address, time.Second)
+	if err != nil {
+		return err
+	}
+	_ = c.Close()
 	if pods == 0 {
 		return nil
 	}

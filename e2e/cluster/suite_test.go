@@ -123,7 +123,7 @@ func runWay(t *testing.T, k *kube, w way, out *report) {
 			continue
 		}
 		t.Run(p.name, func(t *testing.T) {
-			world.namespace = fmt.Sprintf("sluice-e2e-%s-%d", w.name, i)
+			world.namespace = fmt.Sprintf("sluice-e2e-%s-%s-%d", k.run, w.name, i)
 			p.run(t, world, out)
 		})
 	}

@@ -81,19 +81,16 @@ func disableTLS(ctx context.Context, w *world) error {
 	)
 }
 
-func gone(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
-}
-
 // secure is a client of the revision's public Service over TLS, as an ingress is.
 func (r *revision) secure(roots *x509.CertPool) *http.Client {
 	t := r.transport()
 	t.DialTLSContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		d := tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: legacyName, MinVersion: tls.VersionTLS13}}
-		return d.DialContext(ctx, network, net.JoinHostPort(r.address, "443"))
+		host, _, err := net.SplitHostPort(r.address)
+		if err != nil {
+			return nil, err
+		}
+		return d.DialContext(ctx, network, net.JoinHostPort(host, "443"))
 	}
 	return &http.Client{Transport: https{toRevision{r, t}}}
 }
