@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -100,13 +101,18 @@ func TestPeers23ColdStarts(t *testing.T) {
 	f := newFront(t, activator.Config{Registerer: reg})
 	f.UpdateRevision(activator.Revision{ID: hello})
 	got := make(chan answer, 1)
-	go func() { got <- f.get("/") }()
+	go func() { got <- f.get("/", "Sluice-Trace", "1") }()
 	f.awaitWaiting(t, 1)
-	f.UpdateEndpoints(hello, endpointsOf(newPod(t, "pod-1", 0, false, nil)))
-	if a := <-got; !a.ok() {
-		t.Fatal(a)
+	f.UpdateEndpoints(hello, endpointsOf(newPod(t, "pod-1", 0, false, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Server-Timing", "db;dur=1")
+	})))
+	told := regexp.MustCompile(`^db;dur=1, sluice-wait;dur=[0-9]+\.[0-9], sluice-first-byte;dur=[0-9]+\.[0-9]$`)
+	if a := <-got; !a.ok() || !told.MatchString(strings.Join(a.header.Values("Server-Timing"), ", ")) {
+		t.Fatal(a, a.header)
 	}
-	f.get("/")
+	if a := f.get("/", "Sluice-Trace", "1"); a.header.Get("Server-Timing") != "db;dur=1" {
+		t.Error(a, a.header)
+	}
 	for _, part := range []string{"wait", "first_byte", "total"} {
 		if line := "sluice_cold_start_seconds,part=" + part + " 1\n"; !strings.Contains(gather(t, reg), line) {
 			t.Errorf("no %q in\n%s", line, gather(t, reg))

@@ -2,7 +2,6 @@ package activator
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -226,16 +225,6 @@ func (x *exchange) Response(req *proxy.Request, resp *proxy.Response) bool {
 	return true
 }
 
-// warm ends a cold start.
-func (x *exchange) warm(_ *proxy.Request, _ *proxy.Response) {
-	x.cold.Revision, x.cold.FirstByte = x.t.id, time.Now()
-	x.a.meters.coldStart(x.cold)
-	if tell := x.a.config.OnColdStart; tell != nil {
-		tell(x.cold)
-	}
-	x.cold = ColdStart{}
-}
-
 // Release gives the slot back, and says what is now known of the pod.
 func (x *exchange) Release(_ proxy.Hop, o proxy.Outcome) {
 	if x.local != nil {
@@ -278,29 +267,4 @@ func (x *exchange) End(_ *proxy.Request, r proxy.Result) {
 	a := x.a
 	*x = exchange{a: a}
 	a.exchanges.Put(x)
-}
-
-// refusal is the answer to a request that got no slot.
-func (x *exchange) refusal(err error) error {
-	switch {
-	case errors.Is(err, throttler.ErrUnknownRevision), errors.Is(err, throttler.ErrRevisionGone):
-		return notFound(fmt.Errorf("revision %q: %w", x.t.id, err))
-	case errors.Is(err, throttler.ErrQueueFull):
-		return &proxy.Error{
-			Reason: proxy.QueueFull, Text: "pending request queue full\n", Err: err,
-			RetryAfter: x.a.throttler.RetryAfter(x.t.id),
-		}
-	}
-	return err // the cause that Park gave its context
-}
-
-// lookup is how answers about a revision that can't be found begin.
-const lookup = "Error getting active endpoint: "
-
-func unknown(namespace, name string) error {
-	return notFound(fmt.Errorf("revision %q: %w", namespace+"/"+name, throttler.ErrUnknownRevision))
-}
-
-func notFound(err error) error {
-	return &proxy.Error{Reason: proxy.UnknownRevision, Text: lookup + err.Error() + "\n", Err: err}
 }

@@ -2,7 +2,6 @@ package activator
 
 import (
 	"context"
-	"time"
 
 	"github.com/sluice-proxy/sluice/metrics/statpb"
 	"github.com/sluice-proxy/sluice/proxy"
@@ -80,13 +79,4 @@ type SyncedSource interface {
 // Reporter takes statistics to the autoscaler. Send must not block. *metrics.Sink is one.
 type Reporter interface {
 	Send(*statpb.WireStatMessages)
-}
-
-// ColdStart is the story of a request that came while its revision had no pod to use.
-type ColdStart struct {
-	Revision  throttler.RevisionID
-	Pod       string    // ID of the pod that answered it
-	Queued    time.Time // the request arrived
-	Granted   time.Time // a pod had passed its probe and it was this request's turn
-	FirstByte time.Time // the head of the answer came
 }

@@ -29,6 +29,8 @@ const (
 	HeaderNotProcessed = "Sluice-Not-Processed"
 	// HeaderFeatures lists in a probe's answer what the queue-proxy understands.
 	HeaderFeatures = "Sluice-Features"
+	// HeaderTrace, with the value 1, asks the activator for the parts of a cold start in Server-Timing.
+	HeaderTrace = "Sluice-Trace"
 	// HeaderPodAddr is the host:port of the queue-proxy in an Announcement.
 	HeaderPodAddr = "Sluice-Pod-Addr"
 )
