@@ -1,0 +1,196 @@
+package tracing
+
+import (
+	"encoding/hex"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// Fields of trace contexts, in canonical form.
+const (
+	traceparent = "Traceparent"
+	tracestate  = "Tracestate"
+	b3Single    = "B3"
+	b3Trace     = "X-B3-Traceid"
+	b3Span      = "X-B3-Spanid"
+	b3Parent    = "X-B3-Parentspanid"
+	b3Sampled   = "X-B3-Sampled"
+	b3Flags     = "X-B3-Flags"
+)
+
+type (
+	traceID [16]byte
+	spanID  [8]byte
+)
+
+// parent is the trace that a request came with. Its zero value is none.
+type parent struct {
+	trace traceID // zero: none
+	span  spanID
+	// sampled is the decision that was made before, when decided.
+	decided, sampled bool
+	debug            bool // B3: sampled, whatever anybody thinks
+	random           bool // W3C level 2: the flag random-trace-id
+	short            bool // B3: a trace ID of 64 bits
+	// The forms in which it came.
+	w3c, multi, single bool
+}
+
+func (p *parent) exists() bool { return p.trace != traceID{} }
+
+// extract reads W3C's form, else B3's, of which one field or several. What is malformed is not there.
+func extract(h proxy.Header) parent {
+	var p parent
+	if v := h.Values(traceparent); len(v) == 1 {
+		p = parseTraceparent(v[0])
+	}
+	for _, b := range []parent{fromMulti(h), parseSingle(h.Get(b3Single))} {
+		if p.exists() || p.decided { // of W3C, or of several fields: one only tells the form
+			p.multi, p.single = p.multi || b.multi, p.single || b.single
+		} else {
+			b.multi, b.single = b.multi || p.multi, b.single || p.single
+			p = b
+		}
+	}
+	return p
+}
+
+// parseTraceparent reads version 00, and of later ones what 00 has.
+func parseTraceparent(v string) parent {
+	const size = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	if len(v) < size || v[2] != '-' || v[35] != '-' || v[52] != '-' || len(v) > size && (v[:2] == "00" || v[size] != '-') {
+		return parent{}
+	}
+	p := parent{w3c: true, decided: true}
+	var version, flags [1]byte
+	if !unhex(version[:], v[:2]) || !unhex(p.trace[:], v[3:35]) || !unhex(p.span[:], v[36:52]) || !unhex(flags[:], v[53:size]) ||
+		version[0] == 0xff || p.trace == (traceID{}) || p.span == (spanID{}) {
+		return parent{}
+	}
+	p.sampled, p.random = flags[0]&1 != 0, flags[0]&2 != 0
+	return p
+}
+
+func fromMulti(h proxy.Header) parent {
+	id := h.Get(b3Trace)
+	state := h.Get(b3Sampled)
+	if h.Get(b3Flags) == "1" {
+		state = "d"
+	}
+	if id == "" && state == "" {
+		return parent{}
+	}
+	return b3(id, h.Get(b3Span), state, parent{multi: true})
+}
+
+// parseSingle reads {trace}-{span}[-{state}[-{parent}]], or {state} alone.
+func parseSingle(v string) parent {
+	if v == "" {
+		return parent{}
+	}
+	id, rest, ok := strings.Cut(v, "-")
+	if !ok {
+		return b3("", "", v, parent{single: true})
+	}
+	span, rest, _ := strings.Cut(rest, "-")
+	state, _, _ := strings.Cut(rest, "-")
+	return b3(id, span, state, parent{single: true})
+}
+
+// b3 completes p; what is malformed makes it the zero parent.
+func b3(id, span, state string, p parent) parent {
+	switch state {
+	case "1", "true": // true and false: of old tracers
+		p.decided, p.sampled = true, true
+	case "d":
+		p.decided, p.sampled, p.debug = true, true, true
+	case "0", "false":
+		p.decided = true
+	case "":
+	default:
+		return parent{}
+	}
+	if id == "" {
+		return p
+	}
+	to := p.trace[:]
+	if p.short = len(id) == 16; p.short {
+		to = to[8:]
+	}
+	if !unhex(to, id) || !unhex(p.span[:], span) || p.trace == (traceID{}) || p.span == (spanID{}) {
+		return parent{}
+	}
+	return p
+}
+
+// unhex fills to from lower-case digits, exactly.
+func unhex(to []byte, from string) bool {
+	if len(from) != 2*len(to) {
+		return false
+	}
+	for i := range len(from) {
+		if c := from[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	_, err := hex.Decode(to, []byte(from))
+	return err == nil
+}
+
+// inject makes h's fields say that the parent is span, of p's trace or of a new one.
+func (p *parent) inject(h proxy.Header, trace traceID, span spanID, sampled bool) {
+	if !p.w3c {
+		h.Del(tracestate) // it belongs to a traceparent that was not understood
+	}
+	h.Set(traceparent, formatTraceparent(trace, span, sampled, p.random))
+	id := hex.EncodeToString(trace[:])
+	if p.short {
+		id = id[16:]
+	}
+	if p.multi {
+		h.Set(b3Trace, id)
+		h.Set(b3Span, hex.EncodeToString(span[:]))
+		if p.exists() && p.span != span {
+			h.Set(b3Parent, hex.EncodeToString(p.span[:]))
+		}
+		if h.Get(b3Flags) != "1" { // which implies it
+			h.Set(b3Sampled, b3State(sampled, false))
+		}
+	}
+	if p.single {
+		v := id + "-" + hex.EncodeToString(span[:]) + "-" + b3State(sampled, p.debug)
+		if p.exists() && p.span != span {
+			v += "-" + hex.EncodeToString(p.span[:])
+		}
+		h.Set(b3Single, v)
+	}
+}
+
+func b3State(sampled, debug bool) string {
+	switch {
+	case debug:
+		return "d"
+	case sampled:
+		return "1"
+	}
+	return "0"
+}
+
+func formatTraceparent(trace traceID, span spanID, sampled, random bool) string {
+	const digits = "0123456789abcdef"
+	b := make([]byte, 0, 55)
+	b = append(b, "00-"...)
+	b = hex.AppendEncode(b, trace[:])
+	b = append(b, '-')
+	b = hex.AppendEncode(b, span[:])
+	b = append(b, "-0"...)
+	flags := 0
+	if sampled {
+		flags |= 1
+	}
+	if random {
+		flags |= 2
+	}
+	return string(append(b, digits[flags]))
+}
