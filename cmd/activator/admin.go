@@ -25,7 +25,7 @@ func openAdmin(what, addr string, h http.Handler, log *zap.Logger) (*admin, erro
 	}
 	a := &admin{
 		server: &http.Server{
-			Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: zap.NewStdLog(log),
+			Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: newServerLog(log),
 		},
 		done: make(chan struct{}),
 	}

@@ -71,7 +71,7 @@ func newAPIServer() *apiServer {
 }
 
 // serve answers on l until the function that it returns is called.
-func (a *apiServer) serve(t *testing.T, l net.Listener) (stop func()) {
+func (a *apiServer) serve(t testing.TB, l net.Listener) (stop func()) {
 	t.Helper()
 	s := httptest.NewUnstartedServer(a)
 	_ = s.Listener.Close()
@@ -86,7 +86,7 @@ func (a *apiServer) serve(t *testing.T, l net.Listener) (stop func()) {
 }
 
 // write makes a kubeconfig for a server at addr.
-func (a *apiServer) write(t *testing.T, addr string) {
+func (a *apiServer) write(t testing.TB, addr string) {
 	t.Helper()
 	a.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
 	text := `{"apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -229,7 +229,7 @@ var private = labels.Set{
 }
 
 // pods makes the endpoints of default/hello.
-func (a *apiServer) pods(t *testing.T, addrs ...string) {
+func (a *apiServer) pods(t testing.TB, addrs ...string) {
 	t.Helper()
 	port, endpoints := 0, []object{}
 	for _, addr := range addrs {
@@ -249,7 +249,7 @@ func (a *apiServer) pods(t *testing.T, addrs ...string) {
 }
 
 // freeAddr is where nobody listens yet.
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -259,7 +259,7 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func listenOn(t *testing.T, addr string) net.Listener {
+func listenOn(t testing.TB, addr string) net.Listener {
 	t.Helper()
 	var l net.Listener
 	await(t, "the port "+addr, func() (ok bool) {
@@ -271,7 +271,7 @@ func listenOn(t *testing.T, addr string) net.Listener {
 }
 
 // startAPIServer begins with Knative's ConfigMaps, empty but for the network's.
-func startAPIServer(t *testing.T, network map[string]string) *apiServer {
+func startAPIServer(t testing.TB, network map[string]string) *apiServer {
 	t.Helper()
 	a := newAPIServer()
 	addr := freeAddr(t)

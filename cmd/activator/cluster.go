@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-proxy/sluice/activator"
 	"github.com/sluice-proxy/sluice/internal/kube"
 	"github.com/sluice-proxy/sluice/internal/podtls"
 	"go.uber.org/zap"
@@ -62,6 +63,9 @@ func (c *cluster) onNetwork(data map[string]string) {
 	switch {
 	case !c.started:
 		c.network, c.wrong = n, err
+		if data == nil {
+			c.log.Warn("there is no ConfigMap " + networkMap + "; its defaults hold")
+		}
 	case err != nil:
 		c.log.Error("the network's settings stay as they are", zap.Error(err))
 	case n != c.network:
@@ -163,10 +167,29 @@ func (c *cluster) await(ctx context.Context, signals <-chan os.Signal, p *ports)
 	}
 }
 
+// tellReady blocks until the activator is ready, and says so, or that it isn't.
+func (c *cluster) tellReady(ctx context.Context, a *activator.Activator) {
+	began := time.Now()
+	for wait := patience; ; wait = sayAgain {
+		soon, cancel := context.WithTimeout(ctx, wait)
+		err := a.Ready(soon)
+		cancel()
+		switch {
+		case err == nil:
+			c.log.Info("ready", zap.Duration("revisions and pods read in", time.Since(began)))
+			return
+		case ctx.Err() != nil:
+			return
+		}
+		c.log.Warn("not ready yet", zap.String("reason", "revisions and pods have not been read yet from the API server at "+c.host))
+	}
+}
+
 // start returns the network's settings, which are kept from then on.
 func (c *cluster) start() network {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.started = true
+	c.log.Info("network", zap.Stringer("settings", c.network))
 	return c.network
 }

@@ -31,7 +31,7 @@ type process struct {
 const oneRevision = "revisions:\n- namespace: default\n  name: hello\n  service: hello\n  pods: "
 
 // start runs the activator with a file.
-func start(t *testing.T, args ...string) *process {
+func start(t testing.TB, args ...string) *process {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "revisions.yaml")
 	p := &process{config: config}
@@ -44,7 +44,7 @@ func start(t *testing.T, args ...string) *process {
 }
 
 // run starts cmd, and ends it with the test.
-func (p *process) run(t *testing.T, cmd *exec.Cmd) {
+func (p *process) run(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
 	p.cmd, p.done, p.listening = cmd, make(chan struct{}), map[string][]string{}
 	stdout, err := cmd.StdoutPipe()
@@ -107,7 +107,7 @@ func (p *process) addresses(purpose string) []string {
 	return append([]string(nil), p.listening[purpose]...)
 }
 
-func (p *process) configure(t *testing.T, text string) {
+func (p *process) configure(t testing.TB, text string) {
 	t.Helper()
 	if err := os.WriteFile(p.config+".new", []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func (p *process) configure(t *testing.T, text string) {
 }
 
 // end waits for the end of the process and returns its exit code.
-func (p *process) end(t *testing.T) int {
+func (p *process) end(t testing.TB) int {
 	t.Helper()
 	select {
 	case <-p.done:
@@ -129,7 +129,7 @@ func (p *process) end(t *testing.T) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-func await(t *testing.T, what string, ok func() bool) {
+func await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -139,7 +139,7 @@ func await(t *testing.T, what string, ok func() bool) {
 }
 
 // client speaks HTTP/1.1, or HTTP/2 with prior knowledge.
-func client(t *testing.T, http2 bool) *http.Client {
+func client(t testing.TB, http2 bool) *http.Client {
 	tr := &http.Transport{Protocols: new(http.Protocols)}
 	tr.Protocols.SetHTTP1(!http2)
 	tr.Protocols.SetUnencryptedHTTP2(http2)
@@ -166,7 +166,7 @@ func get(c *http.Client, addr string, header ...string) (status int, body string
 }
 
 // app is a pod: it answers probes, and what it is asked with the protocol that it was asked in.
-func app(t *testing.T, block <-chan struct{}) (addr string, asked *atomic.Int32) {
+func app(t testing.TB, block <-chan struct{}) (addr string, asked *atomic.Int32) {
 	asked = new(atomic.Int32)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("K-Network-Probe") == "queue" {
@@ -194,7 +194,7 @@ func bothProtocols() *http.Protocols {
 
 func podAt(addr string) string { return oneRevision + "[{address: '" + addr + "'}]\n" }
 
-func text(t *testing.T, resp *http.Response) string {
+func text(t testing.TB, resp *http.Response) string {
 	t.Helper()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {

@@ -55,6 +55,7 @@ func (c *cluster) run(ctx context.Context, signals <-chan os.Signal, api *rest.C
 	watching, cancel := context.WithCancel(ctx)
 	g, life := errgroup.WithContext(watching)
 	g.Go(func() error { return c.system.Run(life) })
+	g.Go(func() error { return c.observed.tracer.Run(life) })
 	err := func() error {
 		defer cancel()
 		if !c.await(life, signals, p) {
@@ -64,6 +65,7 @@ func (c *cluster) run(ctx context.Context, signals <-chan os.Signal, api *rest.C
 		if err != nil {
 			return err
 		}
+		g.Go(func() error { c.tellReady(life, s.activator); return nil })
 		return s.serve(life, signals)
 	}()
 	return errors.Join(err, g.Wait())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,7 +17,7 @@ import (
 )
 
 // onKubernetes starts an activator as in a pod of Knative, but for its ports.
-func onKubernetes(t *testing.T, a *apiServer, args ...string) *process {
+func onKubernetes(t testing.TB, a *apiServer, args ...string) *process {
 	t.Helper()
 	p := &process{}
 	cmd := exec.Command(program, append([]string{
@@ -33,7 +34,7 @@ func onKubernetes(t *testing.T, a *apiServer, args ...string) *process {
 }
 
 // readiness is what the kubelet gets to hear.
-func (p *process) readiness(t *testing.T) (status int, why string) {
+func (p *process) readiness(t testing.TB) (status int, why string) {
 	t.Helper()
 	status, why, err := get(client(t, false), p.addresses("requests")[0], "User-Agent", "kube-probe/1.35")
 	if err != nil {
@@ -42,7 +43,7 @@ func (p *process) readiness(t *testing.T) (status int, why string) {
 	return status, why
 }
 
-func (p *process) ready(t *testing.T) {
+func (p *process) ready(t testing.TB) {
 	t.Helper()
 	await(t, "readiness", func() bool { s, _ := p.readiness(t); return s == 200 })
 }
@@ -51,7 +52,7 @@ func (p *process) ready(t *testing.T) {
 var loopbacks atomic.Uint32
 
 // loopback is an address of this machine that no other test has.
-func loopback(t *testing.T) string {
+func loopback(t testing.TB) string {
 	t.Helper()
 	pid := os.Getpid()
 	ip := fmt.Sprintf("127.%d.%d.%d", 64+pid>>8&63, pid&255, loopbacks.Add(1))
@@ -64,7 +65,7 @@ func loopback(t *testing.T) string {
 }
 
 // sidecar is a queue-proxy before an app that says hello; certs is its directory of certificates, or "".
-func sidecar(t *testing.T, certs string) (addr string) {
+func sidecar(t testing.TB, certs string) (addr string) {
 	t.Helper()
 	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "hello by ", r.Host, r.URL.Path)
@@ -162,6 +163,38 @@ func TestKubernetes(t *testing.T) {
 				_ = resp.Body.Close()
 			}
 			return err != nil
+		})
+	})
+	t.Run("pushed metrics", func(t *testing.T) {
+		pushed := make(chan string, 100)
+		collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			b, _ := io.ReadAll(r.Body)
+			pushed <- r.URL.Path + " " + string(b)
+		}))
+		defer collector.Close()
+		api.configMap("config-observability", map[string]string{
+			"metrics-protocol": "http/protobuf", "metrics-endpoint": collector.URL + "/v1/metrics", "metrics-export-interval": "50ms",
+		})
+		await(t, "an export", func() bool {
+			got := <-pushed
+			return strings.HasPrefix(got, "/v1/metrics ") && strings.Contains(got, "http.server.request.duration") &&
+				strings.Contains(got, "service.name") && strings.Contains(got, "activator-1")
+		})
+		api.configMap("config-observability", nil)
+		await(t, "the end of exports", func() bool { // the last one comes at the end
+			select {
+			case <-pushed:
+				return false
+			case <-time.After(200 * time.Millisecond):
+				return true
+			}
+		})
+	})
+	t.Run("traces", func(t *testing.T) {
+		api.configMap("config-observability", map[string]string{"tracing-protocol": "stdout", "tracing-sampling-rate": "1"})
+		await(t, "a span", func() bool {
+			_, _, _ = get(h1, addr, "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+			return p.prints("0af7651916cd43dd8448eb211c80319c")
 		})
 	})
 	t.Run("profiles", func(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -20,6 +21,11 @@ const (
 type network struct {
 	tls, passthrough bool
 	mesh             activator.MeshMode
+}
+
+func (n network) String() string {
+	mode := map[activator.MeshMode]string{activator.MeshEnabled: "enabled", activator.MeshDisabled: "disabled"}[n.mesh]
+	return fmt.Sprintf("%s: %t, %s: %s, %s: %t", keySystemTLS, n.tls, keyMeshMode, cmp.Or(mode, "auto"), keyPassthrough, n.passthrough)
 }
 
 // parseNetwork reads the ConfigMap as Knative does: case does not matter, and a mesh mode that is none is auto.

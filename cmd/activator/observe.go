@@ -2,18 +2,18 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
-	"net"
 	"reflect"
-	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sluice-proxy/sluice/activator"
-	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/internal/requestlog"
+	"github.com/sluice-proxy/sluice/internal/tracing"
+	"github.com/sluice-proxy/sluice/metrics/otlp"
 	"github.com/sluice-proxy/sluice/proxy"
 	"go.uber.org/zap"
 )
@@ -23,37 +23,67 @@ type observed struct {
 	o        options
 	env      func(string) (string, bool)
 	log      *zap.Logger
+	resource map[string]string
 	registry *prometheus.Registry
 	requests *requestlog.Log
+	tracer   *tracing.Tracer
 
 	profiling atomic.Bool
-	metrics   observability.Exporter // as it was set last
-	page      *admin                 // nil: metrics are not served
 	activator atomic.Pointer[activator.Activator]
+	ignored   bool                   // what can't be used of the environment has been said
+	metrics   observability.Exporter // as it was set last
+	export    export                 // of metrics
 }
 
 func newObserved(o options, env func(string) (string, bool), stdout io.Writer, log *zap.Logger) (*observed, error) {
-	ob := &observed{o: o, env: env, log: log, registry: newRegistry()}
-	var err error
-	ob.requests, err = requestlog.New(requestlog.Config{
+	c, err := observability.ParseMap(nil, env)
+	if err != nil {
+		return nil, err
+	}
+	ob := &observed{o: o, env: env, log: log, registry: newRegistry(), resource: resourceOf(o, c), export: none()}
+	if err := ob.registry.Register(targetInfo(ob.resource)); err != nil {
+		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	}
+	if ob.requests, err = requestlog.New(requestlog.Config{
 		Out: stdout, Revision: ob.revision,
 		Failed: func(err error) { log.Error("a line of the request log is lost", zap.Error(err)) },
+	}); err != nil {
+		return nil, err
+	}
+	ob.tracer, err = tracing.New(tracing.Config{
+		Span: "handle", Wait: "throttler_try", // Knative's names
+		Resource: ob.resource, Attributes: ob.attributes, Out: stdout, Failed: failing(log, "traces"),
 	})
 	return ob, err
 }
 
 // wrap puts what observes requests around the activator's policy.
-func (ob *observed) wrap(p proxy.Policy) proxy.Policy { return ob.requests.Wrap(p) }
+func (ob *observed) wrap(p proxy.Policy) proxy.Policy { return ob.tracer.Wrap(ob.requests.Wrap(p)) }
 
-// revision names a request's revision in the request log. As in Knative there is no pod in it.
-func (ob *observed) revision(req *proxy.Request) requestlog.Revision {
-	a := ob.activator.Load()
-	if a == nil {
-		return requestlog.Revision{}
+// find is what is known of the revision that a request is for.
+func (ob *observed) find(req *proxy.Request) (r activator.Revision) {
+	if a := ob.activator.Load(); a != nil {
+		r, _ = a.RevisionOf(req)
 	}
-	r, _ := a.RevisionOf(req)
+	return r
+}
+
+// revision is for the request log. As in Knative there is no pod in it.
+func (ob *observed) revision(req *proxy.Request) requestlog.Revision {
+	r := ob.find(req)
 	return requestlog.Revision{
 		Name: r.ID.Name, Namespace: r.ID.Namespace, Service: r.Service, Configuration: r.Configuration,
+	}
+}
+
+// attributes are for spans, by Knative's names.
+func (ob *observed) attributes(req *proxy.Request) []otlp.Attribute {
+	r := ob.find(req)
+	return []otlp.Attribute{
+		{Name: "kn.revision.name", Text: r.ID.Name},
+		{Name: "k8s.namespace.name", Text: r.ID.Namespace},
+		{Name: "kn.service.name", Text: r.Service},
+		{Name: "kn.configuration.name", Text: r.Configuration},
 	}
 }
 
@@ -64,46 +94,29 @@ func (ob *observed) set(data map[string]string) {
 		ob.log.Error("observability stays as it is", zap.String("configmap", ob.o.observability), zap.Error(err))
 		return
 	}
-	for _, line := range c.Ignored {
-		ob.log.Warn(line)
+	if !ob.ignored {
+		ob.ignored = true
+		for _, line := range c.Ignored {
+			ob.log.Warn(line)
+		}
 	}
 	// Knative's switch for probes is without effect here: they never get to its request log.
 	if err := ob.requests.Set(c.RequestLog.Template, c.RequestLog.Enabled, false); err != nil {
 		ob.log.Error("the request log stays as it is", zap.Error(err))
 	}
+	if err := ob.tracer.Set(c.Tracing); err != nil {
+		ob.log.Error("traces stay as they are", zap.Error(err))
+	}
 	ob.profiling.Store(c.Profiling)
 	if !reflect.DeepEqual(c.Metrics, ob.metrics) {
-		ob.metrics = c.Metrics
-		ob.export()
+		ob.export.close() // the next one may want its port
+		ob.metrics, ob.export = c.Metrics, ob.startExport(c.Metrics)
 	}
 }
 
-// export begins with ob.metrics, after the end of what was exported before.
-func (ob *observed) export() {
-	ob.stop()
-	if ob.metrics.Protocol != observability.Prometheus {
-		return
-	}
-	addr := ob.metrics.Endpoint
-	if addr == "" {
-		addr = net.JoinHostPort(ob.o.bind, strconv.Itoa(knative.PortActivator))
-	}
-	var err error
-	if ob.page, err = openAdmin("metrics", addr, metricsPage(ob.registry), ob.log); err != nil {
-		ob.log.Error("metrics are not served", zap.Error(err))
-	}
-}
-
-func (ob *observed) stop() {
-	if ob.page != nil {
-		_ = ob.page.close()
-		ob.page = nil
-	}
-}
-
-// close ends everything, and writes what is buffered, for a while. It comes after the last set.
+// close ends what is left of it when set isn't called any more, and sends and writes what is buffered, for a while.
 func (ob *observed) close() {
-	ob.stop()
+	ob.export.close()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	_ = ob.requests.Close(ctx)

@@ -49,7 +49,7 @@ func compose(o options, c activator.Config, source activator.Source, p *ports, l
 	if s.activator, err = activator.New(c, log); err != nil {
 		return nil, err
 	}
-	s.front = proxy.NewServer(s.activator.Handler(), proxy.ServerConfig{ErrorLog: zap.NewStdLog(log)})
+	s.front = proxy.NewServer(s.activator.Handler(), proxy.ServerConfig{ErrorLog: newServerLog(log)})
 	return s, nil
 }
 
