@@ -52,6 +52,7 @@ type Log struct {
 
 // setting is what Set said last. It is replaced, never changed, save for failed.
 type setting struct {
+	text     string
 	template *template.Template
 	probes   bool
 	failed   atomic.Bool // it has been told
@@ -87,11 +88,14 @@ func (l *Log) Set(text string, enabled, probes bool) error {
 	if text == "" {
 		text = DefaultTemplate
 	}
+	if old := l.setting.Load(); old != nil && old.text == text && old.probes == probes {
+		return nil // a ConfigMap is told again and again; what Failed was told isn't
+	}
 	t, err := template.New("requestlog").Parse(text)
 	if err != nil {
 		return fmt.Errorf("the template of the request log can't be used: %s", oneLine(err))
 	}
-	l.setting.Store(&setting{template: t, probes: probes})
+	l.setting.Store(&setting{text: text, template: t, probes: probes})
 	return nil
 }
 

@@ -61,9 +61,10 @@ func (s span) begin(method, path, state string, more []otlp.Attribute) {
 		s.s.AddAttributes(trace.StringAttribute(attributeState, state))
 	}
 	for _, a := range more {
-		if a.Text != "" {
+		switch {
+		case a.Text != "":
 			s.s.AddAttributes(trace.StringAttribute(a.Name, a.Text))
-		} else {
+		case a.Number != 0:
 			s.s.AddAttributes(trace.Int64Attribute(a.Name, a.Number))
 		}
 	}

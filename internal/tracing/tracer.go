@@ -35,7 +35,8 @@ type Config struct {
 	Resource map[string]string
 	// Skip tells which requests are no traffic, in Begin. Nil: probes of kubelets, and those with K-Network-Probe.
 	Skip func(*proxy.Request) bool
-	// Attributes tells more of a sampled request, in Begin, before the policy within. Nil: there is no more.
+	// Attributes tells more of a sampled request, in Begin, before the policy within. Those without text and number are left
+	// out. Nil: there is no more.
 	Attributes func(*proxy.Request) []otlp.Attribute
 	// Out gets the lines of the protocol stdout. Nil: os.Stdout.
 	Out io.Writer

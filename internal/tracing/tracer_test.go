@@ -173,7 +173,7 @@ func TestRequestsBecomeSpans(t *testing.T) {
 	tr := newTracer(t, Config{
 		Span: "queue", Wait: "kn.queueproxy.wait", Resource: map[string]string{"service.name": "svc"},
 		Attributes: func(r *proxy.Request) []otlp.Attribute {
-			return []otlp.Attribute{{Name: "kn.revision.name", Text: "rev"}}
+			return []otlp.Attribute{{Name: "kn.revision.name", Text: "rev"}, {Name: "kn.service.name"}}
 		},
 	})
 	set(t, tr, observability.Exporter{Protocol: observability.HTTP, Endpoint: url, SamplingRate: 1})

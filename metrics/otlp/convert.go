@@ -175,17 +175,32 @@ func attributes(labels []*dto.LabelPair) []*commonpb.KeyValue {
 	return all
 }
 
-// resource is target_info, and what the configuration says, which wins.
+// resource is target_info, and what the configuration says, which wins: also over a label that is the same name with
+// underscores.
 func resource(target []*dto.LabelPair, configured map[string]string) *resourcepb.Resource {
-	all := slices.DeleteFunc(attributes(target), func(a *commonpb.KeyValue) bool {
-		_, ok := configured[a.GetKey()]
-		return ok
-	})
+	written := map[string]bool{}
+	all := make([]*commonpb.KeyValue, 0, len(target)+len(configured))
 	for name, value := range configured {
+		written[underscored(name)] = true
 		all = append(all, text(name, value))
+	}
+	for _, a := range attributes(target) {
+		if !written[underscored(a.GetKey())] {
+			all = append(all, a)
+		}
 	}
 	slices.SortFunc(all, func(a, b *commonpb.KeyValue) int { return strings.Compare(a.GetKey(), b.GetKey()) })
 	return &resourcepb.Resource{Attributes: all}
+}
+
+// underscored is a name as Prometheus has it.
+func underscored(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, name)
 }
 
 func scope() *commonpb.InstrumentationScope {

@@ -213,6 +213,26 @@ func TestActivatorContractNames(t *testing.T) {
 	}
 }
 
+// An activator's target_info has what its configuration has, as Prometheus writes it.
+func TestResourceHasNothingTwice(t *testing.T) {
+	r := prometheus.NewRegistry()
+	r.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "target_info", ConstLabels: prometheus.Labels{
+		"service_name": "old", "k8s_pod_name": "pod", "other_thing": "x", "empty": "",
+	}}))
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, all := convert(families, time.Now(), time.Now())
+	got := ""
+	for _, a := range resource(target, map[string]string{"service.name": "new", "a": "b"}).GetAttributes() {
+		got += a.GetKey() + "=" + a.GetValue().GetStringValue() + " "
+	}
+	if want := "a=b k8s.pod.name=pod other_thing=x service.name=new "; got != want || len(all) > 0 {
+		t.Errorf("resource %s, want %s; %d metrics", got, want, len(all))
+	}
+}
+
 func TestOtherKindsOfMetrics(t *testing.T) {
 	r := prometheus.NewRegistry()
 	s := prometheus.NewSummary(prometheus.SummaryOpts{Name: "s", Objectives: map[float64]float64{0.5: 0.1}})
