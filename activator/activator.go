@@ -37,6 +37,10 @@ type Activator struct {
 	exchanges sync.Pool
 	gate      *throttler.Breaker // open when the source has told everything: early requests wait before it
 	noTLS     *tls.Config        // believes nobody
+	relay     relay
+
+	identifying  chan struct{} // a token for each announcement whose sender is being identified
+	unidentified sync.Once     // the warning that they can't be
 
 	started atomic.Bool
 	synced  chan struct{} // closed when the source has told everything
@@ -58,6 +62,8 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 	a.exchanges.New = func() any { return &exchange{a: a} }
 	a.revisions.byID = map[throttler.RevisionID]*tracked{}
 	a.prober = newProber(a.config)
+	a.relay = relay{a.config.PodIP, a.config.PeerPort, a.prober.dial, make(chan relayed, maxRelayed)}
+	a.identifying = make(chan struct{}, maxIdentifying)
 	var err error
 	if a.throttler, err = throttler.New(throttler.Config{
 		MaxWaiting:      a.config.MaxWaiting,
@@ -131,6 +137,7 @@ func (a *Activator) Run(ctx context.Context, src Source) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { a.prober.run(ctx); return nil })
+	g.Go(func() error { a.relay.run(ctx); return nil })
 	g.Go(func() error { a.report(ctx); return nil })
 	if src != nil {
 		g.Go(func() error { return src.Run(ctx, a) })

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
 )
@@ -45,6 +46,12 @@ type Config struct {
 	// may be called concurrently, and returns the same pointer until something changes: connections are shared by
 	// it. Where it returns nil no request can be sent (reason tls). Nil: cleartext.
 	PodTLS func(namespace string) *tls.Config
+	// Identify says which pod a service account token belongs to, by which pods that have just started are heard before
+	// Kubernetes lists them; ErrUnproven when it is none's. It may block until ctx ends and be called concurrently. Nil:
+	// nobody is heard.
+	Identify func(ctx context.Context, token string) (PodIdentity, error)
+	// PeerPort is where the activators listen whose IPs are told by UpdatePeers. Default: 8012.
+	PeerPort int
 	// WrapPolicy puts a policy of the program's own around the activator's: a request log, traces. Nil: none. It is
 	// called once, by New.
 	WrapPolicy func(proxy.Policy) proxy.Policy
@@ -89,6 +96,7 @@ func (c Config) Validate() error {
 		{"ProbeTimeout", int64(c.ProbeTimeout)},
 		{"ProbeFrequency", int64(c.ProbeFrequency)},
 		{"MaxProbeDials", int64(c.MaxProbeDials)},
+		{"PeerPort", int64(c.PeerPort)},
 		{"MaxIdleConns", int64(c.MaxIdleConns)},
 		{"MaxIdleConnsPerHost", int64(c.MaxIdleConnsPerHost)},
 		{"DialTimeout", int64(c.DialTimeout)},
@@ -114,6 +122,7 @@ func (c Config) withDefaults() Config {
 	c.ProbeTimeout = cmp.Or(c.ProbeTimeout, 300*time.Millisecond)
 	c.ProbeFrequency = cmp.Or(c.ProbeFrequency, 200*time.Millisecond)
 	c.MaxProbeDials = cmp.Or(c.MaxProbeDials, 512)
+	c.PeerPort = cmp.Or(c.PeerPort, knative.PortHTTP1)
 	c.MaxIdleConns = cmp.Or(c.MaxIdleConns, 1000)
 	c.MaxIdleConnsPerHost = cmp.Or(c.MaxIdleConnsPerHost, 100)
 	c.DialTimeout = cmp.Or(c.DialTimeout, 2*time.Second)

@@ -24,6 +24,8 @@ type pod struct {
 	probe   *probe    // in progress, or nil
 	seen    uint64    // the last round of its tracked that listed it
 
+	announced bool // by itself, and not listed since
+
 	foreign bool // in the share of another activator
 	counted bool // in tracked.usable
 	told    bool // the throttler knows it, as backend

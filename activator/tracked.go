@@ -99,6 +99,12 @@ func (t *tracked) setPeersLocked(peers []string) {
 	t.settleAllLocked()
 }
 
+func (t *tracked) peerList() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.peers // replaced, never changed
+}
+
 func (t *tracked) setEndpointsLocked(e Endpoints) {
 	t.setHostLocked(e.Service)
 	if t.cluster.Addr != e.ClusterIP {
@@ -116,7 +122,7 @@ func (t *tracked) setEndpointsLocked(e Endpoints) {
 	}
 	var gone []string
 	for id, p := range t.pods {
-		if p.seen != t.round {
+		if p.seen != t.round && !p.announced {
 			t.readyLocked(p, false)
 			t.dropPodLocked(p)
 			delete(t.pods, id)
@@ -137,14 +143,14 @@ func (t *tracked) setPodLocked(ep Endpoint, ready bool) *pod {
 		p = &pod{}
 		t.pods[ep.ID] = p
 	case p.Endpoint == ep && p.ready == ready:
-		p.seen = t.round
+		p.seen, p.announced = t.round, false
 		return nil
 	case p.ready && !ready, p.Addr != ep.Addr:
 		// It may have restarted, or its app may have failed: what its last probe said is worth nothing now.
 		p.restart()
 		t.readyLocked(p, false)
 	}
-	p.Endpoint, p.seen = ep, t.round
+	p.Endpoint, p.seen, p.announced = ep, t.round, false
 	t.readyLocked(p, ready)
 	t.probeLocked(p)
 	return p

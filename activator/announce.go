@@ -1,0 +1,134 @@
+package activator
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/throttler"
+)
+
+const (
+	identifyTimeout = 2 * time.Second
+	// maxIdentifying bounds the announcements whose sender is being identified; beyond it they are told to come again.
+	maxIdentifying = 64
+	// announcedFor is how long an announced pod may do without being listed by Kubernetes, which takes a second or two.
+	announcedFor = 10 * time.Second
+)
+
+// announcement is the exchange of a pod that tells where it is before Kubernetes does (see knative.Announcement). What
+// it says is believed when it comes from the address that it names, or from another activator of the revision's path
+// that has heard it from there, and its token proves that it is a pod of the revision's namespace: who may run pods
+// there may as well give them the labels by which the revision's Service finds its own. Then the address is probed like
+// that of any pod that isn't Ready yet.
+type announcement struct{ a *Activator }
+
+// Next implements proxy.Exchange.
+func (x announcement) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+	status, why := x.a.hear(req)
+	if why == "" {
+		return proxy.Hop{Local: &proxy.Local{Status: status}}, nil
+	}
+	return proxy.Hop{Local: text(status, why+"\n")}, nil
+}
+
+// Response implements proxy.Exchange; there is none but the activator's own.
+func (announcement) Response(*proxy.Request, *proxy.Response) bool { return true }
+
+// Release implements proxy.Exchange.
+func (announcement) Release(proxy.Hop, proxy.Outcome) {}
+
+// End implements proxy.Exchange. Announcements are no requests, and not counted as such.
+func (announcement) End(*proxy.Request, proxy.Result) {}
+
+// hear returns the status of the answer to an announcement, and why it isn't believed. It blocks while the sender is
+// identified.
+func (a *Activator) hear(req *proxy.Request) (status int, why string) {
+	said, err := knative.ParseAnnouncement(func(name string) string { return strings.Clone(req.Header.Get(name)) })
+	if err != nil {
+		return http.StatusBadRequest, err.Error()
+	}
+	t := a.revisions.get(said.Namespace, said.Revision)
+	if t == nil || t.spec.Load() == nil {
+		return http.StatusNotFound, "unknown revision"
+	}
+	peers := t.peerList()
+	direct := cameFrom(req.RemoteAddr, said.Addr.Addr())
+	if !direct && !slices.ContainsFunc(peers, func(p string) bool { return cameFrom(req.RemoteAddr, parseAddr(p)) }) {
+		return http.StatusForbidden, knative.HeaderPodAddr + " is not the sender's address"
+	}
+	if status, why := a.identify(req, said); why != "" {
+		return status, why
+	}
+	if direct {
+		a.relay.pass(said, peers)
+	}
+	return http.StatusNoContent, ""
+}
+
+// identify has the sender proven, and its address probed.
+func (a *Activator) identify(req *proxy.Request, said knative.Announcement) (status int, why string) {
+	select {
+	case a.identifying <- struct{}{}:
+		defer func() { <-a.identifying }()
+	default:
+		return http.StatusServiceUnavailable, "too many announcements"
+	}
+	ctx, cancel := context.WithTimeout(req.Park(proxy.Timeouts{}), identifyTimeout)
+	defer cancel()
+	id, err := a.config.Identify(ctx, said.Token)
+	switch {
+	case errors.Is(err, ErrUnproven):
+		return http.StatusForbidden, err.Error()
+	case err != nil:
+		if ctx.Err() == nil {
+			a.unidentified.Do(func() { a.log.Warn("pods that announce themselves can't be identified", zap.Error(err)) })
+		}
+		return http.StatusServiceUnavailable, "the sender can't be identified now"
+	case id.Namespace != said.Namespace:
+		return http.StatusForbidden, "the sender is a pod of another namespace"
+	}
+	a.announced(said, id)
+	return http.StatusNoContent, ""
+}
+
+// announced adds a pod that Kubernetes doesn't list yet.
+func (a *Activator) announced(said knative.Announcement, id PodIdentity) {
+	a.change(throttler.RevisionID{Namespace: said.Namespace, Name: said.Revision}, func(t *tracked) {
+		s := t.spec.Load()
+		if s == nil || s.NoEarlyUse || a.config.MeshMode == MeshEnabled || a.config.Passthrough || t.pods[id.UID] != nil {
+			return // it can't be used before it is listed, or is
+		}
+		p := &pod{Endpoint: Endpoint{ID: id.UID, Addr: said.Addr.String()}, announced: true}
+		t.pods[p.ID] = p
+		t.probeLocked(p)
+		time.AfterFunc(announcedFor, func() { a.change(t.id, func(t *tracked) { t.unannounceLocked(p) }) })
+	})
+}
+
+// unannounceLocked forgets a pod that has never been listed.
+func (t *tracked) unannounceLocked(p *pod) {
+	if t.pods[p.ID] == p && p.announced {
+		t.dropPodLocked(p)
+		delete(t.pods, p.ID)
+		t.settleLocked(nil, []string{p.ID})
+	}
+}
+
+func cameFrom(remote string, addr netip.Addr) bool {
+	from, err := netip.ParseAddrPort(remote)
+	return err == nil && addr.IsValid() && from.Addr().Unmap() == addr.Unmap()
+}
+
+func parseAddr(s string) netip.Addr {
+	addr, _ := netip.ParseAddr(s) // an invalid one is nobody's
+	return addr
+}

@@ -1,0 +1,76 @@
+package activator
+
+import (
+	"context"
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+)
+
+const (
+	relayTimeout = time.Second
+	maxRelays    = 32  // at once
+	maxRelayed   = 256 // that wait; more are dropped: Kubernetes tells everybody in the end
+)
+
+// relay passes announcements on: a pod tells one activator, behind whose Service there may be many.
+type relay struct {
+	self  string // IP
+	port  int
+	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
+	queue chan relayed
+}
+
+type relayed struct {
+	said knative.Announcement
+	peer string
+}
+
+// pass doesn't block.
+func (r *relay) pass(said knative.Announcement, peers []string) {
+	for _, peer := range peers {
+		if peer == r.self {
+			continue
+		}
+		select {
+		case r.queue <- relayed{said, peer}:
+		default:
+		}
+	}
+}
+
+// run sends until ctx ends, and returns when the last has been sent.
+func (r *relay) run(ctx context.Context) {
+	var g errgroup.Group
+	g.SetLimit(maxRelays)
+	for {
+		select {
+		case <-ctx.Done():
+			_ = g.Wait() // nothing fails
+			return
+		case m := <-r.queue:
+			g.Go(func() error { r.send(ctx, m); return nil })
+		}
+	}
+}
+
+// send is one attempt: an activator that can't be reached now has other ways to learn of the pod.
+func (r *relay) send(ctx context.Context, m relayed) {
+	ctx, cancel := context.WithTimeout(ctx, relayTimeout)
+	defer cancel()
+	addr := net.JoinHostPort(m.peer, strconv.Itoa(r.port))
+	conn, err := r.dial(ctx, "tcp", addr)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	if m.said.Write(conn, addr) == nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(conn, maxProbeAnswer)) // closed unread, it might be reset unsent
+	}
+}
