@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check race bench e2e generate
+.PHONY: help run test check race bench e2e e2e-cluster generate
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## serve examples/hello.yaml on port 8080
 	go run ./cmd/quickstart
@@ -22,6 +22,9 @@ bench: ## run the benchmarks, cold starts last
 
 e2e: ## run the end-to-end tests: the real binaries as processes
 	go test -count=1 -v ./e2e
+
+e2e-cluster: ## run e2e/cluster: all cases in all four ways on a real cluster (root on Debian; half an hour)
+	e2e/cluster/run -report bin/e2e-cluster.md
 
 generate: ## regenerate the protobuf code (needs protoc)
 	go generate ./...

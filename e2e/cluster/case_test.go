@@ -14,7 +14,7 @@ type testCase struct {
 	name string
 	// needs says which of our parts the case can't pass without: a way without them records the outcome.
 	needs parts
-	long  bool // left out with -short
+	long  bool // left out with -test.short and -core
 	run   func(ctx context.Context, w *world) (figure string, err error)
 }
 
@@ -31,9 +31,10 @@ var errSkip = errors.New("skipped")
 
 const caseLimit = 4 * time.Minute
 
-func (p phase) selected() phase {
+func (p phase) selected(w way) phase {
+	short := testing.Short() || w.in(options.core)
 	p.cases = slices.DeleteFunc(slices.Clone(p.cases), func(c testCase) bool {
-		return c.long && testing.Short() || !options.cases.MatchString(c.name)
+		return c.long && short || !options.cases.MatchString(c.name)
 	})
 	return p
 }

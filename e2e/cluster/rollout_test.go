@@ -7,13 +7,14 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 var rolloutCases = []testCase{
-	{name: "two activators under load, one restarted", needs: activator, run: activatorRestarted},
+	{name: "two activators under load, one restarted", needs: activator, long: true, run: activatorRestarted},
 	{name: "two activators under load, one killed (clients retry)", run: activatorKilled},
-	{name: "a new queue-proxy image rolled out under load", needs: both, run: queueRolledOut},
+	{name: "a new queue-proxy image rolled out under load", needs: both, long: true, run: queueRolledOut},
 }
 
 // deployPair makes a second activator and a service for each mode.
@@ -72,29 +73,25 @@ func (w *world) loseActivator(ctx context.Context, l load, how metav1.DeleteOpti
 		err = w.CoreV1().Pods(system).Delete(ctx, pods[0].Name, how)
 	}
 	if err == nil {
-		err = w.replaced(ctx, pods[0].Name)
+		err = w.replaced(ctx, pods[0])
 	}
-	time.Sleep(3 * time.Second)
+	time.Sleep(2 * time.Second)
 	return traffic.end(), err
 }
 
-func (w *world) replaced(ctx context.Context, pod string) error {
-	return eventually(ctx, time.Minute, "a new activator", func() error {
-		pods, err := w.activators(ctx)
-		if err != nil {
-			return err
+// replaced waits until an activator has gone, drained or not, and another has taken its place.
+func (w *world) replaced(ctx context.Context, old corev1.Pod) error {
+	err := eventually(ctx, 90*time.Second, old.Name+" gone", func() error {
+		_, err := w.CoreV1().Pods(system).Get(ctx, old.Name, metav1.GetOptions{})
+		if err == nil {
+			return errors.New("still there")
 		}
-		ready := 0
-		for _, p := range pods {
-			if p.Name != pod && len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].Ready {
-				ready++
-			}
-		}
-		if ready < 2 {
-			return fmt.Errorf("%d others ready", ready)
-		}
-		return nil
+		return gone(err)
 	})
+	if err != nil {
+		return err
+	}
+	return w.rolledOut(ctx, "activator")
 }
 
 // queueRolledOut gives the same image under another name, so that every pod is replaced, and back.

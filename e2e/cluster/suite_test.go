@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,7 +16,7 @@ import (
 var options struct {
 	app                 string
 	ours, knative       images
-	ways, report        string
+	ways, core, report  string
 	cases               *regexp.Regexp
 	rate, conns         int
 	large               int64
@@ -35,6 +33,7 @@ func TestMain(m *testing.M) {
 	flag.StringVar(&options.knative.queue, "knative-queue", "", "image of Knative's queue-proxy (default: what the cluster runs)")
 	flag.StringVar(&options.knative.queueNext, "knative-queue-next", "", "another name of the image of Knative's queue-proxy")
 	flag.StringVar(&options.ways, "ways", "knative,activator,queue,ours", "the ways to run: whose parts are ours")
+	flag.StringVar(&options.core, "core", "", "the ways in which to leave out what takes long, as -test.short does in all")
 	flag.StringVar(&options.report, "report", "", "file to write the table of outcomes to, as Markdown")
 	flag.IntVar(&options.rate, "rate", 500, "requests a second of a load")
 	flag.IntVar(&options.conns, "conns", 64, "connections of a load")
@@ -81,7 +80,7 @@ func TestWays(t *testing.T) {
 	out := newReport()
 	t.Cleanup(func() { out.write(t) })
 	for _, w := range ways {
-		if !slices.Contains(strings.Split(options.ways, ","), w.name) {
+		if !w.in(options.ways) {
 			continue
 		}
 		out.ways = append(out.ways, w)
@@ -119,7 +118,7 @@ func runWay(t *testing.T, k *kube, w way, out *report) {
 		t.Fatal(err)
 	}
 	for i, p := range phases {
-		if p = p.selected(); len(p.cases) == 0 {
+		if p = p.selected(w); len(p.cases) == 0 {
 			continue
 		}
 		t.Run(p.name, func(t *testing.T) {

@@ -3,6 +3,8 @@ package cluster_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +32,9 @@ type way struct {
 	name, title string
 	ours        parts
 }
+
+// in says whether the way is in a list with commas.
+func (w way) in(list string) bool { return slices.Contains(strings.Split(list, ","), w.name) }
 
 // world is what a case has to work with.
 type world struct {
