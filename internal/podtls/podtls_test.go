@@ -227,3 +227,13 @@ func BenchmarkClient(b *testing.B) {
 		k.Client(namespace)
 	}
 }
+
+// What Knative's queue-proxies and its controller call things (knative.dev/networking, pkg/certificates).
+func TestNamesOfTheContract(t *testing.T) {
+	if ServerName != "data-plane.knative.dev" || SecretName != "routing-serving-certs" {
+		t.Errorf("SNI %s, Secret %s", ServerName, SecretName)
+	}
+	if got := New(&tls.Config{}).Client("default").ServerName; got != ServerName {
+		t.Errorf("SNI of a request to a pod: %s", got)
+	}
+}
