@@ -53,7 +53,7 @@ type Log struct {
 // setting is what Set said last. It is replaced, never changed, save for failed.
 type setting struct {
 	text     string
-	template *template.Template
+	template *template.Template // nil: the built-in one
 	probes   bool
 	failed   atomic.Bool // it has been told
 }
@@ -91,11 +91,14 @@ func (l *Log) Set(text string, enabled, probes bool) error {
 	if old := l.setting.Load(); old != nil && old.text == text && old.probes == probes {
 		return nil // a ConfigMap is told again and again; what Failed was told isn't
 	}
-	t, err := template.New("requestlog").Parse(text)
-	if err != nil {
-		return fmt.Errorf("the template of the request log can't be used: %s", oneLine(err))
+	s := &setting{text: text, probes: probes}
+	if text != DefaultTemplate {
+		var err error
+		if s.template, err = template.New("requestlog").Parse(text); err != nil {
+			return fmt.Errorf("the template of the request log can't be used: %s", oneLine(err))
+		}
 	}
-	l.setting.Store(&setting{text: text, template: t, probes: probes})
+	l.setting.Store(s)
 	return nil
 }
 
@@ -111,7 +114,9 @@ func (l *Log) write(s *setting, f *fields) {
 	b := l.buffers.Get().(*bytes.Buffer)
 	defer l.buffers.Put(b)
 	b.Reset()
-	if err := s.template.Execute(b, f); err != nil {
+	if s.template == nil {
+		_, _ = b.Write(appendBuiltin(b.AvailableBuffer(), f))
+	} else if err := s.template.Execute(b, f); err != nil {
 		if l.config.Failed != nil && s.failed.CompareAndSwap(false, true) {
 			l.config.Failed(fmt.Errorf("the template of the request log fails for a request, which is not logged: %s", oneLine(err)))
 		}
