@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/internal/requestlog"
+	"github.com/sluice-proxy/sluice/internal/tracing"
 	"github.com/sluice-proxy/sluice/metrics/otlp"
 	"github.com/sluice-proxy/sluice/proxy"
 )
@@ -26,6 +27,7 @@ const flushTime = 2 * time.Second
 type telemetry struct {
 	requests *requestlog.Log // nil: off
 	pushed   *otlp.Metrics   // nil: off
+	tracer   *tracing.Tracer // nil: off
 
 	running sync.WaitGroup
 	stop    context.CancelFunc // of what start has begun
@@ -51,8 +53,38 @@ func newTelemetry(o observed, c *Config, out io.Writer, log *zap.Logger) (*telem
 			return nil, err
 		}
 	}
-	c.WrapPolicy = around(c.WrapPolicy, t.wrap)
+	if o.Tracing.Protocol != observability.None {
+		if err := t.trace(o, c.Identity, out, log); err != nil {
+			return nil, err
+		}
+	}
+	if t.requests != nil || t.tracer != nil {
+		c.WrapPolicy = around(c.WrapPolicy, t.wrap)
+	}
 	return t, nil
+}
+
+func (t *telemetry) trace(o observed, id Identity, out io.Writer, log *zap.Logger) (err error) {
+	t.tracer, err = tracing.New(tracing.Config{
+		Span: "queue", Wait: "kn.queueproxy.wait", // Knative's names
+		Resource: o.resource(id), Out: out, Failed: failing(log, "traces"),
+		Skip: func(req *proxy.Request) bool { return IsProbe(req.Header) },
+	})
+	if err != nil {
+		return err
+	}
+	return t.tracer.Set(o.Tracing)
+}
+
+// failing logs the first of a row of failures, and its end.
+func failing(log *zap.Logger, of string) func(error) {
+	return func(err error) {
+		if err != nil {
+			log.Warn("the collector of "+of+" takes none", zap.Error(err))
+		} else {
+			log.Info("the collector of " + of + " takes them again")
+		}
+	}
 }
 
 // pushMetrics has what c counts go to a collector.
@@ -60,13 +92,7 @@ func (t *telemetry) pushMetrics(o observed, c *Config, log *zap.Logger) (err err
 	c.Registry = prometheus.NewRegistry()
 	to := collector(o.RequestMetrics, o.resource(c.Identity))
 	to.Gatherer, to.Interval, to.FlushTimeout = c.Registry, o.RequestMetrics.Interval, flushTime
-	to.Failed = func(err error) {
-		if err != nil {
-			log.Warn("the collector of metrics can't be reached", zap.Error(err))
-		} else {
-			log.Info("the collector of metrics can be reached again")
-		}
-	}
+	to.Failed = failing(log, "metrics")
 	t.pushed, err = otlp.NewMetrics(to)
 	return err
 }
@@ -110,6 +136,9 @@ func (t *telemetry) start() {
 	if t.pushed != nil {
 		t.running.Go(func() { _ = t.pushed.Run(ctx) }) // it tells Failed
 	}
+	if t.tracer != nil {
+		t.running.Go(func() { _ = t.tracer.Run(ctx) }) // as well
+	}
 }
 
 func (t *telemetry) logRequests(r observability.RequestLog, id Identity, out io.Writer, log *zap.Logger) error {
@@ -134,20 +163,24 @@ func (t *telemetry) logRequests(r observability.RequestLog, id Identity, out io.
 	return nil
 }
 
-// wrap puts the request log around everything, so that it sees what the client sent and got.
+// wrap puts the request log around everything, so that it sees what the client sent and got, and the trace around
+// that, so that it is logged which.
 func (t *telemetry) wrap(p proxy.Policy) proxy.Policy {
 	if t.requests != nil {
 		p = t.requests.Wrap(p)
 	}
+	if t.tracer != nil {
+		p = t.tracer.Wrap(p)
+	}
 	return p
 }
 
-// close writes and sends what is left, for flushTime at most.
+// close writes and sends what is left, for a few seconds at most.
 func (t *telemetry) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
 	t.stop()
-	t.running.Wait() // each is bounded by flushTime
+	t.running.Wait() // each has a bound of its own
 	var errs []error
 	if t.requests != nil {
 		errs = append(errs, t.requests.Close(ctx))

@@ -76,3 +76,46 @@ func TestCollectorThatIsAway(t *testing.T) {
 		}
 	}
 }
+
+// A request's span goes to the collector as the pod ends, and its trace to the app; probes are no traffic.
+func TestTraces(t *testing.T) {
+	const trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+	for _, test := range []struct {
+		name string
+		env  func(collector string) []string
+	}{
+		{"http/protobuf", func(url string) []string {
+			return []string{knative.EnvObservabilityConfig, `{"tracing":{"protocol":"http/protobuf","endpoint":"` + url + `","samplingRate":1}}`}
+		}},
+		{"grpc", func(url string) []string {
+			return []string{knative.EnvObservabilityConfig, `{"tracing":{"protocol":"grpc","endpoint":"` + url + `","samplingRate":1}}`}
+		}},
+		{"classic", func(url string) []string {
+			return []string{knative.EnvTracingBackend, "zipkin", knative.EnvTracingZipkinEndpoint, url + "/api/v2/spans", knative.EnvTracingDebug, "true"}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			url, got := collectorOf(t)
+			seen := make(chan string, 1)
+			app := startApp(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("Traceparent") }))
+			t.Run("pod", func(t *testing.T) {
+				pod := startMain(t, app, test.env(url))
+				visit(t, pod, "User-Agent", kubelet, knative.HeaderProbe, "queue")
+				visit(t, pod, "Traceparent", "00-"+trace+"-"+parent+"-01")
+			})
+			if at := <-seen; !strings.HasPrefix(at, "00-"+trace+"-") || strings.Contains(at, parent) {
+				t.Errorf("the app gets %q", at)
+			}
+			spans := string(<-got)
+			for _, want := range []string{"queue", "hello-00001"} {
+				contains(t, spans, want)
+			}
+			if n := strings.Count(spans, "queue"); n == 0 || strings.Contains(spans, "kn.queueproxy.wait") {
+				t.Errorf("%q", spans)
+			}
+			if len(got) > 0 {
+				t.Errorf("there are more: %q", <-got)
+			}
+		})
+	}
+}

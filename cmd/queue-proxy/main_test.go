@@ -19,7 +19,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// binary is the program, built once.
+// binary is the program as it is released, built once.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -29,7 +29,9 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	binary = filepath.Join(dir, "queue-proxy")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 		os.Exit(1)
 	}
@@ -40,7 +42,7 @@ func TestMain(m *testing.M) {
 }
 
 // freePorts finds ports at which nobody listens.
-func freePorts(t *testing.T, n int) []string {
+func freePorts(t testing.TB, n int) []string {
 	t.Helper()
 	var ports []string
 	for range n {
@@ -84,7 +86,7 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-func start(t *testing.T, env []string) (*exec.Cmd, *output) {
+func start(t testing.TB, env []string) (*exec.Cmd, *output) {
 	t.Helper()
 	out := new(output)
 	cmd := exec.Command(binary)
