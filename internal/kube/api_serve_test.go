@@ -2,11 +2,13 @@ package kube
 
 import (
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -68,7 +70,7 @@ func (a *api) list(w http.ResponseWriter, s selection, c codec) {
 	a.mu.Lock()
 	all, version := a.selectedLocked(s)
 	a.mu.Unlock()
-	list := listOf(s.resource)
+	list := withKind(listOf(s.resource))
 	objs := make([]runtime.Object, len(all))
 	for i, o := range all {
 		objs[i] = o
@@ -84,7 +86,7 @@ func (a *api) list(w http.ResponseWriter, s selection, c codec) {
 
 // check fails the test unless the other end has gone.
 func (a *api) check(err error) {
-	if err != nil && !strings.Contains(err.Error(), "write tcp") {
+	if err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
 		a.t.Errorf("API server: %v", err)
 	}
 }
@@ -113,9 +115,7 @@ func (a *api) watch(w http.ResponseWriter, r *http.Request, s selection, c codec
 	w.WriteHeader(http.StatusOK)
 	send := c.stream(w)
 	for _, e := range first {
-		if send(&e) != nil {
-			return
-		}
+		a.check(send(&e))
 	}
 	stop := make(chan struct{})
 	defer close(stop)
@@ -130,8 +130,6 @@ func (a *api) watch(w http.ResponseWriter, r *http.Request, s selection, c codec
 }
 
 func (a *api) follow(r *http.Request, s selection, send func(*watch.Event) error, epoch, from int) {
-	flush := func() {}
-	_ = flush
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for r.Context().Err() == nil && a.epoch == epoch {
@@ -151,7 +149,7 @@ func (a *api) follow(r *http.Request, s selection, send func(*watch.Event) error
 		}
 		a.mu.Unlock()
 		for i := range due {
-			_ = send(&due[i]) // the context tells
+			a.check(send(&due[i]))
 		}
 		a.mu.Lock()
 	}
@@ -176,7 +174,7 @@ func (a *api) review(w http.ResponseWriter, r *http.Request) {
 	a.mu.Unlock()
 	w.Header().Set("Content-Type", c.mediaType)
 	w.WriteHeader(http.StatusCreated)
-	a.check(c.encode(review, w))
+	a.check(c.encode(withKind(review), w))
 }
 
 func listOf(resource string) runtime.Object {
@@ -218,6 +216,14 @@ func bookmarkOf(resource string, version int) runtime.Object {
 	}
 	o.SetResourceVersion(strconv.Itoa(version))
 	o.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
+	return withKind(o)
+}
+
+// withKind says in an object what it is, which Go's types don't do by themselves.
+func withKind[T runtime.Object](o T) T {
+	if gvks, _, err := apiScheme.ObjectKinds(o); err == nil {
+		o.GetObjectKind().SetGroupVersionKind(gvks[0])
+	}
 	return o
 }
 
@@ -225,21 +231,16 @@ func bookmarkOf(resource string, version int) runtime.Object {
 type codec struct {
 	mediaType, streamType string
 	info                  runtime.SerializerInfo
-	gv                    schema.GroupVersion
 }
 
-var apiCodecs = serializer.NewCodecFactory(newScheme())
+var (
+	apiScheme = newScheme()
+	apiCodecs = serializer.NewCodecFactory(apiScheme)
+)
 
 // codecFor is protobuf if that is accepted, but for custom resources, as in a real API server.
 func codecFor(resource, accept string) codec {
-	groups := map[string]schema.GroupVersion{
-		"revisions": revisionsGV, "endpointslices": discoveryv1.SchemeGroupVersion,
-		"selfsubjectaccessreviews": authorizationv1.SchemeGroupVersion,
-	}
-	c := codec{mediaType: runtime.ContentTypeJSON, gv: corev1.SchemeGroupVersion}
-	if gv, ok := groups[resource]; ok {
-		c.gv = gv
-	}
+	c := codec{mediaType: runtime.ContentTypeJSON}
 	if strings.Contains(accept, runtime.ContentTypeProtobuf) && resource != "revisions" {
 		c.mediaType = runtime.ContentTypeProtobuf
 	}
@@ -258,7 +259,7 @@ func (c codec) encode(o runtime.Object, w io.Writer) error {
 	case *unstructured.UnstructuredList:
 		return json.NewEncoder(w).Encode(o.UnstructuredContent())
 	}
-	return apiCodecs.EncoderForVersion(c.info.Serializer, c.gv).Encode(o, w)
+	return c.info.Serializer.Encode(o, w)
 }
 
 // Identifier implements runtime.Encoder.
@@ -280,14 +281,10 @@ func (c codec) stream(w http.ResponseWriter) func(*watch.Event) error {
 	flush := w.(http.Flusher)
 	flush.Flush()
 	s := c.info.StreamSerializer
-	frames := streaming.NewEncoder(s.Framer.NewFrameWriter(w), apiCodecs.EncoderForVersion(s.Serializer, c.gv))
+	frames := streaming.NewEncoder(s.Framer.NewFrameWriter(w), apiCodecs.EncoderForVersion(s.Serializer, corev1.SchemeGroupVersion))
 	events := restwatch.NewEncoder(frames, c)
 	return func(e *watch.Event) error {
-		err := events.Encode(e)
-		flush.Flush()
-		if err != nil {
-			return fmt.Errorf("watch: %w", err)
-		}
-		return nil
+		defer flush.Flush()
+		return events.Encode(e)
 	}
 }

@@ -113,7 +113,7 @@ func (a *api) put(resource string, all ...object) {
 		}
 		for _, o := range all {
 			a.version++
-			o = o.DeepCopyObject().(object)
+			o = withKind(o.DeepCopyObject().(object))
 			o.SetResourceVersion(strconv.Itoa(a.version))
 			n := name{o.GetNamespace(), o.GetName()}
 			a.events = append(a.events, event{a.version, resource, a.objects[resource][n], o})

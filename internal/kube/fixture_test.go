@@ -200,7 +200,7 @@ func (r *recorder) until(what, rev string, ok func(told) bool) {
 		select {
 		case <-again:
 		case <-deadline:
-			r.t.Fatalf("%s: not told; %s is %+v", what, rev, s)
+			r.t.Fatalf("%s: not told; %s is %.500s", what, rev, fmt.Sprintf("%+v", s))
 		}
 	}
 }
@@ -215,12 +215,15 @@ func (s told) ips() []string {
 }
 
 // started runs a source until the test ends.
-func started(t testing.TB, c Config) (*Source, *recorder) {
+func started(t testing.TB, c Config, tweaks ...func(*Source)) (*Source, *recorder) {
 	t.Helper()
 	c.SystemNamespace = "knative-serving"
 	s, err := New(c)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, tweak := range tweaks {
+		tweak(s)
 	}
 	r := newRecorder(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -246,3 +249,5 @@ func within(t testing.TB, what string, c <-chan struct{}) {
 		t.Fatalf("%s: not within 20 s", what)
 	}
 }
+
+func svcPort() corev1.ServicePort { return corev1.ServicePort{Name: "http", Port: 80} }

@@ -12,8 +12,14 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// askTimeout bounds the question what may be watched, which isn't worth a long wait.
-const askTimeout = 10 * time.Second
+const (
+	// askTimeout bounds the question what may be watched, which isn't worth a long wait.
+	askTimeout = 10 * time.Second
+	// askPeriod is how often it is asked while slices are not in use.
+	askPeriod = time.Minute
+	// denialPatience is for an API server that has just started and denies what it has not read the roles of yet.
+	denialPatience = 30 * time.Second
+)
 
 // pods watches EndpointSlices where it may, and else Endpoints. Both go to the same shelf, so a list of one replaces all
 // that the other has said.
@@ -21,29 +27,59 @@ type pods struct {
 	slices, endpoints *watcher
 	auth              rest.Interface
 	log               *zap.Logger
+	period, patience  time.Duration // askPeriod and denialPatience
 
-	now     *watcher // of the round
-	refused bool     // the last round wasn't let to the slices
+	now         *watcher // of the round
+	refused     bool     // the last round wasn't let to the slices
+	deniedSince time.Time
 }
 
 func (p *pods) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		p.choose(ctx)
-		err := p.now.round(ctx)
-		p.refused = p.now == p.slices && (apierrors.IsForbidden(err) || apierrors.IsNotFound(err))
+		if p.now == p.endpoints {
+			p.roundOfEndpoints(ctx)
+			continue
+		}
+		err := p.slices.round(ctx)
+		p.refused = apierrors.IsForbidden(err) || apierrors.IsNotFound(err)
 	}
 }
 
-// choose sets p.now, before each round, so that what has been granted is used, and what has been taken away isn't
-// missed, an hour later at most.
+// roundOfEndpoints ends early when slices have been granted.
+func (p *pods) roundOfEndpoints(ctx context.Context) {
+	p.refused = false
+	ctx, cancel := context.WithCancel(ctx)
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		defer cancel()
+		for may := false; !may && ctx.Err() == nil; may, _ = p.maySlices(ctx) {
+			sleep(ctx, p.period)
+		}
+	}()
+	_ = p.endpoints.round(ctx)
+	cancel()
+	<-asked
+}
+
+// choose sets p.now before each round, by what the API server says; where that can't be asked the round shows.
 func (p *pods) choose(ctx context.Context) {
 	was := p.now
 	may, err := p.maySlices(ctx)
+	denied := p.refused || err == nil && !may
 	switch {
-	case p.refused, err == nil && !may:
+	case !denied:
+		p.deniedSince = time.Time{}
+	case p.deniedSince.IsZero():
+		p.deniedSince = time.Now()
+	}
+	switch {
+	case denied && was == p.slices && p.slices.listed() && time.Since(p.deniedSince) < p.patience:
+	case denied:
 		p.now = p.endpoints
 	case err != nil && !apierrors.IsForbidden(err) && was != nil: // the API server is away
-	default: // also when it doesn't tell: the round will show
+	default:
 		p.now = p.slices
 	}
 	switch {

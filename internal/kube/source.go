@@ -86,6 +86,8 @@ func New(c Config) (*Source, error) {
 		endpoints: watch(resource{client: all.core, name: "endpoints", labels: ofRevision, example: &coreEndpoints{}}, endpoints, lists),
 		auth:      all.auth,
 		log:       s.log,
+		period:    askPeriod,
+		patience:  denialPatience,
 	}
 	return s, nil
 }

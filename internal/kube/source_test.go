@@ -141,7 +141,7 @@ func TestPeers19EndpointsWhereSlicesAreNotGranted(t *testing.T) {
 			a.put("endpoints", coreList(labelled("hello-private", "hello", "Private"), podsFrom(7, 2)...),
 				coreList(labelled("hello", "hello", "Public"), pod{uid: "a", ip: "10.1.0.7", namespace: "knative-serving"}))
 			core, logs := observer.New(zap.InfoLevel)
-			s, r := started(t, Config{REST: a.config(), Log: zap.New(core)})
+			s, r := started(t, Config{REST: a.config(), Log: zap.New(core)}, func(s *Source) { s.pods.period = 50 * time.Millisecond })
 			within(t, "synced", s.Synced())
 			if got := r.of("hello"); !reflect.DeepEqual(got.ips(), []string{"10.0.0.7:8012", "10.0.0.8:8012"}) || !reflect.DeepEqual(got.peers, []string{"10.1.0.7"}) {
 				t.Errorf("told %+v", got)
@@ -152,8 +152,10 @@ func TestPeers19EndpointsWhereSlicesAreNotGranted(t *testing.T) {
 
 			// Granted: used from the next list on, without a moment in which there is no pod.
 			a.deny("endpointslices", false)
-			a.deny("endpoints", true)
-			a.drop()
+			if noReviews { // else it is asked before long
+				a.deny("endpoints", true)
+				a.drop()
+			}
 			r.until("slices", "hello", func(s told) bool {
 				if len(s.endpoints.Ready) == 0 {
 					t.Error("no pods meanwhile")
@@ -162,6 +164,31 @@ func TestPeers19EndpointsWhereSlicesAreNotGranted(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An API server that has just started knows no roles and denies everything for a moment.
+func TestPeers19SlicesStayWhileADenialIsFresh(t *testing.T) {
+	a := newAPI(t)
+	hello(a)
+	a.put("endpoints", coreList(labelled("hello-private", "hello", "Private"), podsFrom(7, 2)...))
+	patience := func(d time.Duration) func(*Source) { return func(s *Source) { s.pods.patience = d } }
+	s, r := started(t, Config{REST: a.config()}, patience(time.Hour))
+	s2, r2 := started(t, Config{REST: a.config()}, patience(0))
+	within(t, "synced", s.Synced())
+	within(t, "synced", s2.Synced())
+	calls, before := r.called(), a.count("watch endpointslices")
+	a.deny("endpointslices", true)
+	a.drop()
+	r2.until("Endpoints, for the one without patience", "hello", func(s told) bool { return len(s.ips()) > 0 && s.ips()[0] == "10.0.0.7:8012" })
+	for a.count("watch endpointslices") < before+5 {
+		time.Sleep(time.Millisecond)
+	}
+	if got := r.called(); got != calls {
+		t.Errorf("told something: %+v", r.of("hello"))
+	}
+	a.deny("endpointslices", false)
+	a.delete("endpointslices", "ns", "hello-private-000")
+	r.until("what changed meanwhile", "hello", func(s told) bool { return len(s.endpoints.Ready) == 0 })
 }
 
 func TestPeers29MissedDelete(t *testing.T) {

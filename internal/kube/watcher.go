@@ -88,6 +88,9 @@ func (w *watcher) round(ctx context.Context) error {
 	return err
 }
 
+// listed says that there has been a list.
+func (w *watcher) listed() bool { return w.reflector.LastSyncResourceVersion() != "" }
+
 func sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
