@@ -77,9 +77,14 @@ func (c *cluster) compose(api *rest.Config, p *ports) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	reviewer, err := kube.NewReviewer(api)
+	if err != nil {
+		return nil, err
+	}
 	n := c.start()
 	config := activator.Config{
 		Registerer: c.observed.registry, WrapPolicy: c.observed.wrap, MeshMode: n.mesh, Passthrough: n.passthrough,
+		Identify: reviewer.Identify, PeerPort: c.o.http1,
 	}
 	if n.tls {
 		config.PodTLS = c.keeper.Client

@@ -58,6 +58,9 @@ func (w *waitingRoom) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		proxy.WriteError(out, r, activator.Name, &proxy.Error{Reason: proxy.NotReady, Err: errors.New(why)})
 		return
 	}
+	if r.RequestURI == activator.LivePath {
+		return
+	}
 	out.WriteHeader(http.StatusInternalServerError)
 	_, _ = io.WriteString(out, why+"\n")
 }
