@@ -118,25 +118,28 @@ func TestContractAnswers(t *testing.T) {
 			const want = `http_server_request_duration_seconds_count{http_response_status_code="499",kn_route_tag="kn:disabled"} 1`
 			eventually(t, want, func() bool { return strings.Contains(p.at(p.Addrs().Metrics, "/metrics").body, want) })
 		}},
-		{says: "a full queue sends an activator's request to another pod", test: func(t *testing.T) {
-			p, letGo := full(t, 1, nil)
-			defer letGo()
-			got := p.get("/", knative.HeaderProxyRequest, knative.ProxyActivator)
-			if got.status != 503 || got.body != "pending request queue full\n" || got.header.Get(knative.HeaderNotProcessed) != "1" {
-				t.Errorf("%d %q %v", got.status, got.body, got.header)
-			}
-			contains(t, got.header.Get("Proxy-Status"), "queue_full")
-			if got := p.get("/"); got.header.Get(knative.HeaderNotProcessed) != "" {
-				t.Error("a client is told so too")
-			}
-			got = p.get("/", knative.HeaderProxyRequest, knative.ProxyActivator, "Content-Type", "application/grpc")
-			if got.header.Get("Grpc-Status") != "8" {
-				t.Errorf("gRPC: %d %v", got.status, got.header)
-			}
-		}},
+		{says: "a full queue sends an activator's request to another pod", shown: by(TestPeers33FullPodSendsElsewhere)},
 		{says: "Retry-After comes from the queue", shown: by(TestPeers15QueueFull)},
 		{says: "waiting counts against the revision timeout, unless there is a queue deadline", shown: by(TestWaitingCountsAgainstTheTimeout, TestPeers16QueueDeadline)},
 		{says: "what a lent request is told", shown: by(TestNoQueue)},
 		{says: "what an app that died did not get goes elsewhere", shown: by(TestWhatADeadAppDidNotGetGoesElsewhere)},
 	})
+}
+
+// A full pod tells an activator that a request may go elsewhere; any other client, and a gRPC call, only that it is full.
+func TestPeers33FullPodSendsElsewhere(t *testing.T) {
+	p, letGo := full(t, 1, nil)
+	defer letGo()
+	got := p.get("/", knative.HeaderProxyRequest, knative.ProxyActivator)
+	if got.status != 503 || got.body != "pending request queue full\n" || got.header.Get(knative.HeaderNotProcessed) != "1" {
+		t.Errorf("%d %q %v", got.status, got.body, got.header)
+	}
+	contains(t, got.header.Get("Proxy-Status"), "queue_full")
+	if got := p.get("/"); got.header.Get(knative.HeaderNotProcessed) != "" {
+		t.Error("a client is told so too")
+	}
+	got = p.get("/", knative.HeaderProxyRequest, knative.ProxyActivator, "Content-Type", "application/grpc")
+	if got.header.Get("Grpc-Status") != "8" {
+		t.Errorf("gRPC: %d %v", got.status, got.header)
+	}
 }
