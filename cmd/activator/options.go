@@ -86,6 +86,9 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	if o.onKubernetes() {
+		if isSet(f, "metrics-port") {
+			e.fail("-metrics-port is for -config; on Kubernetes %s says where metrics go", o.observability)
+		}
 		o.forKubernetes(e, isSet(f, "profiling-port"))
 	} else if o.podName == "" {
 		o.podName = defaultActivator

@@ -44,6 +44,7 @@ SYSTEM_NAMESPACE is missing: it should be the namespace of Knative Serving (meta
 		{"address", append([]string{"POD_IP=here"}, pod...), nil, "activator: POD_IP=\"here\" is not an IP address\n"},
 		{"profiling port", append([]string{"PROFILING_PORT=x"}, pod...), nil, "activator: PROFILING_PORT=\"x\" is not a port\n"},
 		{"TLS", append([]string{"ACTIVATOR_TLS_MIN_VERSION=1.1"}, pod...), nil, "activator: ACTIVATOR_TLS_MIN_VERSION is \"1.1\", expected 1.2 or 1.3\n"},
+		{"metrics port", pod, []string{"-metrics-port", "1"}, "activator: -metrics-port is for -config; on Kubernetes config-observability says where metrics go\n"},
 		{"missing kubeconfig", pod, []string{"-kubeconfig", dir + "/none"}, "activator: how to reach Kubernetes: stat " + dir + "/none: no such file or directory\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
