@@ -12,9 +12,35 @@
 // and gives it back when the answer has been passed on. The first request of an idle revision is reported at once,
 // which is what starts a scale from zero.
 //
+// # Readiness
+//
 // A pod is used when it has answered a probe of our own (GET /healthz, K-Network-Probe: queue), which begins the moment
 // its address appears and is held open by Sluice's queue-proxy until the app is ready; Kubernetes need not have called
-// the pod Ready by then, unless [Revision.NoEarlyUse] says so.
+// the pod Ready by then, unless [Revision.NoEarlyUse] says so. A pod that is used before it is Ready is probed on, and
+// goes out of use when two probes in a row fail. One that turns from ready to not ready, or could not be reached by a
+// request, has to pass a probe before it is used again.
+//
+// A pod that refuses is dialled in steps that grow from 1 ms to [Config.ProbeFrequency]; while no request waits for the
+// revision, to 5 s. The first request that begins to wait, or Kubernetes by calling the pod Ready, has it dialled at once.
+//
+// Requests that come before a [SyncedSource] has told everything wait for that, unless their revision is known already.
+//
+// # Meshes
+//
+// In [MeshAuto], when every Ready pod has failed a probe in a way that a service mesh may be the cause of (502, 503 or no
+// HTTP answer), and no pod has passed one or answered otherwise, the cluster IP of the private Service is probed and
+// used, as one pod that has as many slots as this activator's part of the Ready pods. Pods are probed on meanwhile, and
+// used again, all that pass, when one has passed each probe for a second; so they are after a scale to zero.
+// [MeshEnabled] uses the cluster IP alone, [MeshDisabled] pods alone, Ready ones unprobed. With [Config.Passthrough] the
+// mesh is told to let pods be addressed, and the cluster IP is not used.
+//
+// With [Config.PodTLS] requests go over TLS to port 8112 of the pod or 443 of the cluster IP; probes stay in the clear.
+//
+// # Cold starts
+//
+// A request that waited while its revision had no pod to use is told to [Config.OnColdStart], and measured in
+// sluice_cold_start_seconds by part: wait, first_byte and total. When it has the field `Sluice-Trace: 1` its answer has
+// them in Server-Timing too, as sluice-wait and sluice-first-byte, in milliseconds.
 //
 // # Trust
 //
@@ -25,8 +51,8 @@
 // # Concurrency
 //
 // Methods of a [Sink] come from anywhere, in any order, and never block on more than a mutex. [Activator.Run] owns every
-// goroutine: the source, the reporter, and one goroutine per pod that is being probed, which ends when the pod passes
-// or goes away; Run waits for all of them. Each revision has one mutex over what is known of its pods; the throttler
+// goroutine: the source, the reporter, and one goroutine per address that is being probed, which ends when nothing more
+// is to be found out about it or it goes away; Run waits for all of them. Each revision has one mutex over what is known of its pods; the throttler
 // has its own over slots and waiters, and requests take no other lock than that and a read lock on the map of
 // revisions.
 package activator

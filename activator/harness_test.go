@@ -82,7 +82,7 @@ func (p *pod) kill() { _ = p.server.Close(); <-p.ended }
 // ends.
 func (p *pod) drain(t testing.TB) {
 	t.Helper()
-	const quiet = 100 * time.Millisecond
+	const quiet = 300 * time.Millisecond // a machine that is busy with other tests takes its time
 	for last := int64(-1); p.served.Load() != last || p.inFlight.Load() > 0; {
 		last = p.served.Load()
 		time.Sleep(quiet)

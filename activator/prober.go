@@ -164,18 +164,27 @@ func (p *prober) pause(ctx context.Context, pr *probe, at pace, began, asked tim
 	if at == search {
 		wake = pr.haste.idle()
 	}
-	t := time.NewTimer(p.interval(at, wake != nil, time.Since(began)) - time.Since(asked))
+	d := p.interval(at, wake != nil, time.Since(began))
+	if sleep(ctx, wake, time.Until(asked.Add(d))) {
+		d = max(p.frequency/hasteShare, p.crowd())
+		sleep(ctx, nil, time.Until(asked.Add(d)))
+	}
+}
+
+// sleep sleeps for d, and says whether it was woken before that.
+func sleep(ctx context.Context, wake <-chan struct{}, d time.Duration) (woken bool) {
+	if d <= 0 {
+		return false
+	}
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-t.C:
 	case <-wake:
-		t.Reset(max(p.frequency/hasteShare, p.crowd()) - time.Since(asked))
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		}
+		return true
 	}
+	return false
 }
 
 // interval is the least time from one question to the next; a probe that was held took longer.

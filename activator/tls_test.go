@@ -246,3 +246,34 @@ func TestPeers22NewRoots(t *testing.T) {
 		}
 	}
 }
+
+// TestPodTLSOfNetHTTP: a queue-proxy that is a server of net/http inside TLS, as Knative's is.
+func TestPodTLSOfNetHTTP(t *testing.T) {
+	ca := podtlstest.NewCA(t)
+	certPEM, keyPEM := ca.Issue(t, podName)
+	cert, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPod(t, "pod-1", 0, false, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Proto, " ", r.TLS != nil) })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: p, TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = s.ServeTLS(l, "", "") }()
+	defer func() { _ = s.Close(); <-ended }()
+	n := &network{}
+	n.put("10.0.0.1:8012", p.addr)
+	n.put("10.0.0.1:8112", l.Addr().String())
+	roots := trusting(ca)
+	f := newFront(t, activator.Config{Dial: n.dial, PodTLS: func(string) *tls.Config { return roots }})
+	f.UpdateEndpoints(hello, activator.Endpoints{Ready: []activator.Endpoint{{Addr: "10.0.0.1:8012"}}})
+	for proto, want := range map[proxy.Proto]string{proxy.HTTP1: "HTTP/1.1 true", proxy.HTTP2: "HTTP/2.0 true"} {
+		f.UpdateRevision(activator.Revision{ID: hello, Proto: proto})
+		if a := f.get("/"); !a.ok() || a.body != want {
+			t.Errorf("%v, want %s", a, want)
+		}
+	}
+}
