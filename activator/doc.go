@@ -52,7 +52,7 @@
 //
 // Methods of a [Sink] come from anywhere, in any order, and never block on more than a mutex. [Activator.Run] owns every
 // goroutine: the source, the reporter, and one goroutine per address that is being probed, which ends when nothing more
-// is to be found out about it or it goes away; Run waits for all of them. Each revision has one mutex over what is known of its pods; the throttler
-// has its own over slots and waiters, and requests take no other lock than that and a read lock on the map of
-// revisions.
+// is to be found out about it or it goes away; Run waits for all of them. Each revision has one mutex over what is known
+// of its pods; the throttler has its own over slots and waiters, and requests take no other lock than that and a read
+// lock on the map of revisions.
 package activator
