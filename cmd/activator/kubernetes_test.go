@@ -16,6 +16,7 @@ import (
 // TestKubernetes: as in a pod of Knative. A request waits for a revision's first pod, which the API server tells of; what
 // the ConfigMaps say is heeded as they change.
 func TestKubernetes(t *testing.T) {
+	t.Parallel()
 	api := startAPIServer(t, nil)
 	p := onKubernetes(t, api, "-drain", "100ms")
 	p.ready(t)
@@ -153,6 +154,7 @@ func TestKubernetes(t *testing.T) {
 
 // TestWithoutAPIServer: the start waits for it, and says so; then it goes on. What is known then outlives it.
 func TestWithoutAPIServer(t *testing.T) {
+	t.Parallel()
 	api := newAPIServer()
 	server := freeAddr(t)
 	api.write(t, server)
@@ -203,6 +205,7 @@ func livez(t *testing.T, addr string) (status int) {
 
 // TestSignalWhileWaiting ends the start at once.
 func TestSignalWhileWaiting(t *testing.T) {
+	t.Parallel()
 	api := newAPIServer()
 	api.write(t, freeAddr(t))
 	p := onKubernetes(t, api)
@@ -217,6 +220,7 @@ func TestSignalWhileWaiting(t *testing.T) {
 
 // TestWrongNetwork: what decides over TLS is not guessed.
 func TestWrongNetwork(t *testing.T) {
+	t.Parallel()
 	api := startAPIServer(t, map[string]string{"system-internal-tls": "on"})
 	p := onKubernetes(t, api)
 	await(t, "the reason", func() bool {

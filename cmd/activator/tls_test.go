@@ -58,6 +58,7 @@ func shown(addr string) string {
 
 // TestPeers22StartsUnreadyWithoutTheSecret: it says what is missing, and goes on when that is there.
 func TestPeers22StartsUnreadyWithoutTheSecret(t *testing.T) {
+	t.Parallel()
 	api := startAPIServer(t, withTLS)
 	p := onKubernetes(t, api)
 	lacks := func(want string) {
@@ -84,6 +85,7 @@ func TestPeers22StartsUnreadyWithoutTheSecret(t *testing.T) {
 
 // TestWhichPodsAreBelieved: a request goes to a pod over TLS alone, and only to one of its own namespace.
 func TestWhichPodsAreBelieved(t *testing.T) {
+	t.Parallel()
 	api := startAPIServer(t, withTLS)
 	ca := podtlstest.NewCA(t)
 	api.secret(ca.Secret(t, dataPlane))
@@ -108,6 +110,7 @@ func TestWhichPodsAreBelieved(t *testing.T) {
 // TestPeers22RotationLosesNothing: certificates of both ends and their issuer change while requests flow, over new
 // connections and old ones.
 func TestPeers22RotationLosesNothing(t *testing.T) {
+	t.Parallel()
 	api := startAPIServer(t, withTLS)
 	old, next := podtlstest.NewCA(t), podtlstest.NewCA(t)
 	api.secret(old.Secret(t, "first", dataPlane))
