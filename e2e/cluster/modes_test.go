@@ -11,7 +11,7 @@ import (
 var modeCases = []testCase{
 	{name: "Proxy mode under load", run: steadyMode("proxied", "-1", "activator")},
 	{name: "Serve mode under load", run: steadyMode("served", "0", "")},
-	{name: "moving between Proxy and Serve mode under load", run: movingModes},
+	{name: "moving between Proxy and Serve mode under load", long: true, run: movingModes},
 }
 
 // steadyMode puts the full load on a revision whose target burst capacity keeps it in one mode.

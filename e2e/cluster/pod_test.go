@@ -13,8 +13,8 @@ import (
 )
 
 var podCases = []testCase{
-	{name: "pod deleted mid-request: all is answered", needs: both, run: podDeleted},
-	{name: "pod killed mid-request: only what was in it fails", needs: both, run: podKilled},
+	{name: "pod deleted mid-request: all is answered", needs: both, long: true, run: podDeleted},
+	{name: "pod killed mid-request: only what was in it fails", needs: both, long: true, run: podKilled},
 	{name: "app dies mid-request: the rest goes on", needs: both, run: appDies},
 }
 

@@ -19,10 +19,10 @@ var protocolCases = []testCase{
 	{name: "gRPC: unary, both streams, bidi, health", run: grpcKinds},
 	{name: "gRPC: status of a call that times out in the activator", needs: activator, run: grpcTimeout},
 	{name: "SSE arrives as it is sent", run: serverSentEvents},
-	{name: "websocket for minutes", run: longWebsocket},
+	{name: "websocket for minutes", long: true, run: longWebsocket},
 	{name: "websocket with data outlives start and idle timeouts", needs: both, run: busyWebsocket},
-	{name: "large body up", run: largeUp},
-	{name: "large body down", run: largeDown},
+	{name: "large body up", long: true, run: largeUp},
+	{name: "large body down", long: true, run: largeDown},
 }
 
 func http2InTheClear(ctx context.Context, w *world) (string, error) {

@@ -13,7 +13,7 @@ import (
 
 var rolloutCases = []testCase{
 	{name: "two activators under load, one restarted", needs: activator, long: true, run: activatorRestarted},
-	{name: "two activators under load, one killed (clients retry)", run: activatorKilled},
+	{name: "two activators under load, one killed (clients retry)", long: true, run: activatorKilled},
 	{name: "a new queue-proxy image rolled out under load", needs: both, long: true, run: queueRolledOut},
 }
 

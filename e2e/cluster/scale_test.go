@@ -9,10 +9,10 @@ import (
 )
 
 var scaleCases = []testCase{
-	{name: "0→1→N→0, containerConcurrency 0", run: scaling("cc0", 0, 24)},
+	{name: "0→1→N→0, containerConcurrency 0", long: true, run: scaling("cc0", 0, 24)},
 	{name: "0→1→N→0, containerConcurrency 1", run: scaling("cc1", 1, 6)},
-	{name: "0→1→N→0, containerConcurrency 10", run: scaling("cc10", 10, 40)},
-	{name: "containerConcurrency never exceeded while pods flap", needs: both, run: neverExceeded},
+	{name: "0→1→N→0, containerConcurrency 10", long: true, run: scaling("cc10", 10, 40)},
+	{name: "containerConcurrency never exceeded while pods flap", needs: both, long: true, run: neverExceeded},
 }
 
 // scaling goes from no pod to one, with clients that need several, and back to none, and asks once more.

@@ -23,9 +23,9 @@ const (
 )
 
 var tlsCases = []testCase{
-	{name: "system-internal-tls: HTTP/1.1 and gRPC from zero", run: tlsFromZero},
-	{name: "system-internal-tls: another namespace's certificate is refused", run: tlsWrongName},
-	{name: "system-internal-tls: roots and certificates rotated under load", needs: both, run: tlsRotation},
+	{name: "system-internal-tls: HTTP/1.1 and gRPC from zero", long: true, run: tlsFromZero},
+	{name: "system-internal-tls: another namespace's certificate is refused", long: true, run: tlsWrongName},
+	{name: "system-internal-tls: roots and certificates rotated under load", needs: both, long: true, run: tlsRotation},
 }
 
 // enableTLS does what a certificate manager and an administrator do, and restarts the activator, which Knative's needs.
