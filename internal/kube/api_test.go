@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -140,6 +141,23 @@ func (a *api) count(what string) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.requests[what]
+}
+
+// reaches waits for n requests in all of these kinds.
+func (a *api) reaches(n int, kinds ...string) {
+	a.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		got := 0
+		for _, k := range kinds {
+			got += a.count(k)
+		}
+		if got >= n {
+			return
+		}
+		if time.Now().After(deadline) {
+			a.t.Fatalf("%d requests to %v, want %d", got, kinds, n)
+		}
+	}
 }
 
 // selection is what a request asks for.

@@ -158,6 +158,12 @@ func TestMerge(t *testing.T) {
 			nil,
 		},
 		{
+			"the same, the other way round",
+			lists(podSlice("r", 2, pod{uid: "2", ip: "10.0.0.2", state: ready}), v4), "10.96.0.1",
+			[]string{"10.0.0.2:8012", "10.0.0.1:8012"},
+			nil,
+		},
+		{
 			"an address that another pod has now", lists(v4, podSlice("r", 2, pod{uid: "9", ip: "10.0.0.1", state: ready})),
 			"10.96.0.1",
 			[]string{"10.0.0.1:8012", "10.0.0.1:8012"},
