@@ -189,7 +189,7 @@ func (r *recorder) called() int {
 // until waits for what was told of a revision to be so.
 func (r *recorder) until(what, rev string, ok func(told) bool) {
 	r.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		r.mu.Lock()
 		s, again := r.state[throttler.RevisionID{Namespace: "ns", Name: rev}], r.again

@@ -22,7 +22,7 @@ const (
 	// firstPause and maxPause bound the time from one failure to the next attempt. An activator asks for few kinds, so
 	// it may ask sooner than the 30 s of client-go.
 	firstPause = 100 * time.Millisecond
-	maxPause   = 5 * time.Second
+	maxPause   = 3 * time.Second
 	// steadyAfter is how long a watch has to last for the pauses to begin anew.
 	steadyAfter = 30 * time.Second
 )
