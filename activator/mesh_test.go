@@ -257,3 +257,18 @@ func TestMeshDisabled(t *testing.T) {
 		t.Errorf("%d used after the revision was gone", n)
 	}
 }
+
+// TestFailuresBeforeReadyDontCount: a pod that starts refuses connections, which says nothing of a mesh when it is Ready.
+func TestFailuresBeforeReadyDontCount(t *testing.T) {
+	a := unrun(t, Config{})
+	a.UpdateRevision(Revision{ID: rev})
+	a.UpdateEndpoints(rev, Endpoints{NotReady: endpoints("a"), ClusterIP: clusterAddr})
+	tell(a, "a:8012", meshSays)
+	a.UpdateEndpoints(rev, behind("a"))
+	if asked(a, clusterAddr) {
+		t.Error("the cluster IP is tried before the pod was asked again")
+	}
+	if tell(a, "a:8012", meshSays); !asked(a, clusterAddr) {
+		t.Error("the cluster IP is not tried though the pod failed when it was Ready")
+	}
+}
