@@ -24,6 +24,7 @@ func sleepy(w http.ResponseWriter, r *http.Request) {
 
 // TestContractAnswers has a row for each answer that is the queue-proxy's own: as text, and to a gRPC call.
 func TestContractAnswers(t *testing.T) {
+	t.Parallel()
 	soon := 50 * time.Millisecond
 	none := func() {}
 	up := func(t *testing.T, edit func(*Config)) (*pod, func()) {
@@ -57,7 +58,7 @@ func TestContractAnswers(t *testing.T) {
 			return p, letGo
 		}, nil, 503, "context deadline exceeded\n", "queue_timeout", "14"},
 		{"app unreachable", func(t *testing.T) (*pod, func()) {
-			p := startPod(t, freeAddr(t), nil)
+			p := startPod(t, deadAddr(t), nil)
 			p.policy.appIsUp()
 			return p, none
 		}, nil, 502, "dial tcp 127.0.0.1:…", "connect_refused", "14"},

@@ -44,7 +44,7 @@ func TestContractPorts(t *testing.T) {
 		{says: "8112 is the same over TLS, HTTP/2 without ALPN included, and plain HTTP stays on", shown: by(TestTLSAsTheActivatorSpeaksIt, TestPeers22RotationLosesNothing)},
 		{says: "8112 is open only with a certificate", shown: by(TestNoCertificateNoTLS)},
 		{says: "8022 has /wait-for-drain and nothing else", test: func(t *testing.T) {
-			p := startPod(t, freeAddr(t), nil)
+			p := startPod(t, deadAddr(t), nil)
 			for _, path := range []string{"/", "/metrics", "/debug/pprof/", knative.AdminDrainPath + "/x"} {
 				if got := p.at(p.Addrs().Admin, path); got.status != 404 {
 					t.Errorf("%s: %d", path, got.status)
@@ -52,7 +52,7 @@ func TestContractPorts(t *testing.T) {
 			}
 		}},
 		{says: "9090 has /metrics and nothing else", test: func(t *testing.T) {
-			p := startPod(t, freeAddr(t), nil)
+			p := startPod(t, deadAddr(t), nil)
 			if got := p.at(p.Addrs().Stats, "/metrics"); got.status != 200 {
 				t.Errorf("/metrics: %d", got.status)
 			}
@@ -64,7 +64,7 @@ func TestContractPorts(t *testing.T) {
 			for kind, open := range map[RequestMetrics]bool{
 				MetricsOff: false, MetricsCollected: false, MetricsPrometheus: true, MetricsClassic: true,
 			} {
-				p := startPod(t, freeAddr(t), func(c *Config) { c.RequestMetrics = kind })
+				p := startPod(t, deadAddr(t), func(c *Config) { c.RequestMetrics = kind })
 				if got := p.Addrs().Metrics != Off; got != open {
 					t.Errorf("kind %d: open %v", kind, got)
 				}

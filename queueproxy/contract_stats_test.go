@@ -64,13 +64,13 @@ func TestContractStats(t *testing.T) {
 			}
 		}},
 		{says: "at most 336 bytes, however long the pod's name", test: func(t *testing.T) {
-			p := startPod(t, freeAddr(t), func(c *Config) { c.Identity.Pod = strings.Repeat("p", 400) })
+			p := startPod(t, deadAddr(t), func(c *Config) { c.Identity.Pod = strings.Repeat("p", 400) })
 			if n := len(p.at(p.Addrs().Stats, "/metrics").body); n == 0 || n > 336 {
 				t.Errorf("%d bytes", n)
 			}
 		}},
 		{says: "protobuf whatever is accepted, unless that names text; then the classic gauges", test: func(t *testing.T) {
-			p := startPod(t, freeAddr(t), nil)
+			p := startPod(t, deadAddr(t), nil)
 			for accept, text := range map[string]bool{
 				"": false, "*/*": false, "application/protobuf": false, "application/json": false,
 				"text/plain, application/protobuf": false,

@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// drip answers, or reads, in many steps over about 600 ms.
+// drip answers, or reads, in many steps over about 1.8 s.
 func drip(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		n, _ := io.Copy(io.Discard, r.Body)
@@ -23,14 +23,14 @@ func drip(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "x")
 		_ = http.NewResponseController(w).Flush()
 		select {
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(60 * time.Millisecond):
 		case <-r.Context().Done():
 			return
 		}
 	}
 }
 
-// slowBody is a request's body of 30 bytes over 600 ms.
+// slowBody is a request's body of 30 bytes over 1.8 s.
 func slowBody(t *testing.T) io.Reader {
 	r, w := io.Pipe()
 	done := make(chan struct{})
@@ -41,7 +41,7 @@ func slowBody(t *testing.T) io.Reader {
 			if _, err := io.WriteString(w, "x"); err != nil {
 				return
 			}
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(60 * time.Millisecond)
 		}
 	}()
 	t.Cleanup(func() { r.Close(); <-done })
@@ -49,7 +49,7 @@ func slowBody(t *testing.T) io.Reader {
 }
 
 func TestContractTimeouts(t *testing.T) {
-	const within = 400 * time.Millisecond // less than a drip takes, more than a drop
+	const within = 1200 * time.Millisecond // less than a drip takes, and a lot more than a drop
 	start := func(t *testing.T, timeouts proxy.Timeouts) *pod {
 		return startPod(t, startApp(t, http.HandlerFunc(drip)), func(c *Config) { c.Timeouts = timeouts })
 	}

@@ -10,7 +10,7 @@ import (
 // An app that died got nothing of what came after. The activator hears that, and sends it elsewhere; a client of our own
 // has nowhere else to go. (Requests used to fail that were never in the process.)
 func TestWhatADeadAppDidNotGetGoesElsewhere(t *testing.T) {
-	p := startPod(t, freeAddr(t), nil)
+	p := startPod(t, deadAddr(t), nil)
 	p.policy.appIsUp()
 	for _, client := range []*http.Client{p.client, p.h2c} {
 		got := p.do(client, p.request("/", knative.HeaderProxyRequest, knative.ProxyActivator))

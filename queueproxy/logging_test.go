@@ -14,7 +14,7 @@ import (
 // debugging.
 func TestAPanicIsLogged(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
-	c := Config{UserAddr: freeAddr(t), DrainQuiet: time.Millisecond, Addrs: Addrs{Serve: "127.0.0.1:0", Admin: Off, Stats: Off}}
+	c := Config{UserAddr: deadAddr(t), DrainQuiet: time.Millisecond, Addrs: Addrs{Serve: "127.0.0.1:0", Admin: Off, Stats: Off}}
 	p, err := New(c, zap.New(core))
 	if err != nil {
 		t.Fatal(err)

@@ -142,7 +142,7 @@ func TestPeers12Policy(t *testing.T) {
 func TestPeers12Dial(t *testing.T) {
 	app := startApp(t, http.HandlerFunc(ok))
 	dials := make(chan string, 100)
-	url := startMain(t, freeAddr(t), []string{
+	url := startMain(t, deadAddr(t), []string{
 		knative.EnvReadinessProbe, `{"httpGet":{"path":"/"},"successThreshold":1}`,
 	}, WithDial(func(next DialFunc) DialFunc {
 		return func(ctx context.Context, network, addr string) (net.Conn, error) {

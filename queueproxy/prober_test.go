@@ -35,6 +35,7 @@ func TestHTTPProbe(t *testing.T) {
 	p := proberFor(t, Probe{
 		Kind: ProbeHTTP, Addr: startApp(t, app), Target: "/ready?x=1",
 		Header: http.Header{"X-A": {"1"}, "Host": {"app.example"}, "User-Agent": {"other"}},
+		Timeout: 10 * time.Second, // of a machine that does other things too
 	}, false)
 	for _, test := range []struct {
 		status int
@@ -102,7 +103,7 @@ func TestHTTP2AutoDetection(t *testing.T) {
 
 // The app is held to be of HTTP/1.1 only once it has answered in it.
 func TestHTTP2AutoDetectionOfAnAppThatIsDown(t *testing.T) {
-	p := proberFor(t, Probe{Kind: ProbeHTTP, Addr: freeAddr(t)}, true)
+	p := proberFor(t, Probe{Kind: ProbeHTTP, Addr: deadAddr(t)}, true)
 	if err := p.try(t.Context()); err == nil || p.speaks.Load() != 0 {
 		t.Errorf("%v, speaks %d", err, p.speaks.Load())
 	}
@@ -113,7 +114,7 @@ func TestTCPProbe(t *testing.T) {
 	if err := up.try(t.Context()); err != nil {
 		t.Error(err)
 	}
-	down := proberFor(t, Probe{Kind: ProbeTCP, Addr: freeAddr(t)}, false)
+	down := proberFor(t, Probe{Kind: ProbeTCP, Addr: deadAddr(t)}, false)
 	if err := down.try(t.Context()); err == nil {
 		t.Error("nobody listens and it is ready")
 	}

@@ -66,7 +66,7 @@ func TestPeers30HeldProbe(t *testing.T) {
 
 // A prober that goes takes the watch with it, and nothing polls any more.
 func TestHeldProbeEndsWithItsProber(t *testing.T) {
-	addr := freeAddr(t)
+	addr := deadAddr(t)
 	p := startPod(t, addr, func(c *Config) { c.Probes = []Probe{{Kind: ProbeTCP, Addr: addr, Aggressive: true}} })
 	for _, client := range []*http.Client{p.client, p.h2c} {
 		ctx, leave := context.WithCancel(t.Context())
@@ -96,7 +96,7 @@ func TestHeldProbeEndsWithItsProber(t *testing.T) {
 
 // A drain answers the probes that are held.
 func TestDrainEndsHeldProbes(t *testing.T) {
-	addr := freeAddr(t)
+	addr := deadAddr(t)
 	p := startPod(t, addr, func(c *Config) { c.Probes = []Probe{{}} })
 	done := make(chan answer)
 	go func() { done <- p.get("/", "User-Agent", activator, knative.HeaderProbe, "queue") }()
@@ -109,6 +109,7 @@ func TestDrainEndsHeldProbes(t *testing.T) {
 
 // Requests to an app that has never been up wait for it, a second at most.
 func TestRequestWaitsForTheAppToStart(t *testing.T) {
+	t.Parallel()
 	t.Run("it comes", func(t *testing.T) {
 		const n = 150 // more than the proxy would retry
 		addr := freeAddr(t)
@@ -126,7 +127,7 @@ func TestRequestWaitsForTheAppToStart(t *testing.T) {
 		}
 	})
 	t.Run("it does not", func(t *testing.T) {
-		p := startPod(t, freeAddr(t), nil)
+		p := startPod(t, deadAddr(t), nil)
 		begin := time.Now()
 		got := p.get("/")
 		if took := time.Since(begin); got.status != 502 || took < startPatience || took > startPatience+5*time.Second {
@@ -135,7 +136,7 @@ func TestRequestWaitsForTheAppToStart(t *testing.T) {
 		contains(t, got.header.Get("Proxy-Status"), "error=connection_refused")
 	})
 	t.Run("it has gone", func(t *testing.T) {
-		p := startPod(t, freeAddr(t), nil)
+		p := startPod(t, deadAddr(t), nil)
 		p.policy.appIsUp()
 		begin := time.Now()
 		if got := p.get("/"); got.status != 502 || time.Since(begin) > startPatience {
@@ -143,7 +144,7 @@ func TestRequestWaitsForTheAppToStart(t *testing.T) {
 		}
 	})
 	t.Run("the timeout is shorter", func(t *testing.T) {
-		p := startPod(t, freeAddr(t), func(c *Config) { c.Timeouts = proxy.Timeouts{Total: 50 * time.Millisecond} })
+		p := startPod(t, deadAddr(t), func(c *Config) { c.Timeouts = proxy.Timeouts{Total: 50 * time.Millisecond} })
 		if got := p.get("/"); got.status != 504 || got.body != "request timeout" {
 			t.Errorf("%d %q", got.status, got.body)
 		}

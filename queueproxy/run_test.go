@@ -146,6 +146,7 @@ func TestDrainPastTheGracePeriod(t *testing.T) {
 
 // The preStop hook blocks until the pod is quiet and empty; without SIGTERM the drain is undone.
 func TestWaitForDrain(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	p := startPod(t, startApp(t, websocketApp(release)), func(c *Config) {
 		c.DrainQuiet, c.DrainIdle = 20*time.Millisecond, time.Millisecond
@@ -206,6 +207,7 @@ func TestDeadlinesOfTheServers(t *testing.T) {
 
 // The autoscaler gets one Stat, of the last second, the wait included.
 func TestStats(t *testing.T) {
+	t.Parallel()
 	p, letGo := full(t, 3, nil)
 	var stat statpb.Stat
 	scrape := func() {
@@ -274,14 +276,14 @@ func TestRequestMetrics(t *testing.T) {
 			eventually(t, want, func() bool { return strings.Contains(scrape(p), want) })
 		}
 	}
-	p := startPod(t, freeAddr(t), nil)
+	p := startPod(t, deadAddr(t), nil)
 	if a := p.Addrs(); a.Metrics != Off || a.Profiling != Off {
 		t.Errorf("something listens by default: %+v", a)
 	}
 }
 
 func TestProfiling(t *testing.T) {
-	p := startPod(t, freeAddr(t), func(c *Config) { c.Profiling = true })
+	p := startPod(t, deadAddr(t), func(c *Config) { c.Profiling = true })
 	for _, path := range []string{"/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=1"} {
 		resp, err := p.client.Get("http://" + p.Addrs().Profiling + path)
 		if err != nil {
@@ -313,7 +315,7 @@ func TestListenFails(t *testing.T) {
 
 // A listener that breaks ends Run with its error.
 func TestRunEndsWithItsListener(t *testing.T) {
-	p := startPod(t, freeAddr(t), nil)
+	p := startPod(t, deadAddr(t), nil)
 	eventually(t, "it serves", func() bool { return p.get("/", knative.HeaderProbe, "x").status == 400 })
 	p.services[len(p.services)-1].listener.Close()
 	if err := <-p.ended; !errors.Is(err, net.ErrClosed) {

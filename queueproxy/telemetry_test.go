@@ -67,8 +67,9 @@ func TestRequestMetricsArePushed(t *testing.T) {
 
 // A collector that can't be reached delays neither requests nor the end by more than the time for a flush.
 func TestCollectorThatIsAway(t *testing.T) {
+	t.Parallel()
 	pod := startMain(t, startApp(t, http.HandlerFunc(ok)), []string{
-		knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"grpc","endpoint":"http://` + freeAddr(t) + `","exportInterval":1000000}}`,
+		knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"grpc","endpoint":"http://` + deadAddr(t) + `","exportInterval":1000000}}`,
 	})
 	for range 10 {
 		if got := visit(t, pod); got.status != 200 {
