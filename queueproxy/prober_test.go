@@ -34,7 +34,7 @@ func TestHTTPProbe(t *testing.T) {
 	})
 	p := proberFor(t, Probe{
 		Kind: ProbeHTTP, Addr: startApp(t, app), Target: "/ready?x=1",
-		Header: http.Header{"X-A": {"1"}, "Host": {"app.example"}, "User-Agent": {"other"}},
+		Header:  http.Header{"X-A": {"1"}, "Host": {"app.example"}, "User-Agent": {"other"}},
 		Timeout: 10 * time.Second, // of a machine that does other things too
 	}, false)
 	for _, test := range []struct {
