@@ -37,7 +37,7 @@ func (x announcement) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, erro
 	if why == "" {
 		return proxy.Hop{Local: &proxy.Local{Status: status}}, nil
 	}
-	return proxy.Hop{Local: text(status, why+"\n")}, nil
+	return proxy.Hop{Local: refusal(req, status, why)}, nil
 }
 
 // Response implements proxy.Exchange; there is none but the activator's own.

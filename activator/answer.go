@@ -22,37 +22,33 @@ func (a *Activator) probeAnswer(req *proxy.Request) *proxy.Local {
 	if req.Header.Has(knative.HeaderKubeletProbe) ||
 		strings.HasPrefix(req.Header.Get("User-Agent"), knative.UserAgentKubelet) {
 		if why := a.unready(); why != "" && req.Target != LivePath {
-			return text(http.StatusInternalServerError, why+"\n")
+			return (&proxy.Error{
+				Reason: proxy.NotReady, Status: http.StatusInternalServerError, Text: why + "\n",
+			}).Local(req, Name)
 		}
 		return &proxy.Local{Status: http.StatusOK}
 	}
-	if !req.Header.Has(knative.HeaderProbe) {
-		return nil
-	}
 	switch who := req.Header.Get(knative.HeaderProbe); {
+	case who == "":
+		return nil
 	case who == knative.ProbePod && a.config.Identify != nil:
 		return toHear
 	case who == knative.ProbeActivator:
-		return text(http.StatusOK, knative.ProbeActivator)
+		return &proxy.Local{
+			Status: http.StatusOK, Header: [][2]string{{"Content-Type", "text/plain; charset=utf-8"}}, Body: knative.ProbeActivator,
+		}
 	case who == knative.ProbeIngress:
-		return ingressAnswer(req.Header.Get(knative.HeaderHash))
+		hash := req.Header.Get(knative.HeaderHash)
+		if hash == "" {
+			return refusal(req, http.StatusBadRequest, "a probe request must contain a non-empty "+strconv.Quote(knative.HeaderHash)+" header")
+		}
+		return &proxy.Local{Status: http.StatusOK, Header: [][2]string{{knative.HeaderHash, hash}}}
 	default:
-		return text(http.StatusBadRequest, "unexpected probe header value: "+strconv.Quote(who)+"\n")
+		return refusal(req, http.StatusBadRequest, "unexpected probe header value: "+strconv.Quote(who))
 	}
 }
 
-func ingressAnswer(hash string) *proxy.Local {
-	if hash == "" {
-		return text(http.StatusBadRequest,
-			"a probe request must contain a non-empty "+strconv.Quote(knative.HeaderHash)+" header\n")
-	}
-	return &proxy.Local{Status: http.StatusOK, Header: [][2]string{{knative.HeaderHash, hash}}}
-}
-
-func text(status int, body string) *proxy.Local {
-	return &proxy.Local{
-		Status: status,
-		Header: [][2]string{{"Content-Type", "text/plain; charset=utf-8"}, {"X-Content-Type-Options", "nosniff"}},
-		Body:   body,
-	}
+// refusal answers what is no request to an app.
+func refusal(req *proxy.Request, status int, why string) *proxy.Local {
+	return (&proxy.Error{Reason: proxy.BadRequest, Status: status, Text: why + "\n"}).Local(req, Name)
 }

@@ -36,12 +36,14 @@ func TestProbes(t *testing.T) {
 		{"ingress without hash", "/", []string{"K-Network-Probe", "probe"}, 400, "a probe request must contain a non-empty \"K-Network-Hash\" header\n"},
 		{"for the queue-proxy", "/healthz", []string{"K-Network-Probe", "queue", "User-Agent", "Knative-Activator-Probe"}, 400, fmt.Sprintf(badValue, "queue")},
 		{"other", "/", []string{"K-Network-Probe", "x"}, 400, fmt.Sprintf(badValue, "x")},
-		{"empty", "/", []string{"K-Network-Probe", ""}, 400, fmt.Sprintf(badValue, "")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := f.get(c.path, c.header...)
 			if a.err != nil || a.status != c.status || a.body != c.body {
 				t.Errorf("got %v, want %d %q", a, c.status, c.body)
+			}
+			if status := a.header.Get("Proxy-Status"); (a.status >= 400) != strings.HasPrefix(status, "sluice-activator; error=http_request_error") {
+				t.Errorf("Proxy-Status %q", status)
 			}
 			if want := ""; c.name == "ingress" {
 				want = "abc"
@@ -50,6 +52,14 @@ func TestProbes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An empty K-Network-Probe is none, as for Knative's activator.
+func TestAnEmptyProbeIsARequest(t *testing.T) {
+	f := newFront(t, activator.Config{})
+	if a := f.get("/", "K-Network-Probe", ""); a.status != http.StatusNotFound {
+		t.Error(a)
 	}
 }
 

@@ -121,8 +121,8 @@ func TestPeers30ThroughARealQueueProxy(t *testing.T) {
 func TestLentBodyIsAskedForAtOnce(t *testing.T) {
 	s := newSidecar(t, "pod-1", 1, 0)
 	s.listen()
-	f := newFront(t, activator.Config{PodIP: "10.0.0.1"})
 	taken := newPod(t, "pod-0", 1, false, nil)
+	f := newFront(t, activator.Config{PodIP: sharer(taken.addr, s.addr)})
 	f.UpdatePeers(hello, []string{"10.0.0.1", "10.0.0.2"})
 	f.UpdateRevision(activator.Revision{ID: hello, Limit: 1})
 	f.UpdateEndpoints(hello, activator.Endpoints{Ready: []activator.Endpoint{taken.endpoint(), s.endpoint()}})

@@ -66,19 +66,19 @@ func (t *tracked) tellAllLocked(s *spec, gone []string) {
 // out: a share of them would be no share.
 func (t *tracked) shareLocked(s *spec, all []*pod) {
 	var (
-		pods []*pod
-		ids  []string
+		pods  []*pod
+		addrs []string
 	)
 	for _, p := range all {
 		p.foreign = false
 		if t.usesLocked(p, s) {
-			pods, ids = append(pods, p), append(ids, p.ID)
+			pods, addrs = append(pods, p), append(addrs, p.Addr)
 		}
 	}
 	if !t.sharedLocked(s) {
 		return
 	}
-	for i, own := range throttler.Share(ids, t.peers, t.a.config.PodIP) {
+	for i, own := range throttler.Share(addrs, t.peers, t.a.config.PodIP) {
 		pods[i].foreign = !own
 	}
 }

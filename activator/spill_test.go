@@ -68,13 +68,21 @@ func TestPeers3SpillOver(t *testing.T) {
 	}
 }
 
+// sharer is which of the activators 10.0.0.1 and 10.0.0.2 has the one of two pods as its share.
+func sharer(own, foreign string) string {
+	if own < foreign {
+		return "10.0.0.1"
+	}
+	return "10.0.0.2"
+}
+
 // TestPeers3NeverWaitsBesideAnIdlePod: while the own pod is taken for long, the other activator's idle pod serves.
 func TestPeers3NeverWaitsBesideAnIdlePod(t *testing.T) {
 	release, unblock := blocking()
 	defer unblock()
 	slow := newPod(t, "a", 1, false, func(_ http.ResponseWriter, r *http.Request) { <-release })
 	idle := newPod(t, "b", 1, false, nil)
-	f := newFront(t, activator.Config{PodIP: "10.0.0.1"})
+	f := newFront(t, activator.Config{PodIP: sharer(slow.addr, idle.addr)})
 	f.UpdatePeers(hello, []string{"10.0.0.1", "10.0.0.2"})
 	f.UpdateRevision(activator.Revision{ID: hello, Limit: 1})
 	f.UpdateEndpoints(hello, endpointsOf(slow, idle))
@@ -112,7 +120,7 @@ func largeBody(t *testing.T, http2 bool) {
 		w.Header().Set("Got", strconv.FormatInt(n, 10))
 	}
 	own, foreign := newPod(t, "a", 1, false, app), newPod(t, "b", 1, false, app)
-	f := newFront(t, activator.Config{PodIP: "10.0.0.1"})
+	f := newFront(t, activator.Config{PodIP: sharer(own.addr, foreign.addr)})
 	f.client.Transport.(*http.Transport).Protocols = only(http2)
 	f.UpdatePeers(hello, []string{"10.0.0.1", "10.0.0.2"})
 	f.UpdateRevision(activator.Revision{ID: hello, Limit: 1})

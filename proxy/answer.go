@@ -14,41 +14,70 @@ import (
 // (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), everybody else a text. name goes into Proxy-Status.
 // For ClientGone nothing is written. It returns the HTTP status, or StatusClientClosedRequest.
 func WriteError(w http.ResponseWriter, r *http.Request, name string, err error) (status int) {
+	a := errorAnswer(name, err, isGRPC(r.Header["Content-Type"]))
+	if a.status == StatusClientClosedRequest {
+		return a.status
+	}
+	h := w.Header()
+	for _, f := range a.header {
+		h[f[0]] = []string{f[1]}
+	}
+	if !a.bodiless {
+		h["Content-Length"] = []string{strconv.Itoa(len(a.body))}
+	}
+	w.WriteHeader(a.status)
+	if r.Method != http.MethodHead && a.body != "" {
+		_, _ = w.Write([]byte(a.body)) // a client that has gone is noticed by net/http
+	}
+	return a.status
+}
+
+// errorAnswered is an error as an answer. Its status is StatusClientClosedRequest when there is nobody to get it.
+type errorAnswered struct {
+	status   int
+	header   [][2]string
+	body     string
+	bodiless bool // its end is that of the head: gRPC
+}
+
+// errorAnswer is what WriteError says.
+func errorAnswer(name string, err error, grpc bool) (a errorAnswered) {
 	var e *Error
 	if !errors.As(err, &e) {
 		e = &Error{Reason: Internal, Err: err}
 	}
 	if e.Reason == ClientGone {
-		return StatusClientClosedRequest
+		a.status = StatusClientClosedRequest
+		return a
 	}
-	status = e.Status
-	if status == 0 {
-		status = e.Reason.Status()
+	a.status = e.Status
+	if a.status == 0 {
+		a.status = e.Reason.Status()
 	}
-	h := w.Header()
-	h["Proxy-Status"] = []string{proxyStatus(name, e)}
-	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		h["Retry-After"] = []string{retryAfter(e.RetryAfter)}
+	a.header = append(a.header, [2]string{"Proxy-Status", proxyStatus(name, e)})
+	if a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests {
+		a.header = append(a.header, [2]string{"Retry-After", retryAfter(e.RetryAfter)})
 	}
-	text := e.Text
-	if text == "" {
-		text = e.Error() + "\n"
+	a.body = e.Text
+	if a.body == "" {
+		a.body = e.Error() + "\n"
 	}
-	if isGRPC(r.Header) {
-		h["Content-Type"] = []string{"application/grpc"}
-		h["Grpc-Status"] = []string{strconv.Itoa(int(reasonTable[e.Reason].grpc))}
-		h["Grpc-Message"] = []string{grpcMessage(strings.TrimSuffix(text, "\n"))}
-		w.WriteHeader(http.StatusOK)
-		return http.StatusOK
+	if grpc {
+		a.header = append(a.header, [2]string{"Content-Type", "application/grpc"},
+			[2]string{"Grpc-Status", strconv.Itoa(int(reasonTable[e.Reason].grpc))},
+			[2]string{"Grpc-Message", grpcMessage(strings.TrimSuffix(a.body, "\n"))})
+		a.status, a.body, a.bodiless = http.StatusOK, "", true
+		return a
 	}
-	h["Content-Type"] = []string{"text/plain; charset=utf-8"}
-	h["X-Content-Type-Options"] = []string{"nosniff"}
-	h["Content-Length"] = []string{strconv.Itoa(len(text))}
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write([]byte(text)) // a client that has gone is noticed by net/http
-	}
-	return status
+	a.header = append(a.header, [2]string{"Content-Type", "text/plain; charset=utf-8"},
+		[2]string{"X-Content-Type-Options", "nosniff"})
+	return a
+}
+
+// Local is what WriteError answers to req, for a policy that adds to it. More fields come after its own.
+func (e *Error) Local(req *Request, name string, more ...[2]string) *Local {
+	a := errorAnswer(name, e, isGRPC([]string{req.Header.Get("Content-Type")}))
+	return &Local{Status: a.status, Header: append(a.header, more...), Body: a.body}
 }
 
 // answer is WriteError for a Handler's own answers.
@@ -83,7 +112,8 @@ func (ex *exchange) own(status int, body string) {
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // net/http would guess
 	}
-	if status != http.StatusNoContent && status != http.StatusNotModified {
+	_, grpc := h["Grpc-Status"] // its end is that of the head
+	if !grpc && status != http.StatusNoContent && status != http.StatusNotModified {
 		h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
 	ex.result.Status, ex.result.Start = status, time.Since(ex.req.Arrived)
@@ -117,12 +147,12 @@ func retryAfter(d time.Duration) string {
 	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
 }
 
-func isGRPC(h http.Header) bool {
-	v := h["Content-Type"]
-	if len(v) == 0 {
+// isGRPC looks at the values of Content-Type.
+func isGRPC(types []string) bool {
+	if len(types) == 0 {
 		return false
 	}
-	rest, ok := strings.CutPrefix(v[0], "application/grpc")
+	rest, ok := strings.CutPrefix(types[0], "application/grpc")
 	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
 }
 

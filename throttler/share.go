@@ -1,42 +1,40 @@
 package throttler
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
-// Share says which of the pods belong to the activator self when peers are all the activators in the path: both are
-// sorted, and each activator takes a contiguous part of the pods by its index. With more activators than pods the
-// shares overlap, one pod each, so that none is empty. An activator that is not listed yet takes all.
-// The answer is parallel to ids; ids and peers may come in any order, and are left as they are.
-func Share(ids, peers []string, self string) []bool {
-	own := make([]bool, len(ids))
-	order := make([]int, len(ids))
+// Share says which of the pods at addrs belong to the activator self when peers are all the activators in the path. It
+// divides as Knative's activator does, so that activators of both kinds may share a revision: pods and activators are
+// sorted; each activator takes as many pods in a row as all can have, by its index; of those that are left at the end
+// the first activators take one each. With more activators than pods the shares overlap, one pod each, so that none is
+// empty. An activator that is not listed yet takes all.
+// The answer is parallel to addrs; addrs and peers may come in any order, and are left as they are.
+func Share(addrs, peers []string, self string) []bool {
+	own := make([]bool, len(addrs))
+	order := make([]int, len(addrs))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortFunc(order, func(a, b int) int {
-		switch {
-		case ids[a] < ids[b]:
-			return -1
-		case ids[a] > ids[b]:
-			return 1
+	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(addrs[a], addrs[b]), a-b) })
+	sorted := slices.Compact(slices.Sorted(slices.Values(peers)))
+	index, listed := slices.BinarySearch(sorted, self)
+	pods, n := len(order), len(sorted)
+	switch {
+	case !listed || pods == 0:
+	case pods < n:
+		order = order[index%pods : index%pods+1]
+	default:
+		each, left := pods/n, pods%n
+		mine := order[index*each : (index+1)*each]
+		if index < left {
+			mine = append(slices.Clone(mine), order[pods-left+index])
 		}
-		return a - b
-	})
-	first, end := shareBounds(len(ids), peers, self)
-	for _, i := range order[first:end] {
+		order = mine
+	}
+	for _, i := range order {
 		own[i] = true
 	}
 	return own
-}
-
-func shareBounds(pods int, peers []string, self string) (first, end int) {
-	sorted := slices.Compact(slices.Sorted(slices.Values(peers)))
-	i, listed := slices.BinarySearch(sorted, self)
-	switch n := len(sorted); {
-	case !listed || pods == 0:
-		return 0, pods
-	case pods < n:
-		return i % pods, i%pods + 1
-	default:
-		return i * pods / n, (i + 1) * pods / n
-	}
 }

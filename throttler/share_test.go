@@ -19,11 +19,13 @@ func TestShare(t *testing.T) {
 		self  string
 		want  []string
 	}{
-		{"first of two", pods, []string{"y", "x"}, "x", []string{"a", "b"}},
-		{"second of two", pods, []string{"y", "x"}, "y", []string{"c", "d", "e"}},
+		{"first of two", pods, []string{"y", "x"}, "x", []string{"a", "b", "e"}},
+		{"second of two", pods, []string{"y", "x"}, "y", []string{"c", "d"}},
+		{"first of three", pods, []string{"x", "y", "z"}, "x", []string{"a", "d"}},
+		{"last of three", pods, []string{"x", "y", "z"}, "z", []string{"c"}},
 		{"not listed yet", pods, []string{"y", "x"}, "z", []string{"a", "b", "c", "d", "e"}},
 		{"no peers", pods, nil, "x", []string{"a", "b", "c", "d", "e"}},
-		{"listed twice", pods, []string{"x", "y", "x"}, "x", []string{"a", "b"}},
+		{"listed twice", pods, []string{"x", "y", "x"}, "x", []string{"a", "b", "e"}},
 		{"alone", pods, []string{"x"}, "x", []string{"a", "b", "c", "d", "e"}},
 		{"more activators than pods", []string{"b", "a"}, []string{"u", "v", "w", "x", "y"}, "x", []string{"b"}},
 		{"no pods", nil, []string{"x", "y"}, "x", nil},

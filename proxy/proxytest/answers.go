@@ -45,7 +45,7 @@ func policyErrors(r *rig) {
 		reason               proxy.Reason
 	}{
 		{&proxy.Error{Reason: proxy.QueueFull, Text: "pending request queue full\n"}, 503, "pending request queue full\n", "1", "connection_limit_reached", proxy.QueueFull},
-		{&proxy.Error{Reason: proxy.QueueFull, Status: 429, Text: "full"}, 429, "full", "", "connection_limit_reached", proxy.QueueFull},
+		{&proxy.Error{Reason: proxy.QueueFull, Status: 429, Text: "full"}, 429, "full", "1", "connection_limit_reached", proxy.QueueFull},
 		{&proxy.Error{Reason: proxy.Draining, Text: "shutting down", RetryAfter: 1500 * time.Millisecond}, 503, "shutting down", "2", "destination_unavailable", proxy.Draining},
 		{&proxy.Error{Reason: proxy.UnknownRevision, Err: errPolicy}, 404, errPolicy.Error() + "\n", "", "destination_not_found", proxy.UnknownRevision},
 		{errPolicy, 500, errPolicy.Error() + "\n", "", "proxy_internal_error", proxy.Internal},
