@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,17 +56,22 @@ func TestContractTimeouts(t *testing.T) {
 	}
 	whole := func(t *testing.T, p *pod, reason string) {
 		t.Helper()
+		var both sync.WaitGroup
 		for _, client := range []*http.Client{p.client, p.h2c} {
-			resp, err := client.Do(p.request("/"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			body, err := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			if cut := reason != ""; (err != nil) != cut || !cut && len(body) != 30 {
-				t.Errorf("HTTP/%d: %d bytes, %v; want it cut: %v", resp.ProtoMajor, len(body), err, cut)
-			}
+			both.Go(func() {
+				resp, err := client.Do(p.request("/"))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				body, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if cut := reason != ""; (err != nil) != cut || !cut && len(body) != 30 {
+					t.Errorf("HTTP/%d: %d bytes, %v; want it cut: %v", resp.ProtoMajor, len(body), err, cut)
+				}
+			})
 		}
+		both.Wait()
 	}
 	follow(t, []rule{
 		{says: "REVISION_TIMEOUT_SECONDS bounds the whole request", test: func(t *testing.T) {
@@ -83,13 +89,17 @@ func TestContractTimeouts(t *testing.T) {
 		{says: "nor while the request does", test: func(t *testing.T) {
 			t.Parallel()
 			p := start(t, proxy.Timeouts{Idle: within})
+			var both sync.WaitGroup
 			for _, client := range []*http.Client{p.client, p.h2c} {
 				req := p.request("/")
 				req.Method, req.Body = http.MethodPost, io.NopCloser(slowBody(t))
-				if got := p.do(client, req); got.status != 200 || len(got.body) != 30 {
-					t.Errorf("h2c %v: %d %q", client == p.h2c, got.status, got.body)
-				}
+				both.Go(func() {
+					if got := p.do(client, req); got.status != 200 || len(got.body) != 30 {
+						t.Errorf("h2c %v: %d %q", client == p.h2c, got.status, got.body)
+					}
+				})
 			}
+			both.Wait()
 		}},
 		{says: "0 is off", test: func(t *testing.T) {
 			t.Parallel()
