@@ -64,10 +64,16 @@ func (w *world) images() images {
 	return i
 }
 
-// swap puts the way's images in place: nothing else of a running Knative Serving is touched.
+// swap puts the way's images in place, and the tokens by which our pods announce themselves to our activators, as config/
+// does: nothing else of a running Knative Serving is touched. The role that config/ adds is there before.
 func (w *world) swap(ctx context.Context) error {
-	i := w.images()
-	if err := w.configure(ctx, "config-deployment", map[string]string{"queue-sidecar-image": i.queue}); err != nil {
+	i, audiences := w.images(), ""
+	if w.way.ours == both {
+		audiences = "sluice"
+	}
+	if err := w.configure(ctx, "config-deployment", map[string]string{
+		"queue-sidecar-image": i.queue, "queue-sidecar-token-audiences": audiences,
+	}); err != nil {
 		return err
 	}
 	return w.setActivator(ctx, i.activator)
