@@ -51,13 +51,17 @@ type coldStartParts struct {
 	toAddress []time.Duration // from there until Kubernetes has published the pod's address, if that is later
 	toApp     []time.Duration // from the later of the two until the request is in the app: the data plane's part
 	toByte    []time.Duration // from there to the client's first byte
+	early     int             // how many were in the app before the address was published
 	whole     []time.Duration // from listen() to the first byte
 }
 
 func (p *coldStartParts) add(begun time.Time, a *answer, known time.Time) {
 	listened, entered := moment(a, "X-Listen-At"), moment(a, "X-Entered-At")
 	possible := listened
-	if known.After(listened) {
+	switch {
+	case known.IsZero() || known.After(entered):
+		p.early++
+	case known.After(listened):
 		possible = known
 	}
 	p.toListen = append(p.toListen, listened.Sub(begun))
@@ -68,9 +72,9 @@ func (p *coldStartParts) add(begun time.Time, a *answer, known time.Time) {
 }
 
 func (p *coldStartParts) figure() string {
-	return fmt.Sprintf("**%v** (%v–%v); address known after %v, request in the app %v later, first byte %v later; before it %v until listen()",
+	return fmt.Sprintf("**%v** (%v–%v): address %v, in the app %v, back %v; %d before the address; listen() after %v",
 		round(p.whole, 50), round(p.whole, 0), round(p.whole, 100),
-		round(p.toAddress, 50), round(p.toApp, 50), round(p.toByte, 50), round(p.toListen, 50))
+		round(p.toAddress, 50), round(p.toApp, 50), round(p.toByte, 50), p.early, round(p.toListen, 50))
 }
 
 func moment(a *answer, header string) time.Time {

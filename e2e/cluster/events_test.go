@@ -73,11 +73,16 @@ func sendEvents(ctx context.Context, c cloudevents.Client, n int) error {
 func eventID(i int) string { return fmt.Sprintf("event-%03d", i) }
 
 func (r *revision) hasEvents(ctx context.Context, n int) error {
-	pods, err := r.pods(ctx)
-	if err != nil || len(pods) != 1 {
-		return fmt.Errorf("%d pods to ask: %w", len(pods), err)
-	}
-	s, err := statsOf(ctx, pods[0])
+	var s stats
+	// An answer may come before Kubernetes has published the address of the pod.
+	err := eventually(ctx, 10*time.Second, "the app asked", func() error {
+		pods, err := r.pods(ctx)
+		if err != nil || len(pods) != 1 {
+			return fmt.Errorf("%d pods (%w)", len(pods), err)
+		}
+		s, err = statsOf(ctx, pods[0])
+		return err
+	})
 	if err != nil {
 		return err
 	}
