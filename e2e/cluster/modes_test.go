@@ -34,9 +34,9 @@ func steadyMode(name, burst, via string) func(context.Context, *world) (string, 
 	}
 }
 
-// inMode waits until the public Service points to activators ("activator") or to the pods ("").
+// inMode waits until the public Service points to activators ("activator") or to the pods (""), and connections follow.
 func (r *revision) inMode(ctx context.Context, via string) error {
-	return eventually(ctx, 40*time.Second, "mode "+via, func() error {
+	return eventually(ctx, 40*time.Second, fmt.Sprintf("mode %q", via), func() error {
 		public, err := r.endpoints(ctx, r.name)
 		if err != nil {
 			return err
@@ -49,7 +49,11 @@ func (r *revision) inMode(ctx context.Context, via string) error {
 		if served != (via == "") {
 			return fmt.Errorf("public %v, private %v", public, private)
 		}
-		return nil
+		a, err := r.ok(ctx, "/")
+		if err == nil && a.header.Get("X-Via") != via {
+			err = fmt.Errorf("a request came by %q", a.header.Get("X-Via"))
+		}
+		return err
 	})
 }
 
