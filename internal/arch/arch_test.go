@@ -77,6 +77,10 @@ var rooms = map[string][]string{
 		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "go.uber.org/zap", "golang.org/x/sync",
 		"github.com/prometheus/client_golang",
 	},
+	"internal/kube": {
+		"activator", "throttler", "proxy", "internal/knative", "go.uber.org/zap", "github.com/go-logr",
+		"k8s.io/api", "k8s.io/apimachinery", "k8s.io/client-go", "k8s.io/klog",
+	},
 	"activator/static": {
 		"activator", "throttler", "proxy", "internal/filewatch", "go.uber.org/zap", "go.yaml.in/yaml/v3",
 	},
