@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	discoveryv1 "k8s.io/api/discovery/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -103,7 +103,7 @@ func (w *world) deployMany(ctx context.Context, n int, s service) ([]*revision, 
 	return all, errors.Join(errs...)
 }
 
-// addresses remembers when each Service of a namespace first had an endpoint, ready or not.
+// addresses remembers when each revision of a namespace first had a pod with an address.
 type addresses struct {
 	stop func()
 
@@ -112,7 +112,7 @@ type addresses struct {
 }
 
 func (w *world) watchAddresses(ctx context.Context) (*addresses, error) {
-	events, err := w.DiscoveryV1().EndpointSlices(w.namespace).Watch(ctx, metav1.ListOptions{})
+	events, err := w.CoreV1().Pods(w.namespace).Watch(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -120,8 +120,8 @@ func (w *world) watchAddresses(ctx context.Context) (*addresses, error) {
 	var done sync.WaitGroup
 	done.Go(func() {
 		for e := range events.ResultChan() {
-			if slice, ok := e.Object.(*discoveryv1.EndpointSlice); ok && len(slice.Endpoints) > 0 {
-				a.saw(slice.Labels[discoveryv1.LabelServiceName], time.Now())
+			if p, ok := e.Object.(*corev1.Pod); ok && p.Status.PodIP != "" {
+				a.saw(p.Labels["serving.knative.dev/revision"], time.Now())
 			}
 		}
 	})
@@ -132,11 +132,11 @@ func (w *world) watchAddresses(ctx context.Context) (*addresses, error) {
 	return a, nil
 }
 
-func (a *addresses) saw(name string, at time.Time) {
+func (a *addresses) saw(revision string, at time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, ok := a.first[name]; !ok {
-		a.first[name] = at
+	if _, ok := a.first[revision]; !ok {
+		a.first[revision] = at
 	}
 }
 
@@ -144,5 +144,5 @@ func (a *addresses) saw(name string, at time.Time) {
 func (a *addresses) since(r *revision) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.first[r.name+"-private"]
+	return a.first[r.name]
 }
