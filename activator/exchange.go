@@ -211,8 +211,8 @@ func (a *Activator) podTLS(namespace string) *tls.Config {
 // 503 is an answer like any other.
 func (x *exchange) Response(req *proxy.Request, resp *proxy.Response) bool {
 	if resp.Header.Get(knative.HeaderNotProcessed) == "1" {
-		x.busy = resp.Status == http.StatusServiceUnavailable
-		x.down = !x.busy
+		x.down = saysDown(resp)
+		x.busy = !x.down
 	}
 	resp.Header.Del(knative.HeaderNotProcessed)
 	resp.Header.Del(knative.HeaderFeatures)
@@ -225,6 +225,13 @@ func (x *exchange) Response(req *proxy.Request, resp *proxy.Response) bool {
 		x.warm(req, resp)
 	}
 	return true
+}
+
+// saysDown tells an app that can't be reached from one that is busy. The status does not: to gRPC it is always 200.
+func saysDown(resp *proxy.Response) bool {
+	return resp.Status == http.StatusBadGateway ||
+		strings.Contains(resp.Header.Get("Proxy-Status"), `details="`+proxy.ConnectRefused.String()) ||
+		strings.Contains(resp.Header.Get("Proxy-Status"), `details="`+proxy.ConnectTimeout.String())
 }
 
 // Release gives the slot back, and says what is now known of the pod.

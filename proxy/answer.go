@@ -15,8 +15,14 @@ import (
 // For ClientGone nothing is written. It returns the HTTP status, or StatusClientClosedRequest.
 func WriteError(w http.ResponseWriter, r *http.Request, name string, err error) (status int) {
 	a := errorAnswer(name, err, isGRPC(r.Header["Content-Type"]))
+	a.write(w, r)
+	return a.status
+}
+
+// write sends the answer and returns how many bytes of its body went out.
+func (a *errorAnswered) write(w http.ResponseWriter, r *http.Request) (bytes int) {
 	if a.status == StatusClientClosedRequest {
-		return a.status
+		return 0
 	}
 	h := w.Header()
 	for _, f := range a.header {
@@ -27,9 +33,9 @@ func WriteError(w http.ResponseWriter, r *http.Request, name string, err error) 
 	}
 	w.WriteHeader(a.status)
 	if r.Method != http.MethodHead && a.body != "" {
-		_, _ = w.Write([]byte(a.body)) // a client that has gone is noticed by net/http
+		bytes, _ = w.Write([]byte(a.body)) // a client that has gone is noticed by net/http
 	}
-	return a.status
+	return bytes
 }
 
 // errorAnswered is an error as an answer. Its status is StatusClientClosedRequest when there is nobody to get it.
@@ -77,15 +83,16 @@ func errorAnswer(name string, err error, grpc bool) (a errorAnswered) {
 // Local is what WriteError answers to req, for a policy that adds to it. More fields come after its own.
 func (e *Error) Local(req *Request, name string, more ...[2]string) *Local {
 	a := errorAnswer(name, e, isGRPC([]string{req.Header.Get("Content-Type")}))
-	return &Local{Status: a.status, Header: append(a.header, more...), Body: a.body}
+	return &Local{Status: a.status, Header: append(a.header, more...), Body: a.body, Reason: e.Reason}
 }
 
 // answer is WriteError for a Handler's own answers.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, err error) int {
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, err error) (status, bytes int) {
 	if h.draining.Load() {
 		w.Header()["Connection"] = []string{"close"}
 	}
-	return WriteError(w, r, h.cfg.Name, err)
+	a := errorAnswer(h.cfg.Name, err, isGRPC(r.Header["Content-Type"]))
+	return a.status, a.write(w, r)
 }
 
 // fail answers with an error before anything has been written.
@@ -98,7 +105,9 @@ func (ex *exchange) fail(err error) {
 		return
 	}
 	ex.result.Start = time.Since(ex.req.Arrived)
-	ex.result.Status = ex.h.answer(ex.w, ex.r, err)
+	status, n := ex.h.answer(ex.w, ex.r, err)
+	ex.result.Status = status
+	ex.bytesOut.Add(int64(n))
 	ex.sendNow()
 }
 

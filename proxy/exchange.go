@@ -150,7 +150,7 @@ func (ex *exchange) local(hop Hop) {
 		out[f[0]] = append(out[f[0]], f[1])
 	}
 	ex.own(l.Status, l.Body)
-	ex.result.Reason = ReasonNone
+	ex.result.Reason = l.Reason
 	ex.x.Release(hop, Outcome{Status: l.Status})
 }
 

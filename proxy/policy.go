@@ -59,7 +59,7 @@ type Hop struct {
 	// everything: one that sends more than the sockets on its way hold to an app that echoes is stuck without any proxy
 	// too, and a proxy in between only adds room. Timeouts end that.
 	FullDuplex bool
-	// Local, when not nil, is an answer that is no error (a probe's); nothing is dialled.
+	// Local, when not nil, is an answer of the policy's own, a probe's for one; nothing is dialled.
 	Local *Local
 }
 
@@ -68,6 +68,7 @@ type Local struct {
 	Status int
 	Header [][2]string
 	Body   string
+	Reason Reason // of Result; ReasonNone: it is no error. Error.Local makes one that is.
 }
 
 // Timeouts of a request; zero is off.
@@ -87,7 +88,7 @@ type Outcome struct {
 
 // Result is what became of a request.
 type Result struct {
-	Reason             Reason // ReasonNone: answered by a hop or by a Local
+	Reason             Reason // ReasonNone: answered by a hop, or by a Local that is no error
 	Status             int    // as the client saw it; 499 when it was gone before an answer
 	BytesIn, BytesOut  int64  // bodies
 	Wait, Start, Total time.Duration

@@ -1,7 +1,6 @@
 package queueproxy
 
 import (
-	"cmp"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,12 +52,11 @@ func newCollectors(c Config, depth func() int) (*collectors, error) {
 // count counts a request that has ended. One that was refused for lack of a slot goes elsewhere and is counted there,
 // here it is an error alone.
 func (k *collectors) count(e *exchange, req *proxy.Request, r proxy.Result) {
-	if e.refused {
-		k.errors.Count(proxy.Busy.String())
-		return
+	if r.Reason != proxy.ReasonNone {
+		k.errors.Count(r.Reason.String())
 	}
-	if reason := cmp.Or(r.Reason, e.answered); reason != proxy.ReasonNone {
-		k.errors.Count(reason.String())
+	if r.Reason == proxy.Busy {
+		return
 	}
 	tag := k.requests.RouteTag(req.Header.Get(knative.HeaderTag), req.Header.Get(knative.HeaderDefaultRoute))
 	k.requests.Observe(r.Status, tag, r.Total)

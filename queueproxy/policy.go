@@ -2,7 +2,6 @@ package queueproxy
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"strings"
 	"sync"
@@ -73,14 +72,12 @@ func (p *policy) trusts(remote string) bool {
 type exchange struct {
 	policy   *policy
 	trusted  bool
-	proxied  bool         // came through the activator
-	noQueue  bool         // to be refused rather than queued
-	counted  bool         // in stats
-	holds    bool         // a slot of the breaker
-	pruned   bool         // the header is as the app shall see it
-	reached  bool         // the app got it
-	refused  bool         // with a Local, for lack of a slot
-	answered proxy.Reason // the error that a Local tells
+	proxied  bool // came through the activator
+	noQueue  bool // to be refused rather than queued
+	counted  bool // in stats
+	holds    bool // a slot of the breaker
+	pruned   bool // the header is as the app shall see it
+	reached  bool // the app got it
 	host     string
 	entered  time.Time // zero: timeouts count from the arrival
 	appSpent time.Duration
@@ -96,24 +93,14 @@ func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 	p := e.policy
 	switch proxy.ReasonOf(a.Cause) {
 	case proxy.ConnectRefused, proxy.ConnectTimeout: // there is no other pod to go to, save for the activator
-		if e.proxied {
-			e.answered = proxy.ReasonOf(a.Cause)
-			return down(a.Cause), nil
-		}
-		return proxy.Hop{}, a.Cause
+		return e.down(req, a.Cause)
 	}
 	if p.breaker != nil && !e.holds {
-		err := e.enter(req)
-		if err != nil && e.elsewhere(req, err) {
-			e.answered = proxy.QueueFull
-			return overfull(p.config.FullStatus, p.breaker.RetryAfter()), nil
-		}
-		if err != nil {
-			return proxy.Hop{}, err
+		if err := e.enter(req); err != nil {
+			return e.refusal(req, err)
 		}
 		if !e.holds {
-			e.refused = true
-			return busy(p.breaker.RetryAfter()), nil
+			return e.busy(req), nil
 		}
 	}
 	if !e.counted {
@@ -148,14 +135,7 @@ func (e *exchange) enter(req *proxy.Request) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, deadline, errQueueDeadline())
 		defer cancel()
 	}
-	err := p.breaker.Acquire(ctx)
-	switch {
-	case errors.Is(err, throttler.ErrQueueFull):
-		return &proxy.Error{
-			Reason: proxy.QueueFull, Status: p.config.FullStatus, Text: queueFull,
-			RetryAfter: p.breaker.RetryAfter(), Err: err,
-		}
-	case err != nil:
+	if err := p.breaker.Acquire(ctx); err != nil {
 		return err
 	}
 	e.holds = true

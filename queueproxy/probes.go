@@ -51,7 +51,7 @@ type probe struct {
 
 func (p *probe) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
 	if p.policy.drain.active.Load() {
-		return proxy.Hop{}, p.shuttingDown()
+		return p.shuttingDown(req), nil
 	}
 	value := req.Header.Get(knative.HeaderProbe)
 	switch {
@@ -66,11 +66,11 @@ func (p *probe) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
 	return p.answer(req)
 }
 
-func (p *probe) shuttingDown() error {
+func (p *probe) shuttingDown(req *proxy.Request) proxy.Hop {
 	if p.asker == askedByKubelet || p.asker == askedByActivator {
 		p.policy.drain.tell()
 	}
-	return &proxy.Error{Reason: proxy.Draining, Text: "shutting down\n"}
+	return notPassing(req, proxy.Draining, "shutting down\n")
 }
 
 // echo answers an ingress that wants to know which configuration has got here.
@@ -95,21 +95,29 @@ func (p *probe) answer(req *proxy.Request) (proxy.Hop, error) {
 	ready = ready && !p.policy.certs.missing()
 	switch {
 	case err != nil && p.policy.drain.active.Load():
-		return proxy.Hop{}, p.shuttingDown()
+		return p.shuttingDown(req), nil
 	case err != nil:
 		return proxy.Hop{}, err
 	case !ready:
-		return local(http.StatusServiceUnavailable, "",
-			[2]string{"Retry-After", "1"},
-			[2]string{"Proxy-Status", name + "; error=" + proxy.NotReady.ProxyStatus()}), nil
+		return notPassing(req, proxy.NotReady, ""), nil
 	}
 	p.policy.appIsUp()
 	return local(http.StatusOK, knative.ProbeQueue), nil
 }
 
-// local is an answer to a probe; each says what this queue-proxy understands.
+// features tells a prober what this queue-proxy understands.
+var features = [2]string{knative.HeaderFeatures, knative.FeatureNoQueue}
+
+// notPassing is the answer to a probe that doesn't pass.
+func notPassing(req *proxy.Request, why proxy.Reason, body string) proxy.Hop {
+	l := (&proxy.Error{Reason: why}).Local(req, name, features)
+	l.Body = body
+	return proxy.Hop{Local: l}
+}
+
+// local is the answer to a probe that passes.
 func local(status int, body string, header ...[2]string) proxy.Hop {
-	header = append(header, [2]string{knative.HeaderFeatures, knative.FeatureNoQueue})
+	header = append(header, features)
 	if body != "" {
 		header = append(header, [2]string{"Content-Type", "text/plain; charset=utf-8"})
 	}

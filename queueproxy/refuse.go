@@ -2,23 +2,14 @@ package queueproxy
 
 import (
 	"context"
-	"net/http"
-	"strconv"
-	"strings"
-	"time"
+	"errors"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/throttler"
 )
 
 const queueFull = "pending request queue full\n"
-
-// elsewhere reports whether a request that finds the queue full may go to another pod: its activator is told so. A gRPC
-// call is not: were there no other pod, its client would get an answer that isn't gRPC.
-func (e *exchange) elsewhere(req *proxy.Request, err error) bool {
-	return e.proxied && proxy.ReasonOf(err) == proxy.QueueFull &&
-		!strings.HasPrefix(req.Header.Get("Content-Type"), "application/grpc")
-}
 
 func errQueueDeadline() error {
 	return &proxy.Error{
@@ -26,28 +17,38 @@ func errQueueDeadline() error {
 	}
 }
 
+// refusal is the answer to a request that gets no slot because of err: of the breaker, or the cause of the wait's end.
+// What came through an activator that finds the queue full may go to another pod.
+func (e *exchange) refusal(req *proxy.Request, err error) (proxy.Hop, error) {
+	if !errors.Is(err, throttler.ErrQueueFull) {
+		return proxy.Hop{}, err
+	}
+	full := &proxy.Error{
+		Reason: proxy.QueueFull, Status: e.policy.config.FullStatus, Text: queueFull,
+		RetryAfter: e.policy.breaker.RetryAfter(), Err: err,
+	}
+	if e.proxied {
+		return notProcessed(req, full), nil
+	}
+	return proxy.Hop{}, full
+}
+
 // busy refuses a request of another activator's share, for it to go elsewhere.
-func busy(retryAfter time.Duration) proxy.Hop {
-	return notProcessed(http.StatusServiceUnavailable, proxy.Busy, "busy\n", retryIn(retryAfter))
+func (e *exchange) busy(req *proxy.Request) proxy.Hop {
+	return notProcessed(req, &proxy.Error{Reason: proxy.Busy, Text: "busy\n", RetryAfter: e.policy.breaker.RetryAfter()})
 }
 
-// overfull refuses a request of an activator when no more may wait, for it to go elsewhere.
-func overfull(status int, retryAfter time.Duration) proxy.Hop {
-	return notProcessed(status, proxy.QueueFull, queueFull, retryIn(retryAfter))
+// down is the answer when the app can't be reached. It has not got the request, which may go elsewhere when it came
+// through an activator.
+func (e *exchange) down(req *proxy.Request, cause error) (proxy.Hop, error) {
+	var failed *proxy.Error
+	if e.proxied && errors.As(cause, &failed) {
+		return notProcessed(req, failed), nil
+	}
+	return proxy.Hop{}, cause
 }
 
-// down is the answer to an activator when the app can't be reached: it has not got the request, which may go elsewhere.
-// An activator that doesn't know that passes it on as the 502 that it is.
-func down(cause error) proxy.Hop {
-	return notProcessed(http.StatusBadGateway, proxy.ReasonOf(cause), cause.Error()+"\n")
-}
-
-func notProcessed(status int, reason proxy.Reason, body string, header ...[2]string) proxy.Hop {
-	return local(status, body, append(header,
-		[2]string{knative.HeaderNotProcessed, "1"},
-		[2]string{"Proxy-Status", name + "; error=" + reason.ProxyStatus() + `; details="` + reason.String() + `"`})...)
-}
-
-func retryIn(d time.Duration) [2]string {
-	return [2]string{"Retry-After", strconv.Itoa(max(1, int((d+time.Second-1)/time.Second)))}
+// notProcessed tells an activator, as well as a client should the activator have no other pod, or not know the field.
+func notProcessed(req *proxy.Request, err *proxy.Error) proxy.Hop {
+	return proxy.Hop{Local: err.Local(req, name, [2]string{knative.HeaderNotProcessed, "1"})}
 }

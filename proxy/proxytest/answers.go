@@ -99,8 +99,8 @@ func reasons(r *rig) {
 		if s := resp.Header.Get("Proxy-Status"); resp.StatusCode != c.status || !strings.Contains(s, c.reason.ProxyStatus()) {
 			r.Errorf("%s: %s %q, Proxy-Status %q", c.name, resp.Status, body, s)
 		}
-		if res := take(r, "the result", p.results); res.Reason != c.reason {
-			r.Errorf("%s: %v (%q), want %v", c.name, res.Reason, body, c.reason)
+		if res := take(r, "the result", p.results); res.Reason != c.reason || res.BytesOut != int64(len(body)) {
+			r.Errorf("%s: %v, %d bytes (%q), want %v", c.name, res.Reason, res.BytesOut, body, c.reason)
 		}
 		if out := take(r, "the outcome", p.outcomes); out.Reason != c.reason {
 			r.Errorf("%s: outcome %+v", c.name, out)
