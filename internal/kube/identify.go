@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 
 	"github.com/sluice-proxy/sluice/activator"
@@ -26,9 +28,12 @@ const (
 
 // Reviewer has the API server say which pod a service account token belongs to. It needs leave to create tokenreviews
 // of authentication.k8s.io.
-type Reviewer struct{ client rest.Interface }
+type Reviewer struct {
+	http   *http.Client
+	client rest.Interface
+}
 
-// NewReviewer doesn't change c.
+// NewReviewer doesn't change c. It asks the API server nothing yet.
 func NewReviewer(c *rest.Config) (*Reviewer, error) {
 	s := runtime.NewScheme()
 	if err := authenticationv1.AddToScheme(s); err != nil {
@@ -39,12 +44,19 @@ func NewReviewer(c *rest.Config) (*Reviewer, error) {
 	c.NegotiatedSerializer = serializer.NewCodecFactory(s).WithoutConversion()
 	c.GroupVersion, c.APIPath = &authenticationv1.SchemeGroupVersion, "/apis"
 	c.ContentType, c.AcceptContentTypes = protobuf[0], protobuf[1]
-	client, err := rest.RESTClientFor(c)
+	h, err := rest.HTTPClientFor(c)
 	if err != nil {
 		return nil, fmt.Errorf("client of the API server: %w", err)
 	}
-	return &Reviewer{client}, nil
+	client, err := rest.RESTClientForConfigAndClient(c, h)
+	if err != nil {
+		return nil, fmt.Errorf("client of the API server: %w", err)
+	}
+	return &Reviewer{h, client}, nil
 }
+
+// Close lets go of idle connections. Those that others share with it are opened again when they are needed.
+func (r *Reviewer) Close() { utilnet.CloseIdleConnectionsFor(r.http.Transport) }
 
 // Identify implements activator.Config's Identify. It blocks on one request to the API server, which ctx ends. A token
 // that is none of a living pod's, or for another audience, is activator.ErrUnproven.

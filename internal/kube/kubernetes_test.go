@@ -195,11 +195,14 @@ const revisionCRD = `{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResou
 "versions":[{"name":"v1","served":true,"storage":true,"subresources":{"status":{}},
 "schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}]}}`
 
-// grant gives the activator a ClusterRole with one rule, in all namespaces.
-func (k *kubernetes) grant(role, group, resources string) {
+// grant gives the activator a ClusterRole with one rule, in all namespaces: to watch, if no verbs are said.
+func (k *kubernetes) grant(role, group, resources string, verbs ...string) {
+	if verbs == nil {
+		verbs = []string{"get", "list", "watch"}
+	}
 	k.create("/apis/rbac.authorization.k8s.io/v1/clusterroles", fmt.Sprintf(
 		`{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","metadata":{"name":%q},
-		"rules":[{"apiGroups":[%q],"resources":[%s],"verbs":["get","list","watch"]}]}`, role, group, resources))
+		"rules":[{"apiGroups":[%q],"resources":[%s],"verbs":%s}]}`, role, group, resources, k.json(verbs)))
 	k.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", fmt.Sprintf(
 		`{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRoleBinding","metadata":{"name":%q},
 		"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":%q},
