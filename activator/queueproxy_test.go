@@ -24,7 +24,7 @@ type sidecar struct {
 	firstListenedAt time.Time
 }
 
-func newSidecar(t *testing.T, id string, limit int, work time.Duration) *sidecar {
+func newSidecar(t *testing.T, id string, limit int, work time.Duration, edit ...func(*queueproxy.Config)) *sidecar {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -33,7 +33,7 @@ func newSidecar(t *testing.T, id string, limit int, work time.Duration) *sidecar
 	s := &sidecar{id: id, app: l.Addr().String()}
 	_ = l.Close()
 	any := "127.0.0.1:0"
-	p, err := queueproxy.New(queueproxy.Config{
+	c := queueproxy.Config{
 		Identity:             queueproxy.Identity{Namespace: "default", Revision: "hello-00001", Pod: id},
 		Addrs:                queueproxy.Addrs{Serve: any, Admin: any, Stats: any, Metrics: any},
 		UserAddr:             s.app,
@@ -41,7 +41,11 @@ func newSidecar(t *testing.T, id string, limit int, work time.Duration) *sidecar
 		Probes:               []queueproxy.Probe{{Kind: queueproxy.ProbeTCP, Addr: s.app, Aggressive: true}},
 		DrainQuiet:           time.Millisecond,
 		DrainIdle:            time.Millisecond,
-	}, nil)
+	}
+	for _, e := range edit {
+		e(&c)
+	}
+	p, err := queueproxy.New(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -127,7 +127,7 @@ func TestContractAnswers(t *testing.T) {
 	})
 }
 
-// A full pod tells an activator that a request may go elsewhere; any other client, and a gRPC call, only that it is full.
+// A full pod tells an activator that a request may go elsewhere; any other client only that it is full.
 func TestPeers33FullPodSendsElsewhere(t *testing.T) {
 	p, letGo := full(t, 1, nil)
 	defer letGo()
@@ -140,7 +140,7 @@ func TestPeers33FullPodSendsElsewhere(t *testing.T) {
 		t.Error("a client is told so too")
 	}
 	got = p.get("/", knative.HeaderProxyRequest, knative.ProxyActivator, "Content-Type", "application/grpc")
-	if got.header.Get("Grpc-Status") != "8" {
+	if got.header.Get("Grpc-Status") != "8" || got.header.Get(knative.HeaderNotProcessed) != "1" {
 		t.Errorf("gRPC: %d %v", got.status, got.header)
 	}
 }

@@ -18,6 +18,10 @@ func TestWhatADeadAppDidNotGetGoesElsewhere(t *testing.T) {
 			t.Errorf("through the activator: %d %v", got.status, got.header)
 		}
 		contains(t, got.header.Get("Proxy-Status"), "error=connection_refused")
+		got = p.do(client, p.request("/", knative.HeaderProxyRequest, knative.ProxyActivator, "Content-Type", "application/grpc"))
+		if got.status != http.StatusOK || got.header.Get("Grpc-Status") != "14" || got.header.Get(knative.HeaderNotProcessed) != "1" {
+			t.Errorf("gRPC through the activator: %d %v", got.status, got.header)
+		}
 		got = p.do(client, p.request("/"))
 		if got.status != http.StatusBadGateway || got.header.Get(knative.HeaderNotProcessed) != "" {
 			t.Errorf("directly: %d %v", got.status, got.header)

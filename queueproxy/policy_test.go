@@ -224,6 +224,10 @@ func TestNoQueue(t *testing.T) {
 		t.Errorf("%d %v", got.status, got.header)
 	}
 	contains(t, got.header.Get("Proxy-Status"), "busy")
+	got = p.get("/", knative.HeaderNoQueue, "1", knative.HeaderProxyRequest, knative.ProxyActivator, "Content-Type", "application/grpc")
+	if got.header.Get("Grpc-Status") != "14" || got.header.Get(knative.HeaderNotProcessed) != "1" {
+		t.Errorf("gRPC: %d %v", got.status, got.header)
+	}
 	if n := p.policy.stats.InFlight(); n != 3 {
 		t.Errorf("%d counted in flight, want 3: it is counted where it is processed", n)
 	}
