@@ -9,7 +9,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
 )
 
 var coldStartCases = []testCase{
@@ -24,10 +25,10 @@ const starts = 10
 func coldStarts(name string, env map[string]string) func(context.Context, *world) (string, error) {
 	return func(ctx context.Context, w *world) (string, error) {
 		known, err := w.watchAddresses(ctx)
+		defer known.stop()
 		if err != nil {
 			return "", err
 		}
-		defer known.stop()
 		all, err := w.deployMany(ctx, starts, service{name: name, env: env})
 		if err != nil {
 			return "", err
@@ -112,31 +113,34 @@ type addresses struct {
 }
 
 func (w *world) watchAddresses(ctx context.Context) (*addresses, error) {
-	events, err := w.CoreV1().Pods(w.namespace).Watch(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, err
-	}
+	ctx, cancel := context.WithCancel(ctx)
 	a := &addresses{first: map[string]time.Time{}}
-	var done sync.WaitGroup
-	done.Go(func() {
-		for e := range events.ResultChan() {
-			if p, ok := e.Object.(*corev1.Pod); ok && p.Status.PodIP != "" {
-				a.saw(p.Labels["serving.knative.dev/revision"], time.Now())
-			}
-		}
+	factory := informers.NewSharedInformerFactoryWithOptions(w, 0, informers.WithNamespace(w.namespace))
+	pods := factory.Core().V1().Pods().Informer()
+	_, err := pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { a.saw(object, time.Now()) },
+		UpdateFunc: func(_, object any) { a.saw(object, time.Now()) },
 	})
+	factory.Start(ctx.Done())
 	a.stop = func() {
-		events.Stop()
-		done.Wait()
+		cancel()
+		factory.Shutdown()
 	}
-	return a, nil
+	if !cache.WaitForCacheSync(ctx.Done(), pods.HasSynced) {
+		err = errors.Join(err, ctx.Err())
+	}
+	return a, err
 }
 
-func (a *addresses) saw(revision string, at time.Time) {
+func (a *addresses) saw(object any, at time.Time) {
+	pod, ok := object.(*corev1.Pod)
+	if !ok || pod.Status.PodIP == "" {
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, ok := a.first[revision]; !ok {
-		a.first[revision] = at
+	if name := pod.Labels["serving.knative.dev/revision"]; a.first[name].IsZero() {
+		a.first[name] = at
 	}
 }
 
