@@ -25,9 +25,8 @@ const (
 	DefaultQueueFactor = 10               // waiting requests for each slot (contract, "Concurrency")
 	DefaultDrainQuiet  = 30 * time.Second // what Knative's queue-proxy waits
 	DefaultDrainIdle   = 5 * time.Second
-	// DefaultDrainLimit bounds a drain when requests have no timeout: the timeoutSeconds of a revision that sets none,
-	// and so the grace period of its pods.
-	DefaultDrainLimit = 300 * time.Second
+	// DefaultGracePeriod is the timeoutSeconds of a revision that sets none, and so the grace period of its pods.
+	DefaultGracePeriod = 300 * time.Second
 )
 
 // Config is everything that a queue-proxy needs to know. UserAddr is required; the zero value of any other field is the
@@ -52,7 +51,7 @@ type Config struct {
 	FullStatus int
 	// QueueDeadline bounds the wait. Once set, waiting does not count against Timeouts. 0: off.
 	QueueDeadline time.Duration
-	// Timeouts of a request, each off when 0. Total also bounds a drain, 300 s when it is off.
+	// Timeouts of a request, each off when 0.
 	Timeouts proxy.Timeouts
 	// FullDuplex is what the revision asks for; it changes nothing here (see proxy.Hop.FullDuplex): an HTTP/1.1 app may
 	// always answer while it still reads the request.
@@ -81,6 +80,9 @@ type Config struct {
 	DrainQuiet time.Duration
 	// DrainIdle replaces it once a prober has been told that the pod goes and nothing is in flight. 0: 5 s.
 	DrainIdle time.Duration
+	// GracePeriod is the pod's: what is left of it when a drain has to end is for closing and the last telemetry, a tenth
+	// of it or 1.5 s. 0: Timeouts.Total, or 300 s when that is off, as Knative sets it.
+	GracePeriod time.Duration
 
 	// RequestMetrics says whether requests are counted for Prometheus, and under which names. The zero value: no.
 	RequestMetrics RequestMetrics
@@ -169,6 +171,7 @@ func (c Config) Validate() error {
 		{"Timeouts.Idle", c.Timeouts.Idle},
 		{"DrainQuiet", c.DrainQuiet},
 		{"DrainIdle", c.DrainIdle},
+		{"GracePeriod", c.GracePeriod},
 	} {
 		if d.value < 0 {
 			wrong(d.field, "%v is negative", d.value)
@@ -215,5 +218,6 @@ func (c Config) withDefaults() Config {
 	c.FullStatus = cmp.Or(c.FullStatus, http.StatusServiceUnavailable)
 	c.DrainQuiet = cmp.Or(c.DrainQuiet, DefaultDrainQuiet)
 	c.DrainIdle = cmp.Or(c.DrainIdle, DefaultDrainIdle)
+	c.GracePeriod = cmp.Or(c.GracePeriod, c.Timeouts.Total, DefaultGracePeriod)
 	return c
 }

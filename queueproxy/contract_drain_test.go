@@ -41,11 +41,31 @@ func TestContractDraining(t *testing.T) {
 		{says: "Connection: close on HTTP/1.1", shown: by(TestPeers8DrainCutsNothing)},
 		{says: "GOAWAY on HTTP/2, for whoever asks while it drains", test: testGoAway},
 		{says: "upgraded connections and streams have until the revision timeout, and never longer", shown: by(TestPeers8DrainCutsNothing, TestDrainPastTheGracePeriod, TestDrainEndsWithTheGracePeriod)},
-		{says: "without a revision timeout a drain takes 300 s at most", test: func(t *testing.T) {
-			for total, want := range map[time.Duration]time.Duration{0: 300 * time.Second, 7 * time.Second: 7 * time.Second} {
-				var c Config
-				if c.Timeouts.Total = total; c.drainLimit() != want {
-					t.Errorf("timeout %v: %v", total, c.drainLimit())
+		{says: "the grace period is timeoutSeconds, classic or not, and a drain ends before", test: func(t *testing.T) {
+			for _, row := range []struct {
+				env  []string
+				want time.Duration
+			}{
+				{nil, 298500 * time.Millisecond},
+				{[]string{knative.EnvRevisionTimeout, "20"}, 18500 * time.Millisecond},
+				{[]string{knative.EnvRevisionTimeout, "5"}, 4500 * time.Millisecond},
+				{[]string{knative.EnvRevisionTimeout, "0"}, 298500 * time.Millisecond},
+				{[]string{knative.EnvRevisionTimeout, "20", knative.EnvMaxDuration, "0"}, 18500 * time.Millisecond},
+				{[]string{knative.EnvRevisionTimeout, "20", knative.EnvMaxDuration, "600"}, 18500 * time.Millisecond},
+			} {
+				c, err := ConfigFromEnv(environment(row.env...))
+				if err != nil {
+					t.Fatal(err)
+				}
+				p, err := New(c, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := p.policy.drain.limit; got != row.want {
+					t.Errorf("%v: %v, want %v", row.env, got, row.want)
+				}
+				if err := p.Close(); err != nil {
+					t.Error(err)
 				}
 			}
 		}},

@@ -16,12 +16,13 @@ const drainUndo = time.Second
 var errDraining = errors.New("the pod is shutting down")
 
 // drain is the way from serving to gone: probes fail and the pod serves on until it is quiet, which is when the last
-// request has come a while ago; then what is in flight ends. It never takes longer than limit, the pod's grace period.
+// request has come a while ago; then what is in flight ends. It never takes longer than limit.
 //
 // Several may drain at once: SIGTERM and each /wait-for-drain. The drain is undone when none of them is left.
 type drain struct {
 	quiet, idle, limit time.Duration
 	onChange           func(draining bool) // called with mu held; must not block
+	undone             func()              // called when a drain has been undone; may block
 
 	inFlight atomic.Int64
 	active   atomic.Bool // changed with mu held
@@ -40,7 +41,9 @@ type drain struct {
 }
 
 func newDrain(quiet, idle, limit time.Duration, onChange func(bool)) *drain {
-	d := &drain{quiet: quiet, idle: idle, limit: limit, onChange: onChange, changed: make(chan struct{})}
+	d := &drain{
+		quiet: quiet, idle: idle, limit: limit, onChange: onChange, undone: func() {}, changed: make(chan struct{}),
+	}
 	d.serving, d.stopServing = context.WithCancelCause(context.Background())
 	return d
 }
@@ -79,8 +82,9 @@ func (d *drain) pokeLocked() {
 	d.changed = make(chan struct{})
 }
 
-// start begins a drain, or joins the one under way. Each start needs its release, unless the process ends.
-func (d *drain) start() {
+// start begins a drain, which it reports, or joins the one under way. One whose limit is over is none to join: the
+// grace period of a pod that is still there begins now. Each start needs its release, unless the process ends.
+func (d *drain) start() (begun bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.holds++
@@ -88,13 +92,19 @@ func (d *drain) start() {
 		d.undo.Stop()
 		d.undo = nil
 	}
-	if d.active.Load() {
-		return
+	joins := d.active.Load()
+	if joins && time.Since(d.since) < d.limit {
+		return false
 	}
 	d.since, d.arrived, d.ended, d.told = time.Now(), time.Time{}, time.Time{}, time.Time{}
+	if joins {
+		d.pokeLocked()
+		return false
+	}
 	d.active.Store(true)
 	d.stopServing(errDraining)
 	d.onChange(true)
+	return true
 }
 
 // release undoes the drain after drainUndo, unless somebody else drains or starts to before.
@@ -105,16 +115,24 @@ func (d *drain) release() {
 		return
 	}
 	d.undo = time.AfterFunc(drainUndo, func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.holds > 0 || d.undo == nil {
-			return
+		if d.resume() {
+			d.undone()
 		}
-		d.undo = nil
-		d.active.Store(false)
-		d.serving, d.stopServing = context.WithCancelCause(context.Background())
-		d.onChange(false)
 	})
+}
+
+// resume undoes the drain, unless somebody has started one meanwhile.
+func (d *drain) resume() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.holds > 0 || d.undo == nil {
+		return false
+	}
+	d.undo = nil
+	d.active.Store(false)
+	d.serving, d.stopServing = context.WithCancelCause(context.Background())
+	d.onChange(false)
+	return true
 }
 
 // untilDraining is a context that ends when a drain starts; it has ended during one.

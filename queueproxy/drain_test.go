@@ -206,3 +206,24 @@ func TestDrainWaitIsCancelled(t *testing.T) {
 		}
 	})
 }
+
+// A hook that holds on for longer than any pod lives does not use up the time of the drain that SIGTERM starts.
+func TestDrainAfterOneThatIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDrain(time.Second, time.Second, time.Minute, func(bool) {})
+		defer d.close()
+		if !d.start() {
+			t.Error("no drain has begun")
+		}
+		time.Sleep(time.Hour)
+		begin := time.Now()
+		d.begin()
+		time.AfterFunc(50*time.Second, d.end)
+		if d.start() {
+			t.Error("it was draining already")
+		}
+		if err := d.untilEmpty(t.Context()); err != nil || time.Since(begin) != 50*time.Second {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
@@ -33,13 +34,13 @@ func configFrom(e *env, o observed) Config {
 		QueueDepth:           optional(e, knative.EnvQueueDepth, "a number of requests", parseCount),
 		FullStatus:           optional(e, knative.EnvFullStatus, "503 or 429", parseFullStatus),
 		QueueDeadline:        optional(e, knative.EnvQueueDeadline, wantDuration, parseDuration),
-		Timeouts:             timeoutsFrom(e),
 		FullDuplex:           optional(e, knative.EnvFullDuplex, wantBool, strconv.ParseBool),
 		HTTP2AutoDetection:   optional(e, knative.EnvHTTP2AutoDetection, wantBool, strconv.ParseBool),
 		TrustedPeers:         optional(e, knative.EnvTrustedPeers, "a comma-separated list of CIDRs", parsePrefixes),
 		DrainQuiet:           optional(e, knative.EnvDrainQuiet, wantDuration, parseDuration),
 		DrainIdle:            optional(e, knative.EnvDrainIdle, wantDuration, parseDuration),
 	}
+	c.Timeouts, c.GracePeriod = timeoutsFrom(e)
 	appFrom(e, &c)
 	c.RequestMetrics, c.Profiling = o.metrics(), o.Profiling
 	c.Addrs = addrsFrom(e)
@@ -121,17 +122,19 @@ func addrsFrom(e *env) Addrs {
 	return a
 }
 
-// timeoutsFrom reads the timeouts of requests. With MAX_DURATION_SECONDS and without the response-start variable they
-// have their classic meaning (contract, "Timeouts").
-func timeoutsFrom(e *env) proxy.Timeouts {
-	t := proxy.Timeouts{
+// timeoutsFrom reads the timeouts of requests. With MAX_DURATION_SECONDS, which Knative 1.2 always sets, and
+// without the response-start variable of later versions they have their classic meaning (contract, "Timeouts"). What
+// REVISION_TIMEOUT_SECONDS says is the pod's grace period in either.
+func timeoutsFrom(e *env) (t proxy.Timeouts, gracePeriod time.Duration) {
+	t = proxy.Timeouts{
 		Total:         required(e, knative.EnvRevisionTimeout, wantSeconds, parseSeconds),
 		ResponseStart: optional(e, knative.EnvResponseStartTimeout, wantSeconds, parseSeconds),
 		Idle:          optional(e, knative.EnvIdleTimeout, wantSeconds, parseSeconds),
 	}
+	gracePeriod = t.Total
 	longest := optional(e, knative.EnvMaxDuration, wantSeconds, parseSeconds)
 	if e.value(knative.EnvMaxDuration) != "" && e.value(knative.EnvResponseStartTimeout) == "" {
 		t = proxy.Timeouts{Total: longest, ResponseStart: t.Total}
 	}
-	return t
+	return t, gracePeriod
 }

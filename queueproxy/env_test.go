@@ -39,7 +39,7 @@ func TestConfigFromEnvOfKnative(t *testing.T) {
 		Identity: Identity{Namespace: "default", Revision: "hello-00001", Pod: "hello-00001-abc", PodIP: "10.0.0.7"},
 		Addrs:    Addrs{Serve: ":8012", Admin: ":8022", Stats: ":9090", Metrics: ":9091", Profiling: ":8008", TLS: ":8112"},
 		UserAddr: "127.0.0.1:8080", ContainerConcurrency: 10,
-		Timeouts: proxy.Timeouts{Total: 300 * time.Second},
+		Timeouts: proxy.Timeouts{Total: 300 * time.Second}, GracePeriod: 300 * time.Second,
 		CertsDir: "/var/lib/knative/certs", TLS: &tls.Config{MinVersion: tls.VersionTLS13},
 	}
 	if !reflect.DeepEqual(c, want) {

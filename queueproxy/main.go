@@ -45,7 +45,9 @@ func Main(ctx context.Context, opts ...Option) error {
 	log.Info("listening", zap.Any("addresses", p.Addrs()), zap.String("app", c.UserAddr),
 		zap.Int("containerConcurrency", c.ContainerConcurrency), zap.Duration("startup", time.Since(started)))
 	telemetry.start()
-	if err := errors.Join(p.Run(ctx), telemetry.close()); err != nil {
+	err = p.Run(ctx)
+	telemetry.close()
+	if err != nil {
 		return err
 	}
 	log.Info("ended")

@@ -43,9 +43,10 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 		config:    c,
 		stats:     metrics.NewConcurrency(p.created),
 		readiness: newReadiness(c),
-		drain:     newDrain(c.DrainQuiet, c.DrainIdle, c.drainLimit(), p.onDrain),
+		drain:     newDrain(c.DrainQuiet, c.DrainIdle, drainLimit(c.GracePeriod), func(on bool) { p.handler.SetDraining(on) }),
 		exchanges: sync.Pool{New: func() any { return new(exchange) }},
 	}
+	p.policy.drain.undone = func() { log.Info("the drain is undone: no SIGTERM has followed") }
 	var depth func() int
 	if n := c.ContainerConcurrency; n > 0 {
 		b := throttler.NewBreaker(n, c.QueueDepth)
@@ -98,10 +99,10 @@ func besideProbes(requests, probes http.Handler) http.Handler {
 }
 
 // Drain fails probes and has answers tell clients to open new connections elsewhere, and blocks until the pod is quiet
-// and nothing is in flight any more, for as long as the revision's timeout at most; or until ctx ends, whose cause it
+// and nothing is in flight any more, until shortly before the pod's grace period is over at most; or until ctx ends, whose cause it
 // returns. Unless Run is told to end within a second of its return, or another Drain is under way, the drain is undone.
 func (p *Proxy) Drain(ctx context.Context) error {
-	p.policy.drain.start()
+	p.startDrain()
 	defer p.policy.drain.release()
 	if err := p.policy.drain.untilQuiet(ctx); err != nil {
 		return err
@@ -118,12 +119,9 @@ func (p *Proxy) Close() error {
 	return err
 }
 
-func (p *Proxy) onDrain(draining bool) {
-	p.handler.SetDraining(draining)
-	if draining {
+func (p *Proxy) startDrain() {
+	if p.policy.drain.start() {
 		p.log.Info("draining")
-	} else {
-		p.log.Info("the drain is undone: no SIGTERM has followed")
 	}
 }
 
@@ -132,10 +130,7 @@ func (p *Proxy) measure(now time.Time) {
 	p.scrape.Set(p.policy.stats.Report(now).Stat(p.config.Identity.Pod, now.Sub(p.created), now))
 }
 
-// drainLimit is the pod's grace period, which equals the revision's timeout (contract, "Draining").
-func (c Config) drainLimit() time.Duration {
-	if c.Timeouts.Total > 0 {
-		return c.Timeouts.Total
-	}
-	return DefaultDrainLimit
+// drainLimit is how long a drain may take. What comes after it is quick, but SIGKILL doesn't wait.
+func drainLimit(gracePeriod time.Duration) time.Duration {
+	return gracePeriod - min(adminGrace+flushTime, gracePeriod/10)
 }

@@ -158,6 +158,9 @@ func (p *Proxy) Run(ctx context.Context) error {
 	case err = <-failed:
 	}
 	p.closeServices()
+	if err != nil {
+		p.awaitCut()
+	}
 	stop()
 	background.Wait()
 	return errors.Join(err, p.Close())
@@ -168,8 +171,8 @@ func (p *Proxy) measureUntil(done <-chan struct{}) {
 	defer t.Stop()
 	for {
 		select {
-		case now := <-t.C:
-			p.measure(now)
+		case <-t.C:
+			p.measure(time.Now())
 		case <-done:
 			return
 		}
@@ -179,7 +182,7 @@ func (p *Proxy) measureUntil(done <-chan struct{}) {
 // drainOut goes on serving until the pod is quiet, stops accepting, and waits for what is in flight.
 func (p *Proxy) drainOut() error {
 	d := p.policy.drain
-	d.start() // never released: there is no way back from SIGTERM
+	p.startDrain() // never released: there is no way back from SIGTERM
 	_ = d.untilQuiet(context.Background())
 	requests := p.services[len(p.services)-1].server
 	ctx, cancel := context.WithDeadline(context.Background(), d.deadline())
@@ -189,7 +192,7 @@ func (p *Proxy) drainOut() error {
 		err = p.handler.Drain(ctx) // upgraded connections, which the server knows nothing of
 	}
 	if n := p.handler.InFlight(); err != nil && n > 0 {
-		return fmt.Errorf("the grace period of %v is over with %d requests in flight", d.limit, n)
+		return fmt.Errorf("the drain had to end after %v with %d requests in flight", d.limit, n)
 	}
 	return nil
 }
@@ -204,6 +207,13 @@ func (p *Proxy) closeServices() {
 		}
 		_ = s.server.Close() // what it could report nobody can use any more
 	}
+}
+
+// awaitCut has requests that were cut off end, and be logged, which takes no time; upgraded connections stay.
+func (p *Proxy) awaitCut() {
+	ctx, cancel := context.WithTimeout(context.Background(), adminGrace/2)
+	defer cancel()
+	_ = p.handler.Drain(ctx)
 }
 
 // adminServer answers the preStop hook of the app's container.

@@ -3,7 +3,6 @@ package queueproxy
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"maps"
 	"sync"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/internal/requestlog"
@@ -19,9 +19,8 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// flushTime is for what is left to be written and sent at the end. It comes after the drain, whose limit is the pod's
-// grace period; a drain that takes all of that leaves no time for it.
-const flushTime = 2 * time.Second
+// flushTime is for what is left to be written and sent at the end. A drain leaves it of the pod's grace period.
+const flushTime = time.Second
 
 // telemetry is what Main puts around a Proxy: the request log, traces and metrics that are pushed.
 type telemetry struct {
@@ -31,12 +30,14 @@ type telemetry struct {
 
 	running sync.WaitGroup
 	stop    context.CancelFunc // of what start has begun
+	log     *zap.Logger
 }
 
 // newTelemetry makes what o asks for and has c use it. A template that can't be used leaves the request log off, as in
 // Knative: it comes from a configuration of the whole cluster, whose pods should start all the same.
 func newTelemetry(o observed, c *Config, out io.Writer, log *zap.Logger) (*telemetry, error) {
-	t := &telemetry{}
+	t := &telemetry{log: log}
+	out = zapcore.Lock(zapcore.AddSync(out)) // lines of requests and of spans
 	for _, line := range o.Ignored {
 		log.Warn(line)
 	}
@@ -67,7 +68,7 @@ func newTelemetry(o observed, c *Config, out io.Writer, log *zap.Logger) (*telem
 func (t *telemetry) trace(o observed, id Identity, out io.Writer, log *zap.Logger) (err error) {
 	t.tracer, err = tracing.New(tracing.Config{
 		Span: "queue", Wait: "kn.queueproxy.wait", // Knative's names
-		Resource: o.resource(id), Out: out, Failed: failing(log, "traces"),
+		Resource: o.resource(id), Out: out, Failed: failing(log, "traces"), FlushTimeout: flushTime,
 		Skip: func(req *proxy.Request) bool { return IsProbe(req.Header) },
 	})
 	if err != nil {
@@ -175,17 +176,30 @@ func (t *telemetry) wrap(p proxy.Policy) proxy.Policy {
 	return p
 }
 
-// close writes and sends what is left, for a few seconds at most.
-func (t *telemetry) close() error {
+// close writes and sends what is left, for flushTime at most. A reader of stdout that doesn't read, or a collector that
+// doesn't answer, keeps nobody from ending; what is lost is logged.
+func (t *telemetry) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
 	t.stop()
-	t.running.Wait() // each has a bound of its own
-	var errs []error
+	sent := make(chan struct{})
+	go func() { defer close(sent); t.running.Wait() }() // outlives close only if a write of spans to stdout hangs
 	if t.requests != nil {
-		errs = append(errs, t.requests.Close(ctx))
+		_ = t.requests.Close(ctx) // told below
 	}
-	return errors.Join(errs...)
+	select {
+	case <-sent:
+	case <-ctx.Done():
+	}
+	if err := ctx.Err(); err != nil {
+		t.log.Warn("telemetry was not sent in time, some of it is lost", zap.Duration("after", flushTime))
+	}
+	if t.requests != nil && t.requests.Dropped() > 0 {
+		t.log.Warn("lines of the request log were lost", zap.Uint64("lines", t.requests.Dropped()))
+	}
+	if t.tracer != nil && t.tracer.Dropped() > 0 {
+		t.log.Warn("spans were lost", zap.Uint64("spans", t.tracer.Dropped()))
+	}
 }
 
 // around wraps in inner, which may be nil, and then in outer.

@@ -233,3 +233,43 @@ func TestBinaryHasNoGRPC(t *testing.T) {
 		}
 	}
 }
+
+// Requests outlive the reader of stdout and stderr. (The next line of the request log used to end the process.)
+func TestProcessOutlivesItsLogs(t *testing.T) {
+	app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer app.Close()
+	_, appPort, _ := net.SplitHostPort(app.Listener.Addr().String())
+	ports := freePorts(t, 3)
+	reader, logs, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary)
+	cmd.Env = environment(appPort, ports, "SERVING_ENABLE_REQUEST_LOG=true", "SERVING_LOGGING_LEVEL=debug")
+	cmd.Stdout, cmd.Stderr = logs, logs
+	err = cmd.Start()
+	logs.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader.Close()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	served := 0
+	for begin := time.Now(); served < 50 && time.Since(begin) < 10*time.Second; {
+		resp, err := client.Get("http://127.0.0.1:" + ports[0])
+		if err == nil {
+			resp.Body.Close()
+			served++
+		} else if served > 0 {
+			t.Errorf("after %d requests: %v", served, err)
+			break
+		}
+	}
+	if served == 0 {
+		t.Error("it does not serve")
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v", err)
+	}
+}

@@ -13,6 +13,10 @@ import (
 // minWait is the shortest wait that is worth a span: a slot that is free costs microseconds.
 const minWait = time.Millisecond
 
+// maxText bounds what a client can have a span hold in one attribute: maxQueue of them wait for a collector that is
+// away, and heads may have 64 KiB. W3C asks for 512 bytes of tracestate at least.
+const maxText = 1 << 10
+
 // Wrap returns p with its requests traced, while tracing is on. A policy that is to see the fields of the trace, such as
 // a request log, belongs within.
 func (t *Tracer) Wrap(p proxy.Policy) proxy.Policy {
@@ -59,14 +63,19 @@ func (p *policy) Begin(req *proxy.Request) proxy.Exchange {
 	state := ""
 	if from.w3c {
 		state = strings.Join(req.Header.Values(tracestate), ",")
+		if len(state) > maxText {
+			state = "" // cut off it would be malformed
+		}
 	}
 	path, _, _ := strings.Cut(req.Target, "?")
-	// Strings of a request don't outlive its head.
-	x.span.begin(strings.Clone(req.Method), strings.Clone(path), strings.Clone(state), more)
+	x.span.begin(kept(req.Method), kept(path), strings.Clone(state), more)
 	from.inject(req.Header, trace, x.span.id(), true)
 	x.Exchange = p.Policy.Begin(req)
 	return x
 }
+
+// kept is a string of a request, which doesn't outlive its head, as a span holds it.
+func kept(s string) string { return strings.Clone(s[:min(len(s), maxText)]) }
 
 // decline tells the hop that a request is not recorded, unless what it came with says so or was decided elsewhere.
 func (p *parent) decline(h proxy.Header, trace traceID) {

@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-proxy/sluice/metrics/otlp"
 )
 
-// Run exports until ctx is done, and then what is left, for 5 s at most. It returns nil. A change by Set takes effect on
+// Run exports until ctx is done, and then what is left, for Config.FlushTimeout at most. It returns nil. A change by Set takes effect on
 // the export once the one under way has ended.
 func (t *Tracer) Run(ctx context.Context) error {
 	// life outlasts ctx by the time to flush.
@@ -18,7 +18,7 @@ func (t *Tracer) Run(ctx context.Context) error {
 	last := time.AfterFunc(time.Hour, end)
 	last.Stop()
 	defer last.Stop()
-	defer context.AfterFunc(ctx, func() { last.Reset(flushTimeout) })()
+	defer context.AfterFunc(ctx, func() { last.Reset(t.config.FlushTimeout) })()
 
 	tick := time.NewTicker(batchDelay)
 	defer tick.Stop()

@@ -114,7 +114,7 @@ func TestBatchesAreBoundedAndInTime(t *testing.T) {
 func TestFlushHasAnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{took: time.Hour}
-		tr := newTracer(t, Config{Span: "s"})
+		tr := newTracer(t, Config{Span: "s", FlushTimeout: 3 * time.Second})
 		stop := run(t, tr)
 		tr.setFake(f)
 		synctest.Wait()
@@ -123,7 +123,7 @@ func TestFlushHasAnEnd(t *testing.T) {
 		tr.record(1)
 		begin := time.Now()
 		stop()
-		if d := time.Since(begin); d != flushTimeout || tr.Dropped() != batchSize+1 {
+		if d := time.Since(begin); d != 3*time.Second || tr.Dropped() != batchSize+1 {
 			t.Errorf("Run went on for %v, %d dropped", d, tr.Dropped())
 		}
 	})

@@ -1,6 +1,7 @@
 package tracing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,8 @@ const (
 	batchDelay = 5 * time.Second
 )
 
-const flushTimeout = 5 * time.Second
+// DefaultFlushTimeout is that of metrics/otlp.
+const DefaultFlushTimeout = otlp.DefaultFlushTimeout
 
 // Config of a Tracer. Only Span has no default.
 type Config struct {
@@ -40,6 +42,8 @@ type Config struct {
 	Attributes func(*proxy.Request) []otlp.Attribute
 	// Out gets the lines of the protocol stdout. Nil: os.Stdout.
 	Out io.Writer
+	// FlushTimeout bounds the last export, after Run's context has ended. 0: DefaultFlushTimeout.
+	FlushTimeout time.Duration
 	// Failed is told of the first of a row of exports that failed, and with nil that the row has ended. It runs on
 	// Run's goroutine, which waits for it. Nil: nobody is told.
 	Failed func(error)
@@ -49,6 +53,9 @@ type Config struct {
 func (c Config) Validate() error {
 	if c.Span == "" {
 		return errors.New("tracing: Config.Span is missing")
+	}
+	if c.FlushTimeout < 0 {
+		return fmt.Errorf("tracing: Config.FlushTimeout %v is negative", c.FlushTimeout)
 	}
 	return nil
 }
@@ -87,6 +94,7 @@ func New(c Config) (*Tracer, error) {
 	if c.Out == nil {
 		c.Out = os.Stdout
 	}
+	c.FlushTimeout = cmp.Or(c.FlushTimeout, DefaultFlushTimeout)
 	t := &Tracer{config: c, changed: make(chan struct{}, 1)}
 	t.queue.wake = make(chan struct{}, 1)
 	t.spans = spans{tracer: rand.Int64(), put: t.queue.put}
