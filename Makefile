@@ -23,7 +23,7 @@ bench: ## run the benchmarks, cold starts last
 e2e: ## run the end-to-end tests: the real binaries as processes
 	go test -count=1 -v ./e2e
 
-e2e-cluster: ## run e2e/cluster: all cases in all four ways on a real cluster (root on Debian; three quarters of an hour)
+e2e-cluster: ## run e2e/cluster: all cases in all four ways on a real cluster (root on Debian; 40 minutes)
 	e2e/cluster/run -report bin/e2e-cluster.md
 
 generate: ## regenerate the protobuf code (needs protoc)
