@@ -39,8 +39,8 @@ type Activator struct {
 	noTLS     *tls.Config        // believes nobody
 	relay     relay
 
-	identifying  chan struct{} // a token for each announcement whose sender is being identified
-	unidentified sync.Once     // the warning that they can't be
+	reviews      reviews
+	unidentified sync.Once // the warning that announcements' senders can't be identified
 
 	started atomic.Bool
 	synced  chan struct{} // closed when the source has told everything
@@ -63,7 +63,6 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 	a.revisions.byID = map[throttler.RevisionID]*tracked{}
 	a.prober = newProber(a.config)
 	a.relay = relay{a.config.PodIP, a.config.PeerPort, a.prober.dial, make(chan relayed, maxRelayed)}
-	a.identifying = make(chan struct{}, maxIdentifying)
 	var err error
 	if a.throttler, err = throttler.New(throttler.Config{
 		MaxWaiting:      a.config.MaxWaiting,

@@ -18,8 +18,6 @@ import (
 
 const (
 	identifyTimeout = 2 * time.Second
-	// maxIdentifying bounds the announcements whose sender is being identified; beyond it they are told to come again.
-	maxIdentifying = 64
 	// announcedFor is how long an announced pod may do without being listed by Kubernetes, which takes a second or two.
 	announcedFor = 10 * time.Second
 )
@@ -60,11 +58,16 @@ func (a *Activator) hear(req *proxy.Request) (status int, why string) {
 	if t == nil || t.spec.Load() == nil {
 		return http.StatusNotFound, "unknown revision"
 	}
+	from := said.Addr.Addr().Unmap()
 	peers := t.peerList()
-	direct := cameFrom(req.RemoteAddr, said.Addr.Addr())
+	direct := cameFrom(req.RemoteAddr, from)
 	if !direct && !slices.ContainsFunc(peers, func(p string) bool { return cameFrom(req.RemoteAddr, parseAddr(p)) }) {
 		return http.StatusForbidden, knative.HeaderPodAddr + " is not the sender's address"
 	}
+	if !a.reviews.begin(from, time.Now()) {
+		return http.StatusServiceUnavailable, "too many announcements"
+	}
+	defer a.reviews.end()
 	if status, why := a.identify(req, said); why != "" {
 		return status, why
 	}
@@ -76,12 +79,6 @@ func (a *Activator) hear(req *proxy.Request) (status int, why string) {
 
 // identify has the sender proven, and its address probed.
 func (a *Activator) identify(req *proxy.Request, said knative.Announcement) (status int, why string) {
-	select {
-	case a.identifying <- struct{}{}:
-		defer func() { <-a.identifying }()
-	default:
-		return http.StatusServiceUnavailable, "too many announcements"
-	}
 	ctx, cancel := context.WithTimeout(req.Park(proxy.Timeouts{}), identifyTimeout)
 	defer cancel()
 	id, err := a.config.Identify(ctx, said.Token)
@@ -103,12 +100,22 @@ func (a *Activator) identify(req *proxy.Request, said knative.Announcement) (sta
 // announced adds a pod that Kubernetes doesn't list yet.
 func (a *Activator) announced(said knative.Announcement, id PodIdentity) {
 	a.change(throttler.RevisionID{Namespace: said.Namespace, Name: said.Revision}, func(t *tracked) {
-		s := t.spec.Load()
-		if s == nil || s.NoEarlyUse || a.config.MeshMode == MeshEnabled || a.config.Passthrough || t.pods[id.UID] != nil {
-			return // it can't be used before it is listed, or is
+		s, addr := t.spec.Load(), netip.AddrPortFrom(said.Addr.Addr().Unmap(), said.Addr.Port()).String()
+		if s == nil || s.NoEarlyUse || a.config.MeshMode == MeshEnabled || a.config.Passthrough {
+			return // it can't be used before it is listed
 		}
-		p := &pod{Endpoint: Endpoint{ID: id.UID, Addr: said.Addr.String()}, announced: true}
+		if t.pods[id.UID] != nil || t.pods[addr] != nil { // by its address where no UID is known
+			return
+		}
+		if old := t.early[addr]; old != nil {
+			t.unannounceLocked(old) // it is gone: its address is another's
+		}
+		p := &pod{Endpoint: Endpoint{ID: id.UID, Addr: addr}, announced: true}
 		t.pods[p.ID] = p
+		if t.early == nil {
+			t.early = map[string]*pod{}
+		}
+		t.early[addr] = p
 		t.probeLocked(p)
 		time.AfterFunc(announcedFor, func() { a.change(t.id, func(t *tracked) { t.unannounceLocked(p) }) })
 	})
@@ -117,9 +124,18 @@ func (a *Activator) announced(said knative.Announcement, id PodIdentity) {
 // unannounceLocked forgets a pod that has never been listed.
 func (t *tracked) unannounceLocked(p *pod) {
 	if t.pods[p.ID] == p && p.announced {
+		t.listLocked(p)
 		t.dropPodLocked(p)
 		delete(t.pods, p.ID)
 		t.settleLocked(nil, []string{p.ID})
+	}
+}
+
+// listLocked says that p is kept no longer than it is listed.
+func (t *tracked) listLocked(p *pod) {
+	if p.announced {
+		p.announced = false
+		delete(t.early, p.Addr)
 	}
 }
 

@@ -118,6 +118,34 @@ func TestWhoIsNotHeard(t *testing.T) {
 	}
 }
 
+// One that sends what costs the API server a question each time isn't heard for a while; others are.
+func TestAFloodOfAnnouncementsCostsTheAPIServerLittle(t *testing.T) {
+	var asked atomic.Int64
+	f := newFront(t, activator.Config{Identify: func(ctx context.Context, token string) (activator.PodIdentity, error) {
+		asked.Add(1)
+		return identities(ctx, token)
+	}})
+	f.UpdateRevision(activator.Revision{ID: hello})
+	p := newPod(t, "uid-1", 0, false, nil)
+	forged := announcementOf(p, "forged")
+	began := time.Now()
+	const n = 300
+	refused := 0
+	for range n {
+		if announce(t, f.url, "127.0.0.1", forged) == http.StatusServiceUnavailable {
+			refused++
+		}
+	}
+	if periods := int64(time.Since(began)/time.Second) + 1; asked.Load() > 8*periods || refused != n-int(asked.Load()) {
+		t.Errorf("%d of %d were refused, %d identified", refused, n, asked.Load())
+	}
+	other := announcementOf(p, "default/uid-2")
+	other.Addr = netip.MustParseAddrPort("127.0.0.2:1")
+	if status := announce(t, f.url, "127.0.0.2", other); status != http.StatusNoContent {
+		t.Errorf("another pod: status %d", status)
+	}
+}
+
 // A pod whose readiness Kubernetes alone can tell is not used for what it says.
 func TestAnAnnouncementIsNoWayRoundNoEarlyUse(t *testing.T) {
 	f := newFront(t, activator.Config{Identify: identities})

@@ -42,10 +42,12 @@ type exchange struct {
 
 // Begin counts the request, as waiting from its arrival on: that is what scales a revision from zero.
 func (p policy) Begin(req *proxy.Request) proxy.Exchange {
-	x := p.a.exchanges.Get().(*exchange)
-	if x.local = p.a.probeAnswer(req); x.local == toHear {
+	local := p.a.probeAnswer(req)
+	if local == toHear {
 		return announcement(p)
-	} else if x.local != nil {
+	}
+	x := p.a.exchanges.Get().(*exchange)
+	if x.local = local; local != nil {
 		return x
 	}
 	namespace, name, ok := resolve(req, p.a.config.ClusterDomain)

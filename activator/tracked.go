@@ -23,8 +23,9 @@ type tracked struct {
 	mu        sync.Mutex
 	forgotten bool // no longer in the table
 	pods      map[string]*pod
-	nReady    int    // pods that Kubernetes calls Ready
-	round     uint64 // counts updates of the endpoints
+	early     map[string]*pod // those of pods that have announced themselves and aren't listed, by address
+	nReady    int             // pods that Kubernetes calls Ready
+	round     uint64          // counts updates of the endpoints
 	peers     []string
 	service   string // the private Service, with Passthrough
 
@@ -135,6 +136,9 @@ func (t *tracked) setEndpointsLocked(e Endpoints) {
 // setPodLocked returns the pod if ep says something new of it.
 func (t *tracked) setPodLocked(ep Endpoint, ready bool) *pod {
 	ep.ID = cmp.Or(ep.ID, ep.Addr)
+	if p := t.early[ep.Addr]; p != nil {
+		t.listLocked(p) // under another ID it is none of those that are listed
+	}
 	p := t.pods[ep.ID]
 	switch {
 	case ep.Addr == "", p != nil && p.seen == t.round:
@@ -143,14 +147,15 @@ func (t *tracked) setPodLocked(ep Endpoint, ready bool) *pod {
 		p = &pod{}
 		t.pods[ep.ID] = p
 	case p.Endpoint == ep && p.ready == ready:
-		p.seen, p.announced = t.round, false
+		p.seen = t.round
 		return nil
 	case p.ready && !ready, p.Addr != ep.Addr:
 		// It may have restarted, or its app may have failed: what its last probe said is worth nothing now.
 		p.restart()
 		t.readyLocked(p, false)
 	}
-	p.Endpoint, p.seen, p.announced = ep, t.round, false
+	t.listLocked(p)
+	p.Endpoint, p.seen = ep, t.round
 	t.readyLocked(p, ready)
 	t.probeLocked(p)
 	return p

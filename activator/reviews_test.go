@@ -1,0 +1,57 @@
+package activator
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func addrOf(i int) netip.Addr {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], uint32(10<<24+i))
+	return netip.AddrFrom4(b)
+}
+
+func TestReviewsAreBounded(t *testing.T) {
+	now := time.Now()
+	let := func(r *reviews, n int, at time.Time, addr func(i int) netip.Addr, end bool) (in int) {
+		for i := range n {
+			if r.begin(addr(i), at) {
+				in++
+				if end {
+					r.end()
+				}
+			}
+		}
+		return in
+	}
+	one := func(int) netip.Addr { return addrOf(1) }
+	other := func(int) netip.Addr { return addrOf(2) }
+
+	var r reviews
+	if n := let(&r, 100, now, one, true); n != 8 {
+		t.Errorf("%d of one address in a second", n)
+	}
+	if n := let(&r, 100, now.Add(999*time.Millisecond), other, true); n != 8 {
+		t.Errorf("%d of another", n)
+	}
+	if n := let(&r, 100, now.Add(time.Second), one, true); n != 8 {
+		t.Errorf("%d in the next second", n)
+	}
+
+	r = reviews{}
+	if n := let(&r, 10_000, now, addrOf, true); n != 1000 || len(r.of) > 1000 {
+		t.Errorf("%d of all addresses in a second, %d are remembered", n, len(r.of))
+	}
+	if n := let(&r, 100, now.Add(time.Second), addrOf, false); n != 64 {
+		t.Errorf("%d at once", n)
+	}
+	if n := let(&r, 100, now.Add(2*time.Second), addrOf, false); n != 0 {
+		t.Errorf("%d more while those go on", n)
+	}
+	r.end()
+	if n := let(&r, 100, now.Add(2*time.Second), addrOf, false); n != 1 {
+		t.Errorf("%d after one has ended", n)
+	}
+}
