@@ -26,6 +26,7 @@ type Proxy struct {
 
 	mu       sync.Mutex
 	services []*service // those that listen, in the order in which they were opened
+	requests *http.Server
 }
 
 // New makes a queue-proxy that doesn't listen yet. A nil log keeps silent. Errors are those of Config.Validate, and of

@@ -98,11 +98,11 @@ func (p *Proxy) wanted() []wantedService {
 	if p.config.Profiling {
 		all = append(all, wantedService{name: "profiling", addr: a.Profiling, server: profilingServer()})
 	}
-	requests := proxy.NewServer(p.front, proxy.ServerConfig{})
+	p.requests = proxy.NewServer(p.front, proxy.ServerConfig{})
 	if c := p.policy.certs; c != nil {
-		all = append(all, wantedService{"tls", a.TLS, requests, c.server(p.config.TLS)})
+		all = append(all, wantedService{"tls", a.TLS, p.requests, c.server(p.config.TLS)})
 	}
-	return append(all, wantedService{name: "requests", addr: a.Serve, server: requests})
+	return append(all, wantedService{name: "requests", addr: a.Serve, server: p.requests})
 }
 
 // Addrs are the addresses that Listen has opened; Off for the others.
@@ -184,10 +184,9 @@ func (p *Proxy) drainOut() error {
 	d := p.policy.drain
 	p.startDrain() // never released: there is no way back from SIGTERM
 	_ = d.untilQuiet(context.Background())
-	requests := p.services[len(p.services)-1].server
 	ctx, cancel := context.WithDeadline(context.Background(), d.deadline())
 	defer cancel()
-	err := requests.Shutdown(ctx)
+	err := p.requests.Shutdown(ctx)
 	if err == nil {
 		err = p.handler.Drain(ctx) // upgraded connections, which the server knows nothing of
 	}

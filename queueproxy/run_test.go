@@ -406,3 +406,19 @@ func TestPeers9NoRequestIsLostByADrain(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An embedder who only wants the drain listens nowhere. (The end used to panic.)
+func TestRunWithoutListeners(t *testing.T) {
+	p, err := New(Config{
+		UserAddr: deadAddr(t), Addrs: Addrs{Serve: Off, Admin: Off, Stats: Off, Metrics: Off, Profiling: Off, TLS: Off},
+		DrainQuiet: time.Millisecond,
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := p.Run(ctx); err != nil {
+		t.Error(err)
+	}
+}

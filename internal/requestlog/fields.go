@@ -48,19 +48,26 @@ func (f *fields) finish(r proxy.Result) {
 }
 
 // traceID finds the trace's ID in W3C's field (https://www.w3.org/TR/trace-context/#traceparent-header), else in those
-// of B3 (https://github.com/openzipkin/b3-propagation). It is no check: what a client sent is what is logged.
+// of B3 (https://github.com/openzipkin/b3-propagation). Templates, the built-in one too, take it for hexadecimal: what a
+// client makes anything else of is none.
 func traceID(h http.Header) string {
-	if _, rest, ok := strings.Cut(first(h, "Traceparent"), "-"); ok {
-		id, _, _ := strings.Cut(rest, "-")
-		return id
+	_, rest, _ := strings.Cut(first(h, "Traceparent"), "-")
+	w3c, _, _ := strings.Cut(rest, "-")
+	single, _, more := strings.Cut(first(h, "B3"), "-")
+	if !more {
+		single = "" // a decision without a trace
 	}
-	if id := first(h, "X-B3-Traceid"); id != "" {
-		return id
-	}
-	if id, _, ok := strings.Cut(first(h, "B3"), "-"); ok {
-		return id
+	for _, id := range []string{w3c, first(h, "X-B3-Traceid"), single} {
+		if isTraceID(id) {
+			return id
+		}
 	}
 	return ""
+}
+
+// isTraceID leaves room for no more than digits, 32 at most.
+func isTraceID(id string) bool {
+	return id != "" && len(id) <= 32 && strings.Trim(id, "0123456789abcdefABCDEF") == ""
 }
 
 func first(h http.Header, name string) string {

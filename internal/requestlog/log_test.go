@@ -231,6 +231,10 @@ func TestTraceID(t *testing.T) {
 		{"B3", "80f198ee56343ba8-e457b5a2e4d86bd1-1", "80f198ee56343ba8"},
 		{"B3", "0", ""},
 		{"Other", "00-a-b", ""},
+		{"Traceparent", `00-","severity":"ERROR-1`, ""},
+		{"X-B3-Traceid", `a"b`, ""},
+		{"X-B3-Traceid", strings.Repeat("a", 33), ""},
+		{"B3", `a"-1`, ""},
 	} {
 		if got := traceID(http.Header{c.name: {c.value}}); got != c.want {
 			t.Errorf("%s: %s: %q, want %q", c.name, c.value, got, c.want)

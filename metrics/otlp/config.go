@@ -44,7 +44,7 @@ type Config struct {
 	// target_info.
 	Resource map[string]string
 
-	// Gatherer has the metrics, and Interval lies between two exports of them. 0: DefaultInterval.
+	// Gatherer has the metrics, and Interval lies between two exports of them, 100 ms at least. 0: DefaultInterval.
 	Gatherer prometheus.Gatherer
 	Interval time.Duration
 	// FlushTimeout bounds the last export, after Run's context has ended. 0: DefaultFlushTimeout.

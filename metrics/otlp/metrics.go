@@ -11,6 +11,9 @@ import (
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 )
 
+// minInterval keeps an interval in the wrong unit, such as 60 ns, from taking a core.
+const minInterval = 100 * time.Millisecond
+
 // Metrics pushes the families of a Gatherer at an interval.
 type Metrics struct {
 	client   *client
@@ -29,7 +32,7 @@ func NewMetrics(c Config) (*Metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	cl.config.Interval = cmp.Or(c.Interval, DefaultInterval)
+	cl.config.Interval = max(cmp.Or(c.Interval, DefaultInterval), minInterval)
 	cl.config.FlushTimeout = cmp.Or(c.FlushTimeout, DefaultFlushTimeout)
 	return &Metrics{client: cl, gatherer: c.Gatherer, begun: time.Now()}, nil
 }
