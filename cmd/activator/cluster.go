@@ -37,7 +37,7 @@ func newCluster(o options, api *rest.Config, ob *observed, log liveLog) (*cluste
 	var err error
 	c.system, err = kube.NewSystem(kube.SystemConfig{
 		REST: api, Namespace: o.namespace, Log: log.Logger,
-		ConfigMaps: []string{o.loggingMap, o.observability, networkMap}, Secret: podtls.SecretName,
+		ConfigMaps: []string{o.loggingMap, o.observability, networkMap, tracingMap}, Secret: podtls.SecretName,
 		OnConfigMap: c.onConfigMap, OnSecret: c.onSecret, OnTrustBundles: c.onTrustBundles,
 	})
 	return c, err
@@ -49,6 +49,8 @@ func (c *cluster) onConfigMap(name string, data map[string]string) {
 		c.log.set(data)
 	case c.o.observability:
 		c.observed.set(data)
+	case tracingMap:
+		c.observed.setOlderTracing(data)
 	case networkMap:
 		c.onNetwork(data)
 	}
@@ -115,6 +117,10 @@ func (c *cluster) lack() string {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.lackLocked()
+}
+
+func (c *cluster) lackLocked() string {
 	if c.wrong != nil {
 		return c.wrong.Error()
 	}
@@ -185,11 +191,14 @@ func (c *cluster) tellReady(ctx context.Context, a *activator.Activator) {
 	}
 }
 
-// start returns the network's settings, which are kept from then on.
-func (c *cluster) start() network {
+// start returns the network's settings, which are kept from then on; false: they have changed since await, for the worse.
+func (c *cluster) start() (network, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.lackLocked() != "" {
+		return network{}, false
+	}
 	c.started = true
 	c.log.Info("network", zap.Stringer("settings", c.network))
-	return c.network
+	return c.network, true
 }

@@ -36,6 +36,18 @@ func (e *environment) count(name string) int {
 	return n
 }
 
+func (e *environment) truth(name string) bool {
+	v, _ := e.lookup(name)
+	if v == "" {
+		return false
+	}
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		e.fail("%s=%q is neither true nor false", name, v)
+	}
+	return b
+}
+
 func (e *environment) port(name string, missing int) int {
 	v, _ := e.lookup(name)
 	if v == "" {

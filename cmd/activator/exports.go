@@ -19,7 +19,7 @@ type export struct{ close func() }
 func none() export { return export{close: func() {}} }
 
 // startExport begins one. The process goes on without metrics when it can't.
-func (ob *observed) startExport(e observability.Exporter) export {
+func (ob *observed) startExport(e observability.Exporter) (_ export, started bool) {
 	var x export
 	var err error
 	switch {
@@ -28,13 +28,13 @@ func (ob *observed) startExport(e observability.Exporter) export {
 	case e.OTLP():
 		x, err = ob.push(e)
 	default:
-		return none()
+		return none(), true
 	}
 	if err != nil {
 		ob.log.Error("metrics are not exported", zap.Error(err))
-		return none()
+		return none(), false
 	}
-	return x
+	return x, true
 }
 
 func (ob *observed) page(e observability.Exporter) (export, error) {

@@ -58,10 +58,13 @@ func (c *cluster) run(ctx context.Context, signals <-chan os.Signal, api *rest.C
 	g.Go(func() error { return c.observed.tracer.Run(life) })
 	err := func() error {
 		defer cancel()
-		if !c.await(life, signals, p) {
-			return nil
+		var n network
+		for begun := false; !begun; n, begun = c.start() {
+			if !c.await(life, signals, p) {
+				return nil
+			}
 		}
-		s, err := c.compose(api, p)
+		s, err := c.compose(n, api, p)
 		if err != nil {
 			return err
 		}
@@ -72,7 +75,7 @@ func (c *cluster) run(ctx context.Context, signals <-chan os.Signal, api *rest.C
 }
 
 // compose makes the server that the settings of the cluster ask for.
-func (c *cluster) compose(api *rest.Config, p *ports) (*server, error) {
+func (c *cluster) compose(n network, api *rest.Config, p *ports) (*server, error) {
 	source, err := kube.New(kube.Config{REST: api, SystemNamespace: c.o.namespace, Log: c.log.Logger})
 	if err != nil {
 		return nil, err
@@ -81,7 +84,6 @@ func (c *cluster) compose(api *rest.Config, p *ports) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := c.start()
 	config := activator.Config{
 		Registerer: c.observed.registry, WrapPolicy: c.observed.wrap, MeshMode: n.mesh, Passthrough: n.passthrough,
 		Identify: reviewer.Identify, PeerPort: c.o.http1,
@@ -92,7 +94,9 @@ func (c *cluster) compose(api *rest.Config, p *ports) (*server, error) {
 			return nil, err
 		}
 	}
-	s, err := compose(c.o, config, source, p, c.log.Logger)
+	o := c.o
+	o.classicMetrics = o.classicMetrics || c.observed.classic.Load()
+	s, err := compose(o, config, source, p, c.log.Logger)
 	if err != nil {
 		return nil, err
 	}

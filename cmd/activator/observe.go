@@ -29,7 +29,10 @@ type observed struct {
 	tracer   *tracing.Tracer
 
 	profiling atomic.Bool
+	classic   atomic.Bool // Knative is one of those that gave metrics their older names
 	activator atomic.Pointer[activator.Activator]
+	current   map[string]string      // config-observability, as it was read last
+	older     map[string]string      // config-tracing
 	ignored   bool                   // what can't be used of the environment has been said
 	metrics   observability.Exporter // as it was set last
 	export    export                 // of metrics
@@ -89,7 +92,8 @@ func (ob *observed) attributes(req *proxy.Request) []otlp.Attribute {
 
 // set does what the ConfigMap says. What can't be used changes nothing.
 func (ob *observed) set(data map[string]string) {
-	c, err := observability.ParseMap(data, ob.env)
+	current, classic := fromOlder(data)
+	c, err := observability.ParseMap(current, ob.env)
 	if err != nil {
 		ob.log.Error("observability stays as it is", zap.String("configmap", ob.o.observability), zap.Error(err))
 		return
@@ -104,13 +108,41 @@ func (ob *observed) set(data map[string]string) {
 	if err := ob.requests.Set(c.RequestLog.Template, c.RequestLog.Enabled, false); err != nil {
 		ob.log.Error("the request log stays as it is", zap.Error(err))
 	}
-	if err := ob.tracer.Set(c.Tracing); err != nil {
+	ob.current = data
+	ob.trace(c.Tracing)
+	ob.profiling.Store(c.Profiling)
+	if ob.classic.Swap(classic) != classic && ob.activator.Load() != nil {
+		ob.log.Warn("the names of metrics change at the next start of the activator")
+	}
+	if !reflect.DeepEqual(c.Metrics, ob.metrics) {
+		ob.export.close()                     // the next one may want its port
+		ob.metrics = observability.Exporter{} // what can't be started now may be the next time
+		var started bool
+		if ob.export, started = ob.startExport(c.Metrics); started {
+			ob.metrics = c.Metrics
+		}
+	}
+}
+
+// trace does what config-observability says of traces or, where that says nothing, config-tracing.
+func (ob *observed) trace(e observability.Exporter) {
+	if _, said := ob.current[keyTracing]; !said {
+		var err error
+		if e, err = olderTracing(ob.older); err != nil {
+			ob.log.Error("traces stay as they are", zap.String("configmap", tracingMap), zap.Error(err))
+			return
+		}
+	}
+	if err := ob.tracer.Set(e); err != nil {
 		ob.log.Error("traces stay as they are", zap.Error(err))
 	}
-	ob.profiling.Store(c.Profiling)
-	if !reflect.DeepEqual(c.Metrics, ob.metrics) {
-		ob.export.close() // the next one may want its port
-		ob.metrics, ob.export = c.Metrics, ob.startExport(c.Metrics)
+}
+
+// setOlderTracing is set for config-tracing.
+func (ob *observed) setOlderTracing(data map[string]string) {
+	ob.older = data
+	if _, said := ob.current[keyTracing]; !said {
+		ob.trace(observability.Exporter{})
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 const (
 	envLogLevel       = "SLUICE_LOG_LEVEL"
 	envAutoscaler     = "SLUICE_AUTOSCALER_URL"
+	envClassicMetrics = "SLUICE_CLASSIC_METRICS"
 	envKubeconfig     = "KUBECONFIG"
 	envInPod          = "KUBERNETES_SERVICE_HOST" // Kubernetes sets it in every pod
 	envLoggingMap     = "CONFIG_LOGGING_NAME"
@@ -25,6 +26,7 @@ const (
 	loggingMap        = "config-logging"
 	observabilityMap  = "config-observability"
 	networkMap        = "config-network"
+	tracingMap        = "config-tracing" // of Knative up to 1.18
 	defaultActivator  = "activator"
 	noPort            = -1
 	knativeAutoscaler = "ws://autoscaler.%s.svc.%s:%d"
@@ -107,6 +109,7 @@ func fromEnvironment(e *environment) options {
 		probeFrequency:      e.duration(knative.EnvProbeFrequency),
 		bind:                e.text(knative.EnvBindAddress, ""),
 		autoscaler:          e.text(envAutoscaler, ""),
+		classicMetrics:      e.truth(envClassicMetrics),
 		namespace:           e.text(knative.EnvSystemNamespace, ""),
 		kubeconfigs:         e.text(envKubeconfig, ""),
 		loggingMap:          e.text(envLoggingMap, loggingMap),
@@ -124,7 +127,7 @@ func (o *options) flags(level *string) *flag.FlagSet {
 	f.IntVar(&o.tlsPort, "tls-port", knative.PortTLS, "`PORT` for requests inside TLS, on Kubernetes with system-internal-tls; 0: any free one")
 	f.StringVar(&o.autoscaler, "autoscaler", o.autoscaler, "websocket `URL` of the autoscaler, such as ws://127.0.0.1:8080 (default on Kubernetes: Knative's; with -config: statistics go nowhere) ($"+envAutoscaler+")")
 	f.IntVar(&o.metricsPort, "metrics-port", noPort, "with -config, `PORT` for Prometheus metrics on /metrics; 0: any free one; negative: none. On Kubernetes config-observability says it, "+strconv.Itoa(knative.PortActivator)+" if nothing else")
-	f.BoolVar(&o.classicMetrics, "classic-metrics", false, "give metrics the names in use up to Knative 1.18")
+	f.BoolVar(&o.classicMetrics, "classic-metrics", o.classicMetrics, "give metrics the names in use up to Knative 1.18 ($"+envClassicMetrics+")")
 	f.IntVar(&o.pprofPort, "profiling-port", noPort, "`PORT` for profiles on /debug/pprof/; 0: any free one; negative: none (default on Kubernetes: "+strconv.Itoa(knative.PortProfiling)+" or $"+knative.EnvProfilingPort+", where config-observability turns them on)")
 	f.DurationVar(&o.drain, "drain", drainTime, "serve on for this `TIME` after SIGTERM")
 	f.DurationVar(&o.shutdown, "shutdown", shutdownTime, "`TIME` that requests in progress then have")

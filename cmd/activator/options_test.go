@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestWrongStarts: one line says what is wrong, and the exit code is 1.
@@ -35,6 +37,7 @@ func TestWrongStarts(t *testing.T) {
 		{"argument", nil, []string{"-config", good, "x"}, "activator: unexpected argument \"x\"\n"},
 		{"level", []string{"SLUICE_LOG_LEVEL=loud"}, []string{"-config", good}, "activator: log level \"loud\" is none of debug, info, warn, error\n"},
 		{"variable", []string{"PROBE_TIMEOUT=5"}, []string{"-config", good}, "activator: PROBE_TIMEOUT=\"5\" is not a positive duration such as 300ms\n"},
+		{"classic metrics", []string{"SLUICE_CLASSIC_METRICS=old"}, []string{"-config", good}, "activator: SLUICE_CLASSIC_METRICS=\"old\" is neither true nor false\n"},
 		{"autoscaler", nil, []string{"-config", good, "-autoscaler", "http://x"}, "activator: metrics: SinkConfig.URL \"http://x\" is not ws://host or wss://host\n"},
 		{"port taken", nil, []string{"-config", good, "-bind", "127.0.0.1", "-http1-port", port}, "activator: port " + port + " (see -help for the flags that choose ports): listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
 		{"a bare pod", []string{"KUBERNETES_SERVICE_HOST=10.96.0.1"}, nil, `activator: POD_NAME is missing: it should be the pod's name (metadata.name)
@@ -54,6 +57,49 @@ SYSTEM_NAMESPACE is missing: it should be the namespace of Knative Serving (meta
 			out, err := cmd.CombinedOutput()
 			if cmd.ProcessState.ExitCode() != 1 || string(out) != c.want {
 				t.Errorf("%v:\n%s\nwant:\n%s", err, out, c.want)
+			}
+		})
+	}
+}
+
+// TestParse: what the program does when it is told little, as in a pod of Knative's manifests, or otherwise.
+func TestParse(t *testing.T) {
+	pod := []string{"POD_NAME=a", "POD_IP=10.0.0.1", "SYSTEM_NAMESPACE=knative-serving", "KUBERNETES_SERVICE_HOST=10.96.0.1", "CLUSTER_DOMAIN=example.org"}
+	plain := options{
+		http1: 8012, http2: 8013, tlsPort: 8112, metricsPort: -1, pprofPort: 8008,
+		autoscaler: "ws://autoscaler.knative-serving.svc.example.org:8080", drain: 45 * time.Second, shutdown: 550 * time.Second,
+		podName: "a", podIP: "10.0.0.1", clusterDomain: "example.org",
+		namespace: "knative-serving", loggingMap: "config-logging", observability: "config-observability",
+	}
+	with := func(change func(*options)) options { o := plain; change(&o); return o }
+	for _, c := range []struct {
+		name      string
+		env, args []string
+		want      options
+	}{
+		{"in a pod", nil, nil, plain},
+		{"classic metrics by the environment", []string{"SLUICE_CLASSIC_METRICS=true"}, nil, with(func(o *options) { o.classicMetrics = true })},
+		{"and by a flag", nil, []string{"-classic-metrics"}, with(func(o *options) { o.classicMetrics = true })},
+		{"which wins", []string{"SLUICE_CLASSIC_METRICS=1"}, []string{"-classic-metrics=false"}, plain},
+		{"another autoscaler", []string{"SLUICE_AUTOSCALER_URL=ws://x:1"}, nil, with(func(o *options) { o.autoscaler = "ws://x:1" })},
+		{"numbers", []string{"MAX_IDLE_PROXY_CONNS=7", "MAX_IDLE_PROXY_CONNS_PER_HOST=8", "PROBE_TIMEOUT=1s", "PROBE_FREQUENCY=2s", "PROFILING_PORT=9"}, nil, with(func(o *options) {
+			o.maxIdleConns, o.maxIdleConnsPerHost, o.probeTimeout, o.probeFrequency, o.pprofPort = 7, 8, time.Second, 2*time.Second, 9
+		})},
+		{"a file", nil, []string{"-config", "f"}, with(func(o *options) { o.config, o.autoscaler, o.pprofPort = "f", "", -1 })},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			env := map[string]string{}
+			for _, v := range append(slices.Clone(pod), c.env...) {
+				name, value, _ := strings.Cut(v, "=")
+				env[name] = value
+			}
+			o, err := parse(c.args, func(name string) (string, bool) { v, ok := env[name]; return v, ok }, io.Discard)
+			if o.onKubernetes() != (o.tls != nil) {
+				t.Errorf("TLS: %v", o.tls)
+			}
+			o.tls = nil
+			if err != nil || o != c.want {
+				t.Errorf("%v\n%+v\nwant\n%+v", err, o, c.want)
 			}
 		})
 	}

@@ -28,7 +28,7 @@ func usage(f *flag.FlagSet) {
 		{knative.EnvSystemNamespace, "where Knative Serving's ConfigMaps, Secret and autoscaler are; required"},
 		{envKubeconfig, "how to reach Kubernetes from outside a pod"},
 		{envLoggingMap, "ConfigMap with zap-logger-config and loglevel.activator, heeded as it changes (" + loggingMap + ")"},
-		{envObservability, "ConfigMap with metrics-*, tracing-*, runtime-profiling and logging.*, heeded as it changes (" + observabilityMap + ")"},
+		{envObservability, "ConfigMap with metrics-*, tracing-*, runtime-profiling and logging.*, heeded as it changes (" + observabilityMap + "); of Knative up to 1.18 also " + keyOldMetrics + " and " + keyOldProfiling + ", and " + tracingMap},
 		{knative.EnvProfilingPort, fmt.Sprintf("port for profiles (%d)", knative.PortProfiling)},
 		{knative.PrefixActivator + "TLS_MIN_VERSION, _MAX_VERSION", "1.2 or 1.3, for both sides (1.3)"},
 		{knative.PrefixActivator + "TLS_CIPHER_SUITES, _CURVE_PREFERENCES", "names between commas, for both sides (Go's choice)"},

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"maps"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/internal/observability"
+)
+
+// Keys of config-observability, today's and those of Knative 1.2 to 1.18, which today's overrule.
+const (
+	keyMetrics      = "metrics-protocol"
+	keyTracing      = "tracing-protocol"
+	keyProfiling    = "runtime-profiling"
+	keyOldMetrics   = "metrics.backend-destination"
+	keyOldProfiling = "profiling.enable"
+)
+
+// fromOlder says in today's keys what is said in older ones alone, and whether metrics are to have their older names:
+// those who wrote the older key have dashboards for them. A backend other than Prometheus is one that is no more.
+func fromOlder(data map[string]string) (current map[string]string, classic bool) {
+	current = maps.Clone(data)
+	_, metrics := data[keyMetrics]
+	if classic = !metrics && strings.EqualFold(data[keyOldMetrics], observability.Prometheus); classic {
+		current[keyMetrics] = observability.Prometheus
+	}
+	if _, profiling := data[keyProfiling]; !profiling && strings.EqualFold(data[keyOldProfiling], "true") {
+		current[keyProfiling] = "enabled"
+	}
+	return current, classic
+}
+
+// olderTracing reads config-tracing; nil: there is none. The queue-proxy was told the same by variables.
+func olderTracing(data map[string]string) (observability.Exporter, error) {
+	keys := map[string]string{"BACKEND": "backend", "ZIPKIN_ENDPOINT": "zipkin-endpoint", "SAMPLE_RATE": "sample-rate", "DEBUG": "debug"}
+	return observability.ClassicTracing(func(variable string) (string, bool) {
+		v, ok := data[keys[strings.TrimPrefix(variable, "TRACING_CONFIG_")]]
+		return v, ok
+	})
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/sluice-proxy/sluice/internal/observability"
+)
+
+func TestFromOlder(t *testing.T) {
+	type data = map[string]string
+	for name, c := range map[string]struct {
+		data, want data
+		classic    bool
+	}{
+		"none":             {},
+		"others":           {data{"_example": "x"}, data{"_example": "x"}, false},
+		"metrics":          {data{"metrics.backend-destination": "Prometheus"}, data{"metrics.backend-destination": "Prometheus", "metrics-protocol": "prometheus"}, true},
+		"a backend gone":   {data{"metrics.backend-destination": "opencensus"}, data{"metrics.backend-destination": "opencensus"}, false},
+		"overruled":        {data{"metrics.backend-destination": "prometheus", "metrics-protocol": "none"}, data{"metrics.backend-destination": "prometheus", "metrics-protocol": "none"}, false},
+		"profiles":         {data{"profiling.enable": "True"}, data{"profiling.enable": "True", "runtime-profiling": "enabled"}, false},
+		"no profiles":      {data{"profiling.enable": "false"}, data{"profiling.enable": "false"}, false},
+		"profiles are off": {data{"profiling.enable": "true", "runtime-profiling": "disabled"}, data{"profiling.enable": "true", "runtime-profiling": "disabled"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, classic := fromOlder(c.data)
+			if !reflect.DeepEqual(got, c.want) || classic != c.classic {
+				t.Errorf("%v, %v", got, classic)
+			}
+		})
+	}
+}
+
+func TestOlderTracing(t *testing.T) {
+	zipkin := map[string]string{"backend": "zipkin", "zipkin-endpoint": "http://z:9411/api/v2/spans", "sample-rate": "0.5", "debug": "false"}
+	want := observability.Exporter{Protocol: observability.Zipkin, Endpoint: "http://z:9411/api/v2/spans", SamplingRate: 0.5, ParentBased: true}
+	if e, err := olderTracing(zipkin); err != nil || !reflect.DeepEqual(e, want) {
+		t.Errorf("%+v, %v", e, err)
+	}
+	zipkin["debug"] = "true"
+	if e, err := olderTracing(zipkin); err != nil || e.SamplingRate != 1 || e.ParentBased {
+		t.Errorf("debug: %+v, %v", e, err)
+	}
+	for _, data := range []map[string]string{nil, {"_example": "backend: zipkin"}, {"backend": "none"}} {
+		if e, err := olderTracing(data); err != nil || e.Protocol != observability.None {
+			t.Errorf("%v: %+v, %v", data, e, err)
+		}
+	}
+	if _, err := olderTracing(map[string]string{"backend": "stackdriver"}); err == nil {
+		t.Error("no error for a backend that is none")
+	}
+}
+
+// TestOlderConfigMaps: those of Knative 1.2 to 1.18 are understood where today's keys are missing.
+func TestOlderConfigMaps(t *testing.T) {
+	t.Parallel()
+	spans := make(chan string, 100)
+	zipkin := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		select {
+		case spans <- r.URL.Path + " " + string(b):
+		default:
+		}
+	}))
+	defer zipkin.Close()
+	api := startAPIServer(t, nil)
+	api.configMap("config-observability", map[string]string{
+		"metrics.backend-destination": "prometheus", "profiling.enable": "true", "metrics-endpoint": "127.0.0.1:0",
+	})
+	api.configMap("config-tracing", map[string]string{
+		"backend": "zipkin", "zipkin-endpoint": zipkin.URL + "/api/v2/spans", "sample-rate": "1",
+	})
+	api.revision()
+	api.pods(t, sidecar(t, ""))
+	p := onKubernetes(t, api, "-drain", "0s")
+	p.ready(t)
+	h1, addr := client(t, false), p.addresses("requests")[0]
+	await(t, "an answer", func() bool { s, _, _ := get(h1, addr); return s == 200 })
+
+	page := func(purpose, path string) string {
+		resp, err := h1.Get("http://" + p.addresses(purpose)[0] + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		return resp.Status + " " + text(t, resp)
+	}
+	if got := page("metrics", "/metrics"); !strings.Contains(got, "\nactivator_request_count{") {
+		t.Errorf("metrics:\n%s", got)
+	}
+	if got := page("profiling", "/debug/pprof/cmdline"); !strings.HasPrefix(got, "200 ") {
+		t.Errorf("profiles: %s", got)
+	}
+	if got := <-spans; !strings.HasPrefix(got, "/api/v2/spans [") {
+		t.Errorf("spans: %s", got)
+	}
+	api.configMap("config-observability", map[string]string{"tracing-protocol": "stdout", "tracing-sampling-rate": "1"})
+	await(t, "a span where today's key says", func() bool {
+		_, _, _ = get(h1, addr, "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+		return p.prints("0af7651916cd43dd8448eb211c80319c")
+	})
+	api.configMap("config-tracing", map[string]string{"backend": "stackdriver"})
+	api.configMap("config-observability", nil)
+	await(t, "the complaint", func() bool { return p.says(`TRACING_CONFIG_BACKEND is \"stackdriver\"`) })
+}
