@@ -79,13 +79,16 @@ func exchange(b *testing.B, f *front, next func() bool) {
 
 // BenchmarkUpdateEndpoints is what one pod that comes or goes costs among so many others.
 func BenchmarkUpdateEndpoints(b *testing.B) {
-	for _, pods := range []int{1, 100, 1000, 10_000} {
-		b.Run(fmt.Sprintf("pods=%d", pods), func(b *testing.B) {
-			a, err := activator.New(activator.Config{}, nil)
+	for _, c := range []struct{ pods, peers int }{{1, 1}, {100, 1}, {1000, 1}, {10_000, 1}, {1000, 3}, {10_000, 3}} {
+		pods := c.pods
+		b.Run(fmt.Sprintf("pods=%d/activators=%d", pods, c.peers), func(b *testing.B) {
+			peers := []string{"10.1.0.1", "10.1.0.2", "10.1.0.3"}[:c.peers]
+			a, err := activator.New(activator.Config{PodIP: peers[0], MeshMode: activator.MeshDisabled}, nil)
 			if err != nil {
 				b.Fatal(err)
 			}
 			defer a.Close()
+			a.UpdatePeers(hello, peers)
 			a.UpdateRevision(activator.Revision{ID: hello, Limit: 10})
 			var e [2]activator.Endpoints
 			for i := range pods {
@@ -99,6 +102,41 @@ func BenchmarkUpdateEndpoints(b *testing.B) {
 			for b.Loop() {
 				a.UpdateEndpoints(hello, e[i%2])
 				i++
+			}
+		})
+	}
+}
+
+// BenchmarkForgedAnnouncement is what one costs that names somebody else's address, beside a request for a revision that
+// isn't known: client and activator together.
+func BenchmarkForgedAnnouncement(b *testing.B) {
+	f := newFront(b, activator.Config{Identify: identities})
+	f.UpdateRevision(activator.Revision{ID: hello})
+	f.UpdatePeers(hello, []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"})
+	for name, c := range map[string]struct {
+		header string
+		status int
+	}{
+		"forged":  {"K-Network-Probe: pod\r\nKnative-Serving-Namespace: default\r\nKnative-Serving-Revision: hello-00001\r\nSluice-Pod-Addr: 10.0.0.9:8012\r\nAuthorization: Bearer x\r\n", 403},
+		"unknown": {"Knative-Serving-Namespace: default\r\nKnative-Serving-Revision: other\r\n", 404},
+	} {
+		b.Run(name, func(b *testing.B) {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(f.url, "http://"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			r := bufio.NewReader(conn)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n"+c.header+"\r\n"); err != nil {
+					b.Fatal(err)
+				}
+				resp, err := http.ReadResponse(r, nil)
+				if err != nil || resp.StatusCode != c.status {
+					b.Fatal(resp, err)
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
 			}
 		})
 	}

@@ -1,7 +1,9 @@
 package activator
 
 import (
+	"iter"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +29,7 @@ type pod struct {
 	announced bool // by itself, and not listed since
 
 	foreign bool // in the share of another activator
+	ordered bool // in tracked.order
 	counted bool // in tracked.usable
 	told    bool // the throttler knows it, as backend
 	backend throttler.Backend
@@ -84,13 +87,14 @@ func (t *tracked) watchedLocked(p *pod, s *spec) bool {
 
 // tellLocked brings the throttler up to date with some pods, and with the cluster IP. One that may not be used is still
 // told when it was before, as draining, so that its requests in flight stay counted.
-func (t *tracked) tellLocked(s *spec, pods []*pod, gone []string) {
+func (t *tracked) tellLocked(s *spec, pods iter.Seq[*pod], gone []string) {
 	var changed []throttler.Backend
-	for _, p := range pods {
+	for p := range pods {
 		if b, ok := t.newsLocked(p, s); ok {
 			changed = append(changed, b)
 		}
 	}
+	slices.SortFunc(changed, func(a, b throttler.Backend) int { return strings.Compare(a.ID, b.ID) }) // their order is that of picks
 	if b, ok := t.newsLocked(&t.cluster, s); ok {
 		changed = append(changed, b)
 	}

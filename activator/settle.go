@@ -1,8 +1,10 @@
 package activator
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sluice-proxy/sluice/throttler"
 )
@@ -20,8 +22,7 @@ func (t *tracked) settleLocked(changed []*pod, gone []string) {
 		t.tellAllLocked(s, gone)
 		return
 	}
-	slices.SortFunc(changed, byID)
-	t.tellLocked(s, changed, gone)
+	t.tellLocked(s, slices.Values(changed), gone)
 }
 
 // settleAllLocked draws the conclusions from a change that concerns all pods.
@@ -57,28 +58,34 @@ func (t *tracked) sharedLocked(s *spec) bool {
 
 // tellAllLocked brings the throttler up to date with every pod.
 func (t *tracked) tellAllLocked(s *spec, gone []string) {
-	all := slices.SortedFunc(maps.Values(t.pods), byID)
-	t.shareLocked(s, all)
-	t.tellLocked(s, all, gone)
+	t.shareLocked(s)
+	t.tellLocked(s, maps.Values(t.pods), gone)
 }
 
 // shareLocked finds out which of the pods that can be used are this activator's own. Those that can't be are not shared
 // out: a share of them would be no share.
-func (t *tracked) shareLocked(s *spec, all []*pod) {
-	var (
-		pods  []*pod
-		addrs []string
-	)
-	for _, p := range all {
+func (t *tracked) shareLocked(s *spec) {
+	shared := t.sharedLocked(s)
+	t.order = slices.DeleteFunc(t.order, func(p *pod) bool {
+		p.ordered = shared && t.usesLocked(p, s)
+		return !p.ordered
+	})
+	for _, p := range t.pods {
 		p.foreign = false
-		if t.usesLocked(p, s) {
-			pods, addrs = append(pods, p), append(addrs, p.Addr)
+		if shared && !p.ordered && t.usesLocked(p, s) {
+			t.order, p.ordered = append(t.order, p), true
 		}
 	}
-	if !t.sharedLocked(s) {
+	if !shared {
 		return
 	}
+	// In order but for a few, mostly, which takes little to sort.
+	slices.SortFunc(t.order, func(p, q *pod) int { return cmp.Or(strings.Compare(p.Addr, q.Addr), byID(p, q)) })
+	addrs := make([]string, len(t.order))
+	for i, p := range t.order {
+		addrs[i] = p.Addr
+	}
 	for i, own := range throttler.Share(addrs, t.peers, t.a.config.PodIP) {
-		pods[i].foreign = !own
+		t.order[i].foreign = !own
 	}
 }

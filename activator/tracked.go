@@ -27,6 +27,7 @@ type tracked struct {
 	nReady    int             // pods that Kubernetes calls Ready
 	round     uint64          // counts updates of the endpoints
 	peers     []string
+	order     []*pod // that can be used, by address, when there are shares
 	service   string // the private Service, with Passthrough
 
 	cluster  pod  // the cluster IP, as a pod with the ID clusterID
