@@ -21,7 +21,7 @@ func variables() []variable {
 		{knative.EnvContainerConcurrency, needed, "requests that the app gets at once; 0: no limit"},
 		{knative.EnvQueueServingPort, needed, "port of requests and probes"},
 		{knative.EnvUserPort, needed, "port of the app"},
-		{knative.EnvRevisionTimeout, needed, "seconds for a whole request and for a drain; 0: none, 300 for a drain"},
+		{knative.EnvRevisionTimeout, needed, "seconds for a whole request, and the pod's grace period; 0: no bound, 300 for a drain"},
 		{knative.EnvLoggingConfig, needed, "zap configuration, JSON; may be empty: JSON lines on stderr"},
 		{knative.EnvLoggingLevel, needed, "debug, info, warn or error; may be empty: as the configuration says, else info"},
 		{knative.EnvServingNamespace, needed, "namespace of the revision"},

@@ -131,7 +131,7 @@ func (l *Log) write(s *setting, f *fields) {
 		line = b.Bytes()
 	}
 	for i, c := range line[:len(line)-1] {
-		if c == '\n' || c == '\r' {
+		if c < ' ' && c != '\t' || c == 0x7f { // besides line ends what terminals obey
 			line[i] = ' '
 		}
 	}

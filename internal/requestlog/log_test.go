@@ -177,8 +177,8 @@ func TestARequestCannotForgeALine(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := serve(t, l, editor{local: &proxy.Local{Status: 200}})
-	ask(t, addr, "GET /a%0d%0ab HTTP/1.1\nHost: h\nConnection: close\n\n")
-	if line := out.await(t, 1)[0]; line != "/a  b\n" {
+	ask(t, addr, "GET /a%0d%0ab%1b[2Jc HTTP/1.1\nHost: h\nConnection: close\n\n")
+	if line := out.await(t, 1)[0]; line != "/a  b [2Jc\n" {
 		t.Errorf("line %q", line)
 	}
 }
