@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/sluice-proxy/sluice/throttler"
 	"pgregory.net/rapid"
 )
 
@@ -93,5 +94,29 @@ func (m *model) check(t *rapid.T, a *Activator) {
 	}
 	if s, ok := a.throttler.Stats(rev); ok && usable > 0 && s.Slots == 0 {
 		t.Fatal("an empty share though there are pods")
+	}
+	m.checkShares(t, a)
+}
+
+// checkShares: the throttler has been told of each pod in use whose it is, by all that is known now.
+func (m *model) checkShares(t *rapid.T, a *Activator) {
+	tr := a.revisions.get(rev.Namespace, rev.Name)
+	if tr == nil || !m.known {
+		return
+	}
+	var (
+		pods  []*pod
+		addrs []string
+	)
+	for id, r := range m.ready {
+		if m.passed[id] && (r || !m.spec.NoEarlyUse) {
+			pods, addrs = append(pods, tr.pods[id]), append(addrs, tr.pods[id].Addr)
+		}
+	}
+	shared := m.spec.Limit > 0 && len(tr.peers) > 1
+	for i, own := range throttler.Share(addrs, tr.peers, "2") {
+		if p := pods[i]; p.backend.Own != (own || !shared) {
+			t.Fatalf("%s of %v among %v: told as own: %t", p.ID, addrs, tr.peers, p.backend.Own)
+		}
 	}
 }
