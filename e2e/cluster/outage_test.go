@@ -32,8 +32,8 @@ func throughOutage(mode string) func(context.Context, *world) (string, error) {
 	}
 }
 
-// heldUntil asks a service at zero towards the end of the outage, and wants the answer when it is over. Not at its
-// beginning: the control plane tries again in steps that double, so that it would come as late again as the request was early.
+// heldUntil asks a service at zero towards the end of the outage, and wants the answer when it is over: what fails
+// meanwhile, the control plane repeats in steps that double.
 func heldUntil(over func(context.Context, *world) error) func(context.Context, *world) (string, error) {
 	return func(ctx context.Context, w *world) (string, error) {
 		time.Sleep(options.outage * 3 / 4)
