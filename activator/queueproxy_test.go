@@ -26,7 +26,10 @@ type sidecar struct {
 
 func newSidecar(t *testing.T, id string, limit int, work time.Duration, edit ...func(*queueproxy.Config)) *sidecar {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.77:0") // where no other test finds a free port before the app listens
+	if err != nil {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
