@@ -15,6 +15,8 @@ import (
 func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	// Whoever reads the logs may go: that is no reason for requests to fail. Go would end the process at the next line.
+	signal.Ignore(syscall.SIGPIPE)
 	err := run(context.Background(), signals, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return
