@@ -82,7 +82,9 @@ func (p *pod) kill() { _ = p.server.Close(); <-p.ended }
 // ends.
 func (p *pod) drain(t testing.TB) {
 	t.Helper()
-	const quiet = 300 * time.Millisecond // a machine that is busy with other tests takes its time
+	// Of a queue-proxy it is 5 s at least, after which nobody who had chosen the pod before is still on his way. On a
+	// machine that is busy with other tests some take their time.
+	const quiet = 1500 * time.Millisecond
 	for last := int64(-1); p.served.Load() != last || p.inFlight.Load() > 0; {
 		last = p.served.Load()
 		time.Sleep(quiet)
