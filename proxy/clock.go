@@ -10,8 +10,10 @@ import (
 // clock ends an exchange that takes too long. It has one timer, which looks at what has happened meanwhile when it
 // fires, so that bytes cost no more than the reading of a clock.
 type clock struct {
-	ex   *exchange
-	last atomic.Int64 // of the last byte in either direction: nanoseconds since Arrived
+	owner   timed
+	text    string // of a timeout's answer
+	arrived time.Time
+	last    atomic.Int64 // of the last byte in either direction: nanoseconds since arrived
 
 	mu      sync.Mutex
 	t       Timeouts
@@ -21,13 +23,43 @@ type clock struct {
 	started bool        // the answer has: ResponseStart counts no more, and a timeout cuts the client off
 	held    bool        // a 1xx is being written
 	stopped bool
+	patient bool   // the timer isn't set before hurry
 	hijack  func() // ends an upgraded connection
+}
+
+// timed is whose clock it is.
+type timed interface {
+	// timedOut ends it; writing: also if it hangs in a write to the client. It must not block, nor call the clock.
+	timedOut(e *Error, writing bool)
+	// over reports that it has been ended.
+	over() bool
+}
+
+func (c *clock) init(owner timed, text string, arrived time.Time) {
+	c.owner, c.text, c.arrived = owner, text, arrived
+}
+
+// reset makes the clock ready for another exchange after stop. It is patient: what ends soon needs no timer.
+func (c *clock) reset(arrived time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.arrived, c.t, c.from, c.hijack = arrived, Timeouts{}, time.Time{}, nil
+	c.started, c.held, c.stopped, c.patient = false, false, false, true
+	c.idle.Store(false)
+}
+
+// hurry ends the patience: the exchange is none of those that end soon.
+func (c *clock) hurry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.patient = false
+	c.armLocked()
 }
 
 // start puts t in force, counted from from or the arrival of the request; Idle counts from now.
 func (c *clock) start(t Timeouts, from time.Time) {
 	if from.IsZero() {
-		from = c.ex.req.Arrived
+		from = c.arrived
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,7 +72,7 @@ func (c *clock) start(t Timeouts, from time.Time) {
 // touch says that n bytes have moved.
 func (c *clock) touch(n int) {
 	if n > 0 && c.idle.Load() {
-		c.last.Store(int64(time.Since(c.ex.req.Arrived)))
+		c.last.Store(int64(time.Since(c.arrived)))
 	}
 }
 
@@ -58,7 +90,7 @@ func (c *clock) due() (at time.Time, why Reason) {
 		sooner(c.from.Add(c.t.ResponseStart), TimeoutStart)
 	}
 	if c.t.Idle > 0 {
-		sooner(c.ex.req.Arrived.Add(time.Duration(c.last.Load())+c.t.Idle), TimeoutIdle)
+		sooner(c.arrived.Add(time.Duration(c.last.Load())+c.t.Idle), TimeoutIdle)
 	}
 	return at, why
 }
@@ -66,7 +98,7 @@ func (c *clock) due() (at time.Time, why Reason) {
 func (c *clock) armLocked() {
 	at, why := c.due()
 	switch {
-	case why == ReasonNone || c.stopped:
+	case why == ReasonNone || c.stopped || c.patient:
 		if c.timer != nil {
 			c.timer.Stop()
 		}
@@ -89,12 +121,10 @@ func (c *clock) fire() {
 		return
 	}
 	c.stopped = true
-	c.ex.cancel(&Error{Reason: why, Text: c.ex.h.cfg.TimeoutText, Err: fmt.Errorf("%s after %v", why, time.Since(c.from).Round(time.Millisecond))})
-	switch {
-	case c.hijack != nil:
+	e := &Error{Reason: why, Text: c.text, Err: fmt.Errorf("%s after %v", why, time.Since(c.from).Round(time.Millisecond))}
+	c.owner.timedOut(e, c.hijack == nil && (c.started || c.held)) // a client that doesn't read must not hold us
+	if c.hijack != nil {
 		c.hijack()
-	case c.started || c.held: // a client that doesn't read must not hold us
-		_ = c.ex.rc.SetWriteDeadline(time.Now().Add(-time.Second))
 	}
 }
 
@@ -102,7 +132,7 @@ func (c *clock) fire() {
 func (c *clock) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ex.ctx.Err() != nil {
+	if c.owner.over() {
 		return false
 	}
 	c.started = true
@@ -114,7 +144,7 @@ func (c *clock) begin() bool {
 func (c *clock) hold(on bool) (ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if on && c.ex.ctx.Err() != nil {
+	if on && c.owner.over() {
 		return false
 	}
 	c.held = on
@@ -126,7 +156,7 @@ func (c *clock) take(end func()) (ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hijack = end
-	return c.ex.ctx.Err() == nil
+	return !c.owner.over()
 }
 
 // stop returns when the clock touches the exchange no more.

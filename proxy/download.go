@@ -23,7 +23,7 @@ func (t *try) answered(resp *http.Response) error {
 	if resp.StatusCode == http.StatusSwitchingProtocols && (ex.req.Upgrade == "" || hop.upgrade == "") {
 		return malformed("101 that was not asked for")
 	}
-	head := Response{Status: resp.StatusCode, Header: Header{resp.Header}}
+	head := Response{Status: resp.StatusCode, Header: Header{fields: resp.Header}}
 	if !ex.x.Response(&ex.req, &head) && notProcessed && t.mayRepeat() {
 		t.again = true
 		drain(resp.Body)

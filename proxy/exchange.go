@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -47,7 +48,6 @@ type exchange struct {
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request, target string) *exchange {
 	ex := &exchange{h: h, w: w, r: r, rc: http.NewResponseController(w), target: target}
 	ex.ctx, ex.cancel = context.WithCancelCause(r.Context())
-	ex.clock.ex = ex
 	ex.up.init(h, r)
 	ex.up.wake, ex.up.fail = ex.clock.touch, ex.clientFailed
 	hop := removeHopByHop(r.Header, h.cfg.EndToEnd)
@@ -65,10 +65,11 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request, target stri
 		hop.upgrade = "" // the body would have to come first, which net/http's client does not wait for
 	}
 	ex.req = Request{
-		Method: r.Method, Target: r.RequestURI, Host: r.Host, Proto: proto, Header: Header{r.Header},
+		Method: r.Method, Target: r.RequestURI, Host: r.Host, Proto: proto, Header: Header{fields: r.Header},
 		RemoteAddr: r.RemoteAddr, ContentLength: r.ContentLength, Upgrade: hop.upgrade,
 		Arrived: time.Now(), ex: ex,
 	}
+	ex.clock.init(ex, h.cfg.TimeoutText, ex.req.Arrived)
 	return ex
 }
 
@@ -119,7 +120,7 @@ func (ex *exchange) forward() error {
 		at.Cause, at.Sent = err, ex.up.sent()
 		// What the hop was sent may still be read while its connection winds up.
 		ex.r.Header = ex.r.Header.Clone()
-		ex.req.Header = Header{ex.r.Header}
+		ex.req.Header = Header{fields: ex.r.Header}
 	}
 }
 
@@ -189,10 +190,42 @@ func (ex *exchange) why() *Error {
 	return errClientGone
 }
 
+// ended is why, or nil while nothing has ended ctx.
+func (ex *exchange) ended() *Error {
+	if ex.ctx.Err() == nil {
+		return nil
+	}
+	return ex.why()
+}
+
 // clientFailed is called when the body can't be read on.
 func (ex *exchange) clientFailed(err error) {
 	ex.cancel(uploadError(err))
 }
+
+// tls implements Request.TLS.
+func (ex *exchange) tls() *tls.ConnectionState {
+	if ex.r.TLS != nil {
+		return ex.r.TLS
+	}
+	c, _ := ex.r.Context().Value(tlsKey{}).(*tls.Conn)
+	if c == nil {
+		return nil
+	}
+	s := c.ConnectionState()
+	return &s
+}
+
+// timedOut is the clock's: the client must not hold us in a write that has begun.
+func (ex *exchange) timedOut(e *Error, writing bool) {
+	ex.cancel(e)
+	if writing {
+		_ = ex.rc.SetWriteDeadline(time.Now().Add(-time.Second))
+	}
+}
+
+func (ex *exchange) over() bool  { return ex.ctx.Err() != nil }
+func (ex *exchange) clientGone() { ex.cancel(errClientGone) }
 
 // detached implements Request.HTTP.
 func (ex *exchange) detached() *http.Request {

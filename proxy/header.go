@@ -3,18 +3,29 @@ package proxy
 import (
 	"iter"
 	"net/http"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
 
 // Header is the fields of a request or a response as a policy sees and edits them. Names are given in canonical form
 // (textproto.CanonicalMIMEHeaderKey). It is a handle: copies edit the same fields. It hides how an implementation of
 // the seam keeps them, and may be used only while the exchange lasts, by one goroutine at a time.
-type Header struct{ fields http.Header }
+type Header struct {
+	fields http.Header
+	list   *h1.Fields // instead of fields: an Engine's
+}
 
 // NewHeader makes a Header over h.
-func NewHeader(h http.Header) Header { return Header{h} }
+func NewHeader(h http.Header) Header { return Header{fields: h} }
 
 // Get returns the first value of name, or "".
 func (h Header) Get(name string) string {
+	if h.list != nil {
+		if i := h.list.Find(name, 0); i >= 0 {
+			return (*h.list)[i].Value
+		}
+		return ""
+	}
 	if v := h.fields[name]; len(v) > 0 {
 		return v[0]
 	}
@@ -22,23 +33,63 @@ func (h Header) Get(name string) string {
 }
 
 // Has reports whether there is a field name, be it empty.
-func (h Header) Has(name string) bool { return len(h.fields[name]) > 0 }
+func (h Header) Has(name string) bool {
+	if h.list != nil {
+		return h.list.Find(name, 0) >= 0
+	}
+	return len(h.fields[name]) > 0
+}
 
 // Values returns all values of name, in order; the slice must not be changed.
-func (h Header) Values(name string) []string { return h.fields[name] }
+func (h Header) Values(name string) []string {
+	if h.list == nil {
+		return h.fields[name]
+	}
+	var all []string
+	for i := h.list.Find(name, 0); i >= 0; i = h.list.Find(name, i+1) {
+		all = append(all, (*h.list)[i].Value)
+	}
+	return all
+}
 
 // Set replaces every field name by one.
-func (h Header) Set(name, value string) { h.fields[name] = []string{value} }
+func (h Header) Set(name, value string) {
+	if h.list != nil {
+		h.list.Set(name, value)
+		return
+	}
+	h.fields[name] = []string{value}
+}
 
 // Add appends a field.
-func (h Header) Add(name, value string) { h.fields[name] = append(h.fields[name], value) }
+func (h Header) Add(name, value string) {
+	if h.list != nil {
+		h.list.Add(name, value)
+		return
+	}
+	h.fields[name] = append(h.fields[name], value)
+}
 
 // Del removes every field name.
-func (h Header) Del(name string) { delete(h.fields, name) }
+func (h Header) Del(name string) {
+	if h.list != nil {
+		h.list.Del(name)
+		return
+	}
+	delete(h.fields, name)
+}
 
-// All ranges over the fields.
+// All ranges over the fields, their names in canonical form.
 func (h Header) All() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
+		if h.list != nil {
+			for _, f := range *h.list {
+				if !yield(http.CanonicalHeaderKey(f.Name), f.Value) {
+					return
+				}
+			}
+			return
+		}
 		for name, values := range h.fields {
 			for _, v := range values {
 				if !yield(name, v) {
@@ -47,4 +98,14 @@ func (h Header) All() iter.Seq2[string, string] {
 			}
 		}
 	}
+}
+
+// httpHeader is a copy of f as net/http keeps fields.
+func httpHeader(f h1.Fields) http.Header {
+	h := make(http.Header, len(f))
+	for _, x := range f {
+		name := http.CanonicalHeaderKey(x.Name)
+		h[name] = append(h[name], x.Value)
+	}
+	return h
 }

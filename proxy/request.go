@@ -23,7 +23,14 @@ type Request struct {
 	Upgrade string
 	Arrived time.Time // when the head was complete
 
-	ex *exchange
+	ex carrier
+}
+
+// carrier is what takes a request through: an exchange of Handler's, or a flow of Engine's.
+type carrier interface {
+	park(t Timeouts) context.Context
+	tls() *tls.ConnectionState
+	detached() *http.Request
 }
 
 // Response is the head of a hop's final (or 101) answer.
@@ -39,17 +46,7 @@ type Response struct {
 func (r *Request) Park(t Timeouts) context.Context { return r.ex.park(t) }
 
 // TLS is the state of the connection that the request came over; nil: cleartext.
-func (r *Request) TLS() *tls.ConnectionState {
-	if r.ex.r.TLS != nil {
-		return r.ex.r.TLS
-	}
-	c, _ := r.ex.r.Context().Value(tlsKey{}).(*tls.Conn)
-	if c == nil {
-		return nil
-	}
-	s := c.ConnectionState()
-	return &s
-}
+func (r *Request) TLS() *tls.ConnectionState { return r.ex.tls() }
 
 // HTTP is a detached copy of the request's head for log templates and propagators; it allocates. Its Body is
 // http.NoBody.

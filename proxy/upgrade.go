@@ -29,7 +29,7 @@ func (t *try) upgrade(resp *http.Response, protocol string) error {
 	defer client.Close()
 	ex.writing.Store(true)
 	ex.tunnelled = true
-	tun := tunnel{ex: ex, client: client, hop: back, link: t.conn.link}
+	tun := tunnel{h: ex.h, clock: &ex.clock, up: &ex.bytesUp, down: &ex.bytesOut, why: ex.ended, client: client, hop: back, link: t.conn.link}
 	if !ex.clock.take(tun.cut) { // a timeout in between found nothing to cut
 		return ex.why()
 	}
@@ -57,10 +57,13 @@ type tunnelEnd interface {
 
 // tunnel is an upgraded connection.
 type tunnel struct {
-	ex     *exchange
-	client net.Conn
-	hop    tunnelEnd
-	link   *link
+	h        *Handler
+	clock    *clock
+	up, down *atomic.Int64 // bytes
+	why      func() *Error // what ended the exchange; nil: nothing
+	client   net.Conn
+	hop      tunnelEnd
+	link     interface{ SetDeadline(time.Time) error } // below hop
 
 	severed atomic.Bool
 }
@@ -74,8 +77,8 @@ func (t *tunnel) run(client io.Reader) error {
 	if err == nil {
 		return nil
 	}
-	if t.ex.ctx.Err() != nil {
-		return t.ex.why()
+	if e := t.why(); e != nil {
+		return e
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -89,20 +92,20 @@ func (t *tunnel) copy(dst halfWriter, src io.Reader, up bool) error {
 	var big *[copyBuffer]byte
 	defer func() {
 		if big != nil {
-			t.ex.h.putBuffer(big)
+			t.h.putBuffer(big)
 		}
 	}()
 	buf := small[:]
 	for {
 		n, err := src.Read(buf)
 		if n > 0 {
-			t.ex.clock.touch(n)
+			t.clock.touch(n)
 			m, werr := dst.Write(buf[:n])
 			t.count(m, up)
 			if werr != nil {
 				return t.broken(!up, werr)
 			}
-			t.ex.clock.touch(n)
+			t.clock.touch(n)
 		}
 		switch {
 		case err == io.EOF:
@@ -113,10 +116,10 @@ func (t *tunnel) copy(dst halfWriter, src io.Reader, up bool) error {
 		case err != nil:
 			return t.broken(up, err)
 		case n == len(buf) && big == nil:
-			big = t.ex.h.buffer()
+			big = t.h.buffer()
 			buf = big[:]
 		case n < len(small) && big != nil:
-			t.ex.h.putBuffer(big)
+			t.h.putBuffer(big)
 			big, buf = nil, small[:]
 		}
 	}
@@ -124,9 +127,9 @@ func (t *tunnel) copy(dst halfWriter, src io.Reader, up bool) error {
 
 func (t *tunnel) count(n int, up bool) {
 	if up {
-		t.ex.bytesUp.Add(int64(n))
+		t.up.Add(int64(n))
 	} else {
-		t.ex.bytesOut.Add(int64(n))
+		t.down.Add(int64(n))
 	}
 }
 

@@ -18,13 +18,16 @@ import (
 type watch struct {
 	mu      sync.Mutex
 	poller  *poller // nil until used
-	clients map[uint64]*exchange
+	clients map[uint64]leaver
 	last    uint64
 	closed  bool
 }
 
+// leaver is told that its client has gone. It must not block, nor call the watch.
+type leaver interface{ clientGone() }
+
 // add watches a connection for ex.
-func (w *watch) add(raw syscall.RawConn, ex *exchange) (id uint64, ok bool) {
+func (w *watch) add(raw syscall.RawConn, ex leaver) (id uint64, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -35,7 +38,7 @@ func (w *watch) add(raw syscall.RawConn, ex *exchange) (id uint64, ok bool) {
 		if err != nil {
 			return 0, false
 		}
-		w.poller, w.clients = p, make(map[uint64]*exchange)
+		w.poller, w.clients = p, make(map[uint64]leaver)
 		go p.run()
 	}
 	w.last++
@@ -65,7 +68,7 @@ func (w *watch) gone(id uint64) {
 
 func (w *watch) goneLocked(id uint64) {
 	if ex := w.clients[id]; ex != nil {
-		ex.cancel(errClientGone)
+		ex.clientGone()
 	}
 }
 

@@ -53,7 +53,8 @@ func packages(t *testing.T) map[string]pkg {
 // the module's own packages. docs/architecture.md has the same table with the reasons.
 var rooms = map[string][]string{
 	"throttler":          {},
-	"proxy":              {"golang.org/x/net", "golang.org/x/sys"},
+	"proxy":              {"proxy/internal/h1", "golang.org/x/net", "golang.org/x/sys"},
+	"proxy/internal/h1":  {},
 	"metrics":            {"metrics/statpb", "github.com/prometheus/client_golang", "github.com/prometheus/client_model", "google.golang.org/protobuf", "github.com/coder/websocket"},
 	"metrics/statpb":     {"google.golang.org/protobuf"},
 	"internal/knative":   {},

@@ -1,0 +1,19 @@
+// Package h1 reads and writes the messages of HTTP/1.1 (RFC 9112) as a proxy has to: strictly, so that no two parsers can
+// read differently what it lets pass, and without allocation.
+//
+//	bytes ─► HeadEnd ─► one string ─► Request.Parse or Response.Parse ─► Fields, substrings of it
+//	      ─► Body.Decode ─► the body's bytes, its trailers
+//
+// A head is found first (HeadEnd) and parsed when it is complete, as one immutable string; names and values are
+// substrings of it, so whoever keeps one keeps the head and nothing else. A Body is framed by a length, by chunks, or by
+// the end of the connection, and decodes whatever bytes there are.
+//
+// What is refused although RFC 9112 leaves it to the recipient: a bare CR or LF, obs-fold, white space around a name,
+// Content-Length more than once, or together with Transfer-Encoding, any Transfer-Encoding but "chunked", one of HTTP/1.0
+// at all, user information in a target, versions other than 1.0 and 1.1. Never is a request taken that net/http's server
+// refuses; a fuzz test holds that.
+//
+// # Concurrency
+//
+// Nothing here is for use by several goroutines at a time.
+package h1

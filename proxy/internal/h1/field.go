@@ -1,0 +1,180 @@
+package h1
+
+import "strings"
+
+// Field is one field line.
+type Field struct {
+	Name, Value string
+	Kind        Kind
+}
+
+// Fields are those of a head, in order. Names are compared without regard to case.
+type Fields []Field
+
+// Kind tells apart the fields that mean something to the protocol.
+type Kind uint8
+
+// The kinds. Plain is everything else.
+const (
+	Plain Kind = iota
+	Host
+	Connection
+	ContentLength
+	TransferEncoding
+	Expect
+	Upgrade
+	TE
+	Trailer
+	KeepAlive
+	ProxyConnection
+	HTTP2Settings
+	XForwardedFor
+)
+
+// KindOf is the kind of a field called name.
+func KindOf(name string) Kind {
+	kind, known := Plain, ""
+	switch len(name) {
+	case 2:
+		kind, known = TE, "te"
+	case 4:
+		kind, known = Host, "host"
+	case 6:
+		kind, known = Expect, "expect"
+	case 7:
+		kind, known = Upgrade, "upgrade"
+		if name[0]|0x20 == 't' {
+			kind, known = Trailer, "trailer"
+		}
+	case 10:
+		kind, known = Connection, "connection"
+		if name[0]|0x20 == 'k' {
+			kind, known = KeepAlive, "keep-alive"
+		}
+	case 14:
+		kind, known = ContentLength, "content-length"
+		if name[0]|0x20 == 'h' {
+			kind, known = HTTP2Settings, "http2-settings"
+		}
+	case 15:
+		kind, known = XForwardedFor, "x-forwarded-for"
+	case 16:
+		kind, known = ProxyConnection, "proxy-connection"
+	case 17:
+		kind, known = TransferEncoding, "transfer-encoding"
+	default:
+		return Plain
+	}
+	if !EqualFold(name, known) {
+		return Plain
+	}
+	return kind
+}
+
+// Find returns the index of the first field called name, from index from on; -1 when there is none.
+func (f Fields) Find(name string, from int) int {
+	for i := from; i < len(f); i++ {
+		if EqualFold(f[i].Name, name) {
+			return i
+		}
+	}
+	return -1
+}
+
+// Set replaces every field called name by one.
+func (f *Fields) Set(name, value string) {
+	i := f.Find(name, 0)
+	if i < 0 {
+		f.Add(name, value)
+		return
+	}
+	(*f)[i].Value = oneLine(value)
+	f.del(name, i+1)
+}
+
+// Add appends a field.
+func (f *Fields) Add(name, value string) {
+	*f = append(*f, Field{name, oneLine(value), KindOf(name)})
+}
+
+// Del removes every field called name.
+func (f *Fields) Del(name string) { f.del(name, 0) }
+
+func (f *Fields) del(name string, from int) {
+	first := f.Find(name, from)
+	if first < 0 {
+		return
+	}
+	kept := (*f)[:first]
+	for _, x := range (*f)[first+1:] {
+		if !EqualFold(x.Name, name) {
+			kept = append(kept, x)
+		}
+	}
+	clear((*f)[len(kept):])
+	*f = kept
+}
+
+// DelKind removes every field whose kind is in set, which holds 1<<Kind for each.
+func (f *Fields) DelKind(set uint) {
+	kept := (*f)[:0]
+	for _, x := range *f {
+		if set&(1<<x.Kind) == 0 {
+			kept = append(kept, x)
+		}
+	}
+	clear((*f)[len(kept):])
+	*f = kept
+}
+
+// parse appends the field lines of s, which ends with the empty line, at most most of them.
+func (f *Fields) parse(s string, most int) error {
+	for {
+		var l string
+		if l, s = line(s); l == "" {
+			return nil
+		}
+		if len(*f) >= most {
+			return ErrFields
+		}
+		if l[0] == ' ' || l[0] == '\t' {
+			return ErrFold
+		}
+		i := 0
+		for i < len(l) && class[l[i]]&inToken != 0 {
+			i++
+		}
+		switch {
+		case i == len(l):
+			return ErrField
+		case i == 0 || l[i] != ':':
+			return ErrFieldName
+		}
+		value := trim(l[i+1:])
+		if !all(value, inValue) {
+			return ErrFieldValue
+		}
+		*f = append(*f, Field{l[:i], value, KindOf(l[:i])})
+	}
+}
+
+// AppendTo appends a field line to b.
+func (f *Field) AppendTo(b []byte) []byte {
+	b = append(b, f.Name...)
+	b = append(b, ": "...)
+	b = append(b, f.Value...)
+	return append(b, "\r\n"...)
+}
+
+// oneLine keeps a value from becoming two lines, as net/http does.
+func oneLine(s string) string {
+	if strings.ContainsAny(s, "\r\n\x00") {
+		return strings.Map(func(r rune) rune {
+			if r == '\r' || r == '\n' || r == 0 {
+				return ' '
+			}
+			return r
+		}, s)
+	}
+	return s
+}

@@ -1,0 +1,107 @@
+package h1
+
+import "bytes"
+
+// HeadEnd looks for the empty line that ends a head at the start of b, and returns where it ends; 0 when it hasn't come
+// yet. from is what an earlier call for a shorter b returned as next. Bare is for answers: a line may end without its CR
+// (RFC 9112 §2.2 lets a recipient take that).
+func HeadEnd(b []byte, from int, bare bool) (end, next int, err error) {
+	for {
+		i := bytes.IndexByte(b[from:], '\n')
+		if i < 0 {
+			return 0, from, nil
+		}
+		empty := i == 0
+		if i > 0 && b[from+i-1] == '\r' {
+			empty = i == 1
+		} else if !bare {
+			return 0, from, ErrLineEnd
+		}
+		from += i + 1
+		if empty {
+			return from, from, nil
+		}
+	}
+}
+
+// line cuts a line off s, which HeadEnd has found to hold it, and any CR before its LF.
+func line(s string) (text, rest string) {
+	for i := range len(s) {
+		if s[i] != '\n' {
+			continue
+		}
+		if i > 0 && s[i-1] == '\r' {
+			return s[:i-1], s[i+1:]
+		}
+		return s[:i], s[i+1:]
+	}
+	return s, ""
+}
+
+// What bytes may be part of.
+const (
+	inToken  = 1 << iota // a token (RFC 9110 §5.6.2)
+	inValue              // a field's value (RFC 9110 §5.5), its white space too
+	inTarget             // a request-target: anything visible, and what isn't ASCII
+	inHost               // a host with its port: as net/http takes it
+)
+
+var class = classes()
+
+func classes() (t [256]uint8) {
+	for i := range t {
+		c := byte(i)
+		switch {
+		case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
+			t[i] = inToken | inHost
+		}
+		if c >= ' ' && c != 0x7f || c == '\t' {
+			t[i] |= inValue
+		}
+		if c > ' ' && c != 0x7f {
+			t[i] |= inTarget
+		}
+	}
+	for _, c := range []byte("!#$%&'*+-.^_`|~") {
+		t[c] |= inToken
+	}
+	for _, c := range []byte("!$%&()*+,-.:;='[]_~") {
+		t[c] |= inHost
+	}
+	return t
+}
+
+// all reports whether each byte of s is of a class.
+func all(s string, of uint8) bool {
+	for i := range len(s) {
+		if class[s[i]]&of == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// trim removes optional white space (RFC 9110 §5.6.3).
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// EqualFold compares names, ASCII only.
+func EqualFold(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		x, y := a[i], b[i]
+		if x != y && (x|0x20 != y|0x20 || x|0x20 < 'a' || x|0x20 > 'z') {
+			return false
+		}
+	}
+	return true
+}
