@@ -32,6 +32,7 @@ type exchange struct {
 	clock  clock
 	up     upload
 	parked *parked
+	begun  *begun // by an Engine; nil once its hop has been taken up
 
 	watched     uint64 // by h.watch; 0: not
 	watchedConn syscall.RawConn
@@ -77,7 +78,9 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request, target stri
 func (ex *exchange) run() (abort bool) {
 	ex.result.Reason, ex.result.Status = Internal, http.StatusInternalServerError // should the policy panic
 	defer ex.end()
-	ex.x = ex.h.cfg.Policy.Begin(&ex.req)
+	if ex.x == nil {
+		ex.x = ex.h.cfg.Policy.Begin(&ex.req)
+	}
 	err := ex.forward()
 	switch {
 	case err == nil:
@@ -93,6 +96,9 @@ func (ex *exchange) run() (abort bool) {
 // forward asks the policy for hops and tries them. A nil error means that the client has a complete answer.
 func (ex *exchange) forward() error {
 	at := Attempt{Since: ex.req.Arrived, Replayable: true}
+	if ex.begun != nil {
+		at = ex.begun.at
+	}
 	for {
 		hop, err := ex.next(at)
 		if err != nil {
@@ -126,6 +132,10 @@ func (ex *exchange) forward() error {
 
 // next asks the policy, and ends what Park began.
 func (ex *exchange) next(at Attempt) (Hop, error) {
+	if b := ex.begun; b != nil {
+		ex.begun = nil
+		return b.hop, nil
+	}
 	begin := time.Now()
 	defer func() {
 		if ex.parked != nil {

@@ -39,18 +39,29 @@ func New(c Config) (*Handler, error) {
 // ServeHTTP forwards one request and blocks until both its directions have ended. A failure after the answer has
 // started is a panic with http.ErrAbortHandler, on which net/http resets the stream or cuts the connection.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.inFlight.Add(1)
+	begun := claim(r)
+	if begun == nil {
+		h.inFlight.Add(1)
+	}
 	defer h.leave()
 	target, err := checkRequest(r)
 	if err != nil {
 		if r.ProtoMajor < 2 {
 			w.Header()["Connection"] = []string{"close"} // what follows on it can't be trusted either
 		}
+		if begun != nil {
+			begun.lost(BadRequest)
+		}
 		h.answer(w, r, err)
 		return
 	}
-	h.budget.deposit()
-	if newExchange(h, w, r, target).run() {
+	ex := newExchange(h, w, r, target)
+	if begun != nil {
+		ex.goOn(begun)
+	} else {
+		h.budget.deposit()
+	}
+	if ex.run() {
 		panic(http.ErrAbortHandler)
 	}
 }

@@ -13,6 +13,8 @@ const (
 	DefaultHeadTimeout  = 30 * time.Second
 	DefaultIdleTimeout  = 5 * time.Minute
 	DefaultMaxHead      = 64 << 10
+	DefaultMaxLine      = 16 << 10 // RFC 9112 §3 asks for 8000 at least
+	DefaultMaxFields    = 500
 	DefaultMaxStreams   = 1000
 	DefaultStreamWindow = 1 << 20
 )
@@ -27,6 +29,13 @@ type ServerConfig struct {
 	IdleTimeout time.Duration
 	// MaxHead bounds a request's head in bytes; larger ones get 431. 0: DefaultMaxHead.
 	MaxHead int
+	// MaxLine bounds the first line of a request of HTTP/1.1; longer ones get 414. 0: DefaultMaxLine. Engine's.
+	MaxLine int
+	// MaxFields bounds the fields of a request of HTTP/1.1; more get 431. 0: DefaultMaxFields. Engine's.
+	MaxFields int
+	// OnRefused, when not nil, is told of each connection that ends because what came on it is no request that a policy
+	// could be asked about: malformed, too large, too slow (its status is 408). It must not block. Engine's.
+	OnRefused func(remote string, err *Error)
 	// MaxStreams bounds the requests in progress on one HTTP/2 connection. 0: DefaultMaxStreams.
 	MaxStreams int
 	// StreamWindow is how many bytes of a body one HTTP/2 stream may send ahead of the hop. 0: DefaultStreamWindow. A

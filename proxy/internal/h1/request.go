@@ -18,6 +18,8 @@ type Request struct {
 	Absolute bool
 	// Length of the body; -1 when it is chunked.
 	Length int64
+	// HasLength is set when there is a Content-Length.
+	HasLength bool
 	// Expect is set for `Expect: 100-continue`.
 	Expect bool
 }
@@ -94,6 +96,7 @@ func (r *Request) mean() error {
 			r.Expect = r.Minor > 0
 		}
 	}
+	r.HasLength = lengths > 0
 	switch {
 	case hosts > 1:
 		return ErrHosts

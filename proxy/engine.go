@@ -1,0 +1,288 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Engine serves a Handler without net/http, as far as HTTP/1.1 goes on both sides; the rest it hands to a server of
+// NewServer, whole connections at a time. It behaves as that server does, and is used like it: Serve, Shutdown, Close.
+type Engine struct {
+	h        *Handler
+	cfg      ServerConfig
+	log      *log.Logger
+	pool     hopPool
+	rounds   rounds
+	inboxes  sync.Pool // of *[inboxSize]byte
+	flows    sync.Pool // of *flow
+	start    time.Time
+	handover handover
+	server   *http.Server
+
+	closing atomic.Bool // by Shutdown, or Close
+	closed  atomic.Bool // by Close
+
+	mu        sync.Mutex
+	clients   map[*client]struct{}
+	listeners map[net.Listener]struct{}
+	sweep     *time.Timer // runs while there are clients
+	serving   bool        // server is
+	all       sync.WaitGroup
+}
+
+// NewEngine makes an Engine. The caller listens, serves and shuts down; h is the caller's to drain and to close
+// afterwards.
+func NewEngine(h *Handler, c ServerConfig) *Engine {
+	c.HeadTimeout = cmp.Or(c.HeadTimeout, DefaultHeadTimeout)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
+	c.MaxHead = cmp.Or(c.MaxHead, DefaultMaxHead)
+	c.MaxLine = cmp.Or(c.MaxLine, DefaultMaxLine)
+	c.MaxFields = cmp.Or(c.MaxFields, DefaultMaxFields)
+	e := &Engine{
+		h: h, cfg: c, log: cmp.Or(c.ErrorLog, log.New(io.Discard, "", 0)), start: time.Now(),
+		handover: handover{conns: make(chan net.Conn), done: make(chan struct{})},
+		clients:  make(map[*client]struct{}), listeners: make(map[net.Listener]struct{}),
+	}
+	e.inboxes.New = func() any { return new([inboxSize]byte) }
+	e.flows.New = func() any {
+		f := &flow{e: e, h: h}
+		f.clock.init(f, h.cfg.TimeoutText, time.Time{})
+		return f
+	}
+	e.pool = hopPool{cfg: &h.cfg, inbox: &e.inboxes, lines: make(map[hopKey]*hopLine)}
+	e.server = NewServer(h, c)
+	e.server.ConnContext = connContext
+	return e
+}
+
+// flow takes one that is not in use.
+func (e *Engine) flow() *flow { return e.flows.Get().(*flow) }
+
+// keepFlow gives one back that has ended.
+func (e *Engine) keepFlow(f *flow) {
+	clear(f.head.Fields)
+	clear(f.ans.Fields)
+	f.head.Fields, f.ans.Fields = f.head.Fields[:0], f.ans.Fields[:0]
+	f.c, f.x, f.target, f.req, f.resp = nil, nil, "", Request{}, Response{}
+	f.mu.Lock()
+	f.cause, f.hop, f.cut, f.waits = nil, nil, false, nil
+	f.mu.Unlock()
+	f.waited, f.down, f.writing, f.aborted, f.hurt = 0, 0, false, false, false
+	f.try = flight{}
+	e.flows.Put(f)
+}
+
+// since is a moment as connections note it.
+func (e *Engine) since(t time.Time) int64 { return int64(t.Sub(e.start)) }
+
+// Serve accepts connections from l until Shutdown or Close, and returns http.ErrServerClosed then, or the error of
+// Accept. Connections of TLS are those of tls.NewListener or NewTLSListener.
+func (e *Engine) Serve(l net.Listener) error {
+	e.mu.Lock()
+	if e.closing.Load() {
+		e.mu.Unlock()
+		l.Close()
+		return http.ErrServerClosed
+	}
+	e.listeners[l] = struct{}{}
+	if !e.serving {
+		e.serving = true
+		e.all.Go(func() { _ = e.server.Serve(&e.handover) })
+	}
+	e.mu.Unlock()
+	defer e.unlisten(l)
+	pause := time.Duration(0)
+	for {
+		c, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			e.accept(c)
+		case e.closing.Load():
+			return http.ErrServerClosed
+		case temporary(err):
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			time.Sleep(pause)
+		default:
+			return err
+		}
+	}
+}
+
+// temporary reports that it was for want of something that may come back, descriptors mostly.
+func temporary(err error) bool {
+	for _, t := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, t) {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *Engine) unlisten(l net.Listener) {
+	l.Close()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.listeners, l)
+}
+
+// accept starts the life of a connection.
+func (e *Engine) accept(conn net.Conn) {
+	if t, ok := conn.(*tlsConn); ok {
+		conn = t.Conn
+	}
+	c := &client{e: e, conn: conn, remote: conn.RemoteAddr().String(), in: inbox{pool: &e.inboxes}}
+	c.tls, _ = conn.(*tls.Conn)
+	c.peer = c.remote
+	if host, _, err := net.SplitHostPort(c.remote); err == nil {
+		c.peer = host
+	}
+	socket := c.socket()
+	if s, ok := socket.(syscall.Conn); ok {
+		c.sock, _ = s.SyscallConn()
+	}
+	_, tcp := conn.(*net.TCPConn)
+	_, unix := conn.(*net.UnixConn)
+	c.direct = (tcp || unix) && c.sock != nil
+	c.stepper = c.step
+	c.since.Store(e.since(time.Now()))
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closing.Load() {
+		conn.Close()
+		return
+	}
+	e.clients[c] = struct{}{}
+	if e.sweep == nil {
+		e.sweep = time.AfterFunc(e.sweepEvery(), e.swept)
+	}
+	e.all.Go(c.live)
+}
+
+// forget takes a connection out of the engine's care.
+func (e *Engine) forget(c *client) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.clients, c)
+}
+
+func (e *Engine) leave(c *client) { e.forget(c) }
+
+func (e *Engine) sweepEvery() time.Duration {
+	return min(max(min(e.cfg.HeadTimeout, e.cfg.IdleTimeout)/8, 5*time.Millisecond), 5*time.Second)
+}
+
+// swept ends connections on which nothing comes, or a head too slowly.
+func (e *Engine) swept() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.since(time.Now())
+	for c := range e.clients {
+		c.sweep(now)
+	}
+	e.sweep = nil
+	if len(e.clients) > 0 {
+		e.sweep = time.AfterFunc(e.sweepEvery(), e.swept)
+	}
+}
+
+func (c *client) sweep(now int64) {
+	age := time.Duration(now - c.since.Load())
+	switch c.phase.Load() {
+	case clientIdle:
+		if age > c.e.cfg.IdleTimeout && c.phase.CompareAndSwap(clientIdle, clientClosed) {
+			c.conn.Close()
+		}
+	case clientFresh, clientHead:
+		if age > c.e.cfg.HeadTimeout && (c.phase.CompareAndSwap(clientHead, clientLate) || c.phase.CompareAndSwap(clientFresh, clientLate)) {
+			_ = c.conn.SetReadDeadline(past())
+		}
+	}
+}
+
+// Shutdown stops listening, closes connections as they come to be idle, and blocks until there are none, or ctx ends,
+// whose error it returns then. Upgraded connections are waited for.
+func (e *Engine) Shutdown(ctx context.Context) error {
+	e.stopListening()
+	handed := e.server.Shutdown(ctx)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !e.quiet() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	if handed != nil {
+		return handed
+	}
+	e.finish()
+	return nil
+}
+
+// freshGrace is for how long Shutdown waits for the first bytes of a connection that has just been made.
+const freshGrace = 500 * time.Millisecond
+
+// quiet closes what is idle, and reports that there is nothing else.
+func (e *Engine) quiet() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.since(time.Now())
+	for c := range e.clients {
+		fresh := time.Duration(now-c.since.Load()) < freshGrace
+		if c.phase.CompareAndSwap(clientIdle, clientClosed) || !fresh && c.phase.CompareAndSwap(clientFresh, clientClosed) {
+			c.conn.Close()
+		}
+	}
+	return len(e.clients) == 0
+}
+
+func (e *Engine) stopListening() {
+	e.closing.Store(true)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for l := range e.listeners {
+		l.Close()
+	}
+}
+
+// Close ends everything at once, requests in progress too, and waits for it. It returns nil.
+func (e *Engine) Close() error {
+	e.stopListening()
+	e.closed.Store(true)
+	e.mu.Lock()
+	for c := range e.clients {
+		c.conn.Close()
+		if f := c.current.Load(); f != nil {
+			f.clientGone()
+		}
+	}
+	e.mu.Unlock()
+	_ = e.server.Close()
+	e.finish()
+	return nil
+}
+
+// finish is the last of an engine.
+func (e *Engine) finish() {
+	e.handover.Close()
+	e.all.Wait()
+	e.rounds.close()
+	e.pool.close()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.sweep != nil {
+		e.sweep.Stop()
+	}
+}

@@ -1,0 +1,315 @@
+package proxy
+
+import (
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
+)
+
+// flight is one attempt of a flow's to have its request answered by a hop.
+type flight struct {
+	f     *flow
+	hop   Hop
+	last  bool // no other attempt will be made
+	begin time.Time
+	out   Outcome
+	again bool // what went wrong may be tried once more
+
+	conn      *hopConn
+	expecting bool // the body waits for the hop's 100
+	asked     *time.Timer
+	reusable  bool // the connection, as far as the hop is concerned
+	keep      time.Duration
+
+	tunnelUp, tunnelDown atomic.Int64
+}
+
+// run makes the attempt. A nil error means that the client has a complete answer. Nobody reads the body of the request,
+// nor uses the hop's connection, when it returns.
+func (t *flight) run() error {
+	f := t.f
+	if f.up.broken != nil {
+		return f.up.broken
+	}
+	c, err := t.connect()
+	if err != nil {
+		return t.failed(err, true, false)
+	}
+	t.conn, c.wrote = c, 0
+	if e := f.attach(c); e != nil {
+		f.e.pool.drop(c)
+		return e
+	}
+	err = t.exchange()
+	t.settle(err)
+	return err
+}
+
+// connect takes a connection from the pool or makes one.
+func (t *flight) connect() (*hopConn, error) {
+	f := t.f
+	key := hopKey{t.hop.Addr, t.hop.TLS, HTTP1}
+	careful := t.begin != f.req.Arrived || !idempotent(f.head.Method)
+	if c := f.e.pool.get(key, t.begin, careful); c != nil {
+		t.out.Reused = true
+		t.out.Connect = 1 // the least that there is: no clock is read for it
+		return c, nil
+	}
+	ctx, end := f.wait()
+	defer f.unwait(end)
+	c, err := f.e.pool.dial(ctx, key)
+	t.out.Connect = time.Since(t.begin)
+	return c, err
+}
+
+// exchange sends the request and passes the answer on.
+func (t *flight) exchange() error {
+	f := t.f
+	if err := t.send(); err != nil {
+		return t.failed(t.why(err), t.conn.wrote == 0, t.conn.in.len() == 0 && t.out.Reused)
+	}
+	for {
+		if t.out.FirstByte == 0 {
+			t.out.FirstByte = time.Since(t.begin)
+		}
+		if err := f.ans.Parse(t.conn.head()); err != nil {
+			return &Error{Reason: BadResponse, Err: err}
+		}
+		if f.ans.Status >= 200 || f.ans.Status == http.StatusSwitchingProtocols {
+			break
+		}
+		f.clock.touch(1)
+		if err := t.interim(); err != nil {
+			return err
+		}
+		if err := t.await(nil); err != nil {
+			return t.failed(t.why(err), false, false)
+		}
+	}
+	t.out.Status = f.ans.Status
+	return t.answered()
+}
+
+// send sends the head and what there is of the body, and blocks until the hop has answered.
+func (t *flight) send() error {
+	f := t.f
+	buf := f.h.buffer()
+	defer f.h.putBuffer(buf)
+	b := f.appendRequestHead(buf[:0], &t.hop)
+	f.up.sent = false
+	t.expecting = f.head.Length != 0 && f.head.Fields.Find("Expect", 0) >= 0
+	if !t.expecting {
+		b = f.up.appendHeld(b)
+		if f.up.body.Done() {
+			f.up.sent = true
+			return t.await(b)
+		}
+	}
+	if n, err := t.conn.Conn.Write(b); err == nil {
+		t.conn.wrote += int64(n)
+		if t.expecting {
+			t.expect()
+		} else {
+			f.up.start(t.conn, false)
+		}
+	} else {
+		t.conn.wrote += int64(n) // an answer may have come all the same
+	}
+	return t.await(nil)
+}
+
+// await blocks until the head of an answer has come.
+func (t *flight) await(b []byte) error {
+	for {
+		err := t.conn.awaitHead(b)
+		if err == nil {
+			return nil
+		}
+		b = nil
+		due, ok := t.f.onlyNudged()
+		if !ok {
+			return err
+		}
+		if due && t.expecting {
+			if err := t.askForBody(true); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// expect gives the hop its time to ask for the body.
+func (t *flight) expect() {
+	f, c := t.f, t.conn
+	t.asked = time.AfterFunc(f.h.cfg.ExpectTimeout, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.hop == c { // it may have become another request's, which takes a nudge for what it is
+			f.due = true
+			f.nudgeLocked()
+		}
+	})
+}
+
+// askForBody has the client send its body, which the hop wants, or has not refused for long enough.
+func (t *flight) askForBody(tell bool) error {
+	f := t.f
+	t.expecting = false
+	t.asked.Stop()
+	if tell && f.head.Expect && f.up.taken.Load() == 0 && !f.up.body.Done() {
+		if err := f.writeInterim([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
+			return err
+		}
+	}
+	f.up.start(t.conn, true)
+	return nil
+}
+
+// interim passes a 1xx on, but for a 100 that the client has not asked for.
+func (t *flight) interim() error {
+	f := t.f
+	if f.ans.Status == http.StatusContinue {
+		if !t.expecting {
+			return nil
+		}
+		return t.askForBody(true)
+	}
+	if f.head.Minor == 0 {
+		return nil
+	}
+	if _, ok := stripFields(&f.ans.Fields, f.h.cfg.EndToEnd); !ok {
+		return malformed("too many options in Connection")
+	}
+	b := appendStatusLine(nil, f.ans.Status, f.ans.Reason)
+	for i := range f.ans.Fields {
+		if x := &f.ans.Fields[i]; framingKinds&(1<<x.Kind) == 0 {
+			b = x.AppendTo(b)
+		}
+	}
+	return f.writeInterim(append(b, "\r\n"...))
+}
+
+// writeInterim writes an interim answer; a timeout doesn't wait for its end.
+func (f *flow) writeInterim(b []byte) error {
+	if !f.clock.hold(true) {
+		return f.ended()
+	}
+	_, err := f.c.conn.Write(b)
+	f.clock.hold(false)
+	if err != nil {
+		f.hurt = true
+		return f.clientWrite()
+	}
+	return nil
+}
+
+// clientWrite is the reason for a failed write to the client: its leaving, unless a timeout made it fail.
+func (f *flow) clientWrite() *Error {
+	if e := f.ended(); e != nil {
+		return e
+	}
+	return errClientGone
+}
+
+// why tells what a failure before the answer is about.
+func (t *flight) why(err error) *Error {
+	if e := t.f.ended(); e != nil {
+		return e
+	}
+	return t.conn.brokenBy(err)
+}
+
+// failed decides whether the attempt may be repeated: see try.failed.
+func (t *flight) failed(err error, unsent, stale bool) error {
+	t.again = (unsent || stale && idempotent(t.f.head.Method)) && t.mayRepeat() && t.f.h.budget.withdraw()
+	return err
+}
+
+// mayRepeat says so while nobody has to be asked for bytes again. The pump has to be stopped for that.
+func (t *flight) mayRepeat() bool {
+	if t.last || t.f.hurt || t.f.ended() != nil {
+		return false
+	}
+	if t.conn != nil {
+		t.f.up.stop(t.conn)
+	}
+	return !t.f.up.lost && t.f.up.broken == nil
+}
+
+// settle gives the connection back, or ends it.
+func (t *flight) settle(err error) {
+	f, c := t.f, t.conn
+	if t.asked != nil {
+		t.asked.Stop()
+	}
+	f.up.stop(c)
+	if f.detach() && err == nil && t.reusable && f.up.sent && c.in.len() == 0 {
+		f.e.pool.put(c, time.Now(), t.keep)
+		return
+	}
+	f.e.pool.drop(c)
+}
+
+// answered passes the final answer on.
+func (t *flight) answered() error {
+	f, r := t.f, &t.f.ans
+	notProcessed := f.h.cfg.NotProcessed != "" && r.Fields.Find(f.h.cfg.NotProcessed, 0) >= 0
+	t.keep = t.keptFor()
+	o, ok := stripFields(&r.Fields, f.h.cfg.EndToEnd)
+	if !ok {
+		return malformed("too many options in Connection")
+	}
+	if r.Status == http.StatusSwitchingProtocols && (f.req.Upgrade == "" || o.upgrade == "") {
+		return malformed("101 that was not asked for")
+	}
+	f.resp = Response{Status: r.Status, Header: Header{list: &r.Fields}}
+	pass := f.x.Response(&f.req, &f.resp)
+	if r.Status == http.StatusSwitchingProtocols {
+		return t.upgrade(o.upgrade)
+	}
+	body := t.bodyOf()
+	t.reusable = !o.close && (r.Minor > 0 || o.keepAlive) && !r.Doubtful && !t.untilClose()
+	if !pass && notProcessed && t.mayRepeat() {
+		t.again = true
+		t.drain(&body)
+		return &Error{Reason: Busy, Status: r.Status, Err: errDiscarded}
+	}
+	return t.pass(&body)
+}
+
+// keptFor is how long the hop keeps an unused connection.
+func (t *flight) keptFor() time.Duration {
+	for i := range t.f.ans.Fields {
+		if x := &t.f.ans.Fields[i]; x.Kind == h1.KeepAlive {
+			if d := keepAlive([]string{x.Value}); d > 0 {
+				return d
+			}
+		}
+	}
+	return 0
+}
+
+// bodyOf is what is to come of an answer (RFC 9112 §6.3).
+func (t *flight) bodyOf() (b h1.Body) {
+	f, r := t.f, &t.f.ans
+	switch {
+	case f.head.Method == http.MethodHead, r.Status == http.StatusNoContent, r.Status == http.StatusNotModified:
+		b.Start(0)
+		f.framing = bodiless
+	case r.Chunked:
+		b.StartChunked(&f.chunks)
+		f.framing = framedByChunks
+	case r.Length >= 0:
+		b.Start(r.Length)
+		f.framing = framedByLength
+	default:
+		b.Start(-1)
+		f.framing = framedByChunks
+	}
+	if f.framing == framedByChunks && f.head.Minor == 0 {
+		f.framing = framedByClose
+	}
+	return b
+}

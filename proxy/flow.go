@@ -1,0 +1,340 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
+)
+
+// flow is one request on its way through an Engine. It belongs to its connection's goroutine; beside that the clock, the
+// watch and the rounds may end it (cancel) or wake it (nudge), under mu.
+type flow struct {
+	e *Engine
+	h *Handler
+	c *client
+	x Exchange
+
+	req     Request
+	resp    Response
+	head    h1.Request
+	ans     h1.Response
+	target  string // for a hop
+	te      bool   // the client takes trailers
+	keep    bool   // the client's connection can be used again afterwards
+	clock   clock
+	up      sending
+	try     flight
+	framing framing
+	chunks  h1.Chunks // of the answer
+	waited  time.Duration
+	result  Result
+	writing bool // the final answer has begun to be written
+	aborted bool // and can't be ended as it began
+	hurt    bool // the client's connection may hold part of an answer
+	handed  bool // net/http goes on with it
+	panics  bool // until the end is reached
+	down    int64
+
+	prev, next *flow // in rounds, under their lock
+	inRounds   bool
+	watched    uint64
+
+	mu     sync.Mutex
+	cause  *Error // what ended it; the first counts
+	hop    *hopConn
+	nudged bool // hop's read deadline is in the past, and it means nothing
+	due    bool // the hop has had its time to ask for the body
+	cut    bool // the client's write deadline is in the past
+	waits  context.CancelCauseFunc
+	parked *parkedFlow
+}
+
+// framing of an answer on its way to the client.
+type framing uint8
+
+const (
+	bodiless framing = iota
+	framedByLength
+	framedByChunks
+	framedByClose
+)
+
+// begin makes f the flow of a head that has just been read.
+func (f *flow) begin(c *client, now time.Time) error {
+	f.c = c
+	f.keep = f.head.Minor > 0
+	o, ok := stripFields(&f.head.Fields, f.h.cfg.EndToEnd)
+	if !ok {
+		return &Error{Reason: BadRequest, Err: errors.New("too many options in Connection")}
+	}
+	if f.keep = !o.close && (f.head.Minor > 0 || o.keepAlive); f.head.Minor == 0 {
+		o.upgrade = "" // RFC 9110 §7.8
+		f.head.Fields.DelKind(1 << h1.Expect)
+	}
+	if f.head.Length != 0 {
+		o.upgrade = "" // the body would have to come first
+	}
+	if f.head.Method == http.MethodConnect {
+		return &Error{Reason: BadRequest, Status: http.StatusNotImplemented, Err: errors.New("CONNECT is not supported")}
+	}
+	if f.target, ok = originForm(f.head.Method, f.head.Target, 1); !ok {
+		return &Error{Reason: BadRequest, Err: h1.ErrTarget}
+	}
+	f.te = o.trailers
+	f.req = Request{
+		Method: f.head.Method, Target: f.head.Target, Host: f.head.Host, Proto: HTTP1, Header: Header{list: &f.head.Fields},
+		RemoteAddr: c.remote, ContentLength: f.head.Length, Upgrade: o.upgrade, Arrived: now, ex: f,
+	}
+	f.result = Result{Reason: Internal, Status: http.StatusInternalServerError} // should the policy panic
+	f.clock.reset(now)
+	f.up.begin(f)
+	return nil
+}
+
+// run carries the request through. It blocks until both directions have ended.
+func (f *flow) run() {
+	f.h.inFlight.Add(1)
+	f.h.budget.deposit()
+	f.panics = true
+	f.e.rounds.join(f)
+	defer f.end()
+	f.x = f.h.cfg.Policy.Begin(&f.req)
+	err := f.forward()
+	switch {
+	case err == nil:
+	case err == errHandedOver:
+		f.handed = true
+	case f.writing || f.hurt:
+		f.aborted, f.keep = true, false
+		f.result.Reason = ReasonOf(err)
+	default:
+		f.fail(err)
+	}
+	f.panics = false
+}
+
+// forward asks the policy for hops and tries them. A nil error means that the client has a complete answer.
+func (f *flow) forward() error {
+	at := Attempt{Since: f.req.Arrived, Replayable: true}
+	begin := f.req.Arrived
+	for {
+		hop, err := f.ask(at)
+		if err != nil {
+			return err
+		}
+		f.result.Attempts++
+		if hop.Local != nil {
+			f.local(hop)
+			return nil
+		}
+		if f.waited > 0 || at.N > 0 {
+			begin = time.Now()
+		}
+		if f.speaks(hop) != HTTP1 {
+			return f.handOver(hop, at)
+		}
+		f.clock.start(hop.Timeouts, hop.From)
+		f.try = flight{f: f, hop: hop, last: at.N+1 >= maxAttempts, begin: begin}
+		err = f.try.run()
+		f.try.out.Total = time.Since(begin)
+		f.try.out.Reason = ReasonOf(err)
+		f.x.Release(hop, f.try.out)
+		if err == nil || !f.try.again {
+			return err
+		}
+		at.N++
+		at.Cause, at.Sent = err, f.up.taken.Load()
+	}
+}
+
+func (f *flow) speaks(hop Hop) Proto {
+	if hop.Proto == SameProto {
+		return HTTP1
+	}
+	return hop.Proto
+}
+
+// ask has the policy say where to go, and ends what Park began.
+func (f *flow) ask(at Attempt) (Hop, error) {
+	hop, err := f.x.Next(&f.req, at)
+	if f.parked != nil {
+		f.unpark()
+	}
+	return hop, err
+}
+
+// end is the last of every flow, also after a panic of the policy's.
+func (f *flow) end() {
+	if !f.e.rounds.leave(f) {
+		f.unwatch()
+	}
+	f.clock.stop()
+	f.mu.Lock()
+	cut := f.cut
+	f.mu.Unlock()
+	if f.handed {
+		return
+	}
+	if cut || f.panics {
+		f.keep = false
+	}
+	r := &f.result
+	r.BytesIn, r.BytesOut = f.up.taken.Load()+f.try.tunnelUp.Load(), f.down+f.try.tunnelDown.Load()
+	r.Wait, r.Total = f.waited, time.Since(f.req.Arrived)
+	if f.x != nil {
+		f.x.End(&f.req, *r)
+	}
+	f.h.leave()
+}
+
+// cancel ends the flow: whatever it hangs in returns. writing: a write to the client too.
+func (f *flow) cancel(e *Error, writing bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.cause == nil {
+		f.cause = e
+		if f.waits != nil {
+			f.waits(e)
+		}
+		if f.hop != nil {
+			_ = f.hop.SetDeadline(past())
+		}
+	}
+	if writing {
+		f.cut = true
+		_ = f.c.conn.SetWriteDeadline(past())
+	}
+}
+
+// past is a deadline that has gone by.
+func past() time.Time { return time.Unix(1, 0) }
+
+func (f *flow) timedOut(e *Error, writing bool) { f.cancel(e, writing) }
+func (f *flow) clientGone()                     { f.cancel(errClientGone, true) }
+func (f *flow) over() bool                      { return f.ended() != nil }
+
+// ended is what has ended the flow, or nil.
+func (f *flow) ended() *Error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cause
+}
+
+// attach makes c the hop's connection that cancel ends; it fails when that has come already.
+func (f *flow) attach(c *hopConn) *Error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.cause == nil {
+		f.hop = c
+	}
+	return f.cause
+}
+
+// detach is the end of attach. It reports that the connection has been left alone.
+func (f *flow) detach() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.hop != nil && f.nudged {
+		_ = f.hop.SetReadDeadline(time.Time{})
+	}
+	f.hop, f.nudged, f.due = nil, false, false
+	return f.cause == nil
+}
+
+// nudgeLocked wakes the flow from its wait for the hop.
+func (f *flow) nudgeLocked() {
+	if f.hop != nil && f.cause == nil {
+		f.nudged = true
+		_ = f.hop.SetReadDeadline(past())
+	}
+}
+
+// onlyNudged reports that a read from the hop has returned because of a nudge, and readies the connection to read on.
+func (f *flow) onlyNudged() (due, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.nudged || f.cause != nil || f.hop == nil {
+		return false, false
+	}
+	f.nudged, due, f.due = false, f.due, false
+	_ = f.hop.SetReadDeadline(time.Time{})
+	return due, true
+}
+
+// slow is called once for a flow that doesn't end soon, by the rounds or, when it parks, by itself.
+func (f *flow) slow() {
+	f.clock.hurry()
+	f.watch()
+	f.mu.Lock()
+	if f.hop != nil && f.hop.hasNews() { // see hopConn.step
+		f.nudgeLocked()
+	}
+	f.mu.Unlock()
+}
+
+func (f *flow) watch() {
+	if f.c.sock == nil || f.req.Upgrade != "" {
+		return // what is upgraded may be closed by halves
+	}
+	f.watched, _ = f.h.watch.add(f.c.sock, f)
+}
+
+func (f *flow) unwatch() {
+	if f.watched != 0 {
+		f.h.watch.remove(f.c.sock, f.watched)
+		f.watched = 0
+	}
+}
+
+// tls implements Request.TLS.
+func (f *flow) tls() *tls.ConnectionState {
+	if f.c.tls == nil {
+		return nil
+	}
+	s := f.c.tls.ConnectionState()
+	return &s
+}
+
+// detached implements Request.HTTP.
+func (f *flow) detached() *http.Request {
+	r := &http.Request{
+		Method: f.head.Method, RequestURI: f.head.Target, Host: f.head.Host, Header: httpHeader(f.head.Fields),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: f.head.Minor, ContentLength: f.head.Length,
+		RemoteAddr: f.c.remote, Body: http.NoBody, TLS: f.tls(),
+	}
+	if f.head.Minor == 0 {
+		r.Proto = "HTTP/1.0"
+	}
+	for name := range r.Header {
+		switch h1.KindOf(name) {
+		case h1.TransferEncoding, h1.Trailer:
+			delete(r.Header, name)
+		}
+	}
+	if f.head.Length < 0 {
+		r.TransferEncoding = []string{"chunked"}
+	}
+	u, err := url.ParseRequestURI(f.head.Target)
+	if err != nil {
+		u = &url.URL{Path: f.head.Target}
+	}
+	r.URL = u
+	return r
+}
+
+var errTruncated = errors.New("the hop's answer ended before its time")
+
+// truncated gives the end of a body that should have gone on its reason.
+func truncated(err error) *Error {
+	if err == io.EOF {
+		err = errTruncated
+	}
+	return &Error{Reason: ResponseTruncated, Err: err}
+}

@@ -1,0 +1,174 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
+)
+
+// preface is how a client begins HTTP/2 (RFC 9113 §3.4).
+const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+var errHandedOver = errors.New("net/http goes on with the connection")
+
+// handover is the listener through which net/http's server gets whole connections: those of HTTP/2, and those of which a
+// request turned out to go to a hop over HTTP/2, which Handler speaks.
+type handover struct {
+	conns chan net.Conn
+	once  sync.Once
+	done  chan struct{}
+}
+
+func (l *handover) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *handover) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return nil
+}
+
+func (l *handover) Addr() net.Addr { return new(net.TCPAddr) }
+
+// give hands c over, or closes it when the server has been closed.
+func (l *handover) give(c net.Conn) {
+	select {
+	case <-l.done:
+		c.Close()
+		return
+	default:
+	}
+	select {
+	case l.conns <- c:
+	case <-l.done:
+		c.Close()
+	}
+}
+
+// replayed is a connection of which some bytes have been read already. It isn't a *tls.Conn, whatever is below: see
+// tlsConn.
+type replayed struct {
+	net.Conn
+	prefix []byte
+	begun  *begun // the first request; nil: it has not been begun
+}
+
+func (c *replayed) Read(p []byte) (int, error) {
+	if len(c.prefix) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.prefix)
+	if c.prefix = c.prefix[n:]; len(c.prefix) == 0 {
+		c.prefix = nil
+	}
+	return n, nil
+}
+
+// NetConn is for ConnContext.
+func (c *replayed) NetConn() net.Conn { return c.Conn }
+
+// CloseWrite is what net/http calls before it closes a connection whose client may still send.
+func (c *replayed) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// Close ends a request that net/http has not come to.
+func (c *replayed) Close() error {
+	if c.begun != nil && c.begun.claimed.CompareAndSwap(false, true) {
+		c.begun.lost(ClientGone)
+		c.begun.flow.h.leave()
+	}
+	return c.Conn.Close()
+}
+
+// begun is a request that a policy has been asked about, on its way to a Handler, with the hop that the policy has named.
+type begun struct {
+	flow    *flow
+	hop     Hop
+	at      Attempt
+	claimed atomic.Bool
+}
+
+type begunKey struct{}
+
+// claim takes the request that has been begun on r's connection; it is the first that net/http gets.
+func claim(r *http.Request) *begun {
+	b, _ := r.Context().Value(begunKey{}).(*begun)
+	if b == nil || !b.claimed.CompareAndSwap(false, true) {
+		return nil
+	}
+	return b
+}
+
+// lost ends the request for the policy, without another to go on with it.
+func (b *begun) lost(why Reason) {
+	f := b.flow
+	f.x.Release(b.hop, Outcome{Reason: why})
+	f.result.Reason, f.result.Status = why, why.Status()
+	f.x.End(&f.req, f.result)
+}
+
+// goOn makes ex that of a request that has been begun.
+func (ex *exchange) goOn(b *begun) {
+	f := b.flow
+	ex.begun, ex.x = b, f.x
+	ex.req.Arrived, ex.waited, ex.result.Attempts = f.req.Arrived, f.waited, b.at.N
+	ex.clock.init(ex, ex.h.cfg.TimeoutText, f.req.Arrived)
+}
+
+// connContext is the ConnContext of the server that gets the connections.
+func connContext(ctx context.Context, c net.Conn) context.Context {
+	if r, ok := c.(*replayed); ok && r.begun != nil {
+		ctx = context.WithValue(ctx, begunKey{}, r.begun)
+	}
+	return ConnContext(ctx, c)
+}
+
+// handOver has net/http go on with the connection: it gets the head as the policy has left it, what has been read of the
+// body, and everything that follows.
+func (f *flow) handOver(hop Hop, at Attempt) error {
+	b := append(append([]byte(f.head.Method), ' '), f.head.Target...)
+	b = append(b, " HTTP/1."...)
+	b = append(strconv.AppendInt(b, int64(f.head.Minor), 10), "\r\n"...)
+	if f.head.Host != "" || f.head.Minor > 0 {
+		b = append(append(append(b, "Host: "...), f.head.Host...), "\r\n"...)
+	}
+	for i := range f.head.Fields {
+		if x := &f.head.Fields[i]; (connectionKinds|framingKinds|1<<h1.Host)&(1<<x.Kind) == 0 {
+			b = x.AppendTo(b)
+		}
+	}
+	switch {
+	case f.up.body.Chunked():
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	case f.head.HasLength:
+		b = appendLength(b, f.head.Length)
+	}
+	if f.te {
+		b = append(b, "TE: trailers\r\n"...)
+	}
+	if f.req.Upgrade != "" {
+		b = append(append(append(b, "Connection: Upgrade\r\nUpgrade: "...), f.req.Upgrade...), "\r\n"...)
+	}
+	b = append(f.appendConnection(b), "\r\n"...)
+	b = f.up.body.AppendRewound(b, f.up.held)
+	f.c.handed = &replayed{
+		Conn: f.c.conn, prefix: append(b, f.c.in.bytes()...), begun: &begun{flow: f, hop: hop, at: at},
+	}
+	f.c.in.drop()
+	return errHandedOver
+}

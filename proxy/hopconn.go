@@ -1,0 +1,183 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
+)
+
+// hopConn is an Engine's connection to a hop, HTTP/1.1 on it. It belongs to one flow or to the pool.
+type hopConn struct {
+	net.Conn
+	line  *hopLine
+	sock  syscall.RawConn // of the socket; nil when there is none
+	plain bool            // no TLS between Conn and sock
+
+	in      inbox
+	scanned int    // of in, for the end of a head
+	end     int    // of the head in in; 0: not known
+	out     []byte // to be written before anything is read
+	wrote   int64  // bytes, by the request in progress
+	failed  error  // what ended the reading of a head
+	stepper func(fd uintptr) bool
+	last    string // the head of the answer before, if it is short
+
+	since      time.Time // idle since
+	keep       time.Duration
+	prev, next *hopConn // in hopList
+}
+
+// maxLast bounds the heads that are remembered, because the next is so often the same, byte for byte.
+const maxLast = 1 << 10
+
+// step is one go at a round trip: what there is to write, and then what there is to read, up to the end of a head. It
+// runs inside RawConn.Read, and asks with false to be called again when there is more. After a write nothing can be
+// there yet, so that no read is wasted on it; should that be wrong, the flow is looked after within a few milliseconds
+// (see rounds).
+func (c *hopConn) step(fd uintptr) (done bool) {
+	if c.out != nil && c.write() {
+		return false
+	}
+	for {
+		n, wait, err := readSocket(fd, c.in.space())
+		if wait {
+			c.in.rest()
+			return false
+		}
+		if c.failed = err; err != nil {
+			return true
+		}
+		c.in.added(n)
+		if c.found() {
+			return true
+		}
+	}
+}
+
+// write sends out; false when it can't, so that the hop has ended, perhaps after an answer.
+func (c *hopConn) write() bool {
+	n, err := c.Conn.Write(c.out)
+	c.wrote += int64(n)
+	c.out = nil
+	return err == nil
+}
+
+// versions is how answers begin that are understood.
+const versions = "HTTP/1."
+
+// found looks for the end of a head; a head that is too large counts, as failed.
+func (c *hopConn) found() bool {
+	b := c.in.bytes()
+	end, next, err := h1.HeadEnd(b, c.scanned, true)
+	c.end, c.scanned = end, next
+	if string(b[:min(len(b), len(versions))]) != versions[:min(len(b), len(versions))] {
+		err = h1.ErrStatusLine // perhaps no HTTP at all: its head might never end
+	}
+	if err == nil && end == 0 && c.in.len() > maxAnswer {
+		err = h1.ErrHeadTooLarge
+	}
+	c.failed = err
+	return end > 0 || err != nil
+}
+
+// awaitHead writes out, if there is something, and blocks until the head of an answer is there, for head.
+func (c *hopConn) awaitHead(out []byte) error {
+	c.out, c.failed = out, nil
+	if len(out) == 0 {
+		c.out = nil
+	}
+	if c.out == nil && c.in.len() > 0 && c.found() {
+		return c.failed
+	}
+	if c.plain && rawReads {
+		if err := c.sock.Read(c.stepper); err != nil {
+			return err
+		}
+		return c.failed
+	}
+	if c.out != nil {
+		c.write()
+	}
+	for {
+		n, err := c.Conn.Read(c.in.space())
+		c.in.added(n)
+		if n > 0 && c.found() {
+			return c.failed
+		}
+		if err != nil {
+			c.in.rest()
+			return err
+		}
+	}
+}
+
+// head takes the head that awaitHead has found.
+func (c *hopConn) head() string {
+	b := c.in.bytes()[:c.end]
+	if string(b) != c.last {
+		c.last = string(b)
+	}
+	h := c.last
+	if len(h) > maxLast {
+		c.last = ""
+	}
+	c.in.skip(c.end)
+	c.end, c.scanned = 0, 0
+	return h
+}
+
+// Read gives what is there already first.
+func (c *hopConn) Read(p []byte) (int, error) {
+	if c.in.len() > 0 {
+		n := copy(p, c.in.bytes())
+		c.in.skip(n)
+		c.in.rest()
+		return n, nil
+	}
+	return c.Conn.Read(p)
+}
+
+// CloseWrite passes a half-close on.
+func (c *hopConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// quiet reports that nothing has come on an unused connection, neither its end nor bytes that nobody asked for. Of TLS
+// only the end is seen.
+func (c *hopConn) quiet() bool {
+	if c.sock == nil {
+		return true
+	}
+	n, err := peek(c.sock)
+	if err != nil {
+		return false
+	}
+	return n < 0 || n > 0 && !c.plain
+}
+
+// hasNews reports that there is something to read, or an end.
+func (c *hopConn) hasNews() bool {
+	if c.sock == nil {
+		return false
+	}
+	n, err := peek(c.sock)
+	return err != nil || n >= 0
+}
+
+// brokenBy gives a failure before the answer its reason.
+func (c *hopConn) brokenBy(err error) *Error {
+	if e, ok := errors.AsType[*h1.Error](err); ok {
+		return &Error{Reason: BadResponse, Err: e}
+	}
+	if err == io.EOF {
+		err = errHopClosed
+	}
+	return &Error{Reason: UpstreamClosed, Err: err}
+}

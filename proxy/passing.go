@@ -1,0 +1,219 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
+)
+
+// pass writes the final answer to the client: the head and what has come of the body with it at once, then whatever comes.
+func (t *flight) pass(body *h1.Body) error {
+	f := t.f
+	if f.framing == framedByClose || f.h.draining.Load() || f.e.closing.Load() || !f.up.whole.Load() {
+		// The last: should the body not come to its end, the connection can't be used again, and this is the last
+		// time to say so.
+		f.keep = false
+	}
+	if !f.clock.begin() {
+		return f.ended()
+	}
+	f.writing = true
+	f.result.Reason, f.result.Status, f.result.Start = ReasonNone, f.ans.Status, time.Since(f.req.Arrived)
+	buf := f.h.buffer()
+	defer f.h.putBuffer(buf)
+	b := f.appendAnswerHead(buf[:0], &f.ans)
+	b, err := t.appendReady(b, body)
+	if err != nil {
+		return err
+	}
+	if _, err := f.c.conn.Write(b); err != nil {
+		return f.clientWrite()
+	}
+	for !body.Done() {
+		if err := t.move(buf, body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *flight) untilClose() bool {
+	r := &t.f.ans
+	return t.f.framing != bodiless && !r.Chunked && r.Length < 0
+}
+
+// appendReady appends what there is of the body already, framed for the client.
+func (t *flight) appendReady(b []byte, body *h1.Body) ([]byte, error) {
+	f, in := t.f, &t.conn.in
+	if in.len() == 0 || body.Done() {
+		in.rest()
+		return b, nil
+	}
+	src := in.bytes()
+	if f.framing == framedByChunks {
+		b = append(b, make([]byte, chunkRoom)...)
+	}
+	from := len(b)
+	b = append(b, src...)
+	nd, ns, err := body.Decode(b[from:], src)
+	if err != nil {
+		return nil, &Error{Reason: BadResponse, Err: err}
+	}
+	in.skip(ns)
+	in.rest()
+	f.down += int64(nd)
+	b = b[:from+nd]
+	if f.framing != framedByChunks {
+		return b, nil
+	}
+	framed := frameChunk(b[from-chunkRoom:], nd)
+	b = append(b[:from-chunkRoom], framed...) // over itself, downwards
+	return t.appendEnd(b, body), nil
+}
+
+// appendEnd appends the last chunk and the trailers when body has come to its end.
+func (t *flight) appendEnd(b []byte, body *h1.Body) []byte {
+	if !body.Done() || t.f.framing != framedByChunks {
+		return b
+	}
+	b = append(b, "0\r\n"...)
+	var trailers h1.Fields
+	_ = body.Trailers(&trailers) // has been checked
+	return append(appendTrailers(b, trailers), "\r\n"...)
+}
+
+// move passes some of the body on.
+func (t *flight) move(buf *[copyBuffer]byte, body *h1.Body) error {
+	f := t.f
+	if t.spliced(body) {
+		return nil
+	}
+	content := buf[chunkRoom : len(buf)-endRoom]
+	n, err := t.read(content)
+	if n == 0 && err != nil {
+		return t.ended(err, buf, body)
+	}
+	f.clock.touch(n)
+	nd, ns, err := body.Decode(content, content[:n])
+	if err != nil {
+		return &Error{Reason: ResponseTruncated, Err: err}
+	}
+	t.reusable = t.reusable && ns == n
+	b := content[:nd]
+	if f.framing == framedByChunks {
+		b = t.appendEnd(frameChunk(buf[:], nd), body)
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	_, err = f.c.conn.Write(b)
+	if err != nil {
+		return f.clientWrite()
+	}
+	f.down += int64(nd)
+	f.clock.touch(n)
+	return nil
+}
+
+// read reads from the hop, through nudges.
+func (t *flight) read(p []byte) (int, error) {
+	for {
+		n, err := t.conn.Read(p)
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			if _, ok := t.f.onlyNudged(); ok {
+				continue
+			}
+		}
+		return n, err
+	}
+}
+
+// ended is the end of the hop's bytes before that of the body, unless the one is the other.
+func (t *flight) ended(err error, buf *[copyBuffer]byte, body *h1.Body) error {
+	f := t.f
+	if e := f.ended(); e != nil {
+		return e
+	}
+	if err != io.EOF || !t.untilClose() {
+		return truncated(err)
+	}
+	body.Start(0)
+	if f.framing == framedByChunks {
+		if _, err := f.c.conn.Write(append(buf[:0], "0\r\n\r\n"...)); err != nil {
+			return f.clientWrite()
+		}
+	}
+	return nil
+}
+
+// spliced moves a piece of a large body from socket to socket, if both are such.
+func (t *flight) spliced(body *h1.Body) bool {
+	f := t.f
+	if f.framing != framedByLength || body.Left() < spliceFrom || t.conn.in.len() > 0 || !t.conn.plain {
+		return false
+	}
+	to, ok := f.c.conn.(*net.TCPConn)
+	if !ok {
+		return false
+	}
+	n, err := io.CopyN(to, t.conn.Conn, min(body.Left(), spliceSlice))
+	f.clock.touch(int(n))
+	if n > 0 {
+		f.down += n
+		body.Skip(n)
+	}
+	return err == nil // what is wrong turns up again in a plain read or write
+}
+
+// drain reads the rest of a short answer, so that its connection can be used again.
+func (t *flight) drain(body *h1.Body) {
+	buf := t.f.h.buffer()
+	defer t.f.h.putBuffer(buf)
+	for got := 0; !body.Done() && got < copyBuffer; {
+		n, err := t.read(buf[:])
+		if n == 0 && err != nil {
+			return
+		}
+		_, ns, err := body.Decode(buf[:], buf[:n])
+		if err != nil || ns < n {
+			return
+		}
+		got += n
+	}
+}
+
+// upgrade passes a 101 on and then bytes, both ways, until both directions have ended: see try.upgrade.
+func (t *flight) upgrade(protocol string) error {
+	f := t.f
+	f.keep = false
+	if !f.clock.begin() {
+		return f.ended()
+	}
+	f.writing = true
+	f.result.Reason, f.result.Status, f.result.Start = ReasonNone, http.StatusSwitchingProtocols, time.Since(f.req.Arrived)
+	b := appendStatusLine(nil, f.ans.Status, f.ans.Reason)
+	for i := range f.ans.Fields {
+		if x := &f.ans.Fields[i]; framingKinds&(1<<x.Kind) == 0 {
+			b = x.AppendTo(b)
+		}
+	}
+	b = append(append(append(b, "Connection: Upgrade\r\nUpgrade: "...), protocol...), "\r\n\r\n"...)
+	if _, err := f.c.conn.Write(b); err != nil {
+		return f.clientWrite()
+	}
+	tun := tunnel{
+		h: f.h, clock: &f.clock, up: &t.tunnelUp, down: &t.tunnelDown, why: f.ended,
+		client: f.c.conn, hop: t.conn, link: t.conn.Conn,
+	}
+	if !f.clock.take(tun.cut) { // a timeout in between found nothing to cut
+		return f.ended()
+	}
+	err := tun.run(f.c)
+	f.c.gone = true // both directions have ended
+	return err
+}

@@ -1,0 +1,102 @@
+package proxy
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// slowAfter is the age from which a flow is none of those that end soon, and gets what would cost those too much: a
+	// timer, and a watch over its client.
+	slowAfter = 4 * time.Millisecond
+	// roundTick is how often they are looked for.
+	roundTick = 2 * time.Millisecond
+	// roundsBeyond is for how many ticks that goes on when there is nothing.
+	roundsBeyond = 250
+)
+
+// rounds are gone at all flows in the order of their beginning, for the slow ones. So a flow that ends soon pays for two
+// moves in a list, and for no timer.
+type rounds struct {
+	mu             sync.Mutex
+	oldest, newest *flow
+	timer          *time.Timer
+	idle           int  // ticks without a flow
+	running        bool // the timer is
+	closed         bool
+}
+
+// join adds a flow that has just begun.
+func (r *rounds) join(f *flow) {
+	r.mu.Lock()
+	f.inRounds = true
+	f.prev, f.next = r.newest, nil
+	if r.newest != nil {
+		r.newest.next = f
+	} else {
+		r.oldest = f
+	}
+	r.newest = f
+	if !r.running && !r.closed {
+		r.running = true
+		if r.timer == nil {
+			r.timer = time.AfterFunc(roundTick, r.tick)
+		} else {
+			r.timer.Reset(roundTick)
+		}
+	}
+	r.mu.Unlock()
+}
+
+// leave removes a flow, and reports whether it was still there; otherwise it has been found slow.
+func (r *rounds) leave(f *flow) bool {
+	r.mu.Lock()
+	in := f.inRounds
+	if in {
+		r.removeLocked(f)
+	}
+	r.mu.Unlock()
+	return in
+}
+
+func (r *rounds) removeLocked(f *flow) {
+	f.inRounds = false
+	if f.prev != nil {
+		f.prev.next = f.next
+	} else {
+		r.oldest = f.next
+	}
+	if f.next != nil {
+		f.next.prev = f.prev
+	} else {
+		r.newest = f.prev
+	}
+	f.prev, f.next = nil, nil
+}
+
+// tick finds the slow ones. The lock is held meanwhile, so that none ends before it has been dealt with.
+func (r *rounds) tick() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for f := r.oldest; f != nil && now.Sub(f.req.Arrived) >= slowAfter; f = r.oldest {
+		r.removeLocked(f)
+		f.slow()
+	}
+	if r.idle++; r.oldest != nil {
+		r.idle = 0
+	}
+	if r.running = r.idle < roundsBeyond && !r.closed; r.running {
+		r.timer.Reset(roundTick)
+	}
+}
+
+// close ends the rounds. None is in progress when it returns.
+func (r *rounds) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+}
