@@ -73,9 +73,9 @@ func (e *Engine) keepFlow(f *flow) {
 	clear(f.head.Fields)
 	clear(f.ans.Fields)
 	f.head.Fields, f.ans.Fields = f.head.Fields[:0], f.ans.Fields[:0]
-	f.c, f.x, f.target, f.req, f.resp = nil, nil, "", Request{}, Response{}
+	f.x, f.target, f.req, f.resp = nil, "", Request{}, Response{}
 	f.mu.Lock()
-	f.cause, f.hop, f.cut, f.waits = nil, nil, false, nil
+	f.c, f.cause, f.hop, f.cut, f.tunnelled, f.waits = nil, nil, nil, false, false, nil
 	f.mu.Unlock()
 	f.waited, f.down, f.writing, f.aborted, f.hurt = 0, 0, false, false, false
 	f.try = flight{}

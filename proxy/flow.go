@@ -46,14 +46,15 @@ type flow struct {
 	inRounds   bool
 	watched    uint64
 
-	mu     sync.Mutex
-	cause  *Error // what ended it; the first counts
-	hop    *hopConn
-	nudged bool // hop's read deadline is in the past, and it means nothing
-	due    bool // the hop has had its time to ask for the body
-	cut    bool // the client's write deadline is in the past
-	waits  context.CancelCauseFunc
-	parked *parkedFlow
+	mu        sync.Mutex
+	cause     *Error // what ended it; the first counts
+	hop       *hopConn
+	nudged    bool // hop's read deadline is in the past, and it means nothing
+	tunnelled bool // nudges are over
+	due       bool // the hop has had its time to ask for the body
+	cut       bool // the client's write deadline is in the past
+	waits     context.CancelCauseFunc
+	parked    *parkedFlow
 }
 
 // framing of an answer on its way to the client.
@@ -68,8 +69,9 @@ const (
 
 // begin makes f the flow of a head that has just been read.
 func (f *flow) begin(c *client, now time.Time) error {
-	f.c = c
-	f.keep = f.head.Minor > 0
+	f.mu.Lock()
+	f.c = c // a late cancel of Engine.Close's may meet it
+	f.mu.Unlock()
 	o, ok := stripFields(&f.head.Fields, f.h.cfg.EndToEnd)
 	if !ok {
 		return &Error{Reason: BadRequest, Err: errors.New("too many options in Connection")}
@@ -198,6 +200,9 @@ func (f *flow) end() {
 func (f *flow) cancel(e *Error, writing bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.c == nil {
+		return // it has ended
+	}
 	if f.cause == nil {
 		f.cause = e
 		if f.waits != nil {
@@ -250,7 +255,7 @@ func (f *flow) detach() bool {
 
 // nudgeLocked wakes the flow from its wait for the hop.
 func (f *flow) nudgeLocked() {
-	if f.hop != nil && f.cause == nil {
+	if f.hop != nil && f.cause == nil && !f.tunnelled {
 		f.nudged = true
 		_ = f.hop.SetReadDeadline(past())
 	}
@@ -266,6 +271,16 @@ func (f *flow) onlyNudged() (due, ok bool) {
 	f.nudged, due, f.due = false, f.due, false
 	_ = f.hop.SetReadDeadline(time.Time{})
 	return due, true
+}
+
+// tunnel ends the nudges.
+func (f *flow) tunnel() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tunnelled = true
+	if f.nudged && f.cause == nil && f.hop != nil {
+		_ = f.hop.SetReadDeadline(time.Time{})
+	}
 }
 
 // slow is called once for a flow that doesn't end soon, by the rounds or, when it parks, by itself.

@@ -213,6 +213,7 @@ func (t *flight) upgrade(protocol string) error {
 	if !f.clock.take(tun.cut) { // a timeout in between found nothing to cut
 		return f.ended()
 	}
+	f.tunnel()
 	err := tun.run(f.c)
 	f.c.gone = true // both directions have ended
 	return err
