@@ -18,7 +18,6 @@ type chunkState uint8
 const (
 	chunkStart     chunkState = iota // before the first digit of a size
 	chunkSize                        // after it
-	chunkSpace                       // white space before an extension
 	chunkExtension                   // until CR
 	chunkLF                          // of the line of the size
 	chunkData
@@ -63,13 +62,11 @@ func (c *Chunks) framing(b byte) error {
 	switch c.state {
 	case chunkStart, chunkSize:
 		return c.size(b)
-	case chunkSpace, chunkExtension:
+	case chunkExtension:
 		switch {
-		case b == '\r' && c.state == chunkExtension:
+		case b == '\r':
 			c.state = chunkLF
-		case b == ';':
-			c.state = chunkExtension
-		case c.state == chunkSpace && b != ' ' && b != '\t', class[b]&inValue == 0, c.line > 4000:
+		case class[b]&inValue == 0, c.line > 4000:
 			return ErrChunkExtension
 		}
 	case chunkLF:
@@ -118,8 +115,6 @@ func (c *Chunks) size(b byte) error {
 		c.state = chunkLF
 	case b == ';':
 		c.state = chunkExtension
-	case b == ' ' || b == '\t':
-		c.state = chunkSpace
 	default:
 		return ErrChunkSize
 	}
@@ -141,13 +136,14 @@ func (c *Chunks) trailers(src []byte) (n int, err error) {
 		}
 		return len(c.trailer) - had, nil
 	}
-	c.trailer, c.state = c.trailer[:end], chunkDone
+	c.trailer = c.trailer[:end]
 	if end > 2 {
 		var f Fields
 		if err := f.parse(string(c.trailer), MaxFields); err != nil {
 			return 0, err
 		}
 	}
+	c.state = chunkDone
 	return end - had, nil
 }
 
@@ -168,8 +164,6 @@ func (c *Chunks) appendRewound(b, held []byte) []byte {
 		b = AppendChunkSize(b, int(c.left))
 	case chunkSize:
 		b = strconv.AppendUint(b, c.left, 16)
-	case chunkSpace:
-		b = append(strconv.AppendUint(b, c.left, 16), ' ')
 	case chunkExtension:
 		b = append(strconv.AppendUint(b, c.left, 16), ';')
 	case chunkLF:
