@@ -250,7 +250,7 @@ func (c *client) carry(f *flow) {
 	if f.handed {
 		return // its flow goes with it
 	}
-	if f.keep {
+	if f.keep && !c.e.closed.Load() {
 		c.since.Store(c.e.since(f.req.Arrived.Add(f.result.Total)))
 		c.phase.Store(clientIdle)
 	} else {
@@ -309,7 +309,7 @@ func (c *client) end() {
 	if t, ok := c.socket().(*net.TCPConn); ok && c.abort {
 		_ = t.SetLinger(0)
 	}
-	if c.linger && !c.gone && !c.abort {
+	if c.linger && !c.gone && !c.abort && !c.e.closed.Load() {
 		c.lingering()
 	}
 	c.conn.Close()

@@ -196,16 +196,19 @@ func (e *Engine) swept() {
 	}
 }
 
+// wake has a read return. It is live that closes: a Close waits for whoever uses the connection.
+func (c *client) wake() { _ = c.conn.SetReadDeadline(past()) }
+
 func (c *client) sweep(now int64) {
 	age := time.Duration(now - c.since.Load())
 	switch c.phase.Load() {
 	case clientIdle:
 		if age > c.e.cfg.IdleTimeout && c.phase.CompareAndSwap(clientIdle, clientClosed) {
-			c.conn.Close()
+			c.wake()
 		}
 	case clientFresh, clientHead:
 		if age > c.e.cfg.HeadTimeout && (c.phase.CompareAndSwap(clientHead, clientLate) || c.phase.CompareAndSwap(clientFresh, clientLate)) {
-			_ = c.conn.SetReadDeadline(past())
+			c.wake()
 		}
 	}
 }
@@ -214,18 +217,20 @@ func (c *client) sweep(now int64) {
 // whose error it returns then. Upgraded connections are waited for.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	e.stopListening()
-	handed := e.server.Shutdown(ctx)
+	handed := make(chan error, 1)
+	go func() { handed <- e.server.Shutdown(ctx) }() // ends with ctx
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !e.quiet() {
 		select {
 		case <-ctx.Done():
+			<-handed
 			return ctx.Err()
 		case <-tick.C:
 		}
 	}
-	if handed != nil {
-		return handed
+	if err := <-handed; err != nil {
+		return err
 	}
 	e.finish()
 	return nil
@@ -242,7 +247,7 @@ func (e *Engine) quiet() bool {
 	for c := range e.clients {
 		fresh := time.Duration(now-c.since.Load()) < freshGrace
 		if c.phase.CompareAndSwap(clientIdle, clientClosed) || !fresh && c.phase.CompareAndSwap(clientFresh, clientClosed) {
-			c.conn.Close()
+			c.wake()
 		}
 	}
 	return len(e.clients) == 0
@@ -263,10 +268,10 @@ func (e *Engine) Close() error {
 	e.closed.Store(true)
 	e.mu.Lock()
 	for c := range e.clients {
-		c.conn.Close()
 		if f := c.current.Load(); f != nil {
 			f.clientGone()
 		}
+		_ = c.conn.SetDeadline(past())
 	}
 	e.mu.Unlock()
 	_ = e.server.Close()
