@@ -34,6 +34,7 @@ type client struct {
 	phase   atomic.Int32
 	since   atomic.Int64 // of idle and head: nanoseconds since the engine's start
 	current atomic.Pointer[flow]
+	looked  atomic.Bool // sweep, for an end, since it is idle
 
 	// What the reading of a head has come to; live goes on with it.
 	next    *flow     // one that needs the connection's bytes
@@ -120,10 +121,12 @@ func (c *client) read() error {
 
 // step is one go at reading, inside RawConn.Read; false asks to be called again when there is more. Everything that
 // happens to a request which has come in full happens in here, so that no edge of the socket's is lost between one
-// read and the next.
+// read and the next. A read that leaves room has taken everything, and none is made to be told so; only an end that
+// came together with bytes stays unseen by that, until sweep looks. A first request is where it mostly does.
 func (c *client) step(fd uintptr) (done bool) {
-	for {
-		n, wait, err := readSocket(fd, c.in.space())
+	for more := true; more; {
+		p := c.in.space()
+		n, wait, err := readSocket(fd, p)
 		if wait {
 			c.in.rest()
 			return false
@@ -132,10 +135,11 @@ func (c *client) step(fd uintptr) (done bool) {
 			return true
 		}
 		c.in.added(n)
-		if c.advance() {
+		if more = n == len(p) || !c.served; c.advance() {
 			return true
 		}
 	}
+	return false
 }
 
 // advance makes what it can of the bytes that are there. True: there is something for live to do.
@@ -252,6 +256,7 @@ func (c *client) carry(f *flow) {
 	}
 	if f.keep && !c.e.closed.Load() {
 		c.since.Store(c.e.since(f.req.Arrived.Add(f.result.Total)))
+		c.looked.Store(false)
 		c.phase.Store(clientIdle)
 	} else {
 		c.done = true

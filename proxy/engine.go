@@ -179,7 +179,19 @@ func (e *Engine) forget(c *client) {
 func (e *Engine) leave(c *client) { e.forget(c) }
 
 func (e *Engine) sweepEvery() time.Duration {
-	return min(max(min(e.cfg.HeadTimeout, e.cfg.IdleTimeout)/8, 5*time.Millisecond), 5*time.Second)
+	return min(max(min(e.cfg.HeadTimeout, e.cfg.IdleTimeout)/8, 5*time.Millisecond), lookAfter)
+}
+
+// lookAfter is when an idle connection is looked at: see client.step.
+const lookAfter = time.Second
+
+// left looks, once, whether the client's end has come unseen.
+func (c *client) left() bool {
+	if !c.direct || !c.looked.CompareAndSwap(false, true) {
+		return false
+	}
+	n, err := peek(c.sock, make([]byte, 1))
+	return n == 0 || err != nil
 }
 
 // swept ends connections on which nothing comes, or a head too slowly.
@@ -203,7 +215,7 @@ func (c *client) sweep(now int64) {
 	age := time.Duration(now - c.since.Load())
 	switch c.phase.Load() {
 	case clientIdle:
-		if age > c.e.cfg.IdleTimeout && c.phase.CompareAndSwap(clientIdle, clientClosed) {
+		if (age > c.e.cfg.IdleTimeout || age > lookAfter && c.left()) && c.phase.CompareAndSwap(clientIdle, clientClosed) {
 			c.wake()
 		}
 	case clientFresh, clientHead:

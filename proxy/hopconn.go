@@ -24,6 +24,10 @@ type hopConn struct {
 	wrote   int64  // bytes, by the request in progress
 	failed  error  // what ended the reading of a head
 	stepper func(fd uintptr) bool
+	peeker  func(fd uintptr)
+	peeked  int
+	peekErr error
+	byte    [1]byte
 	last    string // the head of the answer before, if it is short
 
 	since      time.Time // idle since
@@ -36,7 +40,7 @@ const maxLast = 1 << 10
 
 // step is one go at a round trip: what there is to write, and then what there is to read, up to the end of a head. It
 // runs inside RawConn.Read, and asks with false to be called again when there is more. After a write nothing can be
-// there yet, so that no read is wasted on it; should that be wrong, the flow is looked after within a few milliseconds
+// there yet, so that no read is wasted on it; should that be wrong, the flow is looked after within tens of milliseconds
 // (see rounds).
 func (c *hopConn) step(fd uintptr) (done bool) {
 	if c.out != nil && c.write() {
@@ -155,11 +159,8 @@ func (c *hopConn) quiet() bool {
 	if c.sock == nil {
 		return true
 	}
-	n, err := peek(c.sock)
-	if err != nil {
-		return false
-	}
-	return n < 0 || n > 0 && !c.plain
+	n, err := c.peek()
+	return err == nil && (n < 0 || n > 0 && !c.plain)
 }
 
 // hasNews reports that there is something to read, or an end.
@@ -167,9 +168,19 @@ func (c *hopConn) hasNews() bool {
 	if c.sock == nil {
 		return false
 	}
-	n, err := peek(c.sock)
+	n, err := c.peek()
 	return err != nil || n >= 0
 }
+
+// peek is the function of that name, without allocation.
+func (c *hopConn) peek() (n int, err error) {
+	if err := c.sock.Control(c.peeker); err != nil {
+		return 0, err
+	}
+	return c.peeked, c.peekErr
+}
+
+func (c *hopConn) look(fd uintptr) { c.peeked, c.peekErr = peekSocket(fd, c.byte[:]) }
 
 // brokenBy gives a failure before the answer its reason.
 func (c *hopConn) brokenBy(err error) *Error {

@@ -30,7 +30,7 @@ type hopLine struct {
 
 const (
 	// peekAfter is for how long an unused connection is trusted without a look at it, where a request can be sent again.
-	peekAfter = time.Millisecond
+	peekAfter = 10 * time.Millisecond
 	// roundEvery is how often unused connections are looked at, for their end.
 	roundEvery = time.Second
 )
@@ -63,7 +63,7 @@ func (p *hopPool) dial(ctx context.Context, key hopKey) (*hopConn, error) {
 		return nil, err
 	}
 	hc := &hopConn{Conn: c, line: l, plain: key.tls == nil, in: inbox{pool: p.inbox}}
-	hc.stepper = hc.step
+	hc.stepper, hc.peeker = hc.step, hc.look
 	if t, ok := c.(*tls.Conn); ok && !hc.plain {
 		c = t.NetConn()
 	}

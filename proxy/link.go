@@ -72,7 +72,7 @@ func (l *link) quiet() bool {
 	if l.raw == nil {
 		return true
 	}
-	n, err := peek(l.raw)
+	n, err := peek(l.raw, make([]byte, 1))
 	if err != nil {
 		return false
 	}

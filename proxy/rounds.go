@@ -8,11 +8,11 @@ import (
 const (
 	// slowAfter is the age from which a flow is none of those that end soon, and gets what would cost those too much: a
 	// timer, and a watch over its client.
-	slowAfter = 4 * time.Millisecond
+	slowAfter = 20 * time.Millisecond
 	// roundTick is how often they are looked for.
-	roundTick = 2 * time.Millisecond
+	roundTick = 10 * time.Millisecond
 	// roundsBeyond is for how many ticks that goes on when there is nothing.
-	roundsBeyond = 250
+	roundsBeyond = 50
 )
 
 // rounds are gone at all flows in the order of their beginning, for the slow ones. So a flow that ends soon pays for two
