@@ -30,6 +30,7 @@ type client struct {
 	last    string // the head before, if it is short
 	served  bool   // a request
 	stepper func(fd uintptr) bool
+	fd      uintptr // while in step
 
 	phase   atomic.Int32
 	since   atomic.Int64 // of idle and head: nanoseconds since the engine's start
@@ -124,6 +125,8 @@ func (c *client) read() error {
 // read and the next. A read that leaves room has taken everything, and none is made to be told so; only an end that
 // came together with bytes stays unseen by that, until sweep looks. A first request is where it mostly does.
 func (c *client) step(fd uintptr) (done bool) {
+	c.fd = fd
+	defer c.leaveStep()
 	for more := true; more; {
 		p := c.in.space()
 		n, wait, err := readSocket(fd, p)
@@ -140,6 +143,22 @@ func (c *client) step(fd uintptr) (done bool) {
 		}
 	}
 	return false
+}
+
+func (c *client) leaveStep() { c.fd = noSocket }
+
+// noSocket is no descriptor.
+const noSocket = ^uintptr(0)
+
+// write writes to the client.
+func (c *client) write(b []byte) error {
+	if c.fd != noSocket {
+		if b = b[writeSocket(c.fd, b):]; len(b) == 0 {
+			return nil
+		}
+	}
+	_, err := c.conn.Write(b)
+	return err
 }
 
 // advance makes what it can of the bytes that are there. True: there is something for live to do.

@@ -141,7 +141,7 @@ func (e *Engine) accept(conn net.Conn) {
 	if t, ok := conn.(*tlsConn); ok {
 		conn = t.Conn
 	}
-	c := &client{e: e, conn: conn, remote: conn.RemoteAddr().String(), in: inbox{pool: &e.inboxes}}
+	c := &client{e: e, conn: conn, remote: conn.RemoteAddr().String(), in: inbox{pool: &e.inboxes}, fd: noSocket}
 	c.tls, _ = conn.(*tls.Conn)
 	c.peer = c.remote
 	if host, _, err := net.SplitHostPort(c.remote); err == nil {

@@ -43,8 +43,13 @@ const maxLast = 1 << 10
 // there yet, so that no read is wasted on it; should that be wrong, the flow is looked after within tens of milliseconds
 // (see rounds).
 func (c *hopConn) step(fd uintptr) (done bool) {
-	if c.out != nil && c.write() {
-		return false
+	if c.out != nil {
+		n := writeSocket(fd, c.out)
+		c.wrote += int64(n)
+		if c.out = c.out[n:]; len(c.out) == 0 || c.write() {
+			c.out = nil
+			return false
+		}
 	}
 	for {
 		n, wait, err := readSocket(fd, c.in.space())

@@ -31,7 +31,7 @@ func (t *flight) pass(body *h1.Body) error {
 	if err != nil {
 		return err
 	}
-	if _, err := f.c.conn.Write(b); err != nil {
+	if f.c.write(b) != nil {
 		return f.clientWrite()
 	}
 	for !body.Done() {
