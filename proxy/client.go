@@ -31,6 +31,7 @@ type client struct {
 	served  bool   // a request
 	stepper func(fd uintptr) bool
 	fd      uintptr // while in step
+	entered bool    // step has not been told yet that there is nothing
 
 	phase   atomic.Int32
 	since   atomic.Int64 // of idle and head: nanoseconds since the engine's start
@@ -106,6 +107,7 @@ func (c *client) read() error {
 		if c.in.len() > 0 && c.advance() {
 			return nil
 		}
+		c.entered = true
 		return c.sock.Read(c.stepper)
 	}
 	for {
@@ -123,7 +125,7 @@ func (c *client) read() error {
 // step is one go at reading, inside RawConn.Read; false asks to be called again when there is more. Everything that
 // happens to a request which has come in full happens in here, so that no edge of the socket's is lost between one
 // read and the next. A read that leaves room has taken everything, and none is made to be told so; only an end that
-// came together with bytes stays unseen by that, until sweep looks. A first request is where it mostly does.
+// came together with bytes stays unseen by that, until sweep looks. At first what is there may be older than the wait, and all of it is read.
 func (c *client) step(fd uintptr) (done bool) {
 	c.fd = fd
 	defer c.leaveStep()
@@ -131,6 +133,7 @@ func (c *client) step(fd uintptr) (done bool) {
 		p := c.in.space()
 		n, wait, err := readSocket(fd, p)
 		if wait {
+			c.entered = false
 			c.in.rest()
 			return false
 		}
@@ -138,7 +141,7 @@ func (c *client) step(fd uintptr) (done bool) {
 			return true
 		}
 		c.in.added(n)
-		if more = n == len(p) || !c.served; c.advance() {
+		if more = n == len(p) || c.entered || !c.served; c.advance() {
 			return true
 		}
 	}
