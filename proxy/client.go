@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -26,9 +27,9 @@ type client struct {
 	peer   string          // host
 
 	in      inbox
-	scanned int    // of in, for the end of a head
-	last    string // the head before, if it is short
-	served  bool   // a request
+	scanned int  // of in, for the end of a head
+	served  bool // a request
+	shaken  bool // hands
 	stepper func(fd uintptr) bool
 	fd      uintptr // while in step
 	entered bool    // step has not been told yet that there is nothing
@@ -37,6 +38,7 @@ type client struct {
 	since   atomic.Int64 // of idle and head: nanoseconds since the engine's start
 	current atomic.Pointer[flow]
 	looked  atomic.Bool // sweep, for an end, since it is idle
+	waking  sync.Mutex  // held while sweep sets the read deadline
 
 	// What the reading of a head has come to; live goes on with it.
 	next    *flow     // one that needs the connection's bytes
@@ -50,18 +52,24 @@ type client struct {
 
 // The phases of a connection.
 const (
-	clientFresh  int32 = iota // nothing has come yet
-	clientHead                // a head is being read
-	clientIdle                // between requests
-	clientActive              // a request is in progress
-	clientClosed              // by the engine
-	clientLate                // the head has taken too long
+	clientFresh   int32 = iota // nothing has come yet
+	clientHead                 // a head is being read
+	clientIdle                 // between requests
+	clientActive               // a request is in progress
+	clientClosed               // by the engine
+	clientLate                 // the head has taken too long
+	clientRenewed              // idle; its goroutine is to be replaced by one with a small stack
 )
 
 // live is the connection's goroutine.
 func (c *client) live() {
-	defer c.e.leave(c)
-	defer c.end()
+	renewed := false
+	defer func() {
+		if !renewed {
+			c.end()
+			c.e.forget(c)
+		}
+	}()
 	defer func() {
 		if p := recover(); p != nil {
 			c.abort = true
@@ -70,7 +78,7 @@ func (c *client) live() {
 			}
 		}
 	}()
-	if c.tls != nil && !c.handshake() {
+	if c.tls != nil && !c.shaken && !c.handshake() {
 		return
 	}
 	for c.handed == nil && !c.done {
@@ -83,6 +91,13 @@ func (c *client) live() {
 			c.carry(f)
 		case c.refused != nil:
 			c.refuse()
+		case c.phase.CompareAndSwap(clientRenewed, clientIdle):
+			c.unwake()
+			if renewed = !c.e.closed.Load(); renewed {
+				c.e.all.Go(c.live)
+				return
+			}
+			c.done = true
 		default:
 			c.ended(err)
 		}
@@ -95,6 +110,7 @@ func (c *client) handshake() bool {
 		c.e.log.Printf("proxy: TLS handshake with %s: %v", c.remote, err)
 		return false
 	}
+	c.shaken = true
 	if c.tls.ConnectionState().NegotiatedProtocol == "h2" {
 		c.handed = &replayed{Conn: c.conn}
 	}
@@ -236,21 +252,17 @@ func (c *client) headEnd() (end int, ok bool) {
 
 // begin makes a flow of the head that ends at end; nil when it is refused.
 func (c *client) begin(end int) *flow {
-	if c.phase.Swap(clientActive) == clientClosed {
+	switch c.phase.Swap(clientActive) {
+	case clientClosed:
 		c.done = true
 		return nil
-	}
-	b := c.in.bytes()[:end]
-	if string(b) != c.last {
-		c.last = string(b)
+	case clientRenewed:
+		c.unwake()
 	}
 	f := c.e.flow()
-	err := f.head.Parse(c.last, c.e.cfg.MaxFields)
+	err := f.head.Parse(c.e.heads.text(c.in.bytes()[:end]), c.e.cfg.MaxFields)
 	if err == nil && len(f.head.Method)+len(f.head.Target) > c.e.cfg.MaxLine {
 		err = h1.ErrLineTooLong
-	}
-	if end > maxLast {
-		c.last = ""
 	}
 	c.scanned, c.served = 0, true
 	c.in.skip(end)

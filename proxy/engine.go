@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"hash/maphash"
 	"io"
 	"log"
 	"net"
@@ -23,6 +24,7 @@ type Engine struct {
 	log      *log.Logger
 	pool     hopPool
 	rounds   rounds
+	heads    headCache
 	inboxes  sync.Pool // of *[inboxSize]byte
 	flows    sync.Pool // of *flow
 	start    time.Time
@@ -59,7 +61,8 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 		f.clock.init(f, h.cfg.TimeoutText, time.Time{})
 		return f
 	}
-	e.pool = hopPool{cfg: &h.cfg, inbox: &e.inboxes, lines: make(map[hopKey]*hopLine)}
+	e.heads.seed = maphash.MakeSeed()
+	e.pool = hopPool{cfg: &h.cfg, inbox: &e.inboxes, heads: &e.heads, lines: make(map[hopKey]*hopLine)}
 	e.server = NewServer(h, c)
 	e.server.ConnContext = connContext
 	return e
@@ -176,8 +179,6 @@ func (e *Engine) forget(c *client) {
 	delete(e.clients, c)
 }
 
-func (e *Engine) leave(c *client) { e.forget(c) }
-
 func (e *Engine) sweepEvery() time.Duration {
 	return min(max(min(e.cfg.HeadTimeout, e.cfg.IdleTimeout)/8, 5*time.Millisecond), lookAfter)
 }
@@ -185,11 +186,8 @@ func (e *Engine) sweepEvery() time.Duration {
 // lookAfter is when an idle connection is looked at: see client.step.
 const lookAfter = time.Second
 
-// left looks, once, whether the client's end has come unseen.
+// left looks whether the client's end has come unseen.
 func (c *client) left() bool {
-	if !c.direct || !c.looked.CompareAndSwap(false, true) {
-		return false
-	}
 	n, err := peek(c.sock, make([]byte, 1))
 	return n == 0 || err != nil
 }
@@ -211,12 +209,35 @@ func (e *Engine) swept() {
 // wake has a read return. It is live that closes: a Close waits for whoever uses the connection.
 func (c *client) wake() { _ = c.conn.SetReadDeadline(past()) }
 
+// wakeFrom wakes a connection whose phase changes by that.
+func (c *client) wakeFrom(phase, to int32) {
+	c.waking.Lock()
+	defer c.waking.Unlock()
+	if c.phase.CompareAndSwap(phase, to) {
+		c.wake()
+	}
+}
+
+// unwake takes back a wake that a request has come before, or that has done its work.
+func (c *client) unwake() {
+	c.waking.Lock()
+	defer c.waking.Unlock()
+	_ = c.conn.SetReadDeadline(time.Time{})
+}
+
 func (c *client) sweep(now int64) {
 	age := time.Duration(now - c.since.Load())
 	switch c.phase.Load() {
 	case clientIdle:
-		if (age > c.e.cfg.IdleTimeout || age > lookAfter && c.left()) && c.phase.CompareAndSwap(clientIdle, clientClosed) {
-			c.wake()
+		switch {
+		case age > c.e.cfg.IdleTimeout:
+			c.wakeFrom(clientIdle, clientClosed)
+		case age > lookAfter && c.direct && c.looked.CompareAndSwap(false, true):
+			if c.left() {
+				c.wakeFrom(clientIdle, clientClosed)
+			} else {
+				c.wakeFrom(clientIdle, clientRenewed)
+			}
 		}
 	case clientFresh, clientHead:
 		if age > c.e.cfg.HeadTimeout && (c.phase.CompareAndSwap(clientHead, clientLate) || c.phase.CompareAndSwap(clientFresh, clientLate)) {
@@ -258,7 +279,7 @@ func (e *Engine) quiet() bool {
 	now := e.since(time.Now())
 	for c := range e.clients {
 		fresh := time.Duration(now-c.since.Load()) < freshGrace
-		if c.phase.CompareAndSwap(clientIdle, clientClosed) || !fresh && c.phase.CompareAndSwap(clientFresh, clientClosed) {
+		if c.phase.CompareAndSwap(clientIdle, clientClosed) || c.phase.CompareAndSwap(clientRenewed, clientClosed) || !fresh && c.phase.CompareAndSwap(clientFresh, clientClosed) {
 			c.wake()
 		}
 	}

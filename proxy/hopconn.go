@@ -28,15 +28,12 @@ type hopConn struct {
 	peeked  int
 	peekErr error
 	byte    [1]byte
-	last    string // the head of the answer before, if it is short
+	heads   *headCache
 
 	since      time.Time // idle since
 	keep       time.Duration
 	prev, next *hopConn // in hopList
 }
-
-// maxLast bounds the heads that are remembered, because the next is so often the same, byte for byte.
-const maxLast = 1 << 10
 
 // step is one go at a round trip: what there is to write, and then what there is to read, up to the end of a head. It
 // runs inside RawConn.Read, and asks with false to be called again when there is more. After a write nothing can be
@@ -126,14 +123,7 @@ func (c *hopConn) awaitHead(out []byte) error {
 
 // head takes the head that awaitHead has found.
 func (c *hopConn) head() string {
-	b := c.in.bytes()[:c.end]
-	if string(b) != c.last {
-		c.last = string(b)
-	}
-	h := c.last
-	if len(h) > maxLast {
-		c.last = ""
-	}
+	h := c.heads.text(c.in.bytes()[:c.end])
 	c.in.skip(c.end)
 	c.end, c.scanned = 0, 0
 	return h

@@ -13,6 +13,7 @@ import (
 type hopPool struct {
 	cfg    *Config
 	inbox  *sync.Pool
+	heads  *headCache
 	mu     sync.Mutex
 	lines  map[hopKey]*hopLine
 	idle   hopList
@@ -62,7 +63,7 @@ func (p *hopPool) dial(ctx context.Context, key hopKey) (*hopConn, error) {
 		p.unref(l)
 		return nil, err
 	}
-	hc := &hopConn{Conn: c, line: l, plain: key.tls == nil, in: inbox{pool: p.inbox}}
+	hc := &hopConn{Conn: c, line: l, plain: key.tls == nil, in: inbox{pool: p.inbox}, heads: p.heads}
 	hc.stepper, hc.peeker = hc.step, hc.look
 	if t, ok := c.(*tls.Conn); ok && !hc.plain {
 		c = t.NetConn()
