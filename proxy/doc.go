@@ -7,13 +7,18 @@
 //
 // It speaks HTTP/1.1 and HTTP/2 on both sides, in the clear and inside TLS; the example shows a proxy in ten lines.
 //
+// A Handler is an http.Handler for a server of NewServer. An Engine serves a Handler faster: HTTP/1.1 on both sides is its
+// own, and connections that turn out to need HTTP/2, on either side, it hands to such a server whole. Both do what this
+// comment says, and proxytest holds both to it; where they differ, it says so.
+//
 // # What passes, and what does not
 //
 // Hop-by-hop fields go first, before the policy sees the header, and the proxy's own come last, so that a client's
 // Connection field can't remove them. The request-target, Accept-Encoding, User-Agent, Content-Type and the bodies pass
 // as they came, and none is invented. X-Forwarded-For gets the peer's address; -Proto and -Host are left alone. One
 // target can't be written by net/http's HTTP/1.1 client as it came: one that begins with two slashes and has bytes in
-// its path that no URL may have; it goes in absolute-form. Trailers pass both ways, except those of an HTTP/2 request
+// its path that no URL may have; it goes in absolute-form. (Engine has no such exception, and leaves the names and the
+// order of fields, and reason phrases, as they came.) Trailers pass both ways, except those of an HTTP/2 request
 // that were not announced, which net/http's server drops. CONNECT is answered 501, an upgrade to h2c ignored.
 //
 // Both directions flow at once, on HTTP/1.1 too. An answer that comes before its request has been read in full
@@ -40,6 +45,30 @@
 // Every failure has one Reason. Before the answer has begun it is answered by WriteError; afterwards the stream is reset
 // or the connection cut, and nothing is added to a body. A request that was malformed is answered without the policy.
 //
+// # The engine
+//
+// A connection's goroutine reads a head into a borrowed buffer, makes one string of it, which all names and values are
+// parts of, asks the policy, writes head and body to a pooled connection of the hop's, waits, and writes the answer's head
+// and what came of its body in one go:
+//
+//	client.step ─► client.begin ─► flow.run ─► flow.ask ─► flight.run ─► flight.pass
+//	   read          parse          Begin        Next       hopConn        write
+//
+// A connection that waits, for its client or for its hop, holds no buffer. The whole of this runs inside one
+// RawConn.Read of the client's socket, and the wait for the hop inside one of the hop's: Go's poller keeps an edge that
+// comes while a RawConn.Read is in progress, so that no read is needed to be told that there is nothing. Whatever needs
+// the client's bytes beyond what came with the head (a body that is still coming, an upgrade) leaves that callback first.
+//
+// What a flow needs only when it takes its time, it gets only then: rounds go over the flows in the order of their
+// beginning, and find those older than 20 ms, which get a timer and have their client watched. So a timeout is met some
+// tens of milliseconds late, and a client's leaving noticed as late. Idle connections, and heads that come too slowly, are
+// found by a sweep, which also replaces the goroutine of an idle connection by one with a small stack.
+//
+// Large bodies of known length go from socket to socket in the kernel (splice) where there is no TLS.
+//
+// What is no request is answered by the engine itself, without the policy, and ends the connection (400, 408, 414, 417,
+// 431, 501, 505); ServerConfig.OnRefused is told. What the parser refuses stands at internal/h1.
+//
 // # Concurrency
 //
 // A Handler is used by any number of goroutines. An exchange belongs to the goroutine of its ServeHTTP, which alone calls
@@ -48,6 +77,13 @@
 //   - one for the way up of an upgraded connection (tunnel), for which it waits too;
 //   - net/http's own two for a connection to a hop, which end with the connection;
 //   - one timer (clock), which touches the exchange under a lock and not after its end.
+//
+// An Engine has a goroutine for each connection (client.live), for which Close and Shutdown wait. A flow, which is an
+// Engine's exchange, belongs to that goroutine; beside it there may be one that sends a body on (sending.pump), which it
+// stops and waits for, and a tunnel's. The clock, the rounds, the watch and Close reach a flow through cancel and nudge
+// alone, which set deadlines of connections under flow.mu; a nudge wakes it to look again, and means nothing else. Lock
+// order: rounds.mu or watch.mu or clock.mu, then flow.mu. Nobody but live closes a connection, since a Close waits for
+// whoever uses it.
 //
 // A Handler has one more goroutine from the first HTTP/1.1 request that waits: watch, an epoll or kqueue for
 // clients that leave. Handler.Close ends it, and the connections that the pool keeps unused. A timeout, a client's leaving

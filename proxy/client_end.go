@@ -1,0 +1,87 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
+)
+
+func (c *client) refuseWith(err error) {
+	var e *Error
+	var m *h1.Error
+	switch {
+	case errors.As(err, &e):
+	case errors.As(err, &m):
+		e = &Error{Reason: BadRequest, Status: m.Status, Err: m}
+	default:
+		e = &Error{Reason: BadRequest, Err: err}
+	}
+	c.refused = e
+}
+
+// refuse answers what is no request, and ends the connection.
+func (c *client) refuse() {
+	c.done, c.linger = true, true
+	_ = c.conn.SetDeadline(time.Now().Add(afterAnswer))
+	_, _ = c.conn.Write(c.e.h.refusal(c.refused)) // a client that has gone needs none
+	if c.e.cfg.OnRefused != nil {
+		c.e.cfg.OnRefused(c.remote, c.refused)
+	}
+}
+
+// ended is the end of the client's bytes, or of the patience with it.
+func (c *client) ended(err error) {
+	c.done = true
+	if !errors.Is(err, os.ErrDeadlineExceeded) || c.phase.Load() != clientLate {
+		return
+	}
+	if c.in.len() == 0 {
+		return
+	}
+	c.refused = &Error{Reason: BadRequest, Status: http.StatusRequestTimeout, Err: fmt.Errorf("no head within %v", c.e.cfg.HeadTimeout)}
+	c.refuse()
+}
+
+// end closes the connection, unless it is somebody else's.
+func (c *client) end() {
+	c.in.drop()
+	if c.handed != nil {
+		c.e.forget(c)
+		c.e.handover.give(c.handed)
+		return
+	}
+	if t, ok := c.socket().(*net.TCPConn); ok && c.abort {
+		_ = t.SetLinger(0)
+	}
+	if c.linger && !c.gone && !c.abort && !c.e.closed.Load() {
+		c.lingering()
+	}
+	c.conn.Close()
+}
+
+// lingering ends the connection by halves: what the client still sends is read for a while, so that no reset loses the
+// answer (RFC 9112 §9.6).
+func (c *client) lingering() {
+	w, ok := c.conn.(interface{ CloseWrite() error })
+	if !ok || w.CloseWrite() != nil {
+		return
+	}
+	buf := c.e.h.buffer()
+	defer c.e.h.putBuffer(buf)
+	_ = c.conn.SetReadDeadline(time.Now().Add(afterAnswer))
+	for n := 0; n < lingerMost; {
+		m, err := c.conn.Read(buf[:])
+		if err != nil {
+			return
+		}
+		n += m
+	}
+}
+
+// lingerMost is net/http's bound on what is read and thrown away.
+const lingerMost = 256 << 10

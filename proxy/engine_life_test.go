@@ -1,0 +1,232 @@
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// Shutdown lets requests end, tells their clients, closes what is idle, and loses nothing.
+func TestEngineShutsDown(t *testing.T) {
+	asked, leave := make(chan bool), make(chan bool)
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+		if r.Target == "/wait" {
+			asked <- true
+			<-leave
+		}
+		return proxy.Hop{Local: &proxy.Local{Status: 200, Body: "served"}}, nil
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := proxy.NewEngine(h, proxy.ServerConfig{})
+	served := make(chan error, 1)
+	go func() { served <- e.Serve(l) }()
+	idle, idleIn := dialEngine(t, l.Addr().String())
+	io.WriteString(idle, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	readAnswer(t, idleIn, "GET")
+	busy, busyIn := dialEngine(t, l.Addr().String())
+	io.WriteString(busy, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-asked
+	var two http.Protocols
+	two.SetUnencryptedHTTP2(true)
+	tr := &http.Transport{Protocols: &two}
+	defer tr.CloseIdleConnections()
+	http2 := make(chan string, 1)
+	go func() {
+		resp, err := (&http.Client{Transport: tr}).Get("http://" + l.Addr().String() + "/wait")
+		if err != nil {
+			http2 <- err.Error()
+			return
+		}
+		b, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		http2 <- string(b)
+	}()
+	<-asked
+	down := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		down <- e.Shutdown(ctx)
+	}()
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("Serve: %v", err)
+	}
+	if _, err := idleIn.ReadByte(); err != io.EOF {
+		t.Errorf("the idle connection: %v", err)
+	}
+	select {
+	case err := <-down:
+		t.Fatalf("Shutdown did not wait: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	leave <- true
+	leave <- true
+	if resp, body := readAnswer(t, busyIn, "GET"); body != "served" || !resp.Close {
+		t.Errorf("%q, close %v", body, resp.Close)
+	}
+	if s := <-http2; s != "served" {
+		t.Errorf("HTTP/2: %s", s)
+	}
+	if err := <-down; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if err := e.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("Serve after it: %v", err)
+	}
+}
+
+// Close ends requests that wait too.
+func TestEngineCloses(t *testing.T) {
+	parked := make(chan bool)
+	ended := make(chan proxy.Result, 1)
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+		ctx := r.Park(proxy.Timeouts{})
+		parked <- true
+		<-ctx.Done()
+		return proxy.Hop{}, context.Cause(ctx)
+	}, end: func(r proxy.Result) { ended <- r }}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := proxy.NewEngine(h, proxy.ServerConfig{})
+	go func() { _ = e.Serve(l) }()
+	conn, _ := dialEngine(t, l.Addr().String())
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-parked
+	e.Close()
+	if r := <-ended; r.Reason != proxy.ClientGone || h.InFlight() != 0 {
+		t.Errorf("%+v, %d in flight", r, h.InFlight())
+	}
+}
+
+// Draining tells clients to go elsewhere, be the answer the app's or the proxy's own.
+func TestPeers8TheEngineDrains(t *testing.T) {
+	app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer app.Close()
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+		if r.Target == "/own" {
+			return proxy.Hop{Local: &proxy.Local{Status: 204}}, nil
+		}
+		return proxy.Hop{Addr: app.Listener.Addr().String()}, nil
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := startEngine(t, h, proxy.ServerConfig{})
+	for _, path := range []string{"/", "/own"} {
+		h.SetDraining(false)
+		conn, in := dialEngine(t, addr)
+		for i := range 3 {
+			h.SetDraining(i == 2)
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
+			if resp, _ := readAnswer(t, in, "GET"); resp.Close != (i == 2) {
+				t.Errorf("%s: answer %d: close %v", path, i, resp.Close)
+			}
+		}
+		if _, err := in.ReadByte(); err != io.EOF {
+			t.Errorf("%s: after Connection: close: %v", path, err)
+		}
+	}
+}
+
+// A policy that panics has its exchange ended, its connection closed, and the process goes on.
+func TestEngineSurvivesPanics(t *testing.T) {
+	results := make(chan proxy.Result, 1)
+	addr := engineOf(t, policyFuncs{
+		next: func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) { panic("at the policy") },
+		end:  func(r proxy.Result) { results <- r },
+	}, proxy.ServerConfig{})
+	for range 3 {
+		conn, in := dialEngine(t, addr)
+		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		if r := <-results; r.Reason != proxy.Internal {
+			t.Errorf("%+v", r)
+		}
+		if _, err := in.ReadByte(); err == nil {
+			t.Error("an answer came")
+		}
+	}
+}
+
+// A request and the end of its connection that come together leave nothing behind.
+func TestEngineSeesAnEndThatComesWithARequest(t *testing.T) {
+	app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer app.Close()
+	var closed atomic.Int32
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: toApp{app.Listener.Addr().String()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := proxy.NewEngine(h, proxy.ServerConfig{})
+	done := make(chan struct{})
+	go func() { defer close(done); _ = e.Serve(closeCounter{l, &closed}) }()
+	defer func() { e.Close(); <-done; h.Close() }()
+	const conns = 200
+	for range conns {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		_ = c.(*net.TCPConn).CloseWrite()
+		_, _ = io.Copy(io.Discard, c)
+		c.Close()
+	}
+	for deadline := time.Now().Add(10 * time.Second); closed.Load() < conns; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d connections were closed", closed.Load(), conns)
+		}
+	}
+}
+
+// closeCounter counts the connections that have been closed; they can't be read directly.
+type closeCounter struct {
+	net.Listener
+	n *atomic.Int32
+}
+
+func (l closeCounter) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &countedConn{c, l.n, atomic.Bool{}}, nil
+}
+
+type countedConn struct {
+	net.Conn
+	n    *atomic.Int32
+	once atomic.Bool
+}
+
+func (c *countedConn) Close() error {
+	if c.once.CompareAndSwap(false, true) {
+		c.n.Add(1)
+	}
+	return c.Conn.Close()
+}

@@ -1,0 +1,79 @@
+package proxy
+
+import (
+	"net/http"
+	"time"
+)
+
+// expect gives the hop its time to ask for the body.
+func (t *flight) expect() {
+	f, c := t.f, t.conn
+	t.asked = time.AfterFunc(f.h.cfg.ExpectTimeout, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.hop == c { // it may have become another request's, which takes a nudge for what it is
+			f.due = true
+			f.nudgeLocked()
+		}
+	})
+}
+
+// askForBody has the client send its body, which the hop wants, or has not refused for long enough.
+func (t *flight) askForBody(tell bool) error {
+	f := t.f
+	t.expecting = false
+	t.asked.Stop()
+	if tell && f.head.Expect && f.up.taken.Load() == 0 && !f.up.body.Done() {
+		if err := f.writeInterim([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
+			return err
+		}
+	}
+	f.up.start(t.conn, true)
+	return nil
+}
+
+// interim passes a 1xx on, but for a 100 that the client has not asked for.
+func (t *flight) interim() error {
+	f := t.f
+	if f.ans.Status == http.StatusContinue {
+		if !t.expecting {
+			return nil
+		}
+		return t.askForBody(true)
+	}
+	if f.head.Minor == 0 {
+		return nil
+	}
+	if _, ok := stripFields(&f.ans.Fields, f.h.cfg.EndToEnd); !ok {
+		return malformed("too many options in Connection")
+	}
+	b := appendStatusLine(nil, f.ans.Status, f.ans.Reason)
+	for i := range f.ans.Fields {
+		if x := &f.ans.Fields[i]; framingKinds&(1<<x.Kind) == 0 {
+			b = x.AppendTo(b)
+		}
+	}
+	return f.writeInterim(append(b, "\r\n"...))
+}
+
+// writeInterim writes an interim answer; a timeout doesn't wait for its end.
+func (f *flow) writeInterim(b []byte) error {
+	if !f.clock.hold(true) {
+		return f.ended()
+	}
+	_, err := f.c.conn.Write(b)
+	f.clock.hold(false)
+	if err != nil {
+		f.hurt = true
+		return f.clientWrite()
+	}
+	return nil
+}
+
+// clientWrite is the reason for a failed write to the client: its leaving, unless a timeout made it fail.
+func (f *flow) clientWrite() *Error {
+	if e := f.ended(); e != nil {
+		return e
+	}
+	return errClientGone
+}

@@ -1,0 +1,117 @@
+package proxy
+
+import (
+	"time"
+)
+
+// cancel ends the flow: whatever it hangs in returns. writing: a write to the client too.
+func (f *flow) cancel(e *Error, writing bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.c == nil {
+		return // it has ended
+	}
+	if f.cause == nil {
+		f.cause = e
+		if f.waits != nil {
+			f.waits(e)
+		}
+		if f.hop != nil {
+			_ = f.hop.SetDeadline(past())
+		}
+	}
+	if writing {
+		f.cut = true
+		_ = f.c.conn.SetWriteDeadline(past())
+	}
+}
+
+// past is a deadline that has gone by.
+func past() time.Time { return time.Unix(1, 0) }
+
+func (f *flow) timedOut(e *Error, writing bool) { f.cancel(e, writing) }
+func (f *flow) clientGone()                     { f.cancel(errClientGone, true) }
+func (f *flow) over() bool                      { return f.ended() != nil }
+
+// ended is what has ended the flow, or nil.
+func (f *flow) ended() *Error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cause
+}
+
+// attach makes c the hop's connection that cancel ends; it fails when that has come already.
+func (f *flow) attach(c *hopConn) *Error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.cause == nil {
+		f.hop = c
+	}
+	return f.cause
+}
+
+// detach is the end of attach. It reports that the connection has been left alone.
+func (f *flow) detach() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.hop != nil && f.nudged {
+		_ = f.hop.SetReadDeadline(time.Time{})
+	}
+	f.hop, f.nudged, f.due = nil, false, false
+	return f.cause == nil
+}
+
+// nudgeLocked wakes the flow from its wait for the hop.
+func (f *flow) nudgeLocked() {
+	if f.hop != nil && f.cause == nil && !f.tunnelled {
+		f.nudged = true
+		_ = f.hop.SetReadDeadline(past())
+	}
+}
+
+// onlyNudged reports that a read from the hop has returned because of a nudge, and readies the connection to read on.
+func (f *flow) onlyNudged() (due, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.nudged || f.cause != nil || f.hop == nil {
+		return false, false
+	}
+	f.nudged, due, f.due = false, f.due, false
+	_ = f.hop.SetReadDeadline(time.Time{})
+	return due, true
+}
+
+// tunnel ends the nudges.
+func (f *flow) tunnel() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tunnelled = true
+	if f.nudged && f.cause == nil && f.hop != nil {
+		_ = f.hop.SetReadDeadline(time.Time{})
+	}
+}
+
+// slow is called once for a flow that doesn't end soon, by the rounds or, when it parks, by itself.
+func (f *flow) slow() {
+	f.clock.hurry()
+	f.watch()
+	f.mu.Lock()
+	if f.hop != nil && f.hop.hasNews() { // see hopConn.step
+		f.nudgeLocked()
+	}
+	f.mu.Unlock()
+}
+
+func (f *flow) watch() {
+	if f.c.sock == nil || f.req.Upgrade != "" {
+		return // what is upgraded may be closed by halves
+	}
+	f.watched, _ = f.h.watch.add(f.c.sock, f)
+}
+
+func (f *flow) unwatch() {
+	if f.watched != 0 {
+		f.h.watch.remove(f.c.sock, f.watched)
+		f.watched = 0
+	}
+}
