@@ -18,7 +18,7 @@ type client struct {
 	sock   syscall.RawConn // of the socket; nil: there is none
 	direct bool            // conn is the socket
 	remote string          // host:port
-	peer   string          // host
+	peer   string          // host; empty: it has none
 
 	in      inbox
 	scanned int  // of in, for the end of a head

@@ -146,7 +146,6 @@ func (e *Engine) accept(conn net.Conn) {
 	}
 	c := &client{e: e, conn: conn, remote: conn.RemoteAddr().String(), in: inbox{pool: &e.inboxes}, fd: noSocket}
 	c.tls, _ = conn.(*tls.Conn)
-	c.peer = c.remote
 	if host, _, err := net.SplitHostPort(c.remote); err == nil {
 		c.peer = host
 	}

@@ -150,6 +150,34 @@ func TestPeers8TheEngineDrains(t *testing.T) {
 	}
 }
 
+// A policy that panics at an answer leaves neither a connection to the hop nor the reading of a body behind.
+func TestEngineSurvivesPanicsAtAnswers(t *testing.T) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+	}))
+	results := make(chan proxy.Result, 1)
+	addr := engineOf(t, panicking{policyFuncs{
+		next: func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
+			return proxy.Hop{Addr: app.Listener.Addr().String()}, nil
+		},
+		end: func(r proxy.Result) { results <- r },
+	}}, proxy.ServerConfig{})
+	conn, in := dialEngine(t, addr)
+	io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbody")
+	if r := <-results; r.Reason != proxy.Internal {
+		t.Errorf("%+v", r)
+	}
+	if _, err := in.ReadByte(); err == nil {
+		t.Error("an answer came")
+	}
+	app.Close() // blocks while a connection is in use
+}
+
+type panicking struct{ policyFuncs }
+
+func (p panicking) Begin(*proxy.Request) proxy.Exchange         { return p }
+func (panicking) Response(*proxy.Request, *proxy.Response) bool { panic("at an answer") }
+
 // A policy that panics has its exchange ended, its connection closed, and the process goes on.
 func TestEngineSurvivesPanics(t *testing.T) {
 	results := make(chan proxy.Result, 1)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ type flight struct {
 	expecting bool // the body waits for the hop's 100
 	asked     *time.Timer
 	reusable  bool // the connection, as far as the hop is concerned
+	drained   bool // of an answer that was discarded
 	keep      time.Duration
 
 	tunnelUp, tunnelDown atomic.Int64
@@ -28,7 +30,7 @@ type flight struct {
 
 // run makes the attempt. A nil error means that the client has a complete answer. Nobody reads the body of the request,
 // nor uses the hop's connection, when it returns.
-func (t *flight) run() error {
+func (t *flight) run() (err error) {
 	f := t.f
 	if f.up.broken != nil {
 		return f.up.broken
@@ -42,10 +44,13 @@ func (t *flight) run() error {
 		f.e.pool.drop(c)
 		return e
 	}
+	err = errPanic // should the policy
+	defer func() { t.settle(err) }()
 	err = t.exchange()
-	t.settle(err)
 	return err
 }
+
+var errPanic = errors.New("the policy panicked")
 
 // connect takes a connection from the pool or makes one.
 func (t *flight) connect() (*hopConn, error) {
@@ -172,7 +177,7 @@ func (t *flight) settle(err error) {
 		t.asked.Stop()
 	}
 	f.up.stop(c)
-	if f.detach() && err == nil && t.reusable && f.up.sent && c.in.len() == 0 {
+	if f.detach() && (err == nil || t.drained) && t.reusable && f.up.sent && c.in.len() == 0 {
 		f.e.pool.put(c, time.Now(), t.keep)
 		return
 	}

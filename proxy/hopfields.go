@@ -115,16 +115,9 @@ func (f *flow) appendRequestHead(b []byte, hop *Hop) []byte {
 		}
 		forwarded = forwarded || x.Kind == h1.XForwardedFor
 	}
-	b = append(b, "X-Forwarded-For: "...)
-	if forwarded {
-		for i := range f.head.Fields {
-			if x := &f.head.Fields[i]; x.Kind == h1.XForwardedFor {
-				b = append(append(b, x.Value...), ", "...)
-			}
-		}
+	if forwarded || f.c.peer != "" {
+		b = f.appendForwarded(b)
 	}
-	b = append(b, f.c.peer...)
-	b = append(b, "\r\n"...)
 	switch {
 	case f.up.body.Chunked():
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
@@ -141,6 +134,23 @@ func (f *flow) appendRequestHead(b []byte, hop *Hop) []byte {
 	}
 	if f.req.Upgrade != "" {
 		b = append(append(append(b, "Upgrade: "...), f.req.Upgrade...), "\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}
+
+// appendForwarded makes one line of what X-Forwarded-For says, and the peer.
+func (f *flow) appendForwarded(b []byte) []byte {
+	b = append(b, "X-Forwarded-For: "...)
+	from := len(b)
+	for i := range f.head.Fields {
+		if x := &f.head.Fields[i]; x.Kind == h1.XForwardedFor {
+			b = append(append(b, x.Value...), ", "...)
+		}
+	}
+	if f.c.peer != "" {
+		b = append(b, f.c.peer...)
+	} else if len(b) > from {
+		b = b[:len(b)-2]
 	}
 	return append(b, "\r\n"...)
 }

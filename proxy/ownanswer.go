@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,16 +26,16 @@ func (f *flow) fail(err error) {
 		f.keep = false // what follows can't be trusted either
 	}
 	f.own(a)
-	f.down = 0 // no app's
 }
 
 // local gives an answer of the policy's own.
 func (f *flow) local(hop Hop) {
 	l := hop.Local
-	f.result.Reason = ReasonNone
+	f.result.Reason = l.Reason
+	grpc := slices.ContainsFunc(l.Header, func(x [2]string) bool { return x[0] == "Grpc-Status" }) // its end is that of the head
 	f.own(errorAnswered{
 		status: l.Status, header: l.Header, body: l.Body,
-		bodiless: l.Status == http.StatusNoContent || l.Status == http.StatusNotModified,
+		bodiless: grpc || l.Status == http.StatusNoContent || l.Status == http.StatusNotModified,
 	})
 	f.x.Release(hop, Outcome{Status: l.Status})
 }
@@ -72,6 +73,7 @@ const ownAnswerRest = 64 << 10
 // appendOwn writes the head of an answer of the proxy's own, but for its end.
 func appendOwn(b []byte, a errorAnswered) []byte {
 	b = appendStatusLine(b, a.status, http.StatusText(a.status))
+	b = append(time.Now().UTC().AppendFormat(append(b, "Date: "...), http.TimeFormat), "\r\n"...)
 	for _, x := range a.header {
 		if h1.KindOf(x[0]) != h1.ContentLength {
 			field := h1.Field{Name: x[0], Value: x[1]}

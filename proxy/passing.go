@@ -185,6 +185,7 @@ func (t *flight) drain(body *h1.Body) {
 		}
 		got += n
 	}
+	t.drained = body.Done()
 }
 
 // upgrade passes a 101 on and then bytes, both ways, until both directions have ended: see try.upgrade.
