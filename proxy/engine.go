@@ -62,7 +62,7 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 		return f
 	}
 	e.heads.seed = maphash.MakeSeed()
-	e.pool = hopPool{cfg: &h.cfg, inbox: &e.inboxes, heads: &e.heads, lines: make(map[hopKey]*hopLine)}
+	e.pool = hopPool{cfg: &h.cfg, inbox: &e.inboxes, heads: &e.heads, buffers: &h.buffers, lines: make(map[hopKey]*hopLine)}
 	e.server = NewServer(h, c)
 	e.server.ConnContext = connContext
 	return e

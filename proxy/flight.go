@@ -89,7 +89,7 @@ func (t *flight) exchange() error {
 		if err := t.interim(); err != nil {
 			return err
 		}
-		if err := t.await(nil); err != nil {
+		if err := t.await(nil, nil); err != nil {
 			return t.failed(t.why(err), false, false)
 		}
 	}
@@ -101,7 +101,6 @@ func (t *flight) exchange() error {
 func (t *flight) send() error {
 	f := t.f
 	buf := f.h.buffer()
-	defer f.h.putBuffer(buf)
 	b := f.appendRequestHead(buf[:0], &t.hop)
 	f.up.sent = false
 	t.expecting = f.head.Length != 0 && f.head.Fields.Find("Expect", 0) >= 0
@@ -109,30 +108,30 @@ func (t *flight) send() error {
 		b = f.up.appendHeld(b)
 		if f.up.body.Done() {
 			f.up.sent = true
-			return t.await(b)
+			return t.await(b, buf)
 		}
 	}
-	if n, err := t.conn.Conn.Write(b); err == nil {
-		t.conn.wrote += int64(n)
+	n, err := t.conn.Conn.Write(b)
+	f.h.putBuffer(buf)
+	t.conn.wrote += int64(n)
+	if err == nil { // otherwise an answer may have come all the same
 		if t.expecting {
 			t.expect()
 		} else {
 			f.up.start(t.conn, false)
 		}
-	} else {
-		t.conn.wrote += int64(n) // an answer may have come all the same
 	}
-	return t.await(nil)
+	return t.await(nil, nil)
 }
 
 // await blocks until the head of an answer has come.
-func (t *flight) await(b []byte) error {
+func (t *flight) await(b []byte, in *[copyBuffer]byte) error {
 	for {
-		err := t.conn.awaitHead(b)
+		err := t.conn.awaitHead(b, in)
 		if err == nil {
 			return nil
 		}
-		b = nil
+		b, in = nil, nil
 		due, ok := t.f.onlyNudged()
 		if !ok {
 			return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 
@@ -21,9 +22,13 @@ type hopConn struct {
 	scanned int    // of in, for the end of a head
 	end     int    // of the head in in; 0: not known
 	out     []byte // to be written before anything is read
-	wrote   int64  // bytes, by the request in progress
-	failed  error  // what ended the reading of a head
+	buffers *sync.Pool
+	loan    *[copyBuffer]byte // what out is in; or what has been read into
+	got     int               // bytes in loan, from chunkRoom on
+	wrote   int64             // bytes, by the request in progress
+	failed  error             // what ended the reading of a head
 	stepper func(fd uintptr) bool
+	reader  func(fd uintptr) bool
 	peeker  func(fd uintptr)
 	peeked  int
 	peekErr error
@@ -43,10 +48,12 @@ func (c *hopConn) step(fd uintptr) (done bool) {
 	if c.out != nil {
 		n := writeSocket(fd, c.out)
 		c.wrote += int64(n)
-		if c.out = c.out[n:]; len(c.out) == 0 || c.write() {
-			c.out = nil
+		c.out = c.out[n:]
+		if sent := len(c.out) == 0 || c.write(); sent {
+			c.written()
 			return false
 		}
+		c.written()
 	}
 	for {
 		n, wait, err := readSocket(fd, c.in.space())
@@ -90,12 +97,48 @@ func (c *hopConn) found() bool {
 	return end > 0 || err != nil
 }
 
-// awaitHead writes out, if there is something, and blocks until the head of an answer is there, for head.
-func (c *hopConn) awaitHead(out []byte) error {
-	c.out, c.failed = out, nil
-	if len(out) == 0 {
-		c.out = nil
+// written gives back what out was in.
+func (c *hopConn) written() {
+	c.out = nil
+	if c.loan != nil {
+		c.buffers.Put(c.loan)
+		c.loan = nil
 	}
+}
+
+// more reads some bytes and returns the buffer in which they lie, from chunkRoom on; none is held while there are no
+// bytes. The caller gives it back.
+func (c *hopConn) more() (buf *[copyBuffer]byte, n int, err error) {
+	if c.in.len() == 0 && c.plain && rawReads {
+		c.loan, c.got, c.failed = nil, 0, nil
+		if err := c.sock.Read(c.reader); err != nil {
+			return nil, 0, err
+		}
+		buf, c.loan = c.loan, nil
+		return buf, c.got, c.failed
+	}
+	buf = c.buffers.Get().(*[copyBuffer]byte)
+	n, err = c.Read(buf[chunkRoom : len(buf)-endRoom])
+	return buf, n, err
+}
+
+// readStep is one go at more.
+func (c *hopConn) readStep(fd uintptr) (done bool) {
+	buf := c.buffers.Get().(*[copyBuffer]byte)
+	n, wait, err := readSocket(fd, buf[chunkRoom:len(buf)-endRoom])
+	if wait {
+		c.buffers.Put(buf)
+		return false
+	}
+	c.loan, c.got, c.failed = buf, n, err
+	return true
+}
+
+// awaitHead writes out, if there is something, gives back the buffer that it is in, and blocks until the head of an
+// answer is there, for head.
+func (c *hopConn) awaitHead(out []byte, in *[copyBuffer]byte) error {
+	c.out, c.loan, c.failed = out, in, nil
+	defer c.written()
 	if c.out == nil && c.in.len() > 0 && c.found() {
 		return c.failed
 	}
@@ -107,6 +150,7 @@ func (c *hopConn) awaitHead(out []byte) error {
 	}
 	if c.out != nil {
 		c.write()
+		c.written()
 	}
 	for {
 		n, err := c.Conn.Read(c.in.space())

@@ -11,14 +11,15 @@ import (
 
 // hopPool keeps an Engine's unused connections to hops.
 type hopPool struct {
-	cfg    *Config
-	inbox  *sync.Pool
-	heads  *headCache
-	mu     sync.Mutex
-	lines  map[hopKey]*hopLine
-	idle   hopList
-	rounds *time.Timer // runs while idle is not empty
-	closed bool
+	cfg     *Config
+	inbox   *sync.Pool
+	heads   *headCache
+	buffers *sync.Pool // of *[copyBuffer]byte
+	mu      sync.Mutex
+	lines   map[hopKey]*hopLine
+	idle    hopList
+	rounds  *time.Timer // runs while idle is not empty
+	closed  bool
 }
 
 // hopLine is what there is of connections to one hop. It goes when the last of them does, and the TLS configuration with
@@ -63,8 +64,8 @@ func (p *hopPool) dial(ctx context.Context, key hopKey) (*hopConn, error) {
 		p.unref(l)
 		return nil, err
 	}
-	hc := &hopConn{Conn: c, line: l, plain: key.tls == nil, in: inbox{pool: p.inbox}, heads: p.heads}
-	hc.stepper, hc.peeker = hc.step, hc.look
+	hc := &hopConn{Conn: c, line: l, plain: key.tls == nil, in: inbox{pool: p.inbox}, heads: p.heads, buffers: p.buffers}
+	hc.stepper, hc.reader, hc.peeker = hc.step, hc.readStep, hc.look
 	if t, ok := c.(*tls.Conn); ok && !hc.plain {
 		c = t.NetConn()
 	}

@@ -24,20 +24,28 @@ func (t *flight) pass(body *h1.Body) error {
 	}
 	f.writing = true
 	f.result.Reason, f.result.Status, f.result.Start = ReasonNone, f.ans.Status, time.Since(f.req.Arrived)
+	if err := t.passReady(body); err != nil {
+		return err
+	}
+	for !body.Done() {
+		if err := t.move(body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passReady passes on the head and what there is of the body.
+func (t *flight) passReady(body *h1.Body) error {
+	f := t.f
 	buf := f.h.buffer()
 	defer f.h.putBuffer(buf)
-	b := f.appendAnswerHead(buf[:0], &f.ans)
-	b, err := t.appendReady(b, body)
+	b, err := t.appendReady(f.appendAnswerHead(buf[:0], &f.ans), body)
 	if err != nil {
 		return err
 	}
 	if f.c.write(b) != nil {
 		return f.clientWrite()
-	}
-	for !body.Done() {
-		if err := t.move(buf, body); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -88,16 +96,19 @@ func (t *flight) appendEnd(b []byte, body *h1.Body) []byte {
 }
 
 // move passes some of the body on.
-func (t *flight) move(buf *[copyBuffer]byte, body *h1.Body) error {
+func (t *flight) move(body *h1.Body) error {
 	f := t.f
 	if t.spliced(body) {
 		return nil
 	}
-	content := buf[chunkRoom : len(buf)-endRoom]
-	n, err := t.read(content)
-	if n == 0 && err != nil {
-		return t.ended(err, buf, body)
+	buf, n, err := t.read()
+	if buf != nil {
+		defer f.h.putBuffer(buf)
 	}
+	if n == 0 && err != nil {
+		return t.ended(err, body)
+	}
+	content := buf[chunkRoom : len(buf)-endRoom]
 	f.clock.touch(n)
 	nd, ns, err := body.Decode(content, content[:n])
 	if err != nil {
@@ -121,20 +132,23 @@ func (t *flight) move(buf *[copyBuffer]byte, body *h1.Body) error {
 }
 
 // read reads from the hop, through nudges.
-func (t *flight) read(p []byte) (int, error) {
+func (t *flight) read() (buf *[copyBuffer]byte, n int, err error) {
 	for {
-		n, err := t.conn.Read(p)
-		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-			if _, ok := t.f.onlyNudged(); ok {
-				continue
-			}
+		buf, n, err = t.conn.more()
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return buf, n, err
 		}
-		return n, err
+		if _, ok := t.f.onlyNudged(); !ok {
+			return buf, n, err
+		}
+		if buf != nil {
+			t.f.h.putBuffer(buf)
+		}
 	}
 }
 
 // ended is the end of the hop's bytes before that of the body, unless the one is the other.
-func (t *flight) ended(err error, buf *[copyBuffer]byte, body *h1.Body) error {
+func (t *flight) ended(err error, body *h1.Body) error {
 	f := t.f
 	if e := f.ended(); e != nil {
 		return e
@@ -144,7 +158,7 @@ func (t *flight) ended(err error, buf *[copyBuffer]byte, body *h1.Body) error {
 	}
 	body.Start(0)
 	if f.framing == framedByChunks {
-		if _, err := f.c.conn.Write(append(buf[:0], "0\r\n\r\n"...)); err != nil {
+		if _, err := f.c.conn.Write([]byte("0\r\n\r\n")); err != nil {
 			return f.clientWrite()
 		}
 	}
@@ -172,15 +186,16 @@ func (t *flight) spliced(body *h1.Body) bool {
 
 // drain reads the rest of a short answer, so that its connection can be used again.
 func (t *flight) drain(body *h1.Body) {
-	buf := t.f.h.buffer()
-	defer t.f.h.putBuffer(buf)
 	for got := 0; !body.Done() && got < copyBuffer; {
-		n, err := t.read(buf[:])
-		if n == 0 && err != nil {
-			return
+		buf, n, err := t.read()
+		if buf != nil {
+			_, ns, wrong := body.Decode(buf[chunkRoom:], buf[chunkRoom:chunkRoom+n])
+			t.f.h.putBuffer(buf)
+			if wrong != nil || ns < n {
+				return
+			}
 		}
-		_, ns, err := body.Decode(buf[:], buf[:n])
-		if err != nil || ns < n {
+		if n == 0 && err != nil {
 			return
 		}
 		got += n
