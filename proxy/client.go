@@ -156,9 +156,8 @@ func (c *client) carry(f *flow) {
 	c.e.keepFlow(f)
 }
 
-// socket is what is below TLS and whatever else has a method NetConn.
-func (c *client) socket() net.Conn {
-	conn := c.conn
+// socketOf is what is below TLS and whatever else has a method NetConn.
+func socketOf(conn net.Conn) net.Conn {
 	for {
 		inner, ok := conn.(interface{ NetConn() net.Conn })
 		if !ok {

@@ -52,10 +52,10 @@ func (c *client) end() {
 	c.in.drop()
 	if c.handed != nil {
 		c.e.forget(c)
-		c.e.handover.give(c.handed)
+		c.e.handOver(c.handed)
 		return
 	}
-	if t, ok := c.socket().(*net.TCPConn); ok && c.abort {
+	if t, ok := socketOf(c.conn).(*net.TCPConn); ok && c.abort {
 		_ = t.SetLinger(0)
 	}
 	if c.linger && !c.gone && !c.abort && !c.e.closed.Load() {

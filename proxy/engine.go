@@ -8,8 +8,10 @@ import (
 	"hash/maphash"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -36,6 +38,7 @@ type Engine struct {
 
 	mu        sync.Mutex
 	clients   map[*client]struct{}
+	handed    map[*replayed]struct{} // net/http's
 	listeners map[net.Listener]struct{}
 	sweep     *time.Timer // runs while there are clients
 	serving   bool        // server is
@@ -53,7 +56,7 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 	e := &Engine{
 		h: h, cfg: c, log: cmp.Or(c.ErrorLog, log.New(io.Discard, "", 0)), start: time.Now(),
 		handover: handover{conns: make(chan net.Conn), done: make(chan struct{})},
-		clients:  make(map[*client]struct{}), listeners: make(map[net.Listener]struct{}),
+		clients:  make(map[*client]struct{}), handed: make(map[*replayed]struct{}), listeners: make(map[net.Listener]struct{}),
 	}
 	e.inboxes.New = func() any { return new([inboxSize]byte) }
 	e.flows.New = func() any {
@@ -149,7 +152,7 @@ func (e *Engine) accept(conn net.Conn) {
 	if host, _, err := net.SplitHostPort(c.remote); err == nil {
 		c.peer = host
 	}
-	socket := c.socket()
+	socket := socketOf(conn)
 	if s, ok := socket.(syscall.Conn); ok {
 		c.sock, _ = s.SyscallConn()
 	}
@@ -240,6 +243,12 @@ func (e *Engine) Close() error {
 	}
 	e.mu.Unlock()
 	_ = e.server.Close()
+	e.mu.Lock()
+	late := slices.Collect(maps.Keys(e.handed))
+	e.mu.Unlock()
+	for _, c := range late {
+		socketOf(c.Conn).Close() // which net/http notices, and closes the rest
+	}
 	e.finish()
 	return nil
 }

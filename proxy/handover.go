@@ -41,6 +41,21 @@ func (l *handover) Close() error {
 
 func (l *handover) Addr() net.Addr { return new(net.TCPAddr) }
 
+// handOver gives a connection to the server. The engine keeps it in mind: what net/http's server accepts in the moment
+// of its Close it would serve on.
+func (e *Engine) handOver(c *replayed) {
+	c.e = e
+	e.mu.Lock()
+	e.handed[c] = struct{}{}
+	closed := e.closed.Load()
+	e.mu.Unlock()
+	if closed {
+		c.Close()
+		return
+	}
+	e.handover.give(c)
+}
+
 // give hands c over, or closes it when the server has been closed.
 func (l *handover) give(c net.Conn) {
 	select {
@@ -62,6 +77,7 @@ type replayed struct {
 	net.Conn
 	prefix []byte
 	begun  *begun // the first request; nil: it has not been begun
+	e      *Engine
 }
 
 func (c *replayed) Read(p []byte) (int, error) {
@@ -92,6 +108,9 @@ func (c *replayed) Close() error {
 		c.begun.lost(ClientGone)
 		c.begun.flow.h.leave()
 	}
+	c.e.mu.Lock()
+	delete(c.e.handed, c)
+	c.e.mu.Unlock()
 	return c.Conn.Close()
 }
 
