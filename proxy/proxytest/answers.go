@@ -95,7 +95,11 @@ func reasons(r *rig) {
 		{"dial timeout", proxy.Hop{Addr: "dial-timeout:1"}, 502, proxy.ConnectTimeout},
 	} {
 		p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) { return c.hop, a.Cause })
-		resp, body := r.do(r.client(proxy.HTTP1), r.request("POST", "http://"+r.proxy(p, proxy.Config{DialTimeout: short, Dial: dialOrHang}), strings.NewReader("body")))
+		within := patience
+		if c.reason == proxy.ConnectTimeout {
+			within = short
+		}
+		resp, body := r.do(r.client(proxy.HTTP1), r.request("POST", "http://"+r.proxy(p, proxy.Config{DialTimeout: within, Dial: dialOrHang}), strings.NewReader("body")))
 		if s := resp.Header.Get("Proxy-Status"); resp.StatusCode != c.status || !strings.Contains(s, c.reason.ProxyStatus()) {
 			r.Errorf("%s: %s %q, Proxy-Status %q", c.name, resp.Status, body, s)
 		}

@@ -5,7 +5,7 @@
 //	                        │
 //	                     Policy, scripted: it also checks the order of its calls
 //
-// The cases run side by side. Each has its own server, apps and policy, which end with it; what a case shares with its
+// The cases run side by side, but those of bodies not with others. Each has its own server, apps and policy, which end with it; what a case shares with its
 // servers is locked or sent over channels.
 package proxytest
 
@@ -35,6 +35,9 @@ func Run(t *testing.T, serve Serve) {
 		{"GRPC", grpcs},
 	} {
 		t.Run(group.name, func(t *testing.T) {
+			if group.name != "Bodies" { // which measures the heap
+				t.Parallel()
+			}
 			for _, c := range group.cases {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy"
@@ -23,7 +24,8 @@ var timeouts = []testCase{
 	{"AStalledUpload", stalledUpload},
 }
 
-// short is a timeout that is to be met.
+// short is a timeout that is to be met. One that must not be met too soon, or not at all, is many times that: the machine
+// may be busy.
 const short = 100 * time.Millisecond
 
 var kinds = []struct {
@@ -68,7 +70,7 @@ func timeoutParked(r *rig) {
 			if resp.StatusCode != 504 || body != proxy.DefaultTimeoutText {
 				r.Errorf("%s %q", resp.Status, body)
 			}
-			if res := take(r, "the result", p.results); res.Reason != k.reason || res.Wait < short {
+			if res := take(r, "the result", p.results); res.Reason != k.reason || res.Total < short || res.Wait <= 0 {
 				r.Errorf("%+v", res)
 			}
 		}
@@ -77,22 +79,22 @@ func timeoutParked(r *rig) {
 
 // timeoutAfter: the answer is cut, on HTTP/2 the stream reset, and nothing is added to the body.
 func timeoutAfter(r *rig) {
-	for _, t := range []proxy.Timeouts{{Total: short}, {Idle: short}} {
-		app := r.app(func(w http.ResponseWriter, req *http.Request) {
-			io.WriteString(w, "begun")
-			_ = http.NewResponseController(w).Flush()
-			<-req.Context().Done()
-		})
+	app := r.app(func(w http.ResponseWriter, req *http.Request) {
+		io.WriteString(w, "begun")
+		_ = http.NewResponseController(w).Flush()
+		<-req.Context().Done()
+	})
+	atOnce([]proxy.Timeouts{{Total: 10 * short}, {Idle: 10 * short}}, func(t proxy.Timeouts) {
 		p := to(proxy.Hop{Addr: app, Timeouts: t})
 		addr := r.proxy(p, proxy.Config{})
 		w := r.dial(addr).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		w2 := r.dialHTTP2(addr)
+		w2.request(true, ":method", "GET", ":scheme", "http", ":authority", "x", ":path", "/")
 		w.answer("GET")
 		w.expect("5\r\nbegun\r\n")
 		if rest, _ := io.ReadAll(w.in); len(rest) > 0 {
 			r.Errorf("%q came after the timeout", rest)
 		}
-		w2 := r.dialHTTP2(addr)
-		w2.request(true, ":method", "GET", ":scheme", "http", ":authority", "x", ":path", "/")
 		if data, code := w2.reset(); data != "begun" || code == 0 {
 			r.Errorf("HTTP/2: %q, then %v", data, code)
 		}
@@ -101,35 +103,47 @@ func timeoutAfter(r *rig) {
 				r.Errorf("%+v", res)
 			}
 		}
+	})
+}
+
+// atOnce does f for all of them side by side: it is time that they take.
+func atOnce[T any](all []T, f func(T)) {
+	var running sync.WaitGroup
+	for _, one := range all {
+		running.Go(func() { f(one) })
 	}
+	running.Wait()
 }
 
 // idleBoth: bytes up, or bytes down, keep an exchange alive.
 func idleBoth(r *rig) {
+	const bytes, every, idle = 25, short / 2, 10 * short
 	app := r.app(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method == "POST" {
 			n, _ := io.Copy(io.Discard, req.Body)
-			if n != 20 {
+			if n != bytes {
 				r.Errorf("%d bytes came up", n)
 			}
 			return
 		}
-		for range 20 {
+		for range bytes {
 			io.WriteString(w, ".")
 			_ = http.NewResponseController(w).Flush()
-			time.Sleep(short / 5)
+			time.Sleep(every)
 		}
 	})
-	for _, proto := range both {
-		p := to(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Idle: 2 * short}})
-		addr, c := r.proxy(p, proxy.Config{}), r.client(proto)
-		if _, body := r.do(c, r.request("GET", "http://"+addr, nil)); len(body) != 20 {
-			r.Errorf("%d bytes came down", len(body))
-		}
-		if resp, _ := r.do(c, r.request("POST", "http://"+addr, &slow{n: 20, every: short / 5})); resp.StatusCode != 200 {
-			r.Errorf("upload: %s", resp.Status)
-		}
-	}
+	atOnce(both, func(proto proxy.Proto) {
+		addr, c := r.proxy(to(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Idle: idle}}), proxy.Config{}), r.client(proto)
+		atOnce([]string{"GET", "POST"}, func(method string) {
+			if method == "GET" {
+				if _, body := r.do(c, r.request("GET", "http://"+addr, nil)); len(body) != bytes {
+					r.Errorf("%d bytes came down", len(body))
+				}
+			} else if resp, _ := r.do(c, r.request("POST", "http://"+addr, &slow{n: bytes, every: every})); resp.StatusCode != 200 {
+				r.Errorf("upload: %s", resp.Status)
+			}
+		})
+	})
 }
 
 // idleHeads: the heads of answers are bytes as well.
@@ -137,17 +151,17 @@ func idleHeads(r *rig) {
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		_, _ = head(in)
 		for _, s := range []string{"HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok"} {
-			time.Sleep(3 * short)
+			time.Sleep(8 * short)
 			io.WriteString(c, s)
 		}
 	})
-	for _, proto := range both {
-		p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP1, Timeouts: proxy.Timeouts{Idle: 5 * short}})
+	atOnce(both, func(proto proxy.Proto) {
+		p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP1, Timeouts: proxy.Timeouts{Idle: 20 * short}})
 		resp, body := r.do(r.client(proto), r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil))
 		if resp.StatusCode != 200 || body != "ok" {
 			r.Errorf("%d: %s %q", proto, resp.Status, body)
 		}
-	}
+	})
 }
 
 // interimUntil: a hop that sends interim answers without end, and a client that reads them or doesn't, when the timeout
@@ -191,20 +205,22 @@ func (s *slow) Read(p []byte) (int, error) {
 // notReading: a client that asks for much and reads nothing is let go at its timeout.
 func notReading(r *rig) {
 	app := r.app(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.Copy(w, limited(1<<30)) })
-	for _, k := range kinds {
-		if k.reason == proxy.TimeoutStart {
-			continue
+	const within = 10 * short
+	atOnce([]proxy.Timeouts{{Total: within, ResponseStart: time.Hour}, {Idle: within}}, func(t proxy.Timeouts) {
+		want := proxy.TimeoutTotal
+		if t.Idle > 0 {
+			want = proxy.TimeoutIdle
 		}
-		p := to(proxy.Hop{Addr: app, Timeouts: k.t})
+		p := to(proxy.Hop{Addr: app, Timeouts: t})
 		addr := r.proxy(p, proxy.Config{})
 		r.dial(addr).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		r.dialHTTP2(addr).request(true, ":method", "GET", ":scheme", "http", ":authority", "x", ":path", "/")
 		for range 2 {
-			if res := take(r, "the end of the exchange", p.results); res.Reason != k.reason || res.Status != 200 {
-				r.Errorf("%+v, want %v", res, k.reason)
+			if res := take(r, "the end of the exchange", p.results); res.Reason != want || res.Status != 200 {
+				r.Errorf("%+v, want %v", res, want)
 			}
 		}
-	}
+	})
 }
 
 // fromFrom: timeouts count from the moment that the hop says, or the arrival.

@@ -162,20 +162,21 @@ func upgradedVanishes(r *rig) {
 
 // traffic: response start and idle timers don't cut an upgraded connection while bytes go one way; silence does.
 func traffic(r *rig) {
-	const idle = 150 * time.Millisecond
+	const idle = 10 * short
 	timeouts := proxy.Timeouts{ResponseStart: idle, Idle: idle}
 	w, p := r.upgraded(proxy.Hop{Timeouts: timeouts}, func(c *net.TCPConn, in *bufio.Reader) {
 		io.Copy(io.Discard, in)
 	})
-	for begin := time.Now(); time.Since(begin) < 4*idle; time.Sleep(idle / 6) {
+	var last time.Time
+	for begin := time.Now(); time.Since(begin) < 3*idle/2; time.Sleep(idle / 20) {
+		last = time.Now()
 		w.send(".") // up only
 	}
-	last := time.Now()
 	_, err := io.ReadAll(w.in)
-	if d := time.Since(last); d < idle/2 || d > patience/2 {
+	if d := time.Since(last); d < idle || d > patience/2 {
 		r.Errorf("cut after %v of silence, %v", d, err)
 	}
-	if res := take(r, "the result", p.results); res.Reason != proxy.TimeoutIdle || res.Total < 4*idle {
+	if res := take(r, "the result", p.results); res.Reason != proxy.TimeoutIdle || res.Total < 3*idle/2 {
 		r.Errorf("%+v", res)
 	}
 }
