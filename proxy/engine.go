@@ -81,7 +81,7 @@ func (e *Engine) keepFlow(f *flow) {
 	f.head.Fields, f.ans.Fields = f.head.Fields[:0], f.ans.Fields[:0]
 	f.x, f.target, f.req, f.resp = nil, "", Request{}, Response{}
 	f.mu.Lock()
-	f.c, f.cause, f.hop, f.cut, f.tunnelled, f.waits = nil, nil, nil, false, false, nil
+	f.c, f.cause, f.hop, f.cut, f.tunnelled, f.late, f.waits = nil, nil, nil, false, false, false, nil
 	f.mu.Unlock()
 	f.waited, f.down, f.writing, f.aborted, f.hurt = 0, 0, false, false, false
 	f.try = flight{}

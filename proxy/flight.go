@@ -126,12 +126,13 @@ func (t *flight) send() error {
 
 // await blocks until the head of an answer has come.
 func (t *flight) await(b []byte, in *[copyBuffer]byte) error {
+	defer t.conn.written()
 	for {
 		err := t.conn.awaitHead(b, in)
 		if err == nil {
 			return nil
 		}
-		b, in = nil, nil
+		b, in = t.conn.out, t.conn.loan // a nudge may come before a byte is written
 		due, ok := t.f.onlyNudged()
 		if !ok {
 			return err

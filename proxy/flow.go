@@ -49,6 +49,7 @@ type flow struct {
 	mu        sync.Mutex
 	cause     *Error // what ended it; the first counts
 	hop       *hopConn
+	late      bool // slow has been called
 	nudged    bool // hop's read deadline is in the past, and it means nothing
 	tunnelled bool // nudges are over
 	due       bool // the hop has had its time to ask for the body

@@ -46,6 +46,7 @@ func (f *flow) attach(c *hopConn) *Error {
 	defer f.mu.Unlock()
 	if f.cause == nil {
 		f.hop = c
+		c.late.Store(f.late)
 	}
 	return f.cause
 }
@@ -96,10 +97,15 @@ func (f *flow) slow() {
 	f.clock.hurry()
 	f.watch()
 	f.mu.Lock()
-	if f.hop != nil && f.hop.hasNews() { // see hopConn.step
+	defer f.mu.Unlock()
+	f.late = true
+	if f.hop == nil {
+		return
+	}
+	f.hop.late.Store(true) // before the look: see hopConn.step
+	if f.hop.hasNews() {
 		f.nudgeLocked()
 	}
-	f.mu.Unlock()
 }
 
 func (f *flow) watch() {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,6 +27,7 @@ type hopConn struct {
 	loan    *[copyBuffer]byte // what out is in; or what has been read into
 	got     int               // bytes in loan, from chunkRoom on
 	wrote   int64             // bytes, by the request in progress
+	late    atomic.Bool       // the rounds have been at its flow, and won't again
 	failed  error             // what ended the reading of a head
 	stepper func(fd uintptr) bool
 	reader  func(fd uintptr) bool
@@ -43,17 +45,17 @@ type hopConn struct {
 // step is one go at a round trip: what there is to write, and then what there is to read, up to the end of a head. It
 // runs inside RawConn.Read, and asks with false to be called again when there is more. After a write nothing can be
 // there yet, so that no read is wasted on it; should that be wrong, the flow is looked after within tens of milliseconds
-// (see rounds).
+// (see rounds), and one for which that is over reads. What comes from now on, within RawConn.Read, is never lost.
 func (c *hopConn) step(fd uintptr) (done bool) {
 	if c.out != nil {
 		n := writeSocket(fd, c.out)
 		c.wrote += int64(n)
 		c.out = c.out[n:]
-		if sent := len(c.out) == 0 || c.write(); sent {
-			c.written()
+		sent := len(c.out) == 0 || c.write()
+		c.written()
+		if sent && !c.late.Load() {
 			return false
 		}
-		c.written()
 	}
 	for {
 		n, wait, err := readSocket(fd, c.in.space())
@@ -135,10 +137,9 @@ func (c *hopConn) readStep(fd uintptr) (done bool) {
 }
 
 // awaitHead writes out, if there is something, gives back the buffer that it is in, and blocks until the head of an
-// answer is there, for head.
+// answer is there, for head. When it fails, c.out, in c.loan, is what a deadline has kept it from writing.
 func (c *hopConn) awaitHead(out []byte, in *[copyBuffer]byte) error {
 	c.out, c.loan, c.failed = out, in, nil
-	defer c.written()
 	if c.out == nil && c.in.len() > 0 && c.found() {
 		return c.failed
 	}
