@@ -182,7 +182,7 @@ func traffic(r *rig) {
 }
 
 func upgradedTotal(r *rig) {
-	const total = 200 * time.Millisecond
+	const total = 10 * short
 	w, p := r.upgraded(proxy.Hop{Timeouts: proxy.Timeouts{Total: total}}, func(c *net.TCPConn, in *bufio.Reader) {
 		for {
 			if _, err := c.Write([]byte(".")); err != nil {
