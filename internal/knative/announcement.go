@@ -1,6 +1,7 @@
 package knative
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -49,7 +50,7 @@ func ParseAnnouncement(get func(name string) string) (a Announcement, err error)
 	}
 	token, ok := strings.CutPrefix(get("Authorization"), "Bearer ")
 	if !ok || token == "" {
-		return a, fmt.Errorf("Authorization holds no bearer token")
+		return a, errors.New("no bearer token in Authorization")
 	}
 	a.Token = token
 	return a, nil
