@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
@@ -37,9 +36,7 @@ type hopConn struct {
 	byte    [1]byte
 	heads   *headCache
 
-	since      time.Time // idle since
-	keep       time.Duration
-	prev, next *hopConn // in hopList
+	idle[hopConn]
 }
 
 // step is one go at a round trip: what there is to write, and then what there is to read, up to the end of a head. It

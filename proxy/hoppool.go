@@ -17,7 +17,7 @@ type hopPool struct {
 	buffers *sync.Pool // of *[copyBuffer]byte
 	mu      sync.Mutex
 	lines   map[hopKey]*hopLine
-	idle    hopList
+	idle    idleList[hopConn, *hopConn]
 	rounds  *time.Timer // runs while idle is not empty
 	closed  bool
 }
@@ -170,13 +170,6 @@ func (p *hopPool) round() {
 	}
 }
 
-func (c *hopConn) expired(now time.Time, limit time.Duration) bool {
-	if c.keep > 0 && c.keep < limit {
-		limit = c.keep
-	}
-	return now.Sub(c.since) >= limit
-}
-
 func (p *hopPool) close() {
 	var all []*hopConn
 	p.mu.Lock()
@@ -213,36 +206,4 @@ func (p *hopPool) unref(l *hopLine) {
 	if l.refs--; l.refs == 0 && p.lines[l.key] == l {
 		delete(p.lines, l.key)
 	}
-}
-
-// hopList is a list of unused connections, the longest unused first.
-type hopList struct {
-	oldest, newest *hopConn
-	n              int
-}
-
-func (l *hopList) push(c *hopConn) {
-	c.prev, c.next = l.newest, nil
-	if l.newest != nil {
-		l.newest.next = c
-	} else {
-		l.oldest = c
-	}
-	l.newest = c
-	l.n++
-}
-
-func (l *hopList) remove(c *hopConn) {
-	if c.prev != nil {
-		c.prev.next = c.next
-	} else {
-		l.oldest = c.next
-	}
-	if c.next != nil {
-		c.next.prev = c.prev
-	} else {
-		l.newest = c.prev
-	}
-	c.prev, c.next = nil, nil
-	l.n--
 }

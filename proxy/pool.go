@@ -15,7 +15,7 @@ type pool struct {
 	cfg    *Config
 	mu     sync.Mutex
 	hops   map[hopKey]*hopConns
-	idle   idleList
+	idle   idleList[conn, *conn]
 	expiry *time.Timer // runs while idle is not empty
 	closed bool
 }
@@ -40,13 +40,11 @@ type hopConns struct {
 // conn is a connection to a hop.
 type conn struct {
 	*http.ClientConn
-	hop        *hopConns
-	link       *link
-	connect    time.Duration // that its dial and handshake took
-	used       atomic.Bool   // HTTP/2: has carried a request
-	since      time.Time     // idle since
-	keep       time.Duration // idle at most so long; 0: as configured
-	prev, next *conn         // in idleList
+	hop     *hopConns
+	link    *link
+	connect time.Duration // that its dial and handshake took
+	used    atomic.Bool   // HTTP/2: has carried a request
+	idle[conn]
 }
 
 // dial is one in progress that others wait for.
@@ -170,13 +168,6 @@ func (p *pool) expire() {
 	}
 }
 
-func (c *conn) expired(now time.Time, limit time.Duration) bool {
-	if c.keep > 0 && c.keep < limit {
-		limit = c.keep
-	}
-	return now.Sub(c.since) >= limit
-}
-
 func (p *pool) close() {
 	var all []*conn
 	p.mu.Lock()
@@ -221,36 +212,4 @@ func (p *pool) unref(h *hopConns) {
 	if h.refs--; h.refs == 0 && p.hops[h.key] == h {
 		delete(p.hops, h.key)
 	}
-}
-
-// idleList is a list of idle connections, the longest idle first.
-type idleList struct {
-	oldest, newest *conn
-	n              int
-}
-
-func (l *idleList) push(c *conn) {
-	c.prev, c.next = l.newest, nil
-	if l.newest != nil {
-		l.newest.next = c
-	} else {
-		l.oldest = c
-	}
-	l.newest = c
-	l.n++
-}
-
-func (l *idleList) remove(c *conn) {
-	if c.prev != nil {
-		c.prev.next = c.next
-	} else {
-		l.oldest = c.next
-	}
-	if c.next != nil {
-		c.next.prev = c.prev
-	} else {
-		l.newest = c.prev
-	}
-	c.prev, c.next = nil, nil
-	l.n--
 }
