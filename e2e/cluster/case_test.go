@@ -51,7 +51,7 @@ func (p phase) run(t *testing.T, w *world, out *report) {
 			t.Error(err)
 		}
 	}()
-	w.shared = map[string]*revision{}
+	w.shared, w.deployed = map[string]*revision{}, new(deployed)
 	if p.after != nil {
 		defer func() {
 			if err := p.after(context.WithoutCancel(ctx), w); err != nil {
@@ -93,12 +93,16 @@ func (c testCase) judge(t *testing.T, w *world, out *report) {
 	ctx, cancel := context.WithTimeout(t.Context(), caseLimit)
 	defer cancel()
 	begun := time.Now()
-	figure, err := c.run(ctx, w)
+	own := *w
+	own.deployed = new(deployed)
+	figure, err := c.run(ctx, &own)
 	if errors.Is(err, errSkip) {
 		t.Skip(err)
 	}
 	w.logf("%-60s %-5v %s %v (%v)", t.Name(), err == nil, figure, err, time.Since(begun).Round(time.Second/10))
-	c.record(t, w, out, figure, err)
+	if c.record(t, w, out, figure, err); t.Failed() {
+		t.Log(w.deployed.evidence(t.Context()), own.deployed.evidence(t.Context()))
+	}
 }
 
 func (c testCase) record(t *testing.T, w *world, out *report, figure string, err error) {

@@ -60,6 +60,7 @@ func (w *world) deployIn(ctx context.Context, namespace string, s service) (*rev
 		return nil, err
 	}
 	r := &revision{kube: w.kube, namespace: namespace, name: s.name + "-00001"}
+	w.deployed.add(r)
 	err = eventually(ctx, 90*time.Second, "revision "+r.name+" ready", func() error { return r.check(ctx, s.pods) })
 	return r, err
 }

@@ -42,6 +42,7 @@ type world struct {
 	way       way
 	namespace string
 	shared    map[string]*revision // what a phase has deployed for its cases
+	deployed  *deployed            // by the phase or by the case
 	roots     *authority           // of the phase with TLS
 	load      *sync.Mutex          // one load of the full rate at a time
 	logf      func(format string, args ...any)

@@ -1,59 +1,53 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"sync"
 
-	cloudevents "github.com/cloudevents/sdk-go/v2"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 )
 
-// events receives CloudEvents and remembers which.
+// events receives CloudEvents in either mode and remembers which. Each request is read by itself: the SDK's own receive handler
+// passes all requests through one channel, and one of several at once may wait there for ever.
 type events struct {
-	receiver http.Handler
-
 	mu       sync.Mutex
 	accepted map[string]int // id → how often
 	refused  map[string]bool
 }
 
-func newEvents() (*events, error) {
-	e := &events{accepted: map[string]int{}, refused: map[string]bool{}}
-	protocol, err := cehttp.New()
-	if err != nil {
-		return nil, fmt.Errorf("CloudEvents over HTTP: %w", err)
-	}
-	e.receiver, err = cloudevents.NewHTTPReceiveHandler(context.Background(), protocol, e.receive)
-	return e, err
-}
+func newEvents() *events { return &events{accepted: map[string]int{}, refused: map[string]bool{}} }
 
-type refuseKey struct{}
-
+// ServeHTTP refuses the first delivery of an event whose number is a multiple of ?refuse.
 func (e *events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	n, _ := strconv.Atoi(r.URL.Query().Get("refuse"))
-	e.receiver.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), refuseKey{}, n)))
-}
-
-// receive refuses the first delivery of an event whose number ends its ID and is a multiple of ?refuse.
-func (e *events) receive(ctx context.Context, event cloudevents.Event) cloudevents.Result {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	n, _ := ctx.Value(refuseKey{}).(int)
+	every, _ := strconv.Atoi(r.URL.Query().Get("refuse"))
+	event, err := cehttp.NewEventFromHTTPRequest(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	var number int
 	if err := event.DataAs(&number); err != nil {
-		return cehttp.NewResult(http.StatusBadRequest, "%w", err)
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
 	}
-	if n > 0 && number%n == 0 && !e.refused[event.ID()] {
-		e.refused[event.ID()] = true
-		return cehttp.NewResult(http.StatusServiceUnavailable, "not this time")
+	if !e.take(event.ID(), every > 0 && number%every == 0) {
+		http.Error(w, "not this time", http.StatusServiceUnavailable)
 	}
-	e.accepted[event.ID()]++
-	return nil
+}
+
+// take accepts an event, unless it is the first delivery of one that is refused once.
+func (e *events) take(id string, once bool) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if once && !e.refused[id] {
+		e.refused[id] = true
+		return false
+	}
+	e.accepted[id]++
+	return true
 }
 
 func (e *events) list() []string {

@@ -30,13 +30,9 @@ type app struct {
 	saidReady atomic.Bool
 }
 
-func newApp(listened, readyAt time.Time) (*app, error) {
-	a := &app{listened: listened, mux: http.NewServeMux(), grpc: newGRPC()}
+func newApp(listened, readyAt time.Time) *app {
+	a := &app{listened: listened, mux: http.NewServeMux(), grpc: newGRPC(), events: newEvents()}
 	a.readyAt.Store(readyAt.UnixNano())
-	var err error
-	if a.events, err = newEvents(); err != nil {
-		return nil, err
-	}
 	a.mux.HandleFunc("/stats", a.stats)
 	a.mux.HandleFunc("/ready", a.ready)
 	a.mux.HandleFunc("/unready", a.unready)
@@ -46,7 +42,7 @@ func newApp(listened, readyAt time.Time) (*app, error) {
 	} {
 		a.mux.Handle(path, a.counted(h))
 	}
-	return a, nil
+	return a
 }
 
 func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -51,11 +51,7 @@ func run(ctx context.Context, args []string) error {
 }
 
 func serve(ctx context.Context, l net.Listener, readyAt time.Time) error {
-	a, err := newApp(time.Now(), readyAt)
-	if err != nil {
-		return err
-	}
-	s := &http.Server{Handler: a, ReadHeaderTimeout: time.Minute, Protocols: new(http.Protocols)}
+	s := &http.Server{Handler: newApp(time.Now(), readyAt), ReadHeaderTimeout: time.Minute, Protocols: new(http.Protocols)}
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
 	ended := make(chan struct{})
