@@ -92,34 +92,6 @@ func rewound(t *testing.T, b []byte, at Body, held, rest, content []byte, done b
 	}
 }
 
-// FuzzResponses: a head that is taken is understood as net/http does it.
-func FuzzResponses(f *testing.F) {
-	for _, s := range []string{
-		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HTTP/1.0 404 Not Found\nX: y\n\n", "HTTP/1.1 200\r\n\r\n", "HTTP/1.1 200 \r\n\r\n",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 204 No\r\nA: b\r\nA: c\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-	} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		end, _, err := HeadEnd(b, 0, true)
-		if err != nil || end == 0 {
-			return
-		}
-		var r Response
-		if r.Parse(string(b[:end])) != nil {
-			return
-		}
-		v, err := readResponse(b[:end])
-		if err != nil {
-			t.Fatalf("%q: net/http: %v", b, err)
-		}
-		if v.StatusCode != r.Status || (len(v.TransferEncoding) > 0) != (r.Chunked && v.ProtoAtLeast(1, 1)) {
-			t.Fatalf("%q: ours %+v, theirs %+v", b, r, v)
-		}
-	})
-}
-
 // FuzzHeaderEdits: Set, Add and Del do what http.Header's do.
 func FuzzHeaderEdits(f *testing.F) {
 	f.Add("aX-A1,sX-B2,dX-A,aX-A3")

@@ -1,16 +1,9 @@
 package h1
 
 import (
-	"bufio"
-	"bytes"
-	"net/http"
 	"strings"
 	"testing"
 )
-
-func readResponse(b []byte) (*http.Response, error) {
-	return http.ReadResponse(bufio.NewReader(bytes.NewReader(b)), &http.Request{Method: http.MethodGet})
-}
 
 // requests are what the fuzzer starts from.
 var requests = []string{
@@ -35,6 +28,19 @@ var requests = []string{
 func TestRequestsAreUnderstoodAsNetHTTPDoes(t *testing.T) {
 	for _, s := range requests {
 		sameMessages(t, []byte(s))
+	}
+}
+
+// What net/http's client refuses, and was taken once.
+func TestAnswersOfTwoMindsAreRefused(t *testing.T) {
+	for s, want := range map[string]error{
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 05\r\n\r\n":               ErrLengths,
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Content-Length\r\n\r\n": ErrTrailer,
+	} {
+		var r Response
+		if err := r.Parse(s); err != want {
+			t.Errorf("%q: %v, want %v", s, err, want)
+		}
 	}
 }
 

@@ -114,7 +114,7 @@ func (r *Request) mean() error {
 		return ErrHost
 	case codings > 0:
 		r.Length = -1
-		if !r.trailers() {
+		if !r.Fields.trailers() {
 			return ErrTrailer
 		}
 	}
@@ -122,12 +122,12 @@ func (r *Request) mean() error {
 }
 
 // trailers checks the names that Trailer announces.
-func (r *Request) trailers() bool {
-	for i := range r.Fields {
-		if r.Fields[i].Kind != Trailer {
+func (f Fields) trailers() bool {
+	for i := range f {
+		if f[i].Kind != Trailer {
 			continue
 		}
-		for name := range strings.SplitSeq(r.Fields[i].Value, ",") {
+		for name := range strings.SplitSeq(f[i].Value, ",") {
 			switch KindOf(trim(name)) {
 			case TransferEncoding, ContentLength, Trailer:
 				return false

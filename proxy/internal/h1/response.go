@@ -27,6 +27,7 @@ func (r *Response) Parse(head string) error {
 	if err := r.Fields.parse(rest, MaxFields); err != nil {
 		return err
 	}
+	lengths := ""
 	for i := range r.Fields {
 		switch f := &r.Fields[i]; f.Kind {
 		case ContentLength:
@@ -34,10 +35,10 @@ func (r *Response) Parse(head string) error {
 			if !ok {
 				return ErrLength
 			}
-			if r.Length >= 0 && r.Length != n {
+			if lengths != "" && lengths != f.Value { // also where the number is the same
 				return ErrLengths
 			}
-			r.Length = n
+			r.Length, lengths = n, f.Value
 		case TransferEncoding:
 			if r.Chunked || !EqualFold(f.Value, "chunked") {
 				return ErrCoding
@@ -46,6 +47,9 @@ func (r *Response) Parse(head string) error {
 		}
 	}
 	if r.Chunked {
+		if !r.Fields.trailers() {
+			return ErrTrailer
+		}
 		r.Doubtful = r.Length >= 0 || r.Minor == 0
 		r.Length = -1
 	}
