@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/refused"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
@@ -23,8 +24,7 @@ import (
 // Name is what the activator calls itself in the Proxy-Status field of its own answers (RFC 9209).
 const Name = "sluice-activator"
 
-// Activator is a [Sink] and, by [Activator.Handler], the handler of the requests. Its methods may be called
-// concurrently.
+// Activator is a [Sink] and, by [Activator.Engine], the server of the requests. Its methods may be called concurrently.
 type Activator struct {
 	config    Config
 	log       *zap.Logger
@@ -32,6 +32,7 @@ type Activator struct {
 	handler   *proxy.Handler
 	stats     *metrics.Revisions
 	meters    *meters // nil: no Registerer
+	refused   *refused.Teller
 	prober    *prober
 	revisions table
 	exchanges sync.Pool
@@ -73,6 +74,7 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 	if err := a.measure(); err != nil {
 		return nil, err
 	}
+	a.refused = refused.New(log, a.meters.ofRefused())
 	if err := a.forward(); err != nil {
 		return nil, err
 	}
@@ -122,9 +124,23 @@ func (a *Activator) forward() (err error) {
 	return nil
 }
 
-// Handler answers requests and probes. Its server must be one of [proxy.NewServer], or have proxy.ConnContext as its
-// ConnContext. Requests are answered from the moment the sink knows their revision and pods, but pods are only found
-// usable while Run runs.
+// Engine makes a server of requests and probes, on an HTTP/1.1 of our own; the caller listens, serves and shuts down (see
+// [proxy.NewEngine]). Requests are answered from the moment the sink knows their revision and pods, but pods are only
+// found usable while Run runs. Connections that are refused are logged, a few of them, and counted, before they are told
+// to c.OnRefused.
+func (a *Activator) Engine(c proxy.ServerConfig) *proxy.Engine {
+	own := c.OnRefused
+	c.OnRefused = func(remote string, err *proxy.Error) {
+		a.refused.Tell(remote, err)
+		if own != nil {
+			own(remote, err)
+		}
+	}
+	return proxy.NewEngine(a.handler, c)
+}
+
+// Handler does what Engine does on net/http, for a server of the caller's own; that must be one of [proxy.NewServer], or
+// have proxy.ConnContext as its ConnContext.
 func (a *Activator) Handler() http.Handler { return a.handler }
 
 // Run probes pods, reports statistics and runs src until ctx is cancelled; then it returns nil, after everything that

@@ -1,6 +1,7 @@
 package activator
 
 import (
+	"github.com/sluice-proxy/sluice/internal/refused"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/proxy"
 )
@@ -10,6 +11,7 @@ type meters struct {
 	revisions *metrics.ActivatorCollectors
 	errors    *metrics.ProxyErrors
 	cold      *metrics.ColdStarts
+	refused   *metrics.Refused
 }
 
 func newMeters(c Config) (*meters, error) {
@@ -39,7 +41,19 @@ func newMeters(c Config) (*meters, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &meters{revisions, errs, cold}, nil
+	noRequests, err := metrics.NewRefused(c.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	return &meters{revisions, errs, cold, noRequests}, nil
+}
+
+// ofRefused counts what is no request; nil when nothing is counted.
+func (m *meters) ofRefused() refused.Counter {
+	if m == nil {
+		return nil
+	}
+	return m.refused
 }
 
 // of returns the collectors of r; nil, which measures nothing, when there are no meters.

@@ -188,3 +188,24 @@ func BenchmarkWholeRequest(b *testing.B) {
 		})
 	}
 }
+
+func TestRefused(t *testing.T) {
+	r := prometheus.NewRegistry()
+	c, err := NewRefused(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Count("missing Host")
+	c.Count("missing Host")
+	for i := range 2 * maxReasons {
+		c.Count(fmt.Sprint(i))
+	}
+	expect(t, exposed(t, r), map[string]string{
+		"# TYPE sluice_refused_connections_total":                 "counter",
+		`sluice_refused_connections_total{reason="missing Host"}`: "2",
+		`sluice_refused_connections_total{reason="other"}`:        fmt.Sprint(maxReasons + 1),
+	})
+	if _, err := NewRefused(r); err == nil {
+		t.Error("registered twice")
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/refused"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/proxy"
 )
@@ -15,6 +16,7 @@ import (
 type collectors struct {
 	requests *metrics.QueueCollectors
 	errors   *metrics.ProxyErrors
+	refused  *metrics.Refused
 	registry *prometheus.Registry
 }
 
@@ -45,8 +47,19 @@ func newCollectors(c Config, depth func() int) (*collectors, error) {
 	for _, r := range proxy.Reasons() {
 		reasons = append(reasons, r.String())
 	}
-	k.errors, err = metrics.NewProxyErrors(k.registry, reasons...)
+	if k.errors, err = metrics.NewProxyErrors(k.registry, reasons...); err != nil {
+		return nil, err
+	}
+	k.refused, err = metrics.NewRefused(k.registry)
 	return k, err
+}
+
+// ofRefused counts what is no request; nil when nothing is counted.
+func (k *collectors) ofRefused() refused.Counter {
+	if k == nil {
+		return nil
+	}
+	return k.refused
 }
 
 // count counts a request that has ended. One that was refused for lack of a slot goes elsewhere and is counted there,

@@ -8,13 +8,23 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// A panic while serving is logged as the error that it is, in both protocols; the rest of what net/http says is for
+// defect is a policy.
+type defect struct{}
+
+func (defect) Begin(*proxy.Request) proxy.Exchange { panic("a defect") }
+
+// A panic while serving is logged as the error that it is, in both protocols; the rest of what servers say is for
 // debugging.
 func TestAPanicIsLogged(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
-	c := Config{UserAddr: deadAddr(t), DrainQuiet: time.Millisecond, Addrs: Addrs{Serve: "127.0.0.1:0", Admin: Off, Stats: Off}}
+	c := Config{
+		UserAddr: deadAddr(t), DrainQuiet: time.Millisecond, Addrs: Addrs{Serve: "127.0.0.1:0", Admin: Off, Stats: Off},
+		WrapPolicy: func(proxy.Policy) proxy.Policy { return defect{} },
+	}
 	p, err := New(c, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
@@ -22,7 +32,6 @@ func TestAPanicIsLogged(t *testing.T) {
 	if err := p.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	p.services[0].server.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a defect") })
 	pod := runPod(t, p)
 	for _, client := range []*http.Client{pod.client, pod.h2c} {
 		if _, err := client.Do(pod.request("/")); err == nil {

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/refused"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
@@ -22,11 +23,12 @@ type Proxy struct {
 	handler *proxy.Handler
 	front   http.Handler // handler, with what an embedder has put in front of it
 	scrape  *metrics.Scrape
+	refused *refused.Teller
 	created time.Time
 
 	mu       sync.Mutex
 	services []*service // those that listen, in the order in which they were opened
-	requests *http.Server
+	requests server
 }
 
 // New makes a queue-proxy that doesn't listen yet. A nil log keeps silent. Errors are those of Config.Validate, and of
@@ -58,6 +60,7 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 	if p.policy.collectors, err = newCollectors(c, depth); err != nil {
 		return nil, err
 	}
+	p.refused = refused.New(log, p.policy.collectors.ofRefused())
 	var rules proxy.Policy = p.policy
 	if c.WrapPolicy != nil {
 		rules = c.WrapPolicy(rules)

@@ -5,15 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
@@ -26,7 +23,7 @@ const (
 // service is a server and its listener.
 type service struct {
 	name     string
-	server   *http.Server
+	server   server
 	listener net.Listener
 }
 
@@ -55,7 +52,6 @@ func (p *Proxy) Listen() error {
 		if s.tls != nil {
 			ln = proxy.NewTLSListener(ln, s.tls)
 		}
-		s.server.ErrorLog = log.New(serverLog{p.log.Named(s.name)}, "", 0)
 		p.services = append(p.services, &service{s.name, s.server, ln})
 	}
 	return nil
@@ -79,7 +75,7 @@ func (p *Proxy) openCerts() error {
 
 type wantedService struct {
 	name, addr string
-	server     *http.Server
+	server     server
 	tls        *tls.Config // nil: in the clear
 }
 
@@ -88,17 +84,17 @@ func (p *Proxy) wanted() []wantedService {
 	a := p.config.Addrs
 	all := []wantedService{
 		{name: "admin", addr: a.Admin, server: p.adminServer()},
-		{name: "stats", addr: a.Stats, server: smallServer("/metrics", p.scrape)},
+		{name: "stats", addr: a.Stats, server: smallServer("/metrics", p.scrape, p.serverLog("stats"))},
 	}
 	if p.policy.collectors != nil && p.config.RequestMetrics != MetricsCollected {
 		all = append(all, wantedService{
-			name: "metrics", addr: a.Metrics, server: smallServer("/metrics", p.policy.collectors.handler()),
+			name: "metrics", addr: a.Metrics, server: smallServer("/metrics", p.policy.collectors.handler(), p.serverLog("metrics")),
 		})
 	}
 	if p.config.Profiling {
-		all = append(all, wantedService{name: "profiling", addr: a.Profiling, server: profilingServer()})
+		all = append(all, wantedService{name: "profiling", addr: a.Profiling, server: profilingServer(p.serverLog("profiling"))})
 	}
-	p.requests = proxy.NewServer(p.front, proxy.ServerConfig{})
+	p.requests = p.requestServer()
 	if c := p.policy.certs; c != nil {
 		all = append(all, wantedService{"tls", a.TLS, p.requests, c.server(p.config.TLS)})
 	}
@@ -213,42 +209,4 @@ func (p *Proxy) awaitCut() {
 	ctx, cancel := context.WithTimeout(context.Background(), adminGrace/2)
 	defer cancel()
 	_ = p.handler.Drain(ctx)
-}
-
-// adminServer answers the preStop hook of the app's container.
-func (p *Proxy) adminServer() *http.Server {
-	s := smallServer(knative.AdminDrainPath, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p.Drain(r.Context()) == nil {
-			w.WriteHeader(http.StatusOK)
-		}
-	}))
-	// It is answered when the drain is over. A read deadline would end the request's context meanwhile.
-	s.ReadTimeout, s.WriteTimeout = 0, 0
-	return s
-}
-
-// smallServer serves one path, for clients that are quick.
-func smallServer(path string, h http.Handler) *http.Server {
-	mux := http.NewServeMux()
-	mux.Handle(path, h)
-	return &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       2 * time.Minute, // longer than a scraper's period
-		MaxHeaderBytes:    16 << 10,
-	}
-}
-
-// profilingServer leaves out what net/http/pprof registers by itself: nothing here serves http.DefaultServeMux.
-func profilingServer() *http.Server {
-	s := smallServer("/debug/pprof/", http.HandlerFunc(pprof.Index))
-	mux := s.Handler.(*http.ServeMux)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	s.ReadTimeout, s.WriteTimeout = 0, 0 // a profile takes as long as its request says
-	return s
 }

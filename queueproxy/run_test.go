@@ -17,6 +17,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/metrics/statpb"
+	"github.com/sluice-proxy/sluice/proxy"
 )
 
 // websocketApp echoes messages; path /slow answers when release is closed.
@@ -188,6 +189,7 @@ func TestWaitForDrain(t *testing.T) {
 }
 
 // A drain may take as long as the grace period: no deadline of the server may end it, but each head must come in time.
+// (The bounds of the engine that serves requests are its defaults, and finite.)
 func TestDeadlinesOfTheServers(t *testing.T) {
 	p, err := New(Config{UserAddr: "127.0.0.1:1", Profiling: true, RequestMetrics: MetricsPrometheus}, nil)
 	if err != nil {
@@ -195,11 +197,18 @@ func TestDeadlinesOfTheServers(t *testing.T) {
 	}
 	defer p.Close()
 	for _, s := range p.wanted() {
-		long := s.name == "admin" || s.name == "profiling" || s.name == "requests"
-		if quick := s.server.ReadTimeout > 0 && s.server.WriteTimeout > 0; quick == long {
-			t.Errorf("%s: read %v, write %v", s.name, s.server.ReadTimeout, s.server.WriteTimeout)
+		server, ok := s.server.(*http.Server)
+		if _, engine := s.server.(*proxy.Engine); engine != (s.name == "requests") || engine == ok {
+			t.Errorf("%s is served by %T", s.name, s.server)
 		}
-		if s.server.ReadHeaderTimeout == 0 || s.server.IdleTimeout == 0 || s.server.MaxHeaderBytes == 0 {
+		if !ok {
+			continue
+		}
+		long := s.name == "admin" || s.name == "profiling"
+		if quick := server.ReadTimeout > 0 && server.WriteTimeout > 0; quick == long {
+			t.Errorf("%s: read %v, write %v", s.name, server.ReadTimeout, server.WriteTimeout)
+		}
+		if server.ReadHeaderTimeout == 0 || server.IdleTimeout == 0 || server.MaxHeaderBytes == 0 {
 			t.Errorf("%s has no bounds", s.name)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"net/http"
 	"os"
 	"time"
 
@@ -29,7 +28,7 @@ type server struct {
 	activator *activator.Activator
 	source    activator.Source
 	sink      *metrics.Sink // nil: no autoscaler
-	front     *http.Server
+	front     *proxy.Engine
 }
 
 // compose makes a server of what options say, beside what c says already.
@@ -49,7 +48,7 @@ func compose(o options, c activator.Config, source activator.Source, p *ports, l
 	if s.activator, err = activator.New(c, log); err != nil {
 		return nil, err
 	}
-	s.front = proxy.NewServer(s.activator.Handler(), proxy.ServerConfig{ErrorLog: newServerLog(log)})
+	s.front = s.activator.Engine(proxy.ServerConfig{ErrorLog: newServerLog(log)})
 	return s, nil
 }
 

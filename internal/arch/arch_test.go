@@ -61,6 +61,7 @@ var rooms = map[string][]string{
 	"internal/filewatch": {},
 
 	"internal/observability": {},
+	"internal/refused":       {"proxy", "go.uber.org/zap"},
 	"internal/requestlog":    {"proxy", "internal/knative"},
 	"internal/tracing": {
 		"proxy", "metrics/otlp", "internal/knative", "internal/observability", "go.opencensus.io/trace",
@@ -70,13 +71,13 @@ var rooms = map[string][]string{
 	},
 	"internal/podtls": {},
 	"queueproxy": {
-		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "internal/filewatch", "internal/observability", "internal/requestlog",
+		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "internal/filewatch", "internal/observability", "internal/refused", "internal/requestlog",
 		"internal/tracing", "metrics/otlp", "go.uber.org/zap", "golang.org/x/sync", "golang.org/x/sys",
 		"github.com/prometheus/client_golang", "google.golang.org/protobuf",
 	},
 	"activator": {
-		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "go.uber.org/zap", "golang.org/x/sync",
-		"github.com/prometheus/client_golang",
+		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "internal/refused", "go.uber.org/zap",
+		"golang.org/x/sync", "github.com/prometheus/client_golang",
 	},
 	"internal/kube": {
 		"activator", "throttler", "proxy", "internal/knative", "go.uber.org/zap", "github.com/go-logr",

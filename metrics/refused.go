@@ -1,0 +1,34 @@
+package metrics
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Refused counts connections that were ended because what came on them is no
+// request, by reason.
+type Refused struct {
+	byReason bounded[prometheus.Counter]
+}
+
+// NewRefused registers sluice_refused_connections_total with r.
+func NewRefused(r prometheus.Registerer) (*Refused, error) {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sluice_refused_connections_total",
+		Help: "Connections that were ended because what came on them is no request, by reason.",
+	}, []string{"reason"})
+	if err := register(r, vec); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	newReason := func(reason string) *prometheus.Counter {
+		c := vec.WithLabelValues(reason)
+		return &c
+	}
+	c := &Refused{byReason: bounded[prometheus.Counter]{max: maxReasons, maxLen: maxTagLen, make: newReason}}
+	c.byReason.overflow = newReason("other")
+	return c, nil
+}
+
+// Count adds one. Reasons should be a closed list; beyond 64 they count as other.
+func (c *Refused) Count(reason string) { (*c.byReason.get(reason)).Inc() }

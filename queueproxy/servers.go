@@ -1,0 +1,73 @@
+package queueproxy
+
+import (
+	"context"
+	"log"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// server is a proxy.Engine or an http.Server.
+type server interface {
+	Serve(net.Listener) error
+	Shutdown(context.Context) error
+	Close() error
+}
+
+// requestServer serves requests and probes: on HTTP/1.1 of our own, or behind an embedder's http.Handler on net/http's.
+func (p *Proxy) requestServer() server {
+	c := proxy.ServerConfig{ErrorLog: p.serverLog("requests"), OnRefused: p.refused.Tell}
+	if p.config.WrapHandler != nil {
+		return proxy.NewServer(p.front, c)
+	}
+	return proxy.NewEngine(p.handler, c)
+}
+
+// serverLog is what the server of that name has to say.
+func (p *Proxy) serverLog(name string) *log.Logger {
+	return log.New(serverLog{p.log.Named(name)}, "", 0)
+}
+
+// adminServer answers the preStop hook of the app's container.
+func (p *Proxy) adminServer() *http.Server {
+	s := smallServer(knative.AdminDrainPath, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.Drain(r.Context()) == nil {
+			w.WriteHeader(http.StatusOK)
+		}
+	}), p.serverLog("admin"))
+	// It is answered when the drain is over. A read deadline would end the request's context meanwhile.
+	s.ReadTimeout, s.WriteTimeout = 0, 0
+	return s
+}
+
+// smallServer serves one path, for clients that are quick.
+func smallServer(path string, h http.Handler, errors *log.Logger) *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle(path, h)
+	return &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute, // longer than a scraper's period
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          errors,
+	}
+}
+
+// profilingServer leaves out what net/http/pprof registers by itself: nothing here serves http.DefaultServeMux.
+func profilingServer(errors *log.Logger) *http.Server {
+	s := smallServer("/debug/pprof/", http.HandlerFunc(pprof.Index), errors)
+	mux := s.Handler.(*http.ServeMux)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	s.ReadTimeout, s.WriteTimeout = 0, 0 // a profile takes as long as its request says
+	return s
+}
