@@ -3,7 +3,6 @@ package activator_test
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -131,14 +130,12 @@ func TestEarlyRequestsWait(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := make(chan error)
 	go func() { ran <- a.Run(ctx, src) }()
-	s := httptest.NewUnstartedServer(a.Handler())
-	s.Config = proxy.NewServer(a.Handler(), proxy.ServerConfig{})
-	s.Start()
+	url, end := serve(t, a)
 	tr := &http.Transport{}
-	f := &front{a, s.URL, &http.Client{Transport: tr}}
+	f := &front{a, url, &http.Client{Transport: tr}}
 	defer func() {
 		tr.CloseIdleConnections()
-		s.Close()
+		end()
 		cancel()
 		if err := <-ran; err != nil {
 			t.Error(err)

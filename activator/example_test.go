@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 
@@ -43,12 +44,15 @@ func Example() {
 		panic(err)
 	}
 
-	front := httptest.NewUnstartedServer(nil)
-	front.Config = proxy.NewServer(a.Handler(), proxy.ServerConfig{})
-	front.Start()
-	defer front.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	front, served := a.Engine(proxy.ServerConfig{}), make(chan error)
+	go func() { served <- front.Serve(l) }()
+	defer func() { front.Close(); <-served }()
 
-	req, _ := http.NewRequest(http.MethodGet, front.URL, nil)
+	req, _ := http.NewRequest(http.MethodGet, "http://"+l.Addr().String(), nil)
 	req.Host = "hello.default.svc.cluster.local"
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -177,22 +176,41 @@ func newFront(t testing.TB, c activator.Config) *front {
 	if err := a.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewUnstartedServer(a.Handler())
-	s.Config = proxy.NewServer(a.Handler(), proxy.ServerConfig{})
-	s.Start()
+	url, end := serve(t, a)
 	tr := &http.Transport{MaxIdleConnsPerHost: 1000}
 	t.Cleanup(func() {
-		if t.Failed() { // else what is in progress would be waited for in vain
-			s.CloseClientConnections()
-		}
 		tr.CloseIdleConnections()
-		s.Close()
+		end()
 		cancel()
 		if err := errors.Join(<-ran, a.Close()); err != nil {
 			t.Error(err)
 		}
 	})
-	return &front{a, s.URL, &http.Client{Transport: tr}}
+	return &front{a, url, &http.Client{Transport: tr}}
+}
+
+// serve serves a's requests as the binary does. End waits for those in progress, unless the test has failed.
+func serve(t testing.TB, a *activator.Activator) (url string, end func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, served := a.Engine(proxy.ServerConfig{}), make(chan error, 1)
+	go func() { served <- e.Serve(l) }()
+	return "http://" + l.Addr().String(), func() {
+		if !t.Failed() {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			if err := e.Shutdown(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+		_ = e.Close()
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	}
 }
 
 type answer struct {

@@ -32,7 +32,7 @@ type Server struct {
 	self   string // how this binary executes itself
 
 	listener  net.Listener
-	front     *http.Server
+	front     *proxy.Engine
 	activator *activator.Activator
 	ingress   *ingress.Ingress
 	ports     *replica.Ports
@@ -80,11 +80,11 @@ func New(c Config) (*Server, error) {
 	if s.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", c.addr()); err != nil {
 		return nil, c.inUse(err)
 	}
+	s.ingress = ingress.New(ingress.Config{Domain: c.domain(), ProxyStatus: "sluice-ingress"})
 	if s.activator, err = activator.New(s.activatorConfig(), c.Log); err != nil {
 		return nil, errors.Join(err, s.listener.Close())
 	}
-	s.ingress = ingress.New(ingress.Config{Domain: c.domain(), Next: s.activator.Handler(), ProxyStatus: "sluice-ingress"})
-	s.front = proxy.NewServer(s.ingress, proxy.ServerConfig{})
+	s.front = s.activator.Engine(proxy.ServerConfig{})
 	s.ports = replica.NewPorts(replicaHost, c.ReplicaPorts)
 	s.scraper = autoscaler.NewScraper()
 	s.kubelet = newKubelet()
@@ -92,7 +92,9 @@ func New(c Config) (*Server, error) {
 }
 
 func (s *Server) activatorConfig() activator.Config {
-	return activator.Config{Reporter: s.inbox, OnHold: s.inbox.hold, OnColdStart: s.inbox.coldStart}
+	return activator.Config{
+		Reporter: s.inbox, OnHold: s.inbox.hold, OnColdStart: s.inbox.coldStart, WrapPolicy: s.ingress.Wrap,
+	}
 }
 
 // Close lets go of what New has taken, when Run is not to be called.

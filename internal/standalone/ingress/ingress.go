@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/proxy"
 )
 
 // Route is a service and where its requests go.
@@ -31,8 +31,6 @@ type Target struct {
 type Config struct {
 	// Domain follows SERVICE.NAMESPACE in the URLs that are shown, such as 127.0.0.1.sslip.io.
 	Domain string
-	// Next serves what has been routed.
-	Next http.Handler
 	// ProxyStatus names the ingress in its own answers (RFC 9209).
 	ProxyStatus string
 }
@@ -100,34 +98,38 @@ func (i *Ingress) Host(name, namespace string) string {
 	return name + "." + namespace + "." + i.config.Domain
 }
 
-// ServeHTTP routes r.
-func (i *Ingress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	t := i.table.Load()
-	d, ok := t.hosts[i.name(r.Host)]
-	if !ok {
-		i.notFound(w, r, t)
-		return
-	}
-	header := r.Header.Clone()
-	for _, name := range forged {
-		delete(header, name)
-	}
-	header[knative.HeaderNamespace] = []string{d.namespace}
-	header[knative.HeaderRevision] = []string{d.pick()}
-	if d.tag != "" {
-		header[knative.HeaderTag] = []string{d.tag}
-	}
-	if d.isDefault && d.tagged() {
-		header[knative.HeaderDefaultRoute] = []string{"true"}
-	}
-	// A handler may not change its request; a shallow copy is enough to change the header.
-	routed := *r
-	routed.Header = header
-	i.config.Next.ServeHTTP(w, &routed)
+// Wrap puts the ingress before next, which gets what has been routed.
+func (i *Ingress) Wrap(next proxy.Policy) proxy.Policy {
+	// These mean something between our own proxies: a client has no say in them.
+	return &routed{ingress: i, next: next, forged: knative.InternalHeaders()}
 }
 
-// forged are headers that mean something between our own proxies: a client has no say in them.
-var forged = knative.InternalHeaders()
+type routed struct {
+	ingress *Ingress
+	next    proxy.Policy
+	forged  []string
+}
+
+// Begin says in the header which revision the request is for.
+func (p *routed) Begin(req *proxy.Request) proxy.Exchange {
+	t := p.ingress.table.Load()
+	d, ok := t.hosts[p.ingress.name(req.Host)]
+	if !ok {
+		return notFound{p.ingress, t}
+	}
+	for _, name := range p.forged {
+		req.Header.Del(name)
+	}
+	req.Header.Set(knative.HeaderNamespace, d.namespace)
+	req.Header.Set(knative.HeaderRevision, d.pick())
+	if d.tag != "" {
+		req.Header.Set(knative.HeaderTag, d.tag)
+	}
+	if d.isDefault && d.tagged() {
+		req.Header.Set(knative.HeaderDefaultRoute, "true")
+	}
+	return p.next.Begin(req)
+}
 
 // name is the part of host that says what is asked for: NAME.NAMESPACE.
 func (i *Ingress) name(host string) string {
@@ -161,15 +163,23 @@ func (d *destination) tagged() bool {
 	return slices.ContainsFunc(d.targets, func(t Target) bool { return t.Tag != "" })
 }
 
-func (i *Ingress) notFound(w http.ResponseWriter, r *http.Request, t *table) {
-	var b strings.Builder
-	fmt.Fprintf(&b, "no service is called %q\n", r.Host)
-	if len(t.shown) > 0 {
-		fmt.Fprintf(&b, "the hosts here: %s\n", strings.Join(t.shown, ", "))
-	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Proxy-Status", i.config.ProxyStatus+"; error=destination_not_found")
-	w.WriteHeader(http.StatusNotFound)
-	_, _ = w.Write([]byte(b.String())) // fails when the client has gone
+// notFound is the exchange of a request whose host is nobody's.
+type notFound struct {
+	ingress *Ingress
+	table   *table
 }
+
+// Next answers which hosts there are.
+func (n notFound) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "no service is called %q\n", req.Host)
+	if len(n.table.shown) > 0 {
+		fmt.Fprintf(&b, "the hosts here: %s\n", strings.Join(n.table.shown, ", "))
+	}
+	err := &proxy.Error{Reason: proxy.UnknownRevision, Text: b.String()}
+	return proxy.Hop{Local: err.Local(req, n.ingress.config.ProxyStatus)}, nil
+}
+
+func (notFound) Response(*proxy.Request, *proxy.Response) bool { return true }
+func (notFound) Release(proxy.Hop, proxy.Outcome)              {}
+func (notFound) End(*proxy.Request, proxy.Result)              {}
