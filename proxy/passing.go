@@ -27,6 +27,11 @@ func (t *flight) pass(body *h1.Body) error {
 	if err := t.passReady(body); err != nil {
 		return err
 	}
+	if t.expecting && t.asked != nil && f.ans.Status < http.StatusBadRequest && !body.Done() {
+		// A hop that knows nothing of Expect, as in HTTP/1.0, may want the body after it has begun its answer. A client
+		// that was not told to go on does so by itself (RFC 9110 §10.1.1).
+		_ = t.askForBody(false) // tells nobody, so that nothing can fail
+	}
 	for !body.Done() {
 		if err := t.move(body); err != nil {
 			return err
