@@ -31,8 +31,10 @@ type client struct {
 	phase   atomic.Int32
 	since   atomic.Int64 // of idle and head: nanoseconds since the engine's start
 	current atomic.Pointer[flow]
-	looked  atomic.Bool // sweep, for an end, since it is idle
+	looked  atomic.Bool // sweep, since it is idle
 	waking  sync.Mutex  // held while sweep sets the read deadline
+	bed     uint64      // in the watch, while it sleeps; 0: it doesn't
+	first   [1]byte     // of what comes inside TLS
 
 	// What the reading of a head has come to; live goes on with it.
 	next    *flow     // one that needs the connection's bytes
@@ -46,22 +48,24 @@ type client struct {
 
 // The phases of a connection.
 const (
-	clientFresh   int32 = iota // nothing has come yet
-	clientHead                 // a head is being read
-	clientIdle                 // between requests
-	clientActive               // a request is in progress
-	clientClosed               // by the engine
-	clientLate                 // the head has taken too long
-	clientRenewed              // idle; its goroutine is to be replaced by one with a small stack
+	clientFresh  int32 = iota // nothing has come yet
+	clientHead                // a head is being read
+	clientIdle                // between requests
+	clientActive              // a request is in progress
+	clientClosed              // by the engine
+	clientLate                // the head has taken too long
+	clientDrowsy              // idle; its goroutine is to end
+	clientAsleep              // idle, without a goroutine
 )
 
-// live is the connection's goroutine.
+// live is the connection's goroutine, of which it has one at a time, and none while it sleeps.
 func (c *client) live() {
-	renewed := false
+	asleep := false
 	defer func() {
-		if !renewed {
+		if !asleep {
 			c.end()
 			c.e.forget(c)
+			c.e.all.Done()
 		}
 	}()
 	defer func() {
@@ -75,7 +79,8 @@ func (c *client) live() {
 	if c.tls != nil && !c.shaken && !c.handshake() {
 		return
 	}
-	for c.handed == nil && !c.done {
+	c.rise()
+	for c.handed == nil && !c.done && c.phase.Load() != clientClosed {
 		err := c.read()
 		switch {
 		case c.handed != nil || c.done:
@@ -85,13 +90,10 @@ func (c *client) live() {
 			c.carry(f)
 		case c.refused != nil:
 			c.refuse()
-		case c.phase.CompareAndSwap(clientRenewed, clientIdle):
-			c.unwake()
-			if renewed = !c.e.closed.Load(); renewed {
-				c.e.all.Go(c.live)
+		case c.phase.Load() == clientDrowsy:
+			if asleep = c.sleep(); asleep {
 				return
 			}
-			c.done = true
 		default:
 			c.ended(err)
 		}
@@ -124,12 +126,25 @@ func (c *client) read() error {
 		if c.in.len() > 0 && c.advance() {
 			return nil
 		}
-		n, err := c.conn.Read(c.in.space())
-		c.in.added(n)
-		if n == 0 {
+		if err := c.fill(); err != nil {
 			return err
 		}
 	}
+}
+
+// fill reads what isn't read directly. No buffer is held while a client of TLS sends nothing: its first byte comes alone.
+func (c *client) fill() error {
+	p := c.first[:]
+	if c.tls == nil || c.in.len() > 0 {
+		p = c.in.space()
+	}
+	n, err := c.conn.Read(p)
+	if n == 0 {
+		return err
+	}
+	copy(c.in.space(), p[:n]) // mostly over itself
+	c.in.added(n)
+	return nil
 }
 
 // carry has f carried through, and readies the connection for what comes after.

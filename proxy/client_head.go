@@ -124,7 +124,7 @@ func (c *client) begin(end int) *flow {
 	case clientClosed:
 		c.done = true
 		return nil
-	case clientRenewed:
+	case clientDrowsy:
 		c.unwake()
 	}
 	f := c.e.flow()

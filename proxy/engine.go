@@ -42,7 +42,8 @@ type Engine struct {
 	listeners map[net.Listener]struct{}
 	sweep     *time.Timer // runs while there are clients
 	serving   bool        // server is
-	all       sync.WaitGroup
+	sleeps    sleeps
+	all       sync.WaitGroup // connections, and what else the engine runs
 }
 
 // NewEngine makes an Engine. The caller listens, serves and shuts down; h is the caller's to drain and to close
@@ -171,7 +172,8 @@ func (e *Engine) accept(conn net.Conn) {
 	if e.sweep == nil {
 		e.sweep = time.AfterFunc(e.sweepEvery(), e.swept)
 	}
-	e.all.Go(c.live)
+	e.all.Add(1)
+	go c.live()
 }
 
 // forget takes a connection out of the engine's care.
@@ -214,7 +216,8 @@ func (e *Engine) quiet() bool {
 	now := e.since(time.Now())
 	for c := range e.clients {
 		fresh := time.Duration(now-c.since.Load()) < freshGrace
-		if c.phase.CompareAndSwap(clientIdle, clientClosed) || c.phase.CompareAndSwap(clientRenewed, clientClosed) || !fresh && c.phase.CompareAndSwap(clientFresh, clientClosed) {
+		c.rouse(clientClosed)
+		if c.phase.CompareAndSwap(clientIdle, clientClosed) || c.phase.CompareAndSwap(clientDrowsy, clientClosed) || !fresh && c.phase.CompareAndSwap(clientFresh, clientClosed) {
 			c.wake()
 		}
 	}
@@ -240,6 +243,7 @@ func (e *Engine) Close() error {
 			f.clientGone()
 		}
 		_ = c.conn.SetDeadline(past())
+		c.rouse(clientClosed)
 	}
 	e.mu.Unlock()
 	_ = e.server.Close()

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"runtime"
+	"sync/atomic"
 	"time"
 )
 
@@ -8,14 +10,8 @@ func (e *Engine) sweepEvery() time.Duration {
 	return min(max(min(e.cfg.HeadTimeout, e.cfg.IdleTimeout)/8, 5*time.Millisecond), lookAfter)
 }
 
-// lookAfter is when an idle connection is looked at: see client.step.
+// lookAfter is when an idle connection's goroutine ends, which also finds an end that has come unseen: see client.step.
 const lookAfter = time.Second
-
-// left looks whether the client's end has come unseen.
-func (c *client) left() bool {
-	n, err := peek(c.sock, make([]byte, 1))
-	return n == 0 || err != nil
-}
 
 // swept ends connections on which nothing comes, or a head too slowly.
 func (e *Engine) swept() {
@@ -24,6 +20,9 @@ func (e *Engine) swept() {
 	now := e.since(time.Now())
 	for c := range e.clients {
 		c.sweep(now)
+	}
+	if len(e.clients) > 0 && e.sleeps.due() {
+		e.all.Go(runtime.GC)
 	}
 	e.sweep = nil
 	if len(e.clients) > 0 {
@@ -57,16 +56,38 @@ func (c *client) sweep(now int64) {
 		switch {
 		case age > c.e.cfg.IdleTimeout:
 			c.wakeFrom(clientIdle, clientClosed)
-		case age > lookAfter && c.direct && c.looked.CompareAndSwap(false, true):
-			if c.left() {
-				c.wakeFrom(clientIdle, clientClosed)
-			} else {
-				c.wakeFrom(clientIdle, clientRenewed)
-			}
+		case age > lookAfter && (c.direct || c.tls != nil && c.sock != nil) && c.looked.CompareAndSwap(false, true):
+			c.wakeFrom(clientIdle, clientDrowsy)
+		}
+	case clientAsleep:
+		if age > c.e.cfg.IdleTimeout {
+			c.rouse(clientClosed)
 		}
 	case clientFresh, clientHead:
 		if age > c.e.cfg.HeadTimeout && (c.phase.CompareAndSwap(clientHead, clientLate) || c.phase.CompareAndSwap(clientFresh, clientLate)) {
 			c.wake()
 		}
 	}
+}
+
+// sleeps counts the goroutines that have ended because their connection sleeps. Their stacks stay with the process until
+// a collection, and where nothing is allocated that is two minutes away: after many of them, and when no more come, the
+// engine asks for one.
+type sleeps struct {
+	n      atomic.Int64
+	before int64 // n at the last sweep
+	freed  int64 // n at the last collection
+}
+
+// manySleeps is how many are worth a collection: 4 MiB of stacks or more.
+const manySleeps = 1000
+
+// due is asked at each sweep.
+func (s *sleeps) due() bool {
+	n := s.n.Load()
+	due := n == s.before && n-s.freed >= manySleeps
+	if s.before = n; due {
+		s.freed = n
+	}
+	return due
 }

@@ -112,7 +112,7 @@ func (f *flow) watch() {
 	if f.c.sock == nil || f.req.Upgrade != "" {
 		return // what is upgraded may be closed by halves
 	}
-	f.watched, _ = f.h.watch.add(f.c.sock, f)
+	f.watched, _ = f.h.watch.add(f.c.sock, f, false)
 }
 
 func (f *flow) unwatch() {

@@ -23,11 +23,15 @@ type watch struct {
 	closed  bool
 }
 
-// leaver is told that its client has gone. It must not block, nor call the watch.
+// leaver is told that its client has gone, or, if it has asked for that, that something has come. It must not block, nor
+// call the watch.
 type leaver interface{ clientGone() }
 
-// add watches a connection for ex.
-func (w *watch) add(raw syscall.RawConn, ex leaver) (id uint64, ok bool) {
+// anything in an id says that bytes count too, and that the first news is all that is asked for.
+const anything = 1
+
+// add watches a connection for ex: for its end; with bytes for whatever comes first, once.
+func (w *watch) add(raw syscall.RawConn, ex leaver, bytes bool) (id uint64, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -41,13 +45,16 @@ func (w *watch) add(raw syscall.RawConn, ex leaver) (id uint64, ok bool) {
 		w.poller, w.clients = p, make(map[uint64]leaver)
 		go p.run()
 	}
-	w.last++
-	w.clients[w.last] = ex
-	if w.poller.add(raw, w.last) != nil {
-		delete(w.clients, w.last)
+	w.last += 2
+	if id = w.last; bytes {
+		id |= anything
+	}
+	w.clients[id] = ex
+	if w.poller.add(raw, id) != nil {
+		delete(w.clients, id)
 		return 0, false
 	}
-	return w.last, true
+	return id, true
 }
 
 func (w *watch) remove(raw syscall.RawConn, id uint64) {
@@ -123,7 +130,7 @@ func (ex *exchange) watchClient() {
 	raw, _ := ex.r.Context().Value(connKey{}).(syscall.RawConn)
 	ok := false
 	if raw != nil {
-		ex.watched, ok = ex.h.watch.add(raw, ex)
+		ex.watched, ok = ex.h.watch.add(raw, ex, false)
 		ex.watchedConn = raw
 	}
 	if !ok && ex.h.cfg.OnUnwatched != nil && !ex.up.complete() {

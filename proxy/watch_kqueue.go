@@ -59,13 +59,14 @@ func (p *poller) take() {
 		return
 	}
 	for _, e := range events[:n] {
-		if e.Flags&unix.EV_EOF != 0 {
-			p.watch.goneLocked(p.ids[int(e.Ident)])
+		if id := p.ids[int(e.Ident)]; id&anything != 0 || e.Flags&unix.EV_EOF != 0 {
+			p.watch.goneLocked(id)
 		}
 	}
 }
 
-// add has gone(id) called when the peer's FIN or RST comes, or has come. The watch's lock is held.
+// add has gone(id) called when the peer's FIN or RST comes, or has come; for an id with anything also when bytes do. The
+// watch's lock is held.
 func (p *poller) add(raw syscall.RawConn, id uint64) error {
 	return p.change(raw, unix.EV_ADD|unix.EV_CLEAR, func(fd int) { p.ids[fd] = id })
 }

@@ -54,12 +54,17 @@ func (p *poller) wait(fd uintptr) bool {
 	}
 }
 
-// add has gone(id) called when the peer's FIN or RST comes, or has come. The watch's lock is held.
+// add has gone(id) called when the peer's FIN or RST comes, or has come; for an id with anything also when bytes do. The
+// watch's lock is held.
 func (p *poller) add(raw syscall.RawConn, id uint64) error {
+	events := uint32(unix.EPOLLRDHUP | unix.EPOLLET)
+	if id&anything != 0 {
+		events = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT
+	}
 	var err error
 	cerr := raw.Control(func(fd uintptr) {
 		err = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, int(fd), &unix.EpollEvent{
-			Events: unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(uint32(id)), Pad: int32(uint32(id >> 32)),
+			Events: events, Fd: int32(uint32(id)), Pad: int32(uint32(id >> 32)),
 		})
 	})
 	if cerr != nil {

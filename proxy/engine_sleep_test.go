@@ -1,0 +1,184 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+)
+
+// sleeper is an Engine whose connections can be looked at.
+func sleeper(t *testing.T, config *tls.Config) (e *Engine, addr string) {
+	t.Helper()
+	h, err := New(Config{Name: "x", Policy: noContent{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr = l.Addr().String()
+	if config != nil {
+		l = NewTLSListener(l, config)
+	}
+	e = NewEngine(h, ServerConfig{})
+	done := make(chan struct{})
+	go func() { defer close(done); _ = e.Serve(l) }()
+	t.Cleanup(func() { e.Close(); <-done; h.Close() })
+	return e, addr
+}
+
+type noContent struct{}
+
+func (noContent) Begin(*Request) Exchange { return noContent{} }
+func (noContent) Next(*Request, Attempt) (Hop, error) {
+	return Hop{Local: &Local{Status: http.StatusNoContent}}, nil
+}
+func (noContent) Response(*Request, *Response) bool { return true }
+func (noContent) Release(Hop, Outcome)              {}
+func (noContent) End(*Request, Result)              {}
+
+// asleep blocks until n of the connections sleep.
+func (e *Engine) asleep(t *testing.T, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		got := 0
+		e.mu.Lock()
+		for c := range e.clients {
+			if c.phase.Load() == clientAsleep {
+				got++
+			}
+		}
+		e.mu.Unlock()
+		if got == n {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections sleep, want %d", got, n)
+		}
+	}
+}
+
+// gone blocks until the engine has no connection.
+func (e *Engine) gone(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		e.mu.Lock()
+		n := len(e.clients)
+		e.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections are left", n)
+		}
+	}
+}
+
+const askNothing = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+func askOnce(t *testing.T, c net.Conn, pieces ...string) {
+	t.Helper()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	for _, p := range pieces {
+		if _, err := io.WriteString(c, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b [512]byte
+	if n, err := c.Read(b[:]); err != nil || string(b[:12]) != "HTTP/1.1 204" {
+		t.Fatalf("%q, %v", b[:n], err)
+	}
+}
+
+// Idle connections sleep, in the clear and inside TLS, and serve on when they are roused; by a part of a head too. Their
+// ends are noticed.
+func TestEngineSleeps(t *testing.T) {
+	made := httptest.NewUnstartedServer(nil) // for its certificate
+	made.StartTLS()
+	defer made.Close()
+	for name, config := range map[string]*tls.Config{"clear": nil, "TLS": {Certificates: made.TLS.Certificates}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, addr := sleeper(t, config)
+			const n = 20
+			var all [n]net.Conn
+			for i := range all {
+				c, err := net.Dial("tcp", addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if all[i] = c; config != nil {
+					all[i] = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+				}
+				defer all[i].Close()
+				askOnce(t, all[i], askNothing)
+			}
+			for range 2 {
+				e.asleep(t, n)
+				for i, c := range all {
+					if at := i * 2 % len(askNothing); at > 0 {
+						askOnce(t, c, askNothing[:at], askNothing[at:])
+					} else {
+						askOnce(t, c, askNothing)
+					}
+				}
+			}
+			e.asleep(t, n)
+			for _, c := range all {
+				c.Close()
+			}
+			e.gone(t)
+		})
+	}
+}
+
+// What sleeps is ended by the idle timeout, Shutdown and Close.
+func TestEngineEndsSleepers(t *testing.T) {
+	for name, end := range map[string]func(*Engine){
+		"idle":     func(e *Engine) { e.cfg.IdleTimeout = time.Nanosecond },
+		"shutdown": func(e *Engine) { _ = e.Shutdown(t.Context()) },
+		"close":    func(e *Engine) { e.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, addr := sleeper(t, nil)
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			askOnce(t, c, askNothing)
+			e.asleep(t, 1)
+			e.mu.Lock() // as the sweep does
+			if name == "idle" {
+				end(e)
+				e.mu.Unlock()
+			} else {
+				e.mu.Unlock()
+				end(e)
+			}
+			if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("the connection: %v", err)
+			}
+			e.gone(t)
+		})
+	}
+}
+
+// A collection is asked for once after many have gone to sleep, and when no more do.
+func TestSleepsAreCollected(t *testing.T) {
+	var s sleeps
+	for _, step := range []struct {
+		more int64
+		due  bool
+	}{{manySleeps, false}, {10, false}, {0, true}, {0, false}, {manySleeps - 1, false}, {0, false}, {1, false}, {0, true}} {
+		s.n.Add(step.more)
+		if due := s.due(); due != step.due {
+			t.Errorf("after %d: %v", s.n.Load(), due)
+		}
+	}
+}
