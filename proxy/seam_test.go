@@ -1,48 +1,49 @@
 package proxy_test
 
 import (
-	"context"
-	"net"
+	"crypto/tls"
 	"net/http"
+	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/proxy/proxytest"
 )
 
-func TestHandler(t *testing.T) { proxytest.Run(t, serve) }
+func TestHandler(t *testing.T) {
+	server, client := certified(t)
+	proxytest.Run(t,
+		proxytest.Path{Name: "Clear", Serve: serve},
+		proxytest.Path{Name: "TLS", TLS: client, Serve: func(t testing.TB, c proxy.Config) string {
+			return serveOn(t, c, server)
+		}},
+	)
+}
 
 // serve runs a Handler in a server of its own, and holds it to have nothing left at the end.
 func serve(t testing.TB, c proxy.Config) string {
+	t.Helper()
+	return serveOn(t, c, nil)
+}
+
+func serveOn(t testing.TB, c proxy.Config, inside *tls.Config) string {
 	t.Helper()
 	h, err := proxy.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := listenAndServe(t, proxy.NewServer(h, proxy.ServerConfig{}))
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := h.Drain(ctx); err != nil {
-			t.Errorf("%d requests are still in progress: %v", h.InFlight(), err)
-		}
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return addr
+	endWithTest(t, h)
+	return serveInside(t, proxy.NewServer(h, proxy.ServerConfig{}), inside)
 }
 
-// listenAndServe runs s on a port of its own until the test ends.
-func listenAndServe(t testing.TB, s *http.Server) (addr string) {
+// certified makes the TLS of a server, and that of clients which believe it.
+func certified(t testing.TB) (server, client *tls.Config) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Serve(l) }()
-	t.Cleanup(func() { s.Close(); <-done })
-	return l.Addr().String()
+	made := httptest.NewUnstartedServer(nil) // for its certificate
+	made.StartTLS()
+	defer made.Close()
+	server = &tls.Config{Certificates: made.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}}
+	client = made.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	client.NextProtos = nil
+	return server, client
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -18,29 +17,9 @@ import (
 // serveTLS runs a Handler on a TLS port, and returns how to trust it.
 func serveTLS(t *testing.T, c proxy.Config) (addr string, trust *tls.Config) {
 	t.Helper()
-	made := httptest.NewUnstartedServer(nil) // for its certificate
-	made.StartTLS()
-	t.Cleanup(made.Close)
-	h, err := proxy.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := proxy.NewServer(h, proxy.ServerConfig{})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = s.Serve(proxy.NewTLSListener(l, &tls.Config{
-			Certificates: made.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"},
-		}))
-	}()
-	t.Cleanup(func() { s.Close(); <-done; h.Close() })
-	trust = made.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-	trust.ServerName, trust.NextProtos = "example.com", nil
-	return l.Addr().String(), trust
+	server, trust := certified(t)
+	trust.ServerName = "example.com"
+	return serveOn(t, c, server), trust
 }
 
 // One TLS port takes HTTP/1.1 and HTTP/2, chosen by ALPN or, as Knative's activator does it, by nothing but the preface.

@@ -12,12 +12,13 @@ import (
 )
 
 var answers = []testCase{
-	{"Local", local},
-	{"ErrorsOfThePolicy", policyErrors},
-	{"Peers17EachFailureHasItsReason", reasons},
-	{"AHostOfTheHops", hostOfHop},
-	{"ACopyOfTheHead", copyOfHead},
-	{"AnAnswerMayBeEdited", edited},
+	{"Local", local, ownAnswers},
+	{"ErrorsOfThePolicy", policyErrors, ownAnswers},
+	{"Peers17EachFailureHasItsReason", reasons, ""},
+	{"Peers17ADialThatTakesTooLong", dialTooLong, ownDial},
+	{"AHostOfTheHops", hostOfHop, ownEdits},
+	{"ACopyOfTheHead", copyOfHead, ownEdits},
+	{"AnAnswerMayBeEdited", edited, ownEdits},
 }
 
 func local(r *rig) {
@@ -25,7 +26,7 @@ func local(r *rig) {
 		p := to(proxy.Hop{Local: &proxy.Local{Status: 200, Header: [][2]string{{"Content-Length", "5"}, {"X-A", "1"}, {"X-A", "2"}}, Body: "queue"}})
 		addr, c := r.proxy(p, proxy.Config{}), r.client(proto)
 		for _, method := range []string{"GET", "HEAD", "POST"} {
-			resp, body := r.do(c, r.request(method, "http://"+addr+"//healthz", strings.NewReader("body")))
+			resp, body := r.do(c, r.request(method, r.path.scheme()+"://"+addr+"//healthz", strings.NewReader("body")))
 			if resp.StatusCode != 200 || (body == "queue") == (method == "HEAD") || len(resp.Header["X-A"]) != 2 || resp.ContentLength != 5 || resp.Header.Get("Proxy-Status") != "" {
 				r.Errorf("%d %s: %s %q %v", proto, method, resp.Status, body, resp.Header)
 			}
@@ -52,7 +53,7 @@ func policyErrors(r *rig) {
 	} {
 		for _, proto := range both {
 			p := newScript(func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) { return proxy.Hop{}, c.err })
-			resp, body := r.do(r.client(proto), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
+			resp, body := r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
 			if resp.StatusCode != c.status || body != c.body || resp.Header.Get("Retry-After") != c.retry {
 				r.Errorf("%v: %s %q, Retry-After %q", c.err, resp.Status, body, resp.Header.Get("Retry-After"))
 			}
@@ -92,15 +93,11 @@ func reasons(r *rig) {
 		{"endless head", proxy.Hop{Addr: answer("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 20<<20))}, 502, proxy.BadResponse},
 		{"status below 100", proxy.Hop{Addr: answer("HTTP/1.1 007 Bond\r\n\r\n")}, 502, proxy.BadResponse},
 		{"HTTP/1.1 where HTTP/2 was expected", proxy.Hop{Proto: proxy.HTTP2, Addr: answer("HTTP/1.1 400 Bad Request\r\n\r\n")}, 502, proxy.BadResponse},
-		{"dial timeout", proxy.Hop{Addr: "dial-timeout:1"}, 502, proxy.ConnectTimeout},
 	} {
-		p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) { return c.hop, a.Cause })
-		within := patience
-		if c.reason == proxy.ConnectTimeout {
-			within = short
-		}
-		resp, body := r.do(r.client(proxy.HTTP1), r.request("POST", "http://"+r.proxy(p, proxy.Config{DialTimeout: within, Dial: dialOrHang}), strings.NewReader("body")))
-		if s := resp.Header.Get("Proxy-Status"); resp.StatusCode != c.status || !strings.Contains(s, c.reason.ProxyStatus()) {
+		p := to(c.hop)
+		client := r.client(r.path.protos(max(c.hop.Proto, proxy.HTTP1))[0])
+		resp, body := r.do(client, r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
+		if s := resp.Header.Get("Proxy-Status"); resp.StatusCode != c.status || !strings.HasPrefix(s, r.self(p).Name+"; error="+c.reason.ProxyStatus()+";") {
 			r.Errorf("%s: %s %q, Proxy-Status %q", c.name, resp.Status, body, s)
 		}
 		if res := take(r, "the result", p.results); res.Reason != c.reason || res.BytesOut != int64(len(body)) {
@@ -112,15 +109,28 @@ func reasons(r *rig) {
 	}
 }
 
+func dialTooLong(r *rig) {
+	for _, proto := range both {
+		p := to(proxy.Hop{Addr: "dial-timeout:1"})
+		addr := r.proxy(p, proxy.Config{DialTimeout: short, Dial: dialOrHang})
+		resp, _ := r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+addr, strings.NewReader("body")))
+		if s := resp.Header.Get("Proxy-Status"); resp.StatusCode != 502 || !strings.Contains(s, proxy.ConnectTimeout.ProxyStatus()) {
+			r.Errorf("%s, Proxy-Status %q", resp.Status, s)
+		}
+		if out := take(r, "the outcome", p.outcomes); out.Reason != proxy.ConnectTimeout {
+			r.Errorf("%+v", out)
+		}
+	}
+}
+
+// hostOfHop: a policy may give a hop another Host.
 func hostOfHop(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Host) })
 	for _, proto := range both {
-		for host, want := range map[string]string{"": "asked.example", "other.example:81": "other.example:81"} {
-			req := r.request("GET", "http://"+r.proxy(to(proxy.Hop{Addr: app, Host: host}), proxy.Config{}), nil)
-			req.Host = "asked.example"
-			if _, got := r.do(r.client(proto), req); got != want {
-				r.Errorf("%d: Host %q, want %q", proto, got, want)
-			}
+		req := r.request("GET", r.path.scheme()+"://"+r.proxy(to(proxy.Hop{Addr: app, Host: "other.example:81"}), proxy.Config{}), nil)
+		req.Host = "asked.example"
+		if _, got := r.do(r.client(proto), req); got != "other.example:81" {
+			r.Errorf("%d: Host %q", proto, got)
 		}
 	}
 }
@@ -134,7 +144,7 @@ func copyOfHead(r *rig) {
 		heads <- h
 		return proxy.Hop{Local: &proxy.Local{Status: 204}}, nil
 	})
-	req := r.request("POST", "http://"+r.proxy(p, proxy.Config{})+"/path?q", strings.NewReader("body"))
+	req := r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{})+"/path?q", strings.NewReader("body"))
 	req.Header.Set("X-Now", "1")
 	req.Host = "h.example"
 	r.do(r.client(proxy.HTTP1), req)
@@ -156,7 +166,7 @@ func edited(r *rig) {
 		resp.Header.Set("X-Added", "2")
 		return true
 	}
-	resp, _ := r.do(r.client(proxy.HTTP1), r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil))
+	resp, _ := r.do(r.client(proxy.HTTP1), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))
 	if resp.Header.Get("X-Internal") != "" || resp.Header.Get("X-Added") != "2" {
 		r.Errorf("%v", resp.Header)
 	}

@@ -17,21 +17,21 @@ import (
 )
 
 var clients = []testCase{
-	{"Peers1VanishWhileParked", vanishParked},
-	{"VanishBeforeTheAnswer", vanishBefore},
-	{"VanishDuringTheAnswer", vanishDuring},
-	{"VanishDuringTheUpload", vanishUpload},
-	{"AMalformedBody", malformedBody},
-	{"ParkedAndServed", parkedServed},
-	{"Pipelined", pipelined},
-	{"AnsweredWhileItSends", answeredWhileSending},
+	{"Peers1VanishWhileParked", vanishParked, ""},
+	{"VanishBeforeTheAnswer", vanishBefore, ""},
+	{"VanishDuringTheAnswer", vanishDuring, ""},
+	{"VanishDuringTheUpload", vanishUpload, ""},
+	{"AMalformedBody", malformedBody, ""},
+	{"ParkedAndServed", parkedServed, ""},
+	{"Pipelined", pipelined, ""},
+	{"AnsweredWhileItSends", answeredWhileSending, ""},
+	{"RefusedWhileItSends", refusedWhileSending, ownAnswers},
 }
-
-func causeOf(ctx context.Context) error { return context.Cause(ctx) }
 
 // vanishParked: a request whose client goes leaves Next at once, whatever of it is unread, and nothing is dialled.
 func vanishParked(r *rig) {
 	big := strings.Repeat("x", 200_000)
+	addr, p := r.parking(proxy.Timeouts{Total: time.Hour})
 	for _, c := range []struct{ name, request string }{
 		{"no body", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"},
 		{"a body in full", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"},
@@ -45,58 +45,57 @@ func vanishParked(r *rig) {
 			if len(c.request) > 100_000 && !reset {
 				continue // its FIN would come after what doesn't fit the receive buffer
 			}
-			parked := make(chan bool, 1)
-			p := parking(parked)
-			w := r.dial(r.proxy(p, proxy.Config{OnUnwatched: func() { r.Error("OnUnwatched was called") }})).send(c.request)
-			take(r, "the request", parked)
-			if reset {
-				_ = w.SetLinger(0)
-			}
-			w.Close()
+			w := r.dial(addr).send(c.request)
+			take(r, "the request", p.entered)
+			w.vanish(reset)
 			if res := take(r, c.name+": the end of the wait", p.results); res.Reason != proxy.ClientGone || res.Status != proxy.StatusClientClosedRequest || res.Attempts != 0 {
 				r.Errorf("%s: %+v", c.name, res)
 			}
 		}
 	}
 	// A request behind the one that waits hides the end of the connection too.
-	parked := make(chan bool, 1)
-	p := parking(parked)
-	w := r.dial(r.proxy(p, proxy.Config{})).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	take(r, "the request", parked)
+	w := r.dial(addr).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	take(r, "the request", p.entered)
 	w.send("GET /2 HTTP/1.1\r\nHost: x\r\n\r\n").Close()
 	if res := take(r, "pipelined: the end of the wait", p.results); res.Reason != proxy.ClientGone {
 		r.Errorf("pipelined: %+v", res)
 	}
 	for _, body := range []string{"", "body", big[:60_000]} {
-		parked := make(chan bool, 1)
-		p := parking(parked)
-		addr := r.proxy(p, proxy.Config{})
-		w := r.dialHTTP2(addr)
 		vanish := func(w *wire2, how func(id uint32)) {
 			id := w.request(body == "", ":method", "POST", ":scheme", "http", ":authority", "x", ":path", "/")
 			for b := body; b != ""; b = b[min(len(b), 16384):] {
 				w.data(id, false, b[:min(len(b), 16384)])
 			}
-			take(r, "the request", parked)
+			take(r, "the request", p.entered)
 			how(id)
 			if res := take(r, "the end of the wait", p.results); res.Reason != proxy.ClientGone || res.Status != proxy.StatusClientClosedRequest {
 				r.Errorf("HTTP/2: %+v", res)
 			}
 		}
+		w := r.dialHTTP2(addr)
 		vanish(w, func(id uint32) { _ = w.fr.WriteRSTStream(id, http2.ErrCodeCancel) })
 		w = r.dialHTTP2(addr)
 		vanish(w, func(uint32) { w.c.Close() })
 	}
 }
 
-// parking is a policy for which nothing ever turns up.
-func parking(parked chan<- bool) *script {
-	return newScript(func(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
-		ctx := req.Park(proxy.Timeouts{Total: time.Hour})
-		parked <- true
+// parking makes a proxy in which requests wait, for t at most, and nothing ever turns up. In a product they wait for the
+// only slot, which a request has that nobody watches.
+func (r *rig) parking(t proxy.Timeouts) (addr string, p *script) {
+	p = newScript(func(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+		ctx := req.Park(t)
 		<-ctx.Done()
-		return proxy.Hop{}, causeOf(ctx)
+		return proxy.Hop{}, context.Cause(ctx)
 	})
+	taken := make(chan bool, 1)
+	app := r.app(func(_ http.ResponseWriter, req *http.Request) { taken <- true; <-req.Context().Done() })
+	p.hop, p.limit, p.front = &proxy.Hop{Addr: app, Timeouts: t}, 1, true
+	addr = r.proxy(p, proxy.Config{OnUnwatched: func() { r.Error("OnUnwatched was called") }})
+	if r.path.Product != nil {
+		r.dial(addr).send("GET " + occupant + " HTTP/1.1\r\nHost: x\r\n\r\n")
+		take(r, "the first request", taken)
+	}
+	return addr, p
 }
 
 // vanishBefore: the hop's request is cancelled at once when the client goes before there is an answer.
@@ -112,7 +111,7 @@ func vanishBefore(r *rig) {
 		for _, body := range []string{"", "body"} {
 			p := to(proxy.Hop{Addr: app})
 			ctx, cancel := context.WithCancel(r.Context())
-			req := r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader(body)).WithContext(ctx)
+			req := r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader(body)).WithContext(ctx)
 			done := make(chan error, 1)
 			go func() {
 				_, err := r.client(proto).Do(req)
@@ -143,7 +142,7 @@ func vanishDuring(r *rig) {
 		})
 		p := to(proxy.Hop{Addr: app})
 		ctx, cancel := context.WithCancel(r.Context())
-		resp, err := r.client(proto).Do(r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil).WithContext(ctx))
+		resp, err := r.client(proto).Do(r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil).WithContext(ctx))
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -196,6 +195,7 @@ func big(reads bool) string {
 func malformedBody(r *rig) {
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) })
 	p := to(proxy.Hop{Addr: app})
+	p.front = true
 	w := r.dial(r.proxy(p, proxy.Config{})).send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nbody\r\n0\r\n\r\n")
 	if resp := w.answer("POST"); resp.StatusCode != http.StatusBadRequest || !resp.Close {
 		r.Errorf("%s, close %v", resp.Status, resp.Close)
@@ -205,25 +205,27 @@ func malformedBody(r *rig) {
 	}
 }
 
-// parkedServed: a wait, watched or not, leaves no trace on the connection.
+// parkedServed: a wait, watched or not, leaves no trace on the connection. In a product it is for the only slot.
 func parkedServed(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(w, req.Body) })
-	for _, proto := range both {
-		p := newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
-			ctx := req.Park(proxy.Timeouts{})
-			if req.Park(proxy.Timeouts{Total: time.Hour}) == nil || ctx.Err() != nil {
-				r.Error("Park again")
-			}
-			time.Sleep(time.Millisecond)
-			return proxy.Hop{Addr: app}, a.Cause
-		})
-		addr, c := r.proxy(p, proxy.Config{}), r.client(proto)
+	p := newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+		ctx := req.Park(proxy.Timeouts{})
+		if req.Park(proxy.Timeouts{Total: time.Hour}) == nil || ctx.Err() != nil {
+			r.Error("Park again")
+		}
+		time.Sleep(time.Millisecond)
+		return proxy.Hop{Addr: app}, a.Cause
+	})
+	p.hop, p.limit = &proxy.Hop{Addr: app}, 1
+	addr := r.proxy(p, proxy.Config{})
+	atOnce([]proxy.Proto{proxy.HTTP1, proxy.HTTP2, proxy.HTTP1, proxy.HTTP1}, func(proto proxy.Proto) {
+		c := r.client(proto)
 		for range 30 {
-			if _, body := r.do(c, r.request("POST", "http://"+addr, strings.NewReader("body"))); body != "body" {
+			if _, body := r.do(c, r.request("POST", r.path.scheme()+"://"+addr, strings.NewReader("body"))); body != "body" {
 				r.Errorf("%q", body)
 			}
 		}
-	}
+	})
 }
 
 // pipelined requests are answered in order.
@@ -237,15 +239,19 @@ func pipelined(r *rig) {
 	}
 }
 
-// answeredWhileSending: a client that reads nothing before it has sent everything gets an answer that came earlier, be it
-// the app's or the proxy's own: at once, and without a reset that would lose it.
+// answeredWhileSending: a client that reads nothing before it has sent everything gets an answer that came earlier: at
+// once, and without a reset that would lose it.
 func answeredWhileSending(r *rig) {
 	app := r.app(func(w http.ResponseWriter, _ *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex() // or net/http would wait for the body
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 	})
+	whileSending(r, to(proxy.Hop{Addr: app}), http.StatusRequestEntityTooLarge)
+}
+
+// refusedWhileSending: the same of answers of the policy's own.
+func refusedWhileSending(r *rig) {
 	answers := map[int]*script{
-		http.StatusRequestEntityTooLarge: to(proxy.Hop{Addr: app}),
 		http.StatusServiceUnavailable: newScript(func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
 			return proxy.Hop{}, &proxy.Error{Reason: proxy.QueueFull, Text: "full\n"}
 		}),
@@ -253,18 +259,19 @@ func answeredWhileSending(r *rig) {
 			return proxy.Hop{Local: &proxy.Local{Status: http.StatusNotFound, Body: "none\n"}}, nil
 		}),
 	}
-	atOnce(slices.Collect(maps.Keys(answers)), func(want int) {
-		p := answers[want]
-		w := r.dial(r.proxy(p, proxy.Config{})).send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
-		for i := range 10 { // longer than the half second that net/http leaves between its FIN and a close
-			if i == 2 {
-				take(r, "the result, before more is sent", p.results)
-			}
-			w.send(strings.Repeat("x", 10_000))
-			time.Sleep(short)
+	atOnce(slices.Collect(maps.Keys(answers)), func(want int) { whileSending(r, answers[want], want) })
+}
+
+func whileSending(r *rig, p *script, want int) {
+	w := r.dial(r.proxy(p, proxy.Config{})).send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+	for i := range 10 { // longer than the half second that net/http leaves between its FIN and a close
+		if i == 2 {
+			take(r, "the result, before more is sent", p.results)
 		}
-		if resp := w.answer("POST"); resp.StatusCode != want || !resp.Close {
-			r.Errorf("%s, close %v, want %d", resp.Status, resp.Close, want)
-		}
-	})
+		w.send(strings.Repeat("x", 10_000))
+		time.Sleep(short)
+	}
+	if resp := w.answer("POST"); resp.StatusCode != want || !resp.Close {
+		r.Errorf("%s, close %v, want %d", resp.Status, resp.Close, want)
+	}
 }

@@ -1,54 +1,18 @@
-// Package proxytest is what any implementation of the proxy's seam must do: a table of behaviour, held over real sockets
-// against real clients and servers (net/http, gRPC, a websocket library) and against bytes written by hand.
+// Package proxytest is what any implementation of the proxy's seam must do, and any product that is made of one: a table
+// of behaviour, held over real sockets against real clients and servers (net/http, gRPC, a websocket library) and against
+// bytes written by hand.
 //
-//	test ── client ──► implementation ──► app ── test
+//	test ── client ──► Path: an implementation, or products ──► app ── test
 //	                        │
-//	                     Policy, scripted: it also checks the order of its calls
+//	                     Policy: the case's own, or a product's; watched for the order of its calls
 //
-// The cases run side by side, but those of bodies not with others. Each has its own server, apps and policy, which end with it; what a case shares with its
-// servers is locked or sent over channels.
+// A Path is one way from the client to the app. Each case runs on each, with clients of HTTP/1.1 and of HTTP/2: in the
+// clear by prior knowledge, inside TLS by ALPN. What a product does on purpose beside what package proxy does stands in
+// its Path, and nowhere in the cases. A case that needs a policy of its own can't run through a product: it says so in the
+// table, and the log of the path lists it.
+//
+// # Concurrency
+//
+// The cases run side by side, but those that measure the heap not with others. Each has its own servers, apps and
+// policies, which end with it; what a case shares with its servers is locked or sent over channels.
 package proxytest
-
-import (
-	"testing"
-
-	"github.com/sluice-proxy/sluice/proxy"
-)
-
-// Serve runs an implementation under c on a loopback port, HTTP/1.1 and prior-knowledge HTTP/2 on it, until the test
-// ends, and returns its address. It fails the test if it can't, and if it ends with a request in progress.
-type Serve func(t testing.TB, c proxy.Config) (addr string)
-
-// Run holds the implementation that serve runs against the table.
-func Run(t *testing.T, serve Serve) {
-	for _, group := range []struct {
-		name  string
-		cases []testCase
-	}{
-		{"Heads", heads},
-		{"Bodies", bodies},
-		{"Upgrades", upgrades},
-		{"Timeouts", timeouts},
-		{"Clients", clients},
-		{"Retries", retries},
-		{"Answers", answers},
-		{"GRPC", grpcs},
-	} {
-		t.Run(group.name, func(t *testing.T) {
-			if group.name != "Bodies" { // which measures the heap
-				t.Parallel()
-			}
-			for _, c := range group.cases {
-				t.Run(c.name, func(t *testing.T) {
-					t.Parallel()
-					c.run(&rig{T: t, serve: serve})
-				})
-			}
-		})
-	}
-}
-
-type testCase struct {
-	name string
-	run  func(r *rig)
-}

@@ -49,12 +49,10 @@ func goAway(r *rig) {
 				_ = fr.WriteData(id, true, []byte("answer"))
 			}
 		})
-		p := newScript(func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
-			return proxy.Hop{Addr: app, Proto: proxy.HTTP2}, nil
-		})
-		addr, c := r.proxy(p, proxy.Config{}), r.client(proxy.HTTP1)
+		p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP2})
+		addr, c := r.proxy(p, proxy.Config{}), r.client(r.path.protos(proxy.HTTP2)[0])
 		for i := range 2 {
-			if resp, body := r.do(c, r.request("POST", "http://"+addr, strings.NewReader("body"))); resp.StatusCode != 200 || body != "answer" {
+			if resp, body := r.do(c, r.request("POST", r.path.scheme()+"://"+addr, strings.NewReader("body"))); resp.StatusCode != 200 || body != "answer" {
 				r.Errorf("came to it %v: %s %q", came, resp.Status, body)
 			}
 			want := 1

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
@@ -18,11 +19,11 @@ import (
 )
 
 var grpcs = []testCase{
-	{"FourKindsOfCalls", fourKinds},
-	{"StatusesAndTrailersPass", grpcStatuses},
-	{"Peers20ErrorsAreStatuses", grpcErrors},
-	{"ACallThatIsCancelled", grpcCancelled},
-	{"DeadlinesAndTimeouts", grpcTimeout},
+	{"FourKindsOfCalls", fourKinds, ""},
+	{"StatusesAndTrailersPass", grpcStatuses, ""},
+	{"Peers20ErrorsAreStatuses", grpcErrors, ownAnswers},
+	{"ACallThatIsCancelled", grpcCancelled, ""},
+	{"DeadlinesAndTimeouts", grpcTimeout, ""},
 }
 
 // grpcApp is gRPC's own test service in short.
@@ -91,7 +92,12 @@ func (r *rig) grpc(p func(app string) *script) (grpc_testing.TestServiceClient, 
 	r.Cleanup(func() { s.Stop(); <-done })
 	script := p(l.Addr().String())
 	addr := r.proxy(script, proxy.Config{})
-	c, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+	creds := insecure.NewCredentials()
+	if r.path.TLS != nil {
+		host, _, _ := net.SplitHostPort(addr)
+		creds = credentials.NewTLS(r.path.clientTLS(host, proxy.HTTP2))
+	}
+	c, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(creds),
 		grpc.WithContextDialer(func(ctx context.Context, a string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", a)
 		}))

@@ -13,18 +13,20 @@ import (
 )
 
 var heads = []testCase{
-	{"TargetsPassByteForByte", targetsPass},
-	{"AbsoluteFormBecomesOriginForm", absoluteForm},
-	{"NothingIsInvented", nothingInvented},
-	{"HopByHopFieldsEndHere", hopByHop},
-	{"Peers28ConnectionOptionsSpareTheProxysOwn", endToEnd},
-	{"ForwardedForGrowsByThePeer", forwardedFor},
-	{"ConnectIsRefused", connectRefused},
-	{"UpgradeToH2CIsDeclined", h2cDeclined},
-	{"AmbiguousFramingIsRefused", ambiguous},
-	{"AnswersPassAsTheyAre", answersPass},
-	{"InterimAnswersPass", interims},
-	{"ConnectionsToHopsAreReused", reuse},
+	{"TargetsPassByteForByte", targetsPass, ""},
+	{"AbsoluteFormBecomesOriginForm", absoluteForm, ""},
+	{"HostsPass", hostsPass, ""},
+	{"NothingIsInvented", nothingInvented, ""},
+	{"HopByHopFieldsEndHere", hopByHop, ""},
+	{"Peers28ConnectionOptionsSpareTheProxysOwn", endToEnd, ownEdits},
+	{"ForwardedForGrowsByThePeer", forwardedFor, ""},
+	{"ForwardedForGrowsOnceForAllAttempts", forwardedOnce, severalHops},
+	{"ConnectIsRefused", connectRefused, ""},
+	{"UpgradeToH2CIsDeclined", h2cDeclined, ""},
+	{"AmbiguousFramingIsRefused", ambiguous, ""},
+	{"AnswersPassAsTheyAre", answersPass, ""},
+	{"InterimAnswersPass", interims, ""},
+	{"ConnectionsToHopsAreReused", reuse, ""},
 }
 
 // exact targets: what a URL parser would change.
@@ -49,15 +51,12 @@ func targetsPass(r *rig) {
 	})
 	app2 := r.app(func(_ http.ResponseWriter, req *http.Request) { got <- req.RequestURI })
 	seen := make(chan string, 1)
-	p := newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
-		seen <- req.Target
-		if req.Proto == proxy.HTTP2 {
-			return proxy.Hop{Addr: app2}, a.Cause
-		}
-		return proxy.Hop{Addr: app1}, a.Cause
-	})
-	addr := r.proxy(p, proxy.Config{})
-	one, two := r.dial(addr), r.dialHTTP2(addr)
+	through := func(app string) string {
+		p := to(proxy.Hop{Addr: app})
+		p.begin = func(req *proxy.Request) { seen <- req.Target }
+		return r.proxy(p, proxy.Config{})
+	}
+	one, two := r.dial(through(app1)), r.dialHTTP2(through(app2))
 	for _, target := range targets {
 		one.send("OPTIONS " + target + " HTTP/1.1\r\nHost: x\r\n\r\n")
 		if s := take(r, "the policy", seen); s != target {
@@ -98,6 +97,21 @@ func absoluteForm(r *rig) {
 	}
 }
 
+// hostsPass: the app gets the Host that the client asked for.
+func hostsPass(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Host) })
+	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+	for _, proto := range both {
+		for _, want := range []string{"asked.example", "asked.example:81", "[::1]:82", "UPPER.example"} {
+			req := r.request("GET", r.path.scheme()+"://"+addr, nil)
+			req.Host = want
+			if _, got := r.do(r.client(proto), req); got != want {
+				r.Errorf("%d: Host %q, want %q", proto, got, want)
+			}
+		}
+	}
+}
+
 // nothingInvented looks at the whole head that a hop gets for the shortest of requests.
 func nothingInvented(r *rig) {
 	got := make(chan string, 1)
@@ -108,7 +122,8 @@ func nothingInvented(r *rig) {
 	})
 	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
 	w.send("GET / HTTP/1.1\r\nHost: h:1\r\n\r\n")
-	if h, want := take(r, "the request", got), "GET / HTTP/1.1\r\nHost: h:1\r\nX-Forwarded-For: 127.0.0.1\r\n\r\n"; h != want {
+	want := strings.Join(append([]string{"GET / HTTP/1.1", "Host: h:1", "X-Forwarded-For: " + r.peers()}, append(r.path.Adds, "", "")...), "\r\n")
+	if h := take(r, "the request", got); h != want {
 		r.Errorf("the hop got %q, want %q", h, want)
 	}
 	resp := w.answer("GET")
@@ -177,23 +192,34 @@ func endToEnd(r *rig) {
 	}
 }
 
-// forwardedFor grows once, also when the first hop could not be reached.
+// peers is what X-Forwarded-For grows by on the path.
+func (r *rig) peers() string {
+	return strings.TrimPrefix(strings.Repeat(", 127.0.0.1", r.path.Proxies), ", ")
+}
+
 func forwardedFor(r *rig) {
+	for _, proto := range both {
+		forwarded(r, proto, to, r.peers())
+	}
+}
+
+// forwardedOnce: also when the first hop could not be reached.
+func forwardedOnce(r *rig) {
+	for _, proto := range both {
+		forwarded(r, proto, func(hop proxy.Hop) *script { return hops(deadAddr, hop.Addr) }, r.peers())
+	}
+}
+
+func forwarded(r *rig, proto proxy.Proto, through func(proxy.Hop) *script, peers string) {
 	got := make(chan http.Header, 1)
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { got <- req.Header })
-	p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
-		if a.N == 0 {
-			return proxy.Hop{Addr: deadAddr}, nil
-		}
-		return proxy.Hop{Addr: app}, nil
-	})
-	req := r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil)
+	req := r.request("GET", r.path.scheme()+"://"+r.proxy(through(proxy.Hop{Addr: app}), proxy.Config{}), nil)
 	req.Header["X-Forwarded-For"] = []string{"192.0.2.1, 192.0.2.2", "192.0.2.3"}
 	req.Header.Set("X-Forwarded-Proto", "https")
-	r.do(r.client(proxy.HTTP1), req)
+	r.do(r.client(proto), req)
 	h := take(r, "the request", got)
-	if v := h["X-Forwarded-For"]; !slices.Equal(v, []string{"192.0.2.1, 192.0.2.2, 192.0.2.3, 127.0.0.1"}) {
-		r.Errorf("X-Forwarded-For: %q", v)
+	if v, want := h["X-Forwarded-For"], "192.0.2.1, 192.0.2.2, 192.0.2.3, "+peers; !slices.Equal(v, []string{want}) {
+		r.Errorf("X-Forwarded-For: %q, want %q", v, want)
 	}
 	if h.Get("X-Forwarded-Proto") != "https" || h.Get("X-Forwarded-Host") != "" {
 		r.Errorf("X-Forwarded-Proto %q, -Host %q", h.Get("X-Forwarded-Proto"), h.Get("X-Forwarded-Host"))
@@ -201,14 +227,13 @@ func forwardedFor(r *rig) {
 }
 
 func connectRefused(r *rig) {
-	p := newScript(func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
-		r.Error("the policy was asked")
-		return proxy.Hop{}, io.EOF
-	})
+	app := r.app(func(http.ResponseWriter, *http.Request) { r.Error("the app was asked") })
+	p := to(proxy.Hop{Addr: app})
+	p.front, p.begin = true, func(*proxy.Request) { r.Error("the policy was asked") }
 	addr := r.proxy(p, proxy.Config{})
 	resp := r.dial(addr).send("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n").answer("CONNECT")
-	if resp.StatusCode != http.StatusNotImplemented || resp.Header.Get("Proxy-Status") == "" {
-		r.Errorf("CONNECT: %s, %v", resp.Status, resp.Header)
+	if s := resp.Header.Get("Proxy-Status"); resp.StatusCode != http.StatusNotImplemented || !strings.HasPrefix(s, r.path.Front.Name+";") {
+		r.Errorf("CONNECT: %s, Proxy-Status %q", resp.Status, s)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/sluice-proxy/sluice/proxy"
 )
 
 // wire2 is a client's HTTP/2 connection whose frames are written and read by hand.
@@ -19,7 +21,7 @@ type wire2 struct {
 
 func (r *rig) dialHTTP2(addr string) *wire2 {
 	r.Helper()
-	w := &wire2{r: r, c: r.dial(addr)}
+	w := &wire2{r: r, c: r.dialFor(addr, proxy.HTTP2)}
 	w.c.send(http2.ClientPreface)
 	w.fr = http2.NewFramer(w.c, w.c.in)
 	w.fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -30,11 +32,15 @@ func (r *rig) dialHTTP2(addr string) *wire2 {
 	return w
 }
 
-// request begins a stream with the fields given as name, value, name, value … and returns its ID.
+// request begins a stream with the fields given as name, value, name, value … and returns its ID. Its scheme is
+// the path's.
 func (w *wire2) request(end bool, fields ...string) uint32 {
 	w.r.Helper()
 	w.buf.Reset()
 	for i := 0; i < len(fields); i += 2 {
+		if fields[i] == ":scheme" {
+			fields[i+1] = w.r.path.scheme()
+		}
 		_ = w.enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
 	}
 	if w.last == 0 {

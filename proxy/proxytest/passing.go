@@ -85,7 +85,7 @@ func reuse(r *rig) {
 		addr, client := r.proxy(p, proxy.Config{}), r.client(proto)
 		first := ""
 		for i := range 20 {
-			r.do(client, r.request("POST", "http://"+addr, strings.NewReader("body")))
+			r.do(client, r.request("POST", r.path.scheme()+"://"+addr, strings.NewReader("body")))
 			peer := take(r, "a request", peers)
 			if i == 0 {
 				first = peer

@@ -15,16 +15,16 @@ import (
 )
 
 var retries = []testCase{
-	{"ADialThatFailsGoesElsewhere", dialElsewhere},
-	{"ThreeAttemptsAtMost", threeAttempts},
-	{"NotProcessedGoesElsewhere", notProcessed},
-	{"ABodyTooLargeToHold", tooLarge},
-	{"APostThatMayHaveArrivedIsNotRepeated", postNotRepeated},
-	{"Peers6AnIdleConnectionThatWasClosed", idleClosed},
-	{"Peers6KeepAliveTimeoutIsHonoured", keepAliveHonoured},
-	{"AStreamThatWaitsIsSentElsewhere", streamElsewhere},
-	{"TheBudgetIsLimited", budgetLimited},
-	{"AHopThatGoesAway", goAway},
+	{"ADialThatFailsGoesElsewhere", dialElsewhere, severalHops},
+	{"ThreeAttemptsAtMost", threeAttempts, severalHops},
+	{"NotProcessedGoesElsewhere", notProcessed, severalHops},
+	{"ABodyTooLargeToHold", tooLarge, severalHops},
+	{"APostThatMayHaveArrivedIsNotRepeated", postNotRepeated, ""},
+	{"Peers6AnIdleConnectionThatWasClosed", idleClosed, ""},
+	{"Peers6KeepAliveTimeoutIsHonoured", keepAliveHonoured, ""},
+	{"AStreamThatWaitsIsSentElsewhere", streamElsewhere, severalHops},
+	{"TheBudgetIsLimited", budgetLimited, smallBudget},
+	{"AHopThatGoesAway", goAway, ""},
 }
 
 // hops gives each attempt its own.
@@ -42,7 +42,7 @@ func dialElsewhere(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(w, req.Body) })
 	for _, proto := range both {
 		p := hops(deadAddr, app)
-		_, body := r.do(r.client(proto), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
+		_, body := r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
 		if body != "body" {
 			r.Errorf("%d: %q", proto, body)
 		}
@@ -61,7 +61,7 @@ func dialElsewhere(r *rig) {
 func threeAttempts(r *rig) {
 	for _, proto := range both {
 		p := hops(deadAddr, deadAddr, deadAddr, deadAddr, deadAddr)
-		resp, body := r.do(r.client(proto), r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil))
+		resp, body := r.do(r.client(proto), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))
 		if resp.StatusCode != 502 || !strings.Contains(body, "refused") || !strings.HasSuffix(body, "\n") {
 			r.Errorf("%s %q", resp.Status, body)
 		}
@@ -87,7 +87,7 @@ func notProcessed(r *rig) {
 			p := hops(busy, busy, app)
 			p.response = func(_ *proxy.Request, resp *proxy.Response) bool { return resp.Status != 503 }
 			addr := r.proxy(p, proxy.Config{RetryBurst: -1}) // which such answers do not draw on
-			if _, got := r.do(r.client(proto), r.request(method, "http://"+addr, strings.NewReader("body"))); got != "body" {
+			if _, got := r.do(r.client(proto), r.request(method, r.path.scheme()+"://"+addr, strings.NewReader("body"))); got != "body" {
 				r.Errorf("%d %s: %q", proto, method, got)
 			}
 			for range 2 {
@@ -97,7 +97,7 @@ func notProcessed(r *rig) {
 			}
 			p = hops(busy, busy, busy, app)
 			p.response = func(_ *proxy.Request, resp *proxy.Response) bool { return resp.Status != 503 }
-			if resp, got := r.do(r.client(proto), r.request(method, "http://"+r.proxy(p, proxy.Config{}), strings.NewReader("body"))); resp.StatusCode != 503 || got != "busy" {
+			if resp, got := r.do(r.client(proto), r.request(method, r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body"))); resp.StatusCode != 503 || got != "busy" {
 				r.Errorf("%d: the third answer: %s %q", proto, resp.Status, got)
 			}
 		}
@@ -106,7 +106,7 @@ func notProcessed(r *rig) {
 	plain := r.app(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
 	p := hops(plain, app)
 	p.response = func(*proxy.Request, *proxy.Response) bool { return false }
-	if resp, _ := r.do(r.client(proxy.HTTP1), r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil)); resp.StatusCode != 503 {
+	if resp, _ := r.do(r.client(proxy.HTTP1), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil)); resp.StatusCode != 503 {
 		r.Errorf("%s", resp.Status)
 	}
 }
@@ -122,7 +122,7 @@ func tooLarge(r *rig) {
 	for _, proto := range both {
 		p := hops(busy, busy)
 		p.response = func(*proxy.Request, *proxy.Response) bool { return false }
-		resp, body := r.do(r.client(proto), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), limited(65_537)))
+		resp, body := r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), limited(65_537)))
 		if resp.StatusCode != 503 || body != "65537" {
 			r.Errorf("%d: %s %q", proto, resp.Status, body)
 		}
@@ -137,8 +137,8 @@ func postNotRepeated(r *rig) {
 			asked.Add(1)
 		}
 	})
-	p := hops(app, app, app)
-	resp, body := r.do(r.client(proxy.HTTP1), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
+	p := to(proxy.Hop{Addr: app})
+	resp, body := r.do(r.client(proxy.HTTP1), r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
 	if res := take(r, "the result", p.results); resp.StatusCode != 502 || res.Reason != proxy.UpstreamClosed || res.Attempts != 1 || asked.Load() != 1 {
 		r.Errorf("%s %q after %d requests, %+v", resp.Status, body, asked.Load(), res)
 	}
@@ -166,14 +166,14 @@ func idleClosed(r *rig) {
 			}
 		}
 	})
-	p := hops(app, app, app)
+	p := to(proxy.Hop{Addr: app})
 	addr, c := r.proxy(p, proxy.Config{}), r.client(proxy.HTTP1)
 	ask := func(method string) (int, proxy.Result) {
 		var body io.Reader
 		if method == "POST" {
 			body = strings.NewReader("body")
 		}
-		resp, _ := r.do(c, r.request(method, "http://"+addr, body))
+		resp, _ := r.do(c, r.request(method, r.path.scheme()+"://"+addr, body))
 		return resp.StatusCode, take(r, "the result", p.results)
 	}
 	ask("GET") // makes the connection
@@ -209,7 +209,7 @@ func keepAliveHonoured(r *rig) {
 	})
 	addr, c := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}), r.client(proxy.HTTP1)
 	for range 3 {
-		r.do(c, r.request("GET", "http://"+addr, nil))
+		r.do(c, r.request("GET", r.path.scheme()+"://"+addr, nil))
 		time.Sleep(5 * time.Millisecond) // longer than the app's word
 	}
 	if n := conns.Load(); n != 3 {
@@ -247,7 +247,7 @@ func streamElsewhere(r *rig) {
 		p.response = func(_ *proxy.Request, resp *proxy.Response) bool { return resp.Status != 503 }
 		body, send := io.Pipe()
 		go func() { _, _ = io.WriteString(send, "first\n") }()
-		resp, err := r.client(proto).Do(r.request("POST", "http://"+r.proxy(p, proxy.Config{}), body))
+		resp, err := r.client(proto).Do(r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), body))
 		if err != nil {
 			r.Fatalf("%d: %v", proto, err)
 		}
@@ -272,7 +272,7 @@ func budgetLimited(r *rig) {
 	const requests = 100
 	attempts := 0
 	for range requests {
-		resp, _ := r.do(c, r.request("GET", "http://"+addr, nil))
+		resp, _ := r.do(c, r.request("GET", r.path.scheme()+"://"+addr, nil))
 		if resp.StatusCode != 502 {
 			r.Errorf("%s", resp.Status)
 		}

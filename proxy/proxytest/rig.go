@@ -4,34 +4,56 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// patience is how long something that must happen is waited for.
-const patience = 20 * time.Second
+// patience is how long something that must happen is waited for: the machine may be busy with a lot else.
+const patience = time.Minute
 
 // rig is what a case has to build with.
 type rig struct {
 	*testing.T
-	serve Serve
+	path     Path
+	scripted atomic.Bool // the case has needed more than a product gives
 }
 
-// proxy serves p, with c as the rest of the configuration.
+// proxy serves p, with c as the rest of the configuration, of which a product has what its contract says.
 func (r *rig) proxy(p *script, c proxy.Config) (addr string) {
-	c.Policy, c.Name = p, "test-proxy"
+	r.Helper()
 	p.t = r.T
+	settings := c
+	settings.ExpectTimeout, settings.OnUnwatched = 0, nil // of a product the one is long enough, the other a line in its log
+	if !p.asProduct() || !reflect.DeepEqual(settings, proxy.Config{}) {
+		r.scripted.Store(true)
+	}
+	if r.path.Product != nil {
+		if r.scripted.Load() {
+			r.Fatal("the case is scripted, and the table doesn't say so")
+		}
+		return r.path.Product(r.T, p.setting())
+	}
+	c.Policy, c.Name = p.watch(p), own.Name
 	if c.NotProcessed == "" {
 		c.NotProcessed = "Not-Processed"
 	}
-	return r.serve(r.T, c)
+	return r.path.Serve(r.T, c)
+}
+
+// self is the proxy that p is watched at.
+func (r *rig) self(p *script) Self {
+	if p.front {
+		return r.path.Front
+	}
+	return r.path.Back
 }
 
 // app serves h on a port of its own, HTTP/1.1 and HTTP/2.
@@ -63,7 +85,14 @@ func (r *rig) rawApp(f func(c net.Conn, in *bufio.Reader)) (addr string) {
 			mu.Lock()
 			open = append(open, c)
 			mu.Unlock()
-			all.Go(func() { defer c.Close(); f(c, bufio.NewReader(c)) })
+			all.Go(func() {
+				defer c.Close()
+				in := bufio.NewReader(c)
+				// Who says nothing looks whether anybody listens: it is no client of the app's.
+				if _, err := in.Peek(1); err == nil {
+					f(c, in)
+				}
+			})
 		}
 	})
 	r.Cleanup(func() {
@@ -89,89 +118,6 @@ func (r *rig) listen() net.Listener {
 // deadAddr is an address where nobody listens: port 1 is privileged, and tcpmux has died out. A port that was free a
 // moment ago may be given to the proxy itself.
 const deadAddr = "127.0.0.1:1"
-
-// client is one of net/http's that speaks proto only.
-func (r *rig) client(proto proxy.Proto) *http.Client {
-	var p http.Protocols
-	p.SetHTTP1(proto == proxy.HTTP1)
-	p.SetUnencryptedHTTP2(proto == proxy.HTTP2)
-	t := &http.Transport{Protocols: &p, DisableCompression: true, ExpectContinueTimeout: patience}
-	r.Cleanup(t.CloseIdleConnections)
-	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-}
-
-// get asks for a URL and returns the answer with its body.
-func (r *rig) do(c *http.Client, req *http.Request) (*http.Response, string) {
-	r.Helper()
-	resp, err := c.Do(req)
-	if err != nil {
-		r.Fatalf("%s %s: %v", req.Method, req.URL, err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		r.Fatalf("%s %s: body: %v", req.Method, req.URL, err)
-	}
-	return resp, string(body)
-}
-
-func (r *rig) request(method, url string, body io.Reader) *http.Request {
-	r.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	r.Cleanup(cancel)
-	req, err := http.NewRequestWithContext(ctx, method, url, body)
-	if err != nil {
-		r.Fatal(err)
-	}
-	return req
-}
-
-// wire is a client's connection whose bytes are written and read by hand.
-type wire struct {
-	*net.TCPConn
-	r  *rig
-	in *bufio.Reader
-}
-
-func (r *rig) dial(addr string) *wire {
-	r.Helper()
-	c, err := net.DialTimeout("tcp", addr, patience)
-	if err != nil {
-		r.Fatal(err)
-	}
-	r.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		r.Fatal(err)
-	}
-	return &wire{TCPConn: c.(*net.TCPConn), r: r, in: bufio.NewReader(c)}
-}
-
-func (w *wire) send(s string) *wire {
-	w.r.Helper()
-	if _, err := io.WriteString(w, s); err != nil {
-		w.r.Fatalf("write: %v", err)
-	}
-	return w
-}
-
-// answer reads the head of an answer, which its body follows.
-func (w *wire) answer(method string) *http.Response {
-	w.r.Helper()
-	resp, err := http.ReadResponse(w.in, &http.Request{Method: method})
-	if err != nil {
-		w.r.Fatalf("answer: %v", err)
-	}
-	return resp
-}
-
-// expect reads exactly s.
-func (w *wire) expect(s string) {
-	w.r.Helper()
-	got := make([]byte, len(s))
-	if n, err := io.ReadFull(w.in, got); err != nil || string(got) != s {
-		w.r.Fatalf("read %q, %v; want %q", got[:n], err, s)
-	}
-}
 
 // head reads a head as it is, up to the empty line.
 func head(in *bufio.Reader) (string, error) {

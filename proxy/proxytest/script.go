@@ -7,81 +7,150 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// script is a policy made of functions. It holds the implementation to the order of calls that the seam promises.
+// script is what a case has for a policy: one made of functions, or, on the path of a product, the product's own, which
+// goes to one hop too. Either is watched.
 type script struct {
-	t        testing.TB
+	t     testing.TB
+	hop   *proxy.Hop // what a product is told to do likewise; nil: none can
+	limit int        // of requests at once, for a product
+	front bool       // a product is watched next to the client, not next to the app
+
+	begin    func(req *proxy.Request) // nil: nothing
 	next     func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error)
 	response func(req *proxy.Request, resp *proxy.Response) bool // nil: pass
+
 	outcomes chan proxy.Outcome
 	results  chan proxy.Result
+	entered  chan bool // told of each Next
 }
 
 func newScript(next func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error)) *script {
-	return &script{next: next, outcomes: make(chan proxy.Outcome, 1000), results: make(chan proxy.Result, 1000)}
+	return &script{
+		next: next, outcomes: make(chan proxy.Outcome, 1000), results: make(chan proxy.Result, 1000), entered: make(chan bool, 1000),
+	}
 }
 
-// to sends everything to hop, once.
+// to sends everything to hop, once more too if package proxy asks for that.
 func to(hop proxy.Hop) *script {
-	return newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) { return hop, a.Cause })
+	s := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+		if proxy.ReasonOf(a.Cause) == proxy.ConnectRefused || proxy.ReasonOf(a.Cause) == proxy.ConnectTimeout {
+			return proxy.Hop{}, a.Cause // as queue-proxies do: there is no other
+		}
+		return hop, nil
+	})
+	s.hop = &hop
+	return s
 }
 
-func (s *script) Begin(*proxy.Request) proxy.Exchange { return &scripted{script: s} }
+func (s *script) Begin(*proxy.Request) proxy.Exchange { return scripted{s} }
+
+// asProduct reports whether a product can be like s.
+func (s *script) asProduct() bool {
+	return s.hop != nil && s.response == nil && s.hop.Host == "" && s.hop.TLS == nil && s.hop.From.IsZero() && s.hop.Local == nil
+}
+
+// setting is what a product has to be to be like s.
+func (s *script) setting() Setting {
+	return Setting{
+		App: s.hop.Addr, Proto: s.hop.Proto, Limit: s.limit, Timeouts: s.hop.Timeouts, FullDuplex: s.hop.FullDuplex,
+		Watch: s.watch, AtFront: s.front,
+	}
+}
 
 // scripted is an exchange of a script.
-type scripted struct {
-	*script
-	busy  atomic.Bool
-	hop   bool // Next has returned one that is not released yet
-	local bool
-	ended bool
+type scripted struct{ *script }
+
+func (x scripted) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) { return x.next(req, a) }
+
+func (x scripted) Response(req *proxy.Request, resp *proxy.Response) bool {
+	return x.response == nil || x.response(req, resp)
+}
+
+func (scripted) Release(proxy.Hop, proxy.Outcome) {}
+func (scripted) End(*proxy.Request, proxy.Result) {}
+
+// occupant is the target of a request that nobody watches.
+const occupant = "/occupant"
+
+// watch holds the implementation to the order of calls that the seam promises, and tells s of them.
+func (s *script) watch(p proxy.Policy) proxy.Policy {
+	return policy(func(req *proxy.Request) proxy.Exchange {
+		if req.Target == occupant {
+			return p.Begin(req)
+		}
+		if s.begin != nil {
+			s.begin(req)
+		}
+		return &watched{Exchange: p.Begin(req), script: s}
+	})
+}
+
+type policy func(*proxy.Request) proxy.Exchange
+
+func (p policy) Begin(req *proxy.Request) proxy.Exchange { return p(req) }
+
+// watched is an exchange and what has been called of it.
+type watched struct {
+	proxy.Exchange
+	script *script
+	busy   atomic.Bool
+	hop    bool // Next has returned one that is not released yet
+	local  bool
+	ended  bool
 }
 
 // enter checks that no two calls overlap and none comes after End.
-func (x *scripted) enter(call string) (leave func()) {
+func (x *watched) enter(call string) (leave func()) {
 	if !x.busy.CompareAndSwap(false, true) {
-		x.t.Errorf("%s during another call", call)
+		x.script.t.Errorf("%s during another call", call)
 	}
 	if x.ended {
-		x.t.Errorf("%s after End", call)
+		x.script.t.Errorf("%s after End", call)
 	}
 	return func() { x.busy.Store(false) }
 }
 
-func (x *scripted) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+func (x *watched) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
 	defer x.enter("Next")()
 	if x.hop {
-		x.t.Error("Next before the earlier hop's Release")
+		x.script.t.Error("Next before the earlier hop's Release")
 	}
 	if (a.N == 0) != (a.Cause == nil) || a.N > 2 || !a.Replayable {
-		x.t.Errorf("Next for attempt %+v", a)
+		x.script.t.Errorf("Next for attempt %+v", a)
 	}
-	hop, err := x.next(req, a)
+	select {
+	case x.script.entered <- true:
+	default: // nobody counts so many
+	}
+	hop, err := x.Exchange.Next(req, a)
 	x.hop, x.local = err == nil, hop.Local != nil
 	return hop, err
 }
 
-func (x *scripted) Response(req *proxy.Request, resp *proxy.Response) bool {
+func (x *watched) Response(req *proxy.Request, resp *proxy.Response) bool {
 	defer x.enter("Response")()
 	if !x.hop || x.local {
-		x.t.Error("Response without a hop")
+		x.script.t.Error("Response without a hop")
 	}
-	return x.response == nil || x.response(req, resp)
+	return x.Exchange.Response(req, resp)
 }
 
-func (x *scripted) Release(_ proxy.Hop, o proxy.Outcome) {
+func (x *watched) Release(h proxy.Hop, o proxy.Outcome) {
 	defer x.enter("Release")()
 	if !x.hop {
-		x.t.Error("Release without a hop, or twice")
+		x.script.t.Error("Release without a hop, or twice")
 	}
 	x.hop = false
-	x.outcomes <- o
+	x.Exchange.Release(h, o)
+	x.script.outcomes <- o
 }
 
-func (x *scripted) End(_ *proxy.Request, r proxy.Result) {
+func (x *watched) End(req *proxy.Request, r proxy.Result) {
 	defer x.enter("End")()
 	if x.hop {
-		x.t.Error("End before Release")
+		x.script.t.Error("End before Release")
 	}
 	x.ended = true
-	x.results <- r
+	x.Exchange.End(req, r)
+	x.script.results <- r
 }

@@ -39,7 +39,7 @@ func flatMemory(r *rig) {
 				}
 			}
 		}()
-		resp, err := r.client(proto).Do(r.request("POST", "http://"+addr, limited(size)))
+		resp, err := r.client(proto).Do(r.request("POST", r.path.scheme()+"://"+addr, limited(size)))
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -70,7 +70,7 @@ func counted(r *rig) {
 	})
 	for _, proto := range both {
 		p := to(proxy.Hop{Addr: app})
-		r.do(r.client(proto), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader(strings.Repeat("y", 50_000))))
+		r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader(strings.Repeat("y", 50_000))))
 		res, out := take(r, "the result", p.results), take(r, "the outcome", p.outcomes)
 		if res.BytesIn != 50_000 || res.BytesOut != 70_000 || res.Status != 201 || res.Reason != proxy.ReasonNone || res.Attempts != 1 {
 			r.Errorf("%d: %+v", proto, res)
@@ -94,10 +94,10 @@ func truncated(r *rig) {
 		}
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nsome")
 	})
-	for _, proto := range both {
+	for _, proto := range r.path.protos(proxy.HTTP1) {
 		for _, path := range []string{"/chunked", "/length"} {
 			p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP1})
-			resp, err := r.client(proto).Do(r.request("GET", "http://"+r.proxy(p, proxy.Config{})+path, nil))
+			resp, err := r.client(proto).Do(r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{})+path, nil))
 			if err != nil {
 				r.Fatal(err)
 			}
@@ -122,9 +122,9 @@ func untilClose(r *rig) {
 		_, _ = head(in)
 		io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\nall of it")
 	})
-	for _, proto := range both {
+	for _, proto := range r.path.protos(proxy.HTTP1) {
 		addr := r.proxy(to(proxy.Hop{Addr: app, Proto: proxy.HTTP1}), proxy.Config{})
-		if _, body := r.do(r.client(proto), r.request("GET", "http://"+addr, nil)); body != "all of it" {
+		if _, body := r.do(r.client(proto), r.request("GET", r.path.scheme()+"://"+addr, nil)); body != "all of it" {
 			r.Errorf("%d: %q", proto, body)
 		}
 	}
@@ -153,7 +153,7 @@ func sequence(r *rig) {
 			if i%3 == 2 {
 				path, want = "/ignore", "ignored"
 			}
-			if _, got := r.do(c, r.request("POST", "http://"+addr+path, body)); got != want {
+			if _, got := r.do(c, r.request("POST", r.path.scheme()+"://"+addr+path, body)); got != want {
 				r.Errorf("%d: request %d: %q, want %q", proto, i, got, want)
 			}
 		}

@@ -13,15 +13,16 @@ import (
 )
 
 var timeouts = []testCase{
-	{"BeforeTheAnswer", timeoutBefore},
-	{"WhileParked", timeoutParked},
-	{"Peers5AfterTheAnswerHasStarted", timeoutAfter},
-	{"IdleCountsBothDirections", idleBoth},
-	{"IdleCountsHeads", idleHeads},
-	{"InterimAnswersUntilTheTimeout", interimUntil},
-	{"Peers27AClientThatDoesNotRead", notReading},
-	{"TheyCountFromFrom", fromFrom},
-	{"AStalledUpload", stalledUpload},
+	{"BeforeTheAnswer", timeoutBefore, ""},
+	{"WhileParked", timeoutParked, ""},
+	{"Peers5AfterTheAnswerHasStarted", timeoutAfter, ""},
+	{"IdleCountsBothDirections", idleBoth, ""},
+	{"IdleCountsHeads", idleHeads, ""},
+	{"InterimAnswersUntilTheTimeout", interimUntil, ""},
+	{"Peers27AClientThatDoesNotRead", notReading, ""},
+	{"TheyCountFromFrom", fromFrom, ownMoments},
+	{"TheTextOfATimeout", timeoutText, ownErrorTexts},
+	{"AStalledUpload", stalledUpload, ""},
 }
 
 // short is a timeout that is to be met. One that must not be met too soon, or not at all, is many times that: the machine
@@ -37,15 +38,15 @@ var kinds = []struct {
 	{proxy.Timeouts{Idle: short}, proxy.TimeoutIdle},
 }
 
-// timeoutBefore: a 504 with the configured text, no newline, and the connection of further use on HTTP/2.
+// timeoutBefore: a 504 with its text, no newline, and the connection of further use on HTTP/2.
 func timeoutBefore(r *rig) {
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
 	for _, k := range kinds {
 		for _, proto := range both {
 			p := to(proxy.Hop{Addr: app, Timeouts: k.t})
 			begin := time.Now()
-			resp, body := r.do(r.client(proto), r.request("GET", "http://"+r.proxy(p, proxy.Config{TimeoutText: "too slow"}), nil))
-			if d := time.Since(begin); resp.StatusCode != 504 || body != "too slow" || d < short || d > short+patience/2 {
+			resp, body := r.do(r.client(proto), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))
+			if d := time.Since(begin); resp.StatusCode != 504 || body != r.self(p).TimeoutText || d < short || d > short+patience/2 {
 				r.Errorf("%v: %s %q after %v", k.reason, resp.Status, body, d)
 			}
 			if res := take(r, "the result", p.results); res.Reason != k.reason || res.Status != 504 {
@@ -61,19 +62,24 @@ func timeoutBefore(r *rig) {
 func timeoutParked(r *rig) {
 	for _, k := range kinds[:2] {
 		for _, proto := range both {
-			p := newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
-				ctx := req.Park(k.t)
-				<-ctx.Done()
-				return proxy.Hop{}, causeOf(ctx)
-			})
-			resp, body := r.do(r.client(proto), r.request("POST", "http://"+r.proxy(p, proxy.Config{}), strings.NewReader("unread")))
-			if resp.StatusCode != 504 || body != proxy.DefaultTimeoutText {
+			addr, p := r.parking(k.t)
+			resp, body := r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+addr, strings.NewReader("unread")))
+			if resp.StatusCode != 504 || body != r.self(p).TimeoutText {
 				r.Errorf("%s %q", resp.Status, body)
 			}
 			if res := take(r, "the result", p.results); res.Reason != k.reason || res.Total < short || res.Wait <= 0 {
 				r.Errorf("%+v", res)
 			}
 		}
+	}
+}
+
+func timeoutText(r *rig) {
+	app := r.app(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
+	p := to(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Total: short}})
+	_, body := r.do(r.client(proxy.HTTP1), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{TimeoutText: "too slow"}), nil))
+	if body != "too slow" {
+		r.Errorf("%q", body)
 	}
 }
 
@@ -136,10 +142,10 @@ func idleBoth(r *rig) {
 		addr, c := r.proxy(to(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Idle: idle}}), proxy.Config{}), r.client(proto)
 		atOnce([]string{"GET", "POST"}, func(method string) {
 			if method == "GET" {
-				if _, body := r.do(c, r.request("GET", "http://"+addr, nil)); len(body) != bytes {
+				if _, body := r.do(c, r.request("GET", r.path.scheme()+"://"+addr, nil)); len(body) != bytes {
 					r.Errorf("%d bytes came down", len(body))
 				}
-			} else if resp, _ := r.do(c, r.request("POST", "http://"+addr, &slow{n: bytes, every: every})); resp.StatusCode != 200 {
+			} else if resp, _ := r.do(c, r.request("POST", r.path.scheme()+"://"+addr, &slow{n: bytes, every: every})); resp.StatusCode != 200 {
 				r.Errorf("upload: %s", resp.Status)
 			}
 		})
@@ -155,9 +161,9 @@ func idleHeads(r *rig) {
 			io.WriteString(c, s)
 		}
 	})
-	atOnce(both, func(proto proxy.Proto) {
+	atOnce(r.path.protos(proxy.HTTP1), func(proto proxy.Proto) {
 		p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP1, Timeouts: proxy.Timeouts{Idle: 20 * short}})
-		resp, body := r.do(r.client(proto), r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil))
+		resp, body := r.do(r.client(proto), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))
 		if resp.StatusCode != 200 || body != "ok" {
 			r.Errorf("%d: %s %q", proto, resp.Status, body)
 		}
@@ -230,7 +236,7 @@ func fromFrom(r *rig) {
 		time.Sleep(short) // a wait that is not to count
 		return proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Total: short}, From: time.Now()}, a.Cause
 	})
-	r.do(r.client(proxy.HTTP1), r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil))
+	r.do(r.client(proxy.HTTP1), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))
 	if res := take(r, "the result", p.results); res.Total < 2*short || res.Reason != proxy.TimeoutTotal {
 		r.Errorf("%+v", res)
 	}
@@ -245,7 +251,7 @@ func stalledUpload(r *rig) {
 		if resp := w.answer("POST"); resp.StatusCode != 504 || !resp.Close {
 			r.Errorf("%q: %s, close %v", framing, resp.Status, resp.Close)
 		}
-		w.expect(proxy.DefaultTimeoutText)
+		w.expect(r.self(p).TimeoutText)
 		if _, err := w.in.ReadByte(); err == nil {
 			r.Errorf("%q: more than one answer", framing)
 		}
@@ -254,9 +260,9 @@ func stalledUpload(r *rig) {
 		}
 	}
 	// The other way round: the hop doesn't read, and so the client can't send.
-	deaf := r.rawApp(func(c net.Conn, in *bufio.Reader) { _, _ = head(in); time.Sleep(patience / 10) })
+	deaf := r.rawApp(func(_ net.Conn, in *bufio.Reader) { _, _ = head(in); <-r.Context().Done() })
 	p := to(proxy.Hop{Addr: deaf, Timeouts: proxy.Timeouts{Idle: short}})
-	resp, err := r.client(proxy.HTTP1).Do(r.request("POST", "http://"+r.proxy(p, proxy.Config{}), limited(1<<30)))
+	resp, err := r.client(proxy.HTTP1).Do(r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), limited(1<<30)))
 	if err == nil { // net/http's client may lose the answer in the reset that follows it
 		resp.Body.Close()
 	}

@@ -15,13 +15,13 @@ import (
 )
 
 var upgrades = []testCase{
-	{"Websocket", websockets},
-	{"AnUpgradeThatTheHopDeclines", declined},
-	{"HalfClosePassesBothWays", halfClose},
-	{"A101ThatWasNotAskedFor", unasked},
-	{"AnUpgradedClientThatVanishes", upgradedVanishes},
-	{"Peers7TrafficIsActivity", traffic},
-	{"Peers7TotalCutsAnUpgradedConnection", upgradedTotal},
+	{"Websocket", websockets, ""},
+	{"AnUpgradeThatTheHopDeclines", declined, ""},
+	{"HalfClosePassesBothWays", halfClose, ""},
+	{"A101ThatWasNotAskedFor", unasked, ""},
+	{"AnUpgradedClientThatVanishes", upgradedVanishes, ""},
+	{"Peers7TrafficIsActivity", traffic, ""},
+	{"Peers7TotalCutsAnUpgradedConnection", upgradedTotal, ""},
 }
 
 // websockets: a library's client and server, messages small and large.
@@ -29,7 +29,7 @@ func websockets(r *rig) {
 	app := r.app(echoWebsocket)
 	p := to(proxy.Hop{Addr: app})
 	ctx := r.Context()
-	c, _, err := websocket.Dial(ctx, "ws://"+r.proxy(p, proxy.Config{})+"/echo", nil)
+	c, _, err := websocket.Dial(ctx, r.path.scheme()+"://"+r.proxy(p, proxy.Config{})+"/echo", &websocket.DialOptions{HTTPClient: r.client(proxy.HTTP1)})
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func unasked(r *rig) {
 		io.Copy(io.Discard, in)
 	})
 	p := to(proxy.Hop{Addr: app})
-	resp, _ := r.do(r.client(proxy.HTTP1), r.request("GET", "http://"+r.proxy(p, proxy.Config{}), nil))
+	resp, _ := r.do(r.client(proxy.HTTP1), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))
 	if res := take(r, "the result", p.results); resp.StatusCode != http.StatusBadGateway || res.Reason != proxy.BadResponse {
 		r.Errorf("%s, %+v", resp.Status, res)
 	}
@@ -152,8 +152,7 @@ func upgradedVanishes(r *rig) {
 		_, err := io.Copy(io.Discard, in)
 		ended <- err
 	})
-	_ = w.SetLinger(0) // RST
-	w.Close()
+	w.vanish(true)
 	take(r, "the end at the hop", ended)
 	if res := take(r, "the result", p.results); res.Reason != proxy.ClientGone || res.Status != 101 {
 		r.Errorf("%+v", res)

@@ -1,0 +1,96 @@
+package proxytest
+
+import (
+	"slices"
+	"sync"
+	"testing"
+)
+
+// testCase is a row of the table.
+type testCase struct {
+	name string
+	run  func(r *rig)
+	// scripted says why the case needs a policy of its own, or settings that no product has; "": it doesn't.
+	scripted string
+}
+
+// Why cases are scripted.
+const (
+	severalHops   = "the policy chooses between hops"
+	ownAnswers    = "the policy answers by itself"
+	ownEdits      = "the policy edits or looks at heads"
+	ownMoments    = "the policy says from when timeouts count"
+	ownDial       = "the dial is the test's"
+	smallBudget   = "the budget of retries is the test's"
+	ownErrorTexts = "the texts of errors are the test's"
+)
+
+// group is a part of the table.
+type group struct {
+	name  string
+	cases []testCase
+}
+
+var groups = []group{
+	{"Heads", heads},
+	{"Bodies", bodies},
+	{"Upgrades", upgrades},
+	{"Timeouts", timeouts},
+	{"Clients", clients},
+	{"Retries", retries},
+	{"Answers", answers},
+	{"GRPC", grpcs},
+}
+
+// atATime is how many cases run side by side: they mostly wait, so more than there are processors.
+const atATime = 16
+
+// Run holds each of the paths against the table.
+func Run(t *testing.T, paths ...Path) {
+	for i := range paths {
+		paths[i] = paths[i].withDefaults()
+	}
+	t.Run("Memory", func(t *testing.T) { // alone: it measures what all of the process does
+		for _, p := range paths {
+			t.Run(p.Name, func(t *testing.T) { p.run(t, memory, make(chan bool, 1)) })
+		}
+	})
+	slots := make(chan bool, atATime)
+	sideBySide(t, paths, func(p Path) string { return p.Name }, func(t *testing.T, p Path) {
+		sideBySide(t, groups, func(g group) string { return g.name }, func(t *testing.T, g group) { p.run(t, g.cases, slots) })
+	})
+}
+
+// sideBySide runs all as parts of a test.
+func sideBySide[T any](t *testing.T, all []T, name func(T) string, run func(*testing.T, T)) {
+	var running sync.WaitGroup
+	for _, one := range all {
+		running.Go(func() { t.Run(name(one), func(t *testing.T) { run(t, one) }) })
+	}
+	running.Wait()
+}
+
+// run holds cases side by side, as far as there are slots; the log says which can't be held, and why.
+func (p Path) run(t *testing.T, cases []testCase, slots chan bool) {
+	held := slices.DeleteFunc(slices.Clone(cases), func(c testCase) bool {
+		not := p.Product != nil && c.scripted != ""
+		if not {
+			t.Logf("not through a product: %s: %s", c.name, c.scripted)
+		}
+		return not
+	})
+	sideBySide(t, held, func(c testCase) string { return c.name }, func(t *testing.T, c testCase) {
+		slots <- true
+		defer func() { <-slots }()
+		p.hold(t, c)
+	})
+}
+
+// hold holds one case. With a policy of its own it must be as scripted as the table says.
+func (p Path) hold(t *testing.T, c testCase) {
+	r := &rig{T: t, path: p}
+	c.run(r)
+	if is := r.scripted.Load(); p.Product == nil && is != (c.scripted != "") {
+		t.Errorf("the case is scripted: %v; the table says %q", is, c.scripted)
+	}
+}

@@ -1,0 +1,43 @@
+package proxytest
+
+import (
+	"slices"
+	"testing"
+)
+
+// What can't be held through products is little, and known.
+func TestFewCasesAreScripted(t *testing.T) {
+	want := []string{
+		"Heads/Peers28ConnectionOptionsSpareTheProxysOwn",
+		"Heads/ForwardedForGrowsOnceForAllAttempts",
+		"Timeouts/TheyCountFromFrom",
+		"Timeouts/TheTextOfATimeout",
+		"Clients/RefusedWhileItSends",
+		"Retries/ADialThatFailsGoesElsewhere",
+		"Retries/ThreeAttemptsAtMost",
+		"Retries/NotProcessedGoesElsewhere",
+		"Retries/ABodyTooLargeToHold",
+		"Retries/AStreamThatWaitsIsSentElsewhere",
+		"Retries/TheBudgetIsLimited",
+		"Answers/Local",
+		"Answers/ErrorsOfThePolicy",
+		"Answers/Peers17ADialThatTakesTooLong",
+		"Answers/AHostOfTheHops",
+		"Answers/ACopyOfTheHead",
+		"Answers/AnAnswerMayBeEdited",
+		"GRPC/Peers20ErrorsAreStatuses",
+	}
+	var got []string
+	all := 0
+	for _, g := range groups {
+		for _, c := range g.cases {
+			all++
+			if c.scripted != "" {
+				got = append(got, g.name+"/"+c.name)
+			}
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("scripted are, of %d cases,\n%q, want\n%q", all, got, want)
+	}
+}
