@@ -1,7 +1,7 @@
 // Package activator holds requests while a revision has no pod to take them, and sends each on to a pod as soon as one
-// can. It is a library: a program gives it a [Source] that knows revisions and pods, and serves its [Activator.Handler].
+// can. It is a library: a program gives it a [Source] that knows revisions and pods, and serves its [Activator.Engine].
 //
-//	client ──► Handler: resolve ──► throttler.Acquire ──► forward ──► queue-proxy ──► app
+//	client ──► Engine: resolve  ──► throttler.Acquire ──► forward ──► queue-proxy ──► app
 //	                                      ▲
 //	Source ──► Sink: revisions, endpoints │ pods that may be used
 //	                     └──► prober ─────┘

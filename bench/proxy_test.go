@@ -108,14 +108,24 @@ func transport(h2c bool) *http.Transport {
 	return tr
 }
 
-// serve serves h on a port of loopback until the benchmark ends.
+// serve serves h by net/http on a port of loopback until the benchmark ends.
 func serve(b *testing.B, h http.Handler) (addr string) {
+	b.Helper()
+	return run(b, proxy.NewServer(h, proxy.ServerConfig{}))
+}
+
+// run is serve for any server.
+func run(b *testing.B, s interface {
+	Serve(net.Listener) error
+	Close() error
+},
+) (addr string) {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	s, done := proxy.NewServer(h, proxy.ServerConfig{}), make(chan struct{})
+	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -144,19 +154,31 @@ func reverseProxy(b *testing.B, backend string) (addr string) {
 	return serve(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { of[r.ProtoMajor == 2].ServeHTTP(w, r) }))
 }
 
-// queueProxy is ours with its limit, accounting and metrics on.
+// queueProxy is ours, as the binary runs it, with its limit, accounting and metrics on.
 func queueProxy(b *testing.B, backend string) (addr string) {
 	b.Helper()
 	p, err := queueproxy.New(queueproxy.Config{
 		Identity: queueproxy.Identity{Namespace: "default", Configuration: "bench", Revision: "bench", Pod: "bench-pod"},
 		UserAddr: backend, ContainerConcurrency: limit, Timeouts: proxy.Timeouts{Total: time.Minute},
-		RequestMetrics: queueproxy.MetricsPrometheus,
+		RequestMetrics: queueproxy.MetricsPrometheus, DrainQuiet: time.Millisecond,
+		Addrs: queueproxy.Addrs{Serve: "127.0.0.1:0", Admin: queueproxy.Off, Stats: queueproxy.Off, Metrics: queueproxy.Off},
 	}, zap.NewNop())
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { _ = p.Close() })
-	return serve(b, p.Handler())
+	if err := p.Listen(); err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	b.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+	})
+	return p.Addrs().Serve
 }
 
 // static is a Source that never changes.
@@ -191,7 +213,7 @@ func activatorOf(b *testing.B, pod string) (addr string) {
 		}
 		_ = a.Close()
 	})
-	addr = serve(b, a.Handler())
+	addr = run(b, a.Engine(proxy.ServerConfig{}))
 	tr := transport(false)
 	defer tr.CloseIdleConnections()
 	if err := roundTrip(tr, addr); err != nil { // waits for the probe

@@ -9,12 +9,16 @@
 //	Prometheus ──────────► :9091 request metrics
 //
 // The rules are a proxy.Policy; package proxy moves the bytes. As a program it is [Main]. Within an app's own process it
-// is [New] and [Proxy.Handler], see the example: the contract with Knative is the same, without a container of its own.
+// is [New] and [Proxy.Run], see the example: the contract with Knative is the same, without a container of its own.
+//
+// Requests are served by a proxy.Engine, HTTP/2 by net/http. With [WithHandler] everything is on net/http, as it is behind
+// [Proxy.Handler], for a server of the embedder's own. What comes on a connection to the engine and is no request is
+// refused without the policy; that is logged, one line in ten seconds at most, and counted.
 //
 // # Concurrency
 //
 // [Proxy.Run] owns a goroutine for each server and one that measures every second, and waits for them. A readiness check
 // is shared by all who wait for it: one goroutine runs it while somebody does, and none otherwise; [Proxy.Close] waits
-// for it. Requests run on the goroutines of their servers. A request blocks in two places, both under its own context:
+// for it. Requests run on the goroutines of their server. A request blocks in two places, both under its own context:
 // for a slot of the breaker, and, until the app has been up once, for the app to listen.
 package queueproxy

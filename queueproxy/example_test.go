@@ -6,9 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
+	"time"
 
-	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
@@ -22,27 +21,32 @@ func Example() {
 	go func() { _ = appServer.Serve(inside) }()
 	defer func() { _ = appServer.Close() }()
 
+	const anyPort = "127.0.0.1:0" // in a pod those of the contract, which is the default
 	sidecar, err := queueproxy.New(queueproxy.Config{
 		UserAddr:             "app.invalid:80", // for Dial alone
 		Dial:                 inside.dial,
 		ContainerConcurrency: 10,
+		Addrs:                queueproxy.Addrs{Serve: anyPort, Admin: anyPort, Stats: anyPort},
+		DrainQuiet:           time.Millisecond, // nobody else is to be told that this pod goes
 	}, nil)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer func() { _ = sidecar.Close() }()
-
-	front := httptest.NewUnstartedServer(sidecar.Handler())
-	front.Config.ConnContext = proxy.ConnContext // to notice clients that leave while they wait
-	front.Start()
-	defer front.Close()
+	if err := sidecar.Listen(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- sidecar.Run(ctx) }()
+	defer func() { stop(); <-ended }()
 
 	// What an activator sends.
-	req, _ := http.NewRequest(http.MethodGet, front.URL, nil)
+	req, _ := http.NewRequest(http.MethodGet, "http://"+sidecar.Addrs().Serve, nil)
 	req.Header.Set("K-Original-Host", "hello.example.com")
 	req.Header.Set("K-Proxy-Request", "activator")
-	resp, err := front.Client().Do(req)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		fmt.Println(err)
 		return

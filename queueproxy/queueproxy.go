@@ -88,7 +88,7 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 }
 
 // Handler forwards requests to the app, and answers probes, for an http.Server of the caller's own, whose ConnContext
-// should be proxy.ConnContext. Drain and Close are the caller's to call then, unless it uses Run as well.
+// should be proxy.ConnContext; Run serves them faster. Drain and Close are the caller's to call then, unless it uses Run as well.
 func (p *Proxy) Handler() http.Handler { return p.front }
 
 // besideProbes keeps an embedder's handler from answering for the pod: probes go past it.
