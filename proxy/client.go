@@ -81,11 +81,16 @@ func (c *client) live() {
 	}
 	c.rise()
 	for c.handed == nil && !c.done && c.phase.Load() != clientClosed {
-		err := c.read()
-		switch {
+		var err error
+		if c.next == nil {
+			err = c.read()
+		}
+		switch f := c.next; {
 		case c.handed != nil || c.done:
-		case c.next != nil:
-			f := c.next
+		case f != nil:
+			if asleep = f.rests(); asleep {
+				return
+			}
 			c.next = nil
 			c.carry(f)
 		case c.refused != nil:
@@ -153,7 +158,10 @@ func (c *client) carry(f *flow) {
 	if c.e.closed.Load() {
 		f.clientGone()
 	}
-	f.run()
+	if f.run(); f.suspended != nil {
+		c.next = f
+		return
+	}
 	c.current.Store(nil)
 	if f.handed {
 		return // its flow goes with it

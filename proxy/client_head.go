@@ -70,7 +70,7 @@ func (c *client) advance() bool {
 			return true
 		}
 		c.carry(f)
-		if c.done || c.handed != nil {
+		if c.done || c.handed != nil || c.next != nil {
 			return true
 		}
 	}

@@ -29,6 +29,7 @@ type Engine struct {
 	heads    headCache
 	inboxes  sync.Pool // of *[inboxSize]byte
 	flows    sync.Pool // of *flow
+	flights  sync.Pool // of *flight
 	start    time.Time
 	handover handover
 	server   *http.Server
@@ -65,6 +66,7 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 		f.clock.init(f, h.cfg.TimeoutText, time.Time{})
 		return f
 	}
+	e.flights.New = func() any { return new(flight) }
 	e.heads.seed = maphash.MakeSeed()
 	e.pool = hopPool{cfg: &h.cfg, inbox: &e.inboxes, heads: &e.heads, buffers: &h.buffers, lines: make(map[hopKey]*hopLine)}
 	e.server = NewServer(h, c)
@@ -78,15 +80,30 @@ func (e *Engine) flow() *flow { return e.flows.Get().(*flow) }
 // keepFlow gives one back that has ended.
 func (e *Engine) keepFlow(f *flow) {
 	clear(f.head.Fields)
-	clear(f.ans.Fields)
-	f.head.Fields, f.ans.Fields = f.head.Fields[:0], f.ans.Fields[:0]
+	f.head.Fields = f.head.Fields[:0]
 	f.x, f.target, f.req, f.resp = nil, "", Request{}, Response{}
 	f.mu.Lock()
-	f.c, f.cause, f.hop, f.cut, f.tunnelled, f.late, f.waits = nil, nil, nil, false, false, false, nil
+	f.c, f.cause, f.hop, f.cut, f.tunnelled, f.late, f.waits, f.suspended = nil, nil, nil, false, false, false, nil, nil
 	f.mu.Unlock()
 	f.waited, f.down, f.writing, f.aborted, f.hurt = 0, 0, false, false, false
-	f.try = flight{}
+	if f.try != nil {
+		e.keepFlight(f.try)
+		f.try = nil
+	}
 	e.flows.Put(f)
+}
+
+// flight takes one that is not in use, for f.
+func (e *Engine) flight(f *flow) *flight {
+	t := e.flights.Get().(*flight)
+	t.f = f
+	return t
+}
+
+func (e *Engine) keepFlight(t *flight) {
+	t.f = nil
+	t.reset()
+	e.flights.Put(t)
 }
 
 // since is a moment as connections note it.

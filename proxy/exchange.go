@@ -138,13 +138,24 @@ func (ex *exchange) next(at Attempt) (Hop, error) {
 	}
 	begin := time.Now()
 	defer func() {
-		if ex.parked != nil {
-			ex.parked.end()
-			ex.parked = nil
-		}
+		ex.unpark()
 		ex.waited += time.Since(begin)
 	}()
-	return ex.x.Next(&ex.req, at)
+	for {
+		hop, err := ex.x.Next(&ex.req, at)
+		if err != ErrSuspended || ex.parked == nil || ex.parked.woken == nil {
+			return hop, err
+		}
+		at.Ended = ex.parked.wait()
+		ex.unpark()
+	}
+}
+
+func (ex *exchange) unpark() {
+	if ex.parked != nil {
+		ex.parked.end()
+		ex.parked = nil
+	}
 }
 
 func (ex *exchange) release(hop Hop, t *try, err error) {

@@ -15,6 +15,7 @@ type flight struct {
 	hop   Hop
 	last  bool // no other attempt will be made
 	begin time.Time
+	ans   h1.Response
 	out   Outcome
 	again bool // what went wrong may be tried once more
 
@@ -25,7 +26,14 @@ type flight struct {
 	drained   bool // of an answer that was discarded
 	keep      time.Duration
 
+	chunks               h1.Chunks // of the answer
 	tunnelUp, tunnelDown atomic.Int64
+}
+
+// reset readies t for another attempt.
+func (t *flight) reset() {
+	clear(t.ans.Fields)
+	*t = flight{f: t.f, ans: h1.Response{Fields: t.ans.Fields[:0]}, chunks: t.chunks}
 }
 
 // run makes the attempt. A nil error means that the client has a complete answer. Nobody reads the body of the request,
@@ -79,10 +87,10 @@ func (t *flight) exchange() error {
 		if t.out.FirstByte == 0 {
 			t.out.FirstByte = time.Since(t.begin)
 		}
-		if err := f.ans.Parse(t.conn.head()); err != nil {
+		if err := t.ans.Parse(t.conn.head()); err != nil {
 			return &Error{Reason: BadResponse, Err: err}
 		}
-		if f.ans.Status >= 200 || f.ans.Status == http.StatusSwitchingProtocols {
+		if t.ans.Status >= 200 || t.ans.Status == http.StatusSwitchingProtocols {
 			break
 		}
 		f.clock.touch(1)
@@ -93,7 +101,7 @@ func (t *flight) exchange() error {
 			return t.failed(t.why(err), false, false)
 		}
 	}
-	t.out.Status = f.ans.Status
+	t.out.Status = t.ans.Status
 	return t.answered()
 }
 
@@ -186,7 +194,7 @@ func (t *flight) settle(err error) {
 
 // answered passes the final answer on.
 func (t *flight) answered() error {
-	f, r := t.f, &t.f.ans
+	f, r := t.f, &t.ans
 	notProcessed := f.h.cfg.NotProcessed != "" && r.Fields.Find(f.h.cfg.NotProcessed, 0) >= 0
 	t.keep = t.keptFor()
 	o, ok := stripFields(&r.Fields, f.h.cfg.EndToEnd)
@@ -213,8 +221,8 @@ func (t *flight) answered() error {
 
 // keptFor is how long the hop keeps an unused connection.
 func (t *flight) keptFor() time.Duration {
-	for i := range t.f.ans.Fields {
-		if x := &t.f.ans.Fields[i]; x.Kind == h1.KeepAlive {
+	for i := range t.ans.Fields {
+		if x := &t.ans.Fields[i]; x.Kind == h1.KeepAlive {
 			if d := keepAlive([]string{x.Value}); d > 0 {
 				return d
 			}
@@ -225,13 +233,13 @@ func (t *flight) keptFor() time.Duration {
 
 // bodyOf is what is to come of an answer (RFC 9112 §6.3).
 func (t *flight) bodyOf() (b h1.Body) {
-	f, r := t.f, &t.f.ans
+	f, r := t.f, &t.ans
 	switch {
 	case f.head.Method == http.MethodHead, r.Status == http.StatusNoContent, r.Status == http.StatusNotModified:
 		b.Start(0)
 		f.framing = bodiless
 	case r.Chunked:
-		b.StartChunked(&f.chunks)
+		b.StartChunked(&t.chunks)
 		f.framing = framedByChunks
 	case r.Length >= 0:
 		b.Start(r.Length)

@@ -35,7 +35,7 @@ func (t *flight) askForBody(tell bool) error {
 // interim passes a 1xx on, but for a 100 that the client has not asked for.
 func (t *flight) interim() error {
 	f := t.f
-	if f.ans.Status == http.StatusContinue {
+	if t.ans.Status == http.StatusContinue {
 		if !t.expecting {
 			return nil
 		}
@@ -44,12 +44,12 @@ func (t *flight) interim() error {
 	if f.head.Minor == 0 {
 		return nil
 	}
-	if _, ok := stripFields(&f.ans.Fields, f.h.cfg.EndToEnd); !ok {
+	if _, ok := stripFields(&t.ans.Fields, f.h.cfg.EndToEnd); !ok {
 		return malformed("too many options in Connection")
 	}
-	b := appendStatusLine(nil, f.ans.Status, f.ans.Reason)
-	for i := range f.ans.Fields {
-		if x := &f.ans.Fields[i]; framingKinds&(1<<x.Kind) == 0 {
+	b := appendStatusLine(nil, t.ans.Status, t.ans.Reason)
+	for i := range t.ans.Fields {
+		if x := &t.ans.Fields[i]; framingKinds&(1<<x.Kind) == 0 {
 			b = x.AppendTo(b)
 		}
 	}

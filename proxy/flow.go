@@ -24,15 +24,13 @@ type flow struct {
 	req     Request
 	resp    Response
 	head    h1.Request
-	ans     h1.Response
 	target  string // for a hop
 	te      bool   // the client takes trailers
 	keep    bool   // the client's connection can be used again afterwards
 	clock   clock
 	up      sending
-	try     flight
+	try     *flight // nil until there is a hop
 	framing framing
-	chunks  h1.Chunks // of the answer
 	waited  time.Duration
 	result  Result
 	writing bool // the final answer has begun to be written
@@ -56,6 +54,7 @@ type flow struct {
 	cut       bool // the client's write deadline is in the past
 	waits     context.CancelCauseFunc
 	parked    *parkedFlow
+	suspended *suspension // Next has asked for it
 }
 
 // framing of an answer on its way to the client.
@@ -101,17 +100,21 @@ func (f *flow) begin(c *client, now time.Time) error {
 	return nil
 }
 
-// run carries the request through. It blocks until both directions have ended.
+// run carries the request through. It blocks until both directions have ended, or until it is suspended; called again
+// then, it goes on.
 func (f *flow) run() {
-	f.h.inFlight.Add(1)
-	f.h.budget.deposit()
 	f.panics = true
-	f.e.rounds.join(f)
-	defer f.end()
-	f.x = f.h.cfg.Policy.Begin(&f.req)
+	defer f.leave()
+	if f.x == nil {
+		f.h.inFlight.Add(1)
+		f.h.budget.deposit()
+		f.e.rounds.join(f)
+		f.x = f.h.cfg.Policy.Begin(&f.req)
+	}
 	err := f.forward()
 	switch {
 	case err == nil:
+	case err == ErrSuspended && f.suspended != nil:
 	case err == errHandedOver:
 		f.handed = true
 	case f.writing || f.hurt:
@@ -126,51 +129,74 @@ func (f *flow) run() {
 // forward asks the policy for hops and tries them. A nil error means that the client has a complete answer.
 func (f *flow) forward() error {
 	at := Attempt{Since: f.req.Arrived, Replayable: true}
-	begin := f.req.Arrived
+	if s := f.suspended; s != nil {
+		at = s.at
+		at.Ended = f.resume()
+	}
+	t := f.try
+	if t == nil {
+		t = f.e.flight(f)
+		f.try = t
+	}
 	for {
-		hop, err := f.ask(at)
-		if err != nil {
+		if err := f.ask(&at, &t.hop); err != nil {
 			return err
 		}
 		f.result.Attempts++
-		if hop.Local != nil {
-			f.local(hop)
+		if t.hop.Local != nil {
+			f.local(&t.hop)
 			return nil
 		}
+		if !t.hop.http1() {
+			return f.handOver(t.hop, at)
+		}
+		t.begin = f.req.Arrived
 		if f.waited > 0 || at.N > 0 {
-			begin = time.Now()
+			t.begin = time.Now()
 		}
-		if f.speaks(hop) != HTTP1 {
-			return f.handOver(hop, at)
-		}
-		f.clock.start(hop.Timeouts, hop.From)
-		f.try = flight{f: f, hop: hop, last: at.N+1 >= maxAttempts, begin: begin}
-		err = f.try.run()
-		f.try.out.Total = time.Since(begin)
-		f.try.out.Reason = ReasonOf(err)
-		f.x.Release(hop, f.try.out)
-		if err == nil || !f.try.again {
+		t.last = at.N+1 >= maxAttempts
+		f.clock.start(t.hop.Timeouts, t.hop.From)
+		err := t.run()
+		t.out.Total = time.Since(t.begin)
+		t.out.Reason = ReasonOf(err)
+		f.x.Release(t.hop, t.out)
+		if err == nil || !t.again {
 			return err
 		}
 		at.N++
-		at.Cause, at.Sent = err, f.up.taken.Load()
+		at.Cause, at.Sent, at.Ended = err, f.up.taken.Load(), nil
+		t.reset()
 	}
 }
 
-func (f *flow) speaks(hop Hop) Proto {
-	if hop.Proto == SameProto {
-		return HTTP1
-	}
-	return hop.Proto
-}
+// http1 says that an HTTP/1.1 client's request goes to the hop in HTTP/1.1.
+func (h *Hop) http1() bool { return h.Proto == SameProto || h.Proto == HTTP1 }
 
-// ask has the policy say where to go, and ends what Park began.
-func (f *flow) ask(at Attempt) (Hop, error) {
-	hop, err := f.x.Next(&f.req, at)
+// ask has the policy say where to go, and ends what Park began. The frames of this and of what calls it are on the stack
+// of everything that waits in a Next.
+func (f *flow) ask(at *Attempt, hop *Hop) (err error) {
+	*hop, err = f.x.Next(&f.req, *at)
 	if f.parked != nil {
 		f.unpark()
 	}
-	return hop, err
+	if s := f.suspended; s != nil {
+		if s.at = *at; err != ErrSuspended {
+			_ = f.resume() // Next has thought better of it
+		}
+	}
+	return err
+}
+
+// leave is the end of run.
+func (f *flow) leave() {
+	if f.suspended != nil && !f.panics {
+		if f.try != nil {
+			f.e.keepFlight(f.try)
+			f.try = nil
+		}
+		return
+	}
+	f.end()
 }
 
 // end is the last of every flow, also after a panic of the policy's.
@@ -189,7 +215,11 @@ func (f *flow) end() {
 		f.keep = false
 	}
 	r := &f.result
-	r.BytesIn, r.BytesOut = f.up.taken.Load()+f.try.tunnelUp.Load(), f.down+f.try.tunnelDown.Load()
+	r.BytesIn, r.BytesOut = f.up.taken.Load(), f.down
+	if f.try != nil {
+		r.BytesIn += f.try.tunnelUp.Load()
+		r.BytesOut += f.try.tunnelDown.Load()
+	}
 	r.Wait, r.Total = f.waited, time.Since(f.req.Arrived)
 	if f.x != nil {
 		f.x.End(&f.req, *r)

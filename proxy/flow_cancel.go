@@ -16,6 +16,7 @@ func (f *flow) cancel(e *Error, writing bool) {
 		if f.waits != nil {
 			f.waits(e)
 		}
+		f.suspended.wakeLocked()
 		if f.hop != nil {
 			_ = f.hop.SetDeadline(past())
 		}

@@ -179,23 +179,23 @@ func FuzzAnswerHeads(f *testing.F) {
 		}
 		fl := e.flow()
 		defer e.keepFlow(fl)
-		if fl.ans.Parse(head) != nil || fl.ans.Status < 200 {
+		tr := &flight{f: fl}
+		if tr.ans.Parse(head) != nil || tr.ans.Status < 200 {
 			return
 		}
 		fl.head.Method, fl.head.Minor = method, minor&1
-		if _, ok := stripFields(&fl.ans.Fields, e.h.cfg.EndToEnd); !ok {
+		if _, ok := stripFields(&tr.ans.Fields, e.h.cfg.EndToEnd); !ok {
 			return
 		}
-		tr := &flight{f: fl}
 		tr.bodyOf()
 		fl.keep = keep && fl.framing != framedByClose
-		sent := fl.appendAnswerHead(nil, &fl.ans)
+		sent := fl.appendAnswerHead(nil, &tr.ans)
 		in := bufio.NewReader(bytes.NewReader(sent))
 		got, err := http.ReadResponse(in, &http.Request{Method: method})
 		if err != nil || in.Buffered() > 0 {
 			t.Fatalf("%q became %q: %v, %d bytes more", head, sent, err, in.Buffered())
 		}
-		if len(got.Header["Content-Length"]) > 1 || got.StatusCode != fl.ans.Status {
+		if len(got.Header["Content-Length"]) > 1 || got.StatusCode != tr.ans.Status {
 			t.Fatalf("%q became %q", head, sent)
 		}
 		chunked := len(got.TransferEncoding) > 0

@@ -29,7 +29,7 @@ func (f *flow) fail(err error) {
 }
 
 // local gives an answer of the policy's own.
-func (f *flow) local(hop Hop) {
+func (f *flow) local(hop *Hop) {
 	l := hop.Local
 	f.result.Reason = l.Reason
 	grpc := slices.ContainsFunc(l.Header, func(x [2]string) bool { return x[0] == "Grpc-Status" }) // its end is that of the head
@@ -37,7 +37,7 @@ func (f *flow) local(hop Hop) {
 		status: l.Status, header: l.Header, body: l.Body,
 		bodiless: grpc || l.Status == http.StatusNoContent || l.Status == http.StatusNotModified,
 	})
-	f.x.Release(hop, Outcome{Status: l.Status})
+	f.x.Release(*hop, Outcome{Status: l.Status})
 }
 
 // own writes an answer of the proxy's own. The clock stops: it takes no time but that of a client which doesn't read, for

@@ -10,6 +10,7 @@ type parked struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	unhook func() bool
+	woken  chan struct{} // of Suspend; nil: Next itself waits
 }
 
 // park implements Request.Park.
@@ -30,4 +31,26 @@ func (ex *exchange) park(t Timeouts) context.Context {
 func (p *parked) end() {
 	p.unhook()
 	p.cancel(context.Canceled)
+}
+
+// suspend implements Request.Suspend; next waits, with the goroutine that there is anyway.
+func (ex *exchange) suspend(t Timeouts) (wake func()) {
+	ex.park(t)
+	woken := make(chan struct{}, 1)
+	ex.parked.woken = woken
+	return func() {
+		select {
+		case woken <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// wait is the wait of a Next that has returned ErrSuspended.
+func (p *parked) wait() (ended error) {
+	select {
+	case <-p.woken:
+	case <-p.ctx.Done():
+	}
+	return context.Cause(p.ctx)
 }

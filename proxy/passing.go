@@ -23,11 +23,11 @@ func (t *flight) pass(body *h1.Body) error {
 		return f.ended()
 	}
 	f.writing = true
-	f.result.Reason, f.result.Status, f.result.Start = ReasonNone, f.ans.Status, time.Since(f.req.Arrived)
+	f.result.Reason, f.result.Status, f.result.Start = ReasonNone, t.ans.Status, time.Since(f.req.Arrived)
 	if err := t.passReady(body); err != nil {
 		return err
 	}
-	if t.expecting && t.asked != nil && f.ans.Status < http.StatusBadRequest && !body.Done() {
+	if t.expecting && t.asked != nil && t.ans.Status < http.StatusBadRequest && !body.Done() {
 		// A hop that knows nothing of Expect, as in HTTP/1.0, may want the body after it has begun its answer. A client
 		// that was not told to go on does so by itself (RFC 9110 §10.1.1).
 		_ = t.askForBody(false) // tells nobody, so that nothing can fail
@@ -45,7 +45,7 @@ func (t *flight) passReady(body *h1.Body) error {
 	f := t.f
 	buf := f.h.buffer()
 	defer f.h.putBuffer(buf)
-	b, err := t.appendReady(f.appendAnswerHead(buf[:0], &f.ans), body)
+	b, err := t.appendReady(f.appendAnswerHead(buf[:0], &t.ans), body)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (t *flight) passReady(body *h1.Body) error {
 }
 
 func (t *flight) untilClose() bool {
-	r := &t.f.ans
+	r := &t.ans
 	return t.f.framing != bodiless && !r.Chunked && r.Length < 0
 }
 
@@ -217,9 +217,9 @@ func (t *flight) upgrade(protocol string) error {
 	}
 	f.writing = true
 	f.result.Reason, f.result.Status, f.result.Start = ReasonNone, http.StatusSwitchingProtocols, time.Since(f.req.Arrived)
-	b := appendStatusLine(nil, f.ans.Status, f.ans.Reason)
-	for i := range f.ans.Fields {
-		if x := &f.ans.Fields[i]; framingKinds&(1<<x.Kind) == 0 {
+	b := appendStatusLine(nil, t.ans.Status, t.ans.Reason)
+	for i := range t.ans.Fields {
+		if x := &t.ans.Fields[i]; framingKinds&(1<<x.Kind) == 0 {
 			b = x.AppendTo(b)
 		}
 	}

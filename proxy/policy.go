@@ -20,7 +20,8 @@ type Policy interface {
 type Exchange interface {
 	// Next says where to go. It is called again after an attempt that gave the client nothing; the earlier hop has been
 	// released before, so that a retry never holds a slot while it asks for one. To give up it returns a.Cause.
-	// Next may block, on the context of req.Park only. Its error becomes the answer (see Error).
+	// Next may block, on the context of req.Park only, or wait without blocking: req.Suspend. Its error becomes the answer
+	// (see Error).
 	Next(req *Request, a Attempt) (Hop, error)
 	// Response sees the final (or 101) head before it is passed on, and may edit its header. False discards the answer
 	// and asks Next for another hop; it is heeded only while the attempt is replayable. It is not called for a Local.
@@ -40,6 +41,8 @@ type Attempt struct {
 	Sent       int64 // bytes of the body that have gone to some hop
 	Replayable bool  // the request may be sent once more; when false Next is not called again
 	Since      time.Time
+	// Ended is set when a wait that Request.Suspend began is over before its time: an *Error, which says why.
+	Ended error
 }
 
 // Hop is one place to send a request to, or an answer of the policy's own.

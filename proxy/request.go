@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net/http"
 	"time"
 )
@@ -29,6 +30,7 @@ type Request struct {
 // carrier is what takes a request through: an exchange of Handler's, or a flow of Engine's.
 type carrier interface {
 	park(t Timeouts) context.Context
+	suspend(t Timeouts) (wake func())
 	tls() *tls.ConnectionState
 	detached() *http.Request
 }
@@ -44,6 +46,15 @@ type Response struct {
 // (TimeoutStart, TimeoutTotal; Idle is not heeded: nothing flows while a request waits). The context is cancelled when
 // Next returns. Calling Park again in the same Next replaces t.
 func (r *Request) Park(t Timeouts) context.Context { return r.ex.park(t) }
+
+// ErrSuspended is what Next returns after Request.Suspend.
+var ErrSuspended = errors.New("proxy: suspended")
+
+// Suspend is Park for a policy that waits without a goroutine, which takes an Engine a fraction of the memory: Next
+// returns ErrSuspended, and is called once more, with the same Attempt, when wake has been called; or when the client has
+// gone or t says so, which Attempt.Ended tells. wake may be called from anywhere and at any time, also before Next has
+// returned; it does not block, and after the first time it does nothing.
+func (r *Request) Suspend(t Timeouts) (wake func()) { return r.ex.suspend(t) }
 
 // TLS is the state of the connection that the request came over; nil: cleartext.
 func (r *Request) TLS() *tls.ConnectionState { return r.ex.tls() }

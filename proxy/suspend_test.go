@@ -1,0 +1,246 @@
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// suspending has its requests wait without a goroutine until they are let go, or as their target says.
+type suspending struct {
+	app     string
+	asked   chan func() // wakes
+	results chan proxy.Result
+}
+
+func (p *suspending) Begin(*proxy.Request) proxy.Exchange { return &suspended{policy: p} }
+
+type suspended struct {
+	policy *suspending
+	nexts  int
+}
+
+func (x *suspended) Next(r *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+	x.nexts++
+	switch {
+	case a.Ended != nil:
+		return proxy.Hop{}, a.Ended
+	case r.Target == "/again" && x.nexts < 4, x.nexts == 1:
+		var t proxy.Timeouts
+		if r.Target == "/late" {
+			t.ResponseStart = 50 * time.Millisecond
+		}
+		wake := r.Suspend(t)
+		switch r.Target {
+		case "/early":
+			wake()
+			wake()
+		case "/panic":
+			panic("after Suspend")
+		case "/not":
+			return proxy.Hop{Addr: x.policy.app}, nil
+		case "/blocks":
+			<-r.Park(proxy.Timeouts{ResponseStart: 50 * time.Millisecond}).Done()
+			return proxy.Hop{}, errors.New("waited")
+		default:
+			x.policy.asked <- wake
+		}
+		return proxy.Hop{}, proxy.ErrSuspended
+	}
+	r.Header.Set("X-Nexts", fmt.Sprint(x.nexts))
+	return proxy.Hop{Addr: x.policy.app}, nil
+}
+func (x *suspended) Response(*proxy.Request, *proxy.Response) bool { return true }
+func (x *suspended) Release(proxy.Hop, proxy.Outcome)              {}
+func (x *suspended) End(_ *proxy.Request, r proxy.Result)          { x.policy.results <- r }
+
+// eachServer runs f against an Engine and a Handler in a server of NewServer, both of the policy.
+func eachServer(t *testing.T, f func(t *testing.T, p *suspending, addr string)) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s", r.Header.Get("X-Nexts"), b)
+	}))
+	t.Cleanup(app.Close)
+	for _, name := range []string{"engine", "handler"} {
+		t.Run(name, func(t *testing.T) {
+			p := &suspending{app.Listener.Addr().String(), make(chan func(), 100), make(chan proxy.Result, 100)}
+			h, err := proxy.New(proxy.Config{Name: "x", Policy: p})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var s interface {
+				Serve(net.Listener) error
+				Close() error
+			} = proxy.NewEngine(h, proxy.ServerConfig{})
+			if name == "handler" {
+				s = proxy.NewServer(h, proxy.ServerConfig{})
+			}
+			done := make(chan struct{})
+			go func() { defer close(done); _ = s.Serve(l) }()
+			defer func() { s.Close(); <-done; h.Close() }()
+			f(t, p, l.Addr().String())
+		})
+	}
+}
+
+// What is suspended goes on when it is woken, as often as Next says so, with its body, and the connection after it.
+func TestSuspendedRequestsGoOn(t *testing.T) {
+	eachServer(t, func(t *testing.T, p *suspending, addr string) {
+		conn, in := dialEngine(t, addr)
+		for _, c := range []struct {
+			target, body, want string
+			wakes              int
+		}{
+			{"/", "", "2 ", 1}, {"/again", "", "4 ", 3}, {"/early", "", "2 ", 0}, {"/not", "", " ", 0},
+			{"/", "Content-Length: 4\r\n\r\nb|ody", "2 body", 1}, {"/again", "Transfer-Encoding: chunked\r\n\r\n4\r\nbo|dy\r\n0\r\n\r\n", "4 body", 3},
+		} {
+			head := "GET " + c.target + " HTTP/1.1\r\nHost: x\r\n"
+			first, rest, _ := strings.Cut(c.body, "|")
+			if c.body == "" {
+				first = "\r\n"
+			}
+			io.WriteString(conn, head+first)
+			for i := range c.wakes {
+				wake := <-p.asked
+				if i == 0 {
+					time.Sleep(5 * time.Millisecond) // mostly for its goroutine to end
+				}
+				wake()
+				wake()
+			}
+			io.WriteString(conn, rest)
+			resp, body := readAnswer(t, in, "GET")
+			if resp.StatusCode != 200 || body != c.want {
+				t.Errorf("%s: %s %q, want %q", c.target, resp.Status, body, c.want)
+			}
+			if r := <-p.results; r.Attempts != 1 || r.Reason != proxy.ReasonNone || c.wakes > 0 && r.Wait < 5*time.Millisecond {
+				t.Errorf("%s: %+v", c.target, r)
+			}
+		}
+	})
+}
+
+// A wait without a goroutine ends with the client, with its time, with a panic, and with Next's thinking better of it.
+func TestSuspendedRequestsEnd(t *testing.T) {
+	eachServer(t, func(t *testing.T, p *suspending, addr string) {
+		for _, c := range []struct {
+			target string
+			body   string
+			reason proxy.Reason
+		}{
+			{"/", "", proxy.ClientGone}, {"/", "unread", proxy.ClientGone}, {"/late", "", proxy.TimeoutStart},
+			{"/panic", "", proxy.Internal}, {"/blocks", "", proxy.Internal},
+		} {
+			conn, _ := dialEngine(t, addr)
+			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", c.target, len(c.body), c.body)
+			var wake func()
+			if c.target == "/" || c.target == "/late" {
+				wake = <-p.asked
+			}
+			if c.reason == proxy.ClientGone {
+				conn.Close()
+			}
+			if r := <-p.results; r.Reason != c.reason {
+				t.Errorf("%s: %+v, want %v", c.target, r, c.reason)
+			}
+			if wake != nil {
+				wake() // nobody's any more
+			}
+			conn.Close()
+		}
+	})
+}
+
+// Waking and leaving at once, many times: every request ends once, and a late wake rouses nobody else.
+func TestSuspendedRequestsRace(t *testing.T) {
+	eachServer(t, func(t *testing.T, p *suspending, addr string) {
+		var all sync.WaitGroup
+		ctx, cancel := context.WithCancel(t.Context())
+		all.Go(func() {
+			for {
+				select {
+				case wake := <-p.asked:
+					go wake()
+					wake()
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+		const conns, each = 8, 50
+		var clients sync.WaitGroup
+		for i := range conns {
+			clients.Go(func() {
+				for j := range each {
+					c, err := net.Dial("tcp", addr)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+					if (i+j)%2 == 0 {
+						_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+						if _, err := c.Read(make([]byte, 1)); err != nil {
+							t.Error(err)
+						}
+					}
+					c.Close()
+				}
+			})
+		}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for range conns * each {
+				<-p.results
+			}
+		}()
+		clients.Wait()
+		select {
+		case <-ended:
+		case <-time.After(20 * time.Second):
+			t.Errorf("%d results are missing", conns*each-len(p.results))
+		}
+		cancel()
+		all.Wait()
+	})
+}
+
+// Close ends what is suspended.
+func TestEngineClosesTheSuspended(t *testing.T) {
+	p := &suspending{"127.0.0.1:1", make(chan func(), 1), make(chan proxy.Result, 1)}
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := proxy.NewEngine(h, proxy.ServerConfig{})
+	done := make(chan struct{})
+	go func() { defer close(done); _ = e.Serve(l) }()
+	conn, _ := dialEngine(t, l.Addr().String())
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-p.asked
+	e.Close()
+	<-done
+	if r := <-p.results; r.Reason != proxy.ClientGone || h.InFlight() != 0 {
+		t.Errorf("%+v, %d in flight", r, h.InFlight())
+	}
+}
