@@ -62,7 +62,8 @@ var rooms = map[string][]string{
 
 	"internal/observability": {},
 	"internal/refused":       {"proxy", "go.uber.org/zap"},
-	"internal/requestlog":    {"proxy", "internal/knative"},
+	"internal/requestlog":    {"proxy", "internal/knative", "internal/template"},
+	"internal/template":      {},
 	"internal/tracing": {
 		"proxy", "metrics/otlp", "internal/knative", "internal/observability", "go.opencensus.io/trace",
 	},

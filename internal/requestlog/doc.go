@@ -1,5 +1,5 @@
-// Package requestlog writes one line per request, shaped by a Go text/template that the operator chose, as a policy
-// around a policy.
+// Package requestlog writes one line per request, shaped by a Go template that the operator chose, as a policy around a
+// policy.
 //
 //	Begin ── the head as the client sent it, the revision ──► End ── + what became of it ──► template ──► buffer ──► Out
 //
@@ -10,6 +10,10 @@
 //	.Revision  .Name .Namespace .Service .Configuration .PodName .PodIP
 //	.TraceID   of the fields traceparent, X-B3-TraceId or b3; "" without one
 //	.Reason    why it was not answered by its app, a word of proxy.Reason; "" when it was
+//
+// Templates are text/template's, with its functions but call. Methods may be called that tell of a request and change
+// nothing: .Request.UserAgent, .Request.Header.Get "X-Name", .Request.URL.Query.Get "name" and the like. One that asks for
+// another method is refused when it is set.
 //
 // What a template makes is one line, whatever a request holds: line breaks in it become spaces, and nothing but blanks is
 // not written.

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"text/template"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/template"
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
@@ -94,7 +94,7 @@ func (l *Log) Set(text string, enabled, probes bool) error {
 	s := &setting{text: text, probes: probes}
 	if text != DefaultTemplate {
 		var err error
-		if s.template, err = template.New("requestlog").Parse(text); err != nil {
+		if s.template, err = template.Parse("requestlog", text, methods()); err != nil {
 			return fmt.Errorf("the template of the request log can't be used: %s", oneLine(err))
 		}
 	}

@@ -1,0 +1,113 @@
+package template
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"text/template"
+	"text/template/parse"
+)
+
+// function is one that templates may call, with at least min arguments, and at most max.
+type function struct {
+	min, max int
+	call     func(args []reflect.Value) (reflect.Value, error)
+}
+
+const many = 1 << 30
+
+// functions are those of text/template but and, or, whose arguments are not all evaluated, and call: data has no functions.
+func functions() map[string]function {
+	return map[string]function{
+		"html":     text(template.HTMLEscaper),
+		"js":       text(template.JSEscaper),
+		"urlquery": text(template.URLQueryEscaper),
+		"print":    text(fmt.Sprint),
+		"println":  text(fmt.Sprintln),
+		"printf":   {1, many, printf},
+
+		"index": {1, many, index},
+		"slice": {1, many, slice},
+		"len":   {1, 1, length},
+
+		"not": {1, 1, not},
+		"eq":  {2, many, equalsAny},
+		"ne":  compare(equal, false),
+		"lt":  compare(less, true),
+		"le":  compare(lessOrEqual, true),
+		"gt":  compare(lessOrEqual, false),
+		"ge":  compare(less, false),
+	}
+}
+
+func text(f func(...any) string) function {
+	return function{0, many, func(args []reflect.Value) (reflect.Value, error) {
+		return reflect.ValueOf(f(free(args)...)), nil
+	}}
+}
+
+func printf(args []reflect.Value) (reflect.Value, error) {
+	format := args[0]
+	if format.Kind() == reflect.Pointer {
+		format = format.Elem()
+	}
+	if !format.IsValid() || format.Type() != reflect.TypeFor[string]() {
+		return format, errors.New("the format is no string")
+	}
+	return reflect.ValueOf(fmt.Sprintf(format.String(), free(args[1:])...)), nil
+}
+
+func not(args []reflect.Value) (reflect.Value, error) { return reflect.ValueOf(!truth(args[0])), nil }
+
+// compare makes a function of a relation, which is to hold or not.
+func compare(related func(a, b reflect.Value) (bool, error), holds bool) function {
+	return function{2, 2, func(args []reflect.Value) (reflect.Value, error) {
+		is, err := related(concrete(args[0]), concrete(args[1]))
+		return reflect.ValueOf(is == holds), err
+	}}
+}
+
+func equalsAny(args []reflect.Value) (reflect.Value, error) {
+	for _, b := range args[1:] {
+		if is, err := equal(concrete(args[0]), concrete(b)); is || err != nil {
+			return reflect.ValueOf(is), err
+		}
+	}
+	return reflect.ValueOf(false), nil
+}
+
+// function calls one.
+func (s *state) function(dot reflect.Value, n *parse.IdentifierNode, args []parse.Node, last []reflect.Value) reflect.Value {
+	if n.Ident == "and" || n.Ident == "or" {
+		return s.choice(dot, n, args, last)
+	}
+	fn := s.template.funcs[n.Ident]
+	if got := len(args) + len(last); got < fn.min || got > fn.max {
+		s.fail(n, "%s does not take %d arguments", n, got)
+	}
+	values := make([]reflect.Value, 0, len(args)+1)
+	for _, arg := range args {
+		values = append(values, s.operand(dot, arg))
+	}
+	v, err := fn.call(append(values, last...))
+	if err != nil {
+		s.fail(n, "%s: %w", n, err)
+	}
+	return v
+}
+
+// choice is and, or: the first argument that decides, or the last one.
+func (s *state) choice(dot reflect.Value, n *parse.IdentifierNode, args []parse.Node, last []reflect.Value) (v reflect.Value) {
+	if len(args)+len(last) == 0 {
+		s.fail(n, "%s has no arguments", n)
+	}
+	for _, arg := range args {
+		if v = s.operand(dot, arg); truth(v) == (n.Ident == "or") {
+			return v
+		}
+	}
+	if len(last) > 0 {
+		return last[0]
+	}
+	return v
+}

@@ -1,0 +1,121 @@
+package template
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"text/template/parse"
+)
+
+// Methods are, by type and name, the methods that templates may call: functions that take the receiver first, and return
+// one value, or one and an error. The type has no pointer, the receiver may be one. Nil: the type has this method or field,
+// and templates may not use it.
+type Methods map[reflect.Type]map[string]any
+
+// Template is a parsed text.
+type Template struct {
+	trees   map[string]*parse.Tree
+	main    *parse.Tree
+	funcs   map[string]function
+	methods Methods
+}
+
+// failure is why a template can't be executed. It is thrown within Parse and Execute.
+type failure struct{ error }
+
+// Parse returns the template of text, or an error that says where it can't be used.
+func Parse(name, text string, m Methods) (t *Template, err error) {
+	known := map[string]any{"and": true, "or": true}
+	funcs := functions()
+	for name := range funcs {
+		known[name] = true
+	}
+	trees, err := parse.Parse(name, text, "{{", "}}", known)
+	if err != nil {
+		return nil, err
+	}
+	defer caught(&err)
+	t = &Template{trees, trees[name], funcs, m}
+	for _, tree := range trees {
+		t.checkAll(tree, tree.Root)
+	}
+	return t, nil
+}
+
+// Execute appends to out what the template makes of data. After an error, out has a part of it.
+func (t *Template) Execute(out *bytes.Buffer, data any) (err error) {
+	defer caught(&err)
+	v := reflect.ValueOf(data)
+	s := &state{template: t, tree: t.main, out: out, vars: []variable{{"$", v}}}
+	s.list(v, t.main.Root)
+	return nil
+}
+
+// caught makes an error of what was thrown, by methods too.
+func caught(err *error) {
+	switch e := recover().(type) {
+	case nil:
+	case failure:
+		*err = e.error
+	default:
+		*err = fmt.Errorf("template: %v", e)
+	}
+}
+
+func fail(t *parse.Tree, n parse.Node, format string, args ...any) {
+	where, what := t.ErrorContext(n)
+	panic(failure{fmt.Errorf("template: %s: at <%s>: %w", where, what, fmt.Errorf(format, args...))})
+}
+
+// check throws the first name that may not be used.
+func (t *Template) check(tree *parse.Tree, n parse.Node, names []string) {
+	for _, name := range names {
+		for typ, methods := range t.methods {
+			if fn, ok := methods[name]; ok && fn == nil {
+				fail(tree, n, "%s of %s can't be used here", name, typ)
+			}
+		}
+	}
+}
+
+// checkAll does so for a node and those within.
+func (t *Template) checkAll(tree *parse.Tree, n parse.Node) {
+	branch := func(n *parse.BranchNode) {
+		t.checkAll(tree, n.Pipe)
+		t.checkAll(tree, n.List)
+		if n.ElseList != nil {
+			t.checkAll(tree, n.ElseList)
+		}
+	}
+	switch n := n.(type) {
+	case *parse.ListNode:
+		for _, n := range n.Nodes {
+			t.checkAll(tree, n)
+		}
+	case *parse.ActionNode:
+		t.checkAll(tree, n.Pipe)
+	case *parse.IfNode:
+		branch(&n.BranchNode)
+	case *parse.WithNode:
+		branch(&n.BranchNode)
+	case *parse.RangeNode:
+		branch(&n.BranchNode)
+	case *parse.TemplateNode:
+		if n.Pipe != nil {
+			t.checkAll(tree, n.Pipe)
+		}
+	case *parse.PipeNode:
+		for _, cmd := range n.Cmds {
+			for _, n := range cmd.Args {
+				t.checkAll(tree, n)
+			}
+		}
+	case *parse.FieldNode:
+		t.check(tree, n, n.Ident)
+	case *parse.VariableNode:
+		t.check(tree, n, n.Ident[1:])
+	case *parse.ChainNode:
+		t.check(tree, n, n.Field)
+		t.checkAll(tree, n.Node)
+	}
+}

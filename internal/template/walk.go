@@ -1,0 +1,177 @@
+package template
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"text/template/parse"
+)
+
+// maxDepth is of templates that invoke each other.
+const maxDepth = 1000
+
+// state is one execution of one template.
+type state struct {
+	template *Template
+	tree     *parse.Tree
+	out      *bytes.Buffer
+	vars     []variable // the innermost last
+	depth    int
+}
+
+type variable struct {
+	name  string
+	value reflect.Value
+}
+
+// flow is how a node ends.
+type flow uint8
+
+const (
+	next flow = iota
+	breaks
+	continues
+)
+
+func (s *state) fail(n parse.Node, format string, args ...any) { fail(s.tree, n, format, args...) }
+
+func (s *state) list(dot reflect.Value, l *parse.ListNode) flow {
+	if l == nil {
+		return next
+	}
+	for _, n := range l.Nodes {
+		if how := s.node(dot, n); how != next {
+			return how
+		}
+	}
+	return next
+}
+
+func (s *state) node(dot reflect.Value, n parse.Node) flow {
+	switch n := n.(type) {
+	case *parse.TextNode:
+		_, _ = s.out.Write(n.Text)
+	case *parse.ActionNode:
+		if v := s.pipe(dot, n.Pipe); len(n.Pipe.Decl) == 0 {
+			s.print(n, v)
+		}
+	case *parse.IfNode:
+		return s.branch(dot, &n.BranchNode)
+	case *parse.WithNode:
+		return s.branch(dot, &n.BranchNode)
+	case *parse.RangeNode:
+		return s.loop(dot, n)
+	case *parse.TemplateNode:
+		s.invoke(dot, n)
+	case *parse.BreakNode:
+		return breaks
+	case *parse.ContinueNode:
+		return continues
+	}
+	return next
+}
+
+// leave ends the scope of variables that came after the first n.
+func (s *state) leave(n int) { s.vars = s.vars[:n] }
+
+// branch is if or with.
+func (s *state) branch(dot reflect.Value, n *parse.BranchNode) flow {
+	defer s.leave(len(s.vars))
+	v := s.pipe(dot, n.Pipe)
+	switch {
+	case !truth(v):
+		return s.list(dot, n.ElseList)
+	case n.NodeType == parse.NodeWith:
+		return s.list(v, n.List)
+	}
+	return s.list(dot, n.List)
+}
+
+func (s *state) invoke(dot reflect.Value, n *parse.TemplateNode) {
+	tree := s.template.trees[n.Name]
+	if tree == nil {
+		s.fail(n, "template %q is not defined", n.Name)
+	}
+	if s.depth == maxDepth {
+		s.fail(n, "templates invoke each other more than %d deep", maxDepth)
+	}
+	dot = s.pipe(dot, n.Pipe)
+	inner := state{s.template, tree, s.out, []variable{{"$", dot}}, s.depth + 1}
+	inner.list(dot, tree.Root)
+}
+
+// loop is range.
+func (s *state) loop(dot reflect.Value, n *parse.RangeNode) flow {
+	defer s.leave(len(s.vars))
+	over, _ := indirect(s.pipe(dot, n.Pipe))
+	mark, decl, ran := len(s.vars), n.Pipe.Decl, false
+	s.iterate(n, over, func(key, elem reflect.Value) bool {
+		defer s.leave(mark)
+		ran = true
+		for i, v := range decl {
+			value := elem
+			if i < len(decl)-1 {
+				value = key
+			}
+			if n.Pipe.IsAssign {
+				s.variable(v.Ident[0]).value = value
+			} else {
+				s.vars[mark-len(decl)+i].value = value
+			}
+		}
+		return s.list(elem, n.List) != breaks
+	})
+	if !ran {
+		return s.list(dot, n.ElseList)
+	}
+	return next
+}
+
+// iterate yields what there is in v, of a map by the order of its keys, while it is told to go on.
+func (s *state) iterate(n *parse.RangeNode, v reflect.Value, yield func(key, elem reflect.Value) bool) {
+	switch k := v.Kind(); {
+	case k == reflect.Invalid:
+	case isInt(k) && len(n.Pipe.Decl) < 2:
+		v.Seq()(func(i reflect.Value) bool { return yield(reflect.Value{}, i) })
+	case k == reflect.Slice, k == reflect.Array:
+		for i := range v.Len() {
+			if !yield(reflect.ValueOf(i), v.Index(i)) {
+				return
+			}
+		}
+	case k == reflect.Map && v.Type().Key().Kind() == reflect.String:
+		keys := v.MapKeys()
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		for _, key := range keys {
+			if !yield(key, v.MapIndex(key)) {
+				return
+			}
+		}
+	default:
+		s.fail(n, "can't range over a %s", v.Type())
+	}
+}
+
+func (s *state) print(n parse.Node, v reflect.Value) {
+	if v.Kind() == reflect.Pointer {
+		v, _ = indirect(v)
+	}
+	switch {
+	case !v.IsValid():
+		_, _ = s.out.WriteString("<no value>")
+		return
+	case prints(v.Type()):
+	case v.CanAddr() && prints(reflect.PointerTo(v.Type())):
+		v = v.Addr()
+	case v.Kind() == reflect.Chan, v.Kind() == reflect.Func:
+		s.fail(n, "can't print a %s", v.Type())
+	}
+	_, _ = fmt.Fprint(s.out, v.Interface())
+}
+
+// prints tells whether a type has its own way to be printed.
+func prints(t reflect.Type) bool {
+	return t.Implements(reflect.TypeFor[error]()) || t.Implements(reflect.TypeFor[fmt.Stringer]())
+}
