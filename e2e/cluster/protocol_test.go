@@ -44,7 +44,8 @@ func http2InTheClear(ctx context.Context, w *world) (string, error) {
 	return "", err
 }
 
-// serverSentEvents wants each event soon after it was sent, measured against the first one.
+// serverSentEvents wants each event soon after it was sent, measured against the first one: long before the answer's end, on
+// a busy machine too.
 func serverSentEvents(ctx context.Context, w *world) (string, error) {
 	const events, every = 30, 100 * time.Millisecond
 	r, err := w.deploy(ctx, service{name: "sse", pods: 1})
@@ -72,7 +73,7 @@ func serverSentEvents(ctx context.Context, w *world) (string, error) {
 		}
 		late = max(late, time.Duration(time.Now().UnixNano()-sent-offset))
 	}
-	if n != events || late > 2*every {
+	if n != events || late > events*every/3 {
 		return "", fmt.Errorf("%d of %d events, the latest %v after it was sent", n, events, late)
 	}
 	return "", nil
