@@ -61,7 +61,8 @@ func (b *Breaker) Acquire(ctx context.Context) error {
 		b.mu.Unlock()
 		return ErrQueueFull
 	}
-	w := b.enqueueLocked()
+	w := b.pool.Get().(*waiter)
+	b.enqueueLocked(w)
 	b.mu.Unlock()
 
 	select {
@@ -74,14 +75,12 @@ func (b *Breaker) Acquire(ctx context.Context) error {
 	}
 }
 
-func (b *Breaker) enqueueLocked() *waiter {
+func (b *Breaker) enqueueLocked(w *waiter) {
 	if b.waiting.n == 0 {
 		b.drain.begin(time.Now())
 	}
-	w := b.pool.Get().(*waiter)
 	w.queued = true
 	b.waiting.push(w)
-	return w
 }
 
 // leave takes a waiter that gave up out of the queue. If it has been given a slot in the meantime, that is passed on.

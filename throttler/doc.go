@@ -30,6 +30,7 @@
 // comparing long lists of pods is done outside the first. Writers of one revision don't delay requests to others.
 // Bounds over all revisions are atomics. A waiter is a pooled object with a channel that holds one: grant and
 // cancellation are decided under the lock, and the channel is written after it; a slot granted to a waiter that
-// has given up in between is passed on. The pools belong to a Breaker or a Throttler, none to the package.
+// has given up in between is passed on. A Place has no channel: tell is called after the lock instead, and what it was given
+// is its owner's to take, or to give back, when it leaves. The pools belong to a Breaker or a Throttler, none to the package.
 // The end of a pod's ejection is a timer per revision whose callback only takes that revision's lock.
 package throttler

@@ -86,8 +86,12 @@ func (m *machine) acquire(t *rapid.T) {
 		d.Enqueued = c.since.Add(-time.Duration(age) * time.Second)
 		c.since = d.Enqueued
 	}
+	acquire := m.t.Acquire
+	if rapid.Bool().Draw(t, "by place") {
+		acquire = m.t.acquireByPlace
+	}
 	go func() {
-		c.lease, c.err = m.t.Acquire(ctx, d)
+		c.lease, c.err = acquire(ctx, d)
 		c.done.Store(true)
 	}()
 	synctest.Wait()

@@ -8,7 +8,7 @@ import (
 // enqueue gives a request its place. A request that is older than all who wait has been at the head before, and an
 // attempt that failed must not cost it its place: it may come back beyond the revision's bound, if not beyond that
 // over all revisions.
-func (r *revision) enqueue(d *Demand) (*waiter, error) {
+func (r *revision) enqueue(d *Demand, tell func()) (*waiter, error) {
 	if r.waiting() >= r.config.MaxWaiting && !r.beforeAll(d.Enqueued) {
 		r.count.Refused++
 		return nil, ErrQueueFull
@@ -22,7 +22,10 @@ func (r *revision) enqueue(d *Demand) (*waiter, error) {
 	if r.waiting() == 0 {
 		r.drain.begin(now)
 	}
-	w := r.t.waiters.Get().(*waiter)
+	w := &waiter{tell: tell}
+	if tell == nil {
+		w = r.t.waiters.Get().(*waiter)
+	}
 	w.queued, w.bytes, w.not, w.noLend, w.since = true, bytes, d.Not, d.NoLend, now
 	if !d.Enqueued.IsZero() && d.Enqueued.Before(now) {
 		w.since = d.Enqueued

@@ -67,8 +67,8 @@ func (r *revision) roll(n int) int {
 	return int(hi)
 }
 
-// enter takes a slot, or with wait a place in the queue.
-func (r *revision) enter(d *Demand, wait bool) (Lease, *waiter, error) {
+// enter takes a slot, or with wait a place in the queue; tell is for a Place, or else nil.
+func (r *revision) enter(d *Demand, wait bool, tell func()) (Lease, *waiter, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.known {
@@ -82,7 +82,7 @@ func (r *revision) enter(d *Demand, wait bool) (Lease, *waiter, error) {
 	if !wait {
 		return Lease{}, nil, nil
 	}
-	w, err := r.enqueue(d)
+	w, err := r.enqueue(d, tell)
 	return Lease{}, w, err
 }
 

@@ -169,9 +169,10 @@ func TestWaitersRemoveTouchesNeighboursOnly(t *testing.T) {
 		q.push(all[i])
 	}
 	mid := all[5000]
-	before, after := *all[4998], *all[5002]
+	links := func(w *waiter) [2]*waiter { return [2]*waiter{w.prev, w.next} }
+	before, after := links(all[4998]), links(all[5002])
 	q.remove(mid)
-	if *all[4998] != before || *all[5002] != after {
+	if links(all[4998]) != before || links(all[5002]) != after {
 		t.Error("a waiter beyond the neighbours was touched")
 	}
 	if all[4999].next != all[5001] || all[5001].prev != all[4999] || q.n != 9_999 {

@@ -52,7 +52,7 @@ func (t *Throttler) TryAcquire(d Demand) (l Lease, ok bool, err error) {
 	if r == nil {
 		return Lease{}, false, ErrUnknownRevision
 	}
-	l, _, err = r.enter(&d, false)
+	l, _, err = r.enter(&d, false, nil)
 	return l, l.Valid(), err
 }
 
@@ -67,7 +67,7 @@ func (t *Throttler) Acquire(ctx context.Context, d Demand) (Lease, error) {
 	if r == nil {
 		return Lease{}, ErrUnknownRevision
 	}
-	l, w, err := r.enter(&d, true)
+	l, w, err := r.enter(&d, true, nil)
 	if w == nil {
 		return l, err
 	}

@@ -2,12 +2,14 @@ package throttler
 
 import "time"
 
-// waiter is a request in a queue. Its owner is the goroutine in Acquire, which alone gives it back to the pool.
-// All fields but wake are guarded by the queue's lock until wake has been written.
+// waiter is a request in a queue. Its owner is the goroutine in Acquire, which alone gives it back to the pool; or a Place,
+// which has tell called, and is not pooled, since Leave may come before that. All fields but wake and tell are guarded by
+// the queue's lock until wake has been written.
 type waiter struct {
 	next, prev *waiter
 	queued     bool          // in the queue, neither granted nor failed
 	wake       chan struct{} // holds one, so that waking never blocks
+	tell       func()        // instead of wake
 	since      time.Time
 	seq        uint64 // decides between two of one age
 	bytes      int64
@@ -91,7 +93,11 @@ func (q *waiters) wakeAll() {
 	for w := q.head; w != nil; {
 		next := w.next
 		w.next, w.prev = nil, nil
-		w.wake <- struct{}{}
+		if w.tell != nil {
+			w.tell()
+		} else {
+			w.wake <- struct{}{}
+		}
 		w = next
 	}
 }
