@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sluice-proxy/sluice/activator/static"
+	"github.com/sluice-proxy/sluice/bench/internal/load"
+	"github.com/sluice-proxy/sluice/bench/internal/report"
+)
+
+// installed skips a test that needs programs which aren't there.
+func installed(t *testing.T, programs ...string) {
+	t.Helper()
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip("there is no /proc")
+	}
+	for _, p := range programs {
+		if _, err := find(p); err != nil {
+			t.Skip(p + " isn't installed")
+		}
+	}
+}
+
+// A whole comparison: two contenders, a peer, and one that refuses everything.
+func TestComparison(t *testing.T) {
+	installed(t, "nginx", "wrk")
+	t.Setenv("SELF", executable(t))
+	file, chart := filepath.Join(t.TempDir(), "all.json"), filepath.Join(t.TempDir(), "all.svg")
+	var out, progress bytes.Buffer
+	err := run(t.Context(), []string{
+		"-scenarios", "conns-4", "-contenders", "nginx,reverseproxy", "-rounds", "1", "-duration", "1s", "-json", file, "-plot", chart,
+		"-peer", "mine=" + roleVariable + `=reverseproxy exec "$SELF"`, "-peer", "broken=echo no such option; exit 3",
+	}, &out, &progress)
+	if err == nil || err.Error() != errFailed.Error() {
+		t.Errorf("%v, want %v\n%s", err, errFailed, progress.String())
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report.Report
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Scenarios) != 1 || len(r.Scenarios[0].Rows) != 4 {
+		t.Fatalf("%s", text)
+	}
+	for _, row := range r.Scenarios[0].Rows[:3] {
+		if len(row.Samples) != 1 || row.Failed != "" {
+			t.Fatalf("%+v\n%s", row, progress.String())
+		}
+		if s := row.Samples[0]; s.Requests < 1 || s.CPU <= 0 || s.P50 <= 0 || s.P99 < s.P50 || s.P999 < s.P99 || s.Resident < 1<<20 {
+			t.Errorf("%s: %+v", row.Contender, s)
+		}
+	}
+	if row := r.Scenarios[0].Rows[3]; !strings.Contains(row.Failed, "broken ended (exit status 3); it said: no such option") || len(row.Samples) > 0 {
+		t.Errorf("%+v", row)
+	}
+	if !strings.Contains(out.String(), "| conns-4 ") || !strings.Contains(out.String(), "**failed**") || !strings.Contains(out.String(), " 1.00 ") {
+		t.Errorf("%s", out.String())
+	}
+	if text, err = os.ReadFile(chart); err != nil || !bytes.Contains(text, []byte("reverseproxy")) {
+		t.Errorf("%v: %s", err, text)
+	}
+}
+
+func executable(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Every contender that needs no build serves each protocol as its configuration says.
+func TestContendersAnswer(t *testing.T) {
+	installed(t, "nginx", "haproxy")
+	s, err := prepare(t.Context(), nil, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	app, err := s.startApp(t.Context(), t.TempDir(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer app.stop()
+	for _, c := range contenders() {
+		if len(c.builds) > 0 {
+			continue
+		}
+		for _, protocol := range []load.Protocol{load.HTTP1, load.HTTP2, load.GRPC} {
+			st, err := c.start(s, job{dir: t.TempDir(), upstream: app.addr, protocol: protocol, limit: limit100})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := st.ready(t.Context(), protocol); err != nil {
+				t.Errorf("%s, %s: %v", c.name, protocol, err)
+			}
+			st.stop()
+		}
+	}
+}
+
+// A comparison that is interrupted ends what it has started, and says so.
+func TestInterrupted(t *testing.T) {
+	installed(t, "nginx", "wrk")
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	var out, progress bytes.Buffer
+	stop := func(p []byte) (int, error) { cancel(); return progress.Write(p) }
+	err := run(ctx, []string{"-scenarios", "conns-4", "-contenders", "nginx", "-rounds", "1000", "-duration", "1s"}, &out, writer(stop))
+	if err == nil || !strings.HasPrefix(err.Error(), "interrupted") {
+		t.Errorf("%v\n%s", err, progress.String())
+	}
+	if !strings.Contains(out.String(), "| conns-4 ") {
+		t.Errorf("no table:\n%s", out.String())
+	}
+	left, err := os.ReadDir(os.Getenv("TMPDIR"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+// The activator's file is one that it reads, with 1000 pods at addresses of their own.
+func TestRevisions(t *testing.T) {
+	for where, of := range map[spread]int{others: 1000, same: 1} {
+		all, err := static.Parse("revisions.yaml", []byte(revisions("8012", 100, 500, where)))
+		if err != nil || len(all) != of {
+			t.Fatalf("%d revisions, %v", len(all), err)
+		}
+		if r := all[0]; r.ID.Name != "bench" || r.ID.Namespace != "default" || r.Limit != 100 || r.MaxWaiting != 500 {
+			t.Errorf("%+v", r)
+		}
+		addrs := map[string]bool{}
+		for _, r := range all {
+			for _, e := range r.Endpoints.Ready {
+				addrs[e.Addr] = true
+			}
+		}
+		if len(addrs) != 1000 {
+			t.Errorf("%d addresses", len(addrs))
+		}
+	}
+}
+
+// Who can't do a thing is left out of it, by name.
+func TestOmissions(t *testing.T) {
+	omitted := map[string]string{}
+	for _, s := range scenarios() {
+		for _, c := range contenders() {
+			if why := c.omits(s); why != "" {
+				omitted[s.name+" "+c.name] = why
+			}
+		}
+	}
+	const none, few = "it has no queue for requests beyond a limit", "of 64 clients it refuses some: 40 can wait at a limit of 4"
+	want := map[string]string{"limit-4 nginx": none, "limit-4 reverseproxy": none, "limit-4 knative": few}
+	if fmt.Sprint(omitted) != fmt.Sprint(want) {
+		t.Errorf("%v, want %v", omitted, want)
+	}
+}
+
+func TestBrowserHead(t *testing.T) {
+	size := len("GET / HTTP/1.1\r\nHost: \r\n\r\n") + len(load.Host)
+	for _, line := range browser {
+		size += len(line) + 2
+	}
+	if len(browser)+1 != 14 || size > 1024 {
+		t.Errorf("%d fields, %d bytes", len(browser)+1, size)
+	}
+}

@@ -1,0 +1,20 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// The comparison starts its own program, here the test's, in other roles.
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVariable); role != "" {
+		err := play(context.Background(), role)
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(exitCode(err))
+	}
+	goleak.VerifyTestMain(m)
+}

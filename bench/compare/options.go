@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bench/internal/report"
+)
+
+// options are what the command line says.
+type options struct {
+	scenarios     []*scenario
+	contenders    []*contender
+	rounds        int
+	duration      time.Duration
+	json, plot    string
+	install, list bool
+}
+
+func parse(args []string, help io.Writer) (options, error) {
+	o := options{}
+	var peers []*contender
+	var scenarioNames, contenderNames string
+	f := flag.NewFlagSet("compare", flag.ContinueOnError)
+	f.SetOutput(io.Discard) // of a mistake one line is said, by main
+	f.StringVar(&scenarioNames, "scenarios", "", "only these `NAMES`, between commas (default: all)")
+	f.StringVar(&contenderNames, "contenders", "", "only these `NAMES`, between commas, and the peers (default: all but those marked *)")
+	f.IntVar(&o.rounds, "rounds", 5, "`NUMBER` of times that each contender is measured in each scenario; of memory 3 at most")
+	f.DurationVar(&o.duration, "duration", 3*time.Second, "`TIME` of a measurement, in whole seconds; a third of it, or a second, goes before as warm-up")
+	f.StringVar(&o.json, "json", "", "write all samples to this `FILE`")
+	f.StringVar(&o.plot, "plot", "", "write a chart to this `FILE`, in SVG")
+	f.BoolVar(&o.install, "install", false, "install what is missing from Debian, as root or with sudo")
+	f.BoolVar(&o.list, "list", false, "say which scenarios and contenders there are, and end")
+	f.Func("peer", "a proxy of your own, `NAME=COMMAND`; the shell runs COMMAND with LISTEN and UPSTREAM, host:port each, and the\nvariables that go doc ./bench/compare names; may be given several times", func(v string) error {
+		p, err := peer(v)
+		peers = append(peers, p)
+		return err
+	})
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			_, _ = fmt.Fprintln(help, "compare measures proxies beside each other. The table goes to stdout, progress to stderr.")
+			f.SetOutput(help)
+			f.PrintDefaults()
+		}
+		return o, err
+	}
+	switch {
+	case f.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	case o.rounds < 1:
+		return o, fmt.Errorf("-rounds %d: should be 1 or more", o.rounds)
+	case o.duration < time.Second || o.duration%time.Second != 0:
+		return o, fmt.Errorf("-duration %v: should be whole seconds", o.duration)
+	}
+	var err error
+	if o.scenarios, err = choose("scenario", scenarios(), scenarioNames, func(s *scenario) string { return s.name }); err != nil {
+		return o, err
+	}
+	if o.contenders, err = choose("contender", contenders(), contenderNames, func(c *contender) string { return c.name }); err != nil {
+		return o, err
+	}
+	if contenderNames == "" {
+		o.contenders = slices.DeleteFunc(o.contenders, func(c *contender) bool { return c.extra })
+	}
+	for _, p := range peers {
+		if slices.ContainsFunc(o.contenders, func(c *contender) bool { return c.name == p.name }) {
+			return o, fmt.Errorf("-peer %s: there is one of that name", p.name)
+		}
+		o.contenders = append(o.contenders, p)
+	}
+	return o, nil
+}
+
+// choose takes those of all that names names, in the order of all.
+func choose[T any](what string, all []T, names string, name func(T) string) ([]T, error) {
+	if names == "" {
+		return all, nil
+	}
+	wanted := strings.Split(names, ",")
+	for i, n := range wanted {
+		wanted[i] = strings.TrimSpace(n)
+		if !slices.ContainsFunc(all, func(t T) bool { return name(t) == wanted[i] }) {
+			return nil, fmt.Errorf("there is no %s %q; -list says which there are", what, wanted[i])
+		}
+	}
+	return slices.DeleteFunc(all, func(t T) bool { return !slices.Contains(wanted, name(t)) }), nil
+}
+
+func list(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "Scenarios")
+	for _, s := range scenarios() {
+		_, _ = fmt.Fprintf(t, "  %s\t%s\n", s.name, s.what)
+	}
+	_, _ = fmt.Fprintln(t, "Contenders (*: only when named)")
+	for _, c := range contenders() {
+		mark := map[bool]string{true: "*"}[c.extra]
+		_, _ = fmt.Fprintf(t, "  %s%s\t%s\n", c.name, mark, c.what)
+	}
+	return t.Flush()
+}
+
+// outputs are the files that were asked for. They are made before anything is measured, so that a wrong path costs
+// nobody an hour.
+type outputs struct{ json, plot *os.File }
+
+func (o options) outputs() (files outputs, err error) {
+	if o.json != "" {
+		if files.json, err = os.Create(o.json); err != nil {
+			return files, err
+		}
+	}
+	if o.plot != "" {
+		files.plot, err = os.Create(o.plot)
+	}
+	return files, err
+}
+
+func (f outputs) write(r *report.Report) error {
+	var errs []error
+	if f.json != nil {
+		errs = append(errs, r.JSON(f.json), f.json.Close())
+	}
+	if f.plot != nil {
+		errs = append(errs, r.Plot(f.plot), f.plot.Close())
+	}
+	return errors.Join(errs...)
+}

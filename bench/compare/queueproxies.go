@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/bench/internal/load"
+	"github.com/sluice-proxy/sluice/bench/internal/process"
+)
+
+// sluices are this project's own.
+func sluices() []*contender {
+	queue := build{"queue-proxy", ".", "./cmd/queue-proxy"}
+	both := []build{queue, {"activator", ".", "./cmd/activator"}}
+	return []*contender{
+		{
+			name: "queue-proxy", what: "this project's; containerConcurrency 100, accounting and metrics on",
+			own: true, builds: []build{queue}, start: startQueueProxy,
+		},
+		{
+			name: "activator", what: "this project's, in front of its queue-proxy, which isn't measured; knows 1000 pods, one of the revision asked for",
+			own: true, builds: both, start: func(s *site, j job) (*stand, error) { return startActivator(s, j, others) },
+		},
+		{
+			name: "activator-wide", what: "the same, where all 1000 are the revision's, so that each gets a request now and then",
+			own: true, extra: true, builds: both, start: func(s *site, j job) (*stand, error) { return startActivator(s, j, same) },
+		},
+	}
+}
+
+// podEnvironment is what Knative's controller gives a queue-proxy of either kind.
+func podEnvironment(port, metricsPort, limit int, app string) []string {
+	_, appPort, _ := net.SplitHostPort(app)
+	return append(os.Environ(),
+		"CONTAINER_CONCURRENCY="+strconv.Itoa(limit), "QUEUE_SERVING_PORT="+strconv.Itoa(port), "USER_PORT="+appPort,
+		"REVISION_TIMEOUT_SECONDS=300", "SERVING_LOGGING_LEVEL=error", "SERVING_NAMESPACE=default",
+		"SERVING_SERVICE=bench", "SERVING_CONFIGURATION=bench", "SERVING_REVISION=bench", "SERVING_POD=bench-pod", "SERVING_POD_IP=127.0.0.1",
+		fmt.Sprintf(`OBSERVABILITY_CONFIG={"requestMetrics":{"protocol":"prometheus","endpoint":"127.0.0.1:%d"}}`, metricsPort))
+}
+
+// startQueueProxy starts ours, on all addresses: the activator's pods are many.
+func startQueueProxy(s *site, j job) (*stand, error) {
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	env := append(podEnvironment(ports[0], ports[1], j.limit, j.upstream),
+		"SERVING_LOGGING_CONFIG=", "SLUICE_ADMIN_PORT=0", "SLUICE_STATS_PORT="+strconv.Itoa(ports[2]), "SLUICE_ANNOUNCE_TO=off")
+	if j.queue > 0 {
+		env = append(env, "SLUICE_QUEUE_DEPTH="+strconv.Itoa(j.queue))
+	}
+	return s.serveOn(ports[0], process.Command{Name: "queue-proxy", Path: s.programs["queue-proxy"], Env: env, Dir: j.dir})
+}
+
+// startKnative starts Knative's, which takes the ports 8022 and 9090 besides. Ten times the limit may wait; there is no
+// setting of that.
+func startKnative(s *site, j job) (*stand, error) {
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	const logging = `{"level":"error","encoding":"json","outputPaths":["stderr"],"errorOutputPaths":["stderr"],"encoderConfig":{}}`
+	env := append(podEnvironment(ports[0], ports[1], max(j.limit, j.queue/10), j.upstream),
+		"SERVING_LOGGING_CONFIG="+logging, "QUEUE_SERVING_TLS_PORT="+strconv.Itoa(ports[2]))
+	return s.serveOn(ports[0], process.Command{Name: "knative", Path: s.programs["queue"], Env: env, Dir: j.dir})
+}
+
+func freePorts(n int) (all []int, err error) {
+	for range n {
+		port, err := process.FreePort()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, port)
+	}
+	return all, nil
+}
+
+// The pods of an activator besides the one that is used.
+type spread int
+
+const (
+	others spread = iota // of other revisions
+	same                 // of the same
+)
+
+// startActivator starts both of ours; only the activator is measured. Its pods are one queue-proxy under many addresses
+// of loopback (127.0.0.0/8), so that all pass their probes.
+func startActivator(s *site, j job, where spread) (*stand, error) {
+	pod, err := startQueueProxy(s, j)
+	if err != nil {
+		return nil, err
+	}
+	_, podPort, _ := net.SplitHostPort(pod.addr)
+	file := filepath.Join(j.dir, "revisions.yaml")
+	if err := os.WriteFile(file, []byte(revisions(podPort, j.limit, j.queue, where)), 0o600); err != nil {
+		pod.stop()
+		return nil, err
+	}
+	port, err := process.FreePort()
+	if err != nil {
+		pod.stop()
+		return nil, err
+	}
+	st, err := s.serveOn(port, process.Command{
+		Name: "activator", Path: s.programs["activator"], Dir: j.dir,
+		Args: []string{
+			"-config", file, "-bind", "127.0.0.1", "-http1-port", strconv.Itoa(port), "-http2-port", "0", "-metrics-port", "0", "-log-level", "error",
+		},
+	})
+	if err != nil {
+		pod.stop()
+		return nil, err
+	}
+	st.beside = append(st.beside, pod.proxy)
+	return st, nil
+}
+
+// revisions is the activator's file, of 1000 pods. The host that requests name is the first revision's.
+func revisions(podPort string, limit, queue int, where spread) string {
+	const pods = 1000
+	name, _, _ := strings.Cut(load.Host, ".")
+	var b strings.Builder
+	revision := func(name string) {
+		fmt.Fprintf(&b, "- namespace: default\n  name: %s\n  containerConcurrency: %d\n  maxWaiting: %d\n  pods:\n", name, limit, queue)
+	}
+	b.WriteString("revisions:\n")
+	revision(name)
+	for i := range pods {
+		if i > 0 && where == others {
+			revision(fmt.Sprintf("other-%d", i))
+		}
+		fmt.Fprintf(&b, "  - {address: '127.1.%d.%d:%s'}\n", i/250, i%250+1, podPort)
+	}
+	return b.String()
+}

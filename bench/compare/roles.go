@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+
+	"github.com/sluice-proxy/sluice/bench/internal/origin"
+)
+
+// roleVariable has this program be something else than the comparison: what it starts.
+const roleVariable = "SLUICE_COMPARE_ROLE"
+
+// play is the app, or a reverse proxy, until ctx ends.
+func play(ctx context.Context, role string) error {
+	var h http.Handler
+	switch role {
+	case "origin":
+		h = origin.New()
+	case "reverseproxy":
+		h = reverseProxy(os.Getenv("UPSTREAM"))
+	default:
+		return fmt.Errorf("%s=%s is no role", roleVariable, role)
+	}
+	l, err := net.Listen("tcp", os.Getenv("LISTEN"))
+	if err != nil {
+		return err
+	}
+	return origin.Serve(ctx, l, h)
+}
+
+// reverseProxy asks the app in the protocol of the client.
+func reverseProxy(upstream string) http.Handler {
+	target := &url.URL{Scheme: "http", Host: upstream}
+	to := func(h2c bool) *httputil.ReverseProxy {
+		tr := &http.Transport{MaxIdleConnsPerHost: 1000, DisableCompression: true, Protocols: new(http.Protocols)}
+		tr.Protocols.SetHTTP1(!h2c)
+		tr.Protocols.SetUnencryptedHTTP2(h2c)
+		return &httputil.ReverseProxy{Transport: tr, Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = r.In.Host
+			r.SetXForwarded()
+		}}
+	}
+	http1, http2 := to(false), to(true)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 2 {
+			http2.ServeHTTP(w, r)
+			return
+		}
+		http1.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bench/internal/load"
+	"github.com/sluice-proxy/sluice/bench/internal/origin"
+)
+
+// site is where contenders are started: a directory that goes at the end, and programs.
+type site struct {
+	dir        string
+	executable string            // this program
+	programs   map[string]string // paths, by name
+	files      int               // that a process may open
+}
+
+// build is a program of Go that is made for a comparison.
+type build struct{ name, module, pkg string } // module: its directory, from that of this one
+
+// packages are Debian's, for the programs that may be needed.
+var packages = map[string]string{"nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk", "h2load": "nghttp2-client"}
+
+// provide says what is missing, or installs it when that was asked for.
+func provide(ctx context.Context, o options, stderr io.Writer) error {
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		return errors.New("there is no /proc to read what processes cost: this needs Linux")
+	}
+	missing := o.missing()
+	if len(missing) == 0 {
+		return nil
+	}
+	get := "apt-get install -y --no-install-recommends " + strings.Join(missing, " ")
+	if !o.install {
+		return fmt.Errorf("missing: %s; run this with -install, or %s", strings.Join(missing, ", "), get)
+	}
+	script := "apt-get update -qq && DEBIAN_FRONTEND=noninteractive " + get
+	args := []string{"sh", "-c", script}
+	if os.Geteuid() != 0 {
+		args = append([]string{"sudo"}, args...)
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stderr, stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", get, err)
+	}
+	return nil
+}
+
+// missing are the packages of programs that aren't installed, sorted.
+func (o options) missing() (all []string) {
+	need := map[string]bool{}
+	for _, s := range o.scenarios {
+		for _, p := range s.programs {
+			need[p] = true
+		}
+	}
+	for _, c := range o.contenders {
+		for _, p := range c.programs {
+			need[p] = true
+		}
+	}
+	for p := range need {
+		if _, err := find(p); err != nil {
+			all = append(all, packages[p])
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// find looks for a program also where Debian puts those of administrators.
+func find(program string) (string, error) {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		path, err = exec.LookPath(filepath.Join("/usr/sbin", program))
+	}
+	return path, err
+}
+
+// prepare makes a site, and builds what all need.
+func prepare(ctx context.Context, all []*contender, stderr io.Writer) (_ *site, err error) {
+	s := &site{programs: map[string]string{}}
+	if s.files, err = openFiles(); err != nil {
+		return nil, err
+	}
+	if s.executable, err = os.Executable(); err != nil {
+		return nil, err
+	}
+	if s.dir, err = os.MkdirTemp("", "sluice-compare-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	for p := range packages {
+		if path, err := find(p); err == nil {
+			s.programs[p] = path
+		}
+	}
+	for _, c := range all {
+		for _, b := range c.builds {
+			if err := s.build(ctx, b, stderr); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s, nil
+}
+
+func (s *site) close() error { return os.RemoveAll(s.dir) }
+
+// build makes a program, once.
+func (s *site) build(ctx context.Context, b build, stderr io.Writer) error {
+	if s.programs[b.name] != "" {
+		return nil
+	}
+	root, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return fmt.Errorf("go env GOMOD: %w", err)
+	}
+	out := filepath.Join(s.dir, b.name)
+	_, _ = fmt.Fprintln(stderr, "building", b.pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, b.pkg)
+	cmd.Dir = filepath.Join(filepath.Dir(string(bytes.TrimSpace(root))), b.module)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", b.pkg, err, said)
+	}
+	s.programs[b.name] = out
+	return nil
+}
+
+// openFiles raises the limit of open files as far as it goes, for this process and all that it starts, which Go would
+// give the old one. 4000 at most are needed otherwise.
+func openFiles() (int, error) {
+	var l syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+		return 0, err
+	}
+	const most = 1 << 16 // nginx takes memory for each
+	l.Cur = min(l.Max, most)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+		return 0, err
+	}
+	if l.Cur < 4000 {
+		return 0, fmt.Errorf("at most %d files may be open: 4000 are needed (ulimit -n)", l.Cur)
+	}
+	return int(l.Cur), nil
+}
+
+// crowd is how many connections a proxy may hold that opens as many to the app: 10 000, or as many as fit in 15/16 of its
+// files, where nginx begins to close connections that rest (ngx_drain_connections).
+func (s *site) crowd() int { return min(10_000, (s.files-100)*15/32-100) }
+
+// ready waits until the proxy, or app, answers as it should.
+func (s *stand) ready(ctx context.Context, p load.Protocol) error {
+	t := load.Target{Addr: s.addr, Path: origin.Small, Protocol: p}
+	if p == load.GRPC {
+		t.Path = origin.Unary
+	}
+	return s.proxy.Ready(ctx, 15*time.Second, func(ctx context.Context) error { return load.Check(ctx, t) })
+}

@@ -1,0 +1,88 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Usage is what a process group has cost so far.
+type Usage struct {
+	CPU      time.Duration // user and system, of the processes that live
+	Resident int64         // bytes: VmRSS, in which pages that processes share count for each
+}
+
+// tick is the unit of CPU times in /proc: USER_HZ is 100 on every architecture that Go runs on (proc(5), sysconf(3)).
+const tick = 10 * time.Millisecond
+
+// Usage reads what p's processes have used. It fails when none is left.
+func (p *Process) Usage() (Usage, error) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return Usage{}, err
+	}
+	var u Usage
+	found := false
+	for _, file := range stats {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		group, cpu, err := parseStat(text)
+		if err != nil {
+			return Usage{}, fmt.Errorf("%s: %w", file, err)
+		}
+		if group != p.group {
+			continue
+		}
+		found = true
+		u.CPU += cpu
+		if text, err = os.ReadFile(filepath.Join(filepath.Dir(file), "status")); err == nil {
+			u.Resident += parseResident(text)
+		}
+	}
+	if !found {
+		return Usage{}, fmt.Errorf("%s has ended%s", p.name, p.tail())
+	}
+	return u, nil
+}
+
+var errStat = errors.New("not as proc(5) describes it")
+
+// parseStat reads group and CPU time of a /proc/PID/stat. The name, in parentheses, may hold anything.
+func parseStat(text []byte) (group int, cpu time.Duration, err error) {
+	end := bytes.LastIndexByte(text, ')')
+	if end < 0 {
+		return 0, 0, errStat
+	}
+	fields := strings.Fields(string(text[end+1:])) // from the third of proc(5) on
+	if len(fields) < 13 {
+		return 0, 0, errStat
+	}
+	group, err1 := strconv.Atoi(fields[5-3])
+	user, err2 := strconv.ParseInt(fields[14-3], 10, 64)
+	system, err3 := strconv.ParseInt(fields[15-3], 10, 64)
+	return group, time.Duration(user+system) * tick, errors.Join(err1, err2, err3)
+}
+
+// parseResident reads VmRSS of a /proc/PID/status, in bytes; 0 for a process that has ended.
+func parseResident(text []byte) int64 {
+	_, rest, ok := strings.Cut(string(text), "\nVmRSS:")
+	if !ok {
+		return 0
+	}
+	fields := strings.Fields(rest)
+	if len(fields) < 2 || fields[1] != "kB" {
+		return 0
+	}
+	n, err := strconv.ParseInt(fields[0], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n << 10
+}

@@ -1,0 +1,144 @@
+package report
+
+import (
+	"cmp"
+	"encoding/json"
+	"io"
+	"slices"
+	"time"
+)
+
+// Report is a whole comparison.
+type Report struct {
+	When      time.Time         `json:"when"`
+	Command   string            `json:"command"`
+	Machine   string            `json:"machine"`
+	Versions  map[string]string `json:"versions"`
+	Rounds    int               `json:"rounds"`
+	Duration  time.Duration     `json:"duration_ns"` // of a measurement
+	Base      string            `json:"base"`        // the contender that the others are compared with
+	Scenarios []*Scenario       `json:"scenarios"`
+}
+
+// Scenario is what was asked of every contender.
+type Scenario struct {
+	Name string `json:"name"`
+	What string `json:"what"`
+	Kind Kind   `json:"kind"`
+	Rows []*Row `json:"rows"`
+}
+
+// Row is what one contender made of a scenario.
+type Row struct {
+	Contender string   `json:"contender"`
+	Own       bool     `json:"own,omitempty"`     // one of this project's
+	Samples   []Sample `json:"samples"`           // one per round
+	Failed    string   `json:"failed,omitempty"`  // why there is no more
+	Omitted   string   `json:"omitted,omitempty"` // why it was not asked
+}
+
+// Sample is one round's measurement; what a Kind has no use for is 0.
+type Sample struct {
+	Round         int           `json:"round"`
+	Requests      float64       `json:"requests_per_second,omitempty"`
+	Bytes         float64       `json:"bytes_per_second,omitempty"`
+	CPU           float64       `json:"cpu_us_per_request,omitempty"`
+	CPUPerGiB     float64       `json:"cpu_ms_per_gib,omitempty"`
+	PerConnection float64       `json:"bytes_per_connection,omitempty"`
+	P50           time.Duration `json:"p50_ns,omitempty"`
+	P99           time.Duration `json:"p99_ns,omitempty"`
+	P999          time.Duration `json:"p999_ns,omitempty"`
+	Resident      int64         `json:"resident_bytes"` // at the end
+}
+
+// Kind says what a scenario is about.
+type Kind string
+
+// The kinds, and what the cost is in each.
+const (
+	Requests Kind = "requests" // CPU per request
+	Transfer Kind = "transfer" // CPU per GiB
+	Fairness Kind = "fairness" // 99th percentile of latency over the median
+	Memory   Kind = "memory"   // resident memory per connection
+)
+
+// Cost is what the kind is about, in µs, ms, a ratio, or bytes; less is better.
+func (k Kind) Cost(s Sample) float64 {
+	switch k {
+	case Transfer:
+		return s.CPUPerGiB
+	case Fairness:
+		return over(float64(s.P99), float64(s.P50))
+	case Memory:
+		return s.PerConnection
+	}
+	return s.CPU
+}
+
+func over(a, b float64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return a / b
+}
+
+// Row of a contender; nil when there is none.
+func (s *Scenario) Row(contender string) *Row {
+	i := slices.IndexFunc(s.Rows, func(r *Row) bool { return r.Contender == contender })
+	if i < 0 {
+		return nil
+	}
+	return s.Rows[i]
+}
+
+// Values of all rounds.
+func (r *Row) Values(of func(Sample) float64) []float64 {
+	all := make([]float64, 0, len(r.Samples))
+	for _, s := range r.Samples {
+		all = append(all, of(s))
+	}
+	return all
+}
+
+// Ratio is the median of r's values over base's of the same rounds; 0 when there is none.
+func (r *Row) Ratio(base *Row, of func(Sample) float64) float64 {
+	if base == nil {
+		return 0
+	}
+	var all []float64
+	for _, s := range r.Samples {
+		i := slices.IndexFunc(base.Samples, func(b Sample) bool { return b.Round == s.Round })
+		if i >= 0 && of(base.Samples[i]) > 0 {
+			all = append(all, of(s)/of(base.Samples[i]))
+		}
+	}
+	return Median(all)
+}
+
+// Median of values: of an even number the mean of the middle two; of none 0.
+func Median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.SortedFunc(slices.Values(values), cmp.Compare)
+	half := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[half]
+	}
+	return (sorted[half-1] + sorted[half]) / 2
+}
+
+// Spread is half the distance between the least and the greatest, as a share of the median; 0 for fewer than two.
+func Spread(values []float64) float64 {
+	if len(values) < 2 {
+		return 0
+	}
+	return over((slices.Max(values)-slices.Min(values))/2, Median(values))
+}
+
+// JSON writes all samples.
+func (r *Report) JSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
