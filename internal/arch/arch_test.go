@@ -4,10 +4,7 @@ package arch
 import (
 	"encoding/json"
 	"errors"
-	"go/parser"
-	"go/token"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -64,9 +61,7 @@ var rooms = map[string][]string{
 	"internal/refused":       {"proxy", "go.uber.org/zap"},
 	"internal/requestlog":    {"proxy", "internal/knative", "internal/template"},
 	"internal/template":      {},
-	"internal/tracing": {
-		"proxy", "metrics/otlp", "internal/knative", "internal/observability", "go.opencensus.io/trace",
-	},
+	"internal/tracing":       {"proxy", "metrics/otlp", "internal/knative", "internal/observability"},
 	"metrics/otlp": {
 		"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf",
 	},
@@ -114,40 +109,6 @@ func TestBinariesDoNotContainGRPC(t *testing.T) {
 	}
 	if strings.Contains(string(out), "google.golang.org/grpc\n") {
 		t.Error("a binary links google.golang.org/grpc")
-	}
-}
-
-// OpenCensus is archived, and keeps its exporters in a package variable: one file knows it, so that it can be replaced.
-func TestOneFileKnowsOpenCensus(t *testing.T) {
-	const home = "internal/tracing/opencensus.go"
-	found := false
-	err := filepath.WalkDir("../..", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") {
-			return err
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
-		if err != nil {
-			return err
-		}
-		for _, i := range f.Imports {
-			if !strings.HasPrefix(i.Path.Value, `"go.opencensus.io`) {
-				continue
-			}
-			if file := filepath.ToSlash(strings.TrimPrefix(name, "../../")); file != home {
-				t.Errorf("%s imports %s: %s is the only file that may", file, i.Path.Value, home)
-			}
-			if i.Path.Value != `"go.opencensus.io/trace"` {
-				t.Errorf("%s imports %s: trace is the only package that may be imported", name, i.Path.Value)
-			}
-			found = true
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !found {
-		t.Errorf("%s does not import it: does this test look where the code is?", home)
 	}
 }
 

@@ -18,7 +18,6 @@
 //
 // Requests record on their own goroutine and put finished spans into a bounded queue, under a lock held for the copy; they never
 // wait for an export. [Tracer.Run] exports on its caller's goroutine, in batches, and blocks on the network. When it
-// can't keep up the queue fills, and spans are dropped and counted. OpenCensus keeps its exporters in a package variable:
-// Run registers one while tracing is on, which takes only its own tracer's spans. While tracing is off a request costs
-// one atomic load, and Run waits.
+// can't keep up the queue fills, and spans are dropped and counted. Without a Run they are dropped at once. While tracing is
+// off a request costs one atomic load, and Run waits.
 package tracing

@@ -42,12 +42,12 @@ func (t *Tracer) Run(ctx context.Context) error {
 		}
 		tick.Stop()
 		if current != nil {
-			t.spans.unregister()
+			t.spans.wanted.Store(false)
 			t.export(life, current) // of requests that ended meanwhile
 			current.sink.Close()
 		}
 		if next != nil {
-			t.spans.register()
+			t.spans.wanted.Store(true)
 			tick.Reset(batchDelay)
 		}
 		current = next

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"reflect"
 	"strings"
@@ -97,7 +96,7 @@ func New(c Config) (*Tracer, error) {
 	c.FlushTimeout = cmp.Or(c.FlushTimeout, DefaultFlushTimeout)
 	t := &Tracer{config: c, changed: make(chan struct{}, 1)}
 	t.queue.wake = make(chan struct{}, 1)
-	t.spans = spans{tracer: rand.Int64(), put: t.queue.put}
+	t.spans.put = t.queue.put
 	return t, nil
 }
 
