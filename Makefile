@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check race bench e2e e2e-cluster generate
+.PHONY: help run test check race bench bench-compare e2e e2e-cluster generate
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## serve examples/hello.yaml on port 8080
 	go run ./cmd/quickstart
@@ -19,6 +19,10 @@ race: ## run all tests but the end-to-end ones many times under the race detecto
 bench: ## run the benchmarks, cold starts last
 	go test -run '^$$' -bench . -benchmem -skip ColdStart ./throttler ./metrics ./proxy ./queueproxy ./activator ./bench
 	go test -run '^$$' -bench ColdStart -benchtime 200x ./bench
+
+bench-compare: ## measure the proxies beside nginx, haproxy, Go's and Knative's (Debian; 50 minutes)
+	mkdir -p bin
+	go run ./bench/compare -install -json bin/compare.json -plot bin/compare.svg
 
 e2e: ## run the end-to-end tests: the real binaries as processes
 	go test -count=1 -v ./e2e
