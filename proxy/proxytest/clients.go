@@ -87,8 +87,12 @@ func (r *rig) parking(t proxy.Timeouts) (addr string, p *script) {
 		<-ctx.Done()
 		return proxy.Hop{}, context.Cause(ctx)
 	})
-	taken := make(chan bool, 1)
-	app := r.app(func(_ http.ResponseWriter, req *http.Request) { taken <- true; <-req.Context().Done() })
+	taken := make(chan bool, 100)
+	app := r.app(func(_ http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, req.Body) // or net/http doesn't see the end of the connection
+		taken <- true
+		<-req.Context().Done()
+	})
 	p.hop, p.limit, p.front = &proxy.Hop{Addr: app, Timeouts: t}, 1, true
 	addr = r.proxy(p, proxy.Config{OnUnwatched: func() { r.Error("OnUnwatched was called") }})
 	if r.path.Product != nil {

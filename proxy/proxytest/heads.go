@@ -122,7 +122,8 @@ func nothingInvented(r *rig) {
 	})
 	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
 	w.send("GET / HTTP/1.1\r\nHost: h:1\r\n\r\n")
-	want := strings.Join(append([]string{"GET / HTTP/1.1", "Host: h:1", "X-Forwarded-For: " + r.peers()}, append(r.path.Adds, "", "")...), "\r\n")
+	lines := slices.Concat([]string{"GET / HTTP/1.1", "Host: h:1"}, r.path.Adds, []string{"X-Forwarded-For: " + r.peers(), "", ""})
+	want := strings.Join(lines, "\r\n")
 	if h := take(r, "the request", got); h != want {
 		r.Errorf("the hop got %q, want %q", h, want)
 	}

@@ -1,6 +1,7 @@
 package proxytest
 
 import (
+	"cmp"
 	"crypto/tls"
 	"slices"
 	"testing"
@@ -21,7 +22,7 @@ type Path struct {
 
 	// Proxies is how many there are, one behind the other: each adds its peer to X-Forwarded-For. 0: one.
 	Proxies int
-	// Adds are lines that the head of a request gets on its way, in their order, after X-Forwarded-For.
+	// Adds are lines that the head of a request gets on its way, in their order, before X-Forwarded-For.
 	Adds []string
 	// SameProto says that the app is spoken to in the protocol of the client.
 	SameProto bool
@@ -92,7 +93,7 @@ func (p Path) scheme() string {
 // clientTLS is p.TLS for a client of one protocol at host.
 func (p Path) clientTLS(host string, proto proxy.Proto) *tls.Config {
 	c := p.TLS.Clone()
-	c.ServerName, c.NextProtos = host, []string{"http/1.1"}
+	c.ServerName, c.NextProtos = cmp.Or(c.ServerName, host), []string{"http/1.1"}
 	if proto == proxy.HTTP2 {
 		c.NextProtos = []string{"h2"}
 	}

@@ -86,25 +86,25 @@ func declined(r *rig) {
 
 const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\nX-Hop: 1\r\n\r\n"
 
-// upgraded makes an upgraded connection to an app that goes on with f.
-func (r *rig) upgraded(hop proxy.Hop, f func(c *net.TCPConn, in *bufio.Reader)) (*wire, *script) {
-	hop.Addr = r.rawApp(func(c net.Conn, in *bufio.Reader) {
+// upgraded makes an upgraded connection through p to an app that goes on with f.
+func (r *rig) upgraded(p *script, f func(c *net.TCPConn, in *bufio.Reader)) *wire {
+	p.hop.Addr = r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		_, _ = head(in)
 		io.WriteString(c, switching+"hello")
 		f(c.(*net.TCPConn), in)
 	})
-	p := to(hop)
 	w := r.dial(r.proxy(p, proxy.Config{}))
 	w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nfirst")
 	if resp := w.answer("GET"); resp.StatusCode != 101 || resp.Header.Get("X-Hop") != "1" || resp.Header.Get("Upgrade") != "echo" {
 		r.Fatalf("%s %v", resp.Status, resp.Header)
 	}
 	w.expect("hello")
-	return w, p
+	return w
 }
 
 func halfClose(r *rig) {
-	w, p := r.upgraded(proxy.Hop{}, func(c *net.TCPConn, in *bufio.Reader) {
+	p := to(proxy.Hop{})
+	w := r.upgraded(p, func(c *net.TCPConn, in *bufio.Reader) {
 		b, _ := io.ReadAll(in) // ends with the client's half
 		_, _ = c.Write(append(b, " and goodbye"...))
 	})
@@ -117,7 +117,8 @@ func halfClose(r *rig) {
 		r.Errorf("%+v", res)
 	}
 	sent := make(chan string, 1)
-	w, p = r.upgraded(proxy.Hop{}, func(c *net.TCPConn, in *bufio.Reader) {
+	p = to(proxy.Hop{})
+	w = r.upgraded(p, func(c *net.TCPConn, in *bufio.Reader) {
 		_ = c.CloseWrite()
 		b, _ := io.ReadAll(in)
 		sent <- string(b)
@@ -148,7 +149,9 @@ func unasked(r *rig) {
 
 func upgradedVanishes(r *rig) {
 	ended := make(chan error, 1)
-	w, p := r.upgraded(proxy.Hop{}, func(c *net.TCPConn, in *bufio.Reader) {
+	p := to(proxy.Hop{})
+	p.front = true // what lies behind sees the end, and not why
+	w := r.upgraded(p, func(c *net.TCPConn, in *bufio.Reader) {
 		_, err := io.Copy(io.Discard, in)
 		ended <- err
 	})
@@ -163,7 +166,8 @@ func upgradedVanishes(r *rig) {
 func traffic(r *rig) {
 	const idle = 10 * short
 	timeouts := proxy.Timeouts{ResponseStart: idle, Idle: idle}
-	w, p := r.upgraded(proxy.Hop{Timeouts: timeouts}, func(c *net.TCPConn, in *bufio.Reader) {
+	p := to(proxy.Hop{Timeouts: timeouts})
+	w := r.upgraded(p, func(c *net.TCPConn, in *bufio.Reader) {
 		io.Copy(io.Discard, in)
 	})
 	var last time.Time
@@ -182,7 +186,8 @@ func traffic(r *rig) {
 
 func upgradedTotal(r *rig) {
 	const total = 10 * short
-	w, p := r.upgraded(proxy.Hop{Timeouts: proxy.Timeouts{Total: total}}, func(c *net.TCPConn, in *bufio.Reader) {
+	p := to(proxy.Hop{Timeouts: proxy.Timeouts{Total: total}})
+	w := r.upgraded(p, func(c *net.TCPConn, in *bufio.Reader) {
 		for {
 			if _, err := c.Write([]byte(".")); err != nil {
 				return
