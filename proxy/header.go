@@ -45,7 +45,14 @@ func (h Header) Values(name string) []string {
 	if h.list == nil {
 		return h.fields[name]
 	}
-	var all []string
+	return h.AppendValues(nil, name)
+}
+
+// AppendValues appends all values of name, in order, to all.
+func (h Header) AppendValues(all []string, name string) []string {
+	if h.list == nil {
+		return append(all, h.fields[name]...)
+	}
 	for i := h.list.Find(name, 0); i >= 0; i = h.list.Find(name, i+1) {
 		all = append(all, (*h.list)[i].Value)
 	}

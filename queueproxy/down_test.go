@@ -27,7 +27,5 @@ func TestWhatADeadAppDidNotGetGoesElsewhere(t *testing.T) {
 			t.Errorf("directly: %d %v", got.status, got.header)
 		}
 	}
-	if n := p.policy.stats.InFlight(); n != 0 {
-		t.Errorf("%d still counted in flight", n)
-	}
+	eventually(t, "none is counted in flight", func() bool { return p.policy.stats.InFlight() == 0 })
 }

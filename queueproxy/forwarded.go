@@ -11,7 +11,9 @@ func addForwarded(h proxy.Header) {
 	if h.Has("Forwarded") {
 		return
 	}
-	nodes, host, proto := h.Values("X-Forwarded-For"), h.Get("X-Forwarded-Host"), h.Get("X-Forwarded-Proto")
+	var few [4]string
+	nodes := h.AppendValues(few[:0], "X-Forwarded-For")
+	host, proto := h.Get("X-Forwarded-Host"), h.Get("X-Forwarded-Proto")
 	if len(nodes) == 0 && host == "" && proto == "" {
 		return
 	}
@@ -24,6 +26,11 @@ func addForwarded(h proxy.Header) {
 // client could use to slip in a parameter of its own is quoted (RFC 7239 §4).
 func forwarded(nodes []string, host, proto string) string {
 	var b strings.Builder
+	room := len(";host=;proto=") + len(host) + len(proto)
+	for _, line := range nodes {
+		room += (strings.Count(line, ",")+1)*len(`, for="[]"`) + len(line)
+	}
+	b.Grow(room)
 	param := func(separator, name string) {
 		if b.Len() > 0 {
 			b.WriteString(separator)
