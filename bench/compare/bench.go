@@ -28,9 +28,9 @@ type bench struct {
 	done     int
 }
 
-func newBench(ctx context.Context, s *site, o options, args []string, stderr io.Writer) *bench {
+func newBench(ctx context.Context, s *site, o options, stderr io.Writer) *bench {
 	return &bench{site: s, options: o, stderr: stderr, report: &report.Report{
-		When: time.Now().UTC(), Command: strings.Join(append([]string{"go run ./bench/compare"}, args...), " "),
+		When: time.Now().UTC(), Command: strings.Join(append([]string{"go run ./bench/compare"}, o.args...), " "),
 		Machine: machine(s), Versions: versions(ctx, s), Rounds: o.rounds, Duration: o.duration, Base: base,
 	}}
 }

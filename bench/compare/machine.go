@@ -19,9 +19,12 @@ func machine(s *site) string {
 		}
 	}
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	return fmt.Sprintf("%s, %d CPUs, Linux %s, %s, %d connections in scenarios of memory",
-		cpu, runtime.NumCPU(), strings.TrimSpace(string(kernel)), runtime.Version(), s.crowd())
+	return fmt.Sprintf("%s, %d CPUs, Linux %s, %d connections where memory is measured",
+		cpu, runtime.NumCPU(), strings.TrimSpace(string(kernel)), s.crowd())
 }
+
+// version is the first number with points in what a program says of itself.
+var version = regexp.MustCompile(`\d+(\.\d+)+`)
 
 // versions of the programs that are installed, as they say.
 func versions(ctx context.Context, s *site) map[string]string {
@@ -32,8 +35,9 @@ func versions(ctx context.Context, s *site) map[string]string {
 			continue
 		}
 		said, _ := exec.CommandContext(ctx, path, flag).CombinedOutput() // wrk's exit status is 1
-		first, _, _ := strings.Cut(string(said), "\n")
-		all[program] = strings.TrimSpace(first)
+		if found := version.FindString(string(said)); found != "" {
+			all[program] = program + " " + found
+		}
 	}
 	return all
 }

@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	b := newBench(ctx, s, o, args, stderr)
+	b := newBench(ctx, s, o, stderr)
 	b.all(ctx)
 	if err := b.report.Table(stdout); err != nil {
 		return err

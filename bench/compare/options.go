@@ -16,33 +16,23 @@ import (
 
 // options are what the command line says.
 type options struct {
+	args          []string
 	scenarios     []*scenario
 	contenders    []*contender
+	peers         []*contender // of the contenders
 	rounds        int
 	duration      time.Duration
 	json, plot    string
 	install, list bool
+
+	scenarioNames, contenderNames string
 }
 
+// parse reads args. Its error is flag.ErrHelp when help was asked for, and given.
 func parse(args []string, help io.Writer) (options, error) {
-	o := options{}
-	var peers []*contender
-	var scenarioNames, contenderNames string
-	f := flag.NewFlagSet("compare", flag.ContinueOnError)
+	o := options{args: args}
+	f := o.flags()
 	f.SetOutput(io.Discard) // of a mistake one line is said, by main
-	f.StringVar(&scenarioNames, "scenarios", "", "only these `NAMES`, between commas (default: all)")
-	f.StringVar(&contenderNames, "contenders", "", "only these `NAMES`, between commas, and the peers (default: all but those marked *)")
-	f.IntVar(&o.rounds, "rounds", 5, "`NUMBER` of times that each contender is measured in each scenario; of memory 3 at most")
-	f.DurationVar(&o.duration, "duration", 3*time.Second, "`TIME` of a measurement, in whole seconds; a third of it, or a second, goes before as warm-up")
-	f.StringVar(&o.json, "json", "", "write all samples to this `FILE`")
-	f.StringVar(&o.plot, "plot", "", "write a chart to this `FILE`, in SVG")
-	f.BoolVar(&o.install, "install", false, "install what is missing from Debian, as root or with sudo")
-	f.BoolVar(&o.list, "list", false, "say which scenarios and contenders there are, and end")
-	f.Func("peer", "a proxy of your own, `NAME=COMMAND`; the shell runs COMMAND with LISTEN and UPSTREAM, host:port each, and the\nvariables that go doc ./bench/compare names; may be given several times", func(v string) error {
-		p, err := peer(v)
-		peers = append(peers, p)
-		return err
-	})
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			_, _ = fmt.Fprintln(help, "compare measures proxies beside each other. The table goes to stdout, progress to stderr.")
@@ -59,23 +49,46 @@ func parse(args []string, help io.Writer) (options, error) {
 	case o.duration < time.Second || o.duration%time.Second != 0:
 		return o, fmt.Errorf("-duration %v: should be whole seconds", o.duration)
 	}
-	var err error
-	if o.scenarios, err = choose("scenario", scenarios(), scenarioNames, func(s *scenario) string { return s.name }); err != nil {
-		return o, err
+	return o, o.choose()
+}
+
+func (o *options) flags() *flag.FlagSet {
+	f := flag.NewFlagSet("compare", flag.ContinueOnError)
+	f.StringVar(&o.scenarioNames, "scenarios", "", "only these `NAMES`, between commas (default: all)")
+	f.StringVar(&o.contenderNames, "contenders", "", "only these `NAMES`, between commas, and the peers (default: all but those that -list marks *)")
+	f.IntVar(&o.rounds, "rounds", 5, "`NUMBER` of times that each contender is measured in each scenario; of memory 3 at most")
+	f.DurationVar(&o.duration, "duration", 3*time.Second, "`TIME` of a measurement, in whole seconds; a third of it, or a second, goes before as warm-up")
+	f.StringVar(&o.json, "json", "", "write all samples to this `FILE`")
+	f.StringVar(&o.plot, "plot", "", "write a chart to this `FILE`, in SVG")
+	f.BoolVar(&o.install, "install", false, "install what is missing from Debian, as root or with sudo")
+	f.BoolVar(&o.list, "list", false, "say which scenarios and contenders there are, and end")
+	f.Func("peer", "a proxy of your own, `NAME=COMMAND`, may be given several times; the shell runs COMMAND with LISTEN and\n"+
+		"UPSTREAM, host:port each, and the other variables that go doc ./bench/compare names", func(v string) error {
+		p, err := peer(v)
+		o.peers = append(o.peers, p)
+		return err
+	})
+	return f
+}
+
+// choose takes the scenarios and contenders that were named.
+func (o *options) choose() (err error) {
+	if o.scenarios, err = choose("scenario", scenarios(), o.scenarioNames, func(s *scenario) string { return s.name }); err != nil {
+		return err
 	}
-	if o.contenders, err = choose("contender", contenders(), contenderNames, func(c *contender) string { return c.name }); err != nil {
-		return o, err
+	if o.contenders, err = choose("contender", contenders(), o.contenderNames, func(c *contender) string { return c.name }); err != nil {
+		return err
 	}
-	if contenderNames == "" {
+	if o.contenderNames == "" {
 		o.contenders = slices.DeleteFunc(o.contenders, func(c *contender) bool { return c.extra })
 	}
-	for _, p := range peers {
+	for _, p := range o.peers {
 		if slices.ContainsFunc(o.contenders, func(c *contender) bool { return c.name == p.name }) {
-			return o, fmt.Errorf("-peer %s: there is one of that name", p.name)
+			return fmt.Errorf("-peer %s: there is one of that name", p.name)
 		}
 		o.contenders = append(o.contenders, p)
 	}
-	return o, nil
+	return nil
 }
 
 // choose takes those of all that names names, in the order of all.

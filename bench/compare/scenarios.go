@@ -88,7 +88,7 @@ func small(name, what string, connections int) *scenario {
 		name: name, what: what, kind: report.Requests, protocol: load.HTTP1, path: origin.Small, limit: limit100, clients: connections, nginx: true,
 		programs: []string{"wrk", "nginx"},
 		measure: underLoad(func(ctx context.Context, t *trial, d time.Duration) (load.Result, error) {
-			return load.Wrk(ctx, t.dir, t.target, connections, d)
+			return load.Wrk(ctx, load.Run{Dir: t.dir, Target: t.target, Connections: connections, Duration: d})
 		}),
 	}
 }
@@ -98,7 +98,7 @@ func multiplexed(name, what, path string) *scenario {
 		name: name, what: what, kind: report.Requests, protocol: load.HTTP2, path: path, limit: limit100,
 		programs: []string{"h2load"},
 		measure: underLoad(func(ctx context.Context, t *trial, d time.Duration) (load.Result, error) {
-			return load.H2load(ctx, t.dir, t.target, 8, 8, d)
+			return load.H2load(ctx, load.Run{Dir: t.dir, Target: t.target, Connections: 8, Streams: 8, Duration: d})
 		}),
 	}
 }

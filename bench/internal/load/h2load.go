@@ -16,33 +16,21 @@ import (
 	"github.com/sluice-proxy/sluice/bench/internal/origin"
 )
 
-// H2load keeps streams requests in flight on each of connections for d. Dir gets its log.
-func H2load(ctx context.Context, dir string, t Target, connections, streams int, d time.Duration) (Result, error) {
-	log := filepath.Join(dir, "h2load.log")
+// H2load keeps r.Streams requests in flight on each of r.Connections for r.Duration.
+func H2load(ctx context.Context, r Run) (Result, error) {
+	log := filepath.Join(r.Dir, "h2load.log")
 	if err := os.Remove(log); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return Result{}, err // h2load would go on writing to it
 	}
-	args := []string{
-		"-t1", "-c" + strconv.Itoa(connections), "-m" + strconv.Itoa(streams),
-		"-D", strconv.FormatInt(d.Milliseconds(), 10) + "ms", "--log-file=" + log, "-H", ":authority: " + Host,
-	}
-	size := len(origin.Hello)
-	if t.Protocol == GRPC {
-		size = len(message)
-		data := filepath.Join(dir, "h2load.data")
-		if err := os.WriteFile(data, message, 0o600); err != nil {
-			return Result{}, err
-		}
-		args = append(args, "-d", data, "-H", "content-type: "+origin.GRPC, "-H", "te: trailers")
-	}
-	for _, line := range t.Header {
-		args = append(args, "-H", line)
-	}
-	out, err := output(ctx, "h2load", append(args, t.url())...)
+	args, size, err := r.h2load(log)
 	if err != nil {
 		return Result{}, err
 	}
-	r, err := parseH2load(out, size)
+	out, err := output(ctx, "h2load", args...)
+	if err != nil {
+		return Result{}, err
+	}
+	result, err := parseH2load(out, size)
 	if err != nil {
 		return Result{}, err
 	}
@@ -55,8 +43,29 @@ func H2load(ctx context.Context, dir string, t Target, connections, streams int,
 	if err != nil {
 		return Result{}, err
 	}
-	r.Elapsed = d
-	return r.summary(latencies), nil
+	result.Elapsed = r.Duration
+	return result.summary(latencies), nil
+}
+
+// h2load makes its arguments, and says how large each answer must be.
+func (r Run) h2load(log string) (args []string, size int, err error) {
+	args = []string{
+		"-t1", "-c" + strconv.Itoa(r.Connections), "-m" + strconv.Itoa(r.Streams),
+		"-D", strconv.FormatInt(r.Duration.Milliseconds(), 10) + "ms", "--log-file=" + log, "-H", ":authority: " + Host,
+	}
+	for _, line := range r.Target.Header {
+		args = append(args, "-H", line)
+	}
+	size = len(origin.Hello)
+	if r.Target.Protocol == GRPC {
+		size = len(message)
+		data := filepath.Join(r.Dir, "h2load.data")
+		if err := os.WriteFile(data, message, 0o600); err != nil {
+			return nil, 0, err
+		}
+		args = append(args, "-d", data, "-H", "content-type: "+origin.GRPC, "-H", "te: trailers")
+	}
+	return append(args, r.Target.url()), size, nil
 }
 
 var (

@@ -31,6 +31,15 @@ type Target struct {
 
 func (t Target) url() string { return "http://" + t.Addr + t.Path }
 
+// Run is a load of small requests.
+type Run struct {
+	Dir         string // gets files that programs need
+	Target      Target
+	Connections int
+	Streams     int // requests at a time on each, of HTTP/2
+	Duration    time.Duration
+}
+
 // Result is what came of it.
 type Result struct {
 	Requests       int

@@ -81,7 +81,7 @@ func TestWrk(t *testing.T) {
 		fields.Store(r.Host + " " + r.Header.Get("X-One"))
 		answers(origin.Hello)(w, r)
 	}))
-	r, err := Wrk(t.Context(), t.TempDir(), Target{Addr: app, Path: "/", Header: []string{"X-One: 1"}}, 2, time.Second)
+	r, err := Wrk(t.Context(), Run{Dir: t.TempDir(), Target: Target{Addr: app, Path: "/", Header: []string{"X-One: 1"}}, Connections: 2, Duration: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,11 +91,11 @@ func TestWrk(t *testing.T) {
 	if got := fields.Load(); got != Host+" 1" {
 		t.Errorf("the app saw %q", got)
 	}
-	_, err = Wrk(t.Context(), t.TempDir(), Target{Addr: serve(t, http.HandlerFunc(refuses)), Path: "/"}, 2, time.Second)
+	_, err = Wrk(t.Context(), Run{Dir: t.TempDir(), Target: Target{Addr: serve(t, http.HandlerFunc(refuses)), Path: "/"}, Connections: 2, Duration: time.Second})
 	wants(t, "503", err, "were errors")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err = Wrk(ctx, t.TempDir(), Target{Addr: app, Path: "/"}, 2, time.Hour); !errors.Is(err, context.Canceled) {
+	if _, err = Wrk(ctx, Run{Dir: t.TempDir(), Target: Target{Addr: app, Path: "/"}, Connections: 2, Duration: time.Hour}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
@@ -105,15 +105,15 @@ func TestH2load(t *testing.T) {
 	app, dir := serve(t, origin.New()), t.TempDir()
 	for range 2 { // the second finds the first's files
 		for _, target := range []Target{{Addr: app, Path: origin.Small, Protocol: HTTP2}, {Addr: app, Path: origin.Unary, Protocol: GRPC}} {
-			r, err := H2load(t.Context(), dir, target, 2, 2, 200*time.Millisecond)
+			r, err := H2load(t.Context(), Run{Dir: dir, Target: target, Connections: 2, Streams: 2, Duration: 200 * time.Millisecond})
 			if err != nil || r.Requests < 1 || r.P50 <= 0 || r.P99 < r.P50 || r.P999 < r.P99 {
 				t.Errorf("%s: %+v, %v", target.Protocol, r, err)
 			}
 		}
 	}
-	_, err := H2load(t.Context(), dir, Target{Addr: serve(t, http.HandlerFunc(refuses)), Path: "/", Protocol: HTTP2}, 2, 2, 100*time.Millisecond)
+	_, err := H2load(t.Context(), Run{Dir: dir, Target: Target{Addr: serve(t, http.HandlerFunc(refuses)), Path: "/", Protocol: HTTP2}, Connections: 2, Streams: 2, Duration: 100 * time.Millisecond})
 	wants(t, "503", err, "5xx")
-	_, err = H2load(t.Context(), dir, Target{Addr: serve(t, answers("")), Path: origin.Unary, Protocol: GRPC}, 2, 2, 100*time.Millisecond)
+	_, err = H2load(t.Context(), Run{Dir: dir, Target: Target{Addr: serve(t, answers("")), Path: origin.Unary, Protocol: GRPC}, Connections: 2, Streams: 2, Duration: 100 * time.Millisecond})
 	wants(t, "no message", err, "without a body")
 }
 

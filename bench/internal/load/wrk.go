@@ -17,22 +17,22 @@ import (
 //go:embed wrk.lua
 var wrkScript []byte
 
-// Wrk keeps connections busy with GET requests for d, which is rounded up to whole seconds, all that wrk takes. A wait
-// of up to 30 s for an answer is no error. Dir gets wrk's script.
-func Wrk(ctx context.Context, dir string, t Target, connections int, d time.Duration) (Result, error) {
-	script := filepath.Join(dir, "wrk.lua")
+// Wrk keeps connections busy with GET requests for r.Duration, which is rounded up to whole seconds, all that wrk takes.
+// A wait of up to 30 s for an answer is no error.
+func Wrk(ctx context.Context, r Run) (Result, error) {
+	script := filepath.Join(r.Dir, "wrk.lua")
 	if err := os.WriteFile(script, wrkScript, 0o600); err != nil {
 		return Result{}, err
 	}
-	seconds := int((d + time.Second - 1) / time.Second)
+	seconds := int((r.Duration + time.Second - 1) / time.Second)
 	args := []string{
-		"-t1", "-c" + strconv.Itoa(connections), "-d" + strconv.Itoa(seconds), "--timeout", "30", "-s", script,
+		"-t1", "-c" + strconv.Itoa(r.Connections), "-d" + strconv.Itoa(seconds), "--timeout", "30", "-s", script,
 		"-H", "Host: " + Host,
 	}
-	for _, line := range t.Header {
+	for _, line := range r.Target.Header {
 		args = append(args, "-H", line)
 	}
-	out, err := output(ctx, "wrk", append(args, t.url())...)
+	out, err := output(ctx, "wrk", append(args, r.Target.url())...)
 	if err != nil {
 		return Result{}, err
 	}

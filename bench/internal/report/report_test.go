@@ -80,7 +80,7 @@ func example() *Report {
 		}
 	}
 	return &Report{
-		When: time.Unix(0, 0).UTC(), Command: "go run ./bench/compare", Machine: "2 cores", Versions: map[string]string{"nginx": "1.22"},
+		When: time.Unix(0, 0).UTC(), Command: "go run ./bench/compare", Machine: "2 cores", Versions: map[string]string{"nginx": "nginx 1.22", "go": "go1.26"},
 		Rounds: 3, Duration: 3 * time.Second, Base: "nginx",
 		Scenarios: []*Scenario{
 			{Name: "conns-64", What: "64 connections", Kind: Requests, Rows: rows(func(cost float64, round int) Sample {
@@ -127,7 +127,7 @@ func TestTable(t *testing.T) {
 	for _, want := range []string{
 		" 5.5 KiB ", " 11.00 ",
 		"\n- conns-64, a<b: failed after 1 rounds: status 503 | 2 of 7\n", "\n- limit, haproxy: it isn't there\n",
-		"\n2 cores\n", "\ngo run ./bench/compare\n",
+		"\n2 cores; go1.26, nginx 1.22\n", "\nMedians of 3, of rounds of 3s; ", "\ngo run ./bench/compare\n",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())

@@ -3,7 +3,9 @@ package report
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,10 +42,22 @@ func (r *Report) Table(w io.Writer) error {
 	if err := r.notes(w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\nMedians of %d rounds of %v; ± is half of what lies between the least and the greatest. Cost: CPU time of the proxy (user and\n"+
-		"system) per request or per GiB, or its memory per connection; of a limit, p99 ÷ p50. ÷ %s: in the same round. Memory: VmRSS.\n%s\n%s\n",
-		r.Rounds, r.Duration, r.Base, r.Machine, r.Command)
+	_, err := fmt.Fprintf(w, "\n%s, of rounds of %v; ± is half of what lies between the least and the greatest. Cost: CPU time of the proxy (user\n"+
+		"and system) per request or per GiB, or its memory per connection; of a limit, p99 ÷ p50. ÷ %s: in the same round. Memory: VmRSS.\n%s; %s\n%s\n",
+		medians(r.Rounds), r.Duration, r.Base, r.Machine, r.versions(), r.Command)
 	return err
+}
+
+func medians(rounds int) string {
+	if rounds == 1 {
+		return "One measurement"
+	}
+	return fmt.Sprintf("Medians of %d", rounds)
+}
+
+func (r *Report) versions() string {
+	all := slices.Sorted(maps.Values(r.Versions))
+	return strings.Join(all, ", ")
 }
 
 // cells are those beside the texts; of a contender that has measured nothing, or failed, the notes say more.
