@@ -95,7 +95,7 @@ func serve(t testing.TB, l *Log, p proxy.Policy) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := proxy.NewServer(h, proxy.ServerConfig{})
+	s := proxy.NewEngine(h, proxy.ServerConfig{})
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(listener) }()
 	t.Cleanup(func() {
