@@ -65,9 +65,12 @@ func parseStat(text []byte) (group int, cpu time.Duration, err error) {
 		return 0, 0, errStat
 	}
 	group, err1 := strconv.Atoi(fields[5-3])
-	user, err2 := strconv.ParseInt(fields[14-3], 10, 64)
-	system, err3 := strconv.ParseInt(fields[15-3], 10, 64)
-	return group, time.Duration(user+system) * tick, errors.Join(err1, err2, err3)
+	user, err2 := strconv.ParseUint(fields[14-3], 10, 38) // 87 years
+	system, err3 := strconv.ParseUint(fields[15-3], 10, 38)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return 0, 0, err
+	}
+	return group, time.Duration(user+system) * tick, nil
 }
 
 // parseResident reads VmRSS of a /proc/PID/status, in bytes; 0 for a process that has ended.
@@ -80,9 +83,9 @@ func parseResident(text []byte) int64 {
 	if len(fields) < 2 || fields[1] != "kB" {
 		return 0
 	}
-	n, err := strconv.ParseInt(fields[0], 10, 64)
+	n, err := strconv.ParseUint(fields[0], 10, 48)
 	if err != nil {
 		return 0
 	}
-	return n << 10
+	return int64(n) << 10
 }
