@@ -2,7 +2,8 @@ package requestlog
 
 import (
 	"strconv"
-	"text/template"
+
+	"github.com/sluice-proxy/sluice/internal/template"
 )
 
 // appendBuiltin makes of f what DefaultTemplate makes of it, at a quarter of the cost. It is the template that Knative hands out
@@ -12,7 +13,7 @@ func appendBuiltin(b []byte, f *fields) []byte {
 	b = append(b, `{"httpRequest": {"requestMethod": "`...)
 	b = append(b, r.Method...)
 	b = append(b, `", "requestUrl": "`...)
-	b = append(b, template.JSEscapeString(r.RequestURI)...)
+	b = append(b, template.EscapeJS(r.RequestURI)...)
 	b = append(b, `", "requestSize": "`...)
 	b = strconv.AppendInt(b, r.ContentLength, 10)
 	b = append(b, `", "status": `...)
@@ -20,13 +21,13 @@ func appendBuiltin(b []byte, f *fields) []byte {
 	b = append(b, `, "responseSize": "`...)
 	b = strconv.AppendInt(b, int64(f.Response.Size), 10)
 	b = append(b, `", "userAgent": "`...)
-	b = append(b, template.JSEscapeString(r.UserAgent())...)
+	b = append(b, template.EscapeJS(r.UserAgent())...)
 	b = append(b, `", "remoteIp": "`...)
-	b = append(b, template.JSEscapeString(r.RemoteAddr)...)
+	b = append(b, template.EscapeJS(r.RemoteAddr)...)
 	b = append(b, `", "serverIp": "`...)
 	b = append(b, f.Revision.PodIP...)
 	b = append(b, `", "referer": "`...)
-	b = append(b, template.JSEscapeString(r.Referer())...)
+	b = append(b, template.EscapeJS(r.Referer())...)
 	b = append(b, `", "latency": "`...)
 	b = strconv.AppendFloat(b, f.Response.Latency, 'g', -1, 64)
 	b = append(b, `s", "protocol": "`...)

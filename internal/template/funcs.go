@@ -3,8 +3,8 @@ package template
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"reflect"
-	"text/template"
 	"text/template/parse"
 )
 
@@ -19,9 +19,9 @@ const many = 1 << 30
 // functions are those of text/template but and, or, whose arguments are not all evaluated, and call: data has no functions.
 func functions() map[string]function {
 	return map[string]function{
-		"html":     text(template.HTMLEscaper),
-		"js":       text(template.JSEscaper),
-		"urlquery": text(template.URLQueryEscaper),
+		"html":     escaper(escapeHTML),
+		"js":       escaper(EscapeJS),
+		"urlquery": escaper(url.QueryEscape),
 		"print":    text(fmt.Sprint),
 		"println":  text(fmt.Sprintln),
 		"printf":   {1, many, printf},

@@ -129,7 +129,7 @@ var works = []string{
 	"{{.Next.Name}} {{.Self.Next.Greet `x`}} {{.Greet .Name}} {{.Greet (print 1)}} {{`y` | .Greet}} {{.Add 1 2}} {{2 | .Add 1.0}} {{.Half 4}} {{.Greet .Pointer}}",
 	`{{true}} {{1}} {{-1}} {{0x10}} {{0b11}} {{'a'}} {{'e'}} {{1.5}} {{1e3}} {{1_000}} {{0x1p-2}} {{1i}} {{"q\t"}} ` + "{{`raw`}}",
 	`{{print 1 2 "x" .Int nil .Map.Missing}} {{println .Name 1}}{{printf "%5d|%-5s|%v|%q|%T" .Int "ab" .List .Name .Any}} {{printf "%d"}} {{.Name | printf "%s-%s" "a"}}`,
-	`{{js .Name}} {{html .Name}} {{urlquery .Name}} {{html .Rooms 1}} {{js .Nothing}} {{urlquery .Pointer "&"}} {{html}} {{.Error | html | js}}`,
+	`{{js .Name}} {{html .Name}} {{urlquery .Name}} {{html .Rooms 1}} {{js .Nothing}} {{urlquery .Pointer "&"}} {{html}} {{.Error | html | js}} {{js "a\x01\x7f\u00e9\u200b\ufffd\xff😀</=&>'\\"}} {{html "\x00\"<&>'"}} {{urlquery "a b&\xff"}} {{html .Nothing 1 .Rooms}}`, `{{if -0.0}}a{{end}}{{if 0i}}b{{end}}{{if .Error}}c{{end}}`,
 	`{{len .Name}} {{len .List}} {{len .Map}} {{len .Array}} {{len .Any}} {{len .Pointer}}`,
 	`{{index .List 1}} {{index .Map "B" 1}} {{index .Map "No"}} {{index .Array 2}} {{index .Name 0}} {{index .Any 0}} {{index .Numbers 1}} {{index .Numbers .Uint16}} {{1 | index .List}} {{index .List}} {{index .Map.B 0}}`,
 	`{{slice .Name 1 3}} {{slice .List 1}} {{slice .List 0 1 2}} {{slice .Array}} {{slice .Pointer 2}}`,

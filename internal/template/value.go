@@ -1,8 +1,8 @@
 package template
 
 import (
+	"fmt"
 	"reflect"
-	"text/template"
 )
 
 // base is t without pointers.
@@ -35,8 +35,41 @@ func concrete(v reflect.Value) reflect.Value {
 func isInt(k reflect.Kind) bool { return k >= reflect.Int && k <= reflect.Uintptr }
 
 func truth(v reflect.Value) bool {
-	t, _ := template.IsTrue(free([]reflect.Value{v})[0])
-	return t
+	switch v = concrete(v); v.Kind() {
+	case reflect.Invalid:
+		return false
+	case reflect.Struct:
+		return true
+	case reflect.Slice, reflect.Map, reflect.String, reflect.Array:
+		return v.Len() > 0
+	case reflect.Float32, reflect.Float64:
+		return v.Float() != 0 // nor is -0
+	case reflect.Complex64, reflect.Complex128:
+		return v.Complex() != 0
+	}
+	return !v.IsZero()
+}
+
+// printable is v as fmt should get it, if it can be printed.
+func printable(v reflect.Value) (any, bool) {
+	if v.Kind() == reflect.Pointer {
+		v, _ = indirect(v)
+	}
+	switch {
+	case !v.IsValid():
+		return "<no value>", true
+	case prints(v.Type()):
+	case v.CanAddr() && prints(reflect.PointerTo(v.Type())):
+		v = v.Addr()
+	case v.Kind() == reflect.Chan, v.Kind() == reflect.Func:
+		return nil, false
+	}
+	return v.Interface(), true
+}
+
+// prints tells whether a type has its own way to be printed.
+func prints(t reflect.Type) bool {
+	return t.Implements(reflect.TypeFor[error]()) || t.Implements(reflect.TypeFor[fmt.Stringer]())
 }
 
 // free is values for parameters of any type.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"text/template/parse"
 )
 
@@ -55,7 +54,11 @@ func (s *state) node(dot reflect.Value, n parse.Node) flow {
 		_, _ = s.out.Write(n.Text)
 	case *parse.ActionNode:
 		if v := s.pipe(dot, n.Pipe); len(n.Pipe.Decl) == 0 {
-			s.print(n, v)
+			shown, ok := printable(v)
+			if !ok {
+				s.fail(n, "can't print a %s", v.Type())
+			}
+			_, _ = fmt.Fprint(s.out, shown)
 		}
 	case *parse.IfNode:
 		return s.branch(dot, &n.BranchNode)
@@ -142,9 +145,13 @@ func (s *state) iterate(n *parse.RangeNode, v reflect.Value, yield func(key, ele
 			}
 		}
 	case k == reflect.Map && v.Type().Key().Kind() == reflect.String:
-		keys := v.MapKeys()
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
-		for _, key := range keys {
+		keys := make([]string, 0, v.Len())
+		for _, key := range v.MapKeys() {
+			keys = append(keys, key.String())
+		}
+		slices.Sort(keys)
+		for _, name := range keys {
+			key := reflect.ValueOf(name).Convert(v.Type().Key())
 			if !yield(key, v.MapIndex(key)) {
 				return
 			}
@@ -152,26 +159,4 @@ func (s *state) iterate(n *parse.RangeNode, v reflect.Value, yield func(key, ele
 	default:
 		s.fail(n, "can't range over a %s", v.Type())
 	}
-}
-
-func (s *state) print(n parse.Node, v reflect.Value) {
-	if v.Kind() == reflect.Pointer {
-		v, _ = indirect(v)
-	}
-	switch {
-	case !v.IsValid():
-		_, _ = s.out.WriteString("<no value>")
-		return
-	case prints(v.Type()):
-	case v.CanAddr() && prints(reflect.PointerTo(v.Type())):
-		v = v.Addr()
-	case v.Kind() == reflect.Chan, v.Kind() == reflect.Func:
-		s.fail(n, "can't print a %s", v.Type())
-	}
-	_, _ = fmt.Fprint(s.out, v.Interface())
-}
-
-// prints tells whether a type has its own way to be printed.
-func prints(t reflect.Type) bool {
-	return t.Implements(reflect.TypeFor[error]()) || t.Implements(reflect.TypeFor[fmt.Stringer]())
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -156,8 +157,10 @@ func collector(t *testing.T) (url string, spans chan *tracepb.Span) {
 func describe(s *tracepb.Span) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s kind=%d status=%d %s", s.GetName(), s.GetKind(), s.GetStatus().GetCode(), s.GetStatus().GetMessage())
+	var all []string
 	for _, a := range s.GetAttributes() {
-		fmt.Fprintf(&b, " %s=%s%d", a.GetKey(), a.GetValue().GetStringValue(), a.GetValue().GetIntValue())
+		all = append(all, fmt.Sprintf(" %s=%s%d", a.GetKey(), a.GetValue().GetStringValue(), a.GetValue().GetIntValue()))
 	}
-	return b.String()
+	slices.Sort(all)
+	return b.String() + strings.Join(all, "")
 }

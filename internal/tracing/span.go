@@ -1,8 +1,6 @@
 package tracing
 
 import (
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -65,7 +63,6 @@ func (s span) since(begin time.Time) {
 
 func (s span) end() {
 	s.s.End = time.Now()
-	slices.SortStableFunc(s.s.Attributes, func(a, b otlp.Attribute) int { return strings.Compare(a.Name, b.Name) })
 	if s.of.wanted.Load() {
 		s.of.put(*s.s)
 	}
