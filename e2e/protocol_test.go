@@ -21,9 +21,14 @@ import (
 func TestWebsocketEcho(t *testing.T) {
 	t.Parallel()
 	q := serve(t, service{})
+	messagesEchoed(t, q.client(1), q.url("app", "/ws"))
+}
+
+func messagesEchoed(t *testing.T, client *http.Client, url string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	c, _, err := websocket.Dial(ctx, q.url("app", "/ws"), &websocket.DialOptions{HTTPClient: q.client(1)})
+	c, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: client})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,25 +53,31 @@ func TestWebsocketEcho(t *testing.T) {
 func TestServerSentEventsArriveOneByOne(t *testing.T) {
 	t.Parallel()
 	q := serve(t, service{})
-	c := q.client(1)
+	eventsComeOneByOne(t, q.client(1), q.url("app", "/sse?n=6&every=150ms"))
+}
+
+func eventsComeOneByOne(t *testing.T, c *http.Client, url string) {
+	t.Helper()
 	var late error
 	for range 3 {
-		if late = oneByOne(c, q.url("app", "/sse?n=6&every=150ms")); late == nil {
+		resp, err := c.Do(request("GET", url, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		late = oneByOne(resp.Body)
+		_ = resp.Body.Close()
+		if late == nil {
 			return
 		}
 	}
 	t.Error(late)
 }
 
-func oneByOne(c *http.Client, url string) error {
-	resp, err := c.Do(request("GET", url, ""))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
+// oneByOne reads what e2e/app says at /sse?n=6.
+func oneByOne(body io.Reader) error {
 	var read time.Time // the event before
 	n := 0
-	for s := bufio.NewScanner(resp.Body); s.Scan(); {
+	for s := bufio.NewScanner(body); s.Scan(); {
 		if s.Text() == "" {
 			continue
 		}
@@ -90,8 +101,13 @@ func oneByOne(c *http.Client, url string) error {
 func TestGRPC(t *testing.T) {
 	t.Parallel()
 	q := serve(t, service{portName: "h2c", env: map[string]string{"APP_GRPC": "1"}})
-	conn, err := grpc.NewClient("passthrough:///"+q.addr(),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority(q.host("app")))
+	callEverything(t, q.addr(), q.host("app"))
+}
+
+// callEverything makes calls with a stream in each direction.
+func callEverything(t *testing.T, addr, authority string) {
+	conn, err := grpc.NewClient("passthrough:///"+addr,
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority(authority))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +116,7 @@ func TestGRPC(t *testing.T) {
 	defer cancel()
 	client := grpc_testing.NewTestServiceClient(conn)
 
-	t.Run("unary from zero", func(t *testing.T) {
+	t.Run("unary", func(t *testing.T) {
 		r, err := client.UnaryCall(ctx, &grpc_testing.SimpleRequest{ResponseSize: 100_000})
 		if err != nil || len(r.GetPayload().GetBody()) != 100_000 {
 			t.Errorf("%d bytes, %v", len(r.GetPayload().GetBody()), err)

@@ -12,6 +12,8 @@
 //	/download?n  answers n bytes
 //	/sse?n&every server-sent events
 //	/ws          a websocket echo
+//	/echo        answers with the body, while it still comes
+//	/files/      what is below this in the directory FILES
 //	/die         ends the process at once
 //
 // These don't count:
@@ -27,6 +29,7 @@
 //	APP_UNREADY       a duration from listen() for which /ready answers 503
 //	APP_EXIT          end at once with this status, after a line on stderr
 //	APP_FORK          start a grandchild in a session of its own that ignores SIGTERM
+//	FILES             the directory of /files/
 //	APP_GRPC          serve grpc.testing.TestService instead of HTTP
 //
 // # Concurrency

@@ -35,7 +35,7 @@ func newApp(listened time.Time) *app {
 	a.mux.HandleFunc("/unready", a.unready)
 	for path, h := range map[string]http.HandlerFunc{
 		"/": ok, "/sleep": a.sleep, "/headers": headers, "/upload": upload, "/download": download,
-		"/sse": events, "/ws": echo, "/die": die,
+		"/sse": events, "/ws": echoMessages, "/die": die, "/echo": echo, "/files/": files,
 	} {
 		a.mux.Handle(path, a.counted(h))
 	}
@@ -144,7 +144,27 @@ func events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// echo sends back what it reads, as it reads it.
 func echo(w http.ResponseWriter, r *http.Request) {
+	flow := http.NewResponseController(w)
+	_ = flow.EnableFullDuplex() // HTTP/2 always is
+	for buf := make([]byte, 32<<10); ; {
+		n, err := r.Body.Read(buf)
+		if _, failed := w.Write(buf[:n]); failed != nil {
+			return
+		}
+		if err != nil {
+			return
+		}
+		_ = flow.Flush()
+	}
+}
+
+func files(w http.ResponseWriter, r *http.Request) {
+	http.FileServer(http.Dir(os.Getenv("FILES"))).ServeHTTP(w, r)
+}
+
+func echoMessages(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		return // Accept has answered

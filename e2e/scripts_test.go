@@ -1,0 +1,31 @@
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// nodeClient runs a script that compares what it gets, names its cases, and ends well only if all of them went well.
+func (s *street) nodeClient(t *testing.T) {
+	want := []string{"a file", "20 at once", "one connection", "a body", "a stream", "by turns", "events", "trailers", "aborts"}
+	s.doors(t, false, func(t *testing.T, d door) {
+		out := program(t, "node", absolute("testdata/client.mjs"), d.url(""), d.can, s.files+"/files/large.bin")
+		allDone(t, out, want)
+	})
+}
+
+func (s *street) pythonClient(t *testing.T) {
+	want := []string{"a_file", "kept", "closed", "a_body", "chunks", "refused"}
+	s.doors(t, false, func(t *testing.T, d door) {
+		out := program(t, "python3", absolute("testdata/client.py"), d.addr, d.host, d.can, s.files+"/files/large.bin")
+		allDone(t, out, want)
+	})
+}
+
+func allDone(t *testing.T, out string, want []string) {
+	t.Helper()
+	if got := strings.Split(strings.TrimSpace(out), "\n"); !slices.Equal(got, want) {
+		t.Errorf("done: %q, want %q", got, want)
+	}
+}
