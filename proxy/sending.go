@@ -250,7 +250,7 @@ func (s *sending) spliced(c *hopConn) bool {
 	if !ok {
 		return false
 	}
-	n, err := io.CopyN(to, s.f.c.conn, min(left, spliceSlice))
+	n, err := io.CopyN(to, s.f.c.conn, min(left-spliceTail, spliceSlice))
 	s.f.clock.touch(int(n))
 	if n > 0 {
 		s.body.Skip(n)
@@ -265,6 +265,9 @@ const (
 	spliceFrom = 256 << 10
 	// spliceSlice is how much of it goes at a time, so that an idle timeout sees progress.
 	spliceSlice = 1 << 20
+	// spliceTail is left for next, which notes the end of the body before it sends it: a hop that answers at once finds
+	// the connection of further use.
+	spliceTail = 1
 )
 
 // finish reads what is left of a body that nobody wants, if it is on its way already: for so long, and so much.

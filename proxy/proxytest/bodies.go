@@ -23,6 +23,7 @@ var bodies = []testCase{
 	{"ATruncatedAnswerIsCut", truncated, ""},
 	{"ABodyWithoutLengthEndsWithTheConnection", untilClose, ""},
 	{"OneConnectionManyBodies", sequence, ""},
+	{"LargeUploadsLeaveTheConnection", uploads, ""},
 }
 
 // memory has the cases that measure the heap.

@@ -21,7 +21,7 @@ type script struct {
 
 	outcomes chan proxy.Outcome
 	results  chan proxy.Result
-	entered  chan bool // told of each Next
+	entered  chan bool // told of each request that asks where to go
 }
 
 func newScript(next func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error)) *script {
@@ -92,11 +92,12 @@ func (p policy) Begin(req *proxy.Request) proxy.Exchange { return p(req) }
 // watched is an exchange and what has been called of it.
 type watched struct {
 	proxy.Exchange
-	script *script
-	busy   atomic.Bool
-	hop    bool // Next has returned one that is not released yet
-	local  bool
-	ended  bool
+	script  *script
+	busy    atomic.Bool
+	entered bool // Next
+	hop     bool // Next has returned one that is not released yet
+	local   bool
+	ended   bool
 }
 
 // enter checks that no two calls overlap and none comes after End.
@@ -118,9 +119,12 @@ func (x *watched) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
 	if (a.N == 0) != (a.Cause == nil) || a.N > 2 || !a.Replayable {
 		x.script.t.Errorf("Next for attempt %+v", a)
 	}
-	select {
-	case x.script.entered <- true:
-	default: // nobody counts so many
+	if !x.entered {
+		x.entered = true
+		select {
+		case x.script.entered <- true:
+		default: // nobody counts so many
+		}
 	}
 	hop, err := x.Exchange.Next(req, a)
 	x.hop, x.local = err == nil, hop.Local != nil

@@ -8,12 +8,12 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
-	"time"
+	"sync/atomic"
 
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// flatMemory passes 64 MiB up and down at a time and looks meanwhile at what of the heap is in use: after a collection
+// flatMemory passes 64 MiB up and then down and looks meanwhile at what of the heap is in use: after a collection
 // each time, since the garbage that may lie about depends on how much else the process holds.
 func flatMemory(r *rig) {
 	const size = 64 << 20
@@ -25,33 +25,37 @@ func flatMemory(r *rig) {
 	})
 	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
 	for _, proto := range both {
-		before := live()
-		stop, peak := make(chan bool), make(chan uint64)
-		go func() {
-			top := uint64(0)
-			for {
-				top = max(top, live())
-				select {
-				case <-stop:
-					peak <- top
-					return
-				case <-time.After(20 * time.Millisecond):
-				}
-			}
-		}()
-		resp, err := r.client(proto).Do(r.request("POST", r.path.scheme()+"://"+addr, limited(size)))
+		before, most := live(), new(atomic.Uint64)
+		up := &watchedHeap{limited(size), 0, most}
+		resp, err := r.client(proto).Do(r.request("POST", r.path.scheme()+"://"+addr, up))
 		if err != nil {
 			r.Fatal(err)
 		}
-		if n, ok := same(resp.Body, size); !ok {
+		if n, ok := same(&watchedHeap{resp.Body, 0, most}, size); !ok {
 			r.Errorf("the client got %d bytes that differ from what was sent", n)
 		}
 		resp.Body.Close()
-		stop <- true
-		if grown := int64(<-peak) - int64(before); grown > 16<<20 {
+		if grown := int64(most.Load()) - int64(before); grown > 16<<20 {
 			r.Errorf("%d: the heap grew by %d MiB", proto, grown>>20)
 		}
 	}
+}
+
+// watchedHeap is a body at whose reading the heap is looked at now and then, while more of it piles up.
+type watchedHeap struct {
+	io.Reader
+	n    int
+	most *atomic.Uint64
+}
+
+func (w *watchedHeap) Read(p []byte) (int, error) {
+	const every = 4 << 20
+	n, err := w.Reader.Read(p)
+	if (w.n+n)/every > w.n/every {
+		w.most.Store(max(w.most.Load(), live()))
+	}
+	w.n += n
+	return n, err
 }
 
 // live is the size of what is reachable in the heap.
@@ -158,4 +162,21 @@ func sequence(r *rig) {
 			}
 		}
 	}
+}
+
+// uploads: an app that answers as it gets the last byte of a large body leaves the client's connection of further use.
+func uploads(r *rig) {
+	const size = 1 << 20
+	app := r.app(func(_ http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) })
+	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+	request := fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size))
+	atOnce(make([]bool, 8), func(bool) {
+		w := r.dial(addr)
+		for range 8 {
+			if resp := w.send(request).answer("POST"); resp.StatusCode != 200 || resp.Close {
+				r.Errorf("%s, close %v", resp.Status, resp.Close)
+				return
+			}
+		}
+	})
 }
