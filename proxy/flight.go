@@ -64,8 +64,7 @@ var errPanic = errors.New("the policy panicked")
 func (t *flight) connect() (*hopConn, error) {
 	f := t.f
 	key := hopKey{t.hop.Addr, t.hop.TLS, HTTP1}
-	careful := t.begin != f.req.Arrived || !idempotent(f.head.Method)
-	if c := f.e.pool.get(key, t.begin, careful); c != nil {
+	if c := f.e.pool.get(key, t.begin); c != nil {
 		t.out.Reused = true
 		t.out.Connect = 1 // the least that there is: no clock is read for it
 		return c, nil

@@ -30,15 +30,12 @@ type hopLine struct {
 	idle []*hopConn // the last used at the end
 }
 
-const (
-	// peekAfter is for how long an unused connection is trusted without a look at it, where a request can be sent again.
-	peekAfter = 10 * time.Millisecond
-	// roundEvery is how often unused connections are looked at, for their end.
-	roundEvery = time.Second
-)
+// roundEvery is how often unused connections are looked at, for their end.
+const roundEvery = time.Second
 
-// get takes an unused connection; nil when there is none. careful: also one that was in use a moment ago is looked at.
-func (p *hopPool) get(key hopKey, now time.Time, careful bool) *hopConn {
+// get takes an unused connection; nil when there is none. Each is looked at, however short a while it was unused: bytes that
+// have come meanwhile would be taken for the answer to the next request, somebody else's perhaps.
+func (p *hopPool) get(key hopKey, now time.Time) *hopConn {
 	for {
 		p.mu.Lock()
 		l := p.lines[key]
@@ -49,7 +46,7 @@ func (p *hopPool) get(key hopKey, now time.Time, careful bool) *hopConn {
 		c := l.idle[len(l.idle)-1]
 		p.takeLocked(c)
 		p.mu.Unlock()
-		if !c.expired(now, p.cfg.IdleConnTimeout) && (!careful && now.Sub(c.since) < peekAfter || c.quiet()) {
+		if !c.expired(now, p.cfg.IdleConnTimeout) && c.quiet() {
 			return c
 		}
 		p.drop(c)
