@@ -193,7 +193,7 @@ func (w *tap) agrees(t *testing.T, p *parser, messages int) {
 	if compared != messages {
 		t.Errorf("%d messages were compared, %d have been sent", compared, messages)
 	}
-	t.Logf("%d messages on %d connections are the same to both", compared, len(w.sent))
+	t.Logf("%d messages on %d connections were compared", compared, len(w.sent))
 }
 
 func (p *parser) forget(s *seen) {
