@@ -34,10 +34,11 @@ type exchange struct {
 	stats  *metrics.RevisionStats
 	demand throttler.Demand
 	lease  throttler.Lease
-	busy   bool      // the pod did not process the request: it had no slot for it
-	down   bool      // the same: its app can't be reached
-	expect bool      // the Expect field is ours
-	cold   ColdStart // Queued is zero unless the request waited for the first pod
+	place  *throttler.Place // in the queue for one
+	busy   bool             // the pod did not process the request: it had no slot for it
+	down   bool             // the same: its app can't be reached
+	expect bool             // the Expect field is ours
+	cold   ColdStart        // Queued is zero unless the request waited for the first pod
 }
 
 // Begin counts the request, as waiting from its arrival on: that is what scales a revision from zero.
@@ -94,16 +95,9 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 			return proxy.Hop{}, err
 		}
 	}
-	x.busy, x.down = false, false
-	x.demand.NoLend = a.N+1 >= attempts
-	lease, ok, err := x.a.throttler.TryAcquire(x.demand)
-	if err == nil && !ok {
-		lease, err = x.wait(req)
+	if err := x.acquire(req, a); err != nil {
+		return proxy.Hop{}, err
 	}
-	if err != nil {
-		return proxy.Hop{}, x.refusal(err)
-	}
-	x.lease = lease
 	if m := x.spec.meters; m != nil {
 		m.AddActive(1)
 	}
@@ -111,8 +105,29 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 	return x.hop(req), nil
 }
 
-// wait stands in line. Time spent in it is seen in the gauges, and in the story of a cold start when there was no pod.
-func (x *exchange) wait(req *proxy.Request) (throttler.Lease, error) {
+// acquire takes a slot, or a place in the queue for one, as proxy.ErrSuspended says, and the slot when that wait is over.
+func (x *exchange) acquire(req *proxy.Request, a proxy.Attempt) error {
+	var err error
+	if x.place != nil {
+		x.lease, err = x.seat(a.Ended)
+	} else {
+		x.busy, x.down = false, false
+		x.demand.NoLend = a.N+1 >= attempts
+		var ok bool
+		if x.lease, ok, err = x.a.throttler.TryAcquire(x.demand); err == nil && !ok {
+			if x.lease, x.place, err = x.queue(req); x.place != nil {
+				return proxy.ErrSuspended
+			}
+		}
+	}
+	if err != nil {
+		return x.refusal(err)
+	}
+	return nil
+}
+
+// queue stands in line. Time spent in it is seen in the gauges, and in the story of a cold start when there was no pod.
+func (x *exchange) queue(req *proxy.Request) (throttler.Lease, *throttler.Place, error) {
 	x.demand.Bytes = headBytes(req)
 	if x.t.usable.Load() == 0 {
 		if x.cold.Queued.IsZero() {
@@ -124,15 +139,31 @@ func (x *exchange) wait(req *proxy.Request) (throttler.Lease, error) {
 	}
 	if m := x.spec.meters; m != nil {
 		m.AddQueued(1)
-		defer m.AddQueued(-1)
 	}
 	x.t.haste.begin()
-	defer x.t.haste.end()
-	lease, err := x.a.throttler.Acquire(req.Park(x.spec.Timeouts), x.demand)
+	lease, place, err := x.a.throttler.Queue(x.demand, req.Suspend(x.spec.Timeouts))
+	if place == nil {
+		x.queued(lease, err)
+	}
+	return lease, place, err
+}
+
+// seat is the end of standing in line.
+func (x *exchange) seat(ended error) (throttler.Lease, error) {
+	lease, err := x.place.Leave(ended)
+	x.place = nil
+	x.queued(lease, err)
+	return lease, err
+}
+
+func (x *exchange) queued(lease throttler.Lease, err error) {
+	x.t.haste.end()
+	if m := x.spec.meters; m != nil {
+		m.AddQueued(-1)
+	}
 	if err == nil && !x.cold.Queued.IsZero() {
 		x.cold.Granted, x.cold.Pod = time.Now(), lease.ID()
 	}
-	return lease, err
 }
 
 // headBytes estimates what a waiting request holds: its head, each field with the ": " and CRLF of its line.

@@ -72,12 +72,14 @@ func (p *policy) trusts(remote string) bool {
 type exchange struct {
 	policy   *policy
 	trusted  bool
-	proxied  bool // came through the activator
-	noQueue  bool // to be refused rather than queued
-	counted  bool // in stats
-	holds    bool // a slot of the breaker
-	pruned   bool // the header is as the app shall see it
-	reached  bool // the app got it
+	proxied  bool                    // came through the activator
+	noQueue  bool                    // to be refused rather than queued
+	counted  bool                    // in stats
+	holds    bool                    // a slot of the breaker
+	place    *throttler.BreakerPlace // in the queue for one
+	deadline *time.Timer             // of that wait
+	pruned   bool                    // the header is as the app shall see it
+	reached  bool                    // the app got it
 	host     string
 	entered  time.Time // zero: timeouts count from the arrival
 	appSpent time.Duration
@@ -96,7 +98,7 @@ func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 		return e.down(req, a.Cause)
 	}
 	if p.breaker != nil && !e.holds {
-		if err := e.enter(req); err != nil {
+		if err := e.enter(req, a.Ended); err != nil {
 			return e.refusal(req, err)
 		}
 		if !e.holds {
@@ -118,40 +120,56 @@ func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 	}, nil
 }
 
-// enter takes a slot; without error and slot the request must not wait for one.
-func (e *exchange) enter(req *proxy.Request) error {
+// enter takes a slot, or a place in the queue for one, as proxy.ErrSuspended says; without error and slot the request must
+// not wait. It is called again when that wait is over, by what ended it if that was not a slot.
+func (e *exchange) enter(req *proxy.Request, ended error) (err error) {
 	p := e.policy
-	deadline := p.config.QueueDeadline
-	if p.breaker.TryAcquire() {
-		e.holds = true
+	switch {
+	case e.place != nil:
+		err = e.seat(ended)
+	case p.breaker.TryAcquire():
+	case e.noQueue:
 		return nil
+	default:
+		err = e.queue(req)
 	}
-	if e.noQueue {
-		return nil
-	}
-	ctx := e.park(req)
-	if deadline > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, deadline, errQueueDeadline())
-		defer cancel()
-	}
-	if err := p.breaker.Acquire(ctx); err != nil {
-		return err
-	}
-	e.holds = true
-	if deadline > 0 {
-		e.entered = time.Now()
-	}
-	return nil
+	e.holds = err == nil
+	return err
 }
 
-// park waits under the request's timeouts, unless the wait has a deadline of its own.
-func (e *exchange) park(req *proxy.Request) context.Context {
+// queue takes a place in the queue, where a request waits under its timeouts unless the wait has a deadline of its own.
+func (e *exchange) queue(req *proxy.Request) (err error) {
+	wake := req.Suspend(e.waiting())
+	if e.place, err = e.policy.breaker.Queue(wake); e.place == nil {
+		return err
+	}
+	if d := e.policy.config.QueueDeadline; d > 0 {
+		e.deadline = time.AfterFunc(d, wake)
+	}
+	return proxy.ErrSuspended
+}
+
+// seat ends the wait in the queue.
+func (e *exchange) seat(ended error) error {
+	if e.deadline != nil {
+		e.deadline.Stop()
+		if ended == nil {
+			ended = errQueueDeadline()
+		}
+		e.entered = time.Now()
+	}
+	err := e.place.Leave(ended)
+	e.place, e.deadline = nil, nil
+	return err
+}
+
+// waiting is what bounds a wait.
+func (e *exchange) waiting() proxy.Timeouts {
 	e.host = strings.Clone(e.host) // of an attempt before: it may point into the head, which moves
 	if e.policy.config.QueueDeadline > 0 {
-		return req.Park(proxy.Timeouts{})
+		return proxy.Timeouts{}
 	}
-	return req.Park(e.policy.config.Timeouts)
+	return e.policy.config.Timeouts
 }
 
 // awaitStart waits, for as long as the app has never been up, until it listens: a connection would only be refused. The
@@ -161,7 +179,7 @@ func (e *exchange) awaitStart(req *proxy.Request) error {
 	if e.policy.up.Load() {
 		return nil
 	}
-	ctx := e.park(req)
+	ctx := req.Park(e.waiting())
 	e.policy.readiness.awaitListen(ctx)
 	return context.Cause(ctx)
 }

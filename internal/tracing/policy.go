@@ -36,6 +36,7 @@ type exchange struct {
 	proxy.Exchange
 	policy *policy
 	span   span
+	asked  time.Time // for a hop, first
 }
 
 // Begin decides whether the request is recorded, and tells the hop.
@@ -97,10 +98,17 @@ func (p *parent) decline(h proxy.Header, trace traceID) {
 	p.inject(h, trace, span, false)
 }
 
-// Next measures the wait that it may contain.
+// Next measures the wait that it may contain, or begin.
 func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
-	begin := time.Now()
+	if x.asked.IsZero() {
+		x.asked = time.Now()
+	}
 	hop, err := x.Exchange.Next(req, a)
+	if err == proxy.ErrSuspended {
+		return hop, err
+	}
+	begin := x.asked
+	x.asked = time.Time{}
 	if t := x.policy.tracer; t.config.Wait != "" && time.Since(begin) >= minWait {
 		wait := t.spans.start(t.config.Wait, x.span.trace(), x.span.id(), otlp.Internal)
 		wait.since(begin)
