@@ -1,223 +1,119 @@
 package bench
 
 import (
-	"context"
-	"errors"
-	"io"
-	"net"
-	"net/http"
-	"net/http/httputil"
-	"net/url"
+	"fmt"
 	"runtime"
+	"strconv"
 	"testing"
-	"time"
-
-	"go.uber.org/zap"
-
-	"github.com/sluice-proxy/sluice/activator"
-	"github.com/sluice-proxy/sluice/proxy"
-	"github.com/sluice-proxy/sluice/queueproxy"
-	"github.com/sluice-proxy/sluice/throttler"
 )
 
-const (
-	small = "Hello World!\n"
-	host  = "bench.default.svc.cluster.local"
-	conns = 64
-	limit = 100 // containerConcurrency
-)
+const conns = 64 // clients at once
 
-// chains are what stands between client and backend.
-var chains = []struct {
+// load is what clients send and get, over and over.
+type load struct {
+	proto    string // http1 or h2
+	up, down int    // bytes of the bodies
+}
+
+func (l load) String() string {
+	return fmt.Sprintf("proto=%s/up=%s/down=%s", l.proto, size(l.up), size(l.down))
+}
+
+// size is a number of bytes as names have it.
+func size(n int) string {
+	switch {
+	case n >= 1<<20:
+		return strconv.Itoa(n>>20) + "MiB"
+	case n >= 1<<10:
+		return strconv.Itoa(n>>10) + "KiB"
+	}
+	return strconv.Itoa(n)
+}
+
+// BenchmarkProxy is one proxy between client and backend: no proxy, httputil.ReverseProxy, and a queue-proxy on both of
+// package proxy's implementations; small requests with all of what a queue-proxy may do besides, large ones with all on.
+func BenchmarkProxy(b *testing.B) {
+	for _, proto := range []string{"http1", "h2"} {
+		ways := []way{direct, reverseProxy}
+		for _, limit := range []int{0, 100} {
+			for _, metrics := range []bool{false, true} {
+				ways = append(ways, queueProxy("handler", limit, metrics), queueProxy("engine", limit, metrics))
+			}
+		}
+		measure(b, load{proto: proto}, ways)
+		for _, n := range []int{1 << 10, 1 << 20} {
+			for _, l := range []load{{proto, n, 0}, {proto, 0, n}} {
+				measure(b, l, []way{direct, reverseProxy, queueProxy("handler", 100, true), queueProxy("engine", 100, true)})
+			}
+		}
+	}
+}
+
+// BenchmarkChain is two proxies, one behind the other, as requests go through an activator and a queue-proxy.
+func BenchmarkChain(b *testing.B) {
+	for _, proto := range []string{"http1", "h2"} {
+		measure(b, load{proto: proto}, []way{
+			behind(reverseProxy, reverseProxy), behind(activator1("handler"), queueProxy("handler", 100, true)),
+			behind(activator1("engine"), queueProxy("engine", 100, true)),
+		})
+	}
+}
+
+// way is what stands between client and backend.
+type way struct {
 	name string
-	lay  func(b *testing.B, backend string) (addr string)
-}{
-	{"direct", func(_ *testing.B, backend string) string { return backend }},
-	{"reverseproxy", reverseProxy},
-	{"queue-proxy", queueProxy},
-	{"reverseproxy-twice", func(b *testing.B, backend string) string { return reverseProxy(b, reverseProxy(b, backend)) }},
-	{"activator-queue-proxy", func(b *testing.B, backend string) string { return activatorOf(b, queueProxy(b, backend)) }},
+	// lay sets it up until the benchmark ends, and returns where clients go.
+	lay func(b *testing.B, backend string) (addr string)
 }
 
-func BenchmarkProxyHTTP1(b *testing.B) {
-	for _, chain := range chains {
-		b.Run(chain.name, func(b *testing.B) {
-			addr := chain.lay(b, backend(b))
-			parallel(b, func() (do, end func() error) {
-				c := newClient(b, addr)
-				return c.do, c.conn.Close
-			})
+var direct = way{"via=direct", func(_ *testing.B, backend string) string { return backend }}
+
+// behind is a way of two.
+func behind(front, back way) way {
+	return way{front.name, func(b *testing.B, backend string) string { return front.lay(b, back.lay(b, backend)) }}
+}
+
+// measure puts l on each of the ways.
+func measure(b *testing.B, l load, ways []way) {
+	for _, w := range ways {
+		b.Run(l.String()+"/"+w.name, func(b *testing.B) {
+			addr := w.lay(b, l.backend(b))
+			b.Run(fmt.Sprintf("conns=%d", conns), func(b *testing.B) { parallel(b, l.up+l.down, l.clients(b, addr)) })
 		})
 	}
 }
 
-func BenchmarkProxyH2C(b *testing.B) {
-	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, small) })
-	for _, chain := range chains {
-		b.Run(chain.name, func(b *testing.B) {
-			addr := chain.lay(b, serve(b, answer))
-			tr := transport(true)
-			b.Cleanup(tr.CloseIdleConnections)
-			parallel(b, func() (do, end func() error) {
-				return func() error { return roundTrip(tr, addr) }, func() error { return nil }
-			})
-		})
-	}
+// client asks for the same again and again. One goroutine at a time may use it.
+type client interface {
+	do() error
+	close()
 }
 
-// parallel keeps conns clients busy, each in a goroutine of its own.
-func parallel(b *testing.B, newClient func() (do, end func() error)) {
+// parallel keeps the clients busy, each in a goroutine of its own, after a first request of each.
+func parallel(b *testing.B, bytes int, clients []client) {
+	idle := make(chan client, len(clients))
+	for _, c := range clients {
+		defer c.close()
+		if err := c.do(); err != nil {
+			b.Fatal(err)
+		}
+		idle <- c
+	}
+	if bytes > 0 {
+		b.SetBytes(int64(bytes))
+	}
 	b.ReportAllocs()
-	b.SetParallelism((conns + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
+	b.SetParallelism(max(1, len(clients)/runtime.GOMAXPROCS(0)))
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
-		do, end := newClient()
+		c := <-idle
+		defer func() { idle <- c }()
 		for pb.Next() {
-			if err := do(); err != nil {
+			if err := c.do(); err != nil {
 				b.Error(err)
 				return
 			}
 		}
-		_ = end()
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
-}
-
-func roundTrip(tr *http.Transport, addr string) error {
-	r, err := http.NewRequest(http.MethodGet, "http://"+addr+"/some/path", nil)
-	if err != nil {
-		return err
-	}
-	r.Host = host
-	resp, err := tr.RoundTrip(r)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && (resp.StatusCode != http.StatusOK || string(body) != small) {
-		return errStatus
-	}
-	return err
-}
-
-// transport speaks HTTP/1.1, or HTTP/2 with prior knowledge.
-func transport(h2c bool) *http.Transport {
-	tr := &http.Transport{MaxIdleConnsPerHost: 2 * conns, DisableCompression: true, Protocols: new(http.Protocols)}
-	tr.Protocols.SetHTTP1(!h2c)
-	tr.Protocols.SetUnencryptedHTTP2(h2c)
-	return tr
-}
-
-// serve serves h by net/http on a port of loopback until the benchmark ends.
-func serve(b *testing.B, h http.Handler) (addr string) {
-	b.Helper()
-	return run(b, proxy.NewServer(h, proxy.ServerConfig{}))
-}
-
-// run is serve for any server.
-func run(b *testing.B, s interface {
-	Serve(net.Listener) error
-	Close() error
-},
-) (addr string) {
-	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			b.Error(err)
-		}
-	}()
-	b.Cleanup(func() {
-		_ = s.Close()
-		<-done
-	})
-	return l.Addr().String()
-}
-
-// reverseProxy is what the standard library offers, in the protocol of the client.
-func reverseProxy(b *testing.B, backend string) (addr string) {
-	target := &url.URL{Scheme: "http", Host: backend}
-	of := map[bool]http.Handler{}
-	for _, h2c := range []bool{false, true} {
-		tr := transport(h2c)
-		b.Cleanup(tr.CloseIdleConnections)
-		of[h2c] = &httputil.ReverseProxy{
-			Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host; r.SetXForwarded() },
-			Transport: tr,
-		}
-	}
-	return serve(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { of[r.ProtoMajor == 2].ServeHTTP(w, r) }))
-}
-
-// queueProxy is ours, as the binary runs it, with its limit, accounting and metrics on.
-func queueProxy(b *testing.B, backend string) (addr string) {
-	b.Helper()
-	p, err := queueproxy.New(queueproxy.Config{
-		Identity: queueproxy.Identity{Namespace: "default", Configuration: "bench", Revision: "bench", Pod: "bench-pod"},
-		UserAddr: backend, ContainerConcurrency: limit, Timeouts: proxy.Timeouts{Total: time.Minute},
-		RequestMetrics: queueproxy.MetricsPrometheus, DrainQuiet: time.Millisecond,
-		Addrs: queueproxy.Addrs{Serve: "127.0.0.1:0", Admin: queueproxy.Off, Stats: queueproxy.Off, Metrics: queueproxy.Off},
-	}, zap.NewNop())
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := p.Listen(); err != nil {
-		b.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
-	b.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			b.Error(err)
-		}
-	})
-	return p.Addrs().Serve
-}
-
-// static is a Source that never changes.
-type static func(activator.Sink)
-
-func (s static) Run(ctx context.Context, sink activator.Sink) error {
-	s(sink)
-	<-ctx.Done()
-	return nil
-}
-
-// activatorOf is ours in front of one pod, which has passed its probe when it returns.
-func activatorOf(b *testing.B, pod string) (addr string) {
-	b.Helper()
-	a, err := activator.New(activator.Config{}, zap.NewNop())
-	if err != nil {
-		b.Fatal(err)
-	}
-	id := throttler.RevisionID{Namespace: "default", Name: "bench"}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() {
-		done <- a.Run(ctx, static(func(s activator.Sink) {
-			s.UpdateRevision(activator.Revision{ID: id, Limit: limit, Timeouts: proxy.Timeouts{Total: time.Minute}})
-			s.UpdateEndpoints(id, activator.Endpoints{Ready: []activator.Endpoint{{ID: "bench-pod", Addr: pod}}})
-		}))
-	}()
-	b.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			b.Error(err)
-		}
-		_ = a.Close()
-	})
-	addr = run(b, a.Engine(proxy.ServerConfig{}))
-	tr := transport(false)
-	defer tr.CloseIdleConnections()
-	if err := roundTrip(tr, addr); err != nil { // waits for the probe
-		b.Fatal(err)
-	}
-	return addr
 }

@@ -3,15 +3,36 @@ package bench
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 )
 
-// backend answers each HTTP/1.1 request without a body with the same few bytes, and allocates nothing for it.
-func backend(b *testing.B) (addr string) {
+// backend is an app for the load; that of HTTP/1.1 allocates nothing for a request.
+func (l load) backend(b *testing.B) (addr string) {
+	if l.proto == "h2" {
+		return l.backendHTTP2(b)
+	}
+	return rawBackend(b, l.up, l.down)
+}
+
+// clients are as many as there are connections, or streams of HTTP/2.
+func (l load) clients(b *testing.B, addr string) []client {
+	all := make([]client, conns)
+	if l.proto == "h2" {
+		l.clientsHTTP2(addr, all)
+		return all
+	}
+	for i := range all {
+		all[i] = newRawClient(b, addr, l.up, l.down)
+	}
+	return all
+}
+
+// rawBackend answers each HTTP/1.1 request, whose body has up bytes, with the same down bytes.
+func rawBackend(b *testing.B, up, down int) (addr string) {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -21,6 +42,8 @@ func backend(b *testing.B) (addr string) {
 		wg   sync.WaitGroup
 		open []net.Conn // the accept loop's until it has ended
 	)
+	answer := []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", down))
+	answer = append(answer, make([]byte, down)...)
 	accepts := make(chan struct{})
 	go func() {
 		defer close(accepts)
@@ -30,7 +53,7 @@ func backend(b *testing.B) (addr string) {
 				return
 			}
 			open = append(open, c)
-			wg.Go(func() { answerAll(c) })
+			wg.Go(func() { answerAll(c, up, answer) })
 		}
 	}()
 	b.Cleanup(func() {
@@ -44,12 +67,14 @@ func backend(b *testing.B) (addr string) {
 	return l.Addr().String()
 }
 
-func answerAll(c net.Conn) {
+func answerAll(c net.Conn, up int, answer []byte) {
 	defer func() { _ = c.Close() }()
-	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + strconv.Itoa(len(small)) + "\r\n\r\n" + small)
 	r := bufio.NewReader(c)
 	for {
-		if _, err := skipHead(r, "GET"); err != nil {
+		if _, err := skipHead(r, ""); err != nil {
+			return
+		}
+		if _, err := r.Discard(up); err != nil {
 			return
 		}
 		if _, err := c.Write(answer); err != nil {
@@ -74,26 +99,30 @@ func skipHead(r *bufio.Reader, start string) (starts bool, err error) {
 	}
 }
 
-// client does one HTTP/1.1 request after the other over one connection, and allocates nothing for it.
-type client struct {
+// rawClient does one HTTP/1.1 request after the other over one connection, and allocates nothing for it.
+type rawClient struct {
 	conn    net.Conn
 	r       *bufio.Reader
 	request []byte
+	down    int
 }
 
-func newClient(b *testing.B, addr string) *client {
+func newRawClient(b *testing.B, addr string, up, down int) *rawClient {
 	b.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		b.Fatal(err)
 	}
-	request := strings.Join([]string{"GET /some/path HTTP/1.1", "Host: " + host, "User-Agent: bench/1", "Accept: */*", "", ""}, "\r\n")
-	return &client{conn: c, r: bufio.NewReader(c), request: []byte(request)}
+	request := "GET /some/path HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: bench/1\r\nAccept: */*\r\n"
+	if up > 0 {
+		request = fmt.Sprintf("POST%sContent-Length: %d\r\n", strings.TrimPrefix(request, "GET"), up)
+	}
+	return &rawClient{c, bufio.NewReader(c), append([]byte(request+"\r\n"), make([]byte, up)...), down}
 }
 
 var errStatus = errors.New("the answer is not 200 with the whole body")
 
-func (c *client) do() error {
+func (c *rawClient) do() error {
 	if _, err := c.conn.Write(c.request); err != nil {
 		return err
 	}
@@ -104,13 +133,8 @@ func (c *client) do() error {
 	if !ok {
 		return errStatus
 	}
-	body, err := c.r.Peek(len(small))
-	if err != nil {
-		return err
-	}
-	if string(body) != small {
-		return errStatus
-	}
-	_, err = c.r.Discard(len(small))
+	_, err = c.r.Discard(c.down)
 	return err
 }
+
+func (c *rawClient) close() { _ = c.conn.Close() }

@@ -14,6 +14,11 @@ import (
 	"time"
 )
 
+// small is the load of the sizing, and limit the containerConcurrency.
+var small = load{proto: "http1"}
+
+const limit = 100
+
 // BenchmarkSizing measures the binaries as processes, with their metrics on: CPU of a small request over one of 64
 // kept connections, and the memory of requests that are held. docs/operations.md has what follows for pods.
 //
@@ -29,11 +34,11 @@ func BenchmarkSizing(b *testing.B) {
 		b.Fatalf("go build: %v\n%s", err, out)
 	}
 	b.Run("queue-proxy", func(b *testing.B) {
-		addr, p := queueProxyProcess(b, dir, backend(b), limit)
+		addr, p := queueProxyProcess(b, dir, small.backend(b), limit)
 		requestsThrough(b, addr, p)
 	})
 	b.Run("activator", func(b *testing.B) {
-		pod, _ := queueProxyProcess(b, dir, backend(b), limit)
+		pod, _ := queueProxyProcess(b, dir, small.backend(b), limit)
 		addr, p := activatorProcess(b, dir, pod)
 		requestsThrough(b, addr, p)
 	})
@@ -111,10 +116,7 @@ func (p process) resident(b *testing.B) float64 {
 func requestsThrough(b *testing.B, addr string, p process) {
 	before := p.cpu(b)
 	b.ResetTimer()
-	parallel(b, func() (do, end func() error) {
-		c := newClient(b, addr)
-		return c.do, c.conn.Close
-	})
+	parallel(b, 0, small.clients(b, addr))
 	b.StopTimer()
 	b.ReportMetric(float64((p.cpu(b)-before).Microseconds())/float64(b.N), "cpu-µs/req")
 	b.ReportMetric(p.resident(b)/1024, "MiB")
