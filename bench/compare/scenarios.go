@@ -80,7 +80,7 @@ var browser = []string{
 	"Sec-Fetch-Dest: document",
 	"Referer: http://bench.default.svc.cluster.local/some/other/page?with=a+query",
 	"Accept-Language: en-US,en;q=0.9",
-	"Cookie: session=0123456789abcdef0123456789abcdef; theme=dark",
+	"Cookie: visitor=0123456789abcdef0123456789abcdef; theme=dark",
 }
 
 func small(name, what string, connections int) *scenario {

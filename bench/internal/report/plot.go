@@ -53,31 +53,36 @@ func (r *Report) Plot(w io.Writer) error {
 
 // panel draws s with its upper left corner at x, y, and says how high it is.
 func (s *Scenario) panel(b *strings.Builder, x, y int, base *Row) (height int) {
-	text := func(x, y int, attributes, content string) {
-		fmt.Fprintf(b, "<text x=\"%d\" y=\"%d\"%s>%s</text>\n", x, y, attributes, html.EscapeString(content))
-	}
-	text(x, y+10, ` font-weight="bold"`, s.Name)
-	text(x, y+23, ` class="what"`, s.Kind.what())
-	top := y + titleSpace
-	row := top
+	text(b, x, y+10, ` font-weight="bold"`, s.Name)
+	text(b, x, y+23, ` class="what"`, s.Kind.what())
+	row := y + titleSpace
 	for _, r := range s.Rows {
-		if len(r.Samples) == 0 {
-			continue
+		if len(r.Samples) > 0 {
+			s.bar(b, x, row, r, base)
+			row += rowHeight
 		}
-		share := r.Ratio(base, s.Kind.Cost)
-		cost := s.Kind.FormatCost(Median(r.Values(s.Kind.Cost)))
-		text(x, row+barHeight-2, "", r.Contender)
-		fmt.Fprintf(b, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"><title>%s</title></rect>\n",
-			r.class(base), x+nameWidth, row, length(math.Min(share, beyond)), barHeight, html.EscapeString(cost))
-		label := fmt.Sprintf("%.2f", share)
-		if share > beyond {
-			label = fmt.Sprintf("→ %.1f", share)
-		}
-		text(x+nameWidth+length(math.Min(share, beyond))+4, row+barHeight-2, "", label)
-		row += rowHeight
 	}
-	fmt.Fprintf(b, "<line x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>\n", x+nameWidth+length(1), top-3, x+nameWidth+length(1), row-2)
+	rule := x + nameWidth + length(1)
+	fmt.Fprintf(b, "<line x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>\n", rule, y+titleSpace-3, rule, row-2)
 	return row - y
+}
+
+// bar draws a contender's name, its bar, and the figure: not before the base's length, where the rule is.
+func (s *Scenario) bar(b *strings.Builder, x, y int, r, base *Row) {
+	share := r.Ratio(base, s.Kind.Cost)
+	left, width := x+nameWidth, length(math.Min(share, beyond))
+	text(b, x, y+barHeight-2, "", r.Contender)
+	fmt.Fprintf(b, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"><title>%s</title></rect>\n",
+		r.class(base), left, y, width, barHeight, html.EscapeString(s.Kind.FormatCost(Median(r.Values(s.Kind.Cost)))))
+	label := fmt.Sprintf("%.2f", share)
+	if share > beyond {
+		label = fmt.Sprintf("→ %.1f", share)
+	}
+	text(b, left+max(width, length(1))+4, y+barHeight-2, "", label)
+}
+
+func text(b *strings.Builder, x, y int, attributes, content string) {
+	fmt.Fprintf(b, "<text x=\"%d\" y=\"%d\"%s>%s</text>\n", x, y, attributes, html.EscapeString(content))
 }
 
 func (r *Row) class(base *Row) string {

@@ -107,12 +107,12 @@ func TestTable(t *testing.T) {
 	lines := strings.Split(b.String(), "\n")
 	for i, want := range []string{
 		"| scenario | proxy | rate | ± | cost | ± | ÷ nginx | p50 | p99 | ÷ nginx | p99.9 | memory |",
-		"| -------- | ----------- | ---------: | -: | --------: | ---: | ------: | ------: | -------: | ------: | ------: | ------: |",
-		"| conns-64 | nginx | 21 043/s | | 11.0 µs | 9 % | 1.00 | 1.23 ms | 20.0 ms | 1.00 | 1000 ms | 5.0 MiB |",
-		"| | queue-proxy | 21 043/s | | 9.0 µs | 17 % | 0.90 | 1.23 ms | 20.0 ms | 1.00 | 1000 ms | 5.0 MiB |",
+		"| -------- | ----------- | ---------: | --: | --------: | ---: | ------: | ------: | -------: | ------: | ------: | ------: |",
+		"| conns-64 | nginx | 21 043/s | 0 % | 11.0 µs | 9 % | 1.00 | 1.23 ms | 20.0 ms | 1.00 | 1000 ms | 5.0 MiB |",
+		"| | queue-proxy | 21 043/s | 0 % | 9.0 µs | 17 % | 0.90 | 1.23 ms | 20.0 ms | 1.00 | 1000 ms | 5.0 MiB |",
 		"| | a<b | **failed** | | 80.0 µs | | 8.00 | 1.23 ms | 20.0 ms | 1.00 | 1000 ms | 5.0 MiB |",
 		"| | haproxy | – | | | | | | | | | |",
-		"| down-1g | nginx | 1.50 GiB/s | | 11 ms/GiB | 9 % | 1.00 | | | | | 0.0 MiB |",
+		"| down-1g | nginx | 1.50 GiB/s | 0 % | 11 ms/GiB | 9 % | 1.00 | | | | | 0.0 MiB |",
 	} {
 		if got := strings.Join(strings.Fields(lines[i]), " "); got != want {
 			t.Errorf("line %d:\n%s\nwant:\n%s", i, got, want)
@@ -127,7 +127,7 @@ func TestTable(t *testing.T) {
 	for _, want := range []string{
 		" 5.5 KiB ", " 11.00 ",
 		"\n- conns-64, a<b: failed after 1 rounds: status 503 | 2 of 7\n", "\n- limit, haproxy: it isn't there\n",
-		"\n2 cores; go1.26, nginx 1.22\n", "\nMedians of 3, of rounds of 3s; ", "\ngo run ./bench/compare\n",
+		"\n2 cores; go1.26, nginx 1.22\n", "\nMedians of 3 rounds of 3s; ", "\ngo run ./bench/compare\n",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())

@@ -36,13 +36,10 @@ func (r *Report) Table(w io.Writer) error {
 	if err := markdown(w, rows); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintln(w); err != nil {
-		return err
-	}
 	if err := r.notes(w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\n%s, of rounds of %v; ± is half of what lies between the least and the greatest. Cost: CPU time of the proxy (user\n"+
+	_, err := fmt.Fprintf(w, "\n%s of %v; ± is half of what lies between the least and the greatest. Cost: CPU time of the proxy (user\n"+
 		"and system) per request or per GiB, or its memory per connection; of a limit, p99 ÷ p50. ÷ %s: in the same round. Memory: VmRSS.\n%s; %s\n%s\n",
 		medians(r.Rounds), r.Duration, r.Base, r.Machine, r.versions(), r.Command)
 	return err
@@ -50,9 +47,9 @@ func (r *Report) Table(w io.Writer) error {
 
 func medians(rounds int) string {
 	if rounds == 1 {
-		return "One measurement"
+		return "One round"
 	}
-	return fmt.Sprintf("Medians of %d", rounds)
+	return fmt.Sprintf("Medians of %d rounds", rounds)
 }
 
 func (r *Report) versions() string {
@@ -77,6 +74,7 @@ func (s *Scenario) cells(row, base *Row) []string {
 
 // notes say why there is no measurement, or fewer than rounds.
 func (r *Report) notes(w io.Writer) error {
+	lead := "\n"
 	for _, s := range r.Scenarios {
 		for _, row := range s.Rows {
 			note := row.Omitted
@@ -86,9 +84,10 @@ func (r *Report) notes(w io.Writer) error {
 			if note == "" {
 				continue
 			}
-			if _, err := fmt.Fprintf(w, "- %s, %s: %s\n", s.Name, row.Contender, note); err != nil {
+			if _, err := fmt.Fprintf(w, "%s- %s, %s: %s\n", lead, s.Name, row.Contender, note); err != nil {
 				return err
 			}
+			lead = ""
 		}
 	}
 	return nil
@@ -102,8 +101,8 @@ func (s *Scenario) measured(row, base *Row) []string {
 	}
 	p99 := func(s Sample) float64 { return float64(s.P99) }
 	return []string{
-		s.Kind.formatRate(Median(rate)), percent(Spread(rate)),
-		s.Kind.FormatCost(Median(cost)), percent(Spread(cost)), ratio(row.Ratio(base, s.Kind.Cost)),
+		s.Kind.formatRate(Median(rate)), percent(rate),
+		s.Kind.FormatCost(Median(cost)), percent(cost), ratio(row.Ratio(base, s.Kind.Cost)),
 		latency(func(s Sample) time.Duration { return s.P50 }),
 		latency(func(s Sample) time.Duration { return s.P99 }), ratio(row.Ratio(base, p99)),
 		latency(func(s Sample) time.Duration { return s.P999 }),
@@ -150,11 +149,12 @@ func thousands(v float64) string {
 	return n
 }
 
-func percent(share float64) string {
-	if share == 0 {
+// percent is the spread of values; nothing of one, or of what isn't measured.
+func percent(values []float64) string {
+	if len(values) < 2 || Median(values) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%.0f %%", share*100)
+	return fmt.Sprintf("%.0f %%", Spread(values)*100)
 }
 
 func ratio(v float64) string {
