@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
 
 // checkRequest refuses what net/http lets through and two parsers could read differently, and what no hop is for. It
@@ -30,8 +32,17 @@ func checkRequest(r *http.Request) (target string, err error) {
 	return target, nil
 }
 
-// checkHTTP2 holds the fields that net/http reads the first of, or not at all, in a request of HTTP/2.
+// checkHTTP2 holds the fields that net/http reads the first of, or not at all, in a request of HTTP/2, and what HTTP/1.1
+// could not say in its place: a space in a target would make another request line of it (RFC 9113 §10.3).
 func checkHTTP2(r *http.Request) error {
+	switch {
+	case !h1.IsToken(r.Method):
+		return fmt.Errorf("malformed :method %q", r.Method)
+	case !h1.IsTarget(r.RequestURI):
+		return fmt.Errorf("malformed :path %q", r.RequestURI)
+	case !h1.IsHost(r.Host):
+		return fmt.Errorf("malformed :authority %q", r.Host)
+	}
 	if cl := r.Header["Content-Length"]; len(cl) > 0 {
 		first, err := strconv.ParseUint(cl[0], 10, 63)
 		if err != nil || slices.ContainsFunc(cl[1:], func(v string) bool { return v != cl[0] }) {

@@ -71,6 +71,15 @@ func classes() (t [256]uint8) {
 	return t
 }
 
+// IsToken reports whether s is a token: a method, or the name of a field.
+func IsToken(s string) bool { return s != "" && all(s, inToken) }
+
+// IsTarget reports whether s can be a request-target, as far as its bytes go.
+func IsTarget(s string) bool { return s != "" && all(s, inTarget) }
+
+// IsHost reports whether s can be the value of Host, be it empty.
+func IsHost(s string) bool { return all(s, inHost) }
+
 // all reports whether each byte of s is of a class.
 func all(s string, of uint8) bool {
 	for i := range len(s) {
