@@ -30,8 +30,14 @@ var clients = []testCase{
 
 // vanishParked: a request whose client goes leaves Next at once, whatever of it is unread, and nothing is dialled.
 func vanishParked(r *rig) {
+	for _, wait := range r.waits() {
+		vanishWaiting(r, wait)
+	}
+}
+
+func vanishWaiting(r *rig, wait wait) {
 	big := strings.Repeat("x", 200_000)
-	addr, p := r.parking(proxy.Timeouts{Total: time.Hour})
+	addr, p := r.parking(proxy.Timeouts{Total: time.Hour}, wait)
 	for _, c := range []struct{ name, request string }{
 		{"no body", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"},
 		{"a body in full", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"},
@@ -77,29 +83,6 @@ func vanishParked(r *rig) {
 		w = r.dialHTTP2(addr)
 		vanish(w, func(uint32) { w.c.Close() })
 	}
-}
-
-// parking makes a proxy in which requests wait, for t at most, and nothing ever turns up. In a product they wait for the
-// only slot, which a request has that nobody watches.
-func (r *rig) parking(t proxy.Timeouts) (addr string, p *script) {
-	p = newScript(func(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
-		ctx := req.Park(t)
-		<-ctx.Done()
-		return proxy.Hop{}, context.Cause(ctx)
-	})
-	taken := make(chan bool, 100)
-	app := r.app(func(_ http.ResponseWriter, req *http.Request) {
-		io.Copy(io.Discard, req.Body) // or net/http doesn't see the end of the connection
-		taken <- true
-		<-req.Context().Done()
-	})
-	p.hop, p.limit, p.front = &proxy.Hop{Addr: app, Timeouts: t}, 1, true
-	addr = r.proxy(p, proxy.Config{OnUnwatched: func() { r.Error("OnUnwatched was called") }})
-	if r.path.Product != nil {
-		r.dial(addr).send("GET " + occupant + " HTTP/1.1\r\nHost: x\r\n\r\n")
-		take(r, "the first request", taken)
-	}
-	return addr, p
 }
 
 // vanishBefore: the hop's request is cancelled at once when the client goes before there is an answer.

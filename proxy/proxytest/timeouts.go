@@ -62,20 +62,23 @@ func timeoutBefore(r *rig) {
 // timeoutParked: long enough for the request that others wait for to come first.
 func timeoutParked(r *rig) {
 	const long = 20 * short
+	hold := func(proto proxy.Proto, t proxy.Timeouts, wait wait) {
+		want := proxy.TimeoutStart
+		if t.Total > 0 {
+			want = proxy.TimeoutTotal
+		}
+		addr, p := r.parking(t, wait)
+		resp, body := r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+addr, strings.NewReader("unread")))
+		if resp.StatusCode != 504 || body != r.self(p).TimeoutText {
+			r.Errorf("%s %q", resp.Status, body)
+		}
+		if res := take(r, "the result", p.results); res.Reason != want || res.Total < long || res.Wait <= 0 {
+			r.Errorf("%+v", res)
+		}
+	}
 	atOnce(both, func(proto proxy.Proto) {
 		atOnce([]proxy.Timeouts{{Total: long, ResponseStart: time.Hour}, {ResponseStart: long}}, func(t proxy.Timeouts) {
-			want := proxy.TimeoutStart
-			if t.Total > 0 {
-				want = proxy.TimeoutTotal
-			}
-			addr, p := r.parking(t)
-			resp, body := r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+addr, strings.NewReader("unread")))
-			if resp.StatusCode != 504 || body != r.self(p).TimeoutText {
-				r.Errorf("%s %q", resp.Status, body)
-			}
-			if res := take(r, "the result", p.results); res.Reason != want || res.Total < long || res.Wait <= 0 {
-				r.Errorf("%+v", res)
-			}
+			atOnce(r.waits(), func(wait wait) { hold(proto, t, wait) })
 		})
 	})
 }

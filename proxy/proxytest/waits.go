@@ -1,0 +1,53 @@
+package proxytest
+
+import (
+	"context"
+	"io"
+	"net/http"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// wait is how a policy waits for what never comes.
+type wait func(req *proxy.Request, a proxy.Attempt, t proxy.Timeouts) error
+
+func park(req *proxy.Request, _ proxy.Attempt, t proxy.Timeouts) error {
+	ctx := req.Park(t)
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+func suspend(req *proxy.Request, a proxy.Attempt, t proxy.Timeouts) error {
+	if a.Ended != nil {
+		return a.Ended
+	}
+	req.Suspend(t)
+	return proxy.ErrSuspended
+}
+
+// waits are the ways; a product has its own.
+func (r *rig) waits() []wait {
+	if r.path.Product != nil {
+		return []wait{nil}
+	}
+	return []wait{park, suspend}
+}
+
+// parking makes a proxy in which requests wait, for t at most, and nothing ever turns up. In a product they wait for the
+// only slot, which a request has that nobody watches.
+func (r *rig) parking(t proxy.Timeouts, wait wait) (addr string, p *script) {
+	p = newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) { return proxy.Hop{}, wait(req, a, t) })
+	taken := make(chan bool, 100)
+	app := r.app(func(_ http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, req.Body) // or net/http doesn't see the end of the connection
+		taken <- true
+		<-req.Context().Done()
+	})
+	p.hop, p.limit, p.front = &proxy.Hop{Addr: app, Timeouts: t}, 1, true
+	addr = r.proxy(p, proxy.Config{OnUnwatched: func() { r.Error("OnUnwatched was called") }})
+	if r.path.Product != nil {
+		r.dial(addr).send("GET " + occupant + " HTTP/1.1\r\nHost: x\r\n\r\n")
+		take(r, "the first request", taken)
+	}
+	return addr, p
+}
