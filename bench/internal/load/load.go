@@ -45,13 +45,24 @@ type Result struct {
 	Requests       int
 	Bytes          int64 // of bodies that were transferred to measure them
 	Elapsed        time.Duration
-	P50, P99, P999 time.Duration
+	P50, P99, P999 time.Duration // 0 where there were too few requests to tell
 }
 
 // summary fills in the percentiles.
 func (r Result) summary(latencies []time.Duration) Result {
 	slices.Sort(latencies)
 	r.P50, r.P99, r.P999 = percentile(latencies, 50), percentile(latencies, 99), percentile(latencies, 99.9)
+	return r.credible()
+}
+
+// credible keeps a percentile only where some request was above it.
+func (r Result) credible() Result {
+	if r.Requests < 100 {
+		r.P99 = 0
+	}
+	if r.Requests < 1000 {
+		r.P999 = 0
+	}
 	return r
 }
 

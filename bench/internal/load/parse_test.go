@@ -98,8 +98,16 @@ func TestPercentile(t *testing.T) {
 	if got := percentile(all[:1], 99.9); got != 1 {
 		t.Errorf("of one: %v", got)
 	}
-	r := Result{Requests: 3}.summary([]time.Duration{30, 10, 20})
-	if r.P50 != 20 || r.P99 != 30 || r.P999 != 30 || r.Requests != 3 {
-		t.Errorf("%+v", r)
+}
+
+func TestFewRequestsHaveNoTail(t *testing.T) {
+	few := []time.Duration{30, 10, 20}
+	for requests, want := range map[int]Result{
+		3: {P50: 20}, 99: {P50: 20}, 100: {P50: 20, P99: 30}, 999: {P50: 20, P99: 30}, 1000: {P50: 20, P99: 30, P999: 30},
+	} {
+		want.Requests = requests
+		if got := (Result{Requests: requests}).summary(few); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
 	}
 }

@@ -74,10 +74,8 @@ func parseWrk(out string) (Result, error) {
 	if r.Requests == 0 || r.Micros == 0 {
 		return Result{}, errors.New("no request was answered")
 	}
-	return Result{
-		Requests: r.Requests, Elapsed: micros(r.Micros),
-		P50: micros(r.P50), P99: micros(r.P99), P999: micros(r.P999),
-	}, nil
+	result := Result{Requests: r.Requests, Elapsed: micros(r.Micros), P50: micros(r.P50), P99: micros(r.P99), P999: micros(r.P999)}
+	return result.credible(), nil
 }
 
 func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
