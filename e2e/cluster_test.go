@@ -80,6 +80,12 @@ func (c *cluster) pods(revision string, pods ...*pod) {
 	for _, p := range pods {
 		text += fmt.Sprintf("  - {address: %q}\n", p.addr)
 	}
+	c.write(text)
+}
+
+// write replaces the file.
+func (c *cluster) write(text string) {
+	c.t.Helper()
 	if err := os.WriteFile(c.file+".new", []byte(text), 0o600); err != nil {
 		c.t.Fatal(err)
 	}

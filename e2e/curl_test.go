@@ -82,7 +82,7 @@ func (s *street) curl(t *testing.T) {
 					if !d.has(c.needs) || c.on != "" && !strings.Contains(" "+c.on+" ", " "+v.spoken+" ") {
 						continue
 					}
-					if v.flag == "--http2" && c.args != nil {
+					if v.flag == "--http2" && (c.args != nil || c.needs != "") {
 						continue // it is --http1.1 but for the field Upgrade
 					}
 					s.curlOnce(t, d, c, v.flag, v.spoken)

@@ -75,11 +75,11 @@ var h2loads = []struct {
 	need string
 	body bool // the large file goes up
 }{
-	{"small", false, 500, []string{"--h1", "-c", "20"}, "/files/small.txt", "", false},
-	{"pipelined", false, 500, []string{"--h1", "-c", "5", "-m", "8"}, "/files/small.txt", "", false},
+	{"small", false, 300, []string{"--h1", "-c", "20"}, "/files/small.txt", "", false},
+	{"pipelined", false, 300, []string{"--h1", "-c", "5", "-m", "8"}, "/files/small.txt", "", false},
 	{"large", false, 20, []string{"--h1", "-c", "5"}, "/files/large.bin", "", false},
 	{"echo", false, 20, []string{"--h1", "-c", "5"}, "/echo", "chunked", true},
-	{"HTTP/2 small", true, 500, []string{"-c", "4", "-m", "10"}, "/files/small.txt", "", false},
+	{"HTTP/2 small", true, 300, []string{"-c", "4", "-m", "10"}, "/files/small.txt", "", false},
 	{"HTTP/2 large", true, 20, []string{"-c", "2", "-m", "10"}, "/files/large.bin", "", false},
 	{"HTTP/2 echo", true, 20, []string{"-c", "2", "-m", "5"}, "/echo", "chunked", true},
 	{"HTTP/2 tiny windows", true, 5, []string{"-c", "1", "-m", "5", "-w", "12", "-W", "13"}, "/files/large.bin", "", false},

@@ -16,7 +16,7 @@ func (s *street) nodeClient(t *testing.T) {
 }
 
 func (s *street) pythonClient(t *testing.T) {
-	want := []string{"a_file", "kept", "closed", "a_body", "chunks", "refused"}
+	want := []string{"a_file", "kept", "kept_of_old", "closed", "a_body", "chunks", "refused"}
 	s.doors(t, false, func(t *testing.T, d door) {
 		out := program(t, "python3", absolute("testdata/client.py"), d.addr, d.host, d.can, s.files+"/files/large.bin")
 		allDone(t, out, want)

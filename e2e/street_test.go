@@ -82,12 +82,7 @@ func newStreet(t *testing.T, houses ...house) *street {
 		revisions += fmt.Sprintf("- {namespace: default, name: %s, protocol: %q, containerConcurrency: %d, pods: [{address: %q}]}\n",
 			h.name, h.protocol, podLimit, p.addr)
 	}
-	if err := os.WriteFile(s.file+".new", []byte(revisions), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(s.file+".new", s.file); err != nil {
-		t.Fatal(err)
-	}
+	s.write(revisions)
 	c := clientOf(t, s.addr, 1)
 	for name, p := range s.pods {
 		eventually(t, 20*time.Second, name+" listens", func() bool { return listens("127.0.0.1:" + itoa(p.appPort)) })

@@ -58,6 +58,16 @@ def closed():
     assert answer.status == 200 and len(body) == 1760 and answer.will_close and c.sock is None
 
 
+def kept_of_old():
+    """HTTP/1.0 keeps a connection only by agreement."""
+    c = connect(10)
+    for _ in range(3):
+        before = c.sock
+        answer, body = ask(c, "GET", "/files/large.bin", head={"Connection": "keep-alive"})
+        assert answer.status == 200 and body == large, answer.status
+        assert c.sock and before in (None, c.sock), answer.getheaders()
+
+
 def a_body():
     path = "/cgi-bin/echo" if "ignorant" in can else "/echo"
     for version in 10, 11:
@@ -76,7 +86,7 @@ def refused():
     assert answer.status == 413, answer.status
 
 
-cases = [("", a_file), ("", kept), ("", closed), ("echo", a_body), ("chunked", chunks), ("refuse", refused)]
+cases = [("", a_file), ("", kept), ("", kept_of_old), ("", closed), ("echo", a_body), ("chunked", chunks), ("refuse", refused)]
 for needs, run in cases:
     if not needs or needs in can:
         run()
