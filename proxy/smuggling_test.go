@@ -51,6 +51,32 @@ func TestNothingIsSmuggled(t *testing.T) {
 	}
 }
 
+// RFC 9112 §2.2: one empty line before a request is ignored, here when it isn't the first of its connection; no more, and
+// nothing that merely resembles one.
+func TestOneEmptyLineBetweenRequests(t *testing.T) {
+	r, end := newRecorder(t)
+	addr := serveEngine(t, proxy.Config{Name: "x", Policy: toApp{r.addr}})
+	for between, want := range map[string]string{
+		"": "200 200", "\r\n": "200 200", "\r\n\r\n": "200 400", "\n": "200 400", "\r": "200 400", "\n\r\n": "200 400", " \r\n": "200 400",
+	} {
+		c, in := dialEngine(t, addr)
+		io.WriteString(c, "GET /first HTTP/1.1\r\nHost: f\r\n\r\n"+between+marker)
+		var got []string
+		for {
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil {
+				break
+			}
+			io.Copy(io.Discard, resp.Body)
+			got = append(got, fmt.Sprint(resp.StatusCode))
+		}
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("%q in between: %s, want %s", between, s, want)
+		}
+	}
+	end()
+}
+
 func (m ambiguous) check(t *testing.T, name, addr string, r *recorder, cut int) {
 	t.Helper()
 	c, in := dialEngine(t, addr)
