@@ -30,9 +30,21 @@ type bench struct {
 
 func newBench(ctx context.Context, s *site, o options, stderr io.Writer) *bench {
 	return &bench{site: s, options: o, stderr: stderr, report: &report.Report{
-		When: time.Now().UTC(), Command: strings.Join(append([]string{"go run ./bench/compare"}, o.args...), " "),
+		When: time.Now().UTC(), Command: command(o.args),
 		Machine: machine(s), Versions: versions(ctx, s), Rounds: o.rounds, Duration: o.duration, Base: base,
 	}}
+}
+
+// command is what to type into a shell for the same again.
+func command(args []string) string {
+	all := []string{"go run ./bench/compare"}
+	for _, arg := range args {
+		if strings.ContainsAny(arg, " \t\n\"'$&|;<>()*?\\`") {
+			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+		all = append(all, arg)
+	}
+	return strings.Join(all, " ")
 }
 
 // all measures, until ctx ends.

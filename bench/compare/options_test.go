@@ -84,6 +84,13 @@ func TestHelpAndList(t *testing.T) {
 	}
 }
 
+func TestCommandCanBeTypedAgain(t *testing.T) {
+	const want = `go run ./bench/compare -rounds 2 -peer 'mine=sh -c '\''exec x "$LISTEN"'\'''`
+	if got := command([]string{"-rounds", "2", "-peer", `mine=sh -c 'exec x "$LISTEN"'`}); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 // What is missing is said before anything is built, and how to get it.
 func TestMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
