@@ -13,7 +13,7 @@ import (
 var autoscalerCases = []testCase{
 	{name: "autoscaler away: Proxy mode", needs: activator, long: true, run: throughOutage("proxied")},
 	{name: "autoscaler away: Serve mode", long: true, run: throughOutage("served")},
-	{name: "autoscaler away: a request to zero waits for it", long: true, run: heldUntil(startAutoscaler)},
+	{name: "autoscaler away: a request to zero waits for it", needs: activator, long: true, run: heldUntil(startAutoscaler)},
 }
 
 var apiServerCases = []testCase{
