@@ -63,7 +63,7 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 	a.exchanges.New = func() any { return &exchange{a: a} }
 	a.revisions.byID = map[throttler.RevisionID]*tracked{}
 	a.prober = newProber(a.config)
-	a.relay = relay{a.config.PodIP, a.config.PeerPort, a.prober.dial, make(chan relayed, maxRelayed)}
+	a.relay = relay{a.config.PodIP, a.config.PeerPort, a.prober.dial, func(result string) { a.meters.relayed(result) }, make(chan relayed, maxRelayed)}
 	var err error
 	if a.throttler, err = throttler.New(throttler.Config{
 		MaxWaiting:      a.config.MaxWaiting,

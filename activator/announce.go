@@ -31,11 +31,12 @@ type announcement struct{ a *Activator }
 
 // Next implements proxy.Exchange.
 func (x announcement) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
-	status, why := x.a.hear(req)
-	if why == "" {
-		return proxy.Hop{Local: &proxy.Local{Status: status}}, nil
+	h := x.a.hear(req)
+	x.a.meters.heard(h.result)
+	if h.why == "" {
+		return proxy.Hop{Local: &proxy.Local{Status: h.status}}, nil
 	}
-	return proxy.Hop{Local: refusal(req, status, why)}, nil
+	return proxy.Hop{Local: refusal(req, h.status, h.why)}, nil
 }
 
 // Response implements proxy.Exchange; there is none but the activator's own.
@@ -47,54 +48,64 @@ func (announcement) Release(proxy.Hop, proxy.Outcome) {}
 // End implements proxy.Exchange. Announcements are no requests, and not counted as such.
 func (announcement) End(*proxy.Request, proxy.Result) {}
 
-// hear returns the status of the answer to an announcement, and why it isn't believed. It blocks while the sender is
-// identified.
-func (a *Activator) hear(req *proxy.Request) (status int, why string) {
+// hearing is what becomes of an announcement: the status of its answer, what it counts as, and why it isn't believed.
+type hearing struct {
+	status      int
+	result, why string
+}
+
+// hearings are the results that hear has.
+func hearings() []string {
+	return []string{
+		"accepted", "malformed", "unknown_revision", "wrong_address", "too_many", "unproven", "unidentified", "wrong_namespace",
+	}
+}
+
+// hear says what becomes of an announcement. It blocks while the sender is identified.
+func (a *Activator) hear(req *proxy.Request) hearing {
 	said, err := knative.ParseAnnouncement(func(name string) string { return strings.Clone(req.Header.Get(name)) })
 	if err != nil {
-		return http.StatusBadRequest, err.Error()
+		return hearing{http.StatusBadRequest, "malformed", err.Error()}
 	}
 	t := a.revisions.get(said.Namespace, said.Revision)
 	if t == nil || t.spec.Load() == nil {
-		return http.StatusNotFound, "unknown revision"
+		return hearing{http.StatusNotFound, "unknown_revision", "unknown revision"}
 	}
 	from := said.Addr.Addr().Unmap()
 	peers := t.peerList()
 	direct := cameFrom(req.RemoteAddr, from)
 	if !direct && !slices.ContainsFunc(peers, func(p string) bool { return cameFrom(req.RemoteAddr, parseAddr(p)) }) {
-		return http.StatusForbidden, knative.HeaderPodAddr + " is not the sender's address"
+		return hearing{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is not the sender's address"}
 	}
 	if !a.reviews.begin(from, time.Now()) {
-		return http.StatusServiceUnavailable, "too many announcements"
+		return hearing{http.StatusServiceUnavailable, "too_many", "too many announcements"}
 	}
 	defer a.reviews.end()
-	if status, why := a.identify(req, said); why != "" {
-		return status, why
-	}
-	if direct {
+	h := a.identify(req, said)
+	if h.why == "" && direct {
 		a.relay.pass(said, peers)
 	}
-	return http.StatusNoContent, ""
+	return h
 }
 
 // identify has the sender proven, and its address probed.
-func (a *Activator) identify(req *proxy.Request, said knative.Announcement) (status int, why string) {
+func (a *Activator) identify(req *proxy.Request, said knative.Announcement) hearing {
 	ctx, cancel := context.WithTimeout(req.Park(proxy.Timeouts{}), identifyTimeout)
 	defer cancel()
 	id, err := a.config.Identify(ctx, said.Token)
 	switch {
 	case errors.Is(err, ErrUnproven):
-		return http.StatusForbidden, err.Error()
+		return hearing{http.StatusForbidden, "unproven", err.Error()}
 	case err != nil:
 		if ctx.Err() == nil {
 			a.unidentified.Do(func() { a.log.Warn("pods that announce themselves can't be identified", zap.Error(err)) })
 		}
-		return http.StatusServiceUnavailable, "the sender can't be identified now"
+		return hearing{http.StatusServiceUnavailable, "unidentified", "the sender can't be identified now"}
 	case id.Namespace != said.Namespace:
-		return http.StatusForbidden, "the sender is a pod of another namespace"
+		return hearing{http.StatusForbidden, "wrong_namespace", "the sender is a pod of another namespace"}
 	}
 	a.announced(said, id)
-	return http.StatusNoContent, ""
+	return hearing{http.StatusNoContent, "accepted", ""}
 }
 
 // announced adds a pod that Kubernetes doesn't list yet.

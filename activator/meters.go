@@ -12,6 +12,7 @@ type meters struct {
 	errors    *metrics.ProxyErrors
 	cold      *metrics.ColdStarts
 	refused   *metrics.Refused
+	announced *metrics.Announcements
 }
 
 func newMeters(c Config) (*meters, error) {
@@ -45,7 +46,11 @@ func newMeters(c Config) (*meters, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &meters{revisions, errs, cold, noRequests}, nil
+	announced, err := metrics.NewAnnouncements(c.Registerer, hearings(), relayings())
+	if err != nil {
+		return nil, err
+	}
+	return &meters{revisions, errs, cold, noRequests, announced}, nil
 }
 
 // ofRefused counts what is no request; nil when nothing is counted.
@@ -54,6 +59,20 @@ func (m *meters) ofRefused() refused.Counter {
 		return nil
 	}
 	return m.refused
+}
+
+// heard counts an announcement.
+func (m *meters) heard(result string) {
+	if m != nil {
+		m.announced.Heard(result)
+	}
+}
+
+// relayed counts one that was passed on.
+func (m *meters) relayed(result string) {
+	if m != nil {
+		m.announced.Relayed(result)
+	}
 }
 
 // of returns the collectors of r; nil, which measures nothing, when there are no meters.

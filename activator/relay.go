@@ -23,8 +23,12 @@ type relay struct {
 	self  string // IP
 	port  int
 	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
+	count func(result string)
 	queue chan relayed
 }
+
+// relayings are the results that passing on has.
+func relayings() []string { return []string{"sent", "unreachable", "dropped"} }
 
 type relayed struct {
 	said knative.Announcement
@@ -40,6 +44,7 @@ func (r *relay) pass(said knative.Announcement, peers []string) {
 		select {
 		case r.queue <- relayed{said, peer}:
 		default:
+			r.count("dropped")
 		}
 	}
 }
@@ -54,23 +59,26 @@ func (r *relay) run(ctx context.Context) {
 			_ = g.Wait() // nothing fails
 			return
 		case m := <-r.queue:
-			g.Go(func() error { r.send(ctx, m); return nil })
+			g.Go(func() error { r.count(r.send(ctx, m)); return nil })
 		}
 	}
 }
 
-// send is one attempt: an activator that can't be reached now has other ways to learn of the pod.
-func (r *relay) send(ctx context.Context, m relayed) {
+// send is one attempt, and returns what it counts as: an activator that can't be reached now has other ways to learn of
+// the pod.
+func (r *relay) send(ctx context.Context, m relayed) (result string) {
 	ctx, cancel := context.WithTimeout(ctx, relayTimeout)
 	defer cancel()
 	addr := net.JoinHostPort(m.peer, strconv.Itoa(r.port))
 	conn, err := r.dial(ctx, "tcp", addr)
 	if err != nil {
-		return
+		return "unreachable"
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	if m.said.Write(conn, addr) == nil {
-		_, _ = io.Copy(io.Discard, io.LimitReader(conn, maxProbeAnswer)) // closed unread, it might be reset unsent
+	if m.said.Write(conn, addr) != nil {
+		return "unreachable"
 	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(conn, maxProbeAnswer)) // closed unread, it might be reset unsent
+	return "sent"
 }
