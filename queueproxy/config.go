@@ -95,7 +95,7 @@ type Config struct {
 	// requests served by net/http, which New logs. See WithHandler.
 	WrapHandler func(http.Handler) http.Handler
 
-	// Profiling serves net/http/pprof on Addrs.Profiling.
+	// Profiling serves the program's profiles, as net/http/pprof does, on Addrs.Profiling.
 	Profiling bool
 }
 

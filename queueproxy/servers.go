@@ -5,10 +5,10 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/profiling"
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
@@ -60,14 +60,8 @@ func smallServer(path string, h http.Handler, errors *log.Logger) *http.Server {
 	}
 }
 
-// profilingServer leaves out what net/http/pprof registers by itself: nothing here serves http.DefaultServeMux.
 func profilingServer(errors *log.Logger) *http.Server {
-	s := smallServer("/debug/pprof/", http.HandlerFunc(pprof.Index), errors)
-	mux := s.Handler.(*http.ServeMux)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	s := smallServer("/debug/pprof/", profiling.Handler(), errors)
 	s.ReadTimeout, s.WriteTimeout = 0, 0 // a profile takes as long as its request says
 	return s
 }

@@ -1,0 +1,141 @@
+package profiling
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"runtime/trace"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const prefix = "/debug/pprof/"
+
+// Handler serves everything below /debug/pprof/. It has no state.
+func Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc(prefix, index)
+	mux.HandleFunc(prefix+"{name}", named)
+	mux.HandleFunc(prefix+"cmdline", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, strings.Join(os.Args, "\x00"))
+	})
+	mux.HandleFunc(prefix+"profile", func(w http.ResponseWriter, r *http.Request) {
+		during(w, r, 30, "profile", pprof.StartCPUProfile, pprof.StopCPUProfile)
+	})
+	mux.HandleFunc(prefix+"symbol", symbol)
+	mux.HandleFunc(prefix+"trace", func(w http.ResponseWriter, r *http.Request) {
+		during(w, r, 1, "trace", trace.Start, trace.Stop)
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func index(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != prefix {
+		fail(w, http.StatusNotFound, "Unknown profile")
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = io.WriteString(w, "<!DOCTYPE html><title>"+prefix+"</title><ul>\n")
+	for _, p := range pprof.Profiles() {
+		_, _ = fmt.Fprintf(w, "<li><a href='%s?debug=1'>%[1]s</a> %d\n", p.Name(), p.Count())
+	}
+	for _, name := range []string{"cmdline", "profile", "trace"} {
+		_, _ = fmt.Fprintf(w, "<li><a href='%s'>%[1]s</a>\n", name)
+	}
+	_, _ = io.WriteString(w, "<li><a href='goroutine?debug=2'>all stacks</a>\n</ul>\n")
+}
+
+// fail tells go tool pprof too what is wrong.
+func fail(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("X-Go-Pprof", "1")
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Del("Content-Disposition")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintln(w, text)
+}
+
+func file(w http.ResponseWriter, name string) {
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+}
+
+// wait waits for some seconds, or until the request's context ends, which it reports.
+func wait(r *http.Request, seconds float64) error {
+	t := time.NewTimer(time.Duration(seconds * float64(time.Second)))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-r.Context().Done():
+		return r.Context().Err()
+	}
+}
+
+// during is what start writes until stop.
+func during(w http.ResponseWriter, r *http.Request, seconds float64, name string, start func(io.Writer) error, stop func()) {
+	if n, err := strconv.ParseFloat(r.URL.Query().Get("seconds"), 64); err == nil && n > 0 {
+		seconds = n
+	}
+	file(w, name)
+	if err := start(w); err != nil {
+		fail(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	_ = wait(r, seconds)
+	stop()
+}
+
+// named is a profile of runtime/pprof.
+func named(w http.ResponseWriter, r *http.Request) {
+	p := pprof.Lookup(r.PathValue("name"))
+	if p == nil {
+		fail(w, http.StatusNotFound, "Unknown profile")
+		return
+	}
+	q := r.URL.Query()
+	debug, _ := strconv.Atoi(q.Get("debug"))
+	if q.Has("seconds") {
+		seconds, err := strconv.Atoi(q.Get("seconds"))
+		if err != nil || seconds <= 0 || debug != 0 {
+			fail(w, http.StatusBadRequest, "seconds has to be a positive number, without debug")
+			return
+		}
+		added(w, r, p, seconds)
+		return
+	}
+	if gc, _ := strconv.Atoi(q.Get("gc")); gc > 0 && p.Name() == "heap" {
+		runtime.GC()
+	}
+	if debug == 0 {
+		file(w, p.Name())
+	}
+	_ = p.WriteTo(w, debug) // the client has gone
+}
+
+// symbol names the functions at addresses, of the query or of the body, with + between them.
+func symbol(w http.ResponseWriter, r *http.Request) {
+	addresses := r.URL.RawQuery
+	if r.Method == http.MethodPost {
+		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+		if err != nil {
+			fail(w, http.StatusBadRequest, err.Error())
+			return
+		}
+		addresses = string(b)
+	}
+	_, _ = io.WriteString(w, "num_symbols: 1\n") // there are some
+	for address := range strings.SplitSeq(addresses, "+") {
+		pc, _ := strconv.ParseUint(strings.TrimSpace(address), 0, 64)
+		if f := runtime.FuncForPC(uintptr(pc)); pc != 0 && f != nil {
+			_, _ = fmt.Fprintf(w, "%#x %s\n", pc, f.Name())
+		}
+	}
+}
