@@ -240,7 +240,7 @@ func grpcCancelled(r *rig) {
 // grpcTimeout: a stream that outlives its timeout is reset, and its message is not invented.
 func grpcTimeout(r *rig) {
 	c, _, p := r.grpc(func(app string) *script {
-		return to(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Idle: 10 * short}})
+		return to(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Idle: 20 * short}})
 	})
 	s, err := c.FullDuplexCall(r.Context())
 	if err != nil {

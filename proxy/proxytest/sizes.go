@@ -13,10 +13,10 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// flatMemory passes 64 MiB up and then down and looks meanwhile at what of the heap is in use: after a collection
+// flatMemory passes 32 MiB up and then down and looks meanwhile at what of the heap is in use: after a collection
 // each time, since the garbage that may lie about depends on how much else the process holds.
 func flatMemory(r *rig) {
-	const size = 64 << 20
+	const size = 32 << 20
 	app := r.app(func(w http.ResponseWriter, req *http.Request) {
 		if n, ok := same(req.Body, size); !ok {
 			r.Errorf("the app got %d bytes that differ from what was sent", n)

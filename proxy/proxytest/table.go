@@ -43,7 +43,7 @@ var groups = []group{
 }
 
 // atATime is how many cases run side by side: they mostly wait, so more than there are processors.
-const atATime = 16
+const atATime = 8
 
 // Run holds each of the paths against the table.
 func Run(t *testing.T, paths ...Path) {

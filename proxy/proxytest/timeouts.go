@@ -44,13 +44,16 @@ func timeoutBefore(r *rig) {
 	for _, k := range kinds {
 		for _, proto := range both {
 			p := to(proxy.Hop{Addr: app, Timeouts: k.t})
-			begin := time.Now()
-			resp, body := r.do(r.client(proto), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))
-			if d := time.Since(begin); resp.StatusCode != 504 || body != r.self(p).TimeoutText || d < short || d > short+patience/2 {
-				r.Errorf("%v: %s %q after %v", k.reason, resp.Status, body, d)
-			}
-			if res := take(r, "the result", p.results); res.Reason != k.reason || res.Status != 504 {
-				r.Errorf("%v: %+v", k.reason, res)
+			addr, c, res := r.proxy(p, proxy.Config{}), r.client(proto), proxy.Result{}
+			for i := 0; res.Attempts == 0 && i < 20; i++ { // on a busy machine it may be over before it comes to the app
+				begin := time.Now()
+				resp, body := r.do(c, r.request("GET", r.path.scheme()+"://"+addr, nil))
+				if d := time.Since(begin); resp.StatusCode != 504 || body != r.self(p).TimeoutText || d < short || d > short+patience/2 {
+					r.Errorf("%v: %s %q after %v", k.reason, resp.Status, body, d)
+				}
+				if res = take(r, "the result", p.results); res.Reason != k.reason || res.Status != 504 {
+					r.Errorf("%v: %+v", k.reason, res)
+				}
 			}
 			if out := take(r, "the outcome", p.outcomes); out.Reason != k.reason || out.Status != 0 {
 				r.Errorf("%v: %+v", k.reason, out)
@@ -99,7 +102,7 @@ func timeoutAfter(r *rig) {
 		_ = http.NewResponseController(w).Flush()
 		<-req.Context().Done()
 	})
-	atOnce([]proxy.Timeouts{{Total: 10 * short}, {Idle: 10 * short}}, func(t proxy.Timeouts) {
+	atOnce([]proxy.Timeouts{{Total: 20 * short}, {Idle: 20 * short}}, func(t proxy.Timeouts) {
 		p := to(proxy.Hop{Addr: app, Timeouts: t})
 		addr := r.proxy(p, proxy.Config{})
 		w := r.dial(addr).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -220,7 +223,7 @@ func (s *slow) Read(p []byte) (int, error) {
 // notReading: a client that asks for much and reads nothing is let go at its timeout.
 func notReading(r *rig) {
 	app := r.app(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.Copy(w, limited(1<<30)) })
-	const within = 10 * short
+	const within = 20 * short
 	atOnce([]proxy.Timeouts{{Total: within, ResponseStart: time.Hour}, {Idle: within}}, func(t proxy.Timeouts) {
 		want := proxy.TimeoutTotal
 		if t.Idle > 0 {
