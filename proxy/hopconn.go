@@ -4,9 +4,11 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
@@ -190,14 +192,22 @@ func (c *hopConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// quiet reports that nothing has come on an unused connection, neither its end nor bytes that nobody asked for. Of TLS
-// only the end is seen.
+// quiet reports that nothing has come on an unused connection, neither its end nor bytes that nobody asked for. What comes of
+// TLS then is mostly its end, too, or a ticket later than others send it, for which a connection is no great price.
 func (c *hopConn) quiet() bool {
 	if c.sock == nil {
 		return true
 	}
 	n, err := c.peek()
-	return err == nil && (n < 0 || n > 0 && !c.plain)
+	return err == nil && n < 0 && (c.plain || !c.held())
+}
+
+// held reports that TLS has got bytes, or an end, together with what was asked for.
+func (c *hopConn) held() bool {
+	_ = c.Conn.SetReadDeadline(past()) // with which nothing more is read
+	n, err := c.Conn.Read(c.byte[:])
+	_ = c.Conn.SetReadDeadline(time.Time{})
+	return n > 0 || !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // hasNews reports that there is something to read, or an end.

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -31,12 +32,14 @@ func TestNoAnswerIsTakenForAnother(t *testing.T) {
 		"in one piece":           {},
 		"in two":                 {cut: true},
 		"and another at once":    {stray: true},
-		"and another soon after": {stray: true, later: make(chan struct{}, 1)},
+		"and another soon after": {stray: true, apart: true, written: make(chan struct{}, 1)},
+		"at once inside TLS":     {stray: true, inside: true, written: make(chan struct{}, 1)},
+		"soon after inside TLS":  {stray: true, inside: true, apart: true, written: make(chan struct{}, 1)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := startAnswerer(t, s)
-			addr := serveEngine(t, proxy.Config{Name: "x", Policy: toApp{a}})
+			a, client := startAnswerer(t, s)
+			addr := serveEngine(t, proxy.Config{Name: "x", Policy: &lean{proxy.Hop{Addr: a, TLS: client}}})
 			for about, all := range answers {
 				for i, d := range all {
 					d.check(t, s, fmt.Sprintf("%s/%d: RFC %s: %q", about, i, d.rfc, d.sent), addr, fmt.Sprintf("/%s/%d", about, i))
@@ -72,8 +75,8 @@ func (d doubtful) check(t *testing.T, s schedule, what, addr, path string) {
 	case err != nil || status != d.status || body != d.body:
 		t.Errorf("%s: %d, %q, %v; want %d, %q", what, status, body, err, d.status, d.body)
 	}
-	if s.later != nil && !d.ends {
-		<-s.later
+	if s.written != nil && !d.ends {
+		<-s.written
 	}
 	if err == nil && !resp.Close {
 		next(t, what, c, in)
@@ -99,18 +102,27 @@ func next(t *testing.T, what string, c net.Conn, in *bufio.Reader) {
 
 // schedule is how an app writes its answers.
 type schedule struct {
-	cut   bool          // in two pieces
-	stray bool          // and one more
-	later chan struct{} // that one when the client has the first, which takes it from here when it is on its way; nil: at once
+	cut    bool // in two pieces
+	stray  bool // and one more
+	inside bool // TLS
+	apart  bool // that one when the client has the first, mostly
+	// written, if not nil, has one record of TLS for each, and tells that the second is on its way.
+	written chan struct{}
 }
 
 // startAnswerer runs an app that answers as the corpus says, by path, and stays with it after that, unless the answer ends
 // with its connection.
-func startAnswerer(t *testing.T, s schedule) (addr string) {
+func startAnswerer(t *testing.T, s schedule) (addr string, client *tls.Config) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	addr = l.Addr().String()
+	if s.inside {
+		var server *tls.Config
+		server, client = certified(t)
+		l = tls.NewListener(l, server)
 	}
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -123,7 +135,7 @@ func startAnswerer(t *testing.T, s schedule) (addr string) {
 		}
 	})
 	t.Cleanup(func() { l.Close(); running.Wait() }) // the connections end with the Engine, before
-	return l.Addr().String()
+	return addr, client
 }
 
 func (s schedule) serve(c net.Conn) {
@@ -158,15 +170,17 @@ func (s schedule) answer(c net.Conn, d doubtful) bool {
 		return false
 	}
 	switch {
-	case s.later != nil:
+	case !s.stray:
 		io.WriteString(c, sent)
-		time.Sleep(time.Millisecond)
-		io.WriteString(c, stray)
-		s.later <- struct{}{}
-	case s.stray:
+	case s.written == nil:
 		io.WriteString(c, sent+stray)
 	default:
 		io.WriteString(c, sent)
+		if s.apart {
+			time.Sleep(time.Millisecond)
+		}
+		io.WriteString(c, stray)
+		s.written <- struct{}{}
 	}
 	return true
 }

@@ -20,7 +20,8 @@ func TestParsersAgreeOnAnswers(t *testing.T) {
 	for _, mode := range []string{"strict", "lenient"} {
 		t.Run("Node "+mode, func(t *testing.T) {
 			t.Parallel()
-			addr := serveEngine(t, proxy.Config{Name: "x", Policy: toApp{startAnswerer(t, schedule{stray: true})}})
+			app, _ := startAnswerer(t, schedule{stray: true})
+			addr := serveEngine(t, proxy.Config{Name: "x", Policy: toApp{app}})
 			ask := startNodeClient(t, addr, mode)
 			for about, all := range answers {
 				for i, d := range all {
