@@ -105,8 +105,12 @@ func TestSuspendedRequestsGoOn(t *testing.T) {
 			target, body, want string
 			wakes              int
 		}{
-			{"/", "", "2 ", 1}, {"/again", "", "4 ", 3}, {"/early", "", "2 ", 0}, {"/not", "", " ", 0},
-			{"/", "Content-Length: 4\r\n\r\nb|ody", "2 body", 1}, {"/again", "Transfer-Encoding: chunked\r\n\r\n4\r\nbo|dy\r\n0\r\n\r\n", "4 body", 3},
+			{"/", "", "2 ", 1},
+			{"/again", "", "4 ", 3},
+			{"/early", "", "2 ", 0},
+			{"/not", "", " ", 0},
+			{"/", "Content-Length: 4\r\n\r\nb|ody", "2 body", 1},
+			{"/again", "Transfer-Encoding: chunked\r\n\r\n4\r\nbo|dy\r\n0\r\n\r\n", "4 body", 3},
 		} {
 			head := "GET " + c.target + " HTTP/1.1\r\nHost: x\r\n"
 			first, rest, _ := strings.Cut(c.body, "|")
@@ -142,8 +146,11 @@ func TestSuspendedRequestsEnd(t *testing.T) {
 			body   string
 			reason proxy.Reason
 		}{
-			{"/", "", proxy.ClientGone}, {"/", "unread", proxy.ClientGone}, {"/late", "", proxy.TimeoutStart},
-			{"/panic", "", proxy.Internal}, {"/blocks", "", proxy.Internal},
+			{"/", "", proxy.ClientGone},
+			{"/", "unread", proxy.ClientGone},
+			{"/late", "", proxy.TimeoutStart},
+			{"/panic", "", proxy.Internal},
+			{"/blocks", "", proxy.Internal},
 		} {
 			conn, _ := dialEngine(t, addr)
 			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", c.target, len(c.body), c.body)

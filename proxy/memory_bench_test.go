@@ -1,0 +1,164 @@
+package proxy_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// memoryServe, in the environment of this test's program, makes it a proxy to the app at that address instead.
+const memoryServe = "SLUICE_PROXY_MEMORY_SERVE"
+
+// BenchmarkMemory measures what a connection adds to the resident memory of a proxy's process, 10 s after the last byte:
+// one that is idle, one whose request is suspended by the policy, and one whose request blocks in the policy.
+//
+//	go test -run '^$' -bench Memory ./proxy
+func BenchmarkMemory(b *testing.B) {
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		b.Skip("there is no /proc to read a process's memory from")
+	}
+	const conns = 9000
+	head := func(target string, size int) string {
+		s := "GET " + target + " HTTP/1.1\r\nHost: example.com\r\n"
+		for len(s)+70 < size {
+			s += "X-Some-Header: " + strings.Repeat("x", 46) + "\r\n"
+		}
+		return s + "\r\n"
+	}
+	for _, c := range []struct {
+		name, target string
+		size         int
+		tls          bool
+	}{
+		{"idle", "/", 400, false},
+		{"idle-TLS", "/", 400, true},
+		{"suspended/head=200", "/suspend", 200, false},
+		{"suspended/head=1000", "/suspend", 1000, false},
+		{"parked/head=1000", "/park", 1000, false},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			addr, pid := memoryServer(b, rawApp(b, small), c.tls)
+			before := residentKiB(b, pid)
+			for i := range conns {
+				conn, err := net.Dial("tcp", addr)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer conn.Close()
+				if c.tls {
+					conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+				}
+				if _, err := io.WriteString(conn, head(fmt.Sprintf("%s?%d", c.target, i), c.size)); err != nil {
+					b.Fatal(err)
+				}
+				if c.target == "/" {
+					if _, err := io.ReadFull(conn, make([]byte, len(small))); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			time.Sleep(10 * time.Second) // as the target says
+			b.ReportMetric((residentKiB(b, pid)-before)/conns, "KiB/conn")
+			b.ReportMetric(0, "ns/op") // means nothing here
+		})
+	}
+}
+
+// residentKiB is a process's VmRSS.
+func residentKiB(b *testing.B, pid int) (n float64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "VmRSS:")
+	if _, err := fmt.Sscan(rest, &n); err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+// memoryServer starts this program as a proxy, which ends with the benchmark.
+func memoryServer(b *testing.B, app string, secure bool) (addr string, pid int) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), memoryServe+"="+app)
+	if secure {
+		cmd.Env = append(cmd.Env, memoryServe+"_TLS=1")
+	}
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { in.Close(); _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	return strings.TrimSpace(line), cmd.Process.Pid
+}
+
+// serveForMemory is what that program does: it prints its address, and serves until its input ends.
+func serveForMemory(app string) error {
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: &holding{lean{proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Total: time.Hour}}}}})
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	addr := l.Addr()
+	if os.Getenv(memoryServe+"_TLS") != "" {
+		made := httptest.NewUnstartedServer(nil) // for its certificate
+		made.StartTLS()
+		config := &tls.Config{Certificates: made.TLS.Certificates}
+		made.Close()
+		l = proxy.NewTLSListener(l, config)
+	}
+	e := proxy.NewEngine(h, proxy.ServerConfig{})
+	go func() { _ = e.Serve(l) }()
+	if _, err := fmt.Println(addr); err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return nil // with the process everything else ends
+}
+
+// holding has requests wait for ever, as their target says.
+type holding struct{ lean }
+
+func (p *holding) Begin(*proxy.Request) proxy.Exchange { return p }
+
+func (p *holding) Next(r *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+	t := p.hop.Timeouts
+	switch {
+	case a.Ended != nil:
+		return proxy.Hop{}, a.Ended
+	case strings.HasPrefix(r.Target, "/suspend"):
+		r.Suspend(t)
+		return proxy.Hop{}, proxy.ErrSuspended
+	case strings.HasPrefix(r.Target, "/park"):
+		ctx := r.Park(t)
+		<-ctx.Done()
+		return proxy.Hop{}, context.Cause(ctx)
+	}
+	return p.lean.Next(r, a)
+}
