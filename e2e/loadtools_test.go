@@ -95,8 +95,8 @@ func (s *street) h2load(t *testing.T) {
 					return
 				}
 				n := l.n
-				if d.house.name == "python" {
-					n = min(n, 50) // a thread and a connection for each
+				if d.house.name == "python" || raceEnabled {
+					n = min(n, 60) // Python has a thread and a connection for each
 				}
 				args := append([]string{"-n", itoa(n), "--connect-to", d.addr}, l.args...)
 				if l.body {
