@@ -72,7 +72,7 @@ func memory(tb testing.TB, pid int) (resident, anonymous int) {
 // What costs the sidecar a tenth of its resident memory each: text/template's execution, which keeps every method of the
 // binary, and OpenCensus, which compiles large regular expressions when it starts.
 func TestWhatIsNotLinked(t *testing.T) {
-	build := exec.Command("go", "build", "-ldflags=-dumpdep", "-o", filepath.Join(t.TempDir(), "queue-proxy"), ".")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w -dumpdep", "-o", filepath.Join(t.TempDir(), "queue-proxy"), ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	deps, err := build.CombinedOutput() // what refers to what, of all that is linked
 	if err != nil {
@@ -107,9 +107,14 @@ func TestStartIsSmall(t *testing.T) {
 	if quickest > 30*time.Millisecond {
 		t.Errorf("it listens after %v", quickest)
 	}
-	_, resident, anonymous := started(t, time.Second)
-	// Most of it is the binary itself, which the kernel maps in large steps and shares among the pods of a node.
-	if resident >= 14*1024 || anonymous >= 4*1024 {
+	// Most of it is the binary itself, which the kernel maps in large steps and shares among the pods of a node: what adds to
+	// the binary (go tool nm -size -sort size) adds nearly as much here.
+	var resident, anonymous int
+	for range 3 {
+		_, all, own := started(t, time.Second)
+		resident, anonymous = max(resident, all), max(anonymous, own)
+	}
+	if resident >= 12_000_000/1024 || anonymous >= 3*1024 {
 		t.Errorf("%d KiB resident, %d KiB of it anonymous", resident, anonymous)
 	}
 	t.Logf("binary %.1f MB, listening after %v, %d KiB resident, %d KiB of it anonymous",

@@ -64,7 +64,7 @@ var rooms = map[string][]string{
 	"internal/profiling":     {"google.golang.org/protobuf"},
 	"internal/tracing":       {"proxy", "metrics/otlp", "internal/knative", "internal/observability"},
 	"metrics/otlp": {
-		"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf",
+		"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "google.golang.org/protobuf",
 	},
 	"internal/podtls": {},
 	"queueproxy": {

@@ -11,8 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-
-	"google.golang.org/protobuf/proto"
 )
 
 // Attempts pause for minPause, then twice as long each, up to maxPause, and end after maxRetry.
@@ -77,17 +75,14 @@ func newClient(c Config, method string) (*client, error) {
 func (c *client) close() { c.transport.CloseIdleConnections() }
 
 // send sends m until the collector has it, says that it won't, ctx ends, or limit is over.
-func (c *client) send(ctx context.Context, m proto.Message, limit time.Duration) error {
-	message, err := proto.Marshal(m)
-	if err != nil {
-		return err
-	}
+func (c *client) send(ctx context.Context, m message, limit time.Duration) error {
 	if c.config.Gzip {
-		if message, err = zipped(message); err != nil {
+		var err error
+		if m, err = zipped(m); err != nil {
 			return err
 		}
 	}
-	body := c.frame(message, c.config.Gzip)
+	body := c.frame(m, c.config.Gzip)
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for pause := minPause; ; pause = min(2*pause, maxPause) {

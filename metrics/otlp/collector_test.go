@@ -66,12 +66,7 @@ func (c *collector) take(request []byte, traces bool) ([]byte, error) {
 	var rejected []byte
 	rejected = protowire.AppendTag(rejected, 1, protowire.VarintType)
 	rejected = protowire.AppendVarint(rejected, uint64(c.rejected))
-	return message(1, append(rejected, message(2, []byte("too\nold"))...)), nil
-}
-
-// message is a field with a length.
-func message(num protowire.Number, b []byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(nil, num, protowire.BytesType), b)
+	return message(nil).bytes(1, message(rejected).bytes(2, []byte("too\nold"))), nil
 }
 
 func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {

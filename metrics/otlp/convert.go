@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -8,9 +9,7 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
-	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
-	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
-	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -18,8 +17,8 @@ import (
 // https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/.
 type converter struct{ begun, now uint64 }
 
-// convert returns the metrics, and apart from them the labels of target_info.
-func convert(families []*dto.MetricFamily, begun, now time.Time) (target []*dto.LabelPair, all []*metricspb.Metric) {
+// convert returns the metrics, each a Metric, and apart from them the labels of target_info.
+func convert(families []*dto.MetricFamily, begun, now time.Time) (target []*dto.LabelPair, all []message) {
 	c := converter{nanos(begun), nanos(now)}
 	for _, f := range families {
 		if f.GetName() == "target_info" {
@@ -35,89 +34,69 @@ func convert(families []*dto.MetricFamily, begun, now time.Time) (target []*dto.
 	return target, all
 }
 
-func (c converter) family(f *dto.MetricFamily) *metricspb.Metric {
+// cumulative is an AggregationTemporality.
+const cumulative = 2
+
+func (c converter) family(f *dto.MetricFamily) message {
 	name, unit := metricName(f.GetName())
-	m := &metricspb.Metric{Name: name, Unit: unit, Description: f.GetHelp()}
+	m := message(nil).text(1, name).text(2, f.GetHelp()).text(3, unit)
 	switch f.GetType() {
-	case dto.MetricType_COUNTER:
-		m.Data = &metricspb.Metric_Sum{Sum: &metricspb.Sum{
-			AggregationTemporality: metricspb.AggregationTemporality_AGGREGATION_TEMPORALITY_CUMULATIVE,
-			IsMonotonic:            true,
-			DataPoints: points(f, func(p *dto.Metric) *metricspb.NumberDataPoint {
-				return c.number(p, p.GetCounter().GetValue(), c.start(p.GetCounter().GetCreatedTimestamp()))
-			}),
-		}}
 	case dto.MetricType_GAUGE:
-		m.Data = c.gauge(f, func(p *dto.Metric) float64 { return p.GetGauge().GetValue() })
+		return m.bytes(5, points(f, func(p *dto.Metric) message { return c.number(p, p.GetGauge().GetValue(), 0) }))
 	case dto.MetricType_UNTYPED:
-		m.Data = c.gauge(f, func(p *dto.Metric) float64 { return p.GetUntyped().GetValue() })
+		return m.bytes(5, points(f, func(p *dto.Metric) message { return c.number(p, p.GetUntyped().GetValue(), 0) }))
+	case dto.MetricType_COUNTER:
+		sum := points(f, func(p *dto.Metric) message {
+			return c.number(p, p.GetCounter().GetValue(), c.start(p.GetCounter().GetCreatedTimestamp()))
+		})
+		return m.bytes(7, sum.varint(2, cumulative).varint(3, 1)) // monotonic
 	case dto.MetricType_HISTOGRAM:
-		m.Data = &metricspb.Metric_Histogram{Histogram: &metricspb.Histogram{
-			AggregationTemporality: metricspb.AggregationTemporality_AGGREGATION_TEMPORALITY_CUMULATIVE,
-			DataPoints:             points(f, c.histogram),
-		}}
+		return m.bytes(9, points(f, c.histogram).varint(2, cumulative))
 	case dto.MetricType_SUMMARY:
-		m.Data = &metricspb.Metric_Summary{Summary: &metricspb.Summary{DataPoints: points(f, c.summary)}}
-	default:
-		return nil // OpenMetrics' gauge histograms, which nothing here has
+		return m.bytes(11, points(f, c.summary))
 	}
-	return m
+	return nil // OpenMetrics' gauge histograms, which nothing here has
 }
 
-func points[T any](f *dto.MetricFamily, point func(*dto.Metric) T) []T {
-	all := make([]T, 0, len(f.GetMetric()))
+// points are those of a Gauge, a Sum, a Histogram or a Summary.
+func points(f *dto.MetricFamily, point func(*dto.Metric) message) (all message) {
 	for _, m := range f.GetMetric() {
-		all = append(all, point(m))
+		all = all.bytes(1, point(m))
 	}
 	return all
 }
 
-func (c converter) gauge(f *dto.MetricFamily, value func(*dto.Metric) float64) *metricspb.Metric_Gauge {
-	return &metricspb.Metric_Gauge{Gauge: &metricspb.Gauge{
-		DataPoints: points(f, func(p *dto.Metric) *metricspb.NumberDataPoint { return c.number(p, value(p), 0) }),
-	}}
-}
-
-func (c converter) number(p *dto.Metric, v float64, start uint64) *metricspb.NumberDataPoint {
-	return &metricspb.NumberDataPoint{
-		Attributes: attributes(p.GetLabel()), StartTimeUnixNano: start, TimeUnixNano: c.now,
-		Value: &metricspb.NumberDataPoint_AsDouble{AsDouble: v},
-	}
+// number is a NumberDataPoint.
+func (c converter) number(p *dto.Metric, v float64, start uint64) message {
+	return labelled(message(nil).fixed(2, start).fixed(3, c.now).double(4, v), 7, p.GetLabel())
 }
 
 // histogram takes cumulative buckets apart: OpenTelemetry counts each for itself, and one more above the last bound.
-func (c converter) histogram(p *dto.Metric) *metricspb.HistogramDataPoint {
+func (c converter) histogram(p *dto.Metric) message {
 	h := p.GetHistogram()
-	sum := h.GetSampleSum()
-	d := &metricspb.HistogramDataPoint{
-		Attributes: attributes(p.GetLabel()), StartTimeUnixNano: c.start(h.GetCreatedTimestamp()), TimeUnixNano: c.now,
-		Count: h.GetSampleCount(), Sum: &sum,
-	}
+	var counts, bounds []uint64
 	var below uint64
 	for _, b := range h.GetBucket() {
 		if math.IsInf(b.GetUpperBound(), 1) {
 			continue
 		}
-		d.ExplicitBounds = append(d.ExplicitBounds, b.GetUpperBound())
-		d.BucketCounts = append(d.BucketCounts, b.GetCumulativeCount()-below)
+		bounds = append(bounds, math.Float64bits(b.GetUpperBound()))
+		counts = append(counts, b.GetCumulativeCount()-below)
 		below = b.GetCumulativeCount()
 	}
-	d.BucketCounts = append(d.BucketCounts, h.GetSampleCount()-below)
-	return d
+	counts = append(counts, h.GetSampleCount()-below)
+	m := message(nil).fixed(2, c.start(h.GetCreatedTimestamp())).fixed(3, c.now).fixed(4, h.GetSampleCount()).
+		double(5, h.GetSampleSum()).packed(6, counts).packed(7, bounds)
+	return labelled(m, 9, p.GetLabel())
 }
 
-func (c converter) summary(p *dto.Metric) *metricspb.SummaryDataPoint {
+func (c converter) summary(p *dto.Metric) message {
 	s := p.GetSummary()
-	d := &metricspb.SummaryDataPoint{
-		Attributes: attributes(p.GetLabel()), StartTimeUnixNano: c.start(s.GetCreatedTimestamp()), TimeUnixNano: c.now,
-		Count: s.GetSampleCount(), Sum: s.GetSampleSum(),
-	}
+	m := message(nil).fixed(2, c.start(s.GetCreatedTimestamp())).fixed(3, c.now).fixed(4, s.GetSampleCount()).double(5, s.GetSampleSum())
 	for _, q := range s.GetQuantile() {
-		d.QuantileValues = append(d.QuantileValues, &metricspb.SummaryDataPoint_ValueAtQuantile{
-			Quantile: q.GetQuantile(), Value: q.GetValue(),
-		})
+		m = m.bytes(6, message(nil).double(1, q.GetQuantile()).double(2, q.GetValue()))
 	}
-	return d
+	return labelled(m, 7, p.GetLabel())
 }
 
 // start is when a count began.
@@ -156,41 +135,38 @@ func attributeName(label string) string {
 	return label
 }
 
-// attributes are labels; an empty one is none, as in Prometheus.
-func attributes(labels []*dto.LabelPair) []*commonpb.KeyValue {
-	all := make([]*commonpb.KeyValue, 0, len(labels))
+// labelled writes labels as attributes; an empty one is none, as in Prometheus.
+func labelled(m message, field protowire.Number, labels []*dto.LabelPair) message {
 	for _, l := range labels {
 		if l.GetValue() == "" {
 			continue
 		}
 		name := attributeName(l.GetName())
-		if name == statusCode {
-			if n, err := strconv.ParseInt(l.GetValue(), 10, 64); err == nil {
-				all = append(all, integer(name, n))
-				continue
-			}
-		}
-		all = append(all, text(name, l.GetValue()))
+		code, err := strconv.ParseInt(l.GetValue(), 10, 64)
+		m = m.attribute(field, name, l.GetValue(), code, name == statusCode && err == nil)
 	}
-	return all
+	return m
 }
 
 // resource is target_info, and what the configuration says, which wins: also over a label that is the same name with
 // underscores.
-func resource(target []*dto.LabelPair, configured map[string]string) *resourcepb.Resource {
-	written := map[string]bool{}
-	all := make([]*commonpb.KeyValue, 0, len(target)+len(configured))
-	for name, value := range configured {
-		written[underscored(name)] = true
-		all = append(all, text(name, value))
+func resource(target []*dto.LabelPair, configured map[string]string) (m message) {
+	all, written := maps.Clone(configured), map[string]bool{}
+	if all == nil {
+		all = map[string]string{}
 	}
-	for _, a := range attributes(target) {
-		if !written[underscored(a.GetKey())] {
-			all = append(all, a)
+	for name := range configured {
+		written[underscored(name)] = true
+	}
+	for _, l := range target {
+		if l.GetValue() != "" && !written[underscored(l.GetName())] {
+			all[attributeName(l.GetName())] = l.GetValue()
 		}
 	}
-	slices.SortFunc(all, func(a, b *commonpb.KeyValue) int { return strings.Compare(a.GetKey(), b.GetKey()) })
-	return &resourcepb.Resource{Attributes: all}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		m = m.attribute(1, name, all[name], 0, false)
+	}
+	return m
 }
 
 // underscored is a name as Prometheus has it.
@@ -201,18 +177,4 @@ func underscored(name string) string {
 		}
 		return '_'
 	}, name)
-}
-
-func scope() *commonpb.InstrumentationScope {
-	return &commonpb.InstrumentationScope{Name: "github.com/sluice-proxy/sluice"}
-}
-
-func text(name, value string) *commonpb.KeyValue {
-	return &commonpb.KeyValue{Key: name, Value: &commonpb.AnyValue{
-		Value: &commonpb.AnyValue_StringValue{StringValue: strings.ToValidUTF8(value, "\uFFFD")},
-	}}
-}
-
-func integer(name string, value int64) *commonpb.KeyValue {
-	return &commonpb.KeyValue{Key: name, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_IntValue{IntValue: value}}}
 }

@@ -6,7 +6,7 @@
 //	spans ───────────────► Spans.Export ─► convert ┘            or a unary gRPC call, framed by hand over net/http
 //
 // What was measured for Prometheus is what is pushed: the families of a Gatherer, under OpenTelemetry's names, cumulative
-// since the process began. The family target_info becomes the resource. A gRPC call of one message each way needs no
+// since the process began. The family target_info becomes the resource. Messages are written by field number. A gRPC call of one message each way needs no
 // more than HTTP/2, five bytes and two trailers, so gRPC's own module is not linked.
 //
 // # Concurrency

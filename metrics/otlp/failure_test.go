@@ -54,8 +54,8 @@ func TestGRPCRetries(t *testing.T) {
 	// A google.rpc.Status with an ErrorInfo and a RetryInfo of 700 ms.
 	nanos := protowire.AppendVarint(protowire.AppendTag(nil, 2, protowire.VarintType), 700e6)
 	later := append(
-		message(3, append(message(1, []byte("type.googleapis.com/google.rpc.ErrorInfo")), message(2, []byte("x"))...)),
-		message(3, append(message(1, []byte("type.googleapis.com/google.rpc.RetryInfo")), message(2, message(1, nanos))...))...)
+		message(nil).bytes(3, message(nil).bytes(1, []byte("type.googleapis.com/google.rpc.ErrorInfo")).bytes(2, []byte("x"))),
+		message(nil).bytes(3, message(nil).bytes(1, []byte("type.googleapis.com/google.rpc.RetryInfo")).bytes(2, message(nil).bytes(1, nanos)))...)
 	for name, v := range map[string]struct {
 		err      error
 		attempts int

@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 )
 
 // minInterval keeps an interval in the wrong unit, such as 60 ns, from taking a core.
@@ -66,12 +64,7 @@ func (m *Metrics) export(ctx context.Context, limit time.Duration) error {
 	if len(all) == 0 {
 		return err
 	}
-	return errors.Join(err, m.client.send(ctx, &metricspb.MetricsData{
-		ResourceMetrics: []*metricspb.ResourceMetrics{{
-			Resource:     resource(labels, m.client.config.Resource),
-			ScopeMetrics: []*metricspb.ScopeMetrics{{Scope: scope(), Metrics: slices.Clip(all)}},
-		}},
-	}, limit))
+	return errors.Join(err, m.client.send(ctx, signal(resource(labels, m.client.config.Resource), all), limit))
 }
 
 func (m *Metrics) tell(err error) {

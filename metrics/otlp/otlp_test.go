@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
+	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -136,6 +139,28 @@ func run(t *testing.T, m *Metrics) (stop func()) {
 	}
 }
 
+// converted is what convert makes, as the generated messages read it.
+func converted(t *testing.T, families []*dto.MetricFamily) (target []*dto.LabelPair, all []*metricspb.Metric) {
+	t.Helper()
+	target, messages := convert(families, time.Now(), time.Now())
+	for _, m := range messages {
+		all = append(all, new(metricspb.Metric))
+		if err := proto.Unmarshal(m, all[len(all)-1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return target, all
+}
+
+func resourceOf(t *testing.T, target []*dto.LabelPair, configured map[string]string) *resourcepb.Resource {
+	t.Helper()
+	r := new(resourcepb.Resource)
+	if err := proto.Unmarshal(resource(target, configured), r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // The names that Knative's dashboards know are those of the contract, whatever the collectors call them for Prometheus.
 func TestContractNames(t *testing.T) {
 	r := prometheus.NewRegistry()
@@ -151,9 +176,9 @@ func TestContractNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target, all := convert(families, time.Now(), time.Now())
+	target, all := converted(t, families)
 	res := map[string]string{}
-	for _, a := range resource(target, nil).GetAttributes() {
+	for _, a := range resourceOf(t, target, nil).GetAttributes() {
 		res[a.GetKey()] = a.GetValue().GetStringValue()
 	}
 	for k, v := range map[string]string{"kn.service.name": "svc", "kn.configuration.name": "cfg", "kn.revision.name": "rev", "k8s.namespace.name": "ns", "k8s.pod.name": "pod"} {
@@ -198,7 +223,7 @@ func TestActivatorContractNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, all := convert(families, time.Now(), time.Now())
+	_, all := converted(t, families)
 	got := map[string]bool{}
 	for _, m := range all {
 		got[m.GetName()] = true
@@ -223,9 +248,9 @@ func TestResourceHasNothingTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target, all := convert(families, time.Now(), time.Now())
+	target, all := converted(t, families)
 	got := ""
-	for _, a := range resource(target, map[string]string{"service.name": "new", "a": "b"}).GetAttributes() {
+	for _, a := range resourceOf(t, target, map[string]string{"service.name": "new", "a": "b"}).GetAttributes() {
 		got += a.GetKey() + "=" + a.GetValue().GetStringValue() + " "
 	}
 	if want := "a=b k8s.pod.name=pod other_thing=x service.name=new "; got != want || len(all) > 0 {
@@ -245,7 +270,7 @@ func TestOtherKindsOfMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, all := convert(families, time.Now(), time.Now())
+	_, all := converted(t, families)
 	if v := all[0].GetGauge().GetDataPoints()[0].GetAsDouble(); v != -1 {
 		t.Errorf("gauge %v", v)
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Span is one step of a trace.
@@ -52,40 +52,32 @@ func NewSpans(c Config) (*Spans, error) {
 // Export sends spans, trying again for up to a minute when the collector can't take them, or until ctx ends. An error
 // means that some or all are lost.
 func (s *Spans) Export(ctx context.Context, spans []Span) error {
-	all := make([]*tracepb.Span, len(spans))
+	all := make([]message, len(spans))
 	for i := range spans {
-		all[i] = spans[i].proto()
+		all[i] = spans[i].encode()
 	}
-	return s.client.send(ctx, &tracepb.TracesData{ResourceSpans: []*tracepb.ResourceSpans{{
-		Resource:   resource(nil, s.client.config.Resource),
-		ScopeSpans: []*tracepb.ScopeSpans{{Scope: scope(), Spans: all}},
-	}}}, maxRetry)
+	return s.client.send(ctx, signal(resource(nil, s.client.config.Resource), all), maxRetry)
 }
 
 // Close ends the connections that are idle.
 func (s *Spans) Close() { s.client.close() }
 
-func (s *Span) proto() *tracepb.Span {
-	p := &tracepb.Span{
-		TraceId: s.TraceID[:], SpanId: s.SpanID[:], TraceState: strings.ToValidUTF8(s.State, "?"), Flags: 1,
-		Name: strings.ToValidUTF8(s.Name, "\uFFFD"), Kind: tracepb.Span_SPAN_KIND_INTERNAL,
-		StartTimeUnixNano: nanos(s.Start), EndTimeUnixNano: nanos(s.End),
-	}
+// encode makes a Span of OTLP.
+func (s *Span) encode() message {
+	m := message(nil).bytes(1, s.TraceID[:]).bytes(2, s.SpanID[:]).text(3, strings.ToValidUTF8(s.State, "?"))
 	if s.Parent != [8]byte{} {
-		p.ParentSpanId = s.Parent[:]
+		m = m.bytes(4, s.Parent[:])
 	}
+	kind := uint64(1) // SPAN_KIND_INTERNAL
 	if s.Kind == Server {
-		p.Kind = tracepb.Span_SPAN_KIND_SERVER
+		kind = 2
 	}
+	m = m.text(5, s.Name).varint(6, kind).fixed(7, nanos(s.Start)).fixed(8, nanos(s.End))
 	for _, a := range s.Attributes {
-		if a.Text != "" {
-			p.Attributes = append(p.Attributes, text(a.Name, a.Text))
-		} else {
-			p.Attributes = append(p.Attributes, integer(a.Name, a.Number))
-		}
+		m = m.attribute(9, a.Name, a.Text, a.Number, a.Text == "")
 	}
 	if s.Failed {
-		p.Status = &tracepb.Status{Code: tracepb.Status_STATUS_CODE_ERROR, Message: s.Error}
+		m = m.bytes(15, message(nil).text(2, s.Error).varint(3, 2)) // STATUS_CODE_ERROR
 	}
-	return p
+	return protowire.AppendFixed32(protowire.AppendTag(m, 16, protowire.Fixed32Type), 1) // flags: sampled
 }
