@@ -62,7 +62,9 @@
 // What a flow needs only when it takes its time, it gets only then: rounds go over the flows in the order of their
 // beginning, and find those older than 20 ms, which get a timer and have their client watched. So a timeout is met some
 // tens of milliseconds late, and a client's leaving noticed as late. Idle connections, and heads that come too slowly, are
-// found by a sweep, which also replaces the goroutine of an idle connection by one with a small stack.
+// found by a sweep, which also ends the goroutine of a connection that has been idle for a second: it sleeps until the
+// watch is told that something has come, and starts another. A request that its policy has suspended (Request.Suspend)
+// has no goroutine either. So both take little beside what the system needs: BenchmarkMemory has the figures.
 //
 // Large bodies of known length go from socket to socket in the kernel (splice) where there is no TLS.
 //
@@ -78,7 +80,9 @@
 //   - net/http's own two for a connection to a hop, which end with the connection;
 //   - one timer (clock), which touches the exchange under a lock and not after its end.
 //
-// An Engine has a goroutine for each connection (client.live), for which Close and Shutdown wait. A flow, which is an
+// An Engine has a goroutine for each connection (client.live), at most, which Close and Shutdown wait for the end of. Who
+// ends the sleep of a connection, or wakes a suspended flow, starts the next one: clientAsleep and suspension.out say
+// that there is none, and pass the connection on. A flow, which is an
 // Engine's exchange, belongs to that goroutine; beside it there may be one that sends a body on (sending.pump), which it
 // stops and waits for, and a tunnel's. The clock, the rounds, the watch and Close reach a flow through cancel and nudge
 // alone, which set deadlines of connections under flow.mu; a nudge wakes it to look again, and means nothing else. Lock

@@ -87,8 +87,7 @@ func (e *Engine) keepFlow(f *flow) {
 	f.mu.Unlock()
 	f.waited, f.down, f.writing, f.aborted, f.hurt = 0, 0, false, false, false
 	if f.try != nil {
-		e.keepFlight(f.try)
-		f.try = nil
+		f.try.reset()
 	}
 	e.flows.Put(f)
 }

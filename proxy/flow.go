@@ -29,7 +29,7 @@ type flow struct {
 	keep    bool   // the client's connection can be used again afterwards
 	clock   clock
 	up      sending
-	try     *flight // nil until there is a hop
+	try     *flight // nil at first, and while it is suspended
 	framing framing
 	waited  time.Duration
 	result  Result
