@@ -100,7 +100,7 @@ func (r *Row) Values(of func(Sample) float64) []float64 {
 	return all
 }
 
-// Ratio is the median of r's values over base's of the same rounds; 0 when there is none.
+// Ratio is the median of r's values over base's of the same rounds that have both; 0 when there is none.
 func (r *Row) Ratio(base *Row, of func(Sample) float64) float64 {
 	if base == nil {
 		return 0
@@ -108,7 +108,7 @@ func (r *Row) Ratio(base *Row, of func(Sample) float64) float64 {
 	var all []float64
 	for _, s := range r.Samples {
 		i := slices.IndexFunc(base.Samples, func(b Sample) bool { return b.Round == s.Round })
-		if i >= 0 && of(base.Samples[i]) > 0 {
+		if i >= 0 && of(base.Samples[i]) > 0 && of(s) > 0 {
 			all = append(all, of(s)/of(base.Samples[i]))
 		}
 	}

@@ -59,7 +59,7 @@ func TestMedianHasHalfOnEachSide(t *testing.T) {
 func TestRatioIsOfTheSameRound(t *testing.T) {
 	cpu := func(s Sample) float64 { return s.CPU }
 	base := &Row{Samples: []Sample{{Round: 1, CPU: 10}, {Round: 2, CPU: 100}, {Round: 3, CPU: 10}}}
-	row := &Row{Samples: []Sample{{Round: 1, CPU: 5}, {Round: 2, CPU: 50}, {Round: 4, CPU: 1}}}
+	row := &Row{Samples: []Sample{{Round: 1, CPU: 5}, {Round: 2, CPU: 50}, {Round: 3}, {Round: 4, CPU: 1}}}
 	if got := row.Ratio(base, cpu); got != 0.5 {
 		t.Errorf("%v, want 0.5", got)
 	}
@@ -132,6 +132,15 @@ func TestTable(t *testing.T) {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}
+	}
+}
+
+// A tail that not every round has is not told.
+func TestLatencyOfEveryRound(t *testing.T) {
+	s := &Scenario{Kind: Requests, Rows: []*Row{{Samples: []Sample{{Round: 1, P50: 1e6, P99: 2e6, P999: 3e6}, {Round: 2, P50: 1e6, P99: 2e6}}}}}
+	cells := s.cells(s.Rows[0], nil)
+	if cells[5] != "1.00 ms" || cells[6] != "2.00 ms" || cells[8] != "" {
+		t.Errorf("%q", cells)
 	}
 }
 

@@ -97,7 +97,11 @@ func (s *Scenario) measured(row, base *Row) []string {
 	rate := row.Values(s.Kind.rate)
 	cost := row.Values(s.Kind.Cost)
 	latency := func(of func(Sample) time.Duration) string {
-		return short(time.Duration(Median(row.Values(func(s Sample) float64 { return float64(of(s)) }))))
+		all := row.Values(func(s Sample) float64 { return float64(of(s)) })
+		if slices.Min(all) == 0 { // a round that was too short to tell
+			return ""
+		}
+		return short(time.Duration(Median(all)))
 	}
 	p99 := func(s Sample) float64 { return float64(s.P99) }
 	return []string{
