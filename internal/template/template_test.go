@@ -42,7 +42,10 @@ type house struct {
 type (
 	room  struct{ Size int }
 	title string
+	fault string
 )
+
+func (f fault) Error() string { return string(f) }
 
 func (r *room) String() string { return fmt.Sprintf("room of %d", r.Size) }
 
@@ -65,7 +68,8 @@ func methods() Methods {
 			"Greet": (*house).Greet, "Add": (*house).Add, "Half": (*house).Half, "Title": house.Title, "Self": (*house).Self,
 			"Boom": (*house).Boom, "String": (*house).String, "Sell": nil,
 		},
-		reflect.TypeFor[room](): {"String": (*room).String},
+		reflect.TypeFor[room]():  {"String": (*room).String},
+		reflect.TypeFor[fault](): {"Error": fault.Error},
 	}
 }
 
@@ -75,7 +79,7 @@ func data() *house {
 		Name: `the "<House>" & 'co'`, Int: -3, Int64: 1 << 40, Uint16: 7, Float: 2.5, Float32: 0.1, Complex: 1 + 2i, Bool: true,
 		List: []string{"a", "b", ""}, Bytes: []byte("hi"), Array: [3]int{4, 5, 6},
 		Map: map[string][]string{"B": {"2", "3"}, "A": {"1"}, "Empty": nil}, Numbers: map[int]string{1: "one"},
-		Any: []int{9}, Error: errors.New("bad"), Pointer: &text,
+		Any: []int{9}, Error: fault("bad"), Pointer: &text,
 		Next: &house{Name: "next"}, Rooms: []room{{1}, {2}}, hidden: "h",
 		room: room{12},
 	}
@@ -144,7 +148,7 @@ var works = []string{
 	`{{$x := 1}}{{$x}}{{$x = "s"}}{{$x}}{{if true}}{{$x := 2.5}}{{$x}}{{$x = print nil}}{{end}}{{$x}} {{$i := 0}}{{$e := ""}}{{range $i, $e = .List}}{{end}}{{$i}}{{$e}} {{$l := ""}}{{range $l = .Map}}{{end}}{{$l}} {{with $x = .Next}}{{end}}{{$x.Name}}`,
 	`{{define "T"}}<{{.}}{{$}}>{{end}}{{template "T" .Name}}{{template "T"}}{{template "T" 1}} {{block "B" .Next}}{{.Name}}{{end}} {{define "R"}}{{if .}}{{len .}}{{template "R" (slice . 1)}}{{end}}{{end}}{{template "R" "abc"}}`,
 	`{{(.Self).Name}} {{(index .Map "A")}} {{(or .None .Next).Name}} {{$v := .Next}}{{$v.Title}} {{printf "%s" (printf "%d" 1)}} {{1 | printf "%d" | len}} {{(print 1) | len}}`,
-	`{{.Pointer | printf "%s"}}`, "{{.Pointer | printf}}", `{{print .Func}}`, `{{.Chan | not}}`, `{{if .Func}}f{{else}}no{{end}}`,
+	`{{.Pointer | printf "%s"}}`, "{{.Pointer | printf}}", "{{.Error.Error}}", `{{print .Func}}`, `{{.Chan | not}}`, `{{if .Func}}f{{else}}no{{end}}`,
 }
 
 func TestSameAsTextTemplate(t *testing.T) {
