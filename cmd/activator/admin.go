@@ -4,11 +4,11 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/sluice-proxy/sluice/internal/profiling"
 	"go.uber.org/zap"
 )
 
@@ -62,17 +62,12 @@ func metricsPage(g prometheus.Gatherer) http.Handler {
 
 // profiles answers 404 to everything while on says no.
 func profiles(on func() bool) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	all := profiling.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !on() {
 			http.NotFound(w, r)
 			return
 		}
-		mux.ServeHTTP(w, r)
+		all.ServeHTTP(w, r)
 	})
 }

@@ -61,7 +61,7 @@ var rooms = map[string][]string{
 	"internal/refused":       {"proxy", "go.uber.org/zap"},
 	"internal/requestlog":    {"proxy", "internal/knative", "internal/template"},
 	"internal/template":      {},
-	"internal/profiling":     {"google.golang.org/protobuf"},
+	"internal/profiling":     {},
 	"internal/tracing":       {"proxy", "metrics/otlp", "internal/knative", "internal/observability"},
 	"metrics/otlp": {
 		"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "google.golang.org/protobuf",

@@ -26,7 +26,6 @@ func Handler() http.Handler {
 	mux.HandleFunc(prefix+"profile", func(w http.ResponseWriter, r *http.Request) {
 		during(w, r, 30, "profile", pprof.StartCPUProfile, pprof.StopCPUProfile)
 	})
-	mux.HandleFunc(prefix+"symbol", symbol)
 	mux.HandleFunc(prefix+"trace", func(w http.ResponseWriter, r *http.Request) {
 		during(w, r, 1, "trace", trace.Start, trace.Stop)
 	})
@@ -67,19 +66,7 @@ func file(w http.ResponseWriter, name string) {
 	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 }
 
-// wait waits for some seconds, or until the request's context ends, which it reports.
-func wait(r *http.Request, seconds float64) error {
-	t := time.NewTimer(time.Duration(seconds * float64(time.Second)))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-r.Context().Done():
-		return r.Context().Err()
-	}
-}
-
-// during is what start writes until stop.
+// during is what start writes until stop, some seconds later or when the client goes.
 func during(w http.ResponseWriter, r *http.Request, seconds float64, name string, start func(io.Writer) error, stop func()) {
 	if n, err := strconv.ParseFloat(r.URL.Query().Get("seconds"), 64); err == nil && n > 0 {
 		seconds = n
@@ -89,8 +76,13 @@ func during(w http.ResponseWriter, r *http.Request, seconds float64, name string
 		fail(w, http.StatusInternalServerError, err.Error())
 		return
 	}
-	_ = wait(r, seconds)
-	stop()
+	defer stop()
+	t := time.NewTimer(time.Duration(seconds * float64(time.Second)))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-r.Context().Done():
+	}
 }
 
 // named is a profile of runtime/pprof.
@@ -103,12 +95,7 @@ func named(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	debug, _ := strconv.Atoi(q.Get("debug"))
 	if q.Has("seconds") {
-		seconds, err := strconv.Atoi(q.Get("seconds"))
-		if err != nil || seconds <= 0 || debug != 0 {
-			fail(w, http.StatusBadRequest, "seconds has to be a positive number, without debug")
-			return
-		}
-		added(w, r, p, seconds)
+		fail(w, http.StatusBadRequest, "seconds is for profile and trace; go tool pprof -diff_base compares two of the others")
 		return
 	}
 	if gc, _ := strconv.Atoi(q.Get("gc")); gc > 0 && p.Name() == "heap" {
@@ -118,24 +105,4 @@ func named(w http.ResponseWriter, r *http.Request) {
 		file(w, p.Name())
 	}
 	_ = p.WriteTo(w, debug) // the client has gone
-}
-
-// symbol names the functions at addresses, of the query or of the body, with + between them.
-func symbol(w http.ResponseWriter, r *http.Request) {
-	addresses := r.URL.RawQuery
-	if r.Method == http.MethodPost {
-		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
-		if err != nil {
-			fail(w, http.StatusBadRequest, err.Error())
-			return
-		}
-		addresses = string(b)
-	}
-	_, _ = io.WriteString(w, "num_symbols: 1\n") // there are some
-	for address := range strings.SplitSeq(addresses, "+") {
-		pc, _ := strconv.ParseUint(strings.TrimSpace(address), 0, 64)
-		if f := runtime.FuncForPC(uintptr(pc)); pc != 0 && f != nil {
-			_, _ = fmt.Fprintf(w, "%#x %s\n", pc, f.Name())
-		}
-	}
 }
