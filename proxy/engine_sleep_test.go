@@ -2,10 +2,12 @@ package proxy
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 	"time"
 )
@@ -180,5 +182,31 @@ func TestSleepsAreCollected(t *testing.T) {
 		if due := s.due(); due != step.due {
 			t.Errorf("after %d: %v", s.n.Load(), due)
 		}
+	}
+}
+
+// What Close has set a connection to, no wake that is over takes back: it could wait for its client for ever.
+func TestUnwakeLeavesCloseAlone(t *testing.T) {
+	e, addr := sleeper(t, nil)
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c := &client{e: e, conn: conn}
+	e.closed.Store(true)
+	c.wake()
+	c.unwake()
+	read := make(chan error, 1)
+	go func() { _, err := conn.Read(make([]byte, 1)); read <- err }()
+	select {
+	case err := <-read:
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it reads on")
+		conn.Close()
+		<-read
 	}
 }

@@ -42,11 +42,14 @@ func (c *client) wakeFrom(phase, to int32) {
 	}
 }
 
-// unwake takes back a wake that a request has come before, or that has done its work.
+// unwake takes back a wake that a request has come before, or that has done its work. It is not Close's to take back.
 func (c *client) unwake() {
 	c.waking.Lock()
 	defer c.waking.Unlock()
 	_ = c.conn.SetReadDeadline(time.Time{})
+	if c.e.closed.Load() {
+		c.wake()
+	}
 }
 
 func (c *client) sweep(now int64) {

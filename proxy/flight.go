@@ -72,7 +72,9 @@ func (t *flight) connect() (*hopConn, error) {
 	ctx, end := f.wait()
 	defer f.unwait(end)
 	c, err := f.e.pool.dial(ctx, key)
-	t.out.Connect = time.Since(t.begin)
+	if err == nil {
+		t.out.Connect = time.Since(t.begin)
+	}
 	return c, err
 }
 

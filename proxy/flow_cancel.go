@@ -83,6 +83,15 @@ func (f *flow) onlyNudged() (due, ok bool) {
 	return due, true
 }
 
+// open ends the watch, since what is upgraded may be closed by halves; a flow that wasn't watched yet won't be.
+func (f *flow) open() {
+	if f.e.rounds.leave(f) {
+		f.clock.hurry()
+	} else {
+		f.unwatch()
+	}
+}
+
 // tunnel ends the nudges.
 func (f *flow) tunnel() {
 	f.mu.Lock()
@@ -110,10 +119,9 @@ func (f *flow) slow() {
 }
 
 func (f *flow) watch() {
-	if f.c.sock == nil || f.req.Upgrade != "" {
-		return // what is upgraded may be closed by halves
+	if f.c.sock != nil {
+		f.watched, _ = f.h.watch.add(f.c.sock, f, false)
 	}
-	f.watched, _ = f.h.watch.add(f.c.sock, f, false)
 }
 
 func (f *flow) unwatch() {

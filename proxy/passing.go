@@ -212,6 +212,7 @@ func (t *flight) drain(body *h1.Body) {
 func (t *flight) upgrade(protocol string) error {
 	f := t.f
 	f.keep = false
+	f.open()
 	if !f.clock.begin() {
 		return f.ended()
 	}

@@ -148,14 +148,19 @@ func TestSuspendedRequestsEnd(t *testing.T) {
 		}{
 			{"/", "", proxy.ClientGone},
 			{"/", "unread", proxy.ClientGone},
+			{"/?upgrade", "", proxy.ClientGone},
 			{"/late", "", proxy.TimeoutStart},
 			{"/panic", "", proxy.Internal},
 			{"/blocks", "", proxy.Internal},
 		} {
 			conn, _ := dialEngine(t, addr)
-			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", c.target, len(c.body), c.body)
+			fields := fmt.Sprintf("Content-Length: %d\r\n", len(c.body))
+			if c.target == "/?upgrade" {
+				fields = "Connection: Upgrade\r\nUpgrade: echo\r\n"
+			}
+			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\n%s\r\n%s", c.target, fields, c.body)
 			var wake func()
-			if c.target == "/" || c.target == "/late" {
+			if c.reason == proxy.ClientGone || c.target == "/late" {
 				wake = <-p.asked
 			}
 			if c.reason == proxy.ClientGone {

@@ -1,0 +1,107 @@
+package proxy_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// gonePolicy sends everything to one hop, and tells what became of it.
+type gonePolicy struct {
+	addr     string
+	outcomes chan proxy.Outcome
+}
+
+func (p *gonePolicy) Begin(*proxy.Request) proxy.Exchange { return p }
+func (p *gonePolicy) Next(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
+	return proxy.Hop{Addr: p.addr}, nil
+}
+func (p *gonePolicy) Response(*proxy.Request, *proxy.Response) bool { return true }
+func (p *gonePolicy) Release(_ proxy.Hop, o proxy.Outcome)          { p.outcomes <- o }
+func (p *gonePolicy) End(*proxy.Request, proxy.Result)              {}
+
+// A client that leaves in the middle of a dial has shown nothing of the hop: there is no Connect.
+func TestNoConnectWithoutAConnection(t *testing.T) {
+	for name, run := range map[string]func(testing.TB, proxy.Config) string{"engine": serveEngine, "handler": serve} {
+		t.Run(name, func(t *testing.T) {
+			p := &gonePolicy{"192.0.2.1:1", make(chan proxy.Outcome, 1)}
+			dialling := make(chan struct{})
+			addr := run(t, proxy.Config{Name: "x", Policy: p, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				close(dialling)
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}})
+			conn, _ := dialEngine(t, addr)
+			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			<-dialling
+			conn.Close()
+			if o := <-p.outcomes; o.Reason != proxy.ClientGone || o.Connect != 0 {
+				t.Errorf("%+v", o)
+			}
+		})
+	}
+}
+
+// An upgrade is watched until it is granted, however long that takes, and from then on its client may end its half.
+func TestUpgradeIsWatchedUntilGranted(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	granted := make(chan net.Conn, 1)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			granted <- c
+		}
+	}()
+	p := &gonePolicy{l.Addr().String(), make(chan proxy.Outcome, 1)}
+	addr := serveEngine(t, proxy.Config{Name: "x", Policy: p})
+	const head = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+
+	conn, in := dialEngine(t, addr)
+	io.WriteString(conn, head)
+	hop := <-granted
+	time.Sleep(100 * time.Millisecond) // it is slow, and watched
+	io.WriteString(hop, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(resp, err)
+	}
+	io.WriteString(conn, "up")
+	_ = conn.(*net.TCPConn).CloseWrite()
+	up, err := io.ReadAll(hop)
+	for i := len("GET / HTTP/1.1\r\n"); i < len(up); i++ { // behind the head
+		if string(up[i-4:i]) == "\r\n\r\n" {
+			up = up[i:]
+		}
+	}
+	if err != nil || string(up) != "up" {
+		t.Errorf("the hop got %q, %v", up, err)
+	}
+	time.Sleep(50 * time.Millisecond) // a watch would have been told of the end by now
+	io.WriteString(hop, "down")
+	hop.Close()
+	if down, err := io.ReadAll(in); err != nil || string(down) != "down" {
+		t.Errorf("the client got %q, %v", down, err)
+	}
+	if o := <-p.outcomes; o.Reason != proxy.ReasonNone {
+		t.Errorf("%+v", o)
+	}
+
+	conn, _ = dialEngine(t, addr)
+	io.WriteString(conn, head)
+	defer (<-granted).Close()
+	conn.Close()
+	if o := <-p.outcomes; o.Reason != proxy.ClientGone {
+		t.Errorf("%+v", o)
+	}
+}
