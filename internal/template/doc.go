@@ -9,7 +9,8 @@
 //
 // Refused by Parse, with an error that names it: what the table says is not to be used, and the function call. Execute fails
 // as text/template does, and besides for a range over a channel, a function or a map whose keys are no strings, and for
-// templates that invoke each other more than a thousand deep.
+// what would take its time: more than 100 000 steps, a MiB of output, or templates that invoke each other more than a
+// thousand deep.
 //
 // # Concurrency
 //

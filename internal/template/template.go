@@ -46,7 +46,8 @@ func Parse(name, text string, m Methods) (t *Template, err error) {
 func (t *Template) Execute(out *bytes.Buffer, data any) (err error) {
 	defer caught(&err)
 	v := reflect.ValueOf(data)
-	s := &state{template: t, tree: t.main, out: out, vars: []variable{{"$", v}}}
+	left := maxSteps
+	s := &state{template: t, tree: t.main, out: out, vars: []variable{{"$", v}}, left: &left, full: out.Len() + maxBytes}
 	s.list(v, t.main.Root)
 	return nil
 }

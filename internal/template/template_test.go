@@ -222,6 +222,31 @@ func TestTemplateIsUsedByMany(t *testing.T) {
 	}
 }
 
+// A template that would take all time, memory or stack fails instead.
+func TestBounds(t *testing.T) {
+	const deep = 5000
+	for text, want := range map[string]string{
+		"{{range 1000000000000}}{{end}}":                                          "steps",
+		"{{range 100000}}{{.}}{{end}}":                                            "steps",
+		"{{range 4000}}{{printf `%100000d` .}}{{end}}":                            "bytes",
+		"{{define `T`}}{{range 2}}{{template `T`}}{{end}}{{end}}{{template `T`}}": "deep",
+		"{{define `T`}}{{if .}}{{range 2}}{{template `T` (slice $ 1)}}{{end}}{{end}}{{end}}{{template `T` `" + strings.Repeat("x", 60) + "`}}": "steps",
+		"{{define `T`}}" + strings.Repeat("{{if 1}}", deep) + "{{template `T`}}" + strings.Repeat("{{end}}", deep) + "{{end}}{{template `T`}}": "steps",
+	} {
+		if _, err := ours(text, data()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60s: %v, want %s", text, err, want)
+		}
+	}
+	before := bytes.NewBuffer(make([]byte, maxBytes))
+	tmpl, err := Parse("t", "{{range 20000}}{{.}} {{end}}", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tmpl.Execute(before, nil); err != nil {
+		t.Errorf("what was there before counts: %v", err)
+	}
+}
+
 func FuzzSameAsTextTemplate(f *testing.F) {
 	for _, text := range append(works, fails...) {
 		f.Add(text)

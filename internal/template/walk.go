@@ -8,8 +8,12 @@ import (
 	"text/template/parse"
 )
 
-// maxDepth is of templates that invoke each other.
-const maxDepth = 1000
+// The bounds of one execution: a template is an operator's, but what it does is done for each request.
+const (
+	maxDepth = 1000    // of templates that invoke each other
+	maxSteps = 100_000 // lists and nodes, which keeps the stack within what Go allows too
+	maxBytes = 1 << 20 // of output: no log takes a longer line
+)
 
 // state is one execution of one template.
 type state struct {
@@ -18,6 +22,8 @@ type state struct {
 	out      *bytes.Buffer
 	vars     []variable // the innermost last
 	depth    int
+	left     *int // steps
+	full     int  // size of out
 }
 
 type variable struct {
@@ -40,12 +46,24 @@ func (s *state) list(dot reflect.Value, l *parse.ListNode) flow {
 	if l == nil {
 		return next
 	}
+	s.spend(l)
 	for _, n := range l.Nodes {
+		s.spend(n)
 		if how := s.node(dot, n); how != next {
 			return how
 		}
 	}
 	return next
+}
+
+// spend takes a step of what is left.
+func (s *state) spend(n parse.Node) {
+	if *s.left--; *s.left < 0 {
+		s.fail(n, "more than %d steps", maxSteps)
+	}
+	if s.out.Len() > s.full {
+		s.fail(n, "more than %d bytes", maxBytes)
+	}
 }
 
 func (s *state) node(dot reflect.Value, n parse.Node) flow {
@@ -101,7 +119,7 @@ func (s *state) invoke(dot reflect.Value, n *parse.TemplateNode) {
 		s.fail(n, "templates invoke each other more than %d deep", maxDepth)
 	}
 	dot = s.pipe(dot, n.Pipe)
-	inner := state{s.template, tree, s.out, []variable{{"$", dot}}, s.depth + 1}
+	inner := state{s.template, tree, s.out, []variable{{"$", dot}}, s.depth + 1, s.left, s.full}
 	inner.list(dot, tree.Root)
 }
 
