@@ -1,6 +1,7 @@
 package activator
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net/http"
@@ -297,6 +298,11 @@ func (x *exchange) judge(o proxy.Outcome) throttler.Outcome {
 
 // End counts the request and ends the exchange.
 func (x *exchange) End(_ *proxy.Request, r proxy.Result) {
+	if x.place != nil { // a policy around this one hasn't let the wait come to its end
+		if lease, err := x.seat(context.Canceled); err == nil {
+			lease.Release(throttler.Unused)
+		}
+	}
 	if x.local == nil {
 		x.a.meters.count(r.Reason)
 	}

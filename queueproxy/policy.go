@@ -242,6 +242,9 @@ func (e *exchange) leave() {
 // End counts the request, save one that was sent elsewhere: it will be counted there.
 func (e *exchange) End(req *proxy.Request, r proxy.Result) {
 	p := e.policy
+	if e.place != nil { // a policy around this one hasn't let the wait come to its end
+		e.holds = e.seat(context.Canceled) == nil
+	}
 	e.leave()
 	if e.counted {
 		p.stats.End(time.Now(), e.proxied)

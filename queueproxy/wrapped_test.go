@@ -1,0 +1,65 @@
+package queueproxy
+
+import (
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// impatient answers by itself whatever the policy within has an error for, the beginning of a wait too.
+type impatient struct{ within proxy.Policy }
+
+func (p impatient) Begin(req *proxy.Request) proxy.Exchange {
+	return impatientExchange{p.within.Begin(req)}
+}
+
+type impatientExchange struct{ proxy.Exchange }
+
+func (x impatientExchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+	hop, err := x.Exchange.Next(req, a)
+	if err != nil {
+		return proxy.Hop{Local: &proxy.Local{Status: http.StatusTeapot}}, nil
+	}
+	return hop, nil
+}
+
+// A wait that a policy around ours breaks off leaves neither a place in the queue nor a slot taken.
+func TestWaitBrokenOffByAnEmbedder(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	p := startPod(t, startApp(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/long" {
+			close(entered)
+			<-leave
+		}
+	})), func(c *Config) {
+		c.ContainerConcurrency = 1
+		c.WrapPolicy = func(within proxy.Policy) proxy.Policy { return impatient{within} }
+	})
+	get := func(path string) int {
+		resp, err := p.client.Get(p.url + path)
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		defer resp.Body.Close()
+		_, _ = io.Copy(io.Discard, resp.Body)
+		return resp.StatusCode
+	}
+	long := make(chan int)
+	go func() { long <- get("/long") }()
+	<-entered
+	if got := get("/"); got != http.StatusTeapot {
+		t.Errorf("%d, want the embedder's answer", got)
+	}
+	eventually(t, "nobody waits", func() bool { return p.policy.breaker.Waiting() == 0 })
+	close(leave)
+	if got := <-long; got != http.StatusOK {
+		t.Error(got)
+	}
+	eventually(t, "no slot is held", func() bool { return p.policy.breaker.InFlight() == 0 })
+	if got := get("/"); got != http.StatusOK {
+		t.Errorf("%d once the slot is free", got)
+	}
+}
