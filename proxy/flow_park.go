@@ -32,6 +32,9 @@ func (f *flow) unpark() {
 	f.waited += time.Since(f.parked.begin)
 	f.unwait(f.parked.end)
 	f.parked = nil
+	if f.suspended != nil {
+		f.suspended.begin = time.Now() // no moment counts twice
+	}
 }
 
 // wait makes a context that cancel ends, with its cause.

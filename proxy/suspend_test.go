@@ -166,7 +166,7 @@ func TestSuspendedRequestsEnd(t *testing.T) {
 			if c.reason == proxy.ClientGone {
 				conn.Close()
 			}
-			if r := <-p.results; r.Reason != c.reason {
+			if r := <-p.results; r.Reason != c.reason || r.Wait > r.Total {
 				t.Errorf("%s: %+v, want %v", c.target, r, c.reason)
 			}
 			if wake != nil {
