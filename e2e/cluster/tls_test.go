@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/interop/grpc_testing"
@@ -49,7 +50,31 @@ func enableTLS(ctx context.Context, w *world) error {
 	if err := w.configure(ctx, "config-network", map[string]string{"system-internal-tls": "Enabled"}); err != nil {
 		return err
 	}
-	return w.restartActivator(ctx)
+	if err := w.restartActivator(ctx); err != nil {
+		return err
+	}
+	return w.awaitCertificates(ctx)
+}
+
+// awaitCertificates waits until Knative's controller gives pods their certificates: after an outage of the API server it
+// may hear late of what has changed.
+func (w *world) awaitCertificates(ctx context.Context) error {
+	r, err := w.deploy(ctx, service{name: "certified"})
+	if err != nil {
+		return err
+	}
+	return eventually(ctx, time.Minute, "certificates given to pods", func() error {
+		d, err := w.AppsV1().Deployments(r.namespace).Get(ctx, r.name+"-deployment", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(d.Spec.Template.Spec.Volumes, func(v corev1.Volume) bool {
+			return v.Secret != nil && v.Secret.SecretName == userSecret
+		}) {
+			return fmt.Errorf("%s has no volume of Secret %s", d.Name, userSecret)
+		}
+		return nil
+	})
 }
 
 // other is a namespace whose pods have a certificate for yet another one.
