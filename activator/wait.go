@@ -1,0 +1,78 @@
+package activator
+
+import (
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/throttler"
+)
+
+// acquire takes a slot, or a place in the queue for one, as proxy.ErrSuspended says, and the slot when that wait is over.
+func (x *exchange) acquire(req *proxy.Request, a proxy.Attempt) error {
+	var err error
+	if x.place != nil {
+		x.lease, err = x.seat(a.Ended)
+	} else {
+		x.busy, x.down = false, false
+		x.demand.NoLend = a.N+1 >= attempts
+		var ok bool
+		if x.lease, ok, err = x.a.throttler.TryAcquire(x.demand); err == nil && !ok {
+			if x.lease, x.place, err = x.queue(req); x.place != nil {
+				return proxy.ErrSuspended
+			}
+		}
+	}
+	if err != nil {
+		return x.refusal(err)
+	}
+	return nil
+}
+
+// queue stands in line. Time spent in it is seen in the gauges, and in the story of a cold start when there was no pod.
+func (x *exchange) queue(req *proxy.Request) (throttler.Lease, *throttler.Place, error) {
+	x.demand.Bytes = headBytes(req)
+	if x.t.usable.Load() == 0 {
+		if x.cold.Queued.IsZero() {
+			x.cold.Queued = req.Arrived
+		}
+		if tell := x.a.config.OnHold; tell != nil {
+			tell(x.t.id)
+		}
+	}
+	if m := x.spec.meters; m != nil {
+		m.AddQueued(1)
+	}
+	x.t.haste.begin()
+	lease, place, err := x.a.throttler.Queue(x.demand, req.Suspend(x.spec.Timeouts))
+	if place == nil {
+		x.queued(lease, err)
+	}
+	return lease, place, err
+}
+
+// seat is the end of standing in line.
+func (x *exchange) seat(ended error) (throttler.Lease, error) {
+	lease, err := x.place.Leave(ended)
+	x.place = nil
+	x.queued(lease, err)
+	return lease, err
+}
+
+func (x *exchange) queued(lease throttler.Lease, err error) {
+	x.t.haste.end()
+	if m := x.spec.meters; m != nil {
+		m.AddQueued(-1)
+	}
+	if err == nil && !x.cold.Queued.IsZero() {
+		x.cold.Granted, x.cold.Pod = time.Now(), lease.ID()
+	}
+}
+
+// headBytes estimates what a waiting request holds: its head, each field with the ": " and CRLF of its line.
+func headBytes(req *proxy.Request) int {
+	n := len(req.Method) + len(req.Target) + len(req.Host)
+	for name, value := range req.Header.All() {
+		n += len(name) + len(value) + 4
+	}
+	return n
+}
