@@ -6,6 +6,8 @@
 //	go test -run '^$' -bench ColdStart -benchtime 200x ./bench    # the tax on a cold start, over 200 starts
 //	go test -run '^$' -bench Sizing -benchtime 200000x ./bench    # CPU and memory of the binaries
 //
+// The command compare, below, measures our binaries beside other proxies (docs/bench.md).
+//
 // The tax on a cold start is the time from the app's listen() to the first byte of its answer at the client, less what
 // the app itself took: all that this project adds to a start, since whoever has no app can't answer. It is measured on
 // real processes: a client, the quickstart, a queue-proxy, the app.
