@@ -5,25 +5,8 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/proxy/proxytest"
 )
-
-// impatient answers by itself whatever the policy within has an error for, the beginning of a wait too.
-type impatient struct{ within proxy.Policy }
-
-func (p impatient) Begin(req *proxy.Request) proxy.Exchange {
-	return impatientExchange{p.within.Begin(req)}
-}
-
-type impatientExchange struct{ proxy.Exchange }
-
-func (x impatientExchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
-	hop, err := x.Exchange.Next(req, a)
-	if err != nil {
-		return proxy.Hop{Local: &proxy.Local{Status: http.StatusTeapot}}, nil
-	}
-	return hop, nil
-}
 
 // A wait that a policy around ours breaks off leaves neither a place in the queue nor a slot taken.
 func TestWaitBrokenOffByAnEmbedder(t *testing.T) {
@@ -35,7 +18,7 @@ func TestWaitBrokenOffByAnEmbedder(t *testing.T) {
 		}
 	})), func(c *Config) {
 		c.ContainerConcurrency = 1
-		c.WrapPolicy = func(within proxy.Policy) proxy.Policy { return impatient{within} }
+		c.WrapPolicy = proxytest.Impatient
 	})
 	get := func(path string) int {
 		resp, err := p.client.Get(p.url + path)
