@@ -158,9 +158,11 @@ func (c *client) carry(f *flow) {
 	if c.e.closed.Load() {
 		f.clientGone()
 	}
-	if f.run(); f.suspended != nil {
-		c.next = f
-		return
+	for f.run(); f.suspended != nil; f.run() {
+		if !f.suspended.waits() {
+			c.next = f
+			return
+		}
 	}
 	c.current.Store(nil)
 	if f.handed {

@@ -64,7 +64,8 @@
 // tens of milliseconds late, and a client's leaving noticed as late. Idle connections, and heads that come too slowly, are
 // found by a sweep, which also ends the goroutine of a connection that has been idle for a second: it sleeps until the
 // watch is told that something has come, and starts another. A request that its policy has suspended (Request.Suspend)
-// has no goroutine either. So both take little beside what the system needs: BenchmarkMemory has the figures.
+// loses its goroutine likewise, once it is slow. So both take little beside what the system needs: BenchmarkMemory has the
+// figures.
 //
 // Large bodies of known length go from socket to socket in the kernel (splice) where there is no TLS.
 //

@@ -109,6 +109,7 @@ func (f *flow) slow() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.late = true
+	f.suspended.tell()
 	if f.hop == nil {
 		return
 	}

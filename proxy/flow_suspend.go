@@ -2,11 +2,13 @@ package proxy
 
 import "time"
 
-// suspension is a wait without a goroutine, from Request.Suspend until run is called again.
+// suspension is a wait from Request.Suspend until run is called again. At first the connection's goroutine waits, which
+// costs a short wait least; when the flow turns out to be slow, the goroutine ends.
 type suspension struct {
 	f     *flow
 	at    Attempt
 	begin time.Time
+	news  chan struct{} // of one: woken, or slow; nil: the flow was slow before
 
 	// Under flow.mu.
 	woken bool
@@ -19,12 +21,33 @@ func (f *flow) suspend(t Timeouts) (wake func()) {
 	f.clock.start(t, time.Time{})
 	s := &suspension{f: f, begin: time.Now()}
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.suspended, s.woken = s, f.cause != nil
-	f.mu.Unlock()
-	if f.e.rounds.leave(f) {
-		f.slow()
+	if !f.late && !s.woken {
+		s.news = make(chan struct{}, 1)
 	}
 	return s.wake
+}
+
+// waits blocks until f, which is suspended, has been woken, or is slow: false.
+func (s *suspension) waits() (woken bool) {
+	if s.news != nil {
+		<-s.news
+	}
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	return s.woken
+}
+
+// tell has waits return.
+func (s *suspension) tell() {
+	if s == nil || s.news == nil {
+		return
+	}
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
 }
 
 // wake has run called again. It may come late, when f has become another request's.
@@ -42,7 +65,9 @@ func (s *suspension) wakeLocked() {
 	}
 	if s.woken = true; s.out {
 		go s.f.c.live()
+		return
 	}
+	s.tell()
 }
 
 // rests reports that f is suspended, and the connection another goroutine's from now on, once f has been woken.

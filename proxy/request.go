@@ -50,7 +50,7 @@ func (r *Request) Park(t Timeouts) context.Context { return r.ex.park(t) }
 // ErrSuspended is what Next returns after Request.Suspend.
 var ErrSuspended = errors.New("proxy: suspended")
 
-// Suspend is Park for a policy that waits without a goroutine, which takes an Engine a fraction of the memory: Next
+// Suspend is Park for a policy whose waits need no goroutine, which takes an Engine a fraction of the memory: Next
 // returns ErrSuspended, and is called once more, with the same Attempt, when wake has been called; or when the client has
 // gone or t says so, which Attempt.Ended tells. wake may be called from anywhere and at any time, also before Next has
 // returned; it does not block, and after the first time it does nothing.
