@@ -15,6 +15,7 @@ type Handler struct {
 	watch     watch
 	budget    budget
 	buffers   sync.Pool // of *[copyBuffer]byte
+	pipes     pipes
 	unwatched sync.Once
 	draining  atomic.Bool
 
@@ -114,6 +115,7 @@ func (h *Handler) Drain(ctx context.Context) error {
 func (h *Handler) Close() error {
 	h.pool.close()
 	h.watch.close()
+	h.pipes.close()
 	return nil
 }
 

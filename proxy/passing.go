@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"time"
@@ -32,8 +31,16 @@ func (t *flight) pass(body *h1.Body) error {
 		// that was not told to go on does so by itself (RFC 9110 §10.1.1).
 		_ = t.askForBody(false) // tells nobody, so that nothing can fail
 	}
+	var sp *splice
+	if body.Left() >= spliceFrom {
+		sp = f.spliceDown(t.conn)
+	}
 	for !body.Done() {
-		if err := t.move(body); err != nil {
+		moved, err := t.spliced(sp, body)
+		if !moved {
+			err = t.move(body)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -100,12 +107,9 @@ func (t *flight) appendEnd(b []byte, body *h1.Body) []byte {
 	return append(appendTrailers(b, trailers), "\r\n"...)
 }
 
-// move passes some of the body on.
+// move passes some of the body on, by a copy.
 func (t *flight) move(body *h1.Body) error {
 	f := t.f
-	if t.spliced(body) {
-		return nil
-	}
 	buf, n, err := t.read()
 	if buf != nil {
 		defer f.h.putBuffer(buf)
@@ -170,23 +174,24 @@ func (t *flight) ended(err error, body *h1.Body) error {
 	return nil
 }
 
-// spliced moves a piece of a large body from socket to socket, if both are such.
-func (t *flight) spliced(body *h1.Body) bool {
-	f := t.f
-	if f.framing != framedByLength || body.Left() < spliceFrom || t.conn.in.len() > 0 || !t.conn.plain {
-		return false
+// spliced moves a piece of a large body from socket to socket; false: it has to be copied. The error is the client's
+// end's: what is wrong with the hop's, or only a nudge, turns up again in a plain read.
+func (t *flight) spliced(sp *splice, body *h1.Body) (moved bool, err error) {
+	left := body.Left()
+	if left < spliceFrom {
+		return false, nil
 	}
-	to, ok := f.c.conn.(*net.TCPConn)
-	if !ok {
-		return false
+	n, _ := sp.take(left)
+	if n == 0 {
+		return false, nil
 	}
-	n, err := io.CopyN(to, t.conn.Conn, min(body.Left(), spliceSlice))
-	f.clock.touch(int(n))
-	if n > 0 {
-		f.down += n
-		body.Skip(n)
+	body.Skip(int64(n))
+	n, err = sp.give()
+	t.f.down += int64(n)
+	if err != nil {
+		return true, t.f.clientWrite()
 	}
-	return err == nil // what is wrong turns up again in a plain read or write
+	return true, nil
 }
 
 // drain reads the rest of a short answer, so that its connection can be used again.
@@ -230,7 +235,7 @@ func (t *flight) upgrade(protocol string) error {
 	}
 	tun := tunnel{
 		h: f.h, clock: &f.clock, up: &t.tunnelUp, down: &t.tunnelDown, why: f.ended,
-		client: f.c.conn, hop: t.conn, link: t.conn.Conn,
+		client: f.c.conn, hop: t.conn, link: t.conn.Conn, spliceUp: f.spliceUp(t.conn), spliceDown: f.spliceDown(t.conn),
 	}
 	if !f.clock.take(tun.cut) { // a timeout in between found nothing to cut
 		return f.ended()

@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"io"
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -124,8 +122,15 @@ func (s *sending) pump(c *hopConn, held bool) {
 		}
 		s.f.clock.touch(1)
 	}
+	var sp *splice
+	if s.body.Left() >= spliceFrom {
+		sp = s.f.spliceUp(c)
+	}
 	for !s.body.Done() {
-		if s.spliced(c) {
+		switch moved, err := s.spliced(sp); {
+		case err != nil:
+			return // the hop's end says why
+		case moved:
 			continue
 		}
 		b, err := s.next(buf)
@@ -138,7 +143,7 @@ func (s *sending) pump(c *hopConn, held bool) {
 		}
 		s.f.clock.touch(len(b))
 		if _, err := c.Conn.Write(b); err != nil {
-			return // the hop's end says why
+			return
 		}
 		s.f.clock.touch(len(b))
 	}
@@ -240,35 +245,23 @@ func (s *sending) stop(c *hopConn) {
 	s.done = nil
 }
 
-// spliced moves a piece of a large body from socket to socket, if both are such.
-func (s *sending) spliced(c *hopConn) bool {
+// spliced moves a piece of a large body from socket to socket; false: it has to be copied. The error is the hop's end's:
+// what is wrong with the client's turns up again in a plain read.
+func (s *sending) spliced(sp *splice) (moved bool, err error) {
 	left := s.body.Left()
-	if left < spliceFrom || s.f.c.in.len() > 0 || !c.plain || s.f.c.tls != nil {
-		return false
+	if left < spliceFrom {
+		return false, nil
 	}
-	to, ok := c.Conn.(*net.TCPConn)
-	if !ok {
-		return false
+	n, _ := sp.take(left - spliceTail)
+	if n == 0 {
+		return false, nil
 	}
-	n, err := io.CopyN(to, s.f.c.conn, min(left-spliceTail, spliceSlice))
-	s.f.clock.touch(int(n))
-	if n > 0 {
-		s.body.Skip(n)
-		s.lost = true
-		s.account(int(n), nil)
-	}
-	return err == nil
+	s.body.Skip(int64(n))
+	s.lost = true
+	s.account(n, nil)
+	_, err = sp.give()
+	return true, err
 }
-
-const (
-	// spliceFrom is what must be left of a body for a splice to be worth its two descriptors.
-	spliceFrom = 256 << 10
-	// spliceSlice is how much of it goes at a time, so that an idle timeout sees progress.
-	spliceSlice = 1 << 20
-	// spliceTail is left for next, which notes the end of the body before it sends it: a hop that answers at once finds
-	// the connection of further use.
-	spliceTail = 1
-)
 
 // finish reads what is left of a body that nobody wants, if it is on its way already: for so long, and so much.
 func (s *sending) finish(within time.Duration, most int64) {

@@ -65,14 +65,16 @@ type tunnel struct {
 	hop      tunnelEnd
 	link     interface{ SetDeadline(time.Time) error } // below hop
 
+	spliceUp, spliceDown *splice // nil: one of the ends is more than a socket
+
 	severed atomic.Bool
 }
 
 // run copies both ways until both have ended. The way up has a goroutine of its own, for which run waits.
 func (t *tunnel) run(client io.Reader) error {
 	up := make(chan error, 1)
-	go func() { up <- t.copy(t.hop, client, true) }()
-	down := t.copy(clientEnd{t.client}, t.hop, false)
+	go func() { up <- t.copy(&lane{t: t, src: client, dst: t.hop, splice: t.spliceUp, bytes: t.up, up: true}) }()
+	down := t.copy(&lane{t: t, src: t.hop, dst: clientEnd{t.client}, splice: t.spliceDown, bytes: t.down})
 	err := errors.Join(<-up, down)
 	if err == nil {
 		return nil
@@ -87,49 +89,21 @@ func (t *tunnel) run(client io.Reader) error {
 }
 
 // copy moves bytes until the source ends, which it passes on. A failure cuts both ends, so that the other copy ends.
-func (t *tunnel) copy(dst halfWriter, src io.Reader, up bool) error {
-	var small [4 << 10]byte // most upgraded connections say little, and there are many of them
-	var big *[copyBuffer]byte
-	defer func() {
-		if big != nil {
-			t.h.putBuffer(big)
-		}
-	}()
-	buf := small[:]
+func (t *tunnel) copy(l *lane) error {
+	defer l.rest()
 	for {
-		n, err := src.Read(buf)
-		if n > 0 {
-			t.clock.touch(n)
-			m, werr := dst.Write(buf[:n])
-			t.count(m, up)
-			if werr != nil {
-				return t.broken(!up, werr)
-			}
-			t.clock.touch(n)
-		}
+		err, werr := l.move()
 		switch {
+		case werr != nil:
+			return t.broken(!l.up, werr)
 		case err == io.EOF:
-			if dst.CloseWrite() != nil {
+			if l.dst.CloseWrite() != nil {
 				t.cut()
 			}
 			return nil
 		case err != nil:
-			return t.broken(up, err)
-		case n == len(buf) && big == nil:
-			big = t.h.buffer()
-			buf = big[:]
-		case n < len(small) && big != nil:
-			t.h.putBuffer(big)
-			big, buf = nil, small[:]
+			return t.broken(l.up, err)
 		}
-	}
-}
-
-func (t *tunnel) count(n int, up bool) {
-	if up {
-		t.up.Add(int64(n))
-	} else {
-		t.down.Add(int64(n))
 	}
 }
 

@@ -17,6 +17,7 @@ var timeouts = []testCase{
 	{"WhileParked", timeoutParked, ""},
 	{"Peers5AfterTheAnswerHasStarted", timeoutAfter, ""},
 	{"IdleCountsBothDirections", idleBoth, ""},
+	{"ALargeBodyThatTricklesIsActivity", trickling, ""},
 	{"IdleCountsHeads", idleHeads, ""},
 	{"InterimAnswersUntilTheTimeout", interimUntil, ""},
 	{"Peers27AClientThatDoesNotRead", notReading, ""},

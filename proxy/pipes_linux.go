@@ -1,0 +1,82 @@
+package proxy
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// pipeSize is asked for, and the kernel gives what it can: it is counted in pages, of which one takes each piece that
+	// the network has received, be it ever so small.
+	pipeSize = 256 << 10
+	// maxPipes is how many there are at most: as many of that size as a user without privileges may have
+	// (fs.pipe-user-pages-soft, pipe(7)).
+	maxPipes = 256
+	// idlePipes is how many are kept unused.
+	idlePipes = 32
+)
+
+// pipes are those of a Handler's splices. They are safe for concurrent use.
+type pipes struct {
+	mu     sync.Mutex
+	n      int // in use
+	idle   []*pipe
+	closed bool
+}
+
+// pipe is a pipe of the kernel's, neither end of which blocks.
+type pipe struct {
+	out, in int // descriptors
+	holds   int // bytes
+}
+
+// get takes an empty one; nil: there is none to be had.
+func (p *pipes) get() *pipe {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if last := len(p.idle) - 1; last >= 0 {
+		taken := p.idle[last]
+		p.idle[last] = nil
+		p.idle = p.idle[:last]
+		p.n++
+		return taken
+	}
+	if p.n >= maxPipes {
+		return nil
+	}
+	var fds [2]int
+	if unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK) != nil {
+		return nil
+	}
+	_, _ = unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, pipeSize)
+	p.n++
+	return &pipe{out: fds[0], in: fds[1]}
+}
+
+// put gives one back. What still holds bytes is of no further use.
+func (p *pipes) put(used *pipe) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.n--
+	if used.holds > 0 || p.closed || len(p.idle) >= idlePipes {
+		used.close()
+		return
+	}
+	p.idle = append(p.idle, used)
+}
+
+func (p *pipes) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, unused := range p.idle {
+		unused.close()
+	}
+	p.idle = nil
+}
+
+func (p *pipe) close() {
+	unix.Close(p.out)
+	unix.Close(p.in)
+}

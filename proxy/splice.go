@@ -1,0 +1,36 @@
+package proxy
+
+import "net"
+
+const (
+	// spliceFrom is what must be left of a body for a splice to be worth a pipe.
+	spliceFrom = 256 << 10
+	// spliceMost is how much is moved at a time at most: what the kernel has received for one connection is seldom more.
+	spliceMost = 1 << 20
+	// spliceTail is left of an upload for next, which notes the end of the body before it sends it: a hop that answers
+	// at once finds the connection of further use.
+	spliceTail = 1
+)
+
+// spliceUp makes a splice from f's client to c; nil when one of them is more than a socket.
+func (f *flow) spliceUp(c *hopConn) *splice {
+	if !f.c.direct || !c.bare() {
+		return nil
+	}
+	return newSplice(&f.h.pipes, &f.clock, &f.c.in, f.c.sock, c.sock)
+}
+
+// spliceDown makes one from c to f's client.
+func (f *flow) spliceDown(c *hopConn) *splice {
+	if !f.c.direct || !c.bare() {
+		return nil
+	}
+	return newSplice(&f.h.pipes, &f.clock, &c.in, c.sock, f.c.sock)
+}
+
+// bare reports that Conn is a socket, and that nothing is lost by going round it.
+func (c *hopConn) bare() bool {
+	_, tcp := c.Conn.(*net.TCPConn)
+	_, unix := c.Conn.(*net.UnixConn)
+	return c.plain && (tcp || unix)
+}
