@@ -86,7 +86,7 @@ type rest struct {
 	index    int    // in revision.resting
 	epoch    uint32 // counts rests: an outcome of a lease given before the last one is old news
 	ejected  uint8  // failed dials in a row, each after the last ejection ended
-	declined uint8  // the same for lent requests that the pod declined
+	declined uint8  // the same for requests that the pod declined
 }
 
 type restReason uint8

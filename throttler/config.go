@@ -24,7 +24,7 @@ type Config struct {
 	MaxWaiting      int     // requests that wait in all; 0: 20 000
 	MaxWaitingBytes int64   // what they hold, by Demand.Bytes; 0: 256 MiB
 	Eject           Backoff // of a pod that can't be dialled; zero fields: 100 ms, 10 s
-	Decline         Backoff // of a lent pod that was busy; zero fields: 50 ms, 1 s
+	Decline         Backoff // of a pod that was busy; zero fields: 50 ms, 1 s
 }
 
 // Validate says what can't be meant.

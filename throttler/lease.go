@@ -9,8 +9,8 @@ const (
 	OK Outcome = iota
 	// DialFailed says that no connection could be made: nothing was sent, and the pod is ejected for a while.
 	DialFailed
-	// Busy says that the pod did not process the request. A lent pod is then not lent to for a while; for an own
-	// pod it says nothing.
+	// Busy says that the pod did not process the request: it is left alone for a while. Of a lent pod that has become an
+	// own one it says nothing.
 	Busy
 	// Unused says that the request gave up before it learned anything.
 	Unused

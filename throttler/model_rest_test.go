@@ -26,10 +26,10 @@ func (m *model) release(i int, o Outcome, c Config) (rests *modelPod, most time.
 	case o == DialFailed:
 		p.failures++
 		why, n, first, limit = ejected, p.failures, c.Eject.First, c.Eject.Max
-	case o == Busy && l.Lent():
+	case o == Busy:
 		m.declined++
 		p.declines++
-		if !p.Own {
+		if !l.Lent() || !p.Own {
 			why, n, first, limit = declined, p.declines, c.Decline.First, c.Decline.Max
 		}
 	}

@@ -207,7 +207,7 @@ func (m *model) list(b Backend) {
 		}
 		m.order[i] = p
 	}
-	if p.Addr != b.Addr || b.Own && p.why == declined {
+	if p.Addr != b.Addr || b.Own && !p.Own && p.why == declined {
 		p.why = awake
 	}
 	p.listed, p.Backend = true, b

@@ -20,12 +20,9 @@ func (r *revision) judge(p *pod, g *grant, o Outcome) {
 		bump(&p.rest.ejected)
 		r.lay(p, ejected, r.t.config.Eject.after(p.rest.ejected, r.roll))
 	case Busy:
-		if g.gen&lentBit == 0 {
-			return
-		}
 		r.count.Declined++
 		bump(&p.rest.declined)
-		if !p.Own {
+		if lent := g.gen&lentBit != 0; !lent || !p.Own { // what was lent has asked for less than our own may
 			r.lay(p, declined, r.t.config.Decline.after(p.rest.declined, r.roll))
 		}
 	}

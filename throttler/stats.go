@@ -6,7 +6,7 @@ type RevisionStats struct {
 	Ready    int // of these, with State Ready
 	Draining int // of these, with State Draining
 	Ejected  int // of those Ready, out of use after a failed dial
-	Resting  int // of those Ready, not lent to after they declined
+	Resting  int // of those Ready, left alone after they declined
 	Leaving  int // not listed any more, with leases out
 	Slots    int // of own ready pods; -1 when one is unlimited
 
@@ -24,7 +24,7 @@ type RevisionStats struct {
 	Refused        uint64 // found the queue full
 	Cancelled      uint64 // left the queue
 	Ejections      uint64
-	Declined       uint64 // lent requests that a pod was too busy for
+	Declined       uint64 // requests that a pod was too busy for
 	DoubleReleases uint64
 }
 

@@ -106,14 +106,15 @@ func (r *revision) list(c *change) {
 		r.locate(p)
 		r.pods[p.ID] = p
 	}
+	foreign := !p.Own
 	p.listed, p.Backend = true, c.to
 	r.tally(p, +1)
 	moved := p.endpoint == nil || p.endpoint.addr != c.to.Addr
 	if moved {
 		p.endpoint = c.endpoint
 	}
-	// A pod at a new address has not failed there, and one that is our own may be full by its own count alone.
-	if moved || p.Own && p.rest.why == declined {
+	// A pod at a new address has not failed there, and may have declined to be lent what it now owes.
+	if moved || foreign && p.Own && p.rest.why == declined {
 		r.rouse(p)
 	}
 	r.settle(p)
