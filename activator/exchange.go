@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/metrics"
@@ -216,6 +215,8 @@ func (x *exchange) Release(_ proxy.Hop, o proxy.Outcome) {
 
 func (x *exchange) judge(o proxy.Outcome) throttler.Outcome {
 	switch {
+	case x.busy && x.lease.ID() == clusterID: // other pods are behind it
+		return throttler.OK
 	case x.busy:
 		return throttler.Busy
 	case x.down, o.Reason == proxy.ConnectRefused, o.Reason == proxy.ConnectTimeout, o.Reason == proxy.TLSFailed:
@@ -227,7 +228,7 @@ func (x *exchange) judge(o proxy.Outcome) throttler.Outcome {
 }
 
 // End counts the request and ends the exchange.
-func (x *exchange) End(_ *proxy.Request, r proxy.Result) {
+func (x *exchange) End(req *proxy.Request, r proxy.Result) {
 	if x.place != nil { // a policy around this one hasn't let the wait come to its end
 		if lease, err := x.seat(context.Canceled); err == nil {
 			lease.Release(throttler.Unused)
@@ -237,7 +238,7 @@ func (x *exchange) End(_ *proxy.Request, r proxy.Result) {
 		x.a.meters.count(r.Reason)
 	}
 	if x.t != nil {
-		x.stats.End(time.Now())
+		x.stats.End(req.Arrived.Add(r.Total)) // the clock has just been read for it
 		if m := x.spec.meters; m != nil {
 			m.Observe(r.Status, r.Total)
 		}

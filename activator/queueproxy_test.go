@@ -21,6 +21,7 @@ type sidecar struct {
 	id, addr, app   string
 	inFlight, most  atomic.Int64
 	listen          func()
+	block           <-chan struct{} // holds the app's answers until it is closed; nil: nothing does
 	firstListenedAt time.Time
 }
 
@@ -65,6 +66,9 @@ func newSidecar(t *testing.T, id string, limit int, work time.Duration, edit ...
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
 		time.Sleep(work)
+		if s.block != nil {
+			<-s.block
+		}
 		s.inFlight.Add(-1)
 		w.Header().Set("Saw-Expect", r.Header.Get("Expect"))
 		fmt.Fprintf(w, "%s as %s via %q", id, r.Host, r.Header.Get("K-Proxy-Request"))
