@@ -20,15 +20,13 @@ func resolve(req *proxy.Request, clusterDomain string) (namespace, name string, 
 // parseHost takes <revision>.<namespace>.svc.<cluster domain>[:port] apart. Names of hosts are compared without regard
 // to case, and those of Kubernetes are all in lower case (RFC 1123 as in its names document).
 func parseHost(host, clusterDomain string) (namespace, name string, ok bool) {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 {
-		host = host[:i]
-	}
+	host, _, _ = strings.Cut(host, ":")
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	host, ok = strings.CutSuffix(host, "."+clusterDomain)
+	host, ok = strings.CutSuffix(host, clusterDomain)
 	if !ok {
 		return "", "", false
 	}
-	host, ok = strings.CutSuffix(host, ".svc")
+	host, ok = strings.CutSuffix(host, ".svc.")
 	if !ok {
 		return "", "", false
 	}

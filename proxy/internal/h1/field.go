@@ -168,13 +168,13 @@ func (f *Field) AppendTo(b []byte) []byte {
 
 // oneLine keeps a value from becoming two lines, as net/http does.
 func oneLine(s string) string {
-	if strings.ContainsAny(s, "\r\n\x00") {
-		return strings.Map(func(r rune) rune {
-			if r == '\r' || r == '\n' || r == 0 {
-				return ' '
-			}
-			return r
-		}, s)
+	if all(s, inValue) {
+		return s
 	}
-	return s
+	return strings.Map(func(r rune) rune {
+		if r == '\r' || r == '\n' || r == 0 {
+			return ' '
+		}
+		return r
+	}, s)
 }
