@@ -1,14 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -44,20 +45,22 @@ func (p *process) ready(t testing.TB) {
 	await(t, "readiness", func() bool { s, _ := p.readiness(t); return s == 200 })
 }
 
-// loopbacks counts the addresses that were given out: pods have ports of their own, so each needs an address.
-var loopbacks atomic.Uint32
-
-// loopback is an address of this machine that no other test has.
+// loopback is an address of this machine that no other test has, nor another run of them: pods have ports of their own, so
+// each needs an address. It is claimed by a port that no pod uses.
 func loopback(t testing.TB) string {
 	t.Helper()
-	pid := os.Getpid()
-	ip := fmt.Sprintf("127.%d.%d.%d", 64+pid>>8&63, pid&255, loopbacks.Add(1))
-	l, err := net.Listen("tcp", ip+":0")
-	if err != nil {
-		t.Skipf("the loopback has no address but 127.0.0.1: %v", err)
+	for {
+		ip := fmt.Sprintf("127.%d.%d.%d", 64+rand.IntN(64), rand.IntN(256), 1+rand.IntN(254))
+		l, err := net.Listen("tcp", ip+":8011")
+		switch {
+		case errors.Is(err, syscall.EADDRINUSE):
+			continue
+		case err != nil:
+			t.Skipf("the loopback has no address but 127.0.0.1: %v", err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		return ip
 	}
-	_ = l.Close()
-	return ip
 }
 
 // sidecar is a queue-proxy before an app that says hello; certs is its directory of certificates, or "".
