@@ -33,7 +33,8 @@ type client struct {
 	current atomic.Pointer[flow]
 	looked  atomic.Bool // sweep, since it is idle
 	waking  sync.Mutex  // held while sweep sets the read deadline
-	bed     uint64      // in the watch, while it sleeps; 0: it doesn't
+	watched uint64      // as what, by the handler's watch, until the end; 0: it isn't
+	left    atomic.Bool // the watch has seen the client's end
 	first   [1]byte     // of what comes inside TLS
 
 	// What the reading of a head has come to; live goes on with it.
@@ -79,7 +80,6 @@ func (c *client) live() {
 	if c.tls != nil && !c.shaken && !c.handshake() {
 		return
 	}
-	c.rise()
 	for c.handed == nil && !c.done && c.phase.Load() != clientClosed {
 		var err error
 		if c.next == nil {

@@ -51,10 +51,12 @@ func (c *client) ended(err error) {
 func (c *client) end() {
 	c.in.drop()
 	if c.handed != nil {
+		c.unheed()
 		c.e.forget(c)
 		c.e.handOver(c.handed)
 		return
 	}
+	c.e.h.watch.forget(c.watched)
 	if t, ok := socketOf(c.conn).(*net.TCPConn); ok && c.abort {
 		_ = t.SetLinger(0)
 	}

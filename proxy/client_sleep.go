@@ -7,27 +7,15 @@ package proxy
 // as it is asleep.
 func (c *client) sleep() bool {
 	c.unwake()
-	if c.in.len() == 0 {
-		c.bed, _ = c.e.h.watch.add(c.sock, c, true)
-		if c.bed != 0 && c.phase.CompareAndSwap(clientDrowsy, clientAsleep) {
-			c.e.sleeps.n.Add(1)
-			if c.e.closed.Load() {
-				c.rouse(clientClosed)
-			}
-			return true
+	if c.in.len() == 0 && c.watch((*dormant)(c), true) && c.phase.CompareAndSwap(clientDrowsy, clientAsleep) {
+		c.e.sleeps.n.Add(1)
+		if c.e.closed.Load() {
+			c.rouse(clientClosed)
 		}
-		c.rise()
+		return true
 	}
 	c.phase.CompareAndSwap(clientDrowsy, clientIdle)
 	return false
-}
-
-// rise ends what sleep began.
-func (c *client) rise() {
-	if c.bed != 0 {
-		c.e.h.watch.remove(c.sock, c.bed)
-		c.bed = 0
-	}
 }
 
 // rouse gives a connection that sleeps a goroutine, which finds it in the phase to.
@@ -38,9 +26,44 @@ func (c *client) rouse(to int32) {
 	}
 }
 
-// clientGone has the connection read: it is told to a sleeper that something has come, bytes or an end.
-func (c *client) clientGone() {
+// dormant is a client that waits for anything to come.
+type dormant client
+
+func (d *dormant) clientGone() {
+	c := (*client)(d)
 	if !c.phase.CompareAndSwap(clientDrowsy, clientIdle) {
 		c.rouse(clientIdle)
+	}
+}
+
+// watch has l told of the connection's end; with bytes of whatever comes first. It lasts until the next watch, or until
+// the engine is done with the connection: two system calls for each slow request would be most when there are most of
+// those. Not for two goroutines at once.
+func (c *client) watch(l leaver, bytes bool) (ok bool) {
+	if c.sock != nil {
+		c.watched, ok = c.e.h.watch.add(c.sock, l, bytes, c.watched)
+	}
+	return ok
+}
+
+// heed watches for the client's end.
+func (c *client) heed() (ok bool) {
+	return c.watched != 0 && c.watched&anything == 0 || c.watch(c, false)
+}
+
+// unheed ends the watch for a connection that goes on without the engine.
+func (c *client) unheed() {
+	if c.watched != 0 {
+		c.e.h.watch.remove(c.sock, c.watched)
+		c.watched = 0
+	}
+}
+
+// clientGone ends the request in progress, now or when it turns out to be slow: one that ends soon is answered, to a
+// client that has only closed its half.
+func (c *client) clientGone() {
+	c.left.Store(true)
+	if f := c.current.Load(); f != nil {
+		f.clientLeft(c)
 	}
 }

@@ -15,7 +15,12 @@ import (
 // sleeper is an Engine whose connections can be looked at.
 func sleeper(t *testing.T, config *tls.Config) (e *Engine, addr string) {
 	t.Helper()
-	h, err := New(Config{Name: "x", Policy: noContent{}})
+	return looked(t, noContent{}, config)
+}
+
+func looked(t *testing.T, p Policy, config *tls.Config) (e *Engine, addr string) {
+	t.Helper()
+	h, err := New(Config{Name: "x", Policy: p})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,6 @@ type flow struct {
 
 	prev, next *flow // in rounds, under their lock
 	inRounds   bool
-	watched    uint64
 
 	mu        sync.Mutex
 	cause     *Error // what ended it; the first counts
@@ -201,12 +200,11 @@ func (f *flow) leave() {
 
 // end is the last of every flow, also after a panic of the policy's.
 func (f *flow) end() {
-	if !f.e.rounds.leave(f) {
-		f.unwatch()
-	}
+	f.e.rounds.leave(f)
 	f.clock.stop()
 	f.mu.Lock()
 	cut := f.cut
+	f.late = false // clientLeft would come too late
 	f.mu.Unlock()
 	if f.handed {
 		return

@@ -8,9 +8,12 @@ import (
 func (f *flow) cancel(e *Error, writing bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.c == nil {
-		return // it has ended
+	if f.c != nil { // it has not ended
+		f.cancelLocked(e, writing)
 	}
+}
+
+func (f *flow) cancelLocked(e *Error, writing bool) {
 	if f.cause == nil {
 		f.cause = e
 		if f.waits != nil {
@@ -87,9 +90,8 @@ func (f *flow) onlyNudged() (due, ok bool) {
 func (f *flow) open() {
 	if f.e.rounds.leave(f) {
 		f.clock.hurry()
-	} else {
-		f.unwatch()
 	}
+	f.c.unheed()
 }
 
 // tunnel ends the nudges.
@@ -105,11 +107,16 @@ func (f *flow) tunnel() {
 // slow is called once for a flow that doesn't end soon, by the rounds or, when it parks, by itself.
 func (f *flow) slow() {
 	f.clock.hurry()
-	f.watch()
+	if h := f.h; !f.c.heed() && h.cfg.OnUnwatched != nil && !f.up.whole.Load() {
+		h.unwatched.Do(h.cfg.OnUnwatched)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.late = true
 	f.suspended.tell()
+	if f.c.left.Load() {
+		f.cancelLocked(errClientGone, true)
+	}
 	if f.hop == nil {
 		return
 	}
@@ -119,15 +126,11 @@ func (f *flow) slow() {
 	}
 }
 
-func (f *flow) watch() {
-	if f.c.sock != nil {
-		f.watched, _ = f.h.watch.add(f.c.sock, f, false)
-	}
-}
-
-func (f *flow) unwatch() {
-	if f.watched != 0 {
-		f.h.watch.remove(f.c.sock, f.watched)
-		f.watched = 0
+// clientLeft tells f that the client of c has, if f is still its request, and slow: see slow.
+func (f *flow) clientLeft(c *client) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.c == c && f.late {
+		f.cancelLocked(errClientGone, true)
 	}
 }

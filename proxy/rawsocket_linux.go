@@ -1,4 +1,4 @@
-//go:build !race
+//go:build !race && !386 && !s390x
 
 package proxy
 
@@ -9,12 +9,13 @@ import (
 )
 
 // The system calls below don't block, so that the scheduler need not be told of them: to a thread that is in a system
-// call for more than 20 µs, which a write over loopback can be, it would find a successor.
+// call for more than 20 µs, which a write over loopback can be, it would find a successor. recvfrom and sendto, which
+// two kinds of machines don't have, do less than read and write, which are for files too.
 
 // readSocket reads what there is on a socket that doesn't block; wait says that there is nothing. The end is io.EOF.
 func readSocket(fd uintptr, p []byte) (n int, wait bool, err error) {
 	for {
-		r, _, e := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		r, _, e := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), syscall.MSG_DONTWAIT, 0, 0)
 		switch {
 		case e == syscall.EINTR:
 			continue
@@ -31,7 +32,8 @@ func readSocket(fd uintptr, p []byte) (n int, wait bool, err error) {
 
 // writeSocket writes what there is room for on a socket that doesn't block. What is wrong shows when the rest is written.
 func writeSocket(fd uintptr, p []byte) int {
-	r, _, e := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	r, _, e := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
+		syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
 	if e != 0 {
 		return 0
 	}

@@ -1,4 +1,4 @@
-//go:build unix && (race || !linux)
+//go:build unix && (race || !linux || 386 || s390x)
 
 package proxy
 

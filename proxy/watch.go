@@ -13,8 +13,8 @@ import (
 // A client that half-closes counts as gone, as it does for net/http. One that goes in the middle of a body larger than the receive
 // buffer stays unseen if its system still has bytes to send, since its FIN comes after them.
 //
-// Its goroutine is started by the first request that needs it and ended by close. A connection is watched no longer
-// than the exchange lasts, and so never after its descriptor has become another's.
+// Its goroutine is started by the first request that needs it and ended by close. A connection is watched for as long as
+// an exchange lasts, or, by an Engine, until its end: an event that comes late has an id that means nothing any more.
 type watch struct {
 	mu      sync.Mutex
 	poller  *poller // nil until used
@@ -30,8 +30,9 @@ type leaver interface{ clientGone() }
 // anything in an id says that bytes count too, and that the first news is all that is asked for.
 const anything = 1
 
-// add watches a connection for ex: for its end; with bytes for whatever comes first, once.
-func (w *watch) add(raw syscall.RawConn, ex leaver, bytes bool) (id uint64, ok bool) {
+// add watches a connection for ex: for its end; with bytes for whatever comes first, once. before is what it is watched
+// as already, which ends by that; 0 is not at all.
+func (w *watch) add(raw syscall.RawConn, ex leaver, bytes bool, before uint64) (id uint64, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -49,12 +50,20 @@ func (w *watch) add(raw syscall.RawConn, ex leaver, bytes bool) (id uint64, ok b
 	if id = w.last; bytes {
 		id |= anything
 	}
+	delete(w.clients, before)
 	w.clients[id] = ex
-	if w.poller.add(raw, id) != nil {
+	if w.poller.add(raw, id, before != 0) != nil {
 		delete(w.clients, id)
 		return 0, false
 	}
 	return id, true
+}
+
+// forget is remove for a connection that is about to be closed.
+func (w *watch) forget(id uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.clients, id)
 }
 
 func (w *watch) remove(raw syscall.RawConn, id uint64) {
@@ -130,7 +139,7 @@ func (ex *exchange) watchClient() {
 	raw, _ := ex.r.Context().Value(connKey{}).(syscall.RawConn)
 	ok := false
 	if raw != nil {
-		ex.watched, ok = ex.h.watch.add(raw, ex, false)
+		ex.watched, ok = ex.h.watch.add(raw, ex, false, 0)
 		ex.watchedConn = raw
 	}
 	if !ok && ex.h.cfg.OnUnwatched != nil && !ex.up.complete() {

@@ -54,16 +54,20 @@ func (p *poller) wait(fd uintptr) bool {
 	}
 }
 
-// add has gone(id) called when the peer's FIN or RST comes, or has come; for an id with anything also when bytes do. The
-// watch's lock is held.
-func (p *poller) add(raw syscall.RawConn, id uint64) error {
+// add has gone(id) called when the peer's FIN or RST comes, or has come; for an id with anything also when bytes do. again:
+// the connection has been added before. The watch's lock is held.
+func (p *poller) add(raw syscall.RawConn, id uint64, again bool) error {
+	op := unix.EPOLL_CTL_ADD
+	if again {
+		op = unix.EPOLL_CTL_MOD
+	}
 	events := uint32(unix.EPOLLRDHUP | unix.EPOLLET)
 	if id&anything != 0 {
 		events = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT
 	}
 	var err error
 	cerr := raw.Control(func(fd uintptr) {
-		err = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, int(fd), &unix.EpollEvent{
+		err = unix.EpollCtl(p.epoll, op, int(fd), &unix.EpollEvent{
 			Events: events, Fd: int32(uint32(id)), Pad: int32(uint32(id >> 32)),
 		})
 	})
