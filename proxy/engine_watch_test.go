@@ -1,0 +1,112 @@
+package proxy
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// toHop sends everything to one hop.
+type toHop struct {
+	noContent
+	addr    string
+	results chan Result
+}
+
+func (p toHop) Begin(*Request) Exchange             { return p }
+func (p toHop) Next(*Request, Attempt) (Hop, error) { return Hop{Addr: p.addr}, nil }
+func (p toHop) End(_ *Request, r Result)            { p.results <- r }
+
+// A connection is watched from its first slow request on. So an end is noticed during a later one, after a sleep as well;
+// and one that came during a request that was answered at once ends the first that isn't.
+func TestEngineWatchesForGood(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := make(chan struct{}, 1) // a slow request is at the hop
+	hop := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/slow":
+			time.Sleep(2 * slowAfter)
+		case "/never":
+			at <- struct{}{}
+			<-r.Context().Done()
+		}
+	})}
+	go func() { _ = hop.Serve(l) }()
+	defer hop.Close()
+	p := toHop{addr: l.Addr().String(), results: make(chan Result, 1)}
+	e, addr := looked(t, p, nil)
+
+	for name, way := range map[string]func(c *net.TCPConn, ask func(path string)){
+		"second": func(c *net.TCPConn, ask func(string)) { ask("/slow"); ask("/slow") },
+		"slept": func(c *net.TCPConn, ask func(string)) {
+			ask("/slow")
+			e.asleep(t, 1)
+			ask("/")
+			ask("/slow")
+			e.asleep(t, 1)
+		},
+		"fresh": func(*net.TCPConn, func(string)) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, in := dialTCP(t, addr)
+			way(c, func(path string) {
+				get(t, c, path)
+				if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusOK {
+					t.Fatal(resp, err)
+				}
+				if r := <-p.results; r.Reason != ReasonNone {
+					t.Fatalf("%+v", r)
+				}
+			})
+			get(t, c, "/never")
+			<-at
+			c.Close()
+			if r := <-p.results; r.Reason != ClientGone {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+
+	c, in := dialTCP(t, addr)
+	get(t, c, "/slow")
+	if _, err := http.ReadResponse(in, nil); err != nil {
+		t.Fatal(err)
+	}
+	<-p.results
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\nGET /never HTTP/1.1\r\nHost: x\r\n\r\n")
+	_ = c.CloseWrite()
+	for range 2 {
+		if r := <-p.results; r.Reason != ReasonNone || r.Status != http.StatusOK {
+			t.Errorf("%+v", r)
+		}
+	}
+	<-at
+	if r := <-p.results; r.Reason != ClientGone {
+		t.Errorf("%+v", r)
+	}
+	e.gone(t)
+}
+
+func dialTCP(t *testing.T, addr string) (*net.TCPConn, *bufio.Reader) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	return c.(*net.TCPConn), bufio.NewReader(c)
+}
+
+func get(t *testing.T, c net.Conn, path string) {
+	t.Helper()
+	if _, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+}
