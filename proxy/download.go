@@ -95,8 +95,10 @@ func (t *try) copyBody(resp *http.Response) error {
 	if len(resp.Trailer) == 0 {
 		return nil
 	}
-	if err := ex.rc.Flush(); err != nil { // for trailers HTTP/1.1 has to be chunked
-		return ex.clientWrite()
+	if ex.req.Proto == HTTP1 { // has to be chunked for trailers
+		if err := ex.rc.Flush(); err != nil {
+			return ex.clientWrite()
+		}
 	}
 	h := ex.w.Header()
 	for name, values := range resp.Trailer {
@@ -110,13 +112,17 @@ func (t *try) copyBody(resp *http.Response) error {
 
 // stream copies a body of left bytes, or -1, and flushes whatever comes.
 func (ex *exchange) stream(src io.Reader, left int64) error {
-	buf := ex.h.buffer()
-	defer ex.h.putBuffer(buf)
+	buf := scratch{h: ex.h}
+	defer buf.free()
+	n, expected := 0, int(min(left, copyBuffer))
 	for {
-		n, err := src.Read(buf[:])
+		b := buf.next(max(n, expected))
+		var err error
+		n, err = src.Read(b)
 		if n > 0 {
+			expected = 0
 			ex.clock.touch(n)
-			m, werr := ex.w.Write(buf[:n])
+			m, werr := ex.w.Write(b[:n])
 			ex.bytesOut.Add(int64(m))
 			if left > 0 {
 				left -= int64(n)

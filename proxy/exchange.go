@@ -20,7 +20,7 @@ type exchange struct {
 	h      *Handler
 	w      http.ResponseWriter
 	r      *http.Request
-	rc     *http.ResponseController
+	rc     http.ResponseController
 	x      Exchange
 	req    Request
 	target string
@@ -47,7 +47,7 @@ type exchange struct {
 }
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request, target string) *exchange {
-	ex := &exchange{h: h, w: w, r: r, rc: http.NewResponseController(w), target: target}
+	ex := &exchange{h: h, w: w, r: r, rc: *http.NewResponseController(w), target: target}
 	ex.ctx, ex.cancel = context.WithCancelCause(r.Context())
 	ex.up.init(h, r)
 	ex.up.wake, ex.up.fail = ex.clock.touch, ex.clientFailed

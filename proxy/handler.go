@@ -15,6 +15,8 @@ type Handler struct {
 	watch     watch
 	budget    budget
 	buffers   sync.Pool // of *[copyBuffer]byte
+	smalls    sync.Pool // of *[smallBuffer]byte
+	helds     sync.Pool // of *[maxHeld]byte
 	pipes     pipes
 	unwatched sync.Once
 	draining  atomic.Bool
@@ -34,6 +36,8 @@ func New(c Config) (*Handler, error) {
 	h.pool = newPool(&h.cfg)
 	h.budget.init(h.cfg.RetryBurst)
 	h.buffers.New = func() any { return new([copyBuffer]byte) }
+	h.smalls.New = func() any { return new([smallBuffer]byte) }
+	h.helds.New = func() any { return new([maxHeld]byte) }
 	return h, nil
 }
 

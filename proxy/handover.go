@@ -45,6 +45,9 @@ func (l *handover) Addr() net.Addr { return new(net.TCPAddr) }
 // of its Close it would serve on.
 func (e *Engine) handOver(c *replayed) {
 	c.e = e
+	if c.begun == nil {
+		c.Conn = gather(c.Conn)
+	}
 	e.mu.Lock()
 	e.handed[c] = struct{}{}
 	closed := e.closed.Load()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 )
@@ -22,6 +23,10 @@ type link struct {
 	// body is that of the request in progress. net/http's client, having closed a connection, waits for its writer,
 	// and the writer for the body: closing ends that.
 	body atomic.Pointer[reader]
+
+	mu      sync.Mutex
+	closed  bool
+	onClose func() // called once
 }
 
 func newLink(c net.Conn) *link {
@@ -55,7 +60,29 @@ func (l *link) Close() error {
 	if b := l.body.Load(); b != nil {
 		_ = b.Close()
 	}
+	l.mu.Lock()
+	l.closed = true
+	f := l.onClose
+	l.onClose = nil
+	l.mu.Unlock()
+	if f != nil {
+		f()
+	}
 	return l.Conn.Close()
+}
+
+// whenClosed has f called by Close, or now when that has been called. http.ClientConn has a hook for its end too, but
+// looks at its whole state for that after every step of a request.
+func (l *link) whenClosed(f func()) {
+	l.mu.Lock()
+	closed := l.closed
+	if !closed {
+		l.onClose = f
+	}
+	l.mu.Unlock()
+	if closed {
+		f()
+	}
 }
 
 // CloseWrite passes a half-close on.

@@ -179,15 +179,17 @@ func (p *pool) close() {
 		p.takeLocked(c)
 		all = append(all, c)
 	}
+	var shared []*conn
 	for _, h := range p.hops {
-		for _, c := range h.shared {
-			if c.InFlight() == 0 {
-				all = append(all, c)
-			}
-		}
+		shared = append(shared, h.shared...)
 		h.shared = nil
 	}
 	p.mu.Unlock()
+	for _, c := range shared { // not under the lock, which forget takes
+		if c.InFlight() == 0 {
+			all = append(all, c)
+		}
+	}
 	for _, c := range all {
 		p.drop(c)
 	}

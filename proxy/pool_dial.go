@@ -46,7 +46,7 @@ func (p *pool) transport(key hopKey) *http.Transport {
 // dial makes a connection, for which h has been counted.
 func (p *pool) dial(ctx context.Context, h *hopConns) (*conn, error) {
 	begin := time.Now()
-	made := &madeLink{plain: h.key.tls == nil}
+	made := &madeLink{plain: h.key.tls == nil && h.key.proto != HTTP2, shared: h.key.proto == HTTP2}
 	scheme := "http"
 	if h.key.tls != nil {
 		scheme = "https"
@@ -60,9 +60,10 @@ func (p *pool) dial(ctx context.Context, h *hopConns) (*conn, error) {
 
 // madeLink is how dialLink tells dial, which is the caller of its caller, what it made or why it could not.
 type madeLink struct {
-	plain bool // what it makes has no TLS; told now, since HTTP/2 reads as soon as there is a connection
-	link  *link
-	err   error
+	// What it makes has no TLS, or is for HTTP/2; told now, since HTTP/2 reads as soon as there is a connection.
+	plain, shared bool
+	link          *link
+	err           error
 }
 type madeKey struct{}
 
@@ -77,5 +78,8 @@ func (p *pool) dialLink(ctx context.Context, network, addr string) (net.Conn, er
 	}
 	made.link = newLink(c)
 	made.link.plain = made.plain
+	if made.shared {
+		made.link.Conn = gather(c)
+	}
 	return made.link, nil
 }

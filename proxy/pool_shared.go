@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"net/http"
 	"slices"
 )
 
@@ -17,7 +16,7 @@ func (p *pool) getShared(ctx context.Context, key hopKey) (c *conn, reused bool,
 			shared, d = h.shared, h.dialing
 		}
 		p.mu.Unlock()
-		for _, c := range shared { // not under the lock: Reserve may run the state hook, which takes it
+		for _, c := range shared { // not under the lock, which forget takes
 			if c.Reserve() == nil {
 				return c, c.used.Swap(true), nil
 			}
@@ -65,11 +64,7 @@ func (p *pool) dialShared(ctx context.Context, key hopKey) error {
 		p.unref(h)
 		return err
 	}
-	c.SetStateHook(func(*http.ClientConn) {
-		if c.Err() != nil {
-			p.forget(c)
-		}
-	})
+	c.link.whenClosed(func() { p.forget(c) })
 	return nil
 }
 

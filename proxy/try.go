@@ -24,7 +24,6 @@ type try struct {
 
 	conn    *conn
 	before  int64 // bytes written to the connection earlier
-	req     http.Request
 	url     url.URL
 	body    reader
 	trace   httptrace.ClientTrace
@@ -83,35 +82,37 @@ func (t *try) request(proto Proto) *http.Request {
 	targetURL(&t.url, scheme, t.hop.Addr, host, ex.target)
 	t.trace = httptrace.ClientTrace{
 		GotFirstResponseByte: func() { t.first.CompareAndSwap(0, int64(max(1, time.Since(t.begin)))) },
-		WroteHeaders:         func() { t.headers.Store(true) },
 		Got1xxResponse:       t.interim,
-		Got100Continue:       func() { t.allowed.Store(true) },
 	}
-	t.req = http.Request{
+	if proto == HTTP2 {
+		t.trace.WroteHeaders = func() { t.headers.Store(true) }
+	}
+	req := http.Request{
 		Method: ex.r.Method, URL: &t.url, Host: host, Header: t.header(proto),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: ex.r.ContentLength,
 	}
 	t.body.up = &ex.up
 	if ex.r.ContentLength != 0 {
-		t.req.Body = &t.body
+		req.Body = &t.body
 		if proto == HTTP1 {
 			t.conn.link.body.Store(&t.body)
 		}
 		if len(ex.r.Header["Expect"]) > 0 {
+			t.trace.Got100Continue = func() { t.allowed.Store(true) }
 			t.body.declined = func() bool { return t.first.Load() != 0 && !t.allowed.Load() }
 		}
 		if ex.r.ContentLength < 0 && proto == HTTP1 {
-			t.req.TransferEncoding = []string{"chunked"} // net/http waits for the first byte of a GET's otherwise
+			req.TransferEncoding = []string{"chunked"} // net/http waits for the first byte of a GET's otherwise
 		}
 		if len(ex.r.Trailer) > 0 || ex.req.Proto == HTTP1 && ex.r.ContentLength < 0 {
 			t.body.trailer = make(http.Header, len(ex.r.Trailer))
 			for name := range ex.r.Trailer {
 				t.body.trailer[name] = nil
 			}
-			t.req.Trailer = t.body.trailer
+			req.Trailer = t.body.trailer
 		}
 	}
-	return t.req.WithContext(httptrace.WithClientTrace(ex.ctx, &t.trace))
+	return req.WithContext(httptrace.WithClientTrace(ex.ctx, &t.trace))
 }
 
 func (t *try) header(proto Proto) http.Header {

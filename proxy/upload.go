@@ -23,11 +23,11 @@ type upload struct {
 	cond    sync.Cond
 	running bool
 	stopped bool
-	buf     *[copyBuffer]byte
-	ready   []byte // of buf, not yet taken
-	err     error  // what ended the body: io.EOF is its end
-	held    []byte // what has been taken, from the start
-	lost    bool   // more than maxHeld was taken
+	ready   []byte         // of pump's buffer, not yet taken
+	err     error          // what ended the body: io.EOF is its end
+	held    []byte         // what has been taken, from the start
+	large   *[maxHeld]byte // held's, when that has become large
+	lost    bool           // more than maxHeld was taken
 	taken   int64
 }
 
@@ -71,12 +71,16 @@ func (u *upload) replayable() bool {
 
 // pump is the goroutine that reads the body. stop ends it and waits for it.
 func (u *upload) pump() {
-	u.buf = u.h.buffer()
+	buf := scratch{h: u.h}
+	defer buf.free()
+	n := int(min(max(u.src.ContentLength, 0), copyBuffer)) // expected
 	for {
-		n, err := u.src.Body.Read(u.buf[:])
+		b := buf.next(n)
+		var err error
+		n, err = u.src.Body.Read(b)
 		u.wake(n)
 		u.mu.Lock()
-		u.ready, u.err = u.buf[:n], err
+		u.ready, u.err = b[:n], err
 		u.cond.Broadcast()
 		for len(u.ready) > 0 && !u.stopped {
 			u.cond.Wait()
@@ -90,7 +94,6 @@ func (u *upload) pump() {
 		u.fail(u.err)
 	}
 	u.running = false
-	u.h.putBuffer(u.buf)
 	u.ready = nil
 	u.cond.Broadcast()
 	u.mu.Unlock()
@@ -103,6 +106,7 @@ func (u *upload) stop(interrupt func()) (interrupted bool) {
 	defer u.mu.Unlock()
 	u.stopped = true
 	u.cond.Broadcast()
+	u.dropHeld()
 	if !u.running {
 		return false
 	}
@@ -167,14 +171,31 @@ func (u *upload) take(n int) {
 	u.taken += int64(n)
 	if !u.lost {
 		if u.taken > maxHeld {
-			u.lost, u.held = true, nil
+			u.lost = true
+			u.dropHeld()
 		} else {
-			u.held = append(u.held, u.ready[:n]...)
+			u.hold(u.ready[:n])
 		}
 	}
 	u.ready = u.ready[n:]
 	if len(u.ready) == 0 {
 		u.cond.Broadcast()
+	}
+}
+
+// hold keeps a copy of b.
+func (u *upload) hold(b []byte) {
+	if u.large == nil && len(u.held)+len(b) > smallBuffer {
+		u.large = u.h.helds.Get().(*[maxHeld]byte)
+		u.held = append(u.large[:0], u.held...)
+	}
+	u.held = append(u.held, b...)
+}
+
+func (u *upload) dropHeld() {
+	if u.held = nil; u.large != nil {
+		u.h.helds.Put(u.large)
+		u.large = nil
 	}
 }
 
