@@ -126,6 +126,8 @@ func (t *flight) send() error {
 	if err == nil { // otherwise an answer may have come all the same
 		if t.expecting {
 			t.expect()
+		} else if err := f.invite(); err != nil { // the hop isn't to be asked
+			return err
 		} else {
 			f.up.start(t.conn, false)
 		}

@@ -23,13 +23,21 @@ func (t *flight) askForBody(tell bool) error {
 	f := t.f
 	t.expecting = false
 	t.asked.Stop()
-	if tell && f.head.Expect && f.up.taken.Load() == 0 && !f.up.body.Done() {
-		if err := f.writeInterim([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
+	if tell {
+		if err := f.invite(); err != nil {
 			return err
 		}
 	}
 	f.up.start(t.conn, true)
 	return nil
+}
+
+// invite tells a client that waits to be told so to send its body.
+func (f *flow) invite() error {
+	if !f.head.Expect || f.up.taken.Load() > 0 || f.up.body.Done() {
+		return nil
+	}
+	return f.writeInterim([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
 }
 
 // interim passes a 1xx on, but for a 100 that the client has not asked for.

@@ -17,6 +17,7 @@ var bodies = []testCase{
 	{"HeadsDoNotWaitForBodies", headFirst, ""},
 	{"TrailersPass", trailersPass, ""},
 	{"ContinueIsTheHops", continued, ""},
+	{"ContinueIsOursWhereTheHopIsNotAsked", invited, ownEdits},
 	{"EarlyFinalAnswersPass", earlyFinal, ""},
 	{"Peers21FullDuplex", fullDuplex, ""},
 	{"BodiesAreCounted", counted, ""},
@@ -136,6 +137,21 @@ func continued(r *rig) {
 	}
 	_ = w.SetReadDeadline(time.Now().Add(patience))
 	allow <- true
+	w.expect("HTTP/1.1 100 Continue\r\n\r\n")
+	w.send("body")
+	w.answer("POST")
+	w.expect("body")
+}
+
+// invited: where the policy takes Expect away the client is told to send its body at once.
+func invited(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) { _, _ = io.Copy(w, req.Body) })
+	p := newScript(func(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+		req.Header.Del("Expect")
+		return proxy.Hop{Addr: app}, nil
+	})
+	w := r.dial(r.proxy(p, proxy.Config{ExpectTimeout: 2 * patience}))
+	w.send("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
 	w.expect("HTTP/1.1 100 Continue\r\n\r\n")
 	w.send("body")
 	w.answer("POST")
