@@ -20,6 +20,12 @@ import (
 // memoryServe, in the environment of this test's program, makes it a proxy to the app at that address instead.
 const memoryServe = "SLUICE_PROXY_MEMORY_SERVE"
 
+// How it does so, behind the name.
+const (
+	insideTLS = "_TLS"
+	copying   = "_COPY" // has it copy what it would splice
+)
+
 // BenchmarkMemory measures what a connection adds to the resident memory of a proxy's process, 10 s after the last byte:
 // one that is idle, one whose request is suspended by the policy, and one whose request blocks in the policy.
 //
@@ -48,7 +54,11 @@ func BenchmarkMemory(b *testing.B) {
 		{"parked/head=1000", "/park", 1000, false},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			addr, pid := memoryServer(b, rawApp(b, small), c.tls)
+			how := ""
+			if c.tls {
+				how = insideTLS
+			}
+			addr, pid := memoryServer(b, rawApp(b, small), how)
 			before := residentKiB(b, pid)
 			for i := range conns {
 				conn, err := net.Dial("tcp", addr)
@@ -89,11 +99,11 @@ func residentKiB(b *testing.B, pid int) (n float64) {
 }
 
 // memoryServer starts this program as a proxy, which ends with the benchmark.
-func memoryServer(b *testing.B, app string, secure bool) (addr string, pid int) {
+func memoryServer(b *testing.B, app, how string) (addr string, pid int) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), memoryServe+"="+app)
-	if secure {
-		cmd.Env = append(cmd.Env, memoryServe+"_TLS=1")
+	if how != "" {
+		cmd.Env = append(cmd.Env, memoryServe+how+"=1")
 	}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -117,7 +127,17 @@ func memoryServer(b *testing.B, app string, secure bool) (addr string, pid int) 
 
 // serveForMemory is what that program does: it prints its address, and serves until its input ends.
 func serveForMemory(app string) error {
-	h, err := proxy.New(proxy.Config{Name: "x", Policy: &holding{lean{proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Total: time.Hour}}}}})
+	c := proxy.Config{Name: "x", Policy: &holding{lean{proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Total: time.Hour}}}}}
+	if os.Getenv(memoryServe+copying) != "" {
+		c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return struct{ halfCloser }{conn.(*net.TCPConn)}, nil
+		}
+	}
+	h, err := proxy.New(c)
 	if err != nil {
 		return err
 	}
@@ -126,7 +146,7 @@ func serveForMemory(app string) error {
 		return err
 	}
 	addr := l.Addr()
-	if os.Getenv(memoryServe+"_TLS") != "" {
+	if os.Getenv(memoryServe+insideTLS) != "" {
 		made := httptest.NewUnstartedServer(nil) // for its certificate
 		made.StartTLS()
 		config := &tls.Config{Certificates: made.TLS.Certificates}
@@ -140,6 +160,12 @@ func serveForMemory(app string) error {
 	}
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	return nil // with the process everything else ends
+}
+
+// halfCloser is a connection that doesn't show its socket.
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
 }
 
 // holding has requests wait for ever, as their target says.

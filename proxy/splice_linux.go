@@ -101,12 +101,16 @@ func (s *splice) giveStep(fd uintptr) (done bool) {
 	return true
 }
 
-// move is splice(2) between two descriptors that don't block.
+// move is splice(2) between two descriptors that don't block: see readSocket for why the scheduler is not told.
 func move(from, to, most int) (n int, err error) {
 	for {
-		m, err := unix.Splice(from, nil, to, nil, most, unix.SPLICE_F_NONBLOCK)
-		if err != unix.EINTR {
-			return int(max(m, 0)), err
+		r, _, e := syscall.RawSyscall6(unix.SYS_SPLICE, uintptr(from), 0, uintptr(to), 0, uintptr(most), unix.SPLICE_F_NONBLOCK)
+		switch e {
+		case 0:
+			return int(r), nil
+		case unix.EINTR:
+		default:
+			return 0, e
 		}
 	}
 }
