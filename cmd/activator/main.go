@@ -10,6 +10,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+
+	"github.com/sluice-proxy/sluice/internal/heap"
 )
 
 func main() {
@@ -41,6 +43,7 @@ func run(
 		fmt.Fprintln(stderr, "sluice activator", version())
 		return nil
 	}
+	defer heap.Slack(heap.Default)()
 	if o.onKubernetes() {
 		return runOnKubernetes(ctx, signals, o, env, stdout, stderr)
 	}

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/sluice-proxy/sluice/internal/heap"
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
@@ -49,6 +50,7 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		_, err := fmt.Fprintln(stderr, "queue-proxy", buildVersion())
 		return err
 	}
+	defer heap.Slack(heap.Default)()
 	return queueproxy.Main(ctx, queueproxy.WithEnv(env), queueproxy.WithStderr(stderr))
 }
 

@@ -62,6 +62,7 @@ var rooms = map[string][]string{
 	"internal/requestlog":    {"proxy", "internal/knative", "internal/template"},
 	"internal/template":      {},
 	"internal/profiling":     {},
+	"internal/heap":          {},
 	"internal/tracing":       {"proxy", "metrics/otlp", "internal/knative", "internal/observability"},
 	"metrics/otlp": {
 		"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "google.golang.org/protobuf",

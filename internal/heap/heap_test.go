@@ -1,0 +1,100 @@
+package heap
+
+import (
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"time"
+)
+
+const mib = 1 << 20
+
+func TestPercent(t *testing.T) {
+	for _, c := range []struct {
+		live, slack uint64
+		want        int
+	}{
+		{0, 8 * mib, 200},          // 8 MiB: Go's own minimum is in proportion
+		{1 * mib, 8 * mib, 225},    // 9 MiB
+		{4 * mib, 8 * mib, 200},    // 12 MiB
+		{8 * mib, 8 * mib, 100},    // as ever from here on
+		{1000 * mib, 8 * mib, 100}, //
+		{mib, 0, 100},
+	} {
+		if got := percent(c.live, c.slack); got != c.want {
+			t.Errorf("%d MiB live, slack of %d MiB: %d, want %d", c.live/mib, c.slack/mib, got, c.want)
+		}
+		goal := c.live + max(c.live, c.slack)
+		if p := uint64(percent(c.live, c.slack)); c.slack > 0 && max(c.live+c.live*p/100, minimum*p/100) > max(goal, minimum) {
+			t.Errorf("%d MiB live, slack of %d MiB: the heap grows beyond %d MiB", c.live/mib, c.slack/mib, goal/mib)
+		}
+	}
+}
+
+var sink []byte
+
+// collections of what makes 100 MiB of garbage, and the largest heap meanwhile.
+func collections(t *testing.T) (n uint32, largest uint64) {
+	t.Helper()
+	var before, now runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for i := range 100 * 64 {
+		sink = make([]byte, mib/64)
+		if i%16 == 0 {
+			runtime.ReadMemStats(&now)
+			largest = max(largest, now.HeapAlloc)
+		}
+	}
+	runtime.ReadMemStats(&now)
+	return now.NumGC - before.NumGC, largest
+}
+
+func TestSlackSparesCollectionsOfASmallHeap(t *testing.T) {
+	t.Setenv("GOGC", "")
+	runtime.GC()
+	usually, _ := collections(t)
+	stop := Slack(16 * mib)
+	defer stop()
+	runtime.GC()
+	settled(t, func(p int) bool { return p > usual })
+	n, largest := collections(t)
+	if n > usually/2 {
+		t.Errorf("%d collections, and %d without", n, usually)
+	}
+	if n == 0 || largest > 24*mib {
+		t.Errorf("%d collections of 100 MiB of garbage, and a heap of %d MiB", n, largest/mib)
+	}
+	large := make([]byte, 64*mib)
+	runtime.GC()
+	settled(t, func(p int) bool { return p == usual })
+	runtime.KeepAlive(large)
+}
+
+// settled waits until GOGC is as it should be after a collection.
+func settled(t *testing.T, ok func(percent int) bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		p := debug.SetGCPercent(usual)
+		debug.SetGCPercent(p)
+		if ok(p) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("GOGC is %d", p)
+		}
+	}
+}
+
+func TestSlackLeavesGOGCAlone(t *testing.T) {
+	t.Setenv("GOGC", "77")
+	old := debug.SetGCPercent(77)
+	defer debug.SetGCPercent(old)
+	stop := Slack(16 * mib)
+	for range 5 {
+		runtime.GC()
+	}
+	stop()
+	if p := debug.SetGCPercent(77); p != 77 {
+		t.Errorf("GOGC is %d", p)
+	}
+}
