@@ -9,10 +9,10 @@ import (
 const (
 	// pipeSize is asked for, and the kernel gives what it can: it is counted in pages, of which one takes each piece that
 	// the network has received, be it ever so small.
-	pipeSize = 256 << 10
-	// maxPipes is how many there are at most: as many of that size as a user without privileges may have
+	pipeSize = spliceMost
+	// maxPipes is how many are in use at most: as many of that size as a user without privileges may have
 	// (fs.pipe-user-pages-soft, pipe(7)).
-	maxPipes = 256
+	maxPipes = 64
 	// idlePipes is how many are kept unused.
 	idlePipes = 32
 )
