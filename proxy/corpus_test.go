@@ -242,7 +242,7 @@ var corpus = map[string][]ambiguous{
 		{"9110 9.1", "G\xe9T / HTTP/1.1\r\n" + hostX + "\r\n", 400},
 		{"9110 9.1", "get / HTTP/1.1\r\n" + hostX + "\r\n", 0},
 		{"9110 2.5", "GET / HTTP/2.0\r\n" + hostX + "\r\n", 505},
-		{"9110 2.5", "GET / HTTP/1.2\r\n" + hostX + "\r\n", 505},
+		{"9110 2.5", "GET / HTTP/1.2\r\n" + hostX + "\r\n", 0},
 		{"9110 2.5", "GET / HTTP/0.9\r\n" + hostX + "\r\n", 505},
 		{"9112 2.3", "GET / HTTP/1.10\r\n" + hostX + "\r\n", 400},
 		{"9112 2.3", "GET / HTTP/01.1\r\n" + hostX + "\r\n", 400},

@@ -69,7 +69,7 @@ func TestEngineRefuses(t *testing.T) {
 		{"a head that is too large", "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat(long, 4) + "\r\n\r\n", 431},
 		{"a head without end", "GET / HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X: "+long+"\r\n", 4), 431},
 		{"too many fields", "GET / HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X: y\r\n", 600) + "\r\n", 431},
-		{"another version", "GET / HTTP/1.2\r\nHost: x\r\n\r\n", 505},
+		{"another version", "GET / HTTP/2.1\r\nHost: x\r\n\r\n", 505},
 		{"HTTP/2 without its preface", "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", 505},
 		{"a coding", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501},
 		{"CONNECT", "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n", 501},

@@ -10,7 +10,8 @@
 //
 // What is refused although RFC 9112 leaves it to the recipient: a bare CR or LF, obs-fold, white space around a name,
 // Content-Length more than once, or together with Transfer-Encoding, any Transfer-Encoding but "chunked", one of HTTP/1.0
-// at all, user information in a target, versions other than 1.0 and 1.1. Never is a request taken that net/http's server
+// at all, user information in a target. Versions from 1.2 to 1.9 are taken for 1.1, as RFC 9110 §2.5 says and
+// net/http and nginx do; what goes on from here says 1.1. Never is a request taken that net/http's server
 // refuses, nor an answer that its client refuses, and what is taken is understood the same; fuzz tests hold that, and
 // FuzzResponses lists the one exception.
 //

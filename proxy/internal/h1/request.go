@@ -10,7 +10,7 @@ import (
 type Request struct {
 	Method string
 	Target string // as received
-	Minor  int    // of the version: HTTP/1.Minor
+	Minor  int    // of the version: HTTP/1.Minor, where anything above 1 is 1
 	Fields Fields // all of them but Host
 	// Host is that of an absolute-form, or else the field.
 	Host string
@@ -48,15 +48,16 @@ func (r *Request) requestLine(s string) error {
 		return ErrRequestLine
 	}
 	r.Method, r.Target = s[:i], s[i+1:j]
-	switch version := s[j+1:]; version {
-	case "HTTP/1.1":
+	switch version := s[j+1:]; {
+	case version == "HTTP/1.1":
 		r.Minor = 1
-	case "HTTP/1.0":
-	default:
-		if len(version) == 8 && version[:5] == "HTTP/" && digit(version[5]) && version[6] == '.' && digit(version[7]) {
-			return ErrVersion
-		}
+	case version == "HTTP/1.0":
+	case len(version) != 8 || version[:5] != "HTTP/" || !digit(version[5]) || version[6] != '.' || !digit(version[7]):
 		return ErrRequestLine
+	case version[5] != '1':
+		return ErrVersion
+	default:
+		r.Minor = 1 // a higher minor version is taken for the highest that is known (RFC 9110 §2.5)
 	}
 	if !all(r.Method, inToken) {
 		return ErrMethod
