@@ -59,8 +59,10 @@ type Config struct {
 	// RetryBurst is how many retries may be made beyond one in five requests; so many fifths are saved at most. 0:
 	// DefaultRetryBurst; negative: no retry at all, but for an attempt answered with NotProcessed, which costs nothing.
 	RetryBurst int
-	// OnUnwatched, when not nil, is called once: when a request waits with an unread body on a connection that can't
-	// be watched, since http.Server.ConnContext is not ConnContext. Its client's leaving goes unnoticed meanwhile.
+	// OnUnwatched, when not nil, is called once: when a request waits on a connection that can't be watched, so that its
+	// client's leaving goes unnoticed meanwhile. In net/http's server that is one with an unread body where
+	// http.Server.ConnContext is not ConnContext; in an Engine any, where the connection is no socket or the system has
+	// no descriptor to watch it with. It must not block.
 	OnUnwatched func()
 }
 

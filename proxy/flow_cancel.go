@@ -107,7 +107,7 @@ func (f *flow) tunnel() {
 // slow is called once for a flow that doesn't end soon, by the rounds or, when it parks, by itself.
 func (f *flow) slow() {
 	f.clock.hurry()
-	if h := f.h; !f.c.heed() && h.cfg.OnUnwatched != nil && !f.up.whole.Load() {
+	if h := f.h; !f.c.heed() && h.cfg.OnUnwatched != nil {
 		h.unwatched.Do(h.cfg.OnUnwatched)
 	}
 	f.mu.Lock()
