@@ -52,8 +52,10 @@ func TestHoldFromZero(t *testing.T) {
 
 // TestBurstFromZero: 200 requests to zero pods are all answered, and no pod gets more at a time than it may.
 func TestBurstFromZero(t *testing.T) {
+	t.Parallel()
 	for _, limit := range []int{1, 5, 0} {
 		t.Run(fmt.Sprint("containerConcurrency ", limit), func(t *testing.T) {
+			t.Parallel()
 			f := newFront(t, activator.Config{})
 			f.UpdateRevision(activator.Revision{ID: hello, Limit: limit})
 			done := make(chan []answer)

@@ -15,6 +15,7 @@ import (
 // TestRequestsOutliveAnAppThatDied: what a queue-proxy could not hand to its app goes back to its place in line, and
 // the pod gets nothing more until a probe has passed. (All of the line used to be sent into the dead pod, one 502 each.)
 func TestRequestsOutliveAnAppThatDied(t *testing.T) {
+	t.Parallel()
 	f := newFront(t, activator.Config{})
 	var up atomic.Bool
 	up.Store(true)

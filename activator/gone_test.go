@@ -90,8 +90,12 @@ func TestPeers4DeadPodComesBack(t *testing.T) {
 
 // TestPeers9PodsComeAndGo: under load, from none to several and back to none and again, not one request fails.
 func TestPeers9PodsComeAndGo(t *testing.T) {
+	t.Parallel()
 	for _, limit := range []int{0, 2} {
-		t.Run(fmt.Sprint("limit ", limit), func(t *testing.T) { comeAndGo(t, limit) })
+		t.Run(fmt.Sprint("limit ", limit), func(t *testing.T) {
+			t.Parallel()
+			comeAndGo(t, limit)
+		})
 	}
 }
 

@@ -84,9 +84,10 @@ func (p *pod) drain(t testing.TB) {
 	// Of a queue-proxy it is 5 s at least, after which nobody who had chosen the pod before is still on his way. On a
 	// machine that is busy with other tests some take their time.
 	const quiet = 1500 * time.Millisecond
-	for last := int64(-1); p.served.Load() != last || p.inFlight.Load() > 0; {
-		last = p.served.Load()
-		time.Sleep(quiet)
+	for last, since := int64(-1), time.Now(); time.Since(since) < quiet; time.Sleep(10 * time.Millisecond) {
+		if n := p.served.Load(); n != last || p.inFlight.Load() > 0 {
+			last, since = n, time.Now()
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

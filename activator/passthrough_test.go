@@ -58,6 +58,7 @@ func TestPassthrough(t *testing.T) {
 // TestPeers10MeshAndBack: requests go over the cluster IP while a mesh refuses who addresses pods, and to pods again
 // when it doesn't any more, with no request failed.
 func TestPeers10MeshAndBack(t *testing.T) {
+	t.Parallel()
 	e := newEnvoy(t, "pod-1", "")
 	cluster := newPod(t, "cluster", 0, false, nil)
 	f := newFront(t, activator.Config{})

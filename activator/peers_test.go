@@ -93,6 +93,7 @@ func TestPeers1VanishedClient(t *testing.T) {
 
 // TestPeers2FlappingPodKeepsItsAccount: a pod that turns unready and back under load never gets more than its limit.
 func TestPeers2FlappingPodKeepsItsAccount(t *testing.T) {
+	t.Parallel()
 	f := newFront(t, activator.Config{})
 	var now, most atomic.Int64
 	p := newPod(t, "pod-1", 0, false, func(http.ResponseWriter, *http.Request) {

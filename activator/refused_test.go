@@ -95,7 +95,7 @@ func TestPeers4DeadAppOfARealQueueProxy(t *testing.T) {
 			dead, alive := newSidecar(t, "pod-0", 1, 0), newSidecar(t, "pod-1", 1, 0)
 			alive.listen()
 			f := newFront(t, activator.Config{MeshMode: activator.MeshDisabled}) // in use unprobed
-			f.UpdateRevision(activator.Revision{ID: hello})
+			f.UpdateRevision(activator.Revision{ID: hello, Limit: 1})            // the first pod is taken first
 			f.UpdateEndpoints(hello, activator.Endpoints{Ready: []activator.Endpoint{dead.endpoint(), alive.endpoint()}})
 			f.awaitUsable(t, 2)
 			for _, a := range together(4, func(int) answer { return f.do(http.MethodPost, "/", []byte("body"), header...) }) {

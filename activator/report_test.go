@@ -33,6 +33,7 @@ func (r *reports) list() []*statpb.WireStatMessage {
 // TestReports: the first request of an idle revision is told at once, further ones each period while they wait, and an
 // idle revision once with zeros.
 func TestReports(t *testing.T) {
+	t.Parallel()
 	r := &reports{}
 	f := newFront(t, activator.Config{Reporter: r, PodName: "activator-1", ReportPeriod: 100 * time.Millisecond})
 	f.UpdateRevision(activator.Revision{ID: hello})

@@ -14,6 +14,7 @@ import (
 // TestPeers3SpillOver: two activators share two pods of limit 1. Each may use the other's pod while it is idle; when
 // both are full, requests wait in their place and none fails, whatever a pod answers to what was lent to it.
 func TestPeers3SpillOver(t *testing.T) {
+	t.Parallel()
 	peers := []string{"10.0.0.1", "10.0.0.2"}
 	app := func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Sluice-No-Queue") != "" {

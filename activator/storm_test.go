@@ -22,6 +22,7 @@ import (
 // a while the revision: every answer is its request's, and afterwards nobody waits, no slot is held, and the gauges are at
 // zero.
 func TestStormLeavesNothing(t *testing.T) {
+	t.Parallel()
 	registry, r := prometheus.NewRegistry(), &reports{}
 	f := newFront(t, activator.Config{Registerer: registry, Reporter: r, ReportPeriod: 50 * time.Millisecond})
 	app := func(w http.ResponseWriter, r *http.Request) {

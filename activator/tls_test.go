@@ -156,6 +156,7 @@ func TestPodTLS(t *testing.T) {
 // TestPodTLSFails: a pod that can't prove who it is gets no request, and is left alone for a while; others are used; and
 // the reason is told. Nothing goes out in the clear instead.
 func TestPodTLSFails(t *testing.T) {
+	t.Parallel()
 	ca, other := podtlstest.NewCA(t), podtlstest.NewCA(t)
 	n := &network{}
 	bad, badTLS := secure(t, other)
@@ -189,6 +190,7 @@ func TestPodTLSFails(t *testing.T) {
 
 // TestPeers22NewRoots: when pods and what is believed of them change under load, no request fails.
 func TestPeers22NewRoots(t *testing.T) {
+	t.Parallel()
 	old, fresh := podtlstest.NewCA(t), podtlstest.NewCA(t)
 	n := &network{}
 	oldPlain, oldTLS := secure(t, old)
