@@ -114,8 +114,6 @@ func (s *sending) start(c *hopConn, held bool) {
 // pump is the goroutine: it ends with the body, with an end of the connection that it reads or writes, or with stop.
 func (s *sending) pump(c *hopConn, held bool) {
 	defer close(s.done)
-	buf := s.f.h.buffer()
-	defer s.f.h.putBuffer(buf)
 	if held {
 		if _, err := c.Conn.Write(s.appendHeld(nil)); err != nil {
 			return
@@ -127,27 +125,32 @@ func (s *sending) pump(c *hopConn, held bool) {
 		sp = s.f.spliceUp(c)
 	}
 	for !s.body.Done() {
-		switch moved, err := s.spliced(sp); {
-		case err != nil:
-			return // the hop's end says why
-		case moved:
-			continue
+		moved, err := s.spliced(sp)
+		if err != nil || !moved && !s.copied(c) {
+			return // the hop's end says why, if fail hasn't
 		}
-		b, err := s.next(buf)
-		if err != nil {
-			s.fail(err)
-			return
-		}
-		if len(b) == 0 {
-			continue
-		}
-		s.f.clock.touch(len(b))
-		if _, err := c.Conn.Write(b); err != nil {
-			return
-		}
-		s.f.clock.touch(len(b))
 	}
 	s.sent = true
+}
+
+// copied sends a piece of the body by way of a buffer; false: there is no sending on.
+func (s *sending) copied(c *hopConn) bool {
+	buf := s.f.h.buffer()
+	defer s.f.h.putBuffer(buf)
+	b, err := s.next(buf)
+	if err != nil {
+		s.fail(err)
+		return false
+	}
+	if len(b) == 0 {
+		return true
+	}
+	s.f.clock.touch(len(b))
+	if _, err := c.Conn.Write(b); err != nil {
+		return false
+	}
+	s.f.clock.touch(len(b))
+	return true
 }
 
 // Room around the content of a chunk.

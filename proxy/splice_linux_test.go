@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -195,6 +196,53 @@ func TestSpliceManyAtOnce(t *testing.T) {
 	for range 150 {
 		r.ended(proxy.ReasonNone)
 	}
+	r.inUse(0)
+	r.spliced()
+}
+
+// Sockets of the Unix domain can be spliced too.
+func TestSpliceBetweenUnixSockets(t *testing.T) {
+	front, back := t.TempDir()+"/front", t.TempDir()+"/back"
+	app, err := net.Listen("unix", back)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := proxy.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		compare(t, req.Body, req.ContentLength)
+		w.Header().Set("Content-Length", fmt.Sprint(req.ContentLength))
+		_, _ = io.Copy(w, bytesOf(req.ContentLength))
+	}), proxy.ServerConfig{})
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: &lean{proxy.Hop{Addr: "app"}}, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", back)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	endWithTest(t, h)
+	l, err := net.Listen("unix", front)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := proxy.NewEngine(h, proxy.ServerConfig{})
+	var all sync.WaitGroup
+	all.Go(func() { _ = s.Serve(app) })
+	all.Go(func() { _ = e.Serve(l) })
+	t.Cleanup(func() { e.Close(); s.Close(); all.Wait() })
+	c, err := net.Dial("unix", front)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, size := range []int64{10, 3 << 20, 300 << 10, 8 << 20} {
+		fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size)
+		_, _ = io.Copy(c, bytesOf(size))
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compare(t, resp.Body, size)
+	}
+	r := &spliceRig{T: t, h: h}
 	r.inUse(0)
 	r.spliced()
 }
