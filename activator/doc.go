@@ -18,7 +18,8 @@
 // its address appears and is held open by Sluice's queue-proxy until the app is ready; Kubernetes need not have called
 // the pod Ready by then, unless [Revision.NoEarlyUse] says so. A pod that is used before it is Ready is probed on, and
 // goes out of use when two probes in a row fail. One that turns from ready to not ready, or could not be reached by a
-// request, has to pass a probe before it is used again.
+// request, has to pass a probe before it is used again. One whose queue-proxy has no room for a request is left
+// alone for 50 ms, and for longer each time, up to a second; the request goes elsewhere, or waits in its old place.
 //
 // A pod that refuses is dialled in steps that grow from 1 ms to [Config.ProbeFrequency]; while no request waits for the
 // revision, to 5 s. The first request that begins to wait, or Kubernetes by calling the pod Ready, has it dialled at once.
