@@ -67,7 +67,10 @@
 // loses its goroutine likewise, once it is slow. So both take little beside what the system needs: BenchmarkMemory has the
 // figures.
 //
-// Large bodies of known length go from socket to socket in the kernel (splice) where there is no TLS.
+// On Linux large bodies of known length, and whatever an upgraded connection has while it is busy, go from socket to
+// socket within the kernel (splice) where there is no TLS. On their way they are in a pipe, which is taken when there are
+// bytes and given back when they have gone; where none is to be had (descriptors may have run out) they are copied. Every
+// piece counts as activity, and deadlines end a splice as they end reads and writes.
 //
 // What is no request is answered by the engine itself, without the policy, and ends the connection (400, 408, 414, 417,
 // 431, 501, 505); ServerConfig.OnRefused is told. What the parser refuses stands at internal/h1.
