@@ -105,6 +105,7 @@ func askOnce(t *testing.T, c net.Conn, pieces ...string) {
 // Idle connections sleep, in the clear and inside TLS, and serve on when they are roused; by a part of a head too. Their
 // ends are noticed.
 func TestEngineSleeps(t *testing.T) {
+	t.Parallel()
 	made := httptest.NewUnstartedServer(nil) // for its certificate
 	made.StartTLS()
 	defer made.Close()
@@ -146,6 +147,7 @@ func TestEngineSleeps(t *testing.T) {
 
 // What sleeps is ended by the idle timeout, Shutdown and Close.
 func TestEngineEndsSleepers(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(*Engine){
 		"idle":     func(e *Engine) { e.cfg.IdleTimeout = time.Nanosecond },
 		"shutdown": func(e *Engine) { _ = e.Shutdown(t.Context()) },
