@@ -24,7 +24,8 @@
 // Both directions flow at once, on HTTP/1.1 too. An answer that comes before its request has been read in full
 // reaches the client at once; on HTTP/1.1 its connection is closed after it, once net/http has read what the client goes
 // on to send, for 2 s and up to 256 KiB, so that no reset loses the answer. With `Expect: 100-continue` on HTTP/1.1 the
-// body is asked for when the hop asks for it, or has said nothing for Config.ExpectTimeout. Whatever comes from a hop is
+// body is asked for when the hop asks for it, or has said nothing for Config.ExpectTimeout; one that comes all the same
+// passes as soon as the hop has begun its answer. Whatever comes from a hop is
 // flushed at once.
 //
 // # Attempts
@@ -82,6 +83,8 @@
 //   - one goroutine that reads the body of the request (upload), which the exchange interrupts and waits for at its end;
 //   - one for the way up of an upgraded connection (tunnel), for which it waits too;
 //   - net/http's own two for a connection to a hop, which end with the connection;
+//   - one that writes what HTTP/2's streams have said to a connection, on either side, while there is something (gathered),
+//     for which the connection's Close waits;
 //   - one timer (clock), which touches the exchange under a lock and not after its end.
 //
 // An Engine has a goroutine for each connection (client.live), at most, which Close and Shutdown wait for the end of. Who

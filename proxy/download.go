@@ -70,6 +70,9 @@ func (ex *exchange) writeHead(resp *http.Response) bool {
 	ex.writing.Store(true)
 	ex.result.Reason, ex.result.Status, ex.result.Start = ReasonNone, resp.StatusCode, time.Since(ex.req.Arrived)
 	ex.w.WriteHeader(resp.StatusCode)
+	if half {
+		ex.up.ask()
+	}
 	return true
 }
 

@@ -30,7 +30,7 @@ func (p *pool) transport(key hopKey) *http.Transport {
 		TLSHandshakeTimeout:    p.cfg.DialTimeout,
 		DisableCompression:     true,
 		IdleConnTimeout:        p.cfg.IdleConnTimeout,
-		ExpectContinueTimeout:  p.cfg.ExpectTimeout,
+		ExpectContinueTimeout:  0, // upload waits: net/http never sends the body when the final answer has come first
 		MaxResponseHeaderBytes: maxAnswer,
 		Protocols:              &protocols,
 		HTTP2: &http.HTTP2Config{

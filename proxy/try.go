@@ -28,7 +28,6 @@ type try struct {
 	body    reader
 	trace   httptrace.ClientTrace
 	headers atomic.Bool  // HTTP/2: the head has been written
-	allowed atomic.Bool  // a 100 has come
 	first   atomic.Int64 // when the first byte of the answer came: nanoseconds since begin
 
 	interims sync.Mutex // held while an interim answer is written, by net/http's reader of the connection
@@ -98,8 +97,8 @@ func (t *try) request(proto Proto) *http.Request {
 			t.conn.link.body.Store(&t.body)
 		}
 		if len(ex.r.Header["Expect"]) > 0 {
-			t.trace.Got100Continue = func() { t.allowed.Store(true) }
-			t.body.declined = func() bool { return t.first.Load() != 0 && !t.allowed.Load() }
+			t.trace.Got100Continue = ex.up.ask
+			ex.up.withhold(ex.h.cfg.ExpectTimeout)
 		}
 		if ex.r.ContentLength < 0 && proto == HTTP1 {
 			req.TransferEncoding = []string{"chunked"} // net/http waits for the first byte of a GET's otherwise

@@ -19,16 +19,18 @@ type upload struct {
 	wake func(n int) // counts bytes as activity
 	fail func(error) // the client's end has failed
 
-	mu      sync.Mutex
-	cond    sync.Cond
-	running bool
-	stopped bool
-	ready   []byte         // of pump's buffer, not yet taken
-	err     error          // what ended the body: io.EOF is its end
-	held    []byte         // what has been taken, from the start
-	large   *[maxHeld]byte // held's, when that has become large
-	lost    bool           // more than maxHeld was taken
-	taken   int64
+	mu       sync.Mutex
+	cond     sync.Cond
+	running  bool
+	stopped  bool
+	withheld bool           // see withhold
+	asked    *time.Timer    // ends that
+	ready    []byte         // of pump's buffer, not yet taken
+	err      error          // what ended the body: io.EOF is its end
+	held     []byte         // what has been taken, from the start
+	large    *[maxHeld]byte // held's, when that has become large
+	lost     bool           // more than maxHeld was taken
+	taken    int64
 }
 
 func (u *upload) init(h *Handler, r *http.Request) {
@@ -69,6 +71,30 @@ func (u *upload) replayable() bool {
 	return !u.lost
 }
 
+// withhold keeps a body to which the client wants consent (Expect: 100-continue) from being asked for: until ask, which
+// comes with the hop's 100; or with the head of the final answer, after which net/http sends no 100, but some clients send
+// a body that they have waited with for long enough, and some hops want one behind the beginning of their answer; or when
+// limit has passed.
+func (u *upload) withhold(limit time.Duration) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.asked != nil {
+		u.asked.Stop()
+	}
+	u.withheld = true
+	u.asked = time.AfterFunc(limit, u.ask)
+}
+
+func (u *upload) ask() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.withheld {
+		u.withheld = false
+		u.asked.Stop()
+		u.cond.Broadcast()
+	}
+}
+
 // pump is the goroutine that reads the body. stop ends it and waits for it.
 func (u *upload) pump() {
 	buf := scratch{h: u.h}
@@ -107,6 +133,9 @@ func (u *upload) stop(interrupt func()) (interrupted bool) {
 	u.stopped = true
 	u.cond.Broadcast()
 	u.dropHeld()
+	if u.asked != nil {
+		u.asked.Stop()
+	}
 	if !u.running {
 		return false
 	}
@@ -127,9 +156,6 @@ type reader struct {
 	off     int         // of up.held
 	trailer http.Header // filled at the end of the body; nil: there will be none
 	closed  bool        // under up.mu
-	// declined, when not nil, reports that the hop was asked for its consent to the body (Expect: 100-continue) and
-	// gave its final answer instead. net/http would send the body all the same, to keep its connection.
-	declined func() bool
 }
 
 // Read blocks until the client has sent something, or Close.
@@ -143,7 +169,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	for !r.closed && len(u.ready) == 0 && u.err == nil && !u.stopped {
-		if !u.running && (r.declined == nil || !r.declined()) {
+		if !u.running && !u.withheld {
 			u.running = true
 			go u.pump()
 		}
