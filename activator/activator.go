@@ -114,8 +114,8 @@ func (a *Activator) forward() (err error) {
 		MaxIdleConns:        a.config.MaxIdleConns,
 		MaxIdleConnsPerHost: a.config.MaxIdleConnsPerHost,
 		OnUnwatched: func() {
-			a.log.Warn("clients that go while they wait with an unread body are noticed late: " +
-				"set http.Server.ConnContext to proxy.ConnContext")
+			a.log.Warn("clients that leave while they wait may go unnoticed: their connections can't be watched. " +
+				"Where the http.Server is your own, set its ConnContext to proxy.ConnContext")
 		},
 	})
 	if err != nil {

@@ -68,7 +68,8 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 	p.handler, err = proxy.New(proxy.Config{
 		Policy: rules, Name: name, EndToEnd: knative.InternalHeaders(), Dial: c.Dial,
 		OnUnwatched: func() {
-			log.Warn("the server's ConnContext is not proxy.ConnContext: clients that leave while they wait go unnoticed")
+			log.Warn("clients that leave while they wait may go unnoticed: their connections can't be watched. " +
+				"Where the http.Server is your own, set its ConnContext to proxy.ConnContext")
 		},
 	})
 	if err != nil {
