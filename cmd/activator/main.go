@@ -29,6 +29,9 @@ func main() {
 	}
 }
 
+// slack is garbage that may be there: of an activator there are few, and what it knows lives.
+const slack = 16 << 20
+
 // run is the program: it returns when a signal has come and everything has ended, or when something fails. The end of
 // ctx is like two signals.
 func run(
@@ -43,7 +46,7 @@ func run(
 		fmt.Fprintln(stderr, "sluice activator", version())
 		return nil
 	}
-	defer heap.Slack(heap.Default)()
+	defer heap.Slack(slack)()
 	if o.onKubernetes() {
 		return runOnKubernetes(ctx, signals, o, env, stdout, stderr)
 	}

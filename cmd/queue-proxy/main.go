@@ -28,6 +28,9 @@ func main() {
 	}
 }
 
+// slack is garbage that a sidecar under load may hold; an idle one makes none.
+const slack = 8 << 20
+
 func run(ctx context.Context, args []string, env func(string) (string, bool), stderr io.Writer) error {
 	flags := flag.NewFlagSet("queue-proxy", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -50,7 +53,7 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		_, err := fmt.Fprintln(stderr, "queue-proxy", buildVersion())
 		return err
 	}
-	defer heap.Slack(heap.Default)()
+	defer heap.Slack(slack)()
 	return queueproxy.Main(ctx, queueproxy.WithEnv(env), queueproxy.WithStderr(stderr))
 }
 

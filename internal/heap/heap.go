@@ -16,9 +16,6 @@ import (
 	"sync"
 )
 
-// Default slack of the binaries. What is idle makes no garbage and takes none of it.
-const Default = 8 << 20
-
 const (
 	usual = 100 // GOGC, unless somebody has set it
 	// minimum is the heap below which Go doesn't collect at GOGC=100; it is in proportion to GOGC (runtime, mgcpacer.go).
