@@ -109,13 +109,14 @@ func (ex *exchange) forward() error {
 			ex.local(hop)
 			return nil
 		}
-		t := try{ex: ex, hop: hop, last: at.N+1 >= maxAttempts, begin: time.Now()}
+		t := &try{ex: ex, last: at.N+1 >= maxAttempts, begin: time.Now()}
+		t.hop = hop // not above: that would be made on the stack first
 		ex.clock.start(hop.Timeouts, hop.From)
 		if n := ex.r.ContentLength; n < 0 || n > maxHeld {
 			ex.watchClient() // a hop that doesn't read would hide its leaving
 		}
 		err = t.run()
-		ex.release(hop, &t, err)
+		ex.release(hop, t, err)
 		if err == nil {
 			return nil
 		}
