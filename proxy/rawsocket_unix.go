@@ -6,6 +6,8 @@ import (
 	"io"
 	"runtime"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // For the race detector a read of what has been written comes after what was done before the write, if both go through
@@ -39,6 +41,20 @@ func writeSocket(fd uintptr, p []byte) int {
 		return 0
 	}
 	return n
+}
+
+// peekSocket is peek for a descriptor, with one byte of room. Mostly there is nothing, which poll tells without an
+// allocation.
+func peekSocket(fd uintptr, b []byte) (n int, err error) {
+	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	if n, err := unix.Poll(fds[:], 0); n == 0 && err == nil {
+		return -1, nil
+	}
+	n, _, err = unix.Recvfrom(int(fd), b, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	if err == unix.EAGAIN || err == unix.EINTR {
+		return -1, nil
+	}
+	return n, err
 }
 
 const rawReads = true
