@@ -39,7 +39,7 @@ type gathered struct {
 }
 
 func gather(c net.Conn) *gathered {
-	g := &gathered{Conn: c}
+	g := &gathered{Conn: rawly(c)}
 	g.moved.L = &g.mu
 	return g
 }

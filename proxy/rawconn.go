@@ -1,0 +1,81 @@
+package proxy
+
+import (
+	"net"
+	"syscall"
+)
+
+// rawConn is a socket that is read and written as by an Engine: see readSocket. One goroutine may read while another
+// writes.
+type rawConn struct {
+	net.Conn
+	raw syscall.RawConn
+
+	in     []byte
+	got    int
+	failed error
+	reader func(fd uintptr) bool
+
+	out    []byte
+	writer func(fd uintptr) bool
+}
+
+// rawly makes a rawConn of a socket, and leaves alone what is more than that.
+func rawly(c net.Conn) net.Conn {
+	_, tcp := c.(*net.TCPConn)
+	_, unix := c.(*net.UnixConn)
+	if !rawReads || !tcp && !unix {
+		return c
+	}
+	raw, err := c.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return c
+	}
+	r := &rawConn{Conn: c, raw: raw}
+	r.reader, r.writer = r.readStep, r.writeStep
+	return r
+}
+
+// NetConn is for socketOf.
+func (r *rawConn) NetConn() net.Conn { return r.Conn }
+
+// CloseWrite passes a half-close on.
+func (r *rawConn) CloseWrite() error { return r.Conn.(interface{ CloseWrite() error }).CloseWrite() }
+
+func (r *rawConn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return r.Conn.Read(p)
+	}
+	r.in = p
+	err := r.raw.Read(r.reader)
+	r.in = nil
+	if err != nil {
+		return 0, err
+	}
+	return r.got, r.failed
+}
+
+func (r *rawConn) readStep(fd uintptr) (done bool) {
+	var wait bool
+	r.got, wait, r.failed = readSocket(fd, r.in)
+	return !wait
+}
+
+// Write leaves what there is no room for to the connection, and what is wrong.
+func (r *rawConn) Write(p []byte) (n int, err error) {
+	r.out = p
+	if err := r.raw.Write(r.writer); err != nil {
+		return 0, err
+	}
+	n, r.out = len(p)-len(r.out), nil
+	if n == len(p) {
+		return n, nil
+	}
+	m, err := r.Conn.Write(p[n:])
+	return n + m, err
+}
+
+func (r *rawConn) writeStep(fd uintptr) (done bool) {
+	r.out = r.out[writeSocket(fd, r.out):]
+	return true
+}
