@@ -67,6 +67,7 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 	}
 	p.handler, err = proxy.New(proxy.Config{
 		Policy: rules, Name: name, EndToEnd: knative.InternalHeaders(), Dial: c.Dial,
+		MaxIdleConnsPerHost: proxy.DefaultMaxIdleConns, // there is one host
 		OnUnwatched: func() {
 			log.Warn("clients that leave while they wait may go unnoticed: their connections can't be watched. " +
 				"Where the http.Server is your own, set its ConnContext to proxy.ConnContext")
