@@ -85,7 +85,7 @@ func (e *Engine) keepFlow(f *flow) {
 	f.mu.Lock()
 	f.c, f.cause, f.hop, f.cut, f.tunnelled, f.late, f.waits, f.suspended = nil, nil, nil, false, false, false, nil, nil
 	f.mu.Unlock()
-	f.waited, f.down, f.writing, f.aborted, f.hurt = 0, 0, false, false, false
+	f.waited, f.down, f.writing, f.aborted, f.hurt, f.done = 0, 0, false, false, false, time.Time{}
 	if f.try != nil {
 		f.try.reset()
 	}

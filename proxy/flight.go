@@ -184,12 +184,14 @@ func (t *flight) mayRepeat() bool {
 // settle gives the connection back, or ends it.
 func (t *flight) settle(err error) {
 	f, c := t.f, t.conn
+	now := time.Now()
+	t.out.Total = now.Sub(t.begin)
 	if t.asked != nil {
 		t.asked.Stop()
 	}
 	f.up.stop(c)
 	if f.detach() && (err == nil || t.drained) && t.reusable && f.up.sent && c.in.len() == 0 {
-		f.e.pool.put(c, time.Now(), t.keep)
+		f.e.pool.put(c, now, t.keep)
 		return
 	}
 	f.e.pool.drop(c)

@@ -36,6 +36,7 @@ type flow struct {
 	writing bool // the final answer has begun to be written
 	aborted bool // and can't be ended as it began
 	hurt    bool // the client's connection may hold part of an answer
+	done    time.Time
 	handed  bool // net/http goes on with it
 	panics  bool // until the end is reached
 	down    int64
@@ -156,8 +157,13 @@ func (f *flow) forward() error {
 		t.last = at.N+1 >= maxAttempts
 		f.clock.start(t.hop.Timeouts, t.hop.From)
 		err := t.run()
-		t.out.Total = time.Since(t.begin)
+		if t.out.Total == 0 { // there was no connection to settle
+			t.out.Total = time.Since(t.begin)
+		}
 		t.out.Reason = ReasonOf(err)
+		if err == nil {
+			f.done = t.begin.Add(t.out.Total)
+		}
 		f.x.Release(t.hop, t.out)
 		if err == nil || !t.again {
 			return err
@@ -218,7 +224,10 @@ func (f *flow) end() {
 		r.BytesIn += f.try.tunnelUp.Load()
 		r.BytesOut += f.try.tunnelDown.Load()
 	}
-	r.Wait, r.Total = f.waited, time.Since(f.req.Arrived)
+	if f.done.IsZero() {
+		f.done = time.Now()
+	}
+	r.Wait, r.Total = f.waited, f.done.Sub(f.req.Arrived)
 	if f.x != nil {
 		f.x.End(&f.req, *r)
 	}

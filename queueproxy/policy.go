@@ -247,7 +247,7 @@ func (e *exchange) End(req *proxy.Request, r proxy.Result) {
 	}
 	e.leave()
 	if e.counted {
-		p.stats.End(time.Now(), e.proxied)
+		p.stats.End(req.Arrived.Add(r.Total), e.proxied) // the clock has just been read for it
 	}
 	if p.collectors != nil {
 		p.collectors.count(e, req, r)
