@@ -139,6 +139,9 @@ func (m *machine) releaseOne(t *rapid.T) {
 		m.shorten()
 	}
 	synctest.Wait()
+	if p := m.pods[l.ID()]; o == OK && p != nil {
+		m.succeed(t, p)
+	}
 	m.serve(t)
 }
 

@@ -45,6 +45,23 @@ func (m *model) release(i int, o Outcome, c Config) (rests *modelPod, most time.
 	return p, min(first<<(n-1), limit)
 }
 
+// succeed is the rule that a request's success at a pod that rests because it had no room makes room for one.
+func (m *model) succeed(t *rapid.T, p *modelPod) {
+	if len(m.queue) == 0 || !p.listed || !p.Own || p.State != Ready || p.why != declined || p.Slots > 0 && p.inFlight >= p.Slots {
+		return
+	}
+	c := m.queue[0]
+	if !c.done.Load() || c.err != nil || c.lease.ID() != p.ID || c.lease.Lent() {
+		t.Fatalf("the oldest waiter has not been given the slot: done %v, %q, %v", c.done.Load(), c.lease.ID(), c.err)
+	}
+	m.queue = m.queue[1:]
+	m.handed++
+	m.cursor = slices.Index(m.order, p) + 1
+	m.clock++
+	p.inFlight++
+	m.leases = append(m.leases, modelLease{c.lease, p, m.clock})
+}
+
 // rest checks how long a pod was laid to rest, from the real throttler, and takes it over.
 func (m *model) rest(t *rapid.T, p *modelPod, most time.Duration, real map[string]time.Time) {
 	p.until = real[p.ID]

@@ -157,6 +157,44 @@ func TestPeers3BusyForeignPodIsNotHammered(t *testing.T) {
 	})
 }
 
+// An own pod that was full for a moment doesn't stand idle while requests wait: each success there lets one in, and only
+// one. It is left alone otherwise.
+func TestPeers33FullPodTakesOneForEachThatEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th, d := withPods(t, 1, 3)
+		first, second, third := acquire(t, th, d), acquire(t, th, d), acquire(t, th, d)
+		third.Release(throttler.Busy)
+		full(t, th, d)
+		start := time.Now()
+		got := make(chan throttler.Lease, 2)
+		for range cap(got) {
+			go func() {
+				l, err := th.Acquire(t.Context(), d)
+				if err != nil {
+					t.Error(err)
+				}
+				got <- l
+			}()
+		}
+		synctest.Wait()
+		first.Release(throttler.OK)
+		synctest.Wait()
+		if len(got) != 1 || time.Since(start) > 0 {
+			t.Errorf("after a success %d of 2 that wait were let in, after %v", len(got), time.Since(start))
+		}
+		second.Release(throttler.Unused) // says nothing
+		synctest.Wait()
+		if len(got) > 1 {
+			t.Error("two were let in")
+		}
+		(<-got).Release(throttler.Busy)
+		(<-got).Release(throttler.OK)
+		if d := time.Since(start); d < 75*time.Millisecond*3/4 || d > 100*time.Millisecond {
+			t.Errorf("after having declined twice it was left alone for %v", d)
+		}
+	})
+}
+
 func TestPeers4DeadPodIsEjected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th, d := withPods(t, 2, 1)

@@ -142,15 +142,32 @@ func (r *revision) serve() (woken waiters) {
 		if p == nil {
 			break
 		}
-		r.dequeue(w)
-		w.lease = r.grant(p)
-		r.count.Handed++
-		woken.push(w)
+		r.hand(p, w, &woken)
 	}
 	if woken.n > 0 {
 		r.drain.served(time.Now(), woken.n)
 	}
 	return woken
+}
+
+// hand gives a waiter a slot of p.
+func (r *revision) hand(p *pod, w *waiter, woken *waiters) {
+	r.dequeue(w)
+	w.lease = r.grant(p)
+	r.count.Handed++
+	woken.push(w)
+}
+
+// succeed hands the slot that a request has just left to the oldest waiter, though the pod rests because it had no room:
+// now it has, for one. So a pod that was full for a moment doesn't stand idle, nor is it asked by more than it answers.
+func (r *revision) succeed(p *pod, woken *waiters) {
+	if !p.Own || !p.listed || p.State != Ready || p.rest.why != declined || p.Slots > 0 && p.inFlight >= p.Slots {
+		return
+	}
+	if w := r.oldest(); w != nil {
+		r.hand(p, w, woken)
+		r.drain.served(time.Now(), 1)
+	}
 }
 
 // failAll empties the queue. Its waiters are to be woken without the lock.

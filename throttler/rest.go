@@ -40,6 +40,7 @@ func (r *revision) lay(p *pod, why restReason, d time.Duration) {
 	if !p.listed {
 		return
 	}
+	r.rouse(p) // it may have taken one meanwhile: see succeed
 	now := time.Now()
 	r.tally(p, -1)
 	p.rest.why, p.rest.until = why, now.Add(d)

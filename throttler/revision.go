@@ -189,6 +189,9 @@ func (r *revision) release(l Lease, o Outcome) {
 	}
 	r.settle(p)
 	woken := r.serve()
+	if o == OK {
+		r.succeed(p, &woken)
+	}
 	over := !r.known && r.count.InFlight == 0
 	r.mu.Unlock()
 	woken.wakeAll()
