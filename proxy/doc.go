@@ -25,8 +25,7 @@
 // reaches the client at once; on HTTP/1.1 its connection is closed after it, once net/http has read what the client goes
 // on to send, for 2 s and up to 256 KiB, so that no reset loses the answer. With `Expect: 100-continue` on HTTP/1.1 the
 // body is asked for when the hop asks for it, or has said nothing for Config.ExpectTimeout; one that comes all the same
-// passes as soon as the hop has begun its answer. Whatever comes from a hop is
-// flushed at once.
+// passes as soon as the hop has begun its answer. Whatever comes from a hop is flushed at once.
 //
 // # Attempts
 //
