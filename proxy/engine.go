@@ -262,6 +262,7 @@ func (e *Engine) Close() error {
 		c.rouse(clientClosed)
 	}
 	e.mu.Unlock()
+	e.finishHanded()
 	_ = e.server.Close()
 	e.mu.Lock()
 	late := slices.Collect(maps.Keys(e.handed))

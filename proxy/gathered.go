@@ -153,13 +153,18 @@ func (g *gathered) Close() error {
 	return err
 }
 
-// finish writes what waits, and fails all later writes with err.
+// finish has what waits written, and fails all later writes with err.
 func (g *gathered) finish(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.writing && g.err == nil && len(g.out) > 0 {
+	if g.err == nil && (g.writing || len(g.out) > 0) {
 		_ = g.Conn.SetWriteDeadline(time.Now().Add(closeGathered))
-		_, _ = g.sendLocked(nil)
+		for g.writing { // who writes takes along what has come meanwhile
+			g.moved.Wait()
+		}
+		if g.err == nil {
+			_, _ = g.sendLocked(nil)
+		}
 	}
 	if g.err == nil {
 		g.err = err

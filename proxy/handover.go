@@ -59,6 +59,20 @@ func (e *Engine) handOver(c *replayed) {
 	e.handover.give(c)
 }
 
+// finishHanded has the last be said on what has been handed over. All at once: net/http closes one connection after the
+// other, and those whose peers don't read would add up.
+func (e *Engine) finishHanded() {
+	var all sync.WaitGroup
+	e.mu.Lock()
+	for c := range e.handed {
+		if g, ok := c.Conn.(*gathered); ok {
+			all.Go(func() { g.finish(net.ErrClosed) })
+		}
+	}
+	e.mu.Unlock()
+	all.Wait()
+}
+
 // give hands c over, or closes it when the server has been closed.
 func (l *handover) give(c net.Conn) {
 	select {
