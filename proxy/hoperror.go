@@ -32,12 +32,15 @@ func hopError(err error, c *conn) *Error {
 
 // closed reports that the connection, or the stream, ended rather than carried something wrong.
 func closed(err error) bool {
-	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE} {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed} {
 		if errors.Is(err, end) {
 			return true
 		}
 	}
 	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[syscall.Errno](err); ok { // of a rawConn
 		return true
 	}
 	if s, ok := errors.AsType[streamError](err); ok {
