@@ -56,9 +56,9 @@ func (w *watcher) collected() {
 	if w.stopped {
 		return
 	}
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(live)
-	p := percent(live[0].Value.Uint64(), w.slack)
+	lives := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+	metrics.Read(lives)
+	p := percent(lives[0].Value.Uint64(), lives[1].Value.Uint64()+lives[2].Value.Uint64(), w.slack)
 	if d := p - w.percent; d > w.percent/10 || -d > w.percent/10 { // to set it stops the world for a moment
 		w.percent = p
 		debug.SetGCPercent(p)
@@ -73,8 +73,8 @@ func (w *watcher) stop() {
 	debug.SetGCPercent(usual)
 }
 
-// percent is the GOGC at which slack bytes may be garbage over live ones.
-func percent(live, slack uint64) int {
-	live = max(live, 1<<10)
-	return int(max(usual, min(slack*100/live, (live+slack)*100/minimum)))
+// percent is the GOGC at which slack bytes may be garbage over live ones. It is applied to roots too, which are stacks and
+// globals (a guide to the Go garbage collector, "GOGC").
+func percent(live, roots, slack uint64) int {
+	return int(max(usual, min(slack*100/max(live+roots, 1<<10), (live+slack)*100/minimum)))
 }

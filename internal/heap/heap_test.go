@@ -3,6 +3,8 @@ package heap
 import (
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
+	"sync"
 	"testing"
 	"time"
 )
@@ -21,11 +23,11 @@ func TestPercent(t *testing.T) {
 		{1000 * mib, 8 * mib, 100}, //
 		{mib, 0, 100},
 	} {
-		if got := percent(c.live, c.slack); got != c.want {
+		if got := percent(c.live, 0, c.slack); got != c.want {
 			t.Errorf("%d MiB live, slack of %d MiB: %d, want %d", c.live/mib, c.slack/mib, got, c.want)
 		}
 		goal := c.live + max(c.live, c.slack)
-		if p := uint64(percent(c.live, c.slack)); c.slack > 0 && max(c.live+c.live*p/100, minimum*p/100) > max(goal, minimum) {
+		if p := uint64(percent(c.live, 0, c.slack)); c.slack > 0 && max(c.live+c.live*p/100, minimum*p/100) > max(goal, minimum) {
 			t.Errorf("%d MiB live, slack of %d MiB: the heap grows beyond %d MiB", c.live/mib, c.slack/mib, goal/mib)
 		}
 	}
@@ -82,6 +84,45 @@ func settled(t *testing.T, ok func(percent int) bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("GOGC is %d", p)
 		}
+	}
+}
+
+// deep uses n KiB of its goroutine's stack until it may end.
+func deep(n int, stop <-chan struct{}, ready *sync.WaitGroup) int {
+	var room [1 << 10]byte
+	room[n] = byte(n)
+	if n > 0 {
+		n = deep(n-1, stop, ready)
+	} else {
+		ready.Done()
+		<-stop
+	}
+	return n + int(room[n%len(room)])
+}
+
+// The collector counts stacks as what lives, and so they don't have the heap grow by a multiple of theirs.
+func TestSlackCountsStacks(t *testing.T) {
+	t.Setenv("GOGC", "")
+	end := make(chan struct{})
+	var ready, all sync.WaitGroup
+	for range 1000 {
+		ready.Add(1)
+		all.Go(func() { deep(32, end, &ready) })
+	}
+	defer all.Wait()
+	defer close(end)
+	ready.Wait()
+	stop := Slack(16 * mib)
+	defer stop()
+	s := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}, {Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}}
+	for range 5 {
+		runtime.GC()
+		time.Sleep(20 * time.Millisecond) // for the finalizer; too little would hide a failure, and make none
+	}
+	metrics.Read(s)
+	goal, live, stacks := s[0].Value.Uint64(), s[1].Value.Uint64(), s[2].Value.Uint64()
+	if stacks < 30*mib || goal > 2*(live+stacks)+16*mib {
+		t.Errorf("the heap may grow to %d MiB, with %d MiB live and %d MiB of stacks", goal/mib, live/mib, stacks/mib)
 	}
 }
 
