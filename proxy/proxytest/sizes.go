@@ -26,17 +26,18 @@ func flatMemory(r *rig) {
 	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
 	for _, proto := range both {
 		before, most := live(), new(atomic.Uint64)
-		up := &watchedHeap{limited(size), 0, most}
+		bound := before + 16<<20
+		up := &watchedHeap{limited(size), 0, bound, most}
 		resp, err := r.client(proto).Do(r.request("POST", r.path.scheme()+"://"+addr, up))
 		if err != nil {
 			r.Fatal(err)
 		}
-		if n, ok := same(&watchedHeap{resp.Body, 0, most}, size); !ok {
+		if n, ok := same(&watchedHeap{resp.Body, 0, bound, most}, size); !ok {
 			r.Errorf("the client got %d bytes that differ from what was sent", n)
 		}
 		resp.Body.Close()
-		if grown := int64(most.Load()) - int64(before); grown > 16<<20 {
-			r.Errorf("%d: the heap grew by %d MiB", proto, grown>>20)
+		if most.Load() > bound {
+			r.Errorf("%d: the heap grew by %d MiB", proto, (most.Load()-before)>>20)
 		}
 	}
 }
@@ -44,18 +45,30 @@ func flatMemory(r *rig) {
 // watchedHeap is a body at whose reading the heap is looked at now and then, while more of it piles up.
 type watchedHeap struct {
 	io.Reader
-	n    int
-	most *atomic.Uint64
+	n     int
+	bound uint64
+	most  *atomic.Uint64
 }
 
 func (w *watchedHeap) Read(p []byte) (int, error) {
 	const every = 4 << 20
 	n, err := w.Reader.Read(p)
 	if (w.n+n)/every > w.n/every {
-		w.most.Store(max(w.most.Load(), live()))
+		w.most.Store(max(w.most.Load(), w.live()))
 	}
 	w.n += n
 	return n, err
+}
+
+// live doesn't count what the others have made, and not kept, since the collection: on a busy machine that may be much.
+func (w *watchedHeap) live() uint64 {
+	least := live()
+	for range 3 {
+		if least > w.bound {
+			least = min(least, live())
+		}
+	}
+	return least
 }
 
 // live is the size of what is reachable in the heap.
