@@ -59,8 +59,8 @@ func (c *client) unheed() {
 	}
 }
 
-// clientGone ends the request in progress, now or when it turns out to be slow: one that ends soon is answered, to a
-// client that has only closed its half.
+// clientGone ends the request in progress, now if it is suspended or slow, or when it turns out to be: one that ends soon
+// is answered, to a client that has only closed its half.
 func (c *client) clientGone() {
 	c.left.Store(true)
 	if f := c.current.Load(); f != nil {

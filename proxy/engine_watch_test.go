@@ -105,3 +105,45 @@ func get(t *testing.T, c net.Conn, path string) {
 		t.Fatal(err)
 	}
 }
+
+// inQueue suspends every request, and tells what ended the wait.
+type inQueue struct {
+	noContent
+	waiting chan struct{}
+	ended   chan error
+}
+
+func (p inQueue) Begin(*Request) Exchange { return p }
+func (p inQueue) Next(r *Request, a Attempt) (Hop, error) {
+	if a.Ended != nil {
+		p.ended <- a.Ended
+		return Hop{}, a.Ended
+	}
+	r.Suspend(Timeouts{})
+	p.waiting <- struct{}{}
+	return Hop{}, ErrSuspended
+}
+
+// Whoever leaves a queue makes room at once: it isn't left to the rounds to find out.
+func TestEngineWatchesAQueueFromTheFirst(t *testing.T) {
+	t.Parallel()
+	p := inQueue{waiting: make(chan struct{}, 1), ended: make(chan error, 1)}
+	e, addr := looked(t, p, nil)
+	e.rounds.close()
+	for range 3 {
+		c, _ := dialTCP(t, addr)
+		get(t, c, "/")
+		<-p.waiting
+		c.Close()
+		if err := <-p.ended; ReasonOf(err) != ClientGone {
+			t.Error(err)
+		}
+	}
+	c, _ := dialTCP(t, addr)
+	get(t, c, "/")
+	_ = c.CloseWrite() // before or after it is watched
+	<-p.waiting
+	if err := <-p.ended; ReasonOf(err) != ClientGone {
+		t.Error(err)
+	}
+}

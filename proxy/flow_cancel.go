@@ -126,11 +126,11 @@ func (f *flow) slow() {
 	}
 }
 
-// clientLeft tells f that the client of c has, if f is still its request, and slow: see slow.
+// clientLeft tells f that the client of c has, if f is still its request, and slow, or suspended: see both.
 func (f *flow) clientLeft(c *client) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.c == c && f.late {
+	if f.c == c && (f.late || f.suspended != nil) {
 		f.cancelLocked(errClientGone, true)
 	}
 }

@@ -20,9 +20,13 @@ func (f *flow) suspend(t Timeouts) (wake func()) {
 	t.Idle = 0
 	f.clock.start(t, time.Time{})
 	s := &suspension{f: f, begin: time.Now()}
+	f.e.rounds.heed(f) // whoever leaves a queue makes room at once
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.suspended, s.woken = s, f.cause != nil
+	if f.c.left.Load() {
+		f.cancelLocked(errClientGone, true)
+	}
 	if !f.late && !s.woken {
 		s.news = make(chan struct{}, 1)
 	}

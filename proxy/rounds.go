@@ -59,6 +59,13 @@ func (r *rounds) leave(f *flow) bool {
 	return in
 }
 
+// heed watches for the end of f's client, as slow does, which may be at it.
+func (r *rounds) heed(f *flow) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f.c.heed()
+}
+
 func (r *rounds) removeLocked(f *flow) {
 	f.inRounds = false
 	if f.prev != nil {
