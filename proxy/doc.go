@@ -64,7 +64,7 @@
 // tens of milliseconds late, and a client's leaving noticed as late. Idle connections, and heads that come too slowly, are
 // found by a sweep, which also ends the goroutine of a connection that has been idle for a second: it sleeps until the
 // watch is told that something has come, and starts another. A request that its policy has suspended (Request.Suspend)
-// loses its goroutine likewise, once it is slow. So both take little beside what the system needs: BenchmarkMemory has the
+// loses its goroutine likewise, once it is slow, and is watched from the first. So both take little beside what the system needs: BenchmarkMemory has the
 // figures.
 //
 // On Linux large bodies of known length, and whatever an upgraded connection has while it is busy, go from socket to
