@@ -61,11 +61,11 @@
 //
 // What a flow needs only when it takes its time, it gets only then: rounds go over the flows in the order of their
 // beginning, and find those older than 20 ms, which get a timer and have their client watched. So a timeout is met some
-// tens of milliseconds late, and a client's leaving noticed as late. Idle connections, and heads that come too slowly, are
-// found by a sweep, which also ends the goroutine of a connection that has been idle for a second: it sleeps until the
-// watch is told that something has come, and starts another. A request that its policy has suspended (Request.Suspend)
-// loses its goroutine likewise, once it is slow, and is watched from the first. So both take little beside what the system needs: BenchmarkMemory has the
-// figures.
+// tens of milliseconds late, and a client's leaving noticed as late. Idle connections, and heads that come too slowly,
+// are found by a sweep, which also ends the goroutine of a connection that has been idle for a second: it sleeps until
+// the watch is told that something has come, and starts another. A request that its policy has suspended
+// (Request.Suspend) loses its goroutine likewise, once it is slow, and is watched from the first. So both take little
+// beside what the system needs: BenchmarkMemory has the figures.
 //
 // On Linux large bodies of known length, and whatever an upgraded connection has while it is busy, go from socket to
 // socket within the kernel (splice) where there is no TLS. On their way they are in a pipe, which is taken when there are

@@ -98,10 +98,8 @@ func (t *try) copyBody(resp *http.Response) error {
 	if len(resp.Trailer) == 0 {
 		return nil
 	}
-	if ex.req.Proto == HTTP1 { // has to be chunked for trailers
-		if err := ex.rc.Flush(); err != nil {
-			return ex.clientWrite()
-		}
+	if err := ex.rc.Flush(); err != nil { // for trailers HTTP/1.1 has to be chunked, and HTTP/2 to have begun
+		return ex.clientWrite()
 	}
 	h := ex.w.Header()
 	for name, values := range resp.Trailer {
