@@ -85,7 +85,8 @@ func headFirst(r *rig) {
 
 // trailersPass: announced and not, up and down. net/http's HTTP/2 server drops a request's that were not announced.
 func trailersPass(r *rig) {
-	for _, proto := range both {
+	for _, way := range []struct{ proto, hop proxy.Proto }{{proxy.HTTP1, proxy.SameProto}, {proxy.HTTP2, proxy.SameProto}, {proxy.HTTP2, proxy.HTTP1}} {
+		proto := way.proto
 		up := make(chan http.Header, 1)
 		app := r.app(func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("Trailer", "X-Announced")
@@ -94,7 +95,7 @@ func trailersPass(r *rig) {
 			w.Header().Set("X-Announced", "1")
 			w.Header().Set(http.TrailerPrefix+"X-Other", "2")
 		})
-		addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+		addr := r.proxy(to(proxy.Hop{Addr: app, Proto: way.hop}), proxy.Config{})
 		req := r.request("POST", r.path.scheme()+"://"+addr, io.MultiReader(strings.NewReader("body")))
 		req.Trailer = http.Header{"X-Up": {"3"}}
 		resp, body := r.do(r.client(proto), req)

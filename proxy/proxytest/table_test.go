@@ -10,6 +10,7 @@ func TestFewCasesAreScripted(t *testing.T) {
 	want := []string{
 		"Heads/Peers28ConnectionOptionsSpareTheProxysOwn",
 		"Heads/ForwardedForGrowsOnceForAllAttempts",
+		"Bodies/ContinueIsOursWhereTheHopIsNotAsked",
 		"Timeouts/TheyCountFromFrom",
 		"Timeouts/TheTextOfATimeout",
 		"Clients/RefusedWhileItSends",
