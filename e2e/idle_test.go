@@ -74,21 +74,19 @@ func TestPeers6NodeClosesConnectionsAsTheyAreUsed(t *testing.T) {
 	}
 	for _, d := range s.waysTo(s.houses[0], false) {
 		c := clientOf(t, d.addr, podLimit)
-		for _, last := range burst(podLimit, func(int) (a answer) {
-			for range 50 {
-				time.Sleep(48*time.Millisecond + rand.N(5*time.Millisecond))
-				if a = get(c, d.url("/ok")); !a.ok() {
-					break
+		for range 50 {
+			// All at once, so that no connection stays warm by what others send meanwhile.
+			time.Sleep(48*time.Millisecond + rand.N(5*time.Millisecond))
+			for _, a := range burst(podLimit, func(int) answer { return get(c, d.url("/ok")) }) {
+				if !a.ok() {
+					t.Errorf("%s: %v", d.name, a)
 				}
-			}
-			return a
-		}) {
-			if !last.ok() {
-				t.Errorf("%s: %v", d.name, last)
 			}
 		}
 	}
-	if n := s.appStats(t, "hasty").Connections; n < 50 {
+	n := s.appStats(t, "hasty").Connections
+	t.Logf("%d connections", n)
+	if n < 4*podLimit { // podLimit are open at once where none is closed, and some for probes
 		t.Errorf("only %d connections for 500 requests: none was closed", n)
 	}
 }
