@@ -20,9 +20,9 @@ func TestLargeBodiesNeedNoMemory(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			q := serve(t, service{})
 			c := loadClients[protocol](t, q.addr())
-			const warm = 4 << 20
-			upload(t, c, q.url("app", "/upload"), warm)
-			download(t, c, q.url("app", "/download"), warm)
+			// The garbage of the first bodies fills what the collector lets gather (internal/heap), once.
+			upload(t, c, q.url("app", "/upload"), size/4)
+			download(t, c, q.url("app", "/download"), size/4)
 			watch := q.watchMemory()
 			upload(t, c, q.url("app", "/upload"), size)
 			download(t, c, q.url("app", "/download"), size)

@@ -68,7 +68,7 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 	}
 	e.flights.New = func() any { return new(flight) }
 	e.heads.seed = maphash.MakeSeed()
-	e.pool = hopPool{cfg: &h.cfg, inbox: &e.inboxes, heads: &e.heads, buffers: &h.buffers, lines: make(map[hopKey]*hopLine)}
+	e.pool = hopPool{newIdlePool[hopConn](&h.cfg), &e.inboxes, &e.heads, &h.buffers}
 	e.server = NewServer(h, c)
 	e.server.ConnContext = connContext
 	return e

@@ -64,7 +64,7 @@ var errPanic = errors.New("the policy panicked")
 func (t *flight) connect() (*hopConn, error) {
 	f := t.f
 	key := hopKey{t.hop.Addr, t.hop.TLS, HTTP1}
-	if c := f.e.pool.get(key, t.begin); c != nil {
+	if c := f.e.pool.take(key, t.begin); c != nil {
 		t.out.Reused = true
 		t.out.Connect = 1 // the least that there is: no clock is read for it
 		return c, nil
@@ -191,7 +191,7 @@ func (t *flight) settle(err error) {
 	}
 	f.up.stop(c)
 	if f.detach() && (err == nil || t.drained) && t.reusable && f.up.sent && c.in.len() == 0 {
-		f.e.pool.put(c, now, t.keep)
+		f.e.pool.give(c, now, t.keep)
 		return
 	}
 	f.e.pool.drop(c)

@@ -16,7 +16,6 @@ import (
 // hopConn is an Engine's connection to a hop, HTTP/1.1 on it. It belongs to one flow or to the pool.
 type hopConn struct {
 	net.Conn
-	line  *hopLine
 	sock  syscall.RawConn // of the socket; nil when there is none
 	plain bool            // no TLS between Conn and sock
 
@@ -208,6 +207,11 @@ func (c *hopConn) held() bool {
 	n, err := c.Conn.Read(c.byte[:])
 	_ = c.Conn.SetReadDeadline(time.Time{})
 	return n > 0 || !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+func (c *hopConn) shut() {
+	c.Close()
+	c.in.drop()
 }
 
 // hasNews reports that there is something to read, or an end.

@@ -1,9 +1,37 @@
 package proxy
 
-import "time"
+import (
+	"crypto/tls"
+	"net/http"
+	"sync"
+	"time"
+)
 
-// idle is what a pool notes of a connection C while it is unused. C embeds it.
+// roundEvery is how often unused connections are looked at, for their end.
+const roundEvery = time.Second
+
+type hopKey struct {
+	addr  string
+	tls   *tls.Config
+	proto Proto
+}
+
+// hopConns is what there is of connections C to one hop. It goes when the last of them does, and the TLS configuration with
+// it.
+type hopConns[C any] struct {
+	key  hopKey
+	refs int  // connections and dials
+	idle []*C // the last used at the end
+
+	// Of a pool:
+	transport *http.Transport // makes connections, keeps none
+	shared    []*C            // HTTP/2; replaced, never changed
+	dialing   *dial           // HTTP/2: one at a time
+}
+
+// idle is what an idlePool notes of a connection C. C embeds it.
 type idle[C any] struct {
+	hop        *hopConns[C]
 	since      time.Time     // unused since
 	keep       time.Duration // unused at most so long; 0: as configured
 	prev, next *C            // in idleList
@@ -18,11 +46,159 @@ func (i *idle[C]) expired(now time.Time, limit time.Duration) bool {
 	return now.Sub(i.since) >= limit
 }
 
-// idleList is a list of unused connections, the longest unused first.
-type idleList[C any, P interface {
+// pooled is what an idlePool asks of a connection.
+type pooled[C any] interface {
 	*C
 	unused() *idle[C]
-}] struct {
+	quiet() bool // nothing has come while it was unused
+	shut()
+}
+
+// idlePool keeps the connections to hops that are not in use, and counts the others.
+type idlePool[C any, P pooled[C]] struct {
+	cfg    *Config
+	mu     sync.Mutex
+	hops   map[hopKey]*hopConns[C]
+	idle   idleList[C, P]
+	rounds *time.Timer // runs while idle is not empty
+	closed bool
+}
+
+func newIdlePool[C any, P pooled[C]](cfg *Config) *idlePool[C, P] {
+	return &idlePool[C, P]{cfg: cfg, hops: make(map[hopKey]*hopConns[C])}
+}
+
+// take returns an unused connection; nil when there is none. Each is looked at, however short a while it was unused: bytes
+// that have come meanwhile would be taken for the answer to the next request, somebody else's perhaps.
+func (p *idlePool[C, P]) take(key hopKey, now time.Time) *C {
+	for {
+		p.mu.Lock()
+		h := p.hops[key]
+		if h == nil || len(h.idle) == 0 {
+			p.mu.Unlock()
+			return nil
+		}
+		c := h.idle[len(h.idle)-1]
+		p.takeLocked(c)
+		p.mu.Unlock()
+		if !P(c).unused().expired(now, p.cfg.IdleConnTimeout) && P(c).quiet() {
+			return c
+		}
+		p.drop(c)
+	}
+}
+
+// give gives a connection back that can take another request, for keep at most, if that is not 0.
+func (p *idlePool[C, P]) give(c *C, now time.Time, keep time.Duration) {
+	i := P(c).unused()
+	i.since, i.keep = now, keep
+	p.mu.Lock()
+	if p.closed || len(i.hop.idle) >= p.cfg.MaxIdleConnsPerHost {
+		p.mu.Unlock()
+		p.drop(c)
+		return
+	}
+	i.hop.idle = append(i.hop.idle, c)
+	p.idle.push(c)
+	var oldest *C
+	if p.idle.n > p.cfg.MaxIdleConns {
+		oldest = p.idle.oldest
+		p.takeLocked(oldest)
+	}
+	if p.rounds == nil {
+		p.rounds = time.AfterFunc(roundEvery, p.round)
+	}
+	p.mu.Unlock()
+	if oldest != nil {
+		p.drop(oldest)
+	}
+}
+
+// drop closes a connection that is in no list.
+func (p *idlePool[C, P]) drop(c *C) {
+	P(c).shut()
+	p.unref(P(c).unused().hop)
+}
+
+// takeLocked removes c from the lists; it is mostly the last of its hop's.
+func (p *idlePool[C, P]) takeLocked(c *C) {
+	h := P(c).unused().hop
+	for i := len(h.idle) - 1; i >= 0; i-- {
+		if h.idle[i] == c {
+			copy(h.idle[i:], h.idle[i+1:])
+			h.idle[len(h.idle)-1] = nil
+			h.idle = h.idle[:len(h.idle)-1]
+			break
+		}
+	}
+	p.idle.remove(c)
+}
+
+// round closes what has been unused for too long, and what its hop has closed.
+func (p *idlePool[C, P]) round() {
+	var old []*C
+	p.mu.Lock()
+	now := time.Now()
+	for c := p.idle.oldest; c != nil; {
+		i := P(c).unused()
+		next := i.next
+		if i.expired(now, p.cfg.IdleConnTimeout) || !P(c).quiet() {
+			p.takeLocked(c)
+			old = append(old, c)
+		}
+		c = next
+	}
+	p.rounds = nil
+	if p.idle.oldest != nil && !p.closed {
+		p.rounds = time.AfterFunc(roundEvery, p.round)
+	}
+	p.mu.Unlock()
+	for _, c := range old {
+		p.drop(c)
+	}
+}
+
+// close closes what is unused, and from now on whatever is given back.
+func (p *idlePool[C, P]) close() {
+	var all []*C
+	p.mu.Lock()
+	p.closed = true
+	if p.rounds != nil {
+		p.rounds.Stop()
+	}
+	for c := p.idle.oldest; c != nil; c = p.idle.oldest {
+		p.takeLocked(c)
+		all = append(all, c)
+	}
+	p.mu.Unlock()
+	for _, c := range all {
+		p.drop(c)
+	}
+}
+
+// ref finds or makes the entry of a hop, and counts a connection to it.
+func (p *idlePool[C, P]) ref(key hopKey) *hopConns[C] {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.hops[key]
+	if h == nil {
+		h = &hopConns[C]{key: key}
+		p.hops[key] = h
+	}
+	h.refs++
+	return h
+}
+
+func (p *idlePool[C, P]) unref(h *hopConns[C]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if h.refs--; h.refs == 0 && p.hops[h.key] == h {
+		delete(p.hops, h.key)
+	}
+}
+
+// idleList is a list of unused connections, the longest unused first.
+type idleList[C any, P pooled[C]] struct {
 	oldest, newest *C
 	n              int
 }

@@ -67,15 +67,15 @@ func takeAndGive(b *testing.B, e *Engine) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	e.pool.put(c, time.Now(), 0)
+	e.pool.give(c, time.Now(), 0)
 	b.ReportAllocs()
 	for b.Loop() {
 		now := time.Now()
-		c := e.pool.get(key, now)
+		c := e.pool.take(key, now)
 		if c == nil {
 			b.Fatal("the connection has gone")
 		}
-		e.pool.put(c, now, 0)
+		e.pool.give(c, now, 0)
 	}
 }
 

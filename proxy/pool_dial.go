@@ -7,8 +7,18 @@ import (
 	"time"
 )
 
-// transport makes connections of one protocol.
-func (p *pool) transport(key hopKey) *http.Transport {
+// transport is what makes connections to h.
+func (p *pool) transport(h *hopConns[conn]) *http.Transport {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if h.transport == nil {
+		h.transport = p.newTransport(h.key)
+	}
+	return h.transport
+}
+
+// newTransport makes one for connections of one protocol.
+func (p *pool) newTransport(key hopKey) *http.Transport {
 	var protocols http.Protocols
 	next := "http/1.1"
 	switch {
@@ -44,18 +54,18 @@ func (p *pool) transport(key hopKey) *http.Transport {
 }
 
 // dial makes a connection, for which h has been counted.
-func (p *pool) dial(ctx context.Context, h *hopConns) (*conn, error) {
+func (p *pool) dial(ctx context.Context, h *hopConns[conn]) (*conn, error) {
 	begin := time.Now()
 	made := &madeLink{plain: h.key.tls == nil && h.key.proto != HTTP2, shared: h.key.proto == HTTP2}
 	scheme := "http"
 	if h.key.tls != nil {
 		scheme = "https"
 	}
-	cc, err := h.transport.NewClientConn(context.WithValue(ctx, madeKey{}, made), scheme, h.key.addr)
+	cc, err := p.transport(h).NewClientConn(context.WithValue(ctx, madeKey{}, made), scheme, h.key.addr)
 	if err != nil {
 		return nil, dialError(ctx, made, err)
 	}
-	return &conn{ClientConn: cc, hop: h, link: made.link, connect: time.Since(begin)}, nil
+	return &conn{ClientConn: cc, link: made.link, connect: time.Since(begin), idle: idle[conn]{hop: h}}, nil
 }
 
 // madeLink is how dialLink tells dial, which is the caller of its caller, what it made or why it could not.
