@@ -1,7 +1,6 @@
 package activator_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/internal/queueproxytest"
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
@@ -36,30 +36,16 @@ func newSidecar(t *testing.T, id string, limit int, work time.Duration, edit ...
 	}
 	s := &sidecar{id: id, app: l.Addr().String()}
 	_ = l.Close()
-	any := "127.0.0.1:0"
 	c := queueproxy.Config{
 		Identity:             queueproxy.Identity{Namespace: "default", Revision: "hello-00001", Pod: id},
-		Addrs:                queueproxy.Addrs{Serve: any, Admin: any, Stats: any, Metrics: any},
 		UserAddr:             s.app,
 		ContainerConcurrency: limit,
 		Probes:               []queueproxy.Probe{{Kind: queueproxy.ProbeTCP, Addr: s.app, Aggressive: true}},
-		DrainQuiet:           time.Millisecond,
-		DrainIdle:            time.Millisecond,
 	}
 	for _, e := range edit {
 		e(&c)
 	}
-	p, err := queueproxy.New(c, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Listen(); err != nil {
-		t.Fatal(err)
-	}
-	s.addr = p.Addrs().Serve
-	ctx, cancel := context.WithCancel(context.Background())
-	ran := make(chan error)
-	go func() { ran <- p.Run(ctx) }()
+	s.addr = queueproxytest.Run(t, c).Serve
 	server := &http.Server{Protocols: protocols(), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n := s.inFlight.Add(1)
 		for most := s.most.Load(); n > most && !s.most.CompareAndSwap(most, n); most = s.most.Load() {
@@ -88,10 +74,6 @@ func newSidecar(t *testing.T, id string, limit int, work time.Duration, edit ...
 		_ = server.Close()
 		if !s.firstListenedAt.IsZero() {
 			<-ended
-		}
-		cancel()
-		if err := <-ran; err != nil {
-			t.Error(err)
 		}
 	})
 	return s

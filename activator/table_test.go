@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,9 +11,9 @@ import (
 	"github.com/sluice-proxy/sluice/activator/static"
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/podtls/podtlstest"
+	"github.com/sluice-proxy/sluice/internal/queueproxytest"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/proxy/proxytest"
-	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
 // The table of package proxy's behaviour holds through an activator and a queue-proxy: in the clear, and with TLS to the
@@ -39,12 +37,17 @@ func TestTable(t *testing.T) {
 // chain runs an activator in front of a queue-proxy until the test ends; nothing must be in progress by then.
 func chain(t testing.TB, s proxytest.Setting, ca *podtlstest.CA) (addr string) {
 	t.Helper()
-	pod := newTablePod(t, s, ca)
+	inPod := queueproxytest.Config(s)
+	if ca != nil {
+		inPod.CertsDir = ca.Mount(t, podName)
+	}
 	revision := activator.Revision{ID: hello, Limit: s.Limit, Proto: s.Proto, FullDuplex: s.FullDuplex}
 	watch := func(p proxy.Policy) proxy.Policy { return p }
 	if s.AtFront {
 		revision.Timeouts, watch = s.Timeouts, s.Watch
+		inPod.Timeouts, inPod.WrapPolicy = proxy.Timeouts{}, nil
 	}
+	pod := queueproxytest.Run(t, inPod)
 	c := activator.Config{WrapPolicy: func(p proxy.Policy) proxy.Policy { return watch(ingress{p}) }}
 	const listed = "10.0.0.1"
 	if ca != nil {
@@ -99,52 +102,6 @@ func chain(t testing.TB, s proxytest.Setting, ca *podtlstest.CA) (addr string) {
 	return addr
 }
 
-// newTablePod runs a queue-proxy by s.
-func newTablePod(t testing.TB, s proxytest.Setting, ca *podtlstest.CA) queueproxy.Addrs {
-	t.Helper()
-	any := "127.0.0.1:0"
-	c := queueproxy.Config{
-		Identity:             queueproxy.Identity{Namespace: hello.Namespace, Revision: hello.Name, Pod: "pod-1"},
-		Addrs:                queueproxy.Addrs{Serve: any, TLS: any, Admin: any, Stats: any, Metrics: any},
-		UserAddr:             s.App,
-		ContainerConcurrency: s.Limit,
-		FullDuplex:           s.FullDuplex,
-		DrainQuiet:           time.Millisecond,
-		DrainIdle:            time.Millisecond,
-		GracePeriod:          10 * time.Second,
-	}
-	if !s.AtFront {
-		c.Timeouts = s.Timeouts
-		c.WrapPolicy = func(p proxy.Policy) proxy.Policy { return butProbes{own: p, watched: s.Watch(p)} }
-	}
-	if ca != nil {
-		c.CertsDir = t.TempDir()
-		cert, key := ca.Issue(t, podName)
-		for file, pem := range map[string][]byte{knative.CertFile: cert, knative.KeyFile: key} {
-			if err := os.WriteFile(filepath.Join(c.CertsDir, file), pem, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	p, err := queueproxy.New(c, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Listen(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ran := make(chan error, 1)
-	go func() { ran <- p.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ran; err != nil {
-			t.Error(err)
-		}
-	})
-	return p.Addrs()
-}
-
 // ingress names the revision, as Knative's does.
 type ingress struct{ proxy.Policy }
 
@@ -152,14 +109,4 @@ func (p ingress) Begin(req *proxy.Request) proxy.Exchange {
 	req.Header.Set(knative.HeaderNamespace, hello.Namespace)
 	req.Header.Set(knative.HeaderRevision, hello.Name)
 	return p.Policy.Begin(req)
-}
-
-// butProbes has probes go past who watches.
-type butProbes struct{ own, watched proxy.Policy }
-
-func (p butProbes) Begin(req *proxy.Request) proxy.Exchange {
-	if queueproxy.IsProbe(req.Header) {
-		return p.own.Begin(req)
-	}
-	return p.watched.Begin(req)
 }

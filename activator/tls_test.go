@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/activator"
 	"github.com/sluice-proxy/sluice/internal/podtls/podtlstest"
+	"github.com/sluice-proxy/sluice/internal/queueproxytest"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
@@ -59,40 +58,11 @@ const podName = "kn-user-default"
 // secure is a real queue-proxy with a certificate; it echoes what its app saw.
 func secure(t *testing.T, ca *podtlstest.CA) (plain, overTLS string) {
 	t.Helper()
-	dir := t.TempDir()
-	cert, key := ca.Issue(t, podName, "data-plane.knative.dev")
-	for name, pem := range map[string][]byte{"tls.crt": cert, "tls.key": key} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	app := newPod(t, "app", 0, false, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.Proto, " ", r.Host, " ", r.Header.Get("K-Proxy-Request"))
 	})
-	any := "127.0.0.1:0"
-	p, err := queueproxy.New(queueproxy.Config{
-		Identity:   queueproxy.Identity{Namespace: "default", Revision: "hello-00001", Pod: "pod-1"},
-		Addrs:      queueproxy.Addrs{Serve: any, TLS: any, Admin: any, Stats: any, Metrics: any},
-		UserAddr:   app.addr,
-		CertsDir:   dir,
-		DrainQuiet: 1, DrainIdle: 1,
-	}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Listen(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ran := make(chan error)
-	go func() { ran <- p.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ran; err != nil {
-			t.Error(err)
-		}
-	})
-	return p.Addrs().Serve, p.Addrs().TLS
+	at := queueproxytest.Run(t, queueproxy.Config{UserAddr: app.addr, CertsDir: ca.Mount(t, podName, "data-plane.knative.dev")})
+	return at.Serve, at.TLS
 }
 
 func trusting(ca *podtlstest.CA) *tls.Config {

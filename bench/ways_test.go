@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/activator"
 	"github.com/sluice-proxy/sluice/activator/static"
+	"github.com/sluice-proxy/sluice/internal/queueproxytest"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/queueproxy"
 	"github.com/sluice-proxy/sluice/throttler"
@@ -68,8 +69,7 @@ func queueProxy(on string, limit int, metrics bool) way {
 	c := queueproxy.Config{
 		Identity:             queueproxy.Identity{Namespace: "default", Configuration: "bench", Revision: "bench", Pod: "bench-pod"},
 		ContainerConcurrency: limit, Timeouts: proxy.Timeouts{Total: time.Minute},
-		DrainQuiet: time.Millisecond, DrainIdle: time.Millisecond,
-		Addrs: queueproxy.Addrs{Serve: "127.0.0.1:0", Admin: queueproxy.Off, Stats: queueproxy.Off, Metrics: queueproxy.Off},
+		Addrs: queueproxy.Addrs{Admin: queueproxy.Off, Stats: queueproxy.Off, Metrics: queueproxy.Off},
 	}
 	counted := "off"
 	if metrics {
@@ -77,27 +77,15 @@ func queueProxy(on string, limit int, metrics bool) way {
 	}
 	return way{fmt.Sprintf("via=%s/limit=%d/metrics=%s", on, limit, counted), func(b *testing.B, backend string) string {
 		c.UserAddr = backend
+		if on != "handler" {
+			return queueproxytest.Run(b, c).Serve
+		}
 		p, err := queueproxy.New(c, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
-		if on == "handler" {
-			b.Cleanup(func() { _ = p.Close() })
-			return run(b, proxy.NewServer(p.Handler(), proxy.ServerConfig{}))
-		}
-		if err := p.Listen(); err != nil {
-			b.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
-		go func() { done <- p.Run(ctx) }()
-		b.Cleanup(func() {
-			cancel()
-			if err := <-done; err != nil {
-				b.Error(err)
-			}
-		})
-		return p.Addrs().Serve
+		b.Cleanup(func() { _ = p.Close() })
+		return run(b, proxy.NewServer(p.Handler(), proxy.ServerConfig{}))
 	}}
 }
 

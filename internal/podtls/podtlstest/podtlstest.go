@@ -1,6 +1,6 @@
 // Package podtlstest makes certificates for tests, in memory and within a millisecond.
 //
-//	NewCA ──► CA.Issue ──► PEM, as in a Secret
+//	NewCA ──► CA.Issue ──► PEM ──► CA.Secret, CA.Mount: as a Secret, as one that is mounted
 //
 // # Concurrency
 //
@@ -15,6 +15,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -60,6 +62,18 @@ func (ca *CA) Secret(tb testing.TB, names ...string) map[string][]byte {
 	tb.Helper()
 	cert, key := ca.Issue(tb, names...)
 	return map[string][]byte{"tls.crt": cert, "tls.key": key, "ca.crt": ca.PEM}
+}
+
+// Mount makes a certificate for names, in a directory as a Secret is mounted.
+func (ca *CA) Mount(tb testing.TB, names ...string) (dir string) {
+	tb.Helper()
+	dir = tb.TempDir()
+	for file, pem := range ca.Secret(tb, names...) {
+		if err := os.WriteFile(filepath.Join(dir, file), pem, 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return dir
 }
 
 func newKey(tb testing.TB) *ecdsa.PrivateKey {
