@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -22,7 +22,7 @@ func (e *Engine) swept() {
 		c.sweep(now)
 	}
 	if len(e.clients) > 0 && e.sleeps.due() {
-		e.all.Go(runtime.GC)
+		e.all.Go(debug.FreeOSMemory)
 	}
 	e.sweep = nil
 	if len(e.clients) > 0 {
@@ -75,7 +75,8 @@ func (c *client) sweep(now int64) {
 
 // sleeps counts the goroutines that have ended because their connection sleeps. Their stacks stay with the process until
 // a collection, and where nothing is allocated that is two minutes away: after many of them, and when no more come, the
-// engine asks for one.
+// engine asks for one, and for the system to have back at once what it frees: of 9000 requests that wait, having come at
+// once, that is up to a third.
 type sleeps struct {
 	n      atomic.Int64
 	before int64 // n at the last sweep

@@ -1,6 +1,9 @@
 package proxy
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 // suspension is a wait from Request.Suspend until run is called again. At first the connection's goroutine waits, which
 // costs a short wait least; when the flow turns out to be slow, the goroutine ends.
@@ -37,6 +40,9 @@ func (f *flow) suspend(t Timeouts) (wake func()) {
 func (s *suspension) waits() (woken bool) {
 	if s.news != nil {
 		<-s.news
+		// Whoever woke it has an answer to pass on, and others may have more: all of these first, and then all requests that
+		// have waited. The app finds some at once then, and needn't be woken for each.
+		runtime.Gosched()
 	}
 	s.f.mu.Lock()
 	defer s.f.mu.Unlock()

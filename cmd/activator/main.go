@@ -12,9 +12,11 @@ import (
 	"syscall"
 
 	"github.com/sluice-proxy/sluice/internal/heap"
+	"github.com/sluice-proxy/sluice/internal/procs"
 )
 
 func main() {
+	procs.Half()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	// Whoever reads the logs may go: that is no reason for requests to fail. Go would end the process at the next line.

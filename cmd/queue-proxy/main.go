@@ -14,10 +14,12 @@ import (
 	"syscall"
 
 	"github.com/sluice-proxy/sluice/internal/heap"
+	"github.com/sluice-proxy/sluice/internal/procs"
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
 func main() {
+	procs.Half()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	// Whoever reads the logs may go: that is no reason for requests to fail. Go would end the process at the next line.
@@ -38,6 +40,7 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 	flags.Usage = func() {
 		_, _ = fmt.Fprintln(stderr, "queue-proxy takes everything from its environment:")
 		_ = queueproxy.WriteUsage(stderr)
+		_, _ = fmt.Fprintln(stderr, "\nGOMAXPROCS, GOMEMLIMIT and GOGC are Go's own; without the first, half of the CPUs that Go would use.")
 		_, _ = fmt.Fprintln(stderr, "\nFlags:")
 		flags.PrintDefaults()
 	}
