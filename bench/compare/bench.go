@@ -114,12 +114,15 @@ func (b *bench) measure(ctx context.Context, s *scenario, c *contender) (report.
 		return report.Sample{}, err
 	}
 	defer app.stop()
-	j := job{dir: dir, upstream: app.addr, protocol: s.protocol, limit: s.limit}
+	j := job{dir: dir, upstream: app.addr, protocol: s.protocol, limit: s.limit, pods: manyPods}
 	if s.clients > j.limit {
 		j.queue = s.clients
 	}
 	if s.crowd {
 		j.queue = b.site.crowd()
+	}
+	if s.kind == report.Memory {
+		j.pods = 1 // what an activator has taken to probe many, and gives back meanwhile, is not what connections take
 	}
 	st, err := c.start(b.site, j)
 	if err != nil {

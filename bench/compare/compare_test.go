@@ -100,7 +100,7 @@ func TestContendersAnswer(t *testing.T) {
 	defer app.stop()
 	for _, c := range all {
 		for _, protocol := range []load.Protocol{load.HTTP1, load.HTTP2, load.GRPC} {
-			st, err := c.start(s, job{dir: t.TempDir(), upstream: app.addr, protocol: protocol, limit: 2, queue: 50})
+			st, err := c.start(s, job{dir: t.TempDir(), upstream: app.addr, protocol: protocol, limit: 2, queue: 50, pods: manyPods})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -154,7 +154,7 @@ func (w writer) Write(p []byte) (int, error) { return w(p) }
 // The activator's file is one that it reads, with 1000 pods at addresses of their own.
 func TestRevisions(t *testing.T) {
 	for where, of := range map[spread]int{others: 1000, same: 1} {
-		all, err := static.Parse("revisions.yaml", []byte(revisions("8012", 100, 500, where)))
+		all, err := static.Parse("revisions.yaml", []byte(revisions("8012", 100, 500, manyPods, where)))
 		if err != nil || len(all) != of {
 			t.Fatalf("%d revisions, %v", len(all), err)
 		}

@@ -30,7 +30,11 @@ type job struct {
 	upstream     string // host:port
 	protocol     load.Protocol
 	limit, queue int // requests for the app at once, and waiting; 0: the contender's own default
+	pods         int // that an activator knows; at least one
 }
+
+// manyPods is how many an activator knows whose CPU time is measured.
+const manyPods = 1000
 
 // stand is a contender that runs.
 type stand struct {

@@ -22,7 +22,7 @@ func sluices() []*contender {
 			own: true, builds: []build{queue}, start: startQueueProxy,
 		},
 		{
-			name: "activator", what: "this project's, in front of its queue-proxy, which isn't measured; knows 1000 pods, one of the revision asked for",
+			name: "activator", what: "this project's, in front of its queue-proxy, which isn't measured; knows 1000 pods, one of the revision asked for, and only that where memory is measured",
 			own: true, builds: both, start: func(s *site, j job) (*stand, error) { return startActivator(s, j, others) },
 		},
 		{
@@ -97,7 +97,7 @@ func startActivator(s *site, j job, where spread) (*stand, error) {
 	}
 	_, podPort, _ := net.SplitHostPort(pod.addr)
 	file := filepath.Join(j.dir, "revisions.yaml")
-	if err := os.WriteFile(file, []byte(revisions(podPort, j.limit, j.queue, where)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(revisions(podPort, j.limit, j.queue, max(1, j.pods), where)), 0o600); err != nil {
 		pod.stop()
 		return nil, err
 	}
@@ -120,9 +120,8 @@ func startActivator(s *site, j job, where spread) (*stand, error) {
 	return st, nil
 }
 
-// revisions is the activator's file, of 1000 pods. The host that requests name is the first revision's.
-func revisions(podPort string, limit, queue int, where spread) string {
-	const pods = 1000
+// revisions is the activator's file. The host that requests name is the first revision's.
+func revisions(podPort string, limit, queue, pods int, where spread) string {
 	name, _, _ := strings.Cut(load.Host, ".")
 	var b strings.Builder
 	revision := func(name string) {
