@@ -3,6 +3,7 @@ package proxy
 import (
 	"crypto/tls"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -125,9 +126,7 @@ func (p *idlePool[C, P]) takeLocked(c *C) {
 	h := P(c).unused().hop
 	for i := len(h.idle) - 1; i >= 0; i-- {
 		if h.idle[i] == c {
-			copy(h.idle[i:], h.idle[i+1:])
-			h.idle[len(h.idle)-1] = nil
-			h.idle = h.idle[:len(h.idle)-1]
+			h.idle = slices.Delete(h.idle, i, i+1)
 			break
 		}
 	}

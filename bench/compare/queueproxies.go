@@ -97,7 +97,7 @@ func startActivator(s *site, j job, where spread) (*stand, error) {
 	}
 	_, podPort, _ := net.SplitHostPort(pod.addr)
 	file := filepath.Join(j.dir, "revisions.yaml")
-	if err := os.WriteFile(file, []byte(revisions(podPort, j.limit, j.queue, max(1, j.pods), where)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(revisions(podPort, j.limit, j.queue, j.pods, where)), 0o600); err != nil {
 		pod.stop()
 		return nil, err
 	}

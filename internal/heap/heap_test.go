@@ -115,9 +115,11 @@ func TestSlackCountsStacks(t *testing.T) {
 	stop := Slack(16 * mib)
 	defer stop()
 	s := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}, {Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}}
-	for range 5 {
+	for range 5 { // finalizers run one after the other, so that those of all collections but the last are over
+		over := make(chan struct{})
+		runtime.SetFinalizer(new(sentinel), func(*sentinel) { close(over) })
 		runtime.GC()
-		time.Sleep(20 * time.Millisecond) // for the finalizer; too little would hide a failure, and make none
+		<-over
 	}
 	metrics.Read(s)
 	goal, live, stacks := s[0].Value.Uint64(), s[1].Value.Uint64(), s[2].Value.Uint64()
