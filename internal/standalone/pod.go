@@ -171,10 +171,7 @@ func (s *Server) setReady(r *revision, p *pod, ready bool, why string) {
 		p.crashes, r.failures, r.failure = 0, 0, ""
 	}
 	s.tellEndpoints(r)
-	if ready && !r.wasReady {
-		r.wasReady = true
-		s.route()
-	}
+	s.warmed(r)
 }
 
 // notify takes an event of a replica, on the goroutine that reads them.

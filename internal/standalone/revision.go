@@ -23,7 +23,7 @@ type revision struct {
 	desired   int
 	capped    bool   // -max-replicas keeps it from having as many
 	routed    bool   // some route leads to it
-	wasReady  bool   // some replica once was
+	warm      bool   // as many replicas as it begins with once were ready
 	coldSaid  bool   // the cold start since it was at zero has been shown
 	failure   string // why the latest replica went by itself
 	failures  int    // in a row
@@ -66,7 +66,7 @@ func (s *Server) add(r *catalog.Revision, now time.Time) {
 	}
 	scaling := r.Scaling
 	scaling.Initial = min(scaling.Initial, s.config.MaxReplicas) // more would never be reached, and so hold for ever
-	s.revisions[id] = &revision{Revision: r, id: id, scaler: autoscaler.New(scaling, now)}
+	s.revisions[id] = &revision{Revision: r, id: id, scaler: autoscaler.New(scaling, now), warm: max(scaling.Initial, scaling.Min) == 0}
 	t := &r.Template
 	spec := activator.Revision{
 		ID:            id,
@@ -91,8 +91,8 @@ func (s *Server) remove(r *revision) {
 	s.activator.DeleteRevision(r.id)
 }
 
-// route tells the ingress where requests go. A new revision that is to begin with replicas gets its traffic when the
-// first of them is ready; until then the one before it keeps it.
+// route tells the ingress where requests go. A new revision that is to begin with replicas gets its traffic when all of
+// them are ready, as in Knative; until then the one before it keeps it.
 func (s *Server) route() {
 	var routes []ingress.Route
 	routed := map[throttler.RevisionID]bool{}
@@ -131,7 +131,19 @@ func (s *Server) route() {
 // warming reports whether r has yet to become ready before it should get traffic.
 func (s *Server) warming(r *catalog.Revision) bool {
 	here := s.revisions[idOf(r)]
-	return here != nil && !here.wasReady && (r.Scaling.Min > 0 || r.Scaling.Initial > 0)
+	return here != nil && !here.warm
+}
+
+// warmed notes that r has had as many ready replicas as it begins with, or all that -max-replicas leaves it.
+func (s *Server) warmed(r *revision) {
+	if r.warm {
+		return
+	}
+	ready, spec := r.readyPods(), r.scaler.Spec()
+	if ready >= max(spec.Initial, spec.Min) || r.capped && ready > 0 && ready == len(r.active()) {
+		r.warm = true
+		s.route()
+	}
 }
 
 func (r *revision) readyPods() (n int) {

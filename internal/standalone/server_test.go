@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
+	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
 	"github.com/sluice-proxy/sluice/throttler"
@@ -349,4 +350,51 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("%s: %v", c.want, err)
 		}
 	}
+}
+
+// Traffic used to move to a new revision at its first ready replica, though it was to begin with three: their load fell
+// on one.
+func TestQ4TrafficMovesWhenAllReplicasAreReady(t *testing.T) {
+	t.Parallel()
+	for _, scale := range []string{"initial-scale", "min-scale"} {
+		t.Run(scale, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, service("hello", "", "Old", "")).start()
+			w.gets("hello", "200 Hello Old!\n")
+			self, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			if err := os.Symlink(self, filepath.Join(dir, hello.Name)); err != nil {
+				t.Fatal(err)
+			}
+			app := "for i in 1 2 3; do mkdir $D/claimed-$i && break; done; until [ -e $D/go-$i ]; do sleep 0.05; done; PATH=$D:$PATH; exec " + hello.Name
+			next := annotated("hello", "New", "autoscaling.knative.dev/"+scale+": '3'")
+			next = strings.Replace(next, "image: ghcr.io/knative/helloworld-go:latest", "command: [sh, -c, '"+app+"']", 1)
+			w.write(strings.Replace(next, "env: [", "env: [{name: D, value: "+dir+"}, ", 1))
+			w.sees("latest hello-00002")
+			for ready := range 3 {
+				w.eventually(fmt.Sprintf("%d of 3 are ready", ready), func() bool { return w.ready("hello-00002") == ready })
+				w.gets("hello", "200 Hello Old!\n")
+				if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("go-%d", ready+1)), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.eventually("the new one serves", func() bool { got, _ := w.get("hello"); return got == "200 Hello New!\n" })
+		})
+	}
+}
+
+// ready is how many replicas of a revision are.
+func (w *world) ready(revision string) int {
+	n := make(chan int, 1)
+	w.server.post(func() {
+		if r := w.server.revisions[throttler.RevisionID{Namespace: "default", Name: revision}]; r != nil {
+			n <- r.readyPods()
+			return
+		}
+		n <- -1
+	})
+	return <-n
 }

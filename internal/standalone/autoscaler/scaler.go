@@ -28,7 +28,8 @@ type Decision struct {
 // Scaler decides for one revision.
 type Scaler struct {
 	spec    Spec
-	window  *window
+	stable  *window
+	panic   *window // of its own, as in Knative: it is empty sooner after a scale to zero, and a burst then counts in full
 	decider *Decider
 
 	started bool      // initial scale was reached
@@ -39,8 +40,10 @@ type Scaler struct {
 
 // New makes a Scaler for a revision that begins now, with the initial scale.
 func New(s Spec, now time.Time) *Scaler {
-	sc := &Scaler{spec: s, window: newWindow(s.StableWindow), decider: NewDecider(s), since: now, started: s.Initial == 0}
-	sc.active = s.Initial > 0
+	sc := &Scaler{
+		spec: s, stable: newWindow(s.StableWindow), panic: newWindow(s.PanicWindow), decider: NewDecider(s),
+		since: now, started: s.Initial == 0, active: s.Initial > 0,
+	}
 	sc.last.Desired = s.Initial
 	return sc
 }
@@ -54,20 +57,21 @@ func (s *Scaler) Record(now time.Time, load Sample) {
 	if s.spec.Metric == RPS {
 		v = load.RPS
 	}
-	s.window.record(now, v)
+	s.stable.record(now, v)
+	s.panic.record(now, v)
 }
 
 // Tick decides. Calls must come in the order of time, every few seconds; between them a decision holds.
 func (s *Scaler) Tick(now time.Time, p Pods) Decision {
-	stable, ok := s.window.average(now, s.spec.StableWindow)
-	burst, _ := s.window.average(now, s.spec.PanicWindow)
+	stable, ok := s.stable.average(now)
+	burst, _ := s.panic.average(now)
 	desired := 0
 	if ok {
 		desired = s.decider.Decide(now, p.Ready, stable, burst, p.Reachable)
 	}
 	desired = s.bound(desired, p.Reachable)
 	if s.started = s.started || p.Ready >= s.spec.Initial; !s.started {
-		desired = max(desired, s.spec.Initial) // as in Knative, also beyond max-scale: it would never be reached
+		desired = max(desired, s.spec.Initial)
 	}
 	desired = s.wayToZero(now, desired, p)
 	s.last = Decision{Desired: desired, Panicking: s.decider.Panicking(), Stable: stable, Panic: burst, Active: s.active}

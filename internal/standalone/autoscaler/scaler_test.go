@@ -26,9 +26,8 @@ func TestWindowAgainstAllSamples(t *testing.T) {
 			}
 			last = second(now)
 			ask := now.Add(time.Duration(rapid.IntRange(0, 60_000).Draw(t, "later")) * time.Millisecond)
-			d := time.Duration(rapid.IntRange(1, int(length/time.Second)).Draw(t, "d")) * time.Second
 			sum, n := 0.0, 0.0
-			for s := max(second(ask)-int64(d/time.Second)+1, first); s <= last; s++ {
+			for s := max(second(ask)-int64(length/time.Second)+1, first); s <= last; s++ {
 				n++
 				part := 0.0
 				for _, v := range all[s] {
@@ -37,7 +36,7 @@ func TestWindowAgainstAllSamples(t *testing.T) {
 				sum += part
 			}
 			n = max(n, 1)
-			got, ok := w.average(ask, d)
+			got, ok := w.average(ask)
 			if !ok || math.Abs(got-sum/n) > 1e-9 {
 				t.Fatalf("%v, %v; want %v", got, ok, sum/n)
 			}
@@ -46,7 +45,7 @@ func TestWindowAgainstAllSamples(t *testing.T) {
 }
 
 func TestWindowWithoutSamples(t *testing.T) {
-	if _, ok := newWindow(time.Minute).average(epoch, time.Minute); ok {
+	if _, ok := newWindow(time.Minute).average(epoch); ok {
 		t.Error("an empty window has an average")
 	}
 }
@@ -160,8 +159,8 @@ func TestScaleBounds(t *testing.T) {
 		{"initial-scale=3", []int{0, 3}, 0, true, 1},
 		{"initial-scale=3", []int{0, 3, 1}, 0, true, 1},
 		{"initial-scale=3", []int{0, 2}, 0, false, 3},
-		{"initial-scale=3 max-scale=2", []int{0, 2}, 0, true, 3},
-		{"initial-scale=3 max-scale=2", []int{0, 3}, 0, true, 1},
+		{"initial-scale=3 max-scale=2", []int{0, 1}, 0, true, 2},
+		{"initial-scale=3 max-scale=2", []int{0, 2}, 0, true, 1},
 		{"activation-scale=5", []int{0}, 1, true, 5},
 		{"activation-scale=5", []int{0}, 0, true, 0},
 		{"activation-scale=5 max-scale=2", []int{0}, 1, true, 2},
@@ -261,5 +260,32 @@ func TestBurstAfterALongPause(t *testing.T) {
 	s.Record(at(500), Sample{Concurrency: 70})
 	if d := s.Tick(at(500), Pods{Reachable: true}); d.Desired != 100 {
 		t.Errorf("%+v", d)
+	}
+}
+
+// A revision went to zero, and then ten requests a replica can't share come at once: the panic window averaged them over
+// the pause too, so that two replicas were started where Knative starts all.
+func TestQ6BurstAfterScaleToZeroCountsInFull(t *testing.T) {
+	for pause := 6; pause < 60; pause += 7 {
+		s := testSpec(t, 1, Annotation{Prefix + "target-utilization-percentage", "100"})
+		r := newRun(s)
+		r.seconds(4, 1)
+		r.now = r.now.Add(time.Duration(pause) * time.Second) // at zero nothing is recorded
+		r.ready = 0
+		if d := r.seconds(2, 10); d.Desired != 10 || !d.Panicking {
+			t.Errorf("%d s after: %+v", pause, d)
+		}
+	}
+}
+
+func TestQ5MaxScaleBoundsInitialScale(t *testing.T) {
+	s := New(testSpec(t, 0, Annotation{Prefix + "initial-scale", "5"}, Annotation{Prefix + "max-scale", "2"}), epoch)
+	if d := s.Last(); d.Desired != 2 {
+		t.Errorf("begins with %d replicas", d.Desired)
+	}
+	for i := range 10 {
+		if d := s.Tick(at(float64(2*i)), Pods{Ready: min(i, 2), Reachable: true}); d.Desired > 2 || i < 2 && d.Desired < 2 {
+			t.Errorf("tick %d: %d replicas", i, d.Desired)
+		}
 	}
 }

@@ -33,8 +33,8 @@ type Spec struct {
 	MaxScaleUpRate      float64
 	MaxScaleDownRate    float64
 	ScaleDownDelay      time.Duration
-	Min, Max            int // Max 0: no bound
-	Initial, Activation int
+	Min, Max            int           // Max 0: no bound
+	Initial, Activation int           // Initial at most Max
 	Grace               time.Duration // inactive for so long, the last replica goes
 }
 
@@ -80,6 +80,9 @@ func Parse(d Defaults, limit int, annotations []Annotation) (Spec, error) {
 	}
 	if !d.EnableScaleToZero {
 		s.Min = max(s.Min, 1)
+	}
+	if s.Max > 0 {
+		s.Initial = min(s.Initial, s.Max)
 	}
 	s.Target = p.target(s.Metric, limit, d)
 	s.PanicWindow = max(time.Second, time.Duration(float64(s.StableWindow)*p.panicWindow/100))

@@ -5,7 +5,8 @@ import "time"
 // granularity is how long one bucket lasts; Knative's.
 const granularity = time.Second
 
-// window keeps the samples of the last seconds, one bucket each.
+// window keeps the samples of the last seconds, one bucket each. After a pause as long as itself it begins afresh, so
+// that what comes then is averaged over the time since, and not over the pause.
 type window struct {
 	ring        []bucket // by second modulo its length
 	first, last int64    // seconds; meaningful when filled
@@ -46,15 +47,15 @@ func (w *window) record(now time.Time, v float64) {
 	b.samples++
 }
 
-// average over the d that end now, or over the time since the first sample when that is shorter. The time since the last
-// sample doesn't count, since more may come; any other second without a sample counts as 0. False when there has never
-// been one.
-func (w *window) average(now time.Time, d time.Duration) (float64, bool) {
+// average over the window that ends now, or over the time since the first sample when that is shorter. The time since the
+// last sample doesn't count, since more may come; any other second without a sample counts as 0. False when there has
+// never been one.
+func (w *window) average(now time.Time) (float64, bool) {
 	if !w.filled {
 		return 0, false
 	}
 	to := max(second(now), w.last)
-	from := max(to-int64(min(buckets(d), len(w.ring)))+1, w.first)
+	from := max(to-int64(len(w.ring))+1, w.first)
 	if from > w.last {
 		return 0, true
 	}
