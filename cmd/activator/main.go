@@ -13,12 +13,13 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/heap"
 	"github.com/sluice-proxy/sluice/internal/procs"
+	"github.com/sluice-proxy/sluice/internal/shutdown"
 )
 
 func main() {
 	procs.Half()
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(signals, shutdown.Signals()...)
 	// Whoever reads the logs may go: that is no reason for requests to fail. Go would end the process at the next line.
 	signal.Ignore(syscall.SIGPIPE)
 	err := run(context.Background(), signals, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)

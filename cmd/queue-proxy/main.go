@@ -15,12 +15,13 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/heap"
 	"github.com/sluice-proxy/sluice/internal/procs"
+	"github.com/sluice-proxy/sluice/internal/shutdown"
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
 func main() {
 	procs.Half()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := signal.NotifyContext(context.Background(), shutdown.Signals()...)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	// Whoever reads the logs may go: that is no reason for requests to fail. Go would end the process at the next line.
 	signal.Ignore(syscall.SIGPIPE)

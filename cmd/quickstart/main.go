@@ -8,11 +8,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"syscall"
 	"time"
 
 	"golang.org/x/term"
 
+	"github.com/sluice-proxy/sluice/internal/shutdown"
 	"github.com/sluice-proxy/sluice/internal/standalone"
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
@@ -25,11 +25,11 @@ func main() {
 	case replica.SupervisorName:
 		os.Exit(replica.Main())
 	case standalone.QueueProxyName:
-		os.Exit(status(queueproxy.Main(terminated())))
+		os.Exit(status(queueproxy.Main(signalled())))
 	case hello.Name:
-		os.Exit(status(hello.Main(terminated(), os.Getenv)))
+		os.Exit(status(hello.Main(signalled(), os.Getenv)))
 	}
-	err := run(interrupted(), os.Args[1:], os.Stdout, os.Stderr)
+	err := run(signalled(), os.Args[1:], os.Stdout, os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		err = nil
 	}
@@ -45,16 +45,11 @@ func status(err error) int {
 	return 1
 }
 
-// terminated ends with SIGTERM. Ctrl-C is not for the processes of a replica: they are in groups of their own.
-func terminated() context.Context {
-	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM) // for the life of the process
-	return ctx
-}
-
-// interrupted ends with the first SIGINT or SIGTERM. The second ends the process, and with it, a little later, all
-// replicas: their supervisors see to that.
-func interrupted() context.Context {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+// signalled ends with the first signal that asks for it. The second ends the process, and if that is the quickstart, a
+// little later, all replicas: their supervisors see to that. Ctrl-C doesn't reach the processes of a replica, which are in
+// groups of their own.
+func signalled() context.Context {
+	ctx, stop := signal.NotifyContext(context.Background(), shutdown.Signals()...)
 	context.AfterFunc(ctx, stop)
 	return ctx
 }

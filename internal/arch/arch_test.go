@@ -64,6 +64,7 @@ var rooms = map[string][]string{
 	"internal/profiling":     {},
 	"internal/heap":          {},
 	"internal/procs":         {},
+	"internal/shutdown":      {},
 	"internal/tracing":       {"proxy", "metrics/otlp", "internal/knative", "internal/observability"},
 	"metrics/otlp": {
 		"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "google.golang.org/protobuf",
