@@ -51,7 +51,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	o := options{config: standalone.Config{Scaling: &scaling, ReplicaPorts: standalone.DefaultReplicaPorts, Images: map[string][]string{}}}
 	own := flag.NewFlagSet("", flag.ContinueOnError)
 	own.Var(&o.files, "f", "manifest `file or directory`, watched for changes; may be given several times (default "+example+")")
-	own.IntVar(&o.config.Port, "port", standalone.DefaultPort, "`port` of the ingress")
+	own.IntVar(&o.config.Port, "port", standalone.DefaultPort, "`port` of the ingress; 0: a free one, which is printed")
 	own.StringVar(&o.config.Host, "listen", standalone.DefaultHost, "IP `address` of the ingress")
 	own.Func("image", "run an image as a command: `REFERENCE=COMMAND`; may be given several times", o.image)
 	own.IntVar(&o.config.MaxReplicas, "max-replicas", standalone.DefaultMaxReplicas, "most `replicas` of each service, whatever the autoscaler wants")

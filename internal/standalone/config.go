@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,7 +22,7 @@ import (
 type Config struct {
 	// Files are manifests, or directories of them. Required.
 	Files []string
-	// Host is the IP address to listen on, 127.0.0.1; Port that of the ingress, 8080.
+	// Host is the IP address to listen on, 127.0.0.1; Port that of the ingress, a free one.
 	Host string
 	Port int
 	// ReplicaPorts are for the processes of replicas, four each; 20000-29999.
@@ -41,7 +42,7 @@ type Config struct {
 // Defaults of Config, and what isn't to be configured.
 const (
 	DefaultHost        = "127.0.0.1"
-	DefaultPort        = 8080
+	DefaultPort        = 8080 // of the command
 	DefaultMaxReplicas = 20
 
 	// replicaHost is where all replicas listen: macOS has no other 127.x.
@@ -60,9 +61,6 @@ var DefaultReplicaPorts = replica.PortRange{Low: 20000, High: 29999}
 func (c Config) withDefaults() Config {
 	if c.Host == "" {
 		c.Host = DefaultHost
-	}
-	if c.Port == 0 {
-		c.Port = DefaultPort
 	}
 	if c.ReplicaPorts == (replica.PortRange{}) {
 		c.ReplicaPorts = DefaultReplicaPorts
@@ -93,8 +91,8 @@ func (c Config) Validate() error {
 	if _, err := netip.ParseAddr(c.Host); err != nil {
 		errs = append(errs, fmt.Errorf("-listen should be an IP address, is %q", c.Host))
 	}
-	if c.Port < 1 || c.Port > 65535 {
-		errs = append(errs, fmt.Errorf("-port should be from 1 to 65535, is %d", c.Port))
+	if c.Port < 0 || c.Port > 65535 {
+		errs = append(errs, fmt.Errorf("-port should be from 1 to 65535, or 0 for a free one, is %d", c.Port))
 	}
 	if c.MaxReplicas < 1 {
 		errs = append(errs, fmt.Errorf("-max-replicas should be at least 1, is %d", c.MaxReplicas))
@@ -105,13 +103,19 @@ func (c Config) Validate() error {
 // addr is where the ingress listens.
 func (c Config) addr() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
 
-// domain is what URLs end in: sslip.io resolves a name that holds an IP address to it.
+// domain is what URLs end in, so that they lead to where the ingress listens: sslip.io resolves a name that holds an IP
+// address to it, colons written as dashes; a name in localhost is the loopback's, of IPv6 too (RFC 6761 §6.3).
 func (c Config) domain() string {
 	ip, err := netip.ParseAddr(c.Host)
-	if err != nil || !ip.Is4() || ip.IsUnspecified() {
+	switch ip = ip.Unmap(); {
+	case err != nil || ip.IsUnspecified():
 		return DefaultHost + ".sslip.io"
+	case ip.Is4():
+		return ip.String() + ".sslip.io"
+	case ip.IsLoopback():
+		return "localhost"
 	}
-	return ip.String() + ".sslip.io"
+	return strings.ReplaceAll(ip.WithZone("").StringExpanded(), ":", "-") + ".sslip.io" // a label doesn't begin with a dash
 }
 
 // images are those of c and the built-in sample.

@@ -165,9 +165,11 @@ func TestInboxNeverBlocks(t *testing.T) {
 	}
 }
 
-func TestDomain(t *testing.T) {
+func TestQ8URLsLeadToTheListener(t *testing.T) {
 	for host, want := range map[string]string{
-		"127.0.0.1": "127.0.0.1.sslip.io", "192.0.2.7": "192.0.2.7.sslip.io", "0.0.0.0": "127.0.0.1.sslip.io", "::1": "127.0.0.1.sslip.io",
+		"127.0.0.1": "127.0.0.1.sslip.io", "192.0.2.7": "192.0.2.7.sslip.io", "0.0.0.0": "127.0.0.1.sslip.io", "": "127.0.0.1.sslip.io",
+		"::": "127.0.0.1.sslip.io", "::1": "localhost", "::ffff:127.0.0.1": "127.0.0.1.sslip.io",
+		"fd00::5": "fd00-0000-0000-0000-0000-0000-0000-0005.sslip.io",
 	} {
 		if got := (Config{Host: host}).domain(); got != want {
 			t.Errorf("%s: %s", host, got)

@@ -80,6 +80,7 @@ func New(c Config) (*Server, error) {
 	if s.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", c.addr()); err != nil {
 		return nil, c.inUse(err)
 	}
+	s.config.Port = s.listener.Addr().(*net.TCPAddr).Port
 	s.ingress = ingress.New(ingress.Config{Domain: c.domain(), ProxyStatus: "sluice-ingress"})
 	if s.activator, err = activator.New(s.activatorConfig(), c.Log); err != nil {
 		return nil, errors.Join(err, s.listener.Close())

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +17,6 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
-	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
 	"github.com/sluice-proxy/sluice/throttler"
 )
@@ -59,24 +59,12 @@ func newWorld(t *testing.T, manifest string) *world {
 	scaling := autoscaler.Standard()
 	scaling.StableWindow, scaling.ScaleToZeroGracePeriod, scaling.TickInterval = time.Second, 0, 100*time.Millisecond
 	w.config = Config{
-		Files: []string{w.file}, Port: freePort(t), Scaling: &scaling,
+		Files: []string{w.file}, Scaling: &scaling,
 		Screen: screen.New(screen.Config{Out: w.out}),
 	}
 	t.Cleanup(func() { w.config.Screen.Close(time.Minute) })
 	w.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
 	return w
-}
-
-// freePort stays claimed by the test, and is outside of the range of ephemeral ports.
-func freePort(t *testing.T) int {
-	t.Helper()
-	p := replica.NewPorts(DefaultHost, replica.PortRange{Low: 15000, High: 19999})
-	t.Cleanup(p.Close)
-	ports, err := p.Take(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ports[0]
 }
 
 func (w *world) write(manifest string) {
@@ -113,11 +101,11 @@ func (w *world) end() {
 
 // get asks a service, TAG-SERVICE or revision, and returns status and body.
 func (w *world) get(name string) (string, error) {
-	req, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", w.config.Port), nil)
+	req, err := http.NewRequest(http.MethodGet, "http://"+w.server.config.addr()+"/", nil)
 	if err != nil {
 		return "", err
 	}
-	req.Host = name + ".default.127.0.0.1.sslip.io"
+	req.Host = name + ".default." + w.server.config.domain()
 	resp, err := w.client.Do(req)
 	if err != nil {
 		return "", err
@@ -325,11 +313,12 @@ func TestEndsWithRequestsInFlight(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, service("hello", "", "World", ""))
-	busy, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", w.config.Port))
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer busy.Close()
+	w.config.Port = busy.Addr().(*net.TCPAddr).Port
 	if _, err := New(w.config); err == nil || !strings.Contains(err.Error(), "-port") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("port in use: %v", err)
 	}
@@ -341,6 +330,7 @@ func TestNewRefuses(t *testing.T) {
 		{func(c *Config) { c.Files = []string{"/no/such/file.yaml"} }, "/no/such/file.yaml"},
 		{func(c *Config) { c.Host = "localhost" }, "-listen"},
 		{func(c *Config) { c.Port = 70000 }, "-port"},
+		{func(c *Config) { c.Port = -1 }, "-port"},
 		{func(c *Config) { c.MaxReplicas = -1 }, "-max-replicas"},
 		{func(c *Config) { c.Scaling = &autoscaler.Defaults{} }, "-stable-window"},
 	} {
@@ -349,6 +339,27 @@ func TestNewRefuses(t *testing.T) {
 		if _, err := New(config); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.want, err)
 		}
+	}
+}
+
+// With -port 0 it was 8080, and with -listen ::1 the URLs led to 127.0.0.1.
+func TestQ8ListensWhereItSays(t *testing.T) {
+	t.Parallel()
+	for host, name := range map[string]string{"127.0.0.1": "127.0.0.1.sslip.io", "::1": "localhost", "127.0.0.9": "127.0.0.9.sslip.io"} {
+		t.Run(host, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, service("hello", "", "World", ""))
+			w.config.Host = host
+			if l, err := net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
+				t.Skipf("this machine has no address %s", host)
+			} else {
+				l.Close()
+			}
+			w.start()
+			port := strconv.Itoa(w.server.config.Port)
+			w.sees("sluice: listening on http://"+net.JoinHostPort(host, port), "http://hello.default."+name+":"+port)
+			w.gets("hello", "200 Hello World!\n")
+		})
 	}
 }
 

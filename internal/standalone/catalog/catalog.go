@@ -189,7 +189,8 @@ func (s *Service) check() error {
 		for _, r := range s.Revisions {
 			names = append(names, r.Name)
 		}
-		errs = append(errs, t.Pos.Errorf("spec.traffic", "there is no revision %s; there are: %s", t.Revision, strings.Join(names, ", ")))
+		errs = append(errs, t.Pos.Errorf("spec.traffic", "there is no revision %s; there are: %s. Revisions of an earlier "+
+			"run aren't kept: put the Service as it made that one before this, in the same file with --- between", t.Revision, strings.Join(names, ", ")))
 	}
 	return errors.Join(errs...)
 }

@@ -115,13 +115,17 @@ func TestDocumentsApplyInOrder(t *testing.T) {
 	b.is("hello-00001=a", "hello-00002=b*")
 }
 
-func TestUnknownRevisionInTraffic(t *testing.T) {
+// A fresh process knows no revision of an earlier one: the error says how to give it, and that works.
+func TestQ7RevisionOfAnEarlierRun(t *testing.T) {
 	b := newBook(t)
 	err := b.apply(doc("hello-knative", "b", "[{revisionName: hello-world, percent: 100}]"))
-	if err == nil || !strings.Contains(err.Error(), "f.yaml:9: field spec.traffic: there is no revision hello-world; there are: hello-knative") {
+	if err == nil || !strings.Contains(err.Error(), "f.yaml:9: field spec.traffic: there is no revision hello-world; there are: hello-knative. "+
+		"Revisions of an earlier run aren't kept: put the Service as it made that one before this, in the same file with --- between") {
 		t.Errorf("%v", err)
 	}
 	b.is()
+	b.ok(b.apply(doc("hello-world", "a", ""), doc("hello-knative", "b", "[{revisionName: hello-world, percent: 100}]")))
+	b.is("hello-world=a", "hello-knative=b*")
 }
 
 func TestAllOrNothing(t *testing.T) {
