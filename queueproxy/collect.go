@@ -29,10 +29,8 @@ func newCollectors(c Config, depth func() int) (*collectors, error) {
 	if c.RequestMetrics == MetricsClassic {
 		pod = c.Identity.Pod
 	}
+	c.ensureRegistry()
 	k := &collectors{registry: c.Registry}
-	if k.registry == nil {
-		k.registry = prometheus.NewRegistry()
-	}
 	var err error
 	k.requests, err = metrics.NewQueueCollectors(k.registry, metrics.QueueConfig{
 		Classic:   c.RequestMetrics == MetricsClassic,

@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/internal/requestlog"
 	"github.com/sluice-proxy/sluice/internal/tracing"
+	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/metrics/otlp"
 	"github.com/sluice-proxy/sluice/proxy"
 )
@@ -45,7 +46,7 @@ func newTelemetry(o observed, c *Config, out io.Writer, log *zap.Logger) (*telem
 		log.Warn("asked for and not done: " + what)
 	}
 	if o.RequestLog.Enabled {
-		if err := t.logRequests(o.RequestLog, c.Identity, out, log); err != nil {
+		if err := t.logRequests(o.RequestLog, c, out, log); err != nil {
 			return nil, err
 		}
 	}
@@ -90,7 +91,7 @@ func failing(log *zap.Logger, of string) func(error) {
 
 // pushMetrics has what c counts go to a collector.
 func (t *telemetry) pushMetrics(o observed, c *Config, log *zap.Logger) (err error) {
-	c.Registry = prometheus.NewRegistry()
+	c.ensureRegistry()
 	to := collector(o.RequestMetrics, o.resource(c.Identity))
 	to.Gatherer, to.Interval, to.FlushTimeout = c.Registry, o.RequestMetrics.Interval, flushTime
 	to.Failed = failing(log, "metrics")
@@ -142,7 +143,8 @@ func (t *telemetry) start() {
 	}
 }
 
-func (t *telemetry) logRequests(r observability.RequestLog, id Identity, out io.Writer, log *zap.Logger) error {
+func (t *telemetry) logRequests(r observability.RequestLog, c *Config, out io.Writer, log *zap.Logger) error {
+	id := c.Identity
 	revision := requestlog.Revision{
 		Name: id.Revision, Namespace: id.Namespace, Service: id.Service, Configuration: id.Configuration,
 		PodName: id.Pod, PodIP: id.PodIP,
@@ -151,7 +153,7 @@ func (t *telemetry) logRequests(r observability.RequestLog, id Identity, out io.
 		Out:      out,
 		Revision: func(*proxy.Request) requestlog.Revision { return revision },
 		Probe:    func(req *proxy.Request) bool { return IsProbe(req.Header) },
-		Failed:   func(err error) { log.Error("the template of the request log fails", zap.Error(err)) },
+		Failed:   func(err error) { log.Error("a line of the request log is not whole", zap.Error(err)) },
 	})
 	if err != nil {
 		return err
@@ -161,7 +163,17 @@ func (t *telemetry) logRequests(r observability.RequestLog, id Identity, out io.
 		return nil
 	}
 	t.requests = l
-	return nil
+	if c.RequestMetrics == MetricsOff {
+		return nil
+	}
+	c.ensureRegistry()
+	return metrics.RegisterRequestLog(c.Registry, l)
+}
+
+func (c *Config) ensureRegistry() {
+	if c.Registry == nil {
+		c.Registry = prometheus.NewRegistry()
+	}
 }
 
 // wrap puts the request log around everything, so that it sees what the client sent and got, and the trace around

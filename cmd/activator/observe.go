@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/internal/requestlog"
 	"github.com/sluice-proxy/sluice/internal/tracing"
+	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/metrics/otlp"
 	"github.com/sluice-proxy/sluice/proxy"
 	"go.uber.org/zap"
@@ -49,8 +50,11 @@ func newObserved(o options, env func(string) (string, bool), stdout io.Writer, l
 	}
 	if ob.requests, err = requestlog.New(requestlog.Config{
 		Out: stdout, Revision: ob.revision,
-		Failed: func(err error) { log.Error("a line of the request log is lost", zap.Error(err)) },
+		Failed: func(err error) { log.Error("a line of the request log is not whole", zap.Error(err)) },
 	}); err != nil {
+		return nil, err
+	}
+	if err := metrics.RegisterRequestLog(ob.registry, ob.requests); err != nil {
 		return nil, err
 	}
 	ob.tracer, err = tracing.New(tracing.Config{

@@ -58,8 +58,9 @@ var rooms = map[string][]string{
 	"internal/filewatch": {},
 
 	"internal/observability": {},
-	"internal/refused":       {"proxy", "go.uber.org/zap"},
-	"internal/requestlog":    {"proxy", "internal/knative", "internal/template"},
+	"internal/logpace":       {},
+	"internal/refused":       {"proxy", "internal/logpace", "go.uber.org/zap"},
+	"internal/requestlog":    {"proxy", "internal/knative", "internal/logpace", "internal/template"},
 	"internal/template":      {},
 	"internal/profiling":     {},
 	"internal/heap":          {},

@@ -13,16 +13,12 @@ package refused
 
 import (
 	"strings"
-	"sync"
-	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/sluice-proxy/sluice/internal/logpace"
 	"github.com/sluice-proxy/sluice/proxy"
 )
-
-// Every is the shortest time from one line of a Teller's to the next.
-const Every = 10 * time.Second
 
 // Counter counts by reason, of which there are few. It must not block.
 type Counter interface{ Count(reason string) }
@@ -31,10 +27,7 @@ type Counter interface{ Count(reason string) }
 type Teller struct {
 	log   *zap.Logger
 	count Counter // nil: there is none
-
-	mu     sync.Mutex
-	told   time.Time
-	unsaid int // since then
+	pace  logpace.Pace
 }
 
 // New makes a Teller. A nil counter counts nothing.
@@ -46,21 +39,8 @@ func (t *Teller) Tell(remote string, err *proxy.Error) {
 		reason, _, _ := strings.Cut(err.Error(), " (RFC") // the log has the section too
 		t.count.Count(reason)
 	}
-	if more, due := t.due(); due {
+	if more, due := t.pace.Due(); due {
 		t.log.Info("a connection is refused: no request came on it",
 			zap.String("client", remote), zap.String("reason", err.Error()), zap.Int("others since the last line", more))
 	}
-}
-
-// due reports that it is time for a line, and how many had none since the one before.
-func (t *Teller) due() (more int, due bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := time.Now()
-	if !t.told.IsZero() && now.Sub(t.told) < Every {
-		t.unsaid++
-		return 0, false
-	}
-	more, t.told, t.unsaid = t.unsaid, now, 0
-	return more, true
 }

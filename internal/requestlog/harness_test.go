@@ -46,6 +46,8 @@ func (l *lines) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+func (l *lines) put(line string) { _, _ = l.Write([]byte(line)) }
+
 func (l *lines) get() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

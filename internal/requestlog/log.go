@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/logpace"
 	"github.com/sluice-proxy/sluice/internal/template"
 	"github.com/sluice-proxy/sluice/proxy"
 )
@@ -24,8 +25,8 @@ type Config struct {
 	Revision func(*proxy.Request) Revision
 	// Probe tells which requests are probes, in Begin too. Nil: those of kubelets, and those that carry K-Network-Probe.
 	Probe func(*proxy.Request) bool
-	// Failed is told, once for a template, that it can't be executed. It is called by a request, and must not block.
-	// Nil: nobody is told.
+	// Failed is told that the template has failed for a request, what it is and why: of a template's first failure, and
+	// then every ten seconds at most. It is called by a request, and must not block. Nil: nobody is told.
 	Failed func(error)
 	// Buffer is how many bytes of lines may wait for Out. Default 1 MiB.
 	Buffer int
@@ -46,16 +47,17 @@ func (c Config) Validate() error {
 type Log struct {
 	config  Config
 	setting atomic.Pointer[setting] // nil: off
+	failed  atomic.Uint64
 	out     output
 	buffers sync.Pool // of *bytes.Buffer
 }
 
-// setting is what Set said last. It is replaced, never changed, save for failed.
+// setting is what Set said last. It is replaced, never changed, save for failures.
 type setting struct {
 	text     string
 	template *template.Template // nil: the built-in one
 	probes   bool
-	failed   atomic.Bool // it has been told
+	failures logpace.Pace
 }
 
 // New returns a log that is off, or the error of Validate. Nothing runs before the first line.
@@ -92,7 +94,7 @@ func (l *Log) Set(text string, enabled, probes bool) error {
 		return nil // a ConfigMap is told again and again; what Failed was told isn't
 	}
 	s := &setting{text: text, probes: probes}
-	if text != DefaultTemplate {
+	if strings.TrimSpace(text) != DefaultTemplate { // a block of YAML ends in a line end
 		var err error
 		if s.template, err = template.Parse("requestlog", text, methods()); err != nil {
 			return fmt.Errorf("the template of the request log can't be used: %s", oneLine(err))
@@ -104,6 +106,9 @@ func (l *Log) Set(text string, enabled, probes bool) error {
 
 // Dropped counts lines that were lost because Out was too slow, failed, or the log was closed.
 func (l *Log) Dropped() uint64 { return l.out.dropped.Load() }
+
+// Failed counts lines that lack what their template failed to make.
+func (l *Log) Failed() uint64 { return l.failed.Load() }
 
 // Close writes what is buffered and ends the writing; later lines are dropped. It blocks until all is written, or ctx
 // ends, whose error it then returns: lines may be lost, and the writing ends when Out returns.
@@ -117,14 +122,15 @@ func (l *Log) write(s *setting, f *fields) {
 	if s.template == nil {
 		_, _ = b.Write(appendBuiltin(b.AvailableBuffer(), f))
 	} else if err := s.template.Execute(b, f); err != nil {
-		if l.config.Failed != nil && s.failed.CompareAndSwap(false, true) {
-			l.config.Failed(fmt.Errorf("the template of the request log fails for a request, which is not logged: %s", oneLine(err)))
-		}
-		return
+		l.fail(s, err)
 	}
 	line := b.Bytes()
 	if len(bytes.TrimSpace(line)) == 0 {
 		return
+	}
+	if most := l.config.Buffer; len(line) > most { // a template without bounds: what fits is better than nothing
+		b.Truncate(most - 1)
+		line = b.Bytes()
 	}
 	if line[len(line)-1] != '\n' {
 		_ = b.WriteByte('\n')
@@ -136,6 +142,18 @@ func (l *Log) write(s *setting, f *fields) {
 		}
 	}
 	l.out.put(line)
+}
+
+// fail tells that a line lacks something.
+func (l *Log) fail(s *setting, err error) {
+	l.failed.Add(1)
+	if l.config.Failed == nil {
+		return
+	}
+	if others, due := s.failures.Due(); due {
+		l.config.Failed(fmt.Errorf("the template of the request log fails for a request, whose line lacks what it failed to make "+
+			"(%d more since this was last said): %s; the template is %.1000q", others, oneLine(err), s.text))
+	}
 }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

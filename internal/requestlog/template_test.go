@@ -53,7 +53,7 @@ var address = regexp.MustCompile(`0x[0-9a-f]{8,}`)
 func same(t *testing.T, text string) {
 	t.Helper()
 	ours, refused := template.Parse("requestlog", text, methods())
-	theirs, err := texttemplate.New("requestlog").Parse(text)
+	theirs, err := texttemplate.New("requestlog").Funcs(texttemplate.FuncMap{"js": js}).Parse(text)
 	if err != nil || refused != nil {
 		if refused == nil {
 			t.Errorf("%s: taken, and refused by text/template: %v", text, err)
@@ -71,6 +71,9 @@ func same(t *testing.T, text string) {
 		}
 	}
 }
+
+// js is text/template's for JSON: of a string, as in templates of logs.
+func js(args ...any) string { return template.EscapeJS(fmt.Sprint(args...)) }
 
 func execute(t *texttemplate.Template, w io.Writer, data any) (err error) {
 	defer func() {

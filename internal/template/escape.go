@@ -5,25 +5,29 @@ import (
 	"reflect"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// The escapers are those of text/template, which can't be imported without its other functions.
-
-// EscapeJS makes s fit between quotes of JavaScript, in HTML too.
+// EscapeJS makes s fit between quotes of JSON (RFC 8259 §7), which are read back as s with U+FFFD for each byte that is no
+// UTF-8. What it makes fits between quotes of JavaScript too, of both kinds, in HTML too. text/template's js is for
+// JavaScript alone: \' and \u of five digits are no JSON (https://go.dev/issue/37634), and JSON is what templates of logs
+// use it for.
 func EscapeJS(s string) string {
-	plain := func(r rune) bool { return r >= ' ' && r < utf8.RuneSelf && !strings.ContainsRune(`\'"<>&=`, r) }
+	plain := func(r rune) bool { return r >= ' ' && r < 0x7f && !strings.ContainsRune(`\'"<>&=`, r) }
 	if strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
 		return s
 	}
 	b := make([]byte, 0, len(s)+16)
-	for i, size := 0, 0; i < len(s); i += size {
-		var r rune
-		switch r, size = utf8.DecodeRuneInString(s[i:]); {
-		case plain(r), r >= utf8.RuneSelf && unicode.IsPrint(r): // what is no UTF-8 stays as it is
-			b = append(b, s[i:i+size]...)
-		case r == '\\', r == '\'', r == '"':
+	for _, r := range s { // U+FFFD for what is no UTF-8
+		switch {
+		case plain(r), r >= utf8.RuneSelf && unicode.IsPrint(r):
+			b = utf8.AppendRune(b, r)
+		case r == '\\', r == '"':
 			b = append(b, '\\', byte(r))
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			b = fmt.Appendf(b, `\u%04X\u%04X`, high, low)
 		default:
 			b = fmt.Appendf(b, `\u%04X`, r)
 		}
@@ -37,12 +41,14 @@ func escapeHTML(s string) string {
 
 // escaper escapes its arguments as print shows them.
 func escaper(escape func(string) string) function {
-	return text(func(args ...any) string {
-		for i, arg := range args {
-			if shown, ok := printable(reflect.ValueOf(arg)); ok {
-				args[i] = shown
-			}
+	return text(func(args ...any) string { return escape(shown(args)) })
+}
+
+func shown(args []any) string {
+	for i, arg := range args {
+		if shown, ok := printable(reflect.ValueOf(arg)); ok {
+			args[i] = shown
 		}
-		return escape(fmt.Sprint(args...))
-	})
+	}
+	return fmt.Sprint(args...)
 }

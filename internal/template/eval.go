@@ -18,6 +18,12 @@ func (s *state) pipe(dot reflect.Value, p *parse.PipeNode) (v reflect.Value) {
 		}
 		last = []reflect.Value{v}
 	}
+	s.declare(p, v)
+	return v
+}
+
+// declare sets the variables of a pipeline.
+func (s *state) declare(p *parse.PipeNode, v reflect.Value) {
 	for _, d := range p.Decl {
 		if p.IsAssign {
 			s.variable(d.Ident[0]).value = v
@@ -25,7 +31,6 @@ func (s *state) pipe(dot reflect.Value, p *parse.PipeNode) (v reflect.Value) {
 			s.vars = append(s.vars, variable{d.Ident[0], v})
 		}
 	}
-	return v
 }
 
 // variable finds the innermost one of a name. The parser knows that there is one.

@@ -42,25 +42,33 @@ func Parse(name, text string, m Methods) (t *Template, err error) {
 	return t, nil
 }
 
-// Execute appends to out what the template makes of data. After an error, out has a part of it.
+// Execute appends to out what the template makes of data. An action that fails appends nothing, and what it would have
+// decided is as of an empty string: if is false, range has no elements. All others are carried out; only a bound ends the
+// execution where it is met. The error is that of the first failure.
 func (t *Template) Execute(out *bytes.Buffer, data any) (err error) {
-	defer caught(&err)
 	v := reflect.ValueOf(data)
 	left := maxSteps
-	s := &state{template: t, tree: t.main, out: out, vars: []variable{{"$", v}}, left: &left, full: out.Len() + maxBytes}
+	s := &state{
+		template: t, tree: t.main, out: out, vars: []variable{{"$", v}}, left: &left, full: out.Len() + maxBytes, failed: &err,
+	}
+	defer s.caught()
 	s.list(v, t.main.Root)
-	return nil
+	return err
 }
 
-// caught makes an error of what was thrown, by methods too.
+// caught makes an error of what was thrown.
 func caught(err *error) {
-	switch e := recover().(type) {
-	case nil:
-	case failure:
-		*err = e.error
-	default:
-		*err = fmt.Errorf("template: %v", e)
+	if e := recover(); e != nil {
+		*err = asError(e)
 	}
+}
+
+// asError is the error of what was thrown, by methods too.
+func asError(thrown any) error {
+	if e, ok := thrown.(failure); ok {
+		return e.error
+	}
+	return fmt.Errorf("template: %v", thrown)
 }
 
 func fail(t *parse.Tree, n parse.Node, format string, args ...any) {

@@ -2,6 +2,7 @@ package template
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -92,7 +93,8 @@ func theirs(text string, data any) (out string, err error) {
 			err = fmt.Errorf("panic: %v", e)
 		}
 	}()
-	t, err := template.New("t").Parse(text)
+	js := func(args ...any) string { return EscapeJS(shown(args)) } // which is for JSON here
+	t, err := template.New("t").Funcs(template.FuncMap{"js": js}).Parse(text)
 	if err != nil {
 		return "", err
 	}
@@ -178,6 +180,56 @@ func TestFailsAsTextTemplate(t *testing.T) {
 			t.Errorf("%s: no error", text)
 		}
 	}
+}
+
+// What fails is left out, the rest of a line is there.
+func TestC8WhatFailsIsLeftOut(t *testing.T) {
+	for text, want := range map[string]string{
+		`a{{index .List 9}}b{{.Name | len}}`:        "ab20",
+		`a{{.Missing}}b`:                            "ab",
+		`a{{.Boom}}b`:                               "ab",
+		`a{{.Func}}b`:                               "ab",
+		`{{printf "%s-%s" .Name (index .List 9)}}b`: "b",
+		`{{if index .List 9}}a{{else}}b{{end}}c`:    "bc",
+		`{{with index .List 9}}a{{else with .Next}}{{.Name}}{{end}}c`:                 "nextc",
+		`{{range index .List 9}}a{{else}}b{{end}}c`:                                   "bc",
+		`{{range .None.Next}}a{{else}}b{{end}}c`:                                      "bc",
+		`{{range .Name}}a{{else}}b{{end}}c`:                                           "bc",
+		`{{range .List}}[{{index $.Array .}}]{{end}}c`:                                "[][][]c",
+		`{{$x := index .List 9}}a{{$x}}b{{$y := 1}}{{$y}}`:                            "ab1",
+		`{{$x := 1}}{{$x = index .List 9}}a{{$x}}b`:                                   "ab",
+		`{{if $x := index .List 9}}{{else}}<{{$x}}>{{end}}b`:                          "<>b",
+		`{{$x := (len (index .List 9))}}{{with $y := .Int}}{{$y}}{{end}}`:             "-3",
+		"a{{template `T` (index .List 9)}}b{{define `T`}}<{{.}}{{index . 5}}>{{end}}": "a<>b",
+		"a{{template `T`}}b": "ab",
+	} {
+		if got, err := ours(text, data()); err == nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", text, got, err, want)
+		}
+	}
+	if got, err := ours(`{{.First}}{{.Second}}`, data()); err == nil || got != "" || !strings.Contains(err.Error(), "First") {
+		t.Errorf("%q, %v: not the first failure", got, err)
+	}
+}
+
+// js makes what encoding/json reads back.
+func FuzzC7JSIsJSON(f *testing.F) {
+	for _, s := range []string{"", "o'neil", "\"\\\x00\x1f\x7f", "\x80\xff", "\U000E0001\u2028\u200b\ufffd", "<&=>", "é😀", "\xed\xa0\x80"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var got string
+		escaped := EscapeJS(s)
+		if err := json.Unmarshal([]byte(`"`+escaped+`"`), &got); err != nil {
+			t.Fatalf("%q: %s: %v", s, escaped, err)
+		}
+		if want := string([]rune(s)); got != want {
+			t.Fatalf("%q: %s: read back as %q, want %q", s, escaped, got, want)
+		}
+		if strings.ContainsAny(escaped, "'<>&") {
+			t.Fatalf("%q: %s", s, escaped)
+		}
+	})
 }
 
 // What text/template can do, and this can't, is refused by Parse, which names it.

@@ -24,6 +24,7 @@ type state struct {
 	depth    int
 	left     *int // steps
 	full     int  // size of out
+	failed   *error
 }
 
 type variable struct {
@@ -40,7 +41,47 @@ const (
 	continues
 )
 
-func (s *state) fail(n parse.Node, format string, args ...any) { fail(s.tree, n, format, args...) }
+func (s *state) fail(n parse.Node, format string, args ...any) {
+	if *s.failed != nil { // nobody will see this one's words
+		panic(failure{*s.failed})
+	}
+	fail(s.tree, n, format, args...)
+}
+
+// note is fail for what can be left out.
+func (s *state) note(n parse.Node, format string, args ...any) {
+	defer s.caught()
+	s.fail(n, format, args...)
+}
+
+func (s *state) noted(thrown any) {
+	if *s.failed == nil {
+		*s.failed = asError(thrown)
+	}
+}
+
+// caught notes what was thrown.
+func (s *state) caught() {
+	if e := recover(); e != nil {
+		s.noted(e)
+	}
+}
+
+// value is that of a pipeline, or an empty string if that fails; ok says that it hasn't.
+func (s *state) value(dot reflect.Value, p *parse.PipeNode) (v reflect.Value, ok bool) {
+	if p == nil {
+		return v, true
+	}
+	defer func(vars int) {
+		if e := recover(); e != nil {
+			s.noted(e)
+			s.leave(vars) // of a pipeline within
+			v = reflect.ValueOf("")
+			s.declare(p, v)
+		}
+	}(len(s.vars))
+	return s.pipe(dot, p), true
+}
 
 func (s *state) list(dot reflect.Value, l *parse.ListNode) flow {
 	if l == nil {
@@ -71,12 +112,8 @@ func (s *state) node(dot reflect.Value, n parse.Node) flow {
 	case *parse.TextNode:
 		_, _ = s.out.Write(n.Text)
 	case *parse.ActionNode:
-		if v := s.pipe(dot, n.Pipe); len(n.Pipe.Decl) == 0 {
-			shown, ok := printable(v)
-			if !ok {
-				s.fail(n, "can't print a %s", v.Type())
-			}
-			_, _ = fmt.Fprint(s.out, shown)
+		if v, ok := s.value(dot, n.Pipe); ok && len(n.Pipe.Decl) == 0 {
+			s.print(n, v)
 		}
 	case *parse.IfNode:
 		return s.branch(dot, &n.BranchNode)
@@ -94,13 +131,21 @@ func (s *state) node(dot reflect.Value, n parse.Node) flow {
 	return next
 }
 
+func (s *state) print(n *parse.ActionNode, v reflect.Value) {
+	if shown, ok := printable(v); ok {
+		_, _ = fmt.Fprint(s.out, shown)
+	} else {
+		s.note(n, "can't print a %s", v.Type())
+	}
+}
+
 // leave ends the scope of variables that came after the first n.
 func (s *state) leave(n int) { s.vars = s.vars[:n] }
 
 // branch is if or with.
 func (s *state) branch(dot reflect.Value, n *parse.BranchNode) flow {
 	defer s.leave(len(s.vars))
-	v := s.pipe(dot, n.Pipe)
+	v, _ := s.value(dot, n.Pipe)
 	switch {
 	case !truth(v):
 		return s.list(dot, n.ElseList)
@@ -113,20 +158,25 @@ func (s *state) branch(dot reflect.Value, n *parse.BranchNode) flow {
 func (s *state) invoke(dot reflect.Value, n *parse.TemplateNode) {
 	tree := s.template.trees[n.Name]
 	if tree == nil {
-		s.fail(n, "template %q is not defined", n.Name)
+		s.note(n, "template %q is not defined", n.Name)
+		return
 	}
 	if s.depth == maxDepth {
 		s.fail(n, "templates invoke each other more than %d deep", maxDepth)
 	}
-	dot = s.pipe(dot, n.Pipe)
-	inner := state{s.template, tree, s.out, []variable{{"$", dot}}, s.depth + 1, s.left, s.full}
+	dot, _ = s.value(dot, n.Pipe)
+	inner := state{s.template, tree, s.out, []variable{{"$", dot}}, s.depth + 1, s.left, s.full, s.failed}
 	inner.list(dot, tree.Root)
 }
 
 // loop is range.
 func (s *state) loop(dot reflect.Value, n *parse.RangeNode) flow {
 	defer s.leave(len(s.vars))
-	over, _ := indirect(s.pipe(dot, n.Pipe))
+	value, ok := s.value(dot, n.Pipe)
+	over, _ := indirect(value)
+	if !ok {
+		over = reflect.Value{}
+	}
 	mark, decl, ran := len(s.vars), n.Pipe.Decl, false
 	s.iterate(n, over, func(key, elem reflect.Value) bool {
 		defer s.leave(mark)
@@ -175,6 +225,6 @@ func (s *state) iterate(n *parse.RangeNode, v reflect.Value, yield func(key, ele
 			}
 		}
 	default:
-		s.fail(n, "can't range over a %s", v.Type())
+		s.note(n, "can't range over a %s", v.Type())
 	}
 }
