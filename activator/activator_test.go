@@ -173,6 +173,42 @@ func TestDeletedWhileWaiting(t *testing.T) {
 	}
 }
 
+// Whoever waits for a revision whose pods can't come is told so, and why, and so is who comes; not while a pod serves.
+func TestQ9UnavailableWhileWaiting(t *testing.T) {
+	f := newFront(t, activator.Config{})
+	f.UpdateRevision(activator.Revision{ID: hello})
+	go func() {
+		f.awaitWaiting(t, 20)
+		f.UpdateUnavailable(hello, "the app crashes")
+	}()
+	refused := func(a answer) {
+		t.Helper()
+		if a.status != 503 || a.body != "the app crashes\n" || a.header.Get("Retry-After") == "" || !strings.Contains(a.header.Get("Proxy-Status"), "not_ready") {
+			t.Fatal(a)
+		}
+	}
+	for _, a := range together(20, func(int) answer { return f.get("/") }) {
+		refused(a)
+	}
+	refused(f.get("/"))
+	p := newPod(t, "alive", 0, false, nil)
+	f.UpdateEndpoints(hello, endpointsOf(p))
+	f.awaitUsable(t, 1)
+	if a := f.get("/"); !a.ok() {
+		t.Error(a)
+	}
+	f.UpdateEndpoints(hello, activator.Endpoints{})
+	refused(f.get("/"))
+	f.UpdateUnavailable(hello, "")
+	go func() {
+		f.awaitWaiting(t, 1)
+		f.UpdateEndpoints(hello, endpointsOf(p))
+	}()
+	if a := f.get("/"); !a.ok() {
+		t.Error(a)
+	}
+}
+
 func TestTimeoutWhileWaiting(t *testing.T) {
 	f := newFront(t, activator.Config{})
 	for name, timeouts := range map[string]proxy.Timeouts{

@@ -3,6 +3,7 @@ package activator
 import (
 	"sync"
 
+	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
@@ -77,6 +78,17 @@ func (a *Activator) DeleteRevision(id throttler.RevisionID) {
 // UpdateEndpoints says which pods the revision has. New ones are probed at once.
 func (a *Activator) UpdateEndpoints(id throttler.RevisionID, e Endpoints) {
 	a.change(id, func(t *tracked) { t.setEndpointsLocked(e) })
+}
+
+// UpdateUnavailable says that no pod of the revision is to be expected, and why, in a sentence that clients read: as long as
+// none can be used, requests are answered 503 (not_ready) with it instead of waiting, those that wait already included.
+// An empty why takes it back. It is for sources that know more of their pods than endpoints.
+func (a *Activator) UpdateUnavailable(id throttler.RevisionID, why string) {
+	var err error
+	if why != "" {
+		err = &proxy.Error{Reason: proxy.NotReady, Text: why + "\n"}
+	}
+	a.throttler.SetUnavailable(id, err)
 }
 
 // UpdatePeers says which activators are in the path of the revision.

@@ -36,6 +36,7 @@ func TestThrottlerAgainstModel(t *testing.T) {
 			"patch":         m.patchBackends,
 			"configure":     m.configure,
 			"delete":        m.delete,
+			"unavailable":   m.unavailable,
 			"sleep":         m.sleep,
 			"sleep shortly": m.nap,
 			"":              m.check,
@@ -234,6 +235,18 @@ func (m *machine) configure(t *rapid.T) {
 	m.known = true
 }
 
+func (m *machine) unavailable(t *rapid.T) {
+	down := rapid.IntRange(0, 2).Draw(t, "down") == 0
+	var err error
+	if down {
+		err = errDown
+	}
+	m.t.SetUnavailable(m.id, err)
+	m.down = down && m.known
+	synctest.Wait()
+	m.serve(t)
+}
+
 func (m *machine) delete(t *rapid.T) {
 	if rapid.IntRange(0, 2).Draw(t, "chance") > 0 {
 		return
@@ -245,7 +258,7 @@ func (m *machine) delete(t *rapid.T) {
 			t.Fatalf("a waiter of a deleted revision: done %v, %v", c.done.Load(), c.err)
 		}
 	}
-	m.known, m.queue = false, nil
+	m.known, m.down, m.queue = false, false, nil
 	for _, p := range m.order {
 		if p != nil {
 			m.unlist(p.ID)

@@ -2,6 +2,7 @@ package throttler
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 // Where the real one rolls dice the model takes over what came out, if that was allowed.
 type model struct {
 	known    bool
+	down     bool // SetUnavailable
 	config   RevisionConfig
 	pods     map[string]*modelPod
 	order    []*modelPod // nil where a pod has left
@@ -151,11 +153,26 @@ func (m *model) serve(t *rapid.T) {
 		m.handed++
 		m.grant(t, c.lease, c.not, c.noLend)
 	}
+	if m.hopeless() {
+		for _, c := range m.queue {
+			if !c.done.Load() || !errors.Is(c.err, errDown) {
+				t.Fatalf("waits for a pod that isn't to be expected: done %v, %v", c.done.Load(), c.err)
+			}
+		}
+		m.queue = nil
+	}
 	for i, c := range m.queue {
 		if c.done.Load() {
 			t.Fatalf("waiter %d of %d is back without a free slot: %q, %v", i, len(m.queue), c.lease.ID(), c.err)
 		}
 	}
+}
+
+var errDown = errors.New("the app crashes")
+
+// hopeless says that no pod is listed as Ready, nor to be expected.
+func (m *model) hopeless() bool {
+	return m.down && !slices.ContainsFunc(m.order, func(p *modelPod) bool { return p != nil && p.State == Ready })
 }
 
 // servable is the first waiter whom there is a pod for, or -1.
@@ -185,6 +202,8 @@ func (m *model) refusal(newcomer *call, total Config) error {
 	switch {
 	case !m.known:
 		return ErrUnknownRevision
+	case m.hopeless():
+		return errDown
 	case len(m.queue) >= bound && (len(m.queue) == 0 || !newcomer.since.Before(m.queue[0].since)):
 		return ErrQueueFull
 	case len(m.queue) >= total.MaxWaiting || int64(held) > total.MaxWaitingBytes:

@@ -10,7 +10,7 @@ type Place struct {
 
 // Queue is Acquire for a request that waits without blocking. It returns a lease, or an error, or else a place in the
 // queue, which needs one Leave. tell is called once when there is nothing more to wait for, with a slot or because the
-// revision is gone, by whoever brings that about; it must not block. It is not called when Leave comes first, but may
+// revision is gone or unavailable, by whoever brings that about; it must not block. It is not called when Leave comes first, but may
 // be on its way while Leave is called.
 func (t *Throttler) Queue(d Demand, tell func()) (Lease, *Place, error) {
 	r := t.find(d.Revision)
@@ -24,7 +24,7 @@ func (t *Throttler) Queue(d Demand, tell func()) (Lease, *Place, error) {
 	return Lease{}, &Place{r, w}, nil
 }
 
-// Leave ends the wait. It returns the lease that the place has been given, ErrRevisionGone, or, when it still stood in
+// Leave ends the wait. It returns the lease that the place has been given, ErrRevisionGone, that of SetUnavailable, or, when it still stood in
 // the queue, why, which must not be nil then.
 func (p *Place) Leave(why error) (Lease, error) {
 	p.r.mu.Lock()

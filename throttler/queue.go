@@ -170,6 +170,17 @@ func (r *revision) succeed(p *pod, woken *waiters) {
 	}
 }
 
+// hopeless says that waiting leads nowhere.
+func (r *revision) hopeless() bool { return r.unavailable != nil && r.count.Ready == 0 }
+
+// failHopeless empties the queue if waiting leads nowhere. Its waiters are to be woken without the lock.
+func (r *revision) failHopeless() (failed waiters) {
+	if r.hopeless() {
+		failed = r.failAll(r.unavailable)
+	}
+	return failed
+}
+
 // failAll empties the queue. Its waiters are to be woken without the lock.
 func (r *revision) failAll(err error) (failed waiters) {
 	for w := r.oldest(); w != nil; w = r.oldest() {

@@ -29,6 +29,8 @@ type revision struct {
 	known  bool
 	config RevisionConfig
 
+	unavailable error // why no pod is to be expected
+
 	order  []*pod // by position; nil where a pod has left
 	vacant bitset // positions that pods have left
 	home   bitset // positions of own pods with a free slot
@@ -81,6 +83,9 @@ func (r *revision) enter(d *Demand, wait bool, tell func()) (Lease, *waiter, err
 	}
 	if !wait {
 		return Lease{}, nil, nil
+	}
+	if r.hopeless() {
+		return Lease{}, nil, r.unavailable
 	}
 	w, err := r.enqueue(d, tell)
 	return Lease{}, w, err

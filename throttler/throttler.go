@@ -58,7 +58,7 @@ func (t *Throttler) TryAcquire(d Demand) (l Lease, ok bool, err error) {
 
 // Acquire takes a slot, waiting for one behind those who came before, also while the revision has no pods.
 // The error is ErrUnknownRevision, ErrQueueFull or ErrOverloaded at once; ErrRevisionGone when the revision is deleted
-// meanwhile; context.Cause(ctx) when ctx ends first, also when it had ended before.
+// meanwhile; that of SetUnavailable; context.Cause(ctx) when ctx ends first, also when it had ended before.
 func (t *Throttler) Acquire(ctx context.Context, d Demand) (Lease, error) {
 	if ctx.Err() != nil {
 		return Lease{}, context.Cause(ctx)
@@ -97,6 +97,9 @@ func (t *Throttler) DeleteRevision(id RevisionID) {
 		return
 	}
 	r.update.Lock()
+	r.mu.Lock()
+	r.unavailable = nil // so that it is the deletion that waiters learn of
+	r.mu.Unlock()
 	r.setBackends(nil)
 	r.mu.Lock()
 	if r.known {
@@ -108,6 +111,24 @@ func (t *Throttler) DeleteRevision(id RevisionID) {
 	r.update.Unlock()
 	failed.wakeAll()
 	t.forget(r)
+}
+
+// SetUnavailable says that no pod of a revision is to be expected: as long as none is listed as Ready, requests fail
+// with err instead of waiting, those that wait already included. A nil err takes that back, and so does DeleteRevision. It
+// does nothing for a revision that is not known.
+func (t *Throttler) SetUnavailable(id RevisionID, err error) {
+	r := t.find(id)
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	var failed waiters
+	if r.known {
+		r.unavailable = err
+		failed = r.failHopeless()
+	}
+	r.mu.Unlock()
+	failed.wakeAll()
 }
 
 // SetBackends replaces a revision's pods and wakes who now fits. Of several with one ID the first counts. It may come

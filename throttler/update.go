@@ -84,7 +84,7 @@ func (r *revision) apply(changes []change) {
 		r.shorten(now)
 		r.setAlarm(now)
 	}
-	woken := r.serve()
+	woken, failed := r.serve(), r.failHopeless()
 	r.left = slices.DeleteFunc(r.left, func(p *pod) bool {
 		if !p.listed && p.inFlight == 0 {
 			delete(r.pods, p.ID)
@@ -93,6 +93,7 @@ func (r *revision) apply(changes []change) {
 	})
 	r.mu.Unlock()
 	woken.wakeAll()
+	failed.wakeAll()
 }
 
 // list makes c.pod what c says.

@@ -29,11 +29,13 @@ type pod struct {
 	ready      bool
 	ending     bool
 	crashes    int
-	reason     string  // why it is not ready
-	telling    bool    // the reason says more than a probe that fails
-	ended      string  // what ended it: the first process that did and isn't started again
-	report     report  // its queue-proxy's latest
-	load       float64 // requests in flight, by its latest stat
+	reason     string    // why it is not ready
+	telling    bool      // the reason says more than a probe that fails
+	hopeless   string    // why it will not become ready; empty while it may
+	strayed    time.Time // since when the app has listened elsewhere
+	ended      string    // what ended it: the first process that did and isn't started again
+	report     report    // its queue-proxy's latest
+	load       float64   // requests in flight, by its latest stat
 }
 
 func (p *pod) endpoint() activator.Endpoint {
@@ -100,6 +102,38 @@ func (s *Server) tellEndpoints(r *revision) {
 		}
 	}
 	s.activator.UpdateEndpoints(r.id, e)
+	s.tellHopeless(r)
+}
+
+// strayedFor is how long an app may listen elsewhere before nobody waits any more for it to listen on $PORT: some open
+// another port first, and $PORT when they have started.
+const strayedFor = 10 * time.Second
+
+// tellHopeless has the activator answer who waits for r when no replica is to be expected, with the reason that the screen
+// shows, or takes that back.
+func (s *Server) tellHopeless(r *revision) {
+	why := ""
+	switch active := r.active(); {
+	case r.readyPods() > 0:
+	case len(active) > 0:
+		for _, p := range active {
+			if why = p.hopeless; why == "" && !p.strayed.IsZero() && time.Since(p.strayed) > strayedFor {
+				why = p.reason
+			}
+			if why == "" {
+				break
+			}
+		}
+	case r.failures > 1 && time.Now().Before(r.notBefore):
+		why = r.failure
+	}
+	if why != "" {
+		why = r.Name + ": " + why
+	}
+	if why != r.hopeless {
+		r.hopeless = why
+		s.activator.UpdateUnavailable(r.id, why)
+	}
 }
 
 // terminate ends a replica gently.
@@ -141,11 +175,12 @@ func (s *Server) failed(r *revision, why string) {
 	pause := min(first<<min(r.failures, 20), most)
 	r.failures++
 	r.notBefore = time.Now().Add(pause)
+	s.tellHopeless(r)
 	s.config.Screen.Line(fmt.Sprintf("%s: a replica failed: %s; the next one in %v", r.Name, why, pause))
 	s.tasks.Go(func() {
 		select {
 		case <-time.After(pause):
-			s.post(func() { s.converge(r) })
+			s.post(func() { s.tellHopeless(r); s.converge(r) })
 		case <-s.stopped:
 		}
 	})
@@ -196,6 +231,7 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 	case replica.Started:
 		if e.Process == replica.App {
 			p.appStarted = e.Time
+			p.hopeless, p.strayed = "", time.Time{}
 		}
 	case replica.Exited, replica.Failed:
 		switch {
@@ -211,13 +247,15 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 	case replica.Strayed:
 		say(fmt.Sprintf("the app listens on port %s and not on $PORT, which is %d here: have it read the environment "+
 			"variable PORT, or pass $(PORT) in the container's args", numbers(e.Ports), port))
+		p.strayed = e.Time
 	case replica.Silent:
 		say(fmt.Sprintf("not ready: the app has not begun to listen on $PORT, which is %d", port))
 	case replica.Listens:
 		say(fmt.Sprintf("the app listens on $PORT, which is %d", port))
-		p.telling = false
+		p.telling, p.strayed = false, time.Time{}
 	case replica.Line:
 	}
+	s.tellHopeless(r)
 }
 
 // exited heeds that a process has ended, or could not be started, and says why.
@@ -242,7 +280,11 @@ func (s *Server) exited(r *revision, p *pod, e replica.Event) (why string) {
 	if e.Restarts > 1 {
 		why = "CrashLoopBackOff: " + why
 	}
-	return why + fmt.Sprintf("; next start in %v", e.RestartIn)
+	why += fmt.Sprintf("; next start in %v", e.RestartIn)
+	if e.Restarts > 1 || e.Kind == replica.Failed { // the first end may have been an accident
+		p.hopeless = why
+	}
+	return why
 }
 
 func numbers(list []int) string {

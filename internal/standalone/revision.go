@@ -27,6 +27,7 @@ type revision struct {
 	coldSaid  bool   // the cold start since it was at zero has been shown
 	failure   string // why the latest replica went by itself
 	failures  int    // in a row
+	hopeless  string // why no replica is to be expected, as the activator knows
 	notBefore time.Time
 	report    report // the activator's latest
 	sampled   bool   // report counts in a sample already

@@ -57,6 +57,7 @@ const reportAge = 1500 * time.Millisecond
 func (s *Server) sample(now time.Time) {
 	at := s.align(now)
 	for _, r := range s.revisions {
+		s.tellHopeless(r) // an app may have listened elsewhere for long enough
 		var stats []*statpb.Stat
 		for _, p := range r.pods {
 			if p.ready && now.Sub(p.report.at) < reportAge {

@@ -342,6 +342,39 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+// Whoever waits for a replica that can't come is told why as soon as the screen knows. Clients used to hang until their own
+// timeout.
+func TestQ9WhoWaitsIsTold(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ command, want string }{
+		"crash loop":      {"[sh, -c, 'echo no database >&2; exit 7']", "CrashLoopBackOff: the app ended: exit status 7: no database; next start in "},
+		"missing program": {"[/no/such/program]", "the app can't be started: "},
+		"wrong port":      {"[sh, -c, 'PATH=$D:$PATH; PORT=0 exec " + hello.Name + "']", "and not on $PORT, which is "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			self, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			if err := os.Symlink(self, filepath.Join(dir, hello.Name)); err != nil {
+				t.Fatal(err)
+			}
+			m := strings.Replace(service("broken", "", "x", ""), "image: ghcr.io/knative/helloworld-go:latest", "command: "+c.command, 1)
+			w := newWorld(t, strings.Replace(m, "env: [", "env: [{name: D, value: "+dir+"}, ", 1))
+			w.client.Timeout = 5 * time.Minute
+			w.start()
+			got, err := w.get("broken")
+			if err != nil || !strings.HasPrefix(got, "503 broken-00001: ") || !strings.Contains(got, c.want) {
+				t.Errorf("%q, %v", got, err)
+			}
+			w.write(service("broken", "", "mended", ""))
+			w.eventually("the mended one serves", func() bool { got, _ := w.get("broken"); return got == "200 Hello mended!\n" })
+		})
+	}
+}
+
 // With -port 0 it was 8080, and with -listen ::1 the URLs led to 127.0.0.1.
 func TestQ8ListensWhereItSays(t *testing.T) {
 	t.Parallel()
