@@ -78,7 +78,8 @@ type Config struct {
 
 	// DrainQuiet is how long no request must have come for a drain to go on to closing the listeners. 0: 30 s.
 	DrainQuiet time.Duration
-	// DrainIdle replaces it once a prober has been told that the pod goes and nothing is in flight. 0: 5 s.
+	// DrainIdle replaces it once a prober has been told that the pod goes and nothing is in flight. 0: 5 s. Where nobody has
+	// ever probed the pod, a second without a request and with nothing in flight is enough, before the drain or in it.
 	DrainIdle time.Duration
 	// GracePeriod is the pod's: what is left of it when a drain has to end is for closing and the last telemetry, a tenth
 	// of it or 1.5 s. 0: Timeouts.Total, or 300 s when that is off, as Knative sets it.

@@ -8,9 +8,14 @@ import (
 	"time"
 )
 
-// drainUndo is how long after a drain has been waited for SIGTERM must come, or else the pod stays (contract,
-// "Draining").
-const drainUndo = time.Second
+const (
+	// drainUndo is how long SIGTERM may take to follow /wait-for-drain, or the return of Drain; without it the pod stays
+	// (Knative's queue-proxy gives its hook the same second: the kubelet sends both at about the same time).
+	drainUndo = time.Second
+	// drainUnprobed is how long no request must have come where nobody probes the pod, so that a drain is of use to those
+	// alone whom Kubernetes or a balancer sends elsewhere unasked. Clients that come more often than that are served on.
+	drainUnprobed = time.Second
+)
 
 // errDraining ends the wait of held probes.
 var errDraining = errors.New("the pod is shutting down")
@@ -18,20 +23,25 @@ var errDraining = errors.New("the pod is shutting down")
 // drain is the way from serving to gone: probes fail and the pod serves on until it is quiet, which is when the last
 // request has come a while ago; then what is in flight ends. It never takes longer than limit.
 //
-// Several may drain at once: SIGTERM and each /wait-for-drain. The drain is undone when none of them is left.
+// Several may drain at once: SIGTERM, which is for good, and each /wait-for-drain. The drain is undone when none of them is
+// left.
 type drain struct {
 	quiet, idle, limit time.Duration
 	onChange           func(draining bool) // called with mu held; must not block
 	undone             func()              // called when a drain has been undone; may block
 
 	inFlight atomic.Int64
-	active   atomic.Bool // changed with mu held
+	ended    atomic.Int64 // when the latest request did: nanoseconds since created; 0: none has
+	probed   atomic.Bool  // somebody looks whether the pod is ready
+	active   atomic.Bool  // changed with mu held
+
+	created    time.Time
+	terminated chan struct{} // closed when there is no way back
 
 	mu      sync.Mutex
 	holds   int
 	since   time.Time // start of the drain
 	arrived time.Time // newest request of the drain
-	ended   time.Time // when the newest request ended that left nothing in flight
 	told    time.Time // when a prober first heard of the drain; zero: none has
 	undo    *time.Timer
 	changed chan struct{} // closed and replaced when what wait looks at has changed
@@ -43,12 +53,13 @@ type drain struct {
 func newDrain(quiet, idle, limit time.Duration, onChange func(bool)) *drain {
 	d := &drain{
 		quiet: quiet, idle: idle, limit: limit, onChange: onChange, undone: func() {}, changed: make(chan struct{}),
+		created: time.Now(), terminated: make(chan struct{}),
 	}
 	d.serving, d.stopServing = context.WithCancelCause(context.Background())
 	return d
 }
 
-// begin and end enclose a request. Outside a drain they cost an atomic addition each.
+// begin and end enclose a request, which ends now. Outside a drain they cost an atomic addition or two.
 func (d *drain) begin() {
 	d.inFlight.Add(1)
 	if d.active.Load() {
@@ -58,12 +69,19 @@ func (d *drain) begin() {
 	}
 }
 
-func (d *drain) end() {
+func (d *drain) end(now time.Time) {
+	d.ended.Store(int64(now.Sub(d.created)))
 	if d.inFlight.Add(-1) == 0 && d.active.Load() {
 		d.mu.Lock()
-		d.ended = time.Now()
 		d.pokeLocked()
 		d.mu.Unlock()
+	}
+}
+
+// probe notes that somebody looks whether the pod is ready.
+func (d *drain) probe() {
+	if !d.probed.Load() {
+		d.probed.Store(true)
 	}
 }
 
@@ -96,7 +114,7 @@ func (d *drain) start() (begun bool) {
 	if joins && time.Since(d.since) < d.limit {
 		return false
 	}
-	d.since, d.arrived, d.ended, d.told = time.Now(), time.Time{}, time.Time{}, time.Time{}
+	d.since, d.arrived, d.told = time.Now(), time.Time{}, time.Time{}
 	if joins {
 		d.pokeLocked()
 		return false
@@ -107,14 +125,17 @@ func (d *drain) start() (begun bool) {
 	return true
 }
 
-// release undoes the drain after drainUndo, unless somebody else drains or starts to before.
-func (d *drain) release() {
+// terminate has the drain that has been started go on until the process ends.
+func (d *drain) terminate() { close(d.terminated) }
+
+// release undoes the drain after a while, unless somebody else drains or starts to before.
+func (d *drain) release(after time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.holds--; d.holds > 0 {
 		return
 	}
-	d.undo = time.AfterFunc(drainUndo, func() {
+	d.undo = time.AfterFunc(after, func() {
 		if d.resume() {
 			d.undone()
 		}
@@ -151,13 +172,42 @@ func (d *drain) deadline() time.Time {
 
 // untilQuiet blocks until the pod is quiet or the limit has come, or until ctx ends, whose cause it returns.
 func (d *drain) untilQuiet(ctx context.Context) error {
-	return d.wait(ctx, func() time.Time {
-		at := latest(d.since, d.arrived).Add(d.quiet)
-		if !d.told.IsZero() && d.inFlight.Load() == 0 {
-			at = earliest(at, latest(d.since, d.arrived, d.ended, d.told).Add(d.idle))
-		}
+	return d.wait(ctx, d.quietAtLocked)
+}
+
+func (d *drain) quietAtLocked() time.Time {
+	at := latest(d.since, d.arrived).Add(d.quiet)
+	if d.inFlight.Load() > 0 {
 		return at
-	})
+	}
+	var ended time.Time
+	if after := d.ended.Load(); after > 0 {
+		ended = d.created.Add(time.Duration(after))
+	}
+	switch {
+	case !d.told.IsZero():
+		at = earliest(at, latest(d.since, d.arrived, ended, d.told).Add(d.idle))
+	case !d.probed.Load(): // nobody is there to be told
+		at = earliest(at, latest(d.arrived, ended).Add(min(d.idle, drainUnprobed)))
+	}
+	return at
+}
+
+// untilHooked blocks for as long as a preStop hook should that began at begin: until the pod is quiet or the limit has
+// come; but no longer than drainUndo when the process is not told to end meanwhile, for then the kubelet restarts the app
+// alone, perhaps because a request hangs in it. It returns the cause of ctx when that ends before.
+func (d *drain) untilHooked(ctx context.Context, begin time.Time) error {
+	alone, cancel := context.WithDeadline(ctx, begin.Add(drainUndo))
+	defer cancel()
+	if d.untilQuiet(alone) == nil || ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	select {
+	case <-d.terminated:
+		return d.untilQuiet(ctx)
+	default:
+		return nil
+	}
 }
 
 // untilEmpty blocks until nothing is in flight or the limit has come, or until ctx ends, whose cause it returns.

@@ -34,11 +34,11 @@ func TestDrainIsQuiet(t *testing.T) {
 		{"a request restarts it", func(d *drain) {
 			time.Sleep(10 * time.Second)
 			d.begin()
-			d.end()
+			d.end(time.Now())
 		}, 10*time.Second + quiet},
 		{"a long request does not hold it up", func(d *drain) {
 			d.begin()
-			time.AfterFunc(200*time.Second, d.end)
+			time.AfterFunc(200*time.Second, func() { d.end(time.Now()) })
 		}, quiet},
 		{"told: idle", func(d *drain) { d.tell() }, idle},
 		{"told later", func(d *drain) {
@@ -55,24 +55,24 @@ func TestDrainIsQuiet(t *testing.T) {
 			d.tell()
 			time.Sleep(3 * time.Second)
 			d.begin()
-			d.end()
+			d.end(time.Now())
 		}, 3*time.Second + idle},
 		{"told, one in flight", func(d *drain) {
 			d.begin()
 			d.tell()
 			time.Sleep(12 * time.Second)
-			d.end()
+			d.end(time.Now())
 		}, 12*time.Second + idle},
 		{"told, one in flight for long", func(d *drain) {
 			d.begin()
 			d.tell()
-			time.AfterFunc(100*time.Second, d.end)
+			time.AfterFunc(100*time.Second, func() { d.end(time.Now()) })
 		}, quiet},
 		{"requests without end: the grace period", func(d *drain) {
 			for range 40 {
 				time.Sleep(10 * time.Second)
 				d.begin()
-				d.end()
+				d.end(time.Now())
 			}
 		}, limit},
 	} {
@@ -80,6 +80,7 @@ func TestDrainIsQuiet(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newDrain(quiet, idle, limit, func(bool) {})
 				defer d.close()
+				d.probe()
 				got := drained(t, d)
 				go test.run(d)
 				if at := <-got; at != test.want {
@@ -96,6 +97,7 @@ func TestDrainOfABusyPod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDrain(30*time.Second, 5*time.Second, time.Minute, func(bool) {})
 		defer d.close()
+		d.probe()
 		d.tell() // no drain: nothing to tell
 		d.begin()
 		time.Sleep(time.Hour)
@@ -104,7 +106,7 @@ func TestDrainOfABusyPod(t *testing.T) {
 			t.Errorf("quiet after %v", at)
 		}
 		begin := time.Now()
-		time.AfterFunc(7*time.Second, d.end)
+		time.AfterFunc(7*time.Second, func() { d.end(time.Now()) })
 		if err := d.untilEmpty(t.Context()); err != nil || time.Since(begin) != 7*time.Second {
 			t.Errorf("empty after %v, %v", time.Since(begin), err)
 		}
@@ -133,6 +135,7 @@ func TestDrainIsUndone(t *testing.T) {
 		var changes []bool
 		d := newDrain(30*time.Second, 5*time.Second, time.Minute, func(on bool) { changes = append(changes, on) })
 		defer d.close()
+		d.probe()
 		serving := d.untilDraining()
 		d.start()
 		d.start() // the hook of a second container
@@ -140,12 +143,12 @@ func TestDrainIsUndone(t *testing.T) {
 			t.Error("held probes were not told")
 		}
 		time.Sleep(10 * time.Second)
-		d.release()
+		d.release(drainUndo)
 		time.Sleep(10 * time.Second)
 		if !d.active.Load() {
 			t.Error("undone though one still drains")
 		}
-		d.release()
+		d.release(drainUndo)
 		time.Sleep(drainUndo - time.Millisecond)
 		synctest.Wait()
 		if !d.active.Load() {
@@ -174,7 +177,7 @@ func TestDrainIsTakenOver(t *testing.T) {
 		defer d.close()
 		begin := time.Now()
 		<-drained(t, d)
-		d.release()
+		d.release(drainUndo)
 		time.Sleep(drainUndo / 2)
 		d.start()
 		time.Sleep(time.Minute)
@@ -218,7 +221,7 @@ func TestDrainAfterOneThatIsOver(t *testing.T) {
 		time.Sleep(time.Hour)
 		begin := time.Now()
 		d.begin()
-		time.AfterFunc(50*time.Second, d.end)
+		time.AfterFunc(50*time.Second, func() { d.end(time.Now()) })
 		if d.start() {
 			t.Error("it was draining already")
 		}
@@ -226,4 +229,115 @@ func TestDrainAfterOneThatIsOver(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 	})
+}
+
+// An embedder whom nobody probes has nobody who must be told: the drain of an idle one is over at once. (It used to take
+// the whole quiet period.)
+func TestC15DrainOfAPodThatNobodyProbes(t *testing.T) {
+	const quiet, idle, limit = 30 * time.Second, 5 * time.Second, 300 * time.Second
+	for _, test := range []struct {
+		name   string
+		before func(d *drain)
+		run    func(d *drain)
+		want   time.Duration
+	}{
+		{"no request ever", func(*drain) {}, func(*drain) {}, 0},
+		{"no request for a while", func(d *drain) {
+			d.begin()
+			d.end(time.Now())
+			time.Sleep(drainUnprobed)
+		}, func(*drain) {}, 0},
+		{"a request a moment ago", func(d *drain) {
+			d.begin()
+			time.Sleep(time.Second)
+			d.end(time.Now())
+			time.Sleep(300 * time.Millisecond)
+		}, func(*drain) {}, 700 * time.Millisecond},
+		{"one in flight", func(d *drain) { d.begin() }, func(d *drain) {
+			time.Sleep(12 * time.Second)
+			d.end(time.Now())
+		}, 12*time.Second + drainUnprobed},
+		{"one in flight for long", func(d *drain) { d.begin() }, func(d *drain) {
+			time.AfterFunc(100*time.Second, func() { d.end(time.Now()) })
+		}, quiet},
+		{"requests keep coming", func(d *drain) { d.begin(); d.end(time.Now()) }, func(d *drain) {
+			for range 10 {
+				time.Sleep(drainUnprobed / 2)
+				d.begin()
+				d.end(time.Now())
+			}
+		}, 5*drainUnprobed + drainUnprobed},
+		{"a prober comes after all", func(d *drain) { d.begin(); d.end(time.Now()) }, func(d *drain) {
+			time.Sleep(drainUnprobed / 2)
+			d.probe()
+			d.tell()
+		}, drainUnprobed/2 + idle},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDrain(quiet, idle, limit, func(bool) {})
+				defer d.close()
+				time.Sleep(time.Millisecond)
+				test.before(d)
+				got := drained(t, d)
+				go test.run(d)
+				if at := <-got; at != test.want {
+					t.Errorf("quiet after %v, want %v", at, test.want)
+				}
+				time.Sleep(limit) // what run began ends in the bubble
+			})
+		})
+	}
+}
+
+// The preStop hook of the app's container returns when the pod is quiet, whatever is in flight, or after a second when no
+// SIGTERM has come. (It used to wait for what was in flight: the app got its SIGTERM at the end of its grace period, too
+// late to close its websockets, and one that hung kept its own restart waiting, unready, for 300 s.)
+func TestC17HookDoesNotWaitForWhatIsInFlight(t *testing.T) {
+	const quiet, idle, limit = 30 * time.Second, 5 * time.Second, 300 * time.Second
+	const never = -1
+	for _, test := range []struct {
+		name     string
+		inFlight bool
+		sigterm  time.Duration // after the hook
+		told     bool
+		want     time.Duration
+	}{
+		{"idle, no SIGTERM", false, never, true, drainUndo},
+		{"a websocket, no SIGTERM", true, never, true, drainUndo},
+		{"idle, SIGTERM with it", false, 0, true, idle},
+		{"idle, SIGTERM with it, nobody told", false, 0, false, quiet},
+		{"a websocket, SIGTERM with it", true, 0, true, quiet},
+		{"a websocket, SIGTERM a little later", true, drainUndo / 2, true, quiet},
+		{"a websocket, SIGTERM too late", true, 2 * drainUndo, true, drainUndo},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDrain(quiet, idle, limit, func(bool) {})
+				defer d.close()
+				d.probe()
+				if test.inFlight {
+					d.begin()
+				}
+				if test.sigterm != never {
+					time.AfterFunc(test.sigterm, func() { d.start(); d.terminate() })
+				}
+				synctest.Wait()
+				begin := time.Now()
+				d.start()
+				if test.told {
+					d.tell()
+				}
+				if err := d.untilHooked(t.Context(), begin); err != nil || time.Since(begin) != test.want {
+					t.Errorf("it returns after %v, %v; want %v", time.Since(begin), err, test.want)
+				}
+				d.release(max(0, drainUndo-time.Since(begin)))
+				synctest.Wait()
+				if on, want := d.active.Load(), test.want != drainUndo; on != want {
+					t.Errorf("after it the pod drains: %v, want %v", on, want)
+				}
+				time.Sleep(limit)
+			})
+		})
+	}
 }

@@ -36,6 +36,7 @@ func (p *policy) appIsUp() {
 // Begin makes the exchange of a probe or a request. A request counts from here, its wait included.
 func (p *policy) Begin(req *proxy.Request) proxy.Exchange {
 	if a := askerOf(req.Header); a != askedByNone {
+		p.drain.probe()
 		return &probe{policy: p, asker: a}
 	}
 	e := p.exchanges.Get().(*exchange)
@@ -246,13 +247,14 @@ func (e *exchange) End(req *proxy.Request, r proxy.Result) {
 		e.holds = e.seat(context.Canceled) == nil
 	}
 	e.leave()
+	now := req.Arrived.Add(r.Total) // the clock has just been read for it
 	if e.counted {
-		p.stats.End(req.Arrived.Add(r.Total), e.proxied) // the clock has just been read for it
+		p.stats.End(now, e.proxied)
 	}
 	if p.collectors != nil {
 		p.collectors.count(e, req, r)
 	}
-	p.drain.end()
+	p.drain.end(now)
 	*e = exchange{}
 	p.exchanges.Put(e)
 }

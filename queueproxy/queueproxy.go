@@ -109,11 +109,21 @@ func besideProbes(requests, probes http.Handler) http.Handler {
 // returns. Unless Run is told to end within a second of its return, or another Drain is under way, the drain is undone.
 func (p *Proxy) Drain(ctx context.Context) error {
 	p.startDrain()
-	defer p.policy.drain.release()
+	defer p.policy.drain.release(drainUndo)
 	if err := p.policy.drain.untilQuiet(ctx); err != nil {
 		return err
 	}
 	return p.policy.drain.untilEmpty(ctx)
+}
+
+// hook is what the preStop hook of the app's container waits for: that the pod is quiet. What is in flight then is the
+// app's to end, for which it must get its SIGTERM: it alone can close a websocket properly. Without a SIGTERM of ours it
+// returns after a second, and the drain is undone.
+func (p *Proxy) hook(ctx context.Context) error {
+	begin := time.Now()
+	p.startDrain()
+	defer func() { p.policy.drain.release(max(0, drainUndo-time.Since(begin))) }()
+	return p.policy.drain.untilHooked(ctx, begin)
 }
 
 // Close ends unused connections to the app and waits for the goroutines of the queue-proxy. Call it when no request is

@@ -116,8 +116,9 @@ func (p *Proxy) Addrs() Addrs {
 	return Addrs{of("requests"), of("admin"), of("stats"), of("metrics"), of("profiling"), of("tls")}
 }
 
-// Run serves until ctx ends, which stands for SIGTERM, then drains as the contract says and closes everything. It calls
-// Listen unless that has been done. It returns nil after a clean end; an error when a listener can't be opened or
+// Run serves until ctx ends, which stands for SIGTERM, then drains as the contract says and closes everything; that is at
+// once when nobody has ever probed it, nothing is in flight and no request has come for a second. It calls Listen unless
+// that has been done. It returns nil after a clean end; an error when a listener can't be opened or
 // breaks, or when requests had to be cut off because the grace period was over.
 func (p *Proxy) Run(ctx context.Context) error {
 	p.mu.Lock()
@@ -179,6 +180,7 @@ func (p *Proxy) measureUntil(done <-chan struct{}) {
 func (p *Proxy) drainOut() error {
 	d := p.policy.drain
 	p.startDrain() // never released: there is no way back from SIGTERM
+	d.terminate()
 	_ = d.untilQuiet(context.Background())
 	ctx, cancel := context.WithDeadline(context.Background(), d.deadline())
 	defer cancel()

@@ -36,11 +36,11 @@ func (p *Proxy) serverLog(name string) *log.Logger {
 // adminServer answers the preStop hook of the app's container.
 func (p *Proxy) adminServer() *http.Server {
 	s := smallServer(knative.AdminDrainPath, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p.Drain(r.Context()) == nil {
+		if p.hook(r.Context()) == nil {
 			w.WriteHeader(http.StatusOK)
 		}
 	}), p.serverLog("admin"))
-	// It is answered when the drain is over. A read deadline would end the request's context meanwhile.
+	// It is answered when the pod is quiet. A read deadline would end the request's context meanwhile.
 	s.ReadTimeout, s.WriteTimeout = 0, 0
 	return s
 }

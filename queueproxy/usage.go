@@ -70,7 +70,7 @@ func variables() []variable {
 		{knative.EnvSystemNamespace, "", "namespace of the activators"},
 		{knative.EnvClusterDomain, "", "domain of the cluster; empty: as /etc/resolv.conf says"},
 		{knative.EnvDrainQuiet, "30s", "time without a request after which a drain closes the listeners"},
-		{knative.EnvDrainIdle, "5s", "the same once nothing is in flight and a prober has been told"},
+		{knative.EnvDrainIdle, "5s", "the same once nothing is in flight and a prober has been told; at most 1s where nobody has ever probed"},
 
 		// OpenTelemetry's, for the protocols http/protobuf and grpc.
 		{ofOTLP + "ENDPOINT", "", "URL of the collector, in the place of the one configured; this and the next seven also as " + ofOTLP + "METRICS_… and " + ofOTLP + "TRACES_…"},

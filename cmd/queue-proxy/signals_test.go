@@ -47,7 +47,7 @@ func drainsAt(t *testing.T, sig syscall.Signal) {
 		return resp.StatusCode, resp.Close, err
 	}
 	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-		if _, _, err := ask("test"); err == nil {
+		if _, _, err := ask("kube-probe/1.35"); err == nil { // who is to be told
 			break
 		} else if time.Since(begin) > 30*time.Second {
 			t.Fatalf("it does not come up: %v\n%s", err, out)
