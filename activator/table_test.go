@@ -85,6 +85,8 @@ func chain(t testing.TB, s proxytest.Setting, ca *podtlstest.CA) (addr string) {
 	e := a.Engine(proxy.ServerConfig{})
 	go func() { served <- e.Serve(l) }()
 	t.Cleanup(func() {
+		// Clients have gone, and so have their slots.
+		await(t, "the slots to be free", func() bool { s, _ := a.Stats(hello); return s.InFlight == 0 })
 		e.Close()
 		<-served
 		left, done := context.WithTimeout(context.Background(), 10*time.Second)

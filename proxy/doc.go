@@ -19,7 +19,9 @@
 // target can't be written by net/http's HTTP/1.1 client as it came: one that begins with two slashes and has bytes in
 // its path that no URL may have; it goes in absolute-form. (Engine has no such exception, and leaves the names and the
 // order of fields, and reason phrases, as they came.) Trailers pass both ways, except those of an HTTP/2 request
-// that were not announced, which net/http's server drops. CONNECT is answered 501, an upgrade to h2c ignored.
+// that were not announced, which net/http's server drops, and those behind a Content-Length, which only HTTP/2 has, on their
+// way to a client of HTTP/1.1: one that says `TE: trailers` gets such an answer in chunks, without its length, any other with
+// its length and without the trailers (RFC 9110 §6.5.1). CONNECT is answered 501, an upgrade to h2c ignored.
 //
 // Both directions flow at once, on HTTP/1.1 too. An answer that comes before its request has been read in full
 // reaches the client at once; on HTTP/1.1 its connection is closed after it, once net/http has read what the client goes

@@ -3,8 +3,10 @@ package proxy
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/textproto"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -60,7 +62,11 @@ func (ex *exchange) writeHead(resp *http.Response) bool {
 		// the last time to say so.
 		h["Connection"] = []string{"close"}
 	}
-	if len(resp.Trailer) > 0 {
+	if goesOn(resp) && ex.te && ex.req.Proto == HTTP1 && resp.ProtoMajor == 2 {
+		// HTTP/2 has trailers behind a length too, announced or not, and HTTP/1.1 only behind chunks.
+		delete(h, "Content-Length")
+	}
+	if len(resp.Trailer) > 0 && goesOn(resp) {
 		names := make([]string, 0, len(resp.Trailer))
 		for name := range resp.Trailer {
 			names = append(names, name)
@@ -76,37 +82,52 @@ func (ex *exchange) writeHead(resp *http.Response) bool {
 	return true
 }
 
+// goesOn reports whether something can come after the head of an answer: over HTTP/2 also where the length or the status
+// says that there is no body, since trailers may. Where the head has ended the stream, net/http's body is one of several
+// types that hold nothing, http.NoBody's among them.
+func goesOn(resp *http.Response) bool { return reflect.TypeOf(resp.Body).Size() > 0 }
+
 // copyBody passes the body on as it comes, and its trailers.
 func (t *try) copyBody(resp *http.Response) error {
 	ex := t.ex
-	announced := len(resp.Trailer)
 	left := resp.ContentLength // -1: unknown
-	if resp.Body == http.NoBody || ex.r.Method == http.MethodHead {
-		left = 0
+	bodiless := ex.r.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
+	if bodiless {
+		left = 0 // whatever the length is that an answer to GET or a 200 would have
 	}
-	if left != 0 {
-		// Head and body go out together when they came together.
-		if !t.conn.link.more.Load() {
-			if err := ex.rc.Flush(); err != nil {
-				return ex.clientWrite()
-			}
+	if left == 0 && !goesOn(resp) {
+		return nil
+	}
+	// Head and body go out together when they came together.
+	if !t.conn.link.more.Load() {
+		if err := ex.rc.Flush(); err != nil {
+			return ex.clientWrite()
 		}
-		if err := ex.stream(resp.Body, left); err != nil {
+	}
+	if bodiless {
+		_, _ = io.Copy(io.Discard, resp.Body) // only its end matters, and net/http's client misses the body that a 304 tells of
+		if err := ex.ended(); err != nil {
 			return err
 		}
+	} else if err := ex.stream(resp.Body, left); err != nil {
+		return err
 	}
-	if len(resp.Trailer) == 0 {
+	return ex.trail(resp.Trailer)
+}
+
+// trail passes on the trailers that have come: those that were announced only are in all as well, without a value, and
+// net/http's server would write an empty block for them on HTTP/2, which is no frame at all, so that the stream never ended.
+func (ex *exchange) trail(all http.Header) error {
+	maps.DeleteFunc(all, func(_ string, values []string) bool { return len(values) == 0 })
+	if len(all) == 0 {
 		return nil
 	}
 	if err := ex.rc.Flush(); err != nil { // for trailers HTTP/1.1 has to be chunked, and HTTP/2 to have begun
 		return ex.clientWrite()
 	}
 	h := ex.w.Header()
-	for name, values := range resp.Trailer {
-		if len(resp.Trailer) != announced {
-			name = http.TrailerPrefix + name
-		}
-		h[name] = values
+	for name, values := range all {
+		h[http.TrailerPrefix+name] = values
 	}
 	return nil
 }

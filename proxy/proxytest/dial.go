@@ -19,7 +19,9 @@ func (r *rig) client(proto proxy.Proto) *http.Client {
 	t := &http.Transport{Protocols: &p, DisableCompression: true, ExpectContinueTimeout: patience}
 	p.SetHTTP1(proto == proxy.HTTP1)
 	if r.path.TLS == nil {
-		p.SetUnencryptedHTTP2(proto == proxy.HTTP2)
+		if p.SetUnencryptedHTTP2(proto == proxy.HTTP2); proto == proxy.HTTP2 {
+			t.DialContext = r.streams.dial
+		}
 	} else {
 		p.SetHTTP2(proto == proxy.HTTP2)
 		t.TLSClientConfig = r.path.clientTLS("", proto)

@@ -99,6 +99,9 @@ func (r *rig) grpc(p func(app string) *script) (grpc_testing.TestServiceClient, 
 	}
 	c, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(creds),
 		grpc.WithContextDialer(func(ctx context.Context, a string) (net.Conn, error) {
+			if r.path.TLS == nil {
+				return r.streams.dial(ctx, "tcp", a)
+			}
 			return new(net.Dialer).DialContext(ctx, "tcp", a)
 		}))
 	if err != nil {

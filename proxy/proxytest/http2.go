@@ -1,6 +1,7 @@
 package proxytest
 
 import (
+	"bufio"
 	"bytes"
 
 	"golang.org/x/net/http2"
@@ -22,6 +23,11 @@ type wire2 struct {
 func (r *rig) dialHTTP2(addr string) *wire2 {
 	r.Helper()
 	w := &wire2{r: r, c: r.dialFor(addr, proxy.HTTP2)}
+	w.c.Conn = r.streams.tap(w.c.Conn)
+	w.c.in = bufio.NewReader(w.c.Conn)
+	r.mu.Lock()
+	r.byHand = append(r.byHand, w)
+	r.mu.Unlock()
 	w.c.send(http2.ClientPreface)
 	w.fr = http2.NewFramer(w.c, w.c.in)
 	w.fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)

@@ -24,6 +24,11 @@ type rig struct {
 	*testing.T
 	path     Path
 	scripted atomic.Bool // the case has needed more than a product gives
+	streams  streams     // of its clients
+
+	mu      sync.Mutex
+	byHand  []*wire2
+	running []*inProgress
 }
 
 // proxy serves p, with c as the rest of the configuration, of which a product has what its contract says.
@@ -35,17 +40,23 @@ func (r *rig) proxy(p *script, c proxy.Config) (addr string) {
 	if !p.asProduct() || !reflect.DeepEqual(settings, proxy.Config{}) {
 		r.scripted.Store(true)
 	}
+	n := r.counter()
 	if r.path.Product != nil {
 		if r.scripted.Load() {
 			r.Fatal("the case is scripted, and the table doesn't say so")
 		}
-		return r.path.Product(r.T, p.setting())
+		s := p.setting()
+		s.Watch = func(q proxy.Policy) proxy.Policy { return n.count(p.watch(q)) }
+		addr = r.path.Product(r.T, s)
+	} else {
+		c.Policy, c.Name = n.count(p.watch(p)), own.Name
+		if c.NotProcessed == "" {
+			c.NotProcessed = "Not-Processed"
+		}
+		addr = r.path.Serve(r.T, c)
 	}
-	c.Policy, c.Name = p.watch(p), own.Name
-	if c.NotProcessed == "" {
-		c.NotProcessed = "Not-Processed"
-	}
-	return r.path.Serve(r.T, c)
+	r.Cleanup(func() { n.none(r.T) }) // when its clients have gone, and before it ends itself
+	return addr
 }
 
 // self is the proxy that p is watched at.

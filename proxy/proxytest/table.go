@@ -90,6 +90,7 @@ func (p Path) run(t *testing.T, cases []testCase, slots chan bool) {
 func (p Path) hold(t *testing.T, c testCase) {
 	r := &rig{T: t, path: p}
 	c.run(r)
+	r.settled()
 	if is := r.scripted.Load(); p.Product == nil && is != (c.scripted != "") {
 		t.Errorf("the case is scripted: %v; the table says %q", is, c.scripted)
 	}

@@ -1,0 +1,216 @@
+package proxytest
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// streams watches the HTTP/2 connections of a case's clients frame by frame: which of their streams have not ended. What
+// a client's library makes of an answer doesn't show that: a body whose length is known is read in full before its stream
+// ends.
+type streams struct {
+	mu    sync.Mutex
+	conns []*tapped
+}
+
+// tap has c's frames looked at as they pass.
+func (s *streams) tap(c net.Conn) net.Conn {
+	t := &tapped{Conn: c, open: map[uint32]bool{}}
+	t.sent.skip = len(http2.ClientPreface)
+	s.mu.Lock()
+	s.conns = append(s.conns, t)
+	s.mu.Unlock()
+	return t
+}
+
+// dial is DialContext of a client in the clear.
+func (s *streams) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return s.tap(c), nil
+}
+
+// open is how many streams have not ended, on connections that have not.
+func (s *streams) open() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		c.mu.Lock()
+		n += len(c.open)
+		c.mu.Unlock()
+	}
+	return n
+}
+
+// tapped is a client's connection.
+type tapped struct {
+	net.Conn
+	mu       sync.Mutex
+	open     map[uint32]bool // opened by the client, and ended by nobody
+	pings    int             // that the peer has sent, answers to the client's apart
+	sent     frames
+	received frames
+}
+
+func (t *tapped) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	t.sent.see(p, func(h http2.FrameHeader) {
+		switch h.Type {
+		case http2.FrameHeaders:
+			if h.StreamID > t.sent.last { // the others are trailers
+				t.sent.last = h.StreamID
+				t.open[h.StreamID] = true
+			}
+		case http2.FrameRSTStream:
+			delete(t.open, h.StreamID)
+		}
+	})
+	t.mu.Unlock()
+	return t.Conn.Write(p)
+}
+
+func (t *tapped) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.received.see(p[:n], func(h http2.FrameHeader) {
+		ends := h.Type == http2.FrameHeaders || h.Type == http2.FrameData
+		switch {
+		case h.Type == http2.FrameRSTStream, ends && h.Flags.Has(http2.FlagDataEndStream): // of HEADERS too
+			delete(t.open, h.StreamID)
+		case h.Type == http2.FramePing && !h.Flags.Has(http2.FlagPingAck):
+			t.pings++
+		}
+	})
+	if err != nil {
+		if ne, ok := err.(net.Error); !ok || !ne.Timeout() {
+			clear(t.open)
+		}
+	}
+	return n, err
+}
+
+func (t *tapped) Close() error {
+	t.mu.Lock()
+	clear(t.open)
+	t.mu.Unlock()
+	return t.Conn.Close()
+}
+
+// CloseWrite ends the client's half.
+func (t *tapped) CloseWrite() error { return t.Conn.(interface{ CloseWrite() error }).CloseWrite() }
+
+// frames finds the heads of frames in one direction of a connection (RFC 9113 §4.1).
+type frames struct {
+	skip int // bytes to the next head
+	head []byte
+	last uint32 // stream that was opened
+}
+
+const frameHead = 9
+
+func (f *frames) see(p []byte, tell func(http2.FrameHeader)) {
+	for len(p) > 0 {
+		if f.skip > 0 {
+			n := min(f.skip, len(p))
+			f.skip, p = f.skip-n, p[n:]
+			continue
+		}
+		n := min(frameHead-len(f.head), len(p))
+		f.head, p = append(f.head, p[:n]...), p[n:]
+		if len(f.head) < frameHead {
+			return
+		}
+		h := http2.FrameHeader{
+			Length: binary.BigEndian.Uint32(f.head) >> 8, Type: http2.FrameType(f.head[3]), Flags: http2.Flags(f.head[4]),
+			StreamID: binary.BigEndian.Uint32(f.head[5:]) & (1<<31 - 1),
+		}
+		f.skip, f.head = int(h.Length), f.head[:0]
+		tell(h)
+	}
+}
+
+// settled holds a case, when it has run, to have no stream open for which nothing is in progress any more.
+func (r *rig) settled() {
+	for _, w := range r.byHand {
+		w.readOn()
+	}
+	inProgress := func() (n int) {
+		for _, p := range r.running {
+			n += int(p.n.Load())
+		}
+		return n
+	}
+	if !await(func() bool { return r.streams.open() <= inProgress() }) {
+		r.Errorf("%d streams of clients have not ended, with %d requests in progress", r.streams.open(), inProgress())
+	}
+}
+
+// inProgress counts the requests in progress at a policy.
+type inProgress struct{ n atomic.Int64 }
+
+func (r *rig) counter() *inProgress {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := new(inProgress)
+	r.running = append(r.running, n)
+	return n
+}
+
+func (n *inProgress) count(p proxy.Policy) proxy.Policy {
+	return policy(func(req *proxy.Request) proxy.Exchange {
+		n.n.Add(1)
+		return &countedExchange{p.Begin(req), n}
+	})
+}
+
+// none fails the test unless all of them come to their end.
+func (n *inProgress) none(t testing.TB) {
+	if !await(func() bool { return n.n.Load() == 0 }) {
+		t.Errorf("%d requests are in progress, and their clients have gone", n.n.Load())
+	}
+}
+
+// countedExchange is an exchange that is in progress until its End.
+type countedExchange struct {
+	proxy.Exchange
+	in *inProgress
+}
+
+func (x *countedExchange) End(req *proxy.Request, res proxy.Result) {
+	defer x.in.n.Add(-1)
+	x.Exchange.End(req, res)
+}
+
+// await waits for something to become true.
+func await(what func() bool) bool {
+	for end := time.Now().Add(patience); !what(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
+// readOn reads what still comes, in the background: nobody else does.
+func (w *wire2) readOn() {
+	_ = w.c.SetDeadline(time.Now().Add(2 * patience))
+	done := make(chan struct{})
+	w.r.Cleanup(func() { w.c.Close(); <-done })
+	go func() {
+		defer close(done)
+		_, _ = io.Copy(io.Discard, w.c.in)
+	}()
+}
