@@ -98,6 +98,10 @@ type Config struct {
 
 	// Profiling serves the program's profiles, as net/http/pprof does, on Addrs.Profiling.
 	Profiling bool
+
+	// Ignored has a line for each thing that ConfigFromEnv was told and can't use, and that a pod can serve without. New
+	// logs them.
+	Ignored []string
 }
 
 // Identity names a pod.

@@ -15,7 +15,8 @@ import (
 
 // ConfigFromEnv reads the contract's environment; WriteUsage lists it. lookup is os.LookupEnv or like it. The error has
 // one line for each variable that is missing or malformed: its name, what it holds, what was expected. A value that may
-// hold a secret, as JSON may, is not repeated.
+// hold a secret, as JSON may, is not repeated. What only says how the pod tells of itself (metrics, traces, logs, profiles)
+// is no error: Config.Ignored has what of it can't be used.
 //
 // The request log, traces and metrics that are pushed are Main's, not a Config's.
 func ConfigFromEnv(lookup func(string) (string, bool)) (Config, error) {
@@ -49,6 +50,7 @@ func configFrom(e *env, o observed) Config {
 	}
 	c.CertsDir, c.TLS = tlsFrom(e)
 	c.Announce = announceFrom(e)
+	c.Ignored = e.ignored
 	return c
 }
 

@@ -122,8 +122,6 @@ func TestConfigFromEnvRefuses(t *testing.T) {
 		knative.EnvUserPort:              {"0", "65536", "http"},
 		knative.EnvRevisionTimeout:       {"5s", "-1", "1e3"},
 		knative.EnvServingPodIP:          {"localhost", "10.0.0"},
-		knative.EnvLoggingConfig:         {"{", `{"level":"loud"}`, `{"encoding":"none such"}`},
-		knative.EnvLoggingLevel:          {"loud"},
 		knative.EnvResponseStartTimeout:  {"x"},
 		knative.EnvIdleTimeout:           {"-3"},
 		knative.EnvMaxDuration:           {"x"},

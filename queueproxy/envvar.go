@@ -9,10 +9,12 @@ import (
 	"time"
 )
 
-// env reads variables and collects what is wrong with them.
+// env reads variables and collects what is wrong with them: bad keeps the pod from starting, since it would serve other
+// than it was told; ignored is about what the pod tells of itself, without which it serves as well.
 type env struct {
-	lookup func(string) (string, bool)
-	bad    []error
+	lookup  func(string) (string, bool)
+	bad     []error
+	ignored []string
 }
 
 // What a variable was expected to be.
@@ -25,6 +27,13 @@ const (
 )
 
 func (e *env) fail(format string, args ...any) { e.bad = append(e.bad, fmt.Errorf(format, args...)) }
+
+// ignore records what of a variable can't be used, which err says, if it isn't nil.
+func (e *env) ignore(name string, err error) {
+	if err != nil {
+		e.ignored = append(e.ignored, name+" "+err.Error())
+	}
+}
 
 // value returns a variable; an empty one is as good as none.
 func (e *env) value(name string) string {

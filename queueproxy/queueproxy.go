@@ -40,6 +40,9 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
+	for _, line := range c.Ignored {
+		log.Warn(line)
+	}
 	c = c.withDefaults()
 	p := &Proxy{config: c, log: log, created: time.Now()}
 	p.policy = &policy{

@@ -43,7 +43,7 @@ func TestKubernetes(t *testing.T) {
 
 	t.Run("log", func(t *testing.T) {
 		api.configMap("config-logging", map[string]string{"loglevel.activator": "loud"})
-		await(t, "the complaint", func() bool { return p.says(`loglevel.activator is \"loud\", expected debug, info, warn or error`) })
+		await(t, "the complaint", func() bool { return p.says(`loglevel.activator is \"loud\", which is ignored`) })
 		api.configMap("config-logging", map[string]string{
 			"loglevel.activator": "info",
 			"zap-logger-config":  `{"level": "error", "outputPaths": ["stdout"], "errorOutputPaths": ["stderr"], "encoding": "json"}`,
@@ -51,6 +51,8 @@ func TestKubernetes(t *testing.T) {
 		await(t, "the log on stdout", func() bool { return p.prints(`"message":"logging"`) })
 		api.configMap("config-logging", map[string]string{"loglevel.activator": "debug"})
 		await(t, "the level", func() bool { return p.says(`"level":"debug"`) })
+		api.configMap("config-logging", map[string]string{"zap-logger-config": `{"level":"info"`, "loglevel.activator": "info"})
+		await(t, "the complaint", func() bool { return p.says("zap-logger-config is not the JSON of a zap configuration") })
 	})
 	t.Run("metrics", func(t *testing.T) {
 		api.configMap("config-observability", map[string]string{"metrics-protocol": "prometheus", "metrics-endpoint": "127.0.0.1:0"})

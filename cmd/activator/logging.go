@@ -1,13 +1,12 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
 	"io"
 	stdlog "log"
 	"strings"
 	"sync/atomic"
 
+	"github.com/sluice-proxy/sluice/internal/logging"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
@@ -18,70 +17,38 @@ const (
 	keyLevel     = "loglevel.activator"
 )
 
-// newLogger writes JSON with the keys that Knative's config-logging asks for.
-func newLogger(level zapcore.Level, w io.Writer) *zap.Logger { return zap.New(plainCore(level, w)) }
-
-func plainCore(level zapcore.Level, w io.Writer) zapcore.Core {
-	return zapcore.NewCore(zapcore.NewJSONEncoder(encoderConfig()), zapcore.Lock(zapcore.AddSync(w)), level)
-}
-
-func encoderConfig() zapcore.EncoderConfig {
-	c := zap.NewProductionEncoderConfig()
-	c.TimeKey, c.MessageKey, c.LevelKey, c.NameKey = "timestamp", "message", "severity", "logger"
-	c.EncodeTime = zapcore.ISO8601TimeEncoder
-	return c
-}
-
 // liveLog is a log whose level, form and place follow config-logging while the program runs.
 type liveLog struct {
 	*zap.Logger
-	core *atomic.Pointer[zapcore.Core]
+	stderr io.Writer
+	core   *atomic.Pointer[zapcore.Core]
 }
 
 func newLiveLog(level zapcore.Level, w io.Writer, pod string) liveLog {
-	core := plainCore(level, w)
-	l := liveLog{core: new(atomic.Pointer[zapcore.Core])}
+	core := logging.Default(level, w).Core()
+	l := liveLog{stderr: w, core: new(atomic.Pointer[zapcore.Core])}
 	l.core.Store(&core)
 	l.Logger = zap.New(liveCore{core: l.core}, zap.AddCaller(), zap.AddStacktrace(zapcore.DPanicLevel)).
 		Named("activator").With(zap.String("knative.dev/pod", pod)) // a key of Knative's
 	return l
 }
 
-// set does what the ConfigMap says; nil: there is none. One that can't be used changes nothing.
+// set does what the ConfigMap says, as after a restart: what can't be used is told, and the default in its place. Nil, as
+// there is none, changes nothing.
 func (l liveLog) set(data map[string]string) {
-	core, level, err := configuredCore(data)
-	switch {
-	case data == nil:
-	case err != nil:
-		l.Error("the log stays as it is", zap.Error(err))
-	default:
-		l.core.Store(&core)
-		l.Info("logging", zap.Stringer("level", level))
+	if data == nil {
+		return
 	}
-}
-
-// configuredCore makes what zap-logger-config describes, at the level that loglevel.activator says, if it does.
-func configuredCore(data map[string]string) (zapcore.Core, zapcore.Level, error) {
-	c := zap.NewProductionConfig() // of a configuration that says little
-	c.Sampling = nil
-	c.EncoderConfig = encoderConfig()
-	if text := data[keyZapConfig]; text != "" {
-		if err := json.Unmarshal([]byte(text), &c); err != nil {
-			return nil, 0, fmt.Errorf("%s is not the JSON of a zap configuration: %w", keyZapConfig, err)
-		}
+	log, configErr, levelErr := logging.New(data[keyZapConfig], data[keyLevel], l.stderr)
+	core := log.Core()
+	l.core.Store(&core)
+	if configErr != nil {
+		l.Warn(keyZapConfig + " " + configErr.Error())
 	}
-	if text := data[keyLevel]; text != "" {
-		level, err := zapcore.ParseLevel(text)
-		if err != nil {
-			return nil, 0, fmt.Errorf("%s is %q, expected debug, info, warn or error", keyLevel, text)
-		}
-		c.Level.SetLevel(level)
+	if levelErr != nil {
+		l.Warn(keyLevel + " " + levelErr.Error())
 	}
-	log, err := c.Build()
-	if err != nil {
-		return nil, 0, fmt.Errorf("%s makes no log: %w", keyZapConfig, err)
-	}
-	return log.Core(), c.Level.Level(), nil
+	l.Info("logging", zap.Stringer("level", zapcore.LevelOf(core)))
 }
 
 // liveCore hands each line to the newest core, and lets that choose (it may sample).

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,8 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// TestLiveLog: config-logging changes level and form of a log that is in use, fields given before included; one that
-// can't be used is said in one line and changes nothing.
+// TestLiveLog: config-logging changes level and form of a log that is in use, fields given before included.
 func TestLiveLog(t *testing.T) {
 	var first bytes.Buffer
 	path := filepath.Join(t.TempDir(), "log")
@@ -57,7 +57,7 @@ func TestLiveLog(t *testing.T) {
 	user.Debug("now shown")
 	last := read(2)[1]
 	for k, want := range map[string]string{
-		"lvl": "debug", "message": "now shown", "user": "of the log", "logger": "activator", "knative.dev/pod": "activator-1",
+		"lvl": "DEBUG", "message": "now shown", "user": "of the log", "logger": "activator", "knative.dev/pod": "activator-1",
 	} {
 		if last[k] != want {
 			t.Errorf("%s is %q, want %q", k, last[k], want)
@@ -69,23 +69,54 @@ func TestLiveLog(t *testing.T) {
 	l.set(knative(""))
 	l.Info("hidden: the configuration says warn")
 	read(2)
-	for value, want := range map[string]string{
-		"loud": `loglevel.activator is "loud", expected debug, info, warn or error`,
-		"{":    "zap-logger-config is not the JSON of a zap configuration: unexpected end of JSON input",
+	l.set(nil) // it is gone
+	l.Warn("where it was")
+	read(3)
+}
+
+// What of config-logging is missing, or can't be used, is as in Knative's own activator.
+func TestC3PartialLoggingConfig(t *testing.T) {
+	type data = map[string]string
+	for _, c := range []struct {
+		data       data
+		complaints []string
+	}{
+		{data{"zap-logger-config": `{"level":"debug"}`}, nil},
+		{data{"zap-logger-config": `{"encoding":"json"}`, "loglevel.activator": "debug"}, nil},
+		{
+			data{"zap-logger-config": `{`, "loglevel.activator": "debug"},
+			[]string{"zap-logger-config is not the JSON of a zap configuration, the defaults are used: unexpected end of JSON input"},
+		},
+		{
+			data{"zap-logger-config": `{"encoding":"none"}`, "loglevel.activator": "debug"},
+			[]string{`zap-logger-config makes no logger, the defaults are used: encoding "none" is neither json nor console`},
+		},
+		{
+			data{"zap-logger-config": `{"level":"debug"}`, "loglevel.activator": "loud"},
+			[]string{`loglevel.activator is "loud", which is ignored, expected debug, info, warn or error`},
+		},
 	} {
-		bad := knative(value)
-		if value == "{" {
-			bad = map[string]string{"zap-logger-config": "{"}
-		}
-		l.set(bad)
-		lines := read(len(strings.Split(strings.TrimSpace(string(must(os.ReadFile(path)))), "\n")))
-		if got := lines[len(lines)-1]; got["error"] != want || got["lvl"] != "error" {
-			t.Errorf("%s: %v", value, got)
-		}
-	}
-	l.set(map[string]string{"zap-logger-config": `{"encoding": "none of them"}`})
-	if got := read(5)[4]["error"]; !strings.HasPrefix(got, "zap-logger-config makes no log: ") {
-		t.Error(got)
+		t.Run(c.data["zap-logger-config"], func(t *testing.T) {
+			var b bytes.Buffer
+			l := newLiveLog(zapcore.InfoLevel, &b, "activator-1")
+			l.set(c.data)
+			l.Debug("a debug line")
+			var warnings, messages []string
+			for line := range strings.Lines(b.String()) {
+				var m struct{ Severity, Message, Timestamp string }
+				if err := json.Unmarshal([]byte(line), &m); err != nil {
+					t.Fatalf("%s: %v", line, err)
+				}
+				if m.Severity == "WARNING" {
+					warnings = append(warnings, m.Message)
+				} else {
+					messages = append(messages, m.Severity+" "+m.Message)
+				}
+			}
+			if !slices.Equal(warnings, c.complaints) || !slices.Equal(messages, []string{"INFO logging", "DEBUG a debug line"}) {
+				t.Errorf("%q, %q", warnings, messages)
+			}
+		})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/sluice-proxy/sluice/internal/heap"
+	"github.com/sluice-proxy/sluice/internal/logging"
 	"github.com/sluice-proxy/sluice/internal/procs"
 	"github.com/sluice-proxy/sluice/internal/shutdown"
 )
@@ -53,7 +54,7 @@ func run(
 	if o.onKubernetes() {
 		return runOnKubernetes(ctx, signals, o, env, stdout, stderr)
 	}
-	log := newLogger(o.logLevel, stderr)
+	log := logging.Default(o.logLevel, stderr)
 	defer func() { _ = log.Sync() }()
 	return runFromFile(ctx, signals, o, log)
 }

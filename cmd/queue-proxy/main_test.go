@@ -103,6 +103,43 @@ func start(t testing.TB, env []string) (*exec.Cmd, *output) {
 	return cmd, out
 }
 
+// get asks a process once, on a connection of its own.
+func get(t testing.TB, port, path string, fields ...string) (int, string, error) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+port+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(fields); i += 2 {
+		req.Header.Set(fields[i], fields[i+1])
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(body), err
+}
+
+// awaitReady asks as an activator does until the process says that the app is ready.
+func awaitReady(t testing.TB, port string, out *output) {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		status, body, err := get(t, port, "/healthz", "User-Agent", "Knative-Activator-Probe", "K-Network-Probe", "queue")
+		if err == nil {
+			if status != 200 || body != "queue" {
+				t.Fatalf("the probe gets %d %q", status, body)
+			}
+			return
+		}
+		if time.Since(begin) > 30*time.Second {
+			t.Fatalf("it does not come up: %v\n%s", err, out)
+		}
+	}
+}
+
 func TestProcess(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "Hello "+r.Host)
@@ -114,42 +151,12 @@ func TestProcess(t *testing.T) {
 	cmd, out := start(t, environment(appPort, ports,
 		`SERVING_READINESS_PROBE={"httpGet":{"path":"/","port":`+appPort+`},"successThreshold":1}`))
 
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
-	get := func(port, path string, fields ...string) (int, string, error) {
-		req, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+port+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := 0; i < len(fields); i += 2 {
-			req.Header.Set(fields[i], fields[i+1])
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return 0, "", err
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		return resp.StatusCode, string(body), err
-	}
-	probe := []string{"User-Agent", "Knative-Activator-Probe", "K-Network-Probe", "queue"}
-	for {
-		status, body, err := get(ports[0], "/healthz", probe...)
-		if err == nil {
-			if status != 200 || body != "queue" {
-				t.Fatalf("the probe gets %d %q", status, body)
-			}
-			break
-		}
-		if time.Since(begin) > 10*time.Second {
-			t.Fatalf("it does not come up: %v\n%s", err, out)
-		}
-		time.Sleep(time.Millisecond)
-	}
+	awaitReady(t, ports[0], out)
 	t.Logf("%v from fork to the answer of the first probe", time.Since(begin))
-	if status, body, err := get(ports[0], "/", "K-Original-Host", "hello.example.com"); status != 200 || body != "Hello hello.example.com" {
+	if status, body, err := get(t, ports[0], "/", "K-Original-Host", "hello.example.com"); status != 200 || body != "Hello hello.example.com" {
 		t.Errorf("%d %q %v", status, body, err)
 	}
-	if status, body, err := get(ports[2], "/metrics"); status != 200 || !strings.Contains(body, "hello-00001-abc") {
+	if status, body, err := get(t, ports[2], "/metrics"); status != 200 || !strings.Contains(body, "hello-00001-abc") {
 		t.Errorf("stats: %d %q %v", status, body, err)
 	}
 
@@ -160,9 +167,50 @@ func TestProcess(t *testing.T) {
 		t.Errorf("after SIGTERM: %v\n%s", err, out)
 	}
 	for _, line := range strings.Split(strings.TrimSpace(out.String()), "\n") {
-		if !strings.HasPrefix(line, `{"level":"info"`) || !strings.Contains(line, `"knative.dev/key":"default/hello-00001"`) {
+		if !strings.HasPrefix(line, `{"severity":"INFO"`) || !strings.Contains(line, `"knative.dev/key":"default/hello-00001"`) {
 			t.Errorf("it logs %s", line)
 		}
+	}
+}
+
+// A log is no reason not to serve: what of its configuration is missing is as in Knative's queue-proxy, and what can't be
+// used is told, in a line that can be read.
+func TestC3PartialLoggingConfig(t *testing.T) {
+	for name, test := range map[string]struct {
+		env      []string
+		begins   string // each line
+		warnings []string
+	}{
+		"level":            {[]string{`SERVING_LOGGING_CONFIG={"level":"info"}`}, `{"severity":"INFO","timestamp":"`, nil},
+		"encoding":         {[]string{`SERVING_LOGGING_CONFIG={"encoding":"json"}`}, `{"severity":"INFO","timestamp":"`, nil},
+		"malformed":        {[]string{`SERVING_LOGGING_CONFIG={"level":`}, `{"severity":"`, []string{"SERVING_LOGGING_CONFIG is not the JSON of a zap configuration, the defaults are used: unexpected end of JSON input"}},
+		"malformed levels": {[]string{`SERVING_LOGGING_CONFIG={"level":"loud"}`, "SERVING_LOGGING_LEVEL=silent"}, `{"severity":"`, []string{`SERVING_LOGGING_CONFIG is not the JSON of a zap configuration, the defaults are used: unrecognized level: \"loud\"`, `SERVING_LOGGING_LEVEL is \"silent\", which is ignored, expected debug, info, warn or error`}},
+		"a file elsewhere": {[]string{`SERVING_LOGGING_CONFIG={"outputPaths":["/none/such/file"]}`}, `{"severity":"`, []string{"SERVING_LOGGING_CONFIG makes no logger, the defaults are used: open sink"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ports := freePorts(t, 3)
+			cmd, out := start(t, environment("8080", ports, test.env...))
+			awaitReady(t, ports[0], out)
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("after SIGTERM: %v\n%s", err, out)
+			}
+			for line := range strings.Lines(out.String()) {
+				if !strings.HasPrefix(line, test.begins) {
+					t.Errorf("it logs %s", line)
+				}
+			}
+			for _, w := range append(test.warnings, `"message":"listening"`) {
+				if !strings.Contains(out.String(), w) {
+					t.Errorf("no %s in\n%s", w, out)
+				}
+			}
+			if n := strings.Count(out.String(), `"WARNING"`); n != len(test.warnings) {
+				t.Errorf("%d warnings:\n%s", n, out)
+			}
+		})
 	}
 }
 

@@ -58,6 +58,7 @@ var rooms = map[string][]string{
 	"internal/filewatch": {},
 
 	"internal/observability": {},
+	"internal/logging":       {"go.uber.org/zap"},
 	"internal/logpace":       {},
 	"internal/refused":       {"proxy", "internal/logpace", "go.uber.org/zap"},
 	"internal/requestlog":    {"proxy", "internal/knative", "internal/logpace", "internal/template"},
@@ -72,7 +73,7 @@ var rooms = map[string][]string{
 	},
 	"internal/podtls": {},
 	"queueproxy": {
-		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "internal/filewatch", "internal/observability", "internal/profiling", "internal/refused", "internal/requestlog",
+		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "internal/filewatch", "internal/logging", "internal/observability", "internal/profiling", "internal/refused", "internal/requestlog",
 		"internal/tracing", "metrics/otlp", "go.uber.org/zap", "golang.org/x/sync", "golang.org/x/sys",
 		"github.com/prometheus/client_golang", "google.golang.org/protobuf",
 	},
