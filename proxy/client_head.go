@@ -9,7 +9,8 @@ import (
 // step is one go at reading, inside RawConn.Read; false asks to be called again when there is more. Everything that
 // happens to a request which has come in full happens in here, so that no edge of the socket's is lost between one
 // read and the next. A read that leaves room has taken everything, and none is made to be told so; only an end that
-// came together with bytes stays unseen by that, until sweep looks. At first what is there may be older than the wait, and all of it is read.
+// came together with bytes stays unseen by that, until sweep looks. So all is read where nothing would look for long: in
+// the middle of a head, which an end makes hopeless. And at first, when what is there may be older than the wait.
 func (c *client) step(fd uintptr) (done bool) {
 	c.fd = fd
 	defer c.leaveStep()
@@ -25,9 +26,11 @@ func (c *client) step(fd uintptr) (done bool) {
 			return true
 		}
 		c.in.added(n)
-		if more = n == len(p) || c.entered || !c.served; c.advance() {
+		more = n == len(p) || c.entered || !c.served
+		if c.advance() {
 			return true
 		}
+		more = more || c.in.len() > 0
 	}
 	return false
 }
@@ -54,6 +57,9 @@ func (c *client) advance() bool {
 		end, ok := c.headEnd()
 		if !ok {
 			return true
+		}
+		if c.in.len() == 0 {
+			break // that was an empty line
 		}
 		if end == 0 {
 			if !c.phase.CompareAndSwap(clientFresh, clientHead) && c.phase.CompareAndSwap(clientIdle, clientHead) {

@@ -202,15 +202,17 @@ func (e *Engine) forget(c *client) {
 	delete(e.clients, c)
 }
 
-// Shutdown stops listening, closes connections as they come to be idle, and blocks until there are none, or ctx ends,
-// whose error it returns then. Upgraded connections are waited for.
+// Shutdown stops listening, closes connections as they come to be without a request, and blocks until there are none, or
+// ctx ends, whose error it returns then. Upgraded connections are waited for; for a head that is being received there is
+// half a second.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	e.stopListening()
+	begun := e.since(time.Now())
 	handed := make(chan error, 1)
 	go func() { handed <- e.server.Shutdown(ctx) }() // ends with ctx
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for !e.quiet() {
+	for !e.quiet(begun) {
 		select {
 		case <-ctx.Done():
 			<-handed
@@ -225,18 +227,22 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// freshGrace is for how long Shutdown waits for the first bytes of a connection that has just been made.
+// freshGrace is for how long Shutdown waits for the first bytes of a connection that has just been made, and for the end
+// of a head that is being received.
 const freshGrace = 500 * time.Millisecond
 
-// quiet closes what is idle, and reports that there is nothing else.
-func (e *Engine) quiet() bool {
+// quiet closes what has no request, in a Shutdown that began at begun, and reports that there is nothing else.
+func (e *Engine) quiet(begun int64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.since(time.Now())
+	over := func(since int64) bool { return time.Duration(now-since) >= freshGrace }
 	for c := range e.clients {
-		fresh := time.Duration(now-c.since.Load()) < freshGrace
 		c.rouse(clientClosed)
-		if c.phase.CompareAndSwap(clientIdle, clientClosed) || c.phase.CompareAndSwap(clientDrowsy, clientClosed) || !fresh && c.phase.CompareAndSwap(clientFresh, clientClosed) {
+		since := c.since.Load()
+		if c.phase.CompareAndSwap(clientIdle, clientClosed) || c.phase.CompareAndSwap(clientDrowsy, clientClosed) ||
+			over(since) && c.phase.CompareAndSwap(clientFresh, clientClosed) ||
+			over(max(since, begun)) && c.phase.CompareAndSwap(clientHead, clientClosed) {
 			c.wake()
 		}
 	}

@@ -3,10 +3,12 @@ package proxytest
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +28,7 @@ var clients = []testCase{
 	{"Pipelined", pipelined, ""},
 	{"AnsweredWhileItSends", answeredWhileSending, ""},
 	{"RefusedWhileItSends", refusedWhileSending, ownAnswers},
+	{"F2AnEndInTheMiddleOfAHead", endsInAHead, ""},
 }
 
 // vanishParked: a request whose client goes leaves Next at once, whatever of it is unread, and nothing is dialled.
@@ -260,5 +263,23 @@ func whileSending(r *rig, p *script, want int) {
 	}
 	if resp := w.answer("POST"); resp.StatusCode != want || !resp.Close {
 		r.Errorf("%s, close %v, want %d", resp.Status, resp.Close, want)
+	}
+}
+
+// endsInAHead: part of a head and the end of the connection, together, end it at once; the answer to a head that takes too
+// long would be 408.
+func endsInAHead(r *rig) {
+	app := r.app(func(http.ResponseWriter, *http.Request) {})
+	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+	const ask = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+	for i := range 40 {
+		w := r.dial(addr).send(ask)
+		w.answer("GET")
+		before := []string{"", ask}[i%2] // a client that has ended its half may miss the answer
+		w.send(before + "GET / HTTP/1.1\r\nHo")
+		_ = w.CloseWrite()
+		if b, err := io.ReadAll(w.in); errors.Is(err, os.ErrDeadlineExceeded) || strings.Contains(string(b), " 408 ") {
+			r.Fatalf("connection %d, after its end: %q, %v", i, b, err)
+		}
 	}
 }
