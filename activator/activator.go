@@ -38,6 +38,7 @@ type Activator struct {
 	exchanges sync.Pool
 	gate      *throttler.Breaker // open when the source has told everything: early requests wait before it
 	noTLS     *tls.Config        // believes nobody
+	private   []string           // what no pod's app gets or says
 	relay     relay
 
 	reviews      reviews
@@ -59,6 +60,7 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 	}
 	a := &Activator{config: c.withDefaults(), log: log, synced: make(chan struct{})}
 	a.gate = throttler.NewBreaker(0, a.config.MaxWaiting)
+	a.private = knative.PrivateHeaders()
 	a.noTLS = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13}
 	a.exchanges.New = func() any { return &exchange{a: a} }
 	a.revisions.byID = map[throttler.RevisionID]*tracked{}
@@ -108,7 +110,7 @@ func (a *Activator) forward() (err error) {
 		Name:                Name,
 		TimeoutText:         "activator request timeout",
 		EndToEnd:            knative.InternalHeaders(),
-		NotProcessed:        knative.HeaderNotProcessed,
+		Private:             a.private,
 		Dial:                a.config.Dial,
 		DialTimeout:         a.config.DialTimeout,
 		MaxIdleConns:        a.config.MaxIdleConns,

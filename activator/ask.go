@@ -24,8 +24,8 @@ const (
 
 // finding is what one probe found out.
 type finding struct {
-	verdict verdict
-	lend    bool // the queue-proxy refuses rather than queues when asked to
+	verdict  verdict
+	declines bool // see pod
 }
 
 const (
@@ -77,8 +77,8 @@ func (p *prober) ask(ctx context.Context, addr, host string) finding {
 	return judgeProbe(resp)
 }
 
-// judgeProbe says whether the queue-proxy said yes, and whether requests may be lent to it. What a queue-proxy says of
-// itself in any answer comes from no mesh.
+// judgeProbe says whether the queue-proxy said yes, and what else it said of itself then. What a queue-proxy says of itself
+// in any answer comes from no mesh.
 func judgeProbe(resp *http.Response) finding {
 	features := resp.Header[knative.HeaderFeatures]
 	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(len(knative.ProbeQueue))+1))

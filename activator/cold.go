@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
 )
@@ -19,12 +18,12 @@ type ColdStart struct {
 }
 
 // warm ends a cold start. A client that asks for it is told the parts (https://www.w3.org/TR/server-timing/).
-func (x *exchange) warm(req *proxy.Request, resp *proxy.Response) {
+func (x *exchange) warm(resp *proxy.Response) {
 	c := x.cold
 	x.cold = ColdStart{}
 	c.Revision, c.FirstByte = x.t.id, time.Now()
 	x.a.meters.coldStart(c)
-	if req.Header.Get(knative.HeaderTrace) == "1" {
+	if x.traced {
 		resp.Header.Add("Server-Timing", fmt.Sprintf("sluice-wait;dur=%.1f, sluice-first-byte;dur=%.1f",
 			milliseconds(c.Granted.Sub(c.Queued)), milliseconds(c.FirstByte.Sub(c.Granted))))
 	}

@@ -20,6 +20,7 @@ func TestRequestsOutliveAnAppThatDied(t *testing.T) {
 	var up atomic.Bool
 	up.Store(true)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Sluice-Features", "no-queue")
 		switch probe := r.Header.Get("K-Network-Probe") == "queue"; {
 		case probe && up.Load():
 			_, _ = io.WriteString(w, "queue")

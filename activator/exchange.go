@@ -1,6 +1,7 @@
 package activator
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -38,6 +39,7 @@ type exchange struct {
 	busy   bool             // the pod did not process the request: it had no slot for it
 	down   bool             // the same: its app can't be reached
 	expect bool             // the Expect field is ours
+	traced bool             // the client wants to be told the parts of a cold start
 	cold   ColdStart        // Queued is zero unless the request waited for the first pod
 }
 
@@ -108,20 +110,20 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 // mark removes what only proxies of the data path may say, and says it itself.
 func (x *exchange) mark(req *proxy.Request) {
 	h := req.Header
+	original := cmp.Or(h.Get(knative.HeaderOriginalHost), req.Host)
+	x.traced = x.traced || h.Get(knative.HeaderTrace) == "1"
+	for _, name := range x.a.private {
+		h.Del(name)
+	}
 	h.Del(knative.HeaderNamespace)
 	h.Del(knative.HeaderRevision)
-	h.Del(knative.HeaderHash)
 	h.Del(knative.HeaderPassthroughLB)
-	h.Del(knative.HeaderNotProcessed)
-	h.Del(knative.HeaderFeatures)
 	h.Set(knative.HeaderProxyRequest, knative.ProxyActivator)
-	if !h.Has(knative.HeaderOriginalHost) {
-		h.Set(knative.HeaderOriginalHost, req.Host)
-	}
+	h.Set(knative.HeaderOriginalHost, original)
 	x.lend(req, x.lease.Lent())
 }
 
-// lend says that a pod is another activator's, or takes back that an earlier one was. A queue-proxy that lets a lent
+// lend says that a pod is another activator's. A queue-proxy that lets a lent
 // request in asks for its body at once, whatever its app thinks of Expect.
 func (x *exchange) lend(req *proxy.Request, lent bool) {
 	h := req.Header
@@ -130,7 +132,6 @@ func (x *exchange) lend(req *proxy.Request, lent bool) {
 		x.expect = false
 	}
 	if !lent {
-		h.Del(knative.HeaderNoQueue)
 		return
 	}
 	h.Set(knative.HeaderNoQueue, "1")
@@ -148,6 +149,9 @@ func (x *exchange) hop(req *proxy.Request) proxy.Hop {
 		Proto:      x.spec.Proto,
 		Timeouts:   x.spec.Timeouts,
 		FullDuplex: x.spec.FullDuplex,
+	}
+	if x.lease.Declines() {
+		h.NotProcessed = knative.HeaderNotProcessed
 	}
 	if req.Upgrade != "" { // HTTP/2 knows none
 		h.Proto = proxy.HTTP1
@@ -172,22 +176,37 @@ func (a *Activator) podTLS(namespace string) *tls.Config {
 
 // Response sends a request on that its pod did not process: it goes elsewhere, or waits in its old place. The app's own
 // 503 is an answer like any other.
-func (x *exchange) Response(req *proxy.Request, resp *proxy.Response) bool {
-	if resp.Header.Get(knative.HeaderNotProcessed) == "1" {
+func (x *exchange) Response(_ *proxy.Request, resp *proxy.Response) bool {
+	if x.lease.Declines() && declined(resp) {
 		x.down = saysDown(resp)
 		x.busy = !x.down
 	}
-	resp.Header.Del(knative.HeaderNotProcessed)
-	resp.Header.Del(knative.HeaderFeatures)
-	resp.Header.Del(knative.HeaderNoQueue)
 	if x.busy || x.down {
 		x.demand.Not = x.lease.ID()
 		return false
 	}
 	if !x.cold.Granted.IsZero() {
-		x.warm(req, resp)
+		x.warm(resp)
 	}
 	return true
+}
+
+// declined says whether a queue-proxy says that it has not processed the request: by the field, with a status that goes
+// with it there.
+func declined(resp *proxy.Response) bool {
+	if resp.Header.Get(knative.HeaderNotProcessed) != "1" {
+		return false
+	}
+	switch resp.Status {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusBadGateway:
+		return true
+	case http.StatusOK: // to gRPC every answer is
+		switch resp.Header.Get("Grpc-Status") {
+		case "8", "14": // RESOURCE_EXHAUSTED, UNAVAILABLE
+			return true
+		}
+	}
+	return false
 }
 
 // saysDown tells an app that can't be reached from one that is busy. The status does not: to gRPC it is always 200.

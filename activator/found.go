@@ -10,9 +10,9 @@ const failures = 2
 
 // pass is a probe that succeeded.
 type pass struct {
-	pod   *pod
-	probe *probe
-	lend  bool
+	pod      *pod
+	probe    *probe
+	declines bool
 }
 
 // passes collects what has passed while tracked.mu was held by others, so that a thousand pods that pass together cost
@@ -39,7 +39,7 @@ func (q *passes) take() []pass {
 // found is what a probe of p found out. It is called by the goroutine of the probe, and says how that goes on.
 func (t *tracked) found(p *pod, pr *probe, f finding) pace {
 	if f.verdict == passed {
-		t.passing.add(pass{p, pr, f.lend})
+		t.passing.add(pass{p, pr, f.declines})
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -71,13 +71,13 @@ func (t *tracked) passLocked(all []pass) {
 		if p.probe != ps.probe { // stopped meanwhile
 			continue
 		}
-		if !p.passed || p.lend != ps.lend {
+		if !p.passed || p.declines != ps.declines {
 			changed = append(changed, p)
 		}
 		if !p.passed {
 			p.since = time.Now()
 		}
-		p.passed, p.verdict, p.fails, p.lend = true, passed, 0, ps.lend
+		p.passed, p.verdict, p.fails, p.declines = true, passed, 0, ps.declines
 		t.proveLocked(p)
 		if !t.watchedLocked(p, s) {
 			p.probe = nil

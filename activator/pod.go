@@ -22,9 +22,11 @@ type pod struct {
 	since   time.Time // it has passed each probe since
 	verdict verdict   // of the last probe since it was new or became ready
 	fails   int       // probes that failed in a row
-	lend    bool      // its queue-proxy refuses rather than queues when asked to
-	probe   *probe    // in progress, or nil
-	seen    uint64    // the last round of its tracked that listed it
+	// declines: its queue-proxy has said that it says so when it does not process a request, and that it refuses rather
+	// than queues when asked to.
+	declines bool
+	probe    *probe // in progress, or nil
+	seen     uint64 // the last round of its tracked that listed it
 
 	announced bool // by itself, and not listed since
 
@@ -39,7 +41,7 @@ func byID(p, q *pod) int { return strings.Compare(p.ID, q.ID) }
 
 // restart forgets what probes have said.
 func (p *pod) restart() {
-	p.passed, p.trusted, p.verdict, p.fails = false, false, unasked, 0
+	p.passed, p.trusted, p.verdict, p.fails, p.declines = false, false, unasked, 0, false
 	p.rest()
 }
 
@@ -119,7 +121,7 @@ func (t *tracked) newsLocked(p *pod, s *spec) (throttler.Backend, bool) {
 
 func (t *tracked) describeLocked(p *pod, s *spec) throttler.Backend {
 	b := throttler.Backend{
-		ID: p.ID, Addr: p.Addr, Zone: p.Zone, Slots: s.Limit, Own: !p.foreign, Lend: p.lend, State: throttler.Ready,
+		ID: p.ID, Addr: p.Addr, Zone: p.Zone, Slots: s.Limit, Own: !p.foreign, Lend: p.declines, Declines: p.declines, State: throttler.Ready,
 	}
 	port := knative.PortTLS
 	if p == &t.cluster {

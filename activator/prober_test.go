@@ -92,7 +92,7 @@ func passing(p *prober, addr string) (*probe, <-chan bool) {
 		if f.verdict != passed {
 			return search
 		}
-		c <- f.lend
+		c <- f.declines
 		return done
 	}}
 	p.start(pr)
@@ -206,12 +206,12 @@ func TestQuickRefusalsAreNotHammered(t *testing.T) {
 
 func TestWhatPasses(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		status int
-		body   string
-		header []string
-		want   verdict
-		lend   bool
+		name     string
+		status   int
+		body     string
+		header   []string
+		want     verdict
+		declines bool
 	}{
 		{"queue", 200, "queue", nil, passed, false},
 		{"no-queue understood", 200, "queue", []string{knative.HeaderFeatures, "no-queue"}, passed, true},
@@ -233,7 +233,7 @@ func TestWhatPasses(t *testing.T) {
 				p := newProber(Config{Dial: (&fakePods{answer: func(string) func(net.Conn) {
 					return saying(0, c.status, c.body, c.header...)
 				}}).dial}.withDefaults())
-				if got := p.ask(context.Background(), "pod:1", ""); got != (finding{c.want, c.lend}) {
+				if got := p.ask(context.Background(), "pod:1", ""); got != (finding{c.want, c.declines}) {
 					t.Errorf("%+v", got)
 				}
 			})

@@ -2,6 +2,7 @@ package activator_test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -93,11 +94,16 @@ func TestPeers4DeadAppOfARealQueueProxy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dead, alive := newSidecar(t, "pod-0", 1, 0), newSidecar(t, "pod-1", 1, 0)
+			dying, err := net.Listen("tcp", dead.app)
+			if err != nil {
+				t.Fatal(err)
+			}
 			alive.listen()
-			f := newFront(t, activator.Config{MeshMode: activator.MeshDisabled}) // in use unprobed
-			f.UpdateRevision(activator.Revision{ID: hello, Limit: 1})            // the first pod is taken first
+			f := newFront(t, activator.Config{})
+			f.UpdateRevision(activator.Revision{ID: hello, Limit: 1}) // the first pod is taken first
 			f.UpdateEndpoints(hello, activator.Endpoints{Ready: []activator.Endpoint{dead.endpoint(), alive.endpoint()}})
 			f.awaitUsable(t, 2)
+			dying.Close()
 			for _, a := range together(4, func(int) answer { return f.do(http.MethodPost, "/", []byte("body"), header...) }) {
 				if !a.ok() || !strings.HasPrefix(a.body, "pod-1 ") {
 					t.Errorf("%v %v", a, a.header)

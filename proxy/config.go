@@ -41,9 +41,10 @@ type Config struct {
 	// EndToEnd are fields that no Connection option removes, be it a client's or an app's: those that carry the
 	// proxy's own protocol.
 	EndToEnd []string
-	// NotProcessed is a field of an answer by which a hop says that it has not processed the request, so that it may
-	// be sent elsewhere whatever its method. Empty: there is none.
-	NotProcessed string
+	// Private are fields that only proxies say to each other. None of them is passed on in a head that comes from an
+	// upstream, be it final, interim or a 101's, nor in trailers, be they of a request or of a response. The policy sees
+	// them in a final head; of the head of a request it has to remove by itself what isn't for the upstream.
+	Private []string
 	// Dial makes connections to hops, within DialTimeout. nil: a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// DialTimeout bounds a dial and, by itself, a TLS handshake. 0: DefaultDialTimeout.
@@ -57,7 +58,8 @@ type Config struct {
 	// sent anyway (RFC 9110 §10.1.1 tells not to wait for ever). 0: DefaultExpectTimeout.
 	ExpectTimeout time.Duration
 	// RetryBurst is how many retries may be made beyond one in five requests; so many fifths are saved at most. 0:
-	// DefaultRetryBurst; negative: no retry at all, but for an attempt answered with NotProcessed, which costs nothing.
+	// DefaultRetryBurst; negative: no retry at all, but for one after an answer by which the upstream says that it has not
+	// processed the request (see Hop.NotProcessed), which costs nothing.
 	RetryBurst int
 	// OnUnwatched, when not nil, is called once: when a request waits on a connection that can't be watched, so that its
 	// client's leaving goes unnoticed meanwhile. In net/http's server that is one with an unread body where
@@ -94,7 +96,6 @@ func (c Config) withDefaults() Config {
 	for i, name := range c.EndToEnd {
 		c.EndToEnd[i] = http.CanonicalHeaderKey(name)
 	}
-	c.NotProcessed = http.CanonicalHeaderKey(c.NotProcessed)
 	if c.Dial == nil {
 		c.Dial = new(net.Dialer).DialContext
 	}

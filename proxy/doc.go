@@ -35,7 +35,7 @@
 // be followed by another while the client has got nothing and every byte of the body that was taken is still held
 // (64 KiB at most), and
 //   - nothing of the request was sent, or an HTTP/2 hop refused the stream, or left with GOAWAY before it came to it; or
-//   - the hop said that it has not processed the request (Config.NotProcessed), and the policy declined its answer,
+//   - the hop said that it has not processed the request (Hop.NotProcessed), and the policy declined its answer,
 //     which costs no retry; or
 //   - the method is idempotent and a pooled connection ended before the first byte of an answer.
 //

@@ -20,13 +20,16 @@ func (t *try) answered(resp *http.Response) error {
 	if resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols || resp.StatusCode > 999 {
 		return malformed("status %d", resp.StatusCode)
 	}
-	notProcessed := ex.h.cfg.NotProcessed != "" && len(resp.Header[ex.h.cfg.NotProcessed]) > 0
+	notProcessed := t.hop.NotProcessed != "" && len(resp.Header.Values(t.hop.NotProcessed)) > 0
 	hop := removeHopByHop(resp.Header, ex.h.cfg.EndToEnd)
 	if resp.StatusCode == http.StatusSwitchingProtocols && (ex.req.Upgrade == "" || hop.upgrade == "") {
 		return malformed("101 that was not asked for")
 	}
 	head := Response{Status: resp.StatusCode, Header: Header{fields: resp.Header}}
-	if !ex.x.Response(&ex.req, &head) && notProcessed && t.mayRepeat() {
+	pass := ex.x.Response(&ex.req, &head)
+	ex.h.private.stripHeader(resp.Header)
+	ex.h.private.stripHeader(resp.Trailer)
+	if !pass && notProcessed && t.mayRepeat() {
 		t.again = true
 		drain(resp.Body)
 		return &Error{Reason: Busy, Status: resp.StatusCode, Err: errDiscarded}
@@ -118,6 +121,7 @@ func (t *try) copyBody(resp *http.Response) error {
 // trail passes on the trailers that have come: those that were announced only are in all as well, without a value, and
 // net/http's server would write an empty block for them on HTTP/2, which is no frame at all, so that the stream never ended.
 func (ex *exchange) trail(all http.Header) error {
+	ex.h.private.stripHeader(all)
 	maps.DeleteFunc(all, func(_ string, values []string) bool { return len(values) == 0 })
 	if len(all) == 0 {
 		return nil

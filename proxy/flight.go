@@ -200,7 +200,7 @@ func (t *flight) settle(err error) {
 // answered passes the final answer on.
 func (t *flight) answered() error {
 	f, r := t.f, &t.ans
-	notProcessed := f.h.cfg.NotProcessed != "" && r.Fields.Find(f.h.cfg.NotProcessed, 0) >= 0
+	notProcessed := t.hop.NotProcessed != "" && r.Fields.Find(t.hop.NotProcessed, 0) >= 0
 	t.keep = t.keptFor()
 	o, ok := stripFields(&r.Fields, f.h.cfg.EndToEnd)
 	if !ok {
@@ -211,6 +211,7 @@ func (t *flight) answered() error {
 	}
 	f.resp = Response{Status: r.Status, Header: Header{list: &r.Fields}}
 	pass := f.x.Response(&f.req, &f.resp)
+	f.h.private.strip(&r.Fields)
 	if r.Status == http.StatusSwitchingProtocols {
 		return t.upgrade(o.upgrade)
 	}

@@ -55,6 +55,7 @@ func (t *flight) interim() error {
 	if _, ok := stripFields(&t.ans.Fields, f.h.cfg.EndToEnd); !ok {
 		return malformed("too many options in Connection")
 	}
+	f.h.private.strip(&t.ans.Fields)
 	b := appendStatusLine(nil, t.ans.Status, t.ans.Reason)
 	for i := range t.ans.Fields {
 		if x := &t.ans.Fields[i]; framingKinds&(1<<x.Kind) == 0 {

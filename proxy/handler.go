@@ -11,6 +11,7 @@ import (
 // NewServer makes one. It is safe for concurrent use.
 type Handler struct {
 	cfg       Config
+	private   private
 	pool      *pool
 	watch     watch
 	budget    budget
@@ -33,6 +34,7 @@ func New(c Config) (*Handler, error) {
 		return nil, err
 	}
 	h := &Handler{cfg: c.withDefaults()}
+	h.private = newPrivate(h.cfg.Private)
 	h.pool = newPool(&h.cfg)
 	h.budget.init(h.cfg.RetryBurst)
 	h.buffers.New = func() any { return new([copyBuffer]byte) }

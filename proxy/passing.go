@@ -104,7 +104,7 @@ func (t *flight) appendEnd(b []byte, body *h1.Body) []byte {
 	b = append(b, "0\r\n"...)
 	var trailers h1.Fields
 	_ = body.Trailers(&trailers) // has been checked
-	return append(appendTrailers(b, trailers), "\r\n"...)
+	return append(appendTrailers(b, trailers, &t.f.h.private), "\r\n"...)
 }
 
 // move passes some of the body on, by a copy.

@@ -24,7 +24,8 @@ type Exchange interface {
 	// (see Error).
 	Next(req *Request, a Attempt) (Hop, error)
 	// Response sees the final (or 101) head before it is passed on, and may edit its header. False discards the answer
-	// and asks Next for another hop; it is heeded only while the attempt is replayable. It is not called for a Local.
+	// and asks Next for another hop; it is heeded only while the attempt is replayable, and where the head has the field
+	// that Hop.NotProcessed names. It is not called for a Local.
 	// It must not block.
 	Response(req *Request, resp *Response) (pass bool)
 	// Release gives the hop back, once per Hop that Next returned, when both directions have ended: the only place
@@ -62,6 +63,9 @@ type Hop struct {
 	// everything: one that sends more than the sockets on its way hold to an app that echoes is stuck without any proxy
 	// too, and a proxy in between only adds room. Timeouts end that.
 	FullDuplex bool
+	// NotProcessed is a field of an answer by which this hop says that it has not processed the request, so that it may
+	// be sent elsewhere whatever its method. Empty: the hop isn't believed, since an app behind it may say anything.
+	NotProcessed string
 	// Local, when not nil, is an answer of the policy's own, a probe's for one; nothing is dialled.
 	Local *Local
 }

@@ -91,13 +91,13 @@ func (s *sending) appendEnd(b []byte) []byte {
 	b = append(b, "0\r\n"...)
 	var trailers h1.Fields
 	_ = s.body.Trailers(&trailers) // has been checked
-	return append(appendTrailers(b, trailers), "\r\n"...)
+	return append(appendTrailers(b, trailers, &s.f.h.private), "\r\n"...)
 }
 
-// appendTrailers leaves out what has no business in a trailer section (RFC 9110 §6.5.1).
-func appendTrailers(b []byte, f h1.Fields) []byte {
+// appendTrailers leaves out what has no business in a trailer section (RFC 9110 §6.5.1), and what is private.
+func appendTrailers(b []byte, f h1.Fields, p *private) []byte {
 	for i := range f {
-		if f[i].Kind == h1.Plain || f[i].Kind == h1.XForwardedFor {
+		if (f[i].Kind == h1.Plain || f[i].Kind == h1.XForwardedFor) && !p.has(f[i].Name) {
 			b = f[i].AppendTo(b)
 		}
 	}

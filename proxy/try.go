@@ -108,6 +108,7 @@ func (t *try) request(proto Proto) *http.Request {
 			for name := range ex.r.Trailer {
 				t.body.trailer[name] = nil
 			}
+			ex.h.private.stripHeader(t.body.trailer)
 			req.Trailer = t.body.trailer
 		}
 	}
@@ -158,6 +159,7 @@ func (t *try) interim(code int, header textproto.MIMEHeader) error {
 		h[name] = values
 	}
 	removeHopByHop(h, ex.h.cfg.EndToEnd)
+	ex.h.private.stripHeader(h)
 	ex.w.WriteHeader(code)
 	clear(h)
 	return nil

@@ -188,6 +188,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		for name, values := range u.src.Trailer {
 			r.trailer[name] = values
 		}
+		u.h.private.stripHeader(r.trailer)
 	}
 	return n, u.err
 }

@@ -24,6 +24,7 @@ type policy struct {
 	drain      *drain
 	certs      *certs      // nil: no TLS
 	up         atomic.Bool // the app has been up: from now on a refused connection is an error at once
+	private    []string    // what the app neither gets nor says
 	exchanges  sync.Pool
 }
 
@@ -113,7 +114,7 @@ func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 		return proxy.Hop{}, err
 	}
 	if !e.pruned {
-		e.host, e.pruned = prune(req.Header, e.trusted), true
+		e.host, e.pruned = p.prune(req.Header, e.trusted), true
 	}
 	return proxy.Hop{
 		Addr: p.config.UserAddr, Host: e.host, Timeouts: p.config.Timeouts, From: e.entered,
@@ -187,34 +188,29 @@ func (e *exchange) awaitStart(req *proxy.Request) error {
 
 // prune makes the header what the app shall see, and returns the Host that the client asked for; empty when it is the
 // request's.
-func prune(h proxy.Header, trusted bool) (host string) {
+func (p *policy) prune(h proxy.Header, trusted bool) (host string) {
 	h.Del(knative.HeaderNamespace)
 	h.Del(knative.HeaderRevision)
-	h.Del(knative.HeaderProbe)
-	h.Del(knative.HeaderHash)
 	if h.Has(knative.HeaderNoQueue) {
 		// An activator that lends keeps a large body back until it is let in, which it is now, whatever the app thinks
 		// of expectations.
 		h.Del("Expect")
 	}
-	h.Del(knative.HeaderNoQueue)
-	h.Del(knative.HeaderNotProcessed)
-	h.Del(knative.HeaderFeatures)
 	if trusted {
 		host = h.Get(knative.HeaderOriginalHost)
 	} else {
 		h.Del(knative.HeaderProxyRequest)
 	}
-	h.Del(knative.HeaderOriginalHost)
+	for _, name := range p.private {
+		h.Del(name)
+	}
 	addForwarded(h)
 	return host
 }
 
-// Response keeps the app from speaking in the queue-proxy's name.
-func (e *exchange) Response(_ *proxy.Request, resp *proxy.Response) bool {
+// Response is told that the app answers.
+func (e *exchange) Response(*proxy.Request, *proxy.Response) bool {
 	e.policy.appIsUp()
-	resp.Header.Del(knative.HeaderNotProcessed)
-	resp.Header.Del(knative.HeaderFeatures)
 	return true
 }
 

@@ -47,6 +47,7 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 	p := &Proxy{config: c, log: log, created: time.Now()}
 	p.policy = &policy{
 		config:    c,
+		private:   knative.PrivateHeaders(),
 		stats:     metrics.NewConcurrency(p.created),
 		readiness: newReadiness(c),
 		drain:     newDrain(c.DrainQuiet, c.DrainIdle, drainLimit(c.GracePeriod), func(on bool) { p.handler.SetDraining(on) }),
@@ -69,7 +70,7 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 		rules = c.WrapPolicy(rules)
 	}
 	p.handler, err = proxy.New(proxy.Config{
-		Policy: rules, Name: name, EndToEnd: knative.InternalHeaders(), Dial: c.Dial,
+		Policy: rules, Name: name, EndToEnd: knative.InternalHeaders(), Private: p.policy.private, Dial: c.Dial,
 		MaxIdleConnsPerHost: proxy.DefaultMaxIdleConns, // there is one host
 		OnUnwatched: func() {
 			log.Warn("clients that leave while they wait may go unnoticed: their connections can't be watched. " +

@@ -25,6 +25,9 @@ type Backend struct {
 	Own   bool   // in this activator's share
 	Lend  bool   // not in the share, but known to answer "not processed" when full: may be lent one request at a time
 	State State
+	// Declines: the pod is known to say so when it does not process a request; kept for who asks (Lease.Declines), no pick
+	// considers it.
+	Declines bool
 }
 
 // Pick says how one of several pods with a free slot is chosen.
@@ -48,7 +51,10 @@ const (
 const firstAvailableSlots = 3
 
 // endpoint is what a Lease remembers of its pod; it never changes.
-type endpoint struct{ id, addr string }
+type endpoint struct {
+	id, addr string
+	declines bool
+}
 
 // place says in which of the revision's sets of free slots a pod is.
 type place uint8

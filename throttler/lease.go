@@ -55,6 +55,9 @@ func (l Lease) ID() string {
 	return l.endpoint.id
 }
 
+// Declines is the pod's Backend.Declines, as it was when the lease was given; it may be asked also after Release.
+func (l Lease) Declines() bool { return l.endpoint != nil && l.endpoint.declines }
+
 // Lent says that the pod is in another activator's share: the request must not wait there.
 func (l Lease) Lent() bool { return l.gen&lentBit != 0 }
 

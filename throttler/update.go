@@ -9,7 +9,7 @@ import (
 type change struct {
 	pod      *pod
 	to       Backend
-	endpoint *endpoint // used when the address changes; made here to be outside mu
+	endpoint *endpoint // used when it differs from the pod's; made here to be outside mu
 	unlist   bool
 }
 
@@ -64,7 +64,7 @@ func (r *revision) podFor(b *Backend) *pod {
 }
 
 func (p *pod) change(to Backend) change {
-	return change{pod: p, to: to, endpoint: &endpoint{id: to.ID, addr: to.Addr}}
+	return change{pod: p, to: to, endpoint: &endpoint{id: to.ID, addr: to.Addr, declines: to.Declines}}
 }
 
 // apply makes the changes under mu, wakes who now fits, and drops pods that have ended. It is called with update held.
@@ -111,7 +111,7 @@ func (r *revision) list(c *change) {
 	p.listed, p.Backend = true, c.to
 	r.tally(p, +1)
 	moved := p.endpoint == nil || p.endpoint.addr != c.to.Addr
-	if moved {
+	if moved || p.endpoint.declines != c.to.Declines {
 		p.endpoint = c.endpoint
 	}
 	// A pod at a new address has not failed there, and may have declined to be lent what it now owes.

@@ -45,6 +45,16 @@ var internalHeaders = [...]string{
 // Connection option of a client may remove them on the way.
 func InternalHeaders() []string { return append([]string(nil), internalHeaders[:]...) }
 
+// privateHeaders is what PrivateHeaders returns.
+var privateHeaders = [...]string{
+	HeaderProbe, HeaderHash, HeaderOriginalHost,
+	HeaderNoQueue, HeaderNotProcessed, HeaderFeatures, HeaderTrace, HeaderPodAddr,
+}
+
+// PrivateHeaders returns the headers that only proxies and probers say to each other, in canonical form, as a fresh
+// slice: an app neither gets them nor has a say in them.
+func PrivateHeaders() []string { return append([]string(nil), privateHeaders[:]...) }
+
 // Values of headers.
 const (
 	ProxyActivator = "activator" // HeaderProxyRequest

@@ -26,6 +26,7 @@ var heads = []testCase{
 	{"AmbiguousFramingIsRefused", ambiguous, ""},
 	{"AnswersPassAsTheyAre", answersPass, ""},
 	{"InterimAnswersPass", interims, ""},
+	{"F12PrivateFieldsEndHere", privateFields, ""},
 	{"ConnectionsToHopsAreReused", reuse, ""},
 }
 

@@ -18,6 +18,7 @@ var retries = []testCase{
 	{"ADialThatFailsGoesElsewhere", dialElsewhere, severalHops},
 	{"ThreeAttemptsAtMost", threeAttempts, severalHops},
 	{"NotProcessedGoesElsewhere", notProcessed, severalHops},
+	{"F12NotProcessedOfAStrangerIsNotBelieved", notBelieved, severalHops},
 	{"ABodyTooLargeToHold", tooLarge, severalHops},
 	{"APostThatMayHaveArrivedIsNotRepeated", postNotRepeated, ""},
 	{"Peers6AnIdleConnectionThatWasClosed", idleClosed, ""},
@@ -33,9 +34,12 @@ func hops(addrs ...string) *script {
 		if a.N >= len(addrs) {
 			return proxy.Hop{}, a.Cause
 		}
-		return proxy.Hop{Addr: addrs[a.N]}, nil
+		return proxy.Hop{Addr: addrs[a.N], NotProcessed: notProcessedField}, nil
 	})
 }
+
+// notProcessedField is what the hops of hops are believed.
+const notProcessedField = "Not-Processed"
 
 // dialElsewhere: nothing was sent, so that any method may go to another hop, its body whole.
 func dialElsewhere(r *rig) {
@@ -77,7 +81,7 @@ func notProcessed(r *rig) {
 		if req.Method == "PUT" {
 			io.Copy(io.Discard, req.Body)
 		}
-		w.Header().Set("Not-Processed", "1")
+		w.Header().Set(notProcessedField, "1")
 		w.WriteHeader(503)
 		io.WriteString(w, "busy")
 	})
@@ -111,11 +115,31 @@ func notProcessed(r *rig) {
 	}
 }
 
+// notBelieved: with the field, too, when the policy has not said that this hop is believed.
+func notBelieved(r *rig) {
+	for _, proto := range both {
+		for _, status := range []int{200, 429, 502, 503} {
+			var asked atomic.Int32
+			stranger := r.app(func(w http.ResponseWriter, req *http.Request) {
+				asked.Add(1)
+				w.Header().Set(notProcessedField, "1")
+				w.WriteHeader(status)
+			})
+			p := newScript(func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) { return proxy.Hop{Addr: stranger}, nil })
+			p.response = func(*proxy.Request, *proxy.Response) bool { return false }
+			resp, _ := r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
+			if resp.StatusCode != status || asked.Load() != 1 {
+				r.Errorf("%d: %s, executed %d times", proto, resp.Status, asked.Load())
+			}
+		}
+	}
+}
+
 // tooLarge: what is not held any more can't be sent again.
 func tooLarge(r *rig) {
 	busy := r.app(func(w http.ResponseWriter, req *http.Request) {
 		n, _ := io.Copy(io.Discard, req.Body)
-		w.Header().Set("Not-Processed", "1")
+		w.Header().Set(notProcessedField, "1")
 		w.WriteHeader(503)
 		fmt.Fprint(w, n)
 	})
@@ -222,7 +246,7 @@ func keepAliveHonoured(r *rig) {
 func streamElsewhere(r *rig) {
 	busy := r.app(func(w http.ResponseWriter, req *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex() // or net/http would wait for the body
-		w.Header().Set("Not-Processed", "1")
+		w.Header().Set(notProcessedField, "1")
 		w.WriteHeader(503)
 	})
 	app := r.app(func(w http.ResponseWriter, req *http.Request) {
@@ -242,7 +266,7 @@ func streamElsewhere(r *rig) {
 	})
 	for _, proto := range both {
 		p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
-			return proxy.Hop{Addr: []string{busy, app}[a.N], FullDuplex: true}, nil
+			return proxy.Hop{Addr: []string{busy, app}[a.N], FullDuplex: true, NotProcessed: notProcessedField}, nil
 		})
 		p.response = func(_ *proxy.Request, resp *proxy.Response) bool { return resp.Status != 503 }
 		body, send := io.Pipe()

@@ -50,8 +50,8 @@ func (r *rig) proxy(p *script, c proxy.Config) (addr string) {
 		addr = r.path.Product(r.T, s)
 	} else {
 		c.Policy, c.Name = n.count(p.watch(p)), own.Name
-		if c.NotProcessed == "" {
-			c.NotProcessed = "Not-Processed"
+		if c.Private == nil {
+			c.Private = []string{privateField}
 		}
 		addr = r.path.Serve(r.T, c)
 	}

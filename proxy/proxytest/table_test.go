@@ -17,6 +17,7 @@ func TestFewCasesAreScripted(t *testing.T) {
 		"Retries/ADialThatFailsGoesElsewhere",
 		"Retries/ThreeAttemptsAtMost",
 		"Retries/NotProcessedGoesElsewhere",
+		"Retries/F12NotProcessedOfAStrangerIsNotBelieved",
 		"Retries/ABodyTooLargeToHold",
 		"Retries/AStreamThatWaitsIsSentElsewhere",
 		"Retries/TheBudgetIsLimited",
