@@ -3,12 +3,18 @@ package queueproxy
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
@@ -117,40 +123,34 @@ func TestConfigFromEnvRefuses(t *testing.T) {
 		}
 	}
 	for name, values := range map[string][]string{
-		knative.EnvContainerConcurrency:  {"-1", "many", "1.5", "99999999999"},
-		knative.EnvQueueServingPort:      {"0", "65536", "http", "-1", " 8012"},
-		knative.EnvUserPort:              {"0", "65536", "http"},
-		knative.EnvRevisionTimeout:       {"5s", "-1", "1e3"},
-		knative.EnvServingPodIP:          {"localhost", "10.0.0"},
-		knative.EnvResponseStartTimeout:  {"x"},
-		knative.EnvIdleTimeout:           {"-3"},
-		knative.EnvMaxDuration:           {"x"},
-		knative.EnvFullDuplex:            {"yes"},
-		knative.EnvHTTP2AutoDetection:    {"2"},
-		knative.EnvMultiContainerProbes:  {"maybe"},
-		knative.EnvReadinessProbe:        {"{", "[]", `{"httpGet":{"port":"http"}}`, `{"tcpSocket":{"port":70000}}`, `{"httpGet":{"port":1,"scheme":"FTP"}}`, `{"timeoutSeconds":-1}`},
-		knative.EnvObservabilityConfig:   {"{", `{"requestMetrics":{"protocol":"carrier pigeon"}}`, `{"requestMetrics":{"protocol":"prometheus","endpoint":"x"}}`, `{"tracing":{"protocol":"x"}}`, `{"runtime":{"profiling":"sometimes"}}`, `{"requestMetrics":1}`},
-		knative.EnvRequestMetricsBackend: {"carbon"},
-		knative.EnvEnableProfiling:       {"x"},
-		knative.EnvEnableRequestLog:      {"x"},
-		knative.EnvEnableProbeRequestLog: {"x"},
-		knative.EnvProfilingPort:         {"x"},
-		knative.EnvTracingBackend:        {"jaeger"},
-		knative.EnvQueueServingTLSPort:   {"0", "x"},
-		knative.EnvTLSMinVersion:         {"1.1", "TLS13"},
-		knative.EnvTLSMaxVersion:         {"2"},
-		knative.EnvTLSCipherSuites:       {"ROT13"},
-		knative.EnvTLSCurvePreferences:   {"X25519,flat"},
-		knative.EnvBindAddress:           {"127.0.0.1:80", "[::1]", "a b"},
-		knative.EnvAdminPort:             {"70000", "x"},
-		knative.EnvStatsPort:             {"-1"},
-		knative.EnvMetricsPort:           {"65536"},
-		knative.EnvQueueDepth:            {"-1", "x"},
-		knative.EnvFullStatus:            {"500", "x"},
-		knative.EnvQueueDeadline:         {"5", "-1s", "0s"},
-		knative.EnvTrustedPeers:          {"10.0.0.1", "all"},
-		knative.EnvDrainQuiet:            {"5"},
-		knative.EnvDrainIdle:             {"-5s"},
+		knative.EnvContainerConcurrency: {"-1", "many", "1.5", "99999999999"},
+		knative.EnvQueueServingPort:     {"0", "65536", "http", "-1", " 8012"},
+		knative.EnvUserPort:             {"0", "65536", "http"},
+		knative.EnvRevisionTimeout:      {"5s", "-1", "1e3"},
+		knative.EnvServingPodIP:         {"localhost", "10.0.0"},
+		knative.EnvResponseStartTimeout: {"x"},
+		knative.EnvIdleTimeout:          {"-3"},
+		knative.EnvMaxDuration:          {"x"},
+		knative.EnvFullDuplex:           {"yes"},
+		knative.EnvHTTP2AutoDetection:   {"2"},
+		knative.EnvMultiContainerProbes: {"maybe"},
+		knative.EnvReadinessProbe:       {"{", "[]", `{"httpGet":{"port":"http"}}`, `{"tcpSocket":{"port":70000}}`, `{"httpGet":{"port":1,"scheme":"FTP"}}`, `{"timeoutSeconds":-1}`},
+		knative.EnvProfilingPort:        {"x"},
+		knative.EnvQueueServingTLSPort:  {"0", "x"},
+		knative.EnvTLSMinVersion:        {"1.1", "TLS13"},
+		knative.EnvTLSMaxVersion:        {"2"},
+		knative.EnvTLSCipherSuites:      {"ROT13"},
+		knative.EnvTLSCurvePreferences:  {"X25519,flat"},
+		knative.EnvBindAddress:          {"127.0.0.1:80", "[::1]", "a b"},
+		knative.EnvAdminPort:            {"70000", "x"},
+		knative.EnvStatsPort:            {"-1"},
+		knative.EnvMetricsPort:          {"65536"},
+		knative.EnvQueueDepth:           {"-1", "x"},
+		knative.EnvFullStatus:           {"500", "x"},
+		knative.EnvQueueDeadline:        {"5", "-1s", "0s"},
+		knative.EnvTrustedPeers:         {"10.0.0.1", "all"},
+		knative.EnvDrainQuiet:           {"5"},
+		knative.EnvDrainIdle:            {"-5s"},
 	} {
 		for _, v := range values {
 			tests = append(tests, refusal{name, v})
@@ -164,6 +164,87 @@ func TestConfigFromEnvRefuses(t *testing.T) {
 			}
 			if lines := strings.Split(err.Error(), "\n"); len(lines) != 1 || !strings.HasPrefix(lines[0], test.name) {
 				t.Errorf("the error is not one line that starts with the name:\n%v", err)
+			}
+		})
+	}
+}
+
+// What a pod tells of itself, and to whom, comes from a ConfigMap of the whole cluster. Something left over there, or newer
+// than this, is a warning, and the pod serves without.
+func TestC5UnknownTelemetryIsAWarning(t *testing.T) {
+	plain, err := ConfigFromEnv(environment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range map[string][]string{
+		knative.EnvRequestMetricsBackend: {"stackdriver", "opencensus", "carbon", "%"},
+		knative.EnvTracingBackend:        {"stackdriver", "jaeger"},
+		knative.EnvEnableProfiling:       {"x"},
+		knative.EnvEnableRequestLog:      {"yes"},
+		knative.EnvEnableProbeRequestLog: {"x"},
+		knative.EnvObservabilityConfig: {
+			"{", "[]", `{"requestMetrics":{"protocol":"carrier pigeon"}}`, `{"requestMetrics":{"protocol":"prometheus","endpoint":"x"}}`,
+			`{"requestMetrics":{"protocol":"grpc","endpoint":"unix://x"}}`, `{"tracing":{"protocol":"x"}}`, `{"tracing":{"protocol":"stdout","samplingRate":3}}`,
+			`{"runtime":{"profiling":"sometimes"}}`, `{"requestMetrics":1}`, `{"enableRequestLog":"yes"}`,
+		},
+	} {
+		for _, value := range values {
+			c, err := ConfigFromEnv(environment(name, value))
+			if err != nil {
+				t.Errorf("%s=%s: %v", name, value, err)
+				continue
+			}
+			if len(c.Ignored) != 1 || !strings.HasPrefix(c.Ignored[0], name) || !strings.HasSuffix(c.Ignored[0], "; it is left out") {
+				t.Errorf("%s=%s: it is told so: %q", name, value, c.Ignored)
+			}
+			if c.Ignored = nil; !reflect.DeepEqual(c, plain) {
+				t.Errorf("%s=%s: %+v", name, value, c)
+			}
+		}
+	}
+	zipkin := environment(knative.EnvTracingBackend, "zipkin", knative.EnvTracingSampleRate, "much", knative.EnvTracingDebug, "x")
+	if c, err := ConfigFromEnv(zipkin); err != nil || len(c.Ignored) != 3 {
+		t.Errorf("%v, %q", err, c.Ignored)
+	}
+	// The rest of one that is partly understood holds.
+	c, err := ConfigFromEnv(environment(knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus"},"tracing":{"protocol":"x"},"runtime":{"profiling":"enabled"}}`))
+	if err != nil || c.RequestMetrics != MetricsPrometheus || !c.Profiling || len(c.Ignored) != 1 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// A pod serves without metrics and profiles whose ports are taken, and without an exporter whose files are missing.
+func TestC5ExportersThatCannotStart(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	const collector = `"protocol":"http/protobuf","endpoint":"https://127.0.0.1:1"`
+	for name, test := range map[string]struct {
+		env  []string
+		told []string
+	}{
+		"a port that is taken": {[]string{knative.EnvMetricsPort, port, knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus"}}`}, []string{"served without metrics"}},
+		"a host that is not here": {
+			[]string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus","endpoint":"192.0.2.1:9091"}}`},
+			[]string{"served without metrics"},
+		},
+		"profiles": {[]string{knative.EnvProfilingPort, port, knative.EnvEnableProfiling, "true"}, []string{"served without profiling"}},
+		"files": {
+			[]string{"OTEL_EXPORTER_OTLP_CERTIFICATE", "/none/such/file", knative.EnvObservabilityConfig, `{"requestMetrics":{` + collector + `},"tracing":{` + collector + `,"samplingRate":1}}`},
+			[]string{"served without request metrics", "served without traces"},
+		},
+		"stackdriver": {[]string{knative.EnvRequestMetricsBackend, "stackdriver"}, []string{knative.EnvRequestMetricsBackend + ` is "stackdriver", expected none or prometheus; it is left out`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			core, logs := observer.New(zap.InfoLevel)
+			startMain(t, deadAddr(t), test.env, WithLogger(zap.New(core)), WithStdout(io.Discard))
+			for _, line := range test.told {
+				if logs.FilterMessage(line).Len() != 1 {
+					t.Errorf("not told: %s in %v", line, logs.All())
+				}
 			}
 		})
 	}
@@ -185,7 +266,10 @@ func TestConfigFromEnvKeepsSecrets(t *testing.T) {
 		{knative.EnvObservabilityConfig, `{"tracing":{"endpoint":"ftp://u:` + secret + `@x","protocol":"grpc"}}`},
 		{knative.EnvObservabilityConfig, `{"tracing":"` + secret + `"}`},
 	} {
-		_, err := ConfigFromEnv(environment(test[0], test[1]))
+		c, err := ConfigFromEnv(environment(test[0], test[1]))
+		if len(c.Ignored) > 0 {
+			err = errors.New(strings.Join(c.Ignored, "\n"))
+		}
 		if err == nil {
 			t.Errorf("%s=%s was accepted", test[0], test[1])
 		} else if strings.Contains(err.Error(), secret) {

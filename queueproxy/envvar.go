@@ -72,13 +72,32 @@ func optional[T any](e *env, name, want string, parse func(string) (T, error)) T
 	}
 	t, err := parse(v)
 	if err != nil {
-		if len(v) > 40 {
-			v = v[:40] + "…"
-		}
-		e.fail("%s is %q, expected %s", name, v, want)
+		e.bad = append(e.bad, unexpected(name, v, want))
 		return none
 	}
 	return t
+}
+
+// lenient is optional for what a pod can serve without.
+func lenient[T any](e *env, name, want string, parse func(string) (T, error)) T {
+	var none T
+	v := e.value(name)
+	if v == "" {
+		return none
+	}
+	t, err := parse(v)
+	if err != nil {
+		e.leaveOut("", unexpected(name, v, want))
+		return none
+	}
+	return t
+}
+
+func unexpected(name, value, want string) error {
+	if len(value) > 40 {
+		value = value[:40] + "…"
+	}
+	return fmt.Errorf("%s is %q, expected %s", name, value, want)
 }
 
 var errRange = errors.New("out of range")

@@ -31,10 +31,7 @@ func Main(ctx context.Context, opts ...Option) error {
 	defer func() { _ = log.Sync() }() // it fails on terminals
 
 	o.into(&c)
-	telemetry, err := newTelemetry(seen, &c, o.stdout, log)
-	if err != nil {
-		return err
-	}
+	telemetry := newTelemetry(seen, &c, o.stdout, log)
 	p, err := New(c, log)
 	if err != nil {
 		return err

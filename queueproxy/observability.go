@@ -1,7 +1,6 @@
 package queueproxy
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 
@@ -13,47 +12,46 @@ import (
 type observed struct {
 	observability.Config
 	classicMetrics bool
-	notDone        []string // what was asked for and is not done, for the log
 }
 
-// observedFrom reads OBSERVABILITY_CONFIG and, where that says nothing, what went before it up to Knative 1.18.
+// observedFrom reads OBSERVABILITY_CONFIG and, where that says nothing, what went before it up to Knative 1.20. Nothing
+// of it keeps a pod from serving: these variables come from a ConfigMap of the whole cluster, in which things are left
+// over that were understood once, or will be.
 func observedFrom(e *env) (o observed) {
 	var err error
 	o.Config, err = observability.ParseJSON(e.value(knative.EnvObservabilityConfig), e.lookup)
-	e.failEach(knative.EnvObservabilityConfig, err)
+	e.leaveOut(knative.EnvObservabilityConfig+": ", err)
+	e.ignored = append(e.ignored, o.Ignored...)
 	o.classic(e)
 	return o
 }
 
 func (o *observed) classic(e *env) {
-	o.Profiling = optional(e, knative.EnvEnableProfiling, wantBool, strconv.ParseBool) || o.Profiling
+	o.Profiling = lenient(e, knative.EnvEnableProfiling, wantBool, strconv.ParseBool) || o.Profiling
 	log := observability.RequestLog{
-		Enabled:  optional(e, knative.EnvEnableRequestLog, wantBool, strconv.ParseBool),
-		Probes:   optional(e, knative.EnvEnableProbeRequestLog, wantBool, strconv.ParseBool),
+		Enabled:  lenient(e, knative.EnvEnableRequestLog, wantBool, strconv.ParseBool),
+		Probes:   lenient(e, knative.EnvEnableProbeRequestLog, wantBool, strconv.ParseBool),
 		Template: e.value(knative.EnvRequestLogTemplate),
 	}
 	if !o.RequestLog.Enabled {
 		o.RequestLog = log
 	}
 	tracing, err := observability.ClassicTracing(e.lookup)
-	if err != nil {
-		e.bad = append(e.bad, err)
-	}
+	e.leaveOut("", err)
 	if o.Tracing.Protocol == observability.None {
 		o.Tracing = tracing
 	}
-	optional(e, knative.EnvRequestMetricsBackend, "none, prometheus or opencensus", func(v string) (none struct{}, err error) {
+	// opencensus is another that Knative knew: there are no exporters of its protocol any more.
+	prometheus := lenient(e, knative.EnvRequestMetricsBackend, "none or prometheus", func(v string) (bool, error) {
 		switch strings.ToLower(v) {
+		case observability.Prometheus:
+			return true, nil
 		case "none":
-		case "prometheus":
-			o.classicMetrics = o.RequestMetrics.Protocol == observability.None
-		case "opencensus":
-			o.notDone = append(o.notDone, "request metrics over OpenCensus's own protocol")
-		default:
-			return none, errRange
+			return false, nil
 		}
-		return none, nil
+		return false, errRange
 	})
+	o.classicMetrics = prometheus && o.RequestMetrics.Protocol == observability.None
 }
 
 // metrics is the kind of metrics that Config.RequestMetrics should be.
@@ -69,12 +67,12 @@ func (o *observed) metrics() RequestMetrics {
 	return MetricsOff
 }
 
-// failEach records the lines of an error about the parts of a variable.
-func (e *env) failEach(name string, err error) {
+// leaveOut records the lines of an error about the parts of a variable that can be done without.
+func (e *env) leaveOut(prefix string, err error) {
 	if err == nil {
 		return
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		e.bad = append(e.bad, errors.New(name+": "+line))
+		e.ignored = append(e.ignored, prefix+line+"; it is left out")
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
@@ -27,7 +29,8 @@ type service struct {
 	listener net.Listener
 }
 
-// Listen opens every listener, or none. From then on clients' connections are accepted by the kernel; Run serves them.
+// Listen opens every listener, or none; but without those of metrics and profiles, which it logs, since requests are
+// served as well. From then on clients' connections are accepted by the kernel; Run serves them.
 func (p *Proxy) Listen() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -42,6 +45,10 @@ func (p *Proxy) Listen() error {
 			continue
 		}
 		ln, err := net.Listen("tcp", s.addr)
+		if err != nil && s.optional {
+			p.log.Error("served without "+s.name, zap.Error(err))
+			continue
+		}
 		if err != nil {
 			for _, open := range slices.Backward(p.services) {
 				_ = open.listener.Close() // it has accepted nothing
@@ -77,6 +84,7 @@ type wantedService struct {
 	name, addr string
 	server     server
 	tls        *tls.Config // nil: in the clear
+	optional   bool
 }
 
 // wanted lists the servers: requests last, so that a pod that accepts any has everything else in place.
@@ -88,15 +96,16 @@ func (p *Proxy) wanted() []wantedService {
 	}
 	if p.policy.collectors != nil && p.config.RequestMetrics != MetricsCollected {
 		all = append(all, wantedService{
-			name: "metrics", addr: a.Metrics, server: smallServer("/metrics", p.policy.collectors.handler(), p.serverLog("metrics")),
+			name: "metrics", addr: a.Metrics, optional: true,
+			server: smallServer("/metrics", p.policy.collectors.handler(), p.serverLog("metrics")),
 		})
 	}
 	if p.config.Profiling {
-		all = append(all, wantedService{name: "profiling", addr: a.Profiling, server: profilingServer(p.serverLog("profiling"))})
+		all = append(all, wantedService{name: "profiling", addr: a.Profiling, server: profilingServer(p.serverLog("profiling")), optional: true})
 	}
 	p.requests = p.requestServer()
 	if c := p.policy.certs; c != nil {
-		all = append(all, wantedService{"tls", a.TLS, p.requests, c.server(p.config.TLS)})
+		all = append(all, wantedService{name: "tls", addr: a.TLS, server: p.requests, tls: c.server(p.config.TLS)})
 	}
 	return append(all, wantedService{name: "requests", addr: a.Serve, server: p.requests})
 }

@@ -34,40 +34,33 @@ type telemetry struct {
 	log     *zap.Logger
 }
 
-// newTelemetry makes what o asks for and has c use it. A template that can't be used leaves the request log off, as in
-// Knative: it comes from a configuration of the whole cluster, whose pods should start all the same.
-func newTelemetry(o observed, c *Config, out io.Writer, log *zap.Logger) (*telemetry, error) {
+// newTelemetry makes what o asks for and has c use it. What can't be made is logged and left out: it comes from a
+// configuration of the whole cluster, whose pods should start all the same.
+func newTelemetry(o observed, c *Config, out io.Writer, log *zap.Logger) *telemetry {
 	t := &telemetry{log: log}
 	out = zapcore.Lock(zapcore.AddSync(out)) // lines of requests and of spans
-	for _, line := range o.Ignored {
-		log.Warn(line)
-	}
-	for _, what := range o.notDone {
-		log.Warn("asked for and not done: " + what)
+	without := func(what string, err error) {
+		if err != nil {
+			log.Error("served without "+what, zap.Error(err))
+		}
 	}
 	if o.RequestLog.Enabled {
-		if err := t.logRequests(o.RequestLog, c, out, log); err != nil {
-			return nil, err
-		}
+		without("a request log", t.logRequests(o.RequestLog, c, out, log))
 	}
 	if o.RequestMetrics.OTLP() {
-		if err := t.pushMetrics(o, c, log); err != nil {
-			return nil, err
-		}
+		without("request metrics", t.pushMetrics(o, c, log))
 	}
 	if o.Tracing.Protocol != observability.None {
-		if err := t.trace(o, c.Identity, out, log); err != nil {
-			return nil, err
-		}
+		without("traces", t.trace(o, c.Identity, out, log))
 	}
 	if t.requests != nil || t.tracer != nil {
 		c.WrapPolicy = around(c.WrapPolicy, t.wrap)
 	}
-	return t, nil
+	return t
 }
 
-func (t *telemetry) trace(o observed, id Identity, out io.Writer, log *zap.Logger) (err error) {
-	t.tracer, err = tracing.New(tracing.Config{
+func (t *telemetry) trace(o observed, id Identity, out io.Writer, log *zap.Logger) error {
+	tracer, err := tracing.New(tracing.Config{
 		Span: "queue", Wait: "kn.queueproxy.wait", // Knative's names
 		Resource: o.resource(id), Out: out, Failed: failing(log, "traces"), FlushTimeout: flushTime,
 		Skip: func(req *proxy.Request) bool { return IsProbe(req.Header) },
@@ -75,7 +68,11 @@ func (t *telemetry) trace(o observed, id Identity, out io.Writer, log *zap.Logge
 	if err != nil {
 		return err
 	}
-	return t.tracer.Set(o.Tracing)
+	if err := tracer.Set(o.Tracing); err != nil {
+		return err
+	}
+	t.tracer = tracer
+	return nil
 }
 
 // failing logs the first of a row of failures, and its end.

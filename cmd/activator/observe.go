@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"reflect"
 	"sync/atomic"
@@ -35,19 +35,18 @@ type observed struct {
 	current   map[string]string      // config-observability, as it was read last
 	older     map[string]string      // config-tracing
 	ignored   bool                   // what can't be used of the environment has been said
+	parsed    observability.Config   // what was understood of both last
 	metrics   observability.Exporter // as it was set last
 	export    export                 // of metrics
 }
 
 func newObserved(o options, env func(string) (string, bool), stdout io.Writer, log *zap.Logger) (*observed, error) {
-	c, err := observability.ParseMap(nil, env)
-	if err != nil {
-		return nil, err
-	}
+	c, _ := observability.ParseMap(nil, env, observability.Config{}) // of nothing there is no error
 	ob := &observed{o: o, env: env, log: log, registry: newRegistry(), resource: resourceOf(o, c), export: none()}
 	if err := ob.registry.Register(targetInfo(ob.resource)); err != nil {
-		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+		log.Error("metrics have no target_info: OTEL_RESOURCE_ATTRIBUTES", zap.Error(err))
 	}
+	var err error
 	if ob.requests, err = requestlog.New(requestlog.Config{
 		Out: stdout, Revision: ob.revision,
 		Failed: func(err error) { log.Error("a line of the request log is not whole", zap.Error(err)) },
@@ -94,14 +93,14 @@ func (ob *observed) attributes(req *proxy.Request) []otlp.Attribute {
 	}
 }
 
-// set does what the ConfigMap says. What can't be used changes nothing.
+// set does what the ConfigMap says. What of it can't be used changes nothing.
 func (ob *observed) set(data map[string]string) {
-	current, classic := fromOlder(data)
-	c, err := observability.ParseMap(current, ob.env)
-	if err != nil {
-		ob.log.Error("observability stays as it is", zap.String("configmap", ob.o.observability), zap.Error(err))
-		return
+	current, classic, olderErr := fromOlder(data)
+	c, err := observability.ParseMap(current, ob.env, ob.parsed)
+	if err := errors.Join(olderErr, err); err != nil {
+		ob.log.Error("what can't be used stays as it is", zap.String("configmap", ob.o.observability), zap.Error(err))
 	}
+	ob.parsed = c
 	if !ob.ignored {
 		ob.ignored = true
 		for _, line := range c.Ignored {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 
@@ -17,17 +18,22 @@ const (
 )
 
 // fromOlder says in today's keys what is said in older ones alone, and whether metrics are to have their older names:
-// those who wrote the older key have dashboards for them. A backend other than Prometheus is one that is no more.
-func fromOlder(data map[string]string) (current map[string]string, classic bool) {
+// those who wrote the older key have dashboards for them. The error is of a backend that is no more.
+func fromOlder(data map[string]string) (current map[string]string, classic bool, err error) {
 	current = maps.Clone(data)
-	_, metrics := data[keyMetrics]
-	if classic = !metrics && strings.EqualFold(data[keyOldMetrics], observability.Prometheus); classic {
-		current[keyMetrics] = observability.Prometheus
+	if _, said := data[keyMetrics]; !said {
+		switch backend := data[keyOldMetrics]; strings.ToLower(backend) {
+		case observability.Prometheus:
+			current[keyMetrics], classic = observability.Prometheus, true
+		case "", "none":
+		default:
+			err = fmt.Errorf("%s is %q, expected none or prometheus", keyOldMetrics, backend)
+		}
 	}
-	if _, profiling := data[keyProfiling]; !profiling && strings.EqualFold(data[keyOldProfiling], "true") {
+	if _, said := data[keyProfiling]; !said && strings.EqualFold(data[keyOldProfiling], "true") {
 		current[keyProfiling] = "enabled"
 	}
-	return current, classic
+	return current, classic, err
 }
 
 // olderTracing reads config-tracing; nil: there is none. The queue-proxy was told the same by variables.

@@ -19,19 +19,27 @@ func TestFromOlder(t *testing.T) {
 	}{
 		"none":             {},
 		"others":           {data{"_example": "x"}, data{"_example": "x"}, false},
+		"no backend":       {data{"metrics.backend-destination": "None"}, data{"metrics.backend-destination": "None"}, false},
 		"metrics":          {data{"metrics.backend-destination": "Prometheus"}, data{"metrics.backend-destination": "Prometheus", "metrics-protocol": "prometheus"}, true},
-		"a backend gone":   {data{"metrics.backend-destination": "opencensus"}, data{"metrics.backend-destination": "opencensus"}, false},
+		"gone, overruled":  {data{"metrics.backend-destination": "opencensus", "metrics-protocol": "none"}, data{"metrics.backend-destination": "opencensus", "metrics-protocol": "none"}, false},
 		"overruled":        {data{"metrics.backend-destination": "prometheus", "metrics-protocol": "none"}, data{"metrics.backend-destination": "prometheus", "metrics-protocol": "none"}, false},
 		"profiles":         {data{"profiling.enable": "True"}, data{"profiling.enable": "True", "runtime-profiling": "enabled"}, false},
 		"no profiles":      {data{"profiling.enable": "false"}, data{"profiling.enable": "false"}, false},
 		"profiles are off": {data{"profiling.enable": "true", "runtime-profiling": "disabled"}, data{"profiling.enable": "true", "runtime-profiling": "disabled"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, classic := fromOlder(c.data)
-			if !reflect.DeepEqual(got, c.want) || classic != c.classic {
-				t.Errorf("%v, %v", got, classic)
+			got, classic, err := fromOlder(c.data)
+			if !reflect.DeepEqual(got, c.want) || classic != c.classic || err != nil {
+				t.Errorf("%v, %v, %v", got, classic, err)
 			}
 		})
+	}
+	for _, backend := range []string{"stackdriver", "opencensus", "Smoke"} {
+		gone := data{"metrics.backend-destination": backend, "profiling.enable": "true"}
+		got, classic, err := fromOlder(gone)
+		if err == nil || classic || got["runtime-profiling"] != "enabled" || got["metrics-protocol"] != "" {
+			t.Errorf("%s: %v, %v, %v", backend, got, classic, err)
+		}
 	}
 }
 
@@ -103,6 +111,13 @@ func TestOlderConfigMaps(t *testing.T) {
 		_, _, _ = get(h1, addr, "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 		return p.prints("0af7651916cd43dd8448eb211c80319c")
 	})
+	api.configMap("config-observability", map[string]string{"metrics.backend-destination": "stackdriver", "profiling.enable": "true"})
+	await(t, "the complaint", func() bool {
+		return p.says(`metrics.backend-destination is \"stackdriver\", expected none or prometheus`)
+	})
+	if got := page("profiling", "/debug/pprof/cmdline"); !strings.HasPrefix(got, "200 ") {
+		t.Errorf("what is understood beside it isn't used: %s", got)
+	}
 	api.configMap("config-tracing", map[string]string{"backend": "stackdriver"})
 	api.configMap("config-observability", nil)
 	await(t, "the complaint", func() bool { return p.says(`TRACING_CONFIG_BACKEND is \"stackdriver\"`) })

@@ -7,23 +7,32 @@ import (
 )
 
 // ParseMap reads the data of the ConfigMap config-observability; nil: nothing is configured. Lookup is as for ParseJSON.
-func ParseMap(data map[string]string, lookup func(string) (string, bool)) (Config, error) {
+// With an error the Config has what can be used, and the rest is as it was before.
+func ParseMap(data map[string]string, lookup func(string) (string, bool), before Config) (Config, error) {
 	f := flat{reader: newReader(lookup), data: data}
-	c := Config{
-		RequestMetrics: f.exporter(metricsSignal, "request-metrics-"),
-		Metrics:        f.exporter(metricsSignal, "metrics-"),
-		Tracing:        f.exporter(tracesSignal, "tracing-"),
-		Profiling:      f.profiling("runtime-profiling", f.text("runtime-profiling")),
-		RequestLog: RequestLog{
-			Enabled:  f.bool("logging.enable-request-log"),
-			Probes:   f.bool("logging.enable-probe-request-log"),
-			Template: f.text(keyTemplate),
-		},
+	return f.result(Config{
+		RequestMetrics: f.exporter(metricsSignal, "request-metrics-", before.RequestMetrics),
+		Metrics:        f.exporter(metricsSignal, "metrics-", before.Metrics),
+		Tracing:        f.exporter(tracesSignal, "tracing-", before.Tracing),
+		Profiling:      f.profiling("runtime-profiling", f.text("runtime-profiling"), before.Profiling),
+		RequestLog:     f.requestLog(before.RequestLog),
+	})
+}
+
+func (f flat) requestLog(before RequestLog) RequestLog {
+	bad := len(f.bad)
+	l := RequestLog{
+		Enabled:  f.bool("logging.enable-request-log"),
+		Probes:   f.bool("logging.enable-probe-request-log"),
+		Template: f.text(keyTemplate),
 	}
-	if _, set := data[keyTemplate]; set && c.RequestLog.Enabled && c.RequestLog.Template == "" {
+	if _, set := f.data[keyTemplate]; set && l.Enabled && l.Template == "" {
 		f.fail(keyTemplate, "", "a Go template, as logging.enable-request-log is true")
 	}
-	return f.result(c)
+	if len(f.bad) > bad {
+		return before
+	}
+	return l
 }
 
 const keyTemplate = "logging.request-log-template"
@@ -36,7 +45,8 @@ type flat struct {
 
 func (f flat) text(key string) string { return strings.TrimSpace(f.data[key]) }
 
-func (f flat) exporter(s signal, prefix string) Exporter {
+func (f flat) exporter(s signal, prefix string, before Exporter) Exporter {
+	bad := len(f.bad)
 	w := written{
 		protocolKey: prefix + "protocol", endpointKey: prefix + "endpoint",
 		intervalKey: prefix + "export-interval", rateKey: prefix + "sampling-rate",
@@ -47,7 +57,11 @@ func (f flat) exporter(s signal, prefix string) Exporter {
 	} else {
 		w.interval = value(f, w.intervalKey, "a duration such as 60s", time.ParseDuration)
 	}
-	return f.reader.exporter(s, w)
+	e := f.reader.exporter(s, w, before)
+	if len(f.bad) > bad {
+		return before
+	}
+	return e
 }
 
 func (f flat) bool(key string) bool { return value(f, key, "true or false", strconv.ParseBool) }

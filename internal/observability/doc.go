@@ -7,7 +7,7 @@
 //	OTEL_* ────────── overrides ──────────────────────▲
 //
 // Unknown keys are ignored. An error has one line for each value that can't be used: its key, the value, what was
-// expected. OpenTelemetry demands that its variables be ignored when they can't be used
+// expected. It is no reason not to serve: the Config beside it has all else. OpenTelemetry demands that its variables be ignored when they can't be used
 // (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/), so those are no errors:
 // Config.Ignored names them, for the log.
 //

@@ -36,35 +36,35 @@ func (x wireExporter) named(name string) written {
 }
 
 // ParseJSON reads the value of OBSERVABILITY_CONFIG; empty: nothing is configured. Lookup is os.LookupEnv or like it, for
-// OpenTelemetry's variables; nil: there are none.
+// OpenTelemetry's variables; nil: there are none. With an error the Config has what can be used, and the rest is off.
 func ParseJSON(data string, lookup func(string) (string, bool)) (Config, error) {
 	r := newReader(lookup)
 	var w wire
 	if data != "" {
 		if err := json.Unmarshal([]byte(data), &w); err != nil {
-			return Config{}, jsonError(err)
+			r.bad = append(r.bad, jsonError(err)) // of a value of a wrong kind w has the others
 		}
 	}
 	return r.result(Config{
-		RequestMetrics: r.exporter(metricsSignal, w.RequestMetrics.named("requestMetrics")),
-		Metrics:        r.exporter(metricsSignal, w.Metrics.named("metrics")),
-		Tracing:        r.exporter(tracesSignal, w.Tracing.named("tracing")),
-		Profiling:      r.profiling("runtime.profiling", w.Runtime.Profiling),
+		RequestMetrics: r.exporter(metricsSignal, w.RequestMetrics.named("requestMetrics"), Exporter{}),
+		Metrics:        r.exporter(metricsSignal, w.Metrics.named("metrics"), Exporter{}),
+		Tracing:        r.exporter(tracesSignal, w.Tracing.named("tracing"), Exporter{}),
+		Profiling:      r.profiling("runtime.profiling", w.Runtime.Profiling, false),
 		RequestLog: RequestLog{
 			Enabled: w.EnableRequestLog, Probes: w.EnableProbeRequestLog, Template: w.RequestLogTemplate,
 		},
 	})
 }
 
-func (r *reader) profiling(key, value string) bool {
+func (r *reader) profiling(key, value string, before bool) bool {
 	switch value {
 	case "", "disabled":
+		return false
 	case "enabled":
 		return true
-	default:
-		r.fail(key, value, "enabled or disabled")
 	}
-	return false
+	r.fail(key, value, "enabled or disabled")
+	return before
 }
 
 // jsonError says where JSON can't be read. It does not repeat what it read, which may hold a secret.

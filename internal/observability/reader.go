@@ -31,13 +31,10 @@ func (r *reader) fail(key, value, want string) {
 }
 
 func (r *reader) result(c Config) (Config, error) {
-	if err := errors.Join(r.bad...); err != nil {
-		return Config{}, err
-	}
 	c.ServiceName, _ = r.env("OTEL_SERVICE_NAME")
 	c.Resource = r.pairs("OTEL_RESOURCE_ATTRIBUTES")
 	c.Ignored = r.ignored
-	return c, nil
+	return c, errors.Join(r.bad...)
 }
 
 // written is an exporter as it was written, and the names of its keys.
@@ -60,7 +57,16 @@ var (
 	tracesSignal  = signal{env: "TRACES", path: "/v1/traces", also: Stdout}
 )
 
-func (r *reader) exporter(s signal, w written) Exporter {
+// exporter is before, if what was written can't be used.
+func (r *reader) exporter(s signal, w written, before Exporter) Exporter {
+	bad := len(r.bad)
+	if e := r.read(s, w); len(r.bad) == bad {
+		return e
+	}
+	return before
+}
+
+func (r *reader) read(s signal, w written) Exporter {
 	e := Exporter{Protocol: w.protocol, Interval: w.interval}
 	switch {
 	case e.Protocol == None, e.Protocol == "none":
