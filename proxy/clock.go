@@ -20,7 +20,8 @@ type clock struct {
 	from    time.Time
 	timer   *time.Timer
 	idle    atomic.Bool // t.Idle is set: bytes count
-	started bool        // the answer has: ResponseStart counts no more, and a timeout cuts the client off
+	started bool        // the answer has: a timeout cuts the client off, and ResponseStart counts no more, save for a 101
+	spoken  atomic.Bool // a byte has come behind a 101: ResponseStart counts no more
 	held    bool        // a 1xx is being written
 	stopped bool
 	patient bool   // the timer isn't set before hurry
@@ -46,6 +47,7 @@ func (c *clock) reset(arrived time.Time) {
 	c.arrived, c.t, c.from, c.hijack = arrived, Timeouts{}, time.Time{}, nil
 	c.started, c.held, c.stopped, c.patient = false, false, false, true
 	c.idle.Store(false)
+	c.spoken.Store(false)
 }
 
 // hurry ends the patience: the exchange is none of those that end soon.
@@ -86,7 +88,7 @@ func (c *clock) due() (at time.Time, why Reason) {
 	if c.t.Total > 0 {
 		sooner(c.from.Add(c.t.Total), TimeoutTotal)
 	}
-	if c.t.ResponseStart > 0 && !c.started {
+	if c.t.ResponseStart > 0 && (!c.started || c.hijack != nil && !c.spoken.Load()) {
 		sooner(c.from.Add(c.t.ResponseStart), TimeoutStart)
 	}
 	if c.t.Idle > 0 {
@@ -151,13 +153,18 @@ func (c *clock) hold(on bool) (ok bool) {
 	return true
 }
 
-// take makes a timeout call end, which must not block, from now on.
+// take makes a timeout call end, which must not block, from now on. The answer is a 101: Knative's response start timeout
+// runs on until the upgraded connection's first byte from the upstream, which speak tells.
 func (c *clock) take(end func()) (ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hijack = end
+	c.armLocked()
 	return !c.owner.over()
 }
+
+// speak says that the upstream has sent something on the upgraded connection.
+func (c *clock) speak() { c.spoken.Store(true) }
 
 // stop returns when the clock touches the exchange no more.
 func (c *clock) stop() {

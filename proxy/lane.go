@@ -16,6 +16,7 @@ type lane struct {
 	up     bool
 
 	busy  bool
+	spoke bool
 	large *[copyBuffer]byte
 	small [4 << 10]byte
 }
@@ -41,6 +42,10 @@ func (l *lane) move() (rerr, werr error) {
 func (l *lane) copy(buf []byte) (rerr, werr error) {
 	n, rerr := l.src.Read(buf)
 	if n > 0 {
+		if !l.up && !l.spoke { // never by a splice: the first bytes of a lane come here
+			l.spoke = true
+			l.t.clock.speak()
+		}
 		l.t.clock.touch(n)
 		m, werr := l.dst.Write(buf[:n])
 		l.bytes.Add(int64(m))

@@ -81,7 +81,7 @@ type Local struct {
 // Timeouts of a request; zero is off.
 type Timeouts struct {
 	Total         time.Duration // the whole exchange
-	ResponseStart time.Duration // until the first byte of the final (or 101) answer
+	ResponseStart time.Duration // until the first byte of the final answer; behind a 101, of what the upstream says on the upgraded connection
 	Idle          time.Duration // without a byte in either direction
 }
 

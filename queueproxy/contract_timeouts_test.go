@@ -105,7 +105,7 @@ func TestContractTimeouts(t *testing.T) {
 			t.Parallel()
 			whole(t, start(t, proxy.Timeouts{}), "")
 		}},
-		{says: "a 101 is the start of the answer, and what flows after it is activity", test: func(t *testing.T) {
+		{says: "the first byte behind a 101 is the start of the answer, and what flows after it is activity", test: func(t *testing.T) {
 			t.Parallel()
 			p := startPod(t, startApp(t, websocketApp(nil)), func(c *Config) {
 				c.Timeouts = proxy.Timeouts{ResponseStart: within, Idle: within}

@@ -22,6 +22,7 @@ var upgrades = []testCase{
 	{"AnUpgradedClientThatVanishes", upgradedVanishes, ""},
 	{"Peers7TrafficIsActivity", traffic, ""},
 	{"Peers7TotalCutsAnUpgradedConnection", upgradedTotal, ""},
+	{"C18TheFirstByteAfterA101IsTheStart", upgradedStart, ""},
 }
 
 // websockets: a library's client and server, messages small and large.
@@ -86,11 +87,18 @@ func declined(r *rig) {
 
 const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\nX-Hop: 1\r\n\r\n"
 
-// upgraded makes an upgraded connection through p to an app that goes on with f.
+// upgraded makes an upgraded connection through p to an app that says hello at once, and goes on with f.
 func (r *rig) upgraded(p *script, f func(c *net.TCPConn, in *bufio.Reader)) *wire {
+	w := r.switched(p, "hello", f)
+	w.expect("hello")
+	return w
+}
+
+// switched is upgraded by an app that has such a first word.
+func (r *rig) switched(p *script, word string, f func(c *net.TCPConn, in *bufio.Reader)) *wire {
 	p.hop.Addr = r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		_, _ = head(in)
-		io.WriteString(c, switching+"hello")
+		io.WriteString(c, switching+word)
 		f(c.(*net.TCPConn), in)
 	})
 	w := r.dial(r.proxy(p, proxy.Config{}))
@@ -98,7 +106,6 @@ func (r *rig) upgraded(p *script, f func(c *net.TCPConn, in *bufio.Reader)) *wir
 	if resp := w.answer("GET"); resp.StatusCode != 101 || resp.Header.Get("X-Hop") != "1" || resp.Header.Get("Upgrade") != "echo" {
 		r.Fatalf("%s %v", resp.Status, resp.Header)
 	}
-	w.expect("hello")
 	return w
 }
 
@@ -203,4 +210,37 @@ func upgradedTotal(r *rig) {
 	if res := take(r, "the result", p.results); res.Reason != proxy.TimeoutTotal || res.Total < total {
 		r.Errorf("%+v", res)
 	}
+}
+
+// upgradedStart: an app that says nothing on an upgraded connection is cut at the response start timeout, whatever the
+// client says; once it has said something the timer cuts no more, neither small messages nor what is moved in bulk.
+func upgradedStart(r *rig) {
+	const start, bulk = 10 * short, 4 << 20
+	silent := to(proxy.Hop{Timeouts: proxy.Timeouts{ResponseStart: start}})
+	speaks := to(proxy.Hop{Timeouts: proxy.Timeouts{ResponseStart: start}})
+	atOnce([]func(){
+		func() {
+			w := r.switched(silent, "", func(_ *net.TCPConn, in *bufio.Reader) { io.Copy(io.Discard, in) })
+			w.send(" more of the client's")
+			_, _ = io.Copy(io.Discard, w.in)
+			if res := take(r, "the result", silent.results); res.Reason != proxy.TimeoutStart || res.Status != 101 || res.Total < start {
+				r.Errorf("a silent app: %+v", res)
+			}
+		},
+		func() {
+			w := r.switched(speaks, "", func(c *net.TCPConn, in *bufio.Reader) {
+				_, _ = io.WriteString(c, "late")
+				time.Sleep(3 * start / 2)
+				_, _ = io.CopyN(c, limited(bulk), bulk)
+				_, _ = io.Copy(io.Discard, in)
+			})
+			if n, err := io.CopyN(io.Discard, w.in, int64(len("late"))+bulk); err != nil {
+				r.Errorf("cut after %d bytes: %v", n, err)
+			}
+			w.Close()
+			if res := take(r, "the result", speaks.results); res.Reason == proxy.TimeoutStart {
+				r.Errorf("an app that spoke: %+v", res)
+			}
+		},
+	}, func(f func()) { f() })
 }
