@@ -111,13 +111,10 @@ func (c *client) headEnd() (end int, ok bool) {
 	switch {
 	case err != nil:
 		c.refuseWith(err)
+	case next == 0 && len(b) > min(c.e.cfg.MaxTarget+besideTarget, c.e.cfg.MaxHead):
+		c.refuseWith(c.e.cfg.exceeded(h1.ErrLineTooLong))
 	case end > c.e.cfg.MaxHead, end == 0 && len(b) > c.e.cfg.MaxHead:
-		c.refuseWith(h1.ErrHeadTooLarge)
-		if next == 0 {
-			c.refuseWith(h1.ErrLineTooLong)
-		}
-	case next == 0 && len(b) > c.e.cfg.MaxLine:
-		c.refuseWith(h1.ErrLineTooLong)
+		c.refuseWith(c.e.cfg.exceeded(h1.ErrHeadTooLarge))
 	default:
 		return end, true
 	}
@@ -135,8 +132,11 @@ func (c *client) begin(end int) *flow {
 	}
 	f := c.e.flow()
 	err := f.head.Parse(c.e.heads.text(c.in.bytes()[:end]), c.e.cfg.MaxFields)
-	if err == nil && len(f.head.Method)+len(f.head.Target) > c.e.cfg.MaxLine {
-		err = h1.ErrLineTooLong
+	if err == h1.ErrFields {
+		err = c.e.cfg.exceeded(h1.ErrFields)
+	}
+	if err == nil && (len(f.head.Target) > c.e.cfg.MaxTarget || len(f.head.Method) > besideTarget) {
+		err = c.e.cfg.exceeded(h1.ErrLineTooLong)
 	}
 	c.scanned, c.served = 0, true
 	c.in.skip(end)

@@ -55,9 +55,7 @@ type Engine struct {
 func NewEngine(h *Handler, c ServerConfig) *Engine {
 	c.HeadTimeout = cmp.Or(c.HeadTimeout, DefaultHeadTimeout)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
-	c.MaxHead = cmp.Or(c.MaxHead, DefaultMaxHead)
-	c.MaxLine = cmp.Or(c.MaxLine, DefaultMaxLine)
-	c.MaxFields = cmp.Or(c.MaxFields, DefaultMaxFields)
+	c = c.withLimits()
 	e := &Engine{
 		h: h, cfg: c, log: cmp.Or(c.ErrorLog, log.New(io.Discard, "", 0)), start: time.Now(),
 		handover: handover{conns: make(chan net.Conn), done: make(chan struct{})},

@@ -59,7 +59,7 @@ func readAnswer(t testing.TB, in *bufio.Reader, method string) (*http.Response, 
 
 // What is no request a policy could be asked about is answered with its status, told, and ends the connection.
 func TestEngineRefuses(t *testing.T) {
-	long := strings.Repeat("x", 20<<10)
+	long := strings.Repeat("x", 70<<10)
 	for _, c := range []struct {
 		name, sent string
 		status     int
@@ -68,7 +68,7 @@ func TestEngineRefuses(t *testing.T) {
 		{"a line without end", "GET /" + long, 414},
 		{"a head that is too large", "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat(long, 4) + "\r\n\r\n", 431},
 		{"a head without end", "GET / HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X: "+long+"\r\n", 4), 431},
-		{"too many fields", "GET / HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X: y\r\n", 600) + "\r\n", 431},
+		{"too many fields", "GET / HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X: y\r\n", 1100) + "\r\n", 431},
 		{"another version", "GET / HTTP/2.1\r\nHost: x\r\n\r\n", 505},
 		{"HTTP/2 without its preface", "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", 505},
 		{"a coding", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501},

@@ -141,9 +141,15 @@ type begun struct {
 
 type begunKey struct{}
 
+// begunOf is the request that was begun on r's connection before net/http got that; nil: none.
+func begunOf(r *http.Request) *begun {
+	b, _ := r.Context().Value(begunKey{}).(*begun)
+	return b
+}
+
 // claim takes the request that has been begun on r's connection; it is the first that net/http gets.
 func claim(r *http.Request) *begun {
-	b, _ := r.Context().Value(begunKey{}).(*begun)
+	b := begunOf(r)
 	if b == nil || !b.claimed.CompareAndSwap(false, true) {
 		return nil
 	}

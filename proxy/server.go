@@ -12,9 +12,9 @@ import (
 const (
 	DefaultHeadTimeout  = 30 * time.Second
 	DefaultIdleTimeout  = 5 * time.Minute
-	DefaultMaxHead      = 64 << 10
-	DefaultMaxLine      = 16 << 10 // RFC 9112 §3 asks for 8000 at least
-	DefaultMaxFields    = 500
+	DefaultMaxTarget    = 64 << 10  // what Rust's http crate, and so linkerd, takes; RFC 9112 §3 asks for 8000 at least
+	DefaultMaxHead      = 256 << 10 // Envoy's is 60 KiB, Go's 1 MiB
+	DefaultMaxFields    = 1000      // Envoy's is 100, Go has none
 	DefaultMaxStreams   = 1000
 	DefaultStreamWindow = 1 << 20
 )
@@ -27,14 +27,16 @@ type ServerConfig struct {
 	// IdleTimeout is how long a connection is kept without a request. 0: DefaultIdleTimeout, which is longer than a
 	// load balancer's usual minute, so that it is the client who closes and no request meets a closing connection.
 	IdleTimeout time.Duration
-	// MaxHead bounds a request's head in bytes; larger ones get 431. 0: DefaultMaxHead.
+	// MaxTarget bounds a request's target in bytes; longer ones get 414. 0: DefaultMaxTarget.
+	MaxTarget int
+	// MaxHead bounds a request's head in bytes, its first line included; larger ones get 431. 0: DefaultMaxHead. Of HTTP/2
+	// it is SETTINGS_MAX_HEADER_LIST_SIZE, for which each field counts 32 bytes more (RFC 9113 §6.5.2).
 	MaxHead int
-	// MaxLine bounds the first line of a request of HTTP/1.1; longer ones get 414. 0: DefaultMaxLine. Engine's.
-	MaxLine int
-	// MaxFields bounds the fields of a request of HTTP/1.1; more get 431. 0: DefaultMaxFields. Engine's.
+	// MaxFields bounds the fields of a request; more get 431. 0: DefaultMaxFields.
 	MaxFields int
-	// OnRefused, when not nil, is told of each connection that ends because what came on it is no request that a policy
-	// could be asked about: malformed, too large, too slow (its status is 408). It must not block. Engine's.
+	// OnRefused, when not nil, is told of what is refused without a policy having been asked about it: a connection of
+	// HTTP/1.1 that ends because what came on it is no request (malformed, too large, too slow: its status is 408), and a
+	// request of HTTP/2 beyond MaxTarget or MaxFields. It must not block.
 	OnRefused func(remote string, err *Error)
 	// MaxStreams bounds the requests in progress on one HTTP/2 connection. 0: DefaultMaxStreams.
 	MaxStreams int
@@ -50,7 +52,7 @@ type ServerConfig struct {
 // Handlers below h. The caller listens, serves and shuts down.
 func NewServer(h http.Handler, c ServerConfig) *http.Server {
 	s := &http.Server{
-		Handler:           h,
+		Handler:           &bounded{h, c.withLimits()},
 		ReadHeaderTimeout: cmp.Or(c.HeadTimeout, DefaultHeadTimeout),
 		IdleTimeout:       cmp.Or(c.IdleTimeout, DefaultIdleTimeout),
 		MaxHeaderBytes:    cmp.Or(c.MaxHead, DefaultMaxHead),

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
@@ -61,6 +62,11 @@ type Config struct {
 	Probes []Probe
 	// HTTP2AutoDetection has HTTP probes try HTTP/2 with prior knowledge first.
 	HTTP2AutoDetection bool
+
+	// Server has the limits of what clients may send, and of what is held for them. Its OnRefused and ErrorLog aren't used.
+	// Zero fields: their defaults there, but 4 KiB more for MaxHead and 24 more for MaxFields, which is room for what an
+	// activator and an ingress add to a request that they have let through.
+	Server proxy.ServerConfig
 
 	// TrustedPeers are the only ones whose K-Proxy-Request, K-Original-Host and Sluice-No-Queue are heeded; from others
 	// these headers are removed. Empty: everybody is trusted, since a pod can't tell its activators from its clients.
@@ -193,6 +199,8 @@ func (c Config) Validate() error {
 	return errors.Join(bad...)
 }
 
+func defaultLimits() limits.Limits { return limits.Default().Behind() }
+
 func fullStatus(n int) bool {
 	return n == http.StatusServiceUnavailable || n == http.StatusTooManyRequests
 }
@@ -219,6 +227,9 @@ func (c Config) withDefaults() Config {
 	or(&c.Addrs.Metrics, knative.PortQueueMetrics)
 	or(&c.Addrs.Profiling, knative.PortProfiling)
 	or(&c.Addrs.TLS, knative.PortTLS)
+	defaults := defaultLimits()
+	c.Server.MaxHead = cmp.Or(c.Server.MaxHead, int(defaults.Head))
+	c.Server.MaxFields = cmp.Or(c.Server.MaxFields, int(defaults.Fields))
 	c.QueueDepth = cmp.Or(c.QueueDepth, DefaultQueueFactor*c.ContainerConcurrency)
 	c.FullStatus = cmp.Or(c.FullStatus, http.StatusServiceUnavailable)
 	c.DrainQuiet = cmp.Or(c.DrainQuiet, DefaultDrainQuiet)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
@@ -41,6 +42,9 @@ func configFrom(e *env, o observed) Config {
 		DrainQuiet:           optional(e, knative.EnvDrainQuiet, wantDuration, parseDuration),
 		DrainIdle:            optional(e, knative.EnvDrainIdle, wantDuration, parseDuration),
 	}
+	var l limits.Limits // what isn't set is New's to fill in
+	e.bad = append(e.bad, l.Environment(e.lookup)...)
+	c.Server = l.Server(proxy.ServerConfig{})
 	c.Timeouts, c.GracePeriod = timeoutsFrom(e)
 	appFrom(e, &c)
 	c.RequestMetrics, c.Profiling = o.metrics(), o.Profiling

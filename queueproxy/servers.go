@@ -21,7 +21,8 @@ type server interface {
 
 // requestServer serves requests and probes: on HTTP/1.1 of our own, or behind an embedder's http.Handler on net/http's.
 func (p *Proxy) requestServer() server {
-	c := proxy.ServerConfig{ErrorLog: p.serverLog("requests"), OnRefused: p.refused.Tell}
+	c := p.config.Server
+	c.ErrorLog, c.OnRefused = p.serverLog("requests"), p.refused.Tell
 	if p.config.WrapHandler != nil {
 		return proxy.NewServer(p.front, c)
 	}

@@ -17,6 +17,15 @@ const (
 
 // variables lists what Main reads, in the order of the contract.
 func variables() []variable {
+	all := contract()
+	l := defaultLimits()
+	for _, s := range l.Settings() {
+		all = append(all, variable{s.Variable(), s.Value.String(), s.Text()})
+	}
+	return all
+}
+
+func contract() []variable {
 	return []variable{
 		{knative.EnvContainerConcurrency, needed, "requests that the app gets at once; 0: no limit"},
 		{knative.EnvQueueServingPort, needed, "port of requests and probes"},

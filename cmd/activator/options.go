@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/limits"
 	"go.uber.org/zap/zapcore"
 )
 
@@ -48,6 +49,8 @@ type options struct {
 	maxIdleConns, maxIdleConnsPerHost int
 	probeTimeout, probeFrequency      time.Duration
 
+	limits limits.Limits
+
 	// On Kubernetes alone.
 	namespace                 string // SYSTEM_NAMESPACE
 	loggingMap, observability string // ConfigMaps
@@ -71,6 +74,8 @@ func (o options) onKubernetes() bool { return o.config == "" }
 func parse(args []string, env func(string) (string, bool), stderr io.Writer) (options, error) {
 	e := &environment{lookup: env}
 	o := fromEnvironment(e)
+	o.limits = limits.Default()
+	e.errs = append(e.errs, o.limits.Environment(env)...)
 	level := e.text(envLogLevel, "info")
 	f := o.flags(&level)
 	f.SetOutput(stderr)
@@ -131,6 +136,7 @@ func (o *options) flags(level *string) *flag.FlagSet {
 	f.IntVar(&o.pprofPort, "profiling-port", noPort, "`PORT` for profiles on /debug/pprof/; 0: any free one; negative: none (default on Kubernetes: "+strconv.Itoa(knative.PortProfiling)+" or $"+knative.EnvProfilingPort+", where config-observability turns them on)")
 	f.DurationVar(&o.drain, "drain", drainTime, "serve on for this `TIME` after SIGTERM")
 	f.DurationVar(&o.shutdown, "shutdown", shutdownTime, "`TIME` that requests in progress then have")
+	o.limits.Flags(f)
 	f.StringVar(level, "log-level", *level, "debug, info, warn or error, on Kubernetes until "+loggingMap+" has been read ($"+envLogLevel+")")
 	f.BoolVar(&o.version, "version", false, "say which version this is")
 	f.Usage = func() { usage(f) }

@@ -48,7 +48,7 @@ func compose(o options, c activator.Config, source activator.Source, p *ports, l
 	if s.activator, err = activator.New(c, log); err != nil {
 		return nil, err
 	}
-	s.front = s.activator.Engine(proxy.ServerConfig{ErrorLog: newServerLog(log)})
+	s.front = s.activator.Engine(o.limits.Server(proxy.ServerConfig{ErrorLog: newServerLog(log)}))
 	return s, nil
 }
 

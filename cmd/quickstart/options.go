@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/sluice-proxy/sluice/examples"
+	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/internal/standalone"
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
@@ -47,8 +48,11 @@ func (l *list) Set(v string) error {
 
 // parse reads the command line. Its error is one line, or flag.ErrHelp when help has been printed.
 func parse(args []string, stderr io.Writer) (options, error) {
-	scaling := autoscaler.Standard()
-	o := options{config: standalone.Config{Scaling: &scaling, ReplicaPorts: standalone.DefaultReplicaPorts, Images: map[string][]string{}}}
+	scaling, bounds := autoscaler.Standard(), limits.Default()
+	o := options{config: standalone.Config{Scaling: &scaling, Limits: &bounds, ReplicaPorts: standalone.DefaultReplicaPorts, Images: map[string][]string{}}}
+	if errs := bounds.Environment(os.LookupEnv); errs != nil {
+		return o, errors.Join(errs...)
+	}
 	own := flag.NewFlagSet("", flag.ContinueOnError)
 	own.Var(&o.files, "f", "manifest `file or directory`, watched for changes; may be given several times (default "+example+")")
 	own.IntVar(&o.config.Port, "port", standalone.DefaultPort, "`port` of the ingress; 0: a free one, which is printed")
@@ -56,6 +60,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	own.Func("image", "run an image as a command: `REFERENCE=COMMAND`; may be given several times", o.image)
 	own.IntVar(&o.config.MaxReplicas, "max-replicas", standalone.DefaultMaxReplicas, "most `replicas` of each service, whatever the autoscaler wants")
 	own.Var(&o.config.ReplicaPorts, "replica-ports", "`range` of ports on 127.0.0.1 for the processes of replicas")
+	o.config.Limits.Flags(own)
 	own.BoolVar(&o.verbose, "v", false, "log what goes on inside")
 	own.BoolVar(&o.version, "version", false, "print the version")
 	scale := flag.NewFlagSet("", flag.ContinueOnError)

@@ -67,13 +67,14 @@ var rooms = map[string][]string{
 	"internal/heap":          {},
 	"internal/procs":         {},
 	"internal/shutdown":      {},
+	"internal/limits":        {"proxy"},
 	"internal/tracing":       {"proxy", "metrics/otlp", "internal/knative", "internal/observability"},
 	"metrics/otlp": {
 		"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "google.golang.org/protobuf",
 	},
 	"internal/podtls": {},
 	"queueproxy": {
-		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "internal/filewatch", "internal/logging", "internal/observability", "internal/profiling", "internal/refused", "internal/requestlog",
+		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "internal/filewatch", "internal/limits", "internal/logging", "internal/observability", "internal/profiling", "internal/refused", "internal/requestlog",
 		"internal/tracing", "metrics/otlp", "go.uber.org/zap", "golang.org/x/sync", "golang.org/x/sys",
 		"github.com/prometheus/client_golang", "google.golang.org/protobuf",
 	},

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
@@ -33,6 +34,8 @@ type Config struct {
 	Scaling *autoscaler.Defaults
 	// Images says how to run images, argv by reference. The hello sample is known anyway.
 	Images map[string][]string
+	// Limits of what clients may send; limits.Default. Queue-proxies have those behind them.
+	Limits *limits.Limits
 	// Screen shows what happens. Required.
 	Screen *screen.Screen
 	// Log is for what users need not see; nil: nobody does.
@@ -71,6 +74,10 @@ func (c Config) withDefaults() Config {
 	if c.Scaling == nil {
 		d := autoscaler.Standard()
 		c.Scaling = &d
+	}
+	if c.Limits == nil {
+		l := limits.Default()
+		c.Limits = &l
 	}
 	if c.Log == nil {
 		c.Log = zap.NewNop()

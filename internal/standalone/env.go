@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
@@ -58,7 +59,7 @@ func appCommand(r *catalog.Revision, p ports, self string) replica.Command {
 }
 
 // queueProxyCommand is the queue-proxy of a replica: this binary, with the contract's environment.
-func queueProxyCommand(r *catalog.Revision, pod string, p ports, self, logLevel string) replica.Command {
+func queueProxyCommand(r *catalog.Revision, pod string, p ports, self, logLevel string, l limits.Limits) replica.Command {
 	t := &r.Template
 	seconds := func(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
 	c := replica.Command{Path: self, Args: []string{QueueProxyName, pod}}
@@ -87,6 +88,9 @@ func queueProxyCommand(r *catalog.Revision, pod string, p ports, self, logLevel 
 		{knative.EnvDrainIdle, drainIdle.String()},
 	} {
 		c.Env = append(c.Env, v[0]+"="+v[1])
+	}
+	for _, s := range l.Settings() {
+		c.Env = append(c.Env, s.Variable()+"="+s.Value.String())
 	}
 	return c
 }

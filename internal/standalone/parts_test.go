@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/metrics/statpb"
@@ -64,7 +65,7 @@ func cutEnv(v string) (name, value string, ok bool) {
 
 // The environment that a queue-proxy gets is one that it understands as it was meant.
 func TestQueueProxyCommand(t *testing.T) {
-	c := queueProxyCommand(sample, "cart-1", ports{5000, 5001, 5002, 5003}, "/self", "error")
+	c := queueProxyCommand(sample, "cart-1", ports{5000, 5001, 5002, 5003}, "/self", "error", limits.Default().Behind())
 	got, err := queueproxy.ConfigFromEnv(func(name string) (string, bool) {
 		for _, v := range c.Env {
 			if n, value, _ := cutEnv(v); n == name {

@@ -63,7 +63,7 @@ func (s *Server) launch(r *revision) error {
 		Spec: replica.Spec{
 			Name:       p.name,
 			App:        appCommand(r.Revision, p.ports, s.self),
-			QueueProxy: queueProxyCommand(r.Revision, p.name, p.ports, s.self, level),
+			QueueProxy: queueProxyCommand(r.Revision, p.name, p.ports, s.self, level, s.config.Limits.Behind()),
 			Host:       replicaHost, Port: p.ports.app,
 			DrainLimit: r.Template.Timeout, Grace: appGrace,
 		},

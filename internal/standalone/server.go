@@ -85,7 +85,7 @@ func New(c Config) (*Server, error) {
 	if s.activator, err = activator.New(s.activatorConfig(), c.Log); err != nil {
 		return nil, errors.Join(err, s.listener.Close())
 	}
-	s.front = s.activator.Engine(proxy.ServerConfig{})
+	s.front = s.activator.Engine(c.Limits.Server(proxy.ServerConfig{}))
 	s.ports = replica.NewPorts(replicaHost, c.ReplicaPorts)
 	s.scraper = autoscaler.NewScraper()
 	s.kubelet = newKubelet()

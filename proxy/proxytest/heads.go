@@ -2,11 +2,13 @@ package proxytest
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sluice-proxy/sluice/proxy"
@@ -28,6 +30,7 @@ var heads = []testCase{
 	{"InterimAnswersPass", interims, ""},
 	{"F12PrivateFieldsEndHere", privateFields, ""},
 	{"ConnectionsToHopsAreReused", reuse, ""},
+	{"F15LargeHeadsPass", largeHeads, ""},
 }
 
 // exact targets: what a URL parser would change.
@@ -132,6 +135,36 @@ func nothingInvented(r *rig) {
 	resp.Header.Del("Date")
 	if want := (http.Header{"Content-Length": {"2"}}); !maps.EqualFunc(resp.Header, want, slices.Equal[[]string]) {
 		r.Errorf("the client got %v, want %v", resp.Header, want)
+	}
+}
+
+// largeHeads is as large as the limits of a client's first proxy let it be, on both protocols: proxies behind that one
+// get what it has added, too.
+func largeHeads(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) {
+		n := 0
+		for name := range req.Header {
+			if strings.HasPrefix(name, "X-Fill-") {
+				n++
+			}
+		}
+		fmt.Fprint(w, len(req.RequestURI), " ", n)
+	})
+	for _, proto := range []proxy.Proto{proxy.HTTP1, proxy.HTTP2} {
+		addr := r.proxy(to(proxy.Hop{Addr: app, Proto: proto}), proxy.Config{})
+		client := r.client(proto)
+		for _, c := range []struct{ target, fields, size int }{
+			{20 << 10, 1, 1}, {1, 10, 10 << 10}, {1, 600, 1}, {proxy.DefaultMaxTarget, 1, 1}, {1, 10, 25 << 10}, {1, proxy.DefaultMaxFields - 3, 1},
+		} {
+			req := r.request("GET", r.path.scheme()+"://"+addr+"/"+strings.Repeat("t", c.target-1), nil)
+			for i := range c.fields {
+				req.Header.Set("X-Fill-"+strconv.Itoa(i), strings.Repeat("v", c.size))
+			}
+			resp, body := r.do(client, req)
+			if want := fmt.Sprint(c.target, " ", c.fields); resp.StatusCode != 200 || body != want {
+				r.Errorf("%v: %d %s, want %s", proto, resp.StatusCode, body, want)
+			}
+		}
 	}
 }
 

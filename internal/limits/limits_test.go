@@ -1,0 +1,55 @@
+package limits
+
+import (
+	"flag"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+func TestSizesAsTheyAreWritten(t *testing.T) {
+	for text, want := range map[string]Size{
+		"1": 1, "65536": 64 << 10, "64Ki": 64 << 10, "64KiB": 64 << 10, "2Mi": 2 << 20, "1GiB": 1 << 30,
+	} {
+		var s Size
+		if err := s.Set(text); err != nil || s != want {
+			t.Errorf("%s: %d, %v", text, s, err)
+		}
+		var again Size
+		if err := again.Set(s.String()); err != nil || again != s {
+			t.Errorf("%s is shown as %s: %d, %v", text, s.String(), again, err)
+		}
+	}
+	for _, text := range []string{"", "0", "-1", "64K", "64B", "1.5Mi", "Ki", "9223372036854775807Ki", "8589934592Gi", "x"} {
+		var s Size
+		if err := s.Set(text); err == nil {
+			t.Errorf("%q is %d", text, s)
+		}
+	}
+}
+
+func TestFlagsWinOverVariables(t *testing.T) {
+	l := Default()
+	vars := map[string]string{"SLUICE_MAX_TARGET": "8Ki", "SLUICE_MAX_HEAD": "100000", "SLUICE_MAX_FIELDS": "many"}
+	errs := l.Environment(func(name string) (string, bool) { v, ok := vars[name]; return v, ok })
+	if len(errs) != 1 || errs[0].Error() != `SLUICE_MAX_FIELDS is "many", expected a positive number` {
+		t.Error(errs)
+	}
+	f := flag.NewFlagSet("", flag.ContinueOnError)
+	var help strings.Builder
+	f.SetOutput(&help)
+	l.Flags(f)
+	f.PrintDefaults()
+	if !strings.Contains(help.String(), "414 ($SLUICE_MAX_TARGET) (default 8Ki)") {
+		t.Error(help.String())
+	}
+	f.SetOutput(io.Discard)
+	if err := f.Parse([]string{"-max-target", "9Ki"}); err != nil {
+		t.Fatal(err)
+	}
+	if c := l.Server(proxy.ServerConfig{}); c.MaxTarget != 9<<10 || c.MaxHead != 100_000 || c.MaxFields != proxy.DefaultMaxFields {
+		t.Errorf("%+v", c)
+	}
+}

@@ -1,0 +1,67 @@
+package limits
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Count is a positive number.
+type Count int
+
+// Set implements flag.Value.
+func (c *Count) Set(text string) error {
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n <= 0 {
+		return errors.New("a positive number")
+	}
+	*c = Count(n)
+	return nil
+}
+
+// String implements flag.Value.
+func (c *Count) String() string {
+	if c == nil {
+		return "" // package flag asks for that of a zero value
+	}
+	return strconv.Itoa(int(*c))
+}
+
+// Size is a number of bytes, also as Kubernetes (64Mi) and Go (64MiB) write it.
+type Size int64
+
+var units = []struct {
+	name  string
+	bytes int64
+}{{"Gi", 1 << 30}, {"Mi", 1 << 20}, {"Ki", 1 << 10}}
+
+// Set implements flag.Value.
+func (s *Size) Set(text string) error {
+	unit := int64(1)
+	digits := text
+	for _, u := range units {
+		if d, ok := strings.CutSuffix(strings.TrimSuffix(text, "B"), u.name); ok {
+			digits, unit = d, u.bytes
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n <= 0 || n > math.MaxInt64/unit {
+		return errors.New("a positive number of bytes, such as 65536 or 64Ki")
+	}
+	*s = Size(n * unit)
+	return nil
+}
+
+// String implements flag.Value.
+func (s *Size) String() string {
+	if s == nil {
+		return ""
+	}
+	for _, u := range units {
+		if n := int64(*s); n != 0 && n%u.bytes == 0 {
+			return strconv.FormatInt(n/u.bytes, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(*s), 10)
+}
