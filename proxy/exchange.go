@@ -168,6 +168,11 @@ func (ex *exchange) release(hop Hop, t *try, err error) {
 // local gives an answer of the policy's own.
 func (ex *exchange) local(hop Hop) {
 	l := hop.Local
+	if l.Reason == ClientGone {
+		ex.fail(errClientGone)
+		ex.x.Release(hop, Outcome{Reason: ClientGone})
+		return
+	}
 	out := ex.w.Header()
 	for _, f := range l.Header {
 		out[f[0]] = append(out[f[0]], f[1])

@@ -119,7 +119,9 @@ func (f *flow) run() {
 		f.handed = true
 	case f.writing || f.hurt:
 		f.aborted, f.keep = true, false
-		f.result.Reason = ReasonOf(err)
+		if f.result.Reason = ReasonOf(err); !f.writing { // only an interim answer has been seen
+			f.result.Status = f.result.Reason.Status()
+		}
 	default:
 		f.fail(err)
 	}

@@ -105,3 +105,26 @@ func TestUpgradeIsWatchedUntilGranted(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// An answer of a policy's own to a client that has gone is none, as 499 is no status that is sent.
+func TestF6LocalAnswerToAClientThatHasGone(t *testing.T) {
+	for name, run := range map[string]func(testing.TB, proxy.Config) string{"engine": serveEngine, "handler": serve} {
+		t.Run(name, func(t *testing.T) {
+			results := make(chan proxy.Result, 1)
+			addr := run(t, proxy.Config{Name: "x", Policy: policyFuncs{
+				next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+					return proxy.Hop{Local: (&proxy.Error{Reason: proxy.ClientGone}).Local(r, "x")}, nil
+				},
+				end: func(r proxy.Result) { results <- r },
+			}})
+			conn, in := dialEngine(t, addr)
+			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			if b, err := io.ReadAll(in); len(b) > 0 {
+				t.Errorf("%q came, %v", b, err)
+			}
+			if r := <-results; r.Reason != proxy.ClientGone || r.Status != proxy.StatusClientClosedRequest {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}

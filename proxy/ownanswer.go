@@ -31,6 +31,11 @@ func (f *flow) fail(err error) {
 // local gives an answer of the policy's own.
 func (f *flow) local(hop *Hop) {
 	l := hop.Local
+	if l.Reason == ClientGone {
+		f.fail(errClientGone)
+		f.x.Release(*hop, Outcome{Reason: ClientGone})
+		return
+	}
 	f.result.Reason = l.Reason
 	grpc := slices.ContainsFunc(l.Header, func(x [2]string) bool { return x[0] == "Grpc-Status" }) // its end is that of the head
 	f.own(errorAnswered{

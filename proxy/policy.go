@@ -75,7 +75,8 @@ type Local struct {
 	Status int
 	Header [][2]string
 	Body   string
-	Reason Reason // of Result; ReasonNone: it is no error. Error.Local makes one that is.
+	// Reason is that of Result; ReasonNone: it is no error. Error.Local makes one that is. Of ClientGone nothing is written.
+	Reason Reason
 }
 
 // Timeouts of a request; zero is off.

@@ -29,11 +29,11 @@ func (t *try) upgrade(resp *http.Response, protocol string) error {
 	defer client.Close()
 	ex.writing.Store(true)
 	ex.tunnelled = true
+	ex.result.Reason, ex.result.Status, ex.result.Start = ReasonNone, resp.StatusCode, time.Since(ex.req.Arrived)
 	tun := tunnel{h: ex.h, clock: &ex.clock, up: &ex.bytesUp, down: &ex.bytesOut, why: ex.ended, client: client, hop: back, link: t.conn.link}
 	if !ex.clock.take(tun.cut) { // a timeout in between found nothing to cut
 		return ex.why()
 	}
-	ex.result.Reason, ex.result.Status, ex.result.Start = ReasonNone, resp.StatusCode, time.Since(ex.req.Arrived)
 	resp.Header["Connection"] = []string{"Upgrade"}
 	resp.Header["Upgrade"] = []string{protocol}
 	if err := writeSwitching(buffered.Writer, resp.Header); err != nil {

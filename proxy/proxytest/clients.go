@@ -8,6 +8,8 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"os"
 	"slices"
 	"strings"
@@ -28,6 +30,7 @@ var clients = []testCase{
 	{"Pipelined", pipelined, ""},
 	{"AnsweredWhileItSends", answeredWhileSending, ""},
 	{"RefusedWhileItSends", refusedWhileSending, ownAnswers},
+	{"F6VanishDuringAnInterimAnswer", vanishInterim, ""},
 	{"F2AnEndInTheMiddleOfAHead", endsInAHead, ""},
 }
 
@@ -280,6 +283,37 @@ func endsInAHead(r *rig) {
 		_ = w.CloseWrite()
 		if b, err := io.ReadAll(w.in); errors.Is(err, os.ErrDeadlineExceeded) || strings.Contains(string(b), " 408 ") {
 			r.Fatalf("connection %d, after its end: %q, %v", i, b, err)
+		}
+	}
+}
+
+// vanishInterim: a client that goes while the app sends one 103 after the other was gone before the answer.
+func vanishInterim(r *rig) {
+	app := r.app(func(w http.ResponseWriter, req *http.Request) {
+		for req.Context().Err() == nil {
+			w.WriteHeader(http.StatusEarlyHints)
+			time.Sleep(time.Millisecond)
+		}
+	})
+	for i := range 20 {
+		p := to(proxy.Hop{Addr: app})
+		p.front = i%2 == 0
+		addr := r.proxy(p, proxy.Config{})
+		if proto := both[i%3%2]; i%3 < 2 {
+			ctx, cancel := context.WithCancel(r.Context())
+			trace := httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error { cancel(); return nil }}
+			req := r.request("GET", r.path.scheme()+"://"+addr, nil)
+			if _, err := r.client(proto).Do(req.WithContext(httptrace.WithClientTrace(ctx, &trace))); err == nil {
+				r.Error("an answer came")
+			}
+			cancel()
+		} else {
+			w := r.dial(addr).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			w.answer("GET")
+			w.vanish(true)
+		}
+		if res := take(r, "the result", p.results); res.Reason != proxy.ClientGone || res.Status != proxy.StatusClientClosedRequest {
+			r.Errorf("%d: %+v", i, res)
 		}
 	}
 }

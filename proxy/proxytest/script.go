@@ -97,6 +97,7 @@ type watched struct {
 	entered bool // Next
 	hop     bool // Next has returned one that is not released yet
 	local   bool
+	begun   bool // the final answer may have
 	ended   bool
 }
 
@@ -136,7 +137,9 @@ func (x *watched) Response(req *proxy.Request, resp *proxy.Response) bool {
 	if !x.hop || x.local {
 		x.script.t.Error("Response without a hop")
 	}
-	return x.Exchange.Response(req, resp)
+	pass := x.Exchange.Response(req, resp)
+	x.begun = x.begun || pass && resp.Status != proxy.StatusClientClosedRequest
+	return pass
 }
 
 func (x *watched) Release(h proxy.Hop, o proxy.Outcome) {
@@ -155,6 +158,9 @@ func (x *watched) End(req *proxy.Request, r proxy.Result) {
 		x.script.t.Error("End before Release")
 	}
 	x.ended = true
+	if gone := r.Reason == proxy.ClientGone; gone != (r.Status == proxy.StatusClientClosedRequest) && !x.begun {
+		x.script.t.Errorf("reason %q, but status %d, of a request whose answer has not begun", r.Reason, r.Status)
+	}
 	x.Exchange.End(req, r)
 	x.script.results <- r
 }
