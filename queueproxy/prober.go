@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"syscall"
@@ -57,6 +58,14 @@ func newProber(p Probe, dial DialFunc, detectHTTP2 bool) *prober {
 		pr.http2 = transport(true)
 	}
 	return pr
+}
+
+// Try asks once; nil means yes. It blocks until the answer, until p.Timeout has passed, or until ctx ends. p has to be
+// valid.
+func (p Probe) Try(ctx context.Context) error {
+	pr := newProber(p, new(net.Dialer).DialContext, false)
+	defer pr.close()
+	return pr.try(ctx)
 }
 
 // try asks once; nil means that the app is ready. It blocks for Timeout at most.

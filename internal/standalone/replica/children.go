@@ -10,6 +10,7 @@ import (
 // child is a running process of the supervisor.
 type child struct {
 	process Process
+	own     bool // leads a process group
 	cmd     *exec.Cmd
 	out     *lines
 	err     *lines
@@ -20,11 +21,11 @@ type child struct {
 // start runs c. When own, the child leads a process group.
 func start(process Process, c Command, own bool, to *reporter) (*child, error) {
 	ch := &child{
-		process: process,
-		out:     &lines{process: process, to: to},
-		err:     &lines{process: process, to: to},
-		since:   time.Now(),
-		exited:  make(chan struct{}),
+		process: process, own: own,
+		out:    &lines{process: process, to: to},
+		err:    &lines{process: process, to: to},
+		since:  time.Now(),
+		exited: make(chan struct{}),
 	}
 	path := c.Path
 	if found, err := exec.LookPath(path); err == nil {
@@ -66,7 +67,7 @@ func (c *child) running() bool {
 
 // signal reaches c, and its whole group when it leads one.
 func (c *child) signal(s syscall.Signal) {
-	if c.process == App {
+	if c.own {
 		_ = syscall.Kill(-c.pid(), s)
 		return
 	}

@@ -12,20 +12,21 @@ type Kind string
 
 // The kinds.
 const (
-	Started Kind = "started" // a process: PID
-	Exited  Kind = "exited"  // a process: Status, Text; of the app also RestartIn
-	Failed  Kind = "failed"  // a process could not be started: Text
-	Line    Kind = "line"    // a process wrote Text
-	Silent  Kind = "silent"  // the app has run for a while and listens nowhere
-	Strayed Kind = "strayed" // the app listens on Ports, and not on its own
-	Listens Kind = "listens" // the app listens on its port, after Silent or Strayed
-	Taken   Kind = "taken"   // somebody else listens on the app's port
+	Started   Kind = "started"   // a process: PID
+	Exited    Kind = "exited"    // a process: Status, Text; of what is started again also RestartIn
+	Failed    Kind = "failed"    // a process could not be started: Text
+	Line      Kind = "line"      // a process wrote Text
+	Silent    Kind = "silent"    // the app has run for a while and listens nowhere
+	Strayed   Kind = "strayed"   // the app listens on Ports, and not on its own
+	Completed Kind = "completed" // an init container has succeeded
+	Listens   Kind = "listens"   // the app listens on its port, after Silent or Strayed
+	Taken     Kind = "taken"     // somebody else listens on the app's port
 )
 
-// Process of a replica.
+// Process of a replica. Those beside the app have names of their own.
 type Process string
 
-// The processes.
+// The processes of every replica.
 const (
 	App        Process = "app"
 	QueueProxy Process = "queue-proxy"
@@ -41,7 +42,7 @@ type Event struct {
 	// Text is a line of output, or why a start failed, or the last line of standard error before an exit.
 	Text  string `json:",omitempty"`
 	Ports []int  `json:",omitempty"`
-	// RestartIn is when the app will be started again; Restarts counts how often it was.
+	// RestartIn is when the process will be started again; Restarts counts how often it was.
 	RestartIn time.Duration `json:",omitempty"`
 	Restarts  int           `json:",omitempty"`
 }

@@ -57,14 +57,14 @@ func readStat(dir string) (p proc, ok bool) {
 	return p, true
 }
 
-// descendants of the supervisor, without the queue-proxy and its own.
-func (s *supervisor) descendants(all []proc) []proc {
+// descendants of the supervisor, without those that except leads to.
+func (s *supervisor) descendants(all []proc, except ...*child) []proc {
 	below := map[int]bool{os.Getpid(): true}
 	var found []proc
 	for grown := true; grown; {
 		grown = false
 		for _, p := range all {
-			if below[p.parent] && !below[p.pid] && (s.proxy == nil || p.pid != s.proxy.pid()) {
+			if below[p.parent] && !below[p.pid] && !isOneOf(p.pid, except) {
 				below[p.pid], grown = true, true
 				found = append(found, p)
 			}
@@ -73,12 +73,15 @@ func (s *supervisor) descendants(all []proc) []proc {
 	return found
 }
 
+func isOneOf(pid int, children []*child) bool {
+	return slices.ContainsFunc(children, func(c *child) bool { return c != nil && c.pid() == pid })
+}
+
 // reap takes leave of orphans that have ended. The children that we started are waited for elsewhere; this runs on the
 // goroutine that starts them, so that none is missing from what it knows.
 func (s *supervisor) reap() {
 	for _, p := range processes() {
-		ours := s.app != nil && p.pid == s.app.pid() || s.proxy != nil && p.pid == s.proxy.pid()
-		if p.zombie && p.parent == os.Getpid() && !ours {
+		if p.zombie && p.parent == os.Getpid() && !isOneOf(p.pid, s.children()) {
 			wait(p.pid)
 		}
 	}
@@ -93,14 +96,11 @@ func wait(pid int) {
 // clearTries bounds clear: 200 ms and the time that looking takes.
 const clearTries = 100
 
-// clear kills what the app has left, and waits until it is gone.
+// clear kills what a container that ended has left, and waits until it is gone.
 func (s *supervisor) clear() {
 	for range clearTries {
 		left := 0
-		for _, p := range s.descendants(processes()) {
-			if s.app != nil && p.pid == s.app.pid() {
-				continue
-			}
+		for _, p := range s.descendants(processes(), s.children()...) {
 			left++
 			if !p.zombie {
 				_ = syscall.Kill(p.pid, syscall.SIGKILL)
@@ -120,7 +120,7 @@ func (s *supervisor) clear() {
 // when that can't be seen.
 func (s *supervisor) listeningPorts() (ports []int, known bool) {
 	sockets := map[string]bool{}
-	for _, p := range s.descendants(processes()) {
+	for _, p := range s.descendants(processes(), append(s.sides.children(), s.proxy)...) {
 		fds, _ := filepath.Glob("/proc/" + strconv.Itoa(p.pid) + "/fd/*")
 		for _, fd := range fds {
 			target, _ := os.Readlink(fd)

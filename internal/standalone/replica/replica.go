@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // Config of a Replica.
@@ -24,6 +25,7 @@ type Config struct {
 // Replica is a running supervisor as the quickstart sees it.
 type Replica struct {
 	cmd  *exec.Cmd
+	dir  string
 	done chan struct{}
 
 	mu      sync.Mutex
@@ -69,7 +71,7 @@ func Start(c Config) (*Replica, error) {
 		eventsR.Close()
 		return nil, fmt.Errorf("replica: supervisor of %s: %w", c.Spec.Name, err)
 	}
-	r := &Replica{cmd: cmd, done: make(chan struct{}), control: controlW, groups: map[int]bool{cmd.Process.Pid: true}}
+	r := &Replica{cmd: cmd, dir: c.Spec.Dir, done: make(chan struct{}), control: controlW, groups: map[int]bool{cmd.Process.Pid: true}}
 	r.tell(c.Spec) // a supervisor that can't be told ends by itself
 	go r.follow(eventsR, c.Notify)
 	return r, nil
@@ -77,6 +79,12 @@ func Start(c Config) (*Replica, error) {
 
 // Stop ends the replica gently: the queue-proxy drains, then the app ends. It doesn't block.
 func (r *Replica) Stop() { r.tell(order{Stop: true}) }
+
+// Restart ends a process, if its PID is still pid, which gets grace after SIGTERM; it is started again like one that ended
+// by itself. It doesn't block.
+func (r *Replica) Restart(process Process, pid int, grace time.Duration) {
+	r.tell(order{Restart: true, Process: process, PID: pid, Grace: grace})
+}
 
 // Kill ends the replica within a few seconds, whatever it is doing. It doesn't block.
 func (r *Replica) Kill() {
@@ -115,10 +123,10 @@ func (r *Replica) follow(events *os.File, notify func(Event)) {
 		line, err := in.ReadBytes('\n')
 		var e Event
 		if err == nil && json.Unmarshal(line, &e) == nil {
-			if e.Kind == Started && e.Process == App {
+			if e.Kind == Started && e.Process != QueueProxy { // which is in the supervisor's
 				r.groups[e.PID] = true
 			}
-			if e.Kind == Exited && e.Process == App {
+			if e.Kind == Exited && e.Process != QueueProxy {
 				delete(r.groups, e.PID)
 			}
 			if notify != nil {
@@ -137,4 +145,7 @@ func (r *Replica) follow(events *os.File, notify func(Event)) {
 		}
 	}
 	_, _ = io.Copy(io.Discard, events)
+	if r.dir != "" { // a supervisor that was killed has left it
+		_ = os.RemoveAll(r.dir)
+	}
 }

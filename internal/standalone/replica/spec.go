@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -48,6 +49,12 @@ type Spec struct {
 	Name       string // shows in lists of processes
 	App        Command
 	QueueProxy Command
+	// Init run before App and Sidecars, one after the other, until they succeed; one that Stays is a sidecar that starts in
+	// its turn.
+	Init     []Container
+	Sidecars []Container
+	// Dir is removed in the end, when not empty.
+	Dir string
 	// Port is where the app has to listen, on Host.
 	Host string
 	Port int
@@ -62,6 +69,10 @@ func (s Spec) Validate() error {
 		return errors.New("replica: Spec.App has no path or no arguments")
 	case len(s.QueueProxy.Args) == 0 || s.QueueProxy.Path == "":
 		return errors.New("replica: Spec.QueueProxy has no path or no arguments")
+	case slices.ContainsFunc(slices.Concat(s.Init, s.Sidecars), func(c Container) bool {
+		return len(c.Command.Args) == 0 || c.Command.Path == "" || c.Process == App || c.Process == QueueProxy || c.Process == ""
+	}):
+		return errors.New("replica: a container of Spec has no path, no arguments or no name of its own")
 	case s.Port < 1 || s.Port > 65535:
 		return fmt.Errorf("replica: Spec.Port is %d", s.Port)
 	case s.DrainLimit < 0 || s.Grace < 0:
@@ -70,5 +81,19 @@ func (s Spec) Validate() error {
 	return nil
 }
 
+// Container is a process beside the app.
+type Container struct {
+	Process Process // names it in events
+	Command Command
+	Stays   bool
+}
+
 // order is what the quickstart tells a supervisor after the Spec.
-type order struct{ Stop bool }
+type order struct {
+	Stop bool
+	// Restart ends the process Process, if PID is still its own, within Grace; it is started again like any that ended.
+	Restart bool
+	Process Process
+	PID     int
+	Grace   time.Duration
+}

@@ -47,6 +47,7 @@ type supervisor struct {
 	restarts int
 	pause    time.Duration // before the next restart
 	watch    listening
+	sides    sides
 
 	deadline *time.Timer // of the phase
 	restart  *time.Timer
@@ -72,6 +73,11 @@ func supervise(control io.ReadCloser, to *reporter) error {
 	}
 	if err := s.spec.Validate(); err != nil {
 		return err
+	}
+	s.sides.init()
+	defer s.sides.close()
+	if s.spec.Dir != "" {
+		defer os.RemoveAll(s.spec.Dir)
 	}
 	s.deadline, s.restart, s.look, s.orphans = stopped(), stopped(), stopped(), stopped()
 	end := make(chan struct{})
@@ -107,8 +113,8 @@ func orders(in *bufio.Reader, end <-chan struct{}) <-chan order {
 // run returns when no process is left.
 func (s *supervisor) run(control <-chan order, signals <-chan os.Signal) {
 	s.startProxy()
-	s.startApp()
-	for s.app != nil || s.proxy != nil || s.phase == running {
+	s.startNext()
+	for s.app != nil || s.proxy != nil || s.sides.running() || s.phase == running {
 		select {
 		case o, open := <-control:
 			switch {
@@ -117,6 +123,8 @@ func (s *supervisor) run(control <-chan order, signals <-chan os.Signal) {
 				s.hurryUp()
 			case o.Stop:
 				s.drain()
+			case o.Restart:
+				s.restartNow(o)
 			}
 		case sig := <-signals:
 			if sig == syscall.SIGCHLD {
@@ -128,6 +136,14 @@ func (s *supervisor) run(control <-chan order, signals <-chan os.Signal) {
 			s.appExited()
 		case <-exited(s.proxy):
 			s.proxyExited()
+		case sd := <-s.sides.exits:
+			s.sideExited(sd)
+		case sd := <-s.sides.again:
+			s.startSide(sd)
+		case c := <-s.sides.kills:
+			if c.running() {
+				c.signal(syscall.SIGKILL)
+			}
 		case <-s.restart.C:
 			s.startApp()
 		case <-s.look.C:
@@ -245,12 +261,21 @@ func (s *supervisor) end() {
 	s.phase = ending
 	s.restart.Stop()
 	s.look.Stop()
-	for _, c := range []*child{s.proxy, s.app} {
-		if c != nil {
-			c.signal(syscall.SIGTERM)
-		}
+	for _, c := range s.children() {
+		c.signal(syscall.SIGTERM)
 	}
 	s.deadline.Reset(s.grace())
+}
+
+// children are those of our own that run.
+func (s *supervisor) children() []*child {
+	var all []*child
+	for _, c := range append([]*child{s.proxy, s.app}, s.sides.children()...) {
+		if c != nil {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 func (s *supervisor) grace() time.Duration {
@@ -272,10 +297,8 @@ func (s *supervisor) late() {
 		s.end()
 		return
 	}
-	for _, c := range []*child{s.proxy, s.app} {
-		if c != nil {
-			c.signal(syscall.SIGKILL)
-		}
+	for _, c := range s.children() {
+		c.signal(syscall.SIGKILL)
 	}
 	s.clear()
 	s.deadline.Reset(time.Second) // a process that was just forking
