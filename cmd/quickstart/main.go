@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"golang.org/x/term"
@@ -15,6 +16,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/shutdown"
 	"github.com/sluice-proxy/sluice/internal/standalone"
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
 	"github.com/sluice-proxy/sluice/queueproxy"
@@ -29,7 +31,7 @@ func main() {
 	case hello.Name:
 		os.Exit(status(hello.Main(signalled(), os.Getenv)))
 	}
-	err := run(signalled(), os.Args[1:], os.Stdout, os.Stderr)
+	err := run(signalled(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		err = nil
 	}
@@ -55,7 +57,7 @@ func signalled() context.Context {
 }
 
 // run is the quickstart. It returns when it has been interrupted and everything has ended, or with what is wrong.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	o, err := parse(args, stderr)
 	if err != nil {
 		return err
@@ -63,6 +65,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if o.version {
 		_, err := fmt.Fprintln(stdout, version())
 		return err
+	}
+	if slices.Contains(o.files, manifest.Stdin) {
+		if o.config.Stdin, err = readAll(ctx, stdin); err != nil {
+			return err
+		}
 	}
 	files, remove, err := o.manifests()
 	if err != nil {
@@ -83,6 +90,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	return s.Run(ctx)
+}
+
+// readAll reads the manifests that are given on standard input. It blocks until their end, or until ctx is cancelled: then
+// the reader is left to itself, and ends with the process.
+func readAll(ctx context.Context, stdin io.Reader) ([]byte, error) {
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		data, err := manifest.ReadAll(manifest.StdinName, stdin)
+		done <- result{data, err}
+	}()
+	select {
+	case r := <-done:
+		return r.data, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // flush is how long the end waits for an output that nobody reads.

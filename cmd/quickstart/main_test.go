@@ -215,11 +215,11 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	err := run(context.Background(), []string{"-f", bad}, &out, &out)
+	err := run(context.Background(), []string{"-f", bad}, nil, &out, &out)
 	if err == nil || !strings.HasPrefix(err.Error(), bad+":1: ") || out.Len() > 0 {
 		t.Errorf("%v, %q", err, &out)
 	}
-	if err := run(context.Background(), []string{"-version"}, &out, io.Discard); err != nil || !strings.Contains(out.String(), "quickstart") {
+	if err := run(context.Background(), []string{"-version"}, nil, &out, io.Discard); err != nil || !strings.Contains(out.String(), "quickstart") {
 		t.Errorf("%v, %q", err, &out)
 	}
 }

@@ -54,7 +54,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, errors.Join(errs...)
 	}
 	own := flag.NewFlagSet("", flag.ContinueOnError)
-	own.Var(&o.files, "f", "manifest `file or directory`, watched for changes; may be given several times (default "+example+")")
+	own.Var(&o.files, "f", "manifest `file or directory`, watched for changes, or - for standard input; may be given several times (default "+example+")")
 	own.IntVar(&o.config.Port, "port", standalone.DefaultPort, "`port` of the ingress; 0: a free one, which is printed")
 	own.StringVar(&o.config.Host, "listen", standalone.DefaultHost, "IP `address` of the ingress")
 	own.Func("image", "run an image as a command: `REFERENCE=COMMAND`; may be given several times", o.image)

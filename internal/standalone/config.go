@@ -15,14 +15,16 @@ import (
 	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
 )
 
 // Config of a Server. The zero value of a field is the default that it documents.
 type Config struct {
-	// Files are manifests, or directories of them. Required.
+	// Files are manifests, directories of them, or manifest.Stdin, which stands for what Stdin holds. Required.
 	Files []string
+	Stdin []byte
 	// Host is the IP address to listen on, 127.0.0.1; Port that of the ingress, a free one.
 	Host string
 	Port int
@@ -106,6 +108,9 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(append(errs, c.Scaling.Validate())...)
 }
+
+// input is where the manifests come from.
+func (c Config) input() manifest.Input { return manifest.Input{Paths: c.Files, Stdin: c.Stdin} }
 
 // addr is where the ingress listens.
 func (c Config) addr() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }

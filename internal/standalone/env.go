@@ -2,9 +2,6 @@ package standalone
 
 import (
 	"encoding/json"
-	"maps"
-	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +9,6 @@ import (
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
-	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
@@ -30,33 +26,6 @@ const (
 type ports struct{ app, serve, admin, stats int }
 
 func portsOf(p []int) ports { return ports{p[0], p[1], p[2], p[3]} }
-
-// appCommand is the app of a revision, as it runs in one replica.
-func appCommand(r *catalog.Revision, p ports, self string) replica.Command {
-	vars := map[string]string{
-		"PORT":            strconv.Itoa(p.app),
-		"K_SERVICE":       r.Service,
-		"K_CONFIGURATION": r.Service,
-		"K_REVISION":      r.Name,
-	}
-	lookup := func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
-	app := r.Template.Container
-	for _, v := range app.Env { // an earlier one may be used by a later one
-		vars[v.Name] = catalog.Expand(v.Value, lookup)
-	}
-	c := replica.Command{Env: os.Environ(), Dir: app.WorkingDir}
-	for _, name := range slices.Sorted(maps.Keys(vars)) {
-		c.Env = append(c.Env, name+"="+vars[name]) // of two alike the later one counts
-	}
-	for _, arg := range r.Command {
-		c.Args = append(c.Args, catalog.Expand(arg, lookup))
-	}
-	c.Path = c.Args[0]
-	if c.Path == hello.Name {
-		c.Path = self
-	}
-	return c
-}
 
 // queueProxyCommand is the queue-proxy of a replica: this binary, with the contract's environment.
 func queueProxyCommand(r *catalog.Revision, pod string, p ports, self, logLevel string, l limits.Limits) replica.Command {
@@ -82,7 +51,7 @@ func queueProxyCommand(r *catalog.Revision, pod string, p ports, self, logLevel 
 		{knative.EnvServingRevision, r.Name},
 		{knative.EnvServingPod, pod},
 		{knative.EnvServingPodIP, replicaHost},
-		{knative.EnvReadinessProbe, probeJSON(t.Container.Probe, p.app)},
+		{knative.EnvReadinessProbe, probeJSON(&t.Container.Probe, p.app)},
 		{knative.EnvFullDuplex, strconv.FormatBool(fullDuplex(t))},
 		{knative.EnvDrainQuiet, drainQuiet.String()},
 		{knative.EnvDrainIdle, drainIdle.String()},
@@ -99,8 +68,16 @@ func fullDuplex(t *manifest.Template) bool {
 	return strings.EqualFold(t.Annotation(manifest.AnnotationFullDuplex), "Enabled")
 }
 
-// probeJSON is p as a Kubernetes probe of the app on port.
-func probeJSON(p manifest.Probe, port int) string {
+// probeJSON is p as a Kubernetes probe of a container whose own port is port. A program is run elsewhere (probes.go): then
+// the probe is that the port is open.
+func probeJSON(p *manifest.Probe, port int) string {
+	if p.Port != 0 {
+		port = p.Port
+	}
+	host := p.Host
+	if host == "" {
+		host = replicaHost
+	}
 	probe := map[string]any{
 		"periodSeconds":    int(p.Period / time.Second),
 		"timeoutSeconds":   int(p.Timeout / time.Second),
@@ -113,12 +90,12 @@ func probeJSON(p manifest.Probe, port int) string {
 			headers = append(headers, map[string]string{"name": h.Name, "value": h.Value})
 		}
 		probe["httpGet"] = map[string]any{
-			"host": replicaHost, "port": port, "path": p.HTTP.Path, "scheme": p.HTTP.Scheme, "httpHeaders": headers,
+			"host": host, "port": port, "path": p.HTTP.Path, "scheme": p.HTTP.Scheme, "httpHeaders": headers,
 		}
 	case p.GRPC != nil:
 		probe["grpc"] = map[string]any{"port": port, "service": p.GRPC.Service}
 	default:
-		probe["tcpSocket"] = map[string]any{"host": replicaHost, "port": port}
+		probe["tcpSocket"] = map[string]any{"host": host, "port": port}
 	}
 	text, err := json.Marshal(probe)
 	if err != nil {

@@ -22,7 +22,7 @@ var sample = &catalog.Revision{
 		Container: manifest.Container{
 			WorkingDir: "/srv", Env: []manifest.EnvVar{{Name: "A", Value: "a"}, {Name: "B", Value: "$(A)-$(K_REVISION)"}},
 			Probe: manifest.Probe{
-				HTTP:   &manifest.HTTPProbe{Path: "/up", Scheme: "HTTP", Headers: []manifest.EnvVar{{Name: "X-A", Value: "1"}}},
+				HTTP:   &manifest.HTTPProbe{Path: "/up", Scheme: "HTTP", Headers: []manifest.Header{{Name: "X-A", Value: "1"}}},
 				Period: 2 * time.Second, Timeout: 3 * time.Second, SuccessThreshold: 1, Failure: 3,
 			},
 		},
@@ -31,7 +31,11 @@ var sample = &catalog.Revision{
 
 func TestAppCommand(t *testing.T) {
 	t.Setenv("PORT", "1")
-	c := appCommand(sample, ports{app: 5000}, "/self")
+	i := &instance{Revision: sample, ports: ports{app: 5000}, self: "/self"}
+	c, err := i.command(&sample.Template.Container, sample.Command, true)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if want := []string{"cart", "--port=5000", "$(HOME)", "$(PORT)"}; !slices.Equal(c.Args, want) || c.Path != "cart" || c.Dir != "/srv" {
 		t.Errorf("%q in %s as %s, want %q", c.Args, c.Dir, c.Path, want)
 	}
@@ -47,9 +51,7 @@ func TestAppCommand(t *testing.T) {
 			t.Errorf("%s=%s, want %s", name, env[name], want)
 		}
 	}
-	hello := *sample
-	hello.Command = []string{"sluice-hello"}
-	if c := appCommand(&hello, ports{}, "/self"); c.Path != "/self" || c.Args[0] != "sluice-hello" {
+	if c, _ := i.command(&sample.Template.Container, []string{"sluice-hello"}, true); c.Path != "/self" || c.Args[0] != "sluice-hello" {
 		t.Errorf("the sample is %s as %q", c.Path, c.Args)
 	}
 }
@@ -100,7 +102,7 @@ func TestProbeJSON(t *testing.T) {
 		{manifest.Probe{TCP: true, SuccessThreshold: 1}, queueproxy.ProbeTCP},
 		{manifest.Probe{GRPC: &manifest.GRPCProbe{Service: "s"}, SuccessThreshold: 2}, queueproxy.ProbeGRPC},
 	} {
-		got, err := queueproxy.ParseProbes(probeJSON(c.probe, 5000), false, "none", 1)
+		got, err := queueproxy.ParseProbes(probeJSON(&c.probe, 5000), false, "none", 1)
 		if err != nil || len(got) != 1 || got[0].Kind != c.kind || !got[0].Aggressive || got[0].Addr != "127.0.0.1:5000" && c.kind == queueproxy.ProbeTCP {
 			t.Errorf("%+v, %v", got, err)
 		}

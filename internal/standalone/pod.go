@@ -2,6 +2,7 @@ package standalone
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
 
@@ -36,6 +38,9 @@ type pod struct {
 	ended      string    // what ended it: the first process that did and isn't started again
 	report     report    // its queue-proxy's latest
 	load       float64   // requests in flight, by its latest stat
+
+	watched []*watched
+	gates   map[string]string // what keeps it from requests, and how that is said: probes of the kubelet's own
 }
 
 func (p *pod) endpoint() activator.Endpoint {
@@ -53,26 +58,26 @@ func (s *Server) launch(r *revision) error {
 	r.made++
 	p := &pod{
 		name:  fmt.Sprintf("%s-%d-%04x", r.Name, r.made, rand.IntN(1<<16)),
-		ports: portsOf(taken), taken: taken, launched: time.Now(), reason: "starting",
+		ports: portsOf(taken), taken: taken, launched: time.Now(), reason: "starting", gates: map[string]string{},
 	}
-	level := "error"
-	if s.log.Core().Enabled(zapcore.DebugLevel) {
-		level = "debug"
+	i := &instance{Revision: r.Revision, name: p.name, uid: uid(), ports: p.ports, self: s.self, objects: s.objects}
+	spec, err := s.spec(r, i)
+	if err != nil {
+		s.ports.Release(taken)
+		return err
 	}
 	p.replica, err = replica.Start(replica.Config{
-		Spec: replica.Spec{
-			Name:       p.name,
-			App:        appCommand(r.Revision, p.ports, s.self),
-			QueueProxy: queueProxyCommand(r.Revision, p.name, p.ports, s.self, level, s.config.Limits.Behind()),
-			Host:       replicaHost, Port: p.ports.app,
-			DrainLimit: r.Template.Timeout, Grace: appGrace,
-		},
+		Spec:   spec,
 		Notify: func(e replica.Event) { s.notify(r, p, e) },
 		Stderr: os.Stderr,
 	})
 	if err != nil {
 		s.ports.Release(taken)
-		return err
+		return errors.Join(err, i.remove())
+	}
+	p.watched = watchedOf(r.Revision, spec)
+	for _, w := range p.watched {
+		w.close(p)
 	}
 	r.pods = append(r.pods, p)
 	s.pods[p] = r
@@ -80,6 +85,9 @@ func (s *Server) launch(r *revision) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
 	s.tasks.Go(func() { s.probe(ctx, r, p) })
+	for _, w := range p.watched {
+		s.tasks.Go(func() { s.watchContainer(ctx, r, p, w) })
+	}
 	s.tasks.Go(func() { s.scrape(ctx, p) })
 	s.tasks.Go(func() {
 		<-p.replica.Done()
@@ -88,13 +96,50 @@ func (s *Server) launch(r *revision) error {
 	return nil
 }
 
+// spec is what a replica's supervisor runs. An error says what keeps the replica from being started.
+func (s *Server) spec(r *revision, i *instance) (replica.Spec, error) {
+	if missing := r.Template.Missing(r.Namespace, i.objects); len(missing) > 0 {
+		return replica.Spec{}, missing[0].Errorf("%s", missing[0].Why)
+	}
+	app, before, beside, err := i.containers()
+	if err != nil {
+		return replica.Spec{}, err
+	}
+	level := "error"
+	if s.log.Core().Enabled(zapcore.DebugLevel) {
+		level = "debug"
+	}
+	return replica.Spec{
+		Name:       i.name,
+		App:        app,
+		QueueProxy: queueProxyCommand(r.Revision, i.name, i.ports, s.self, level, s.config.Limits.Behind()),
+		Init:       before, Sidecars: beside, Dir: i.dir,
+		Host: replicaHost, Port: i.ports.app,
+		DrainLimit: r.Template.Timeout, Grace: graceOf(&r.Template),
+	}, nil
+}
+
+// graceOf is how long containers of t may take to end after SIGTERM.
+func graceOf(t *manifest.Template) time.Duration {
+	if t.Grace != nil {
+		return *t.Grace
+	}
+	return appGrace
+}
+
+// uid is an identifier in the form of Kubernetes' (RFC 9562 §5.4).
+func uid() string {
+	a, b := rand.Uint64(), rand.Uint64()
+	return fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", a>>32, a>>16&0xffff, a&0xfff, 0x8000|b>>48&0x3fff, b&(1<<48-1))
+}
+
 // tellEndpoints tells the activator which replicas r has. It returns when no further request goes to one that isn't
 // among them.
 func (s *Server) tellEndpoints(r *revision) {
 	var e activator.Endpoints
 	for _, p := range r.pods {
 		switch {
-		case p.ending:
+		case p.ending, len(p.gates) > 0:
 		case p.ready:
 			e.Ready = append(e.Ready, p.endpoint())
 		default:
@@ -191,6 +236,9 @@ func (s *Server) setReady(r *revision, p *pod, ready bool, why string) {
 	if p.ending {
 		return
 	}
+	if gate := p.gate(); ready && gate != "" {
+		ready, why = false, gate
+	}
 	if ready {
 		why = ""
 	}
@@ -233,6 +281,7 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 			p.appStarted = e.Time
 			p.hopeless, p.strayed = "", time.Time{}
 		}
+		p.began(e)
 	case replica.Exited, replica.Failed:
 		switch {
 		case !p.ending:
@@ -253,7 +302,7 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 	case replica.Listens:
 		say(fmt.Sprintf("the app listens on $PORT, which is %d", port))
 		p.telling, p.strayed = false, time.Time{}
-	case replica.Line:
+	case replica.Line, replica.Completed:
 	}
 	s.tellHopeless(r)
 }
@@ -270,6 +319,7 @@ func (s *Server) exited(r *revision, p *pod, e replica.Event) (why string) {
 	if e.Process == replica.App {
 		s.setReady(r, p, false, "")
 	}
+	s.containerEnded(r, p, e.Process)
 	if e.RestartIn == 0 { // the replica ends
 		if p.ended == "" {
 			p.ended = why

@@ -46,6 +46,8 @@ type Server struct {
 
 	catalog   *catalog.Catalog
 	seen      [sha256.Size]byte // of the files
+	objects   manifest.Objects
+	remarks   []string // on the manifests, as they were said last
 	revisions map[throttler.RevisionID]*revision
 	serving   map[serviceKey]*catalog.Revision // what gets the latest revision's traffic
 	pods      map[*pod]*revision               // all, those of revisions that are gone included
@@ -105,12 +107,17 @@ func (s *Server) Close() error {
 
 // load applies the files as they are now; on an error what was before stays.
 func (s *Server) load() error {
-	s.seen = fingerprint(s.config.Files)
-	docs, err := manifest.Load(s.config.Files)
+	in := s.config.input()
+	s.seen = fingerprint(in)
+	set, err := manifest.Load(in)
 	if err != nil {
 		return err
 	}
-	return s.catalog.Apply(docs)
+	if err := s.catalog.Apply(set.Services); err != nil {
+		return err
+	}
+	s.adopt(set)
+	return nil
 }
 
 // Run serves until ctx is cancelled, then ends requests and replicas, each within a few seconds, and returns nil. It
@@ -133,7 +140,7 @@ func (s *Server) Run(ctx context.Context) error {
 		failed <- err
 		return err
 	})
-	around.Go(func() error { watch(base, s.config.Files, s.seen, func() { s.post(s.reload) }); return nil })
+	around.Go(func() error { watch(base, s.config.input(), s.seen, func() { s.post(s.reload) }); return nil })
 
 	s.loop(ctx.Done(), failed)
 	s.config.Screen.Line("sluice: ending; once more to force it")
@@ -153,7 +160,8 @@ func (s *Server) Run(ctx context.Context) error {
 // greet says where to find what.
 func (s *Server) greet() {
 	addr := "http://" + s.config.addr()
-	s.config.Screen.Line("sluice: listening on " + addr + ", manifests: " + strings.Join(s.config.Files, ", "))
+	s.config.Screen.Line("sluice: listening on " + addr + ", manifests: " + s.config.input().String())
+	s.remark(nil)
 	if warning := fewFiles(openFiles()); warning != "" {
 		s.config.Screen.Line("sluice: " + warning)
 	}
@@ -257,12 +265,15 @@ func (s *Server) reload() {
 	if s.ending {
 		return
 	}
+	before := s.remarks
 	if err := s.load(); err != nil {
 		for line := range strings.Lines(err.Error()) {
 			s.config.Screen.Line("sluice: nothing applied: " + strings.TrimSpace(line))
 		}
 		return
 	}
+	s.retry()
 	s.reconcile()
 	s.config.Screen.Line("sluice: manifests applied")
+	s.remark(before)
 }

@@ -42,12 +42,12 @@ func TestReplicaThatEndsSaysWhatEndedItFirst(t *testing.T) {
 // Many requests for a service that fails want many replicas; that these are capped is not what its user has to mend.
 func TestCapHidesNoFailure(t *testing.T) {
 	w := newWorld(t, service("hello", "", "World", ""))
-	docs, err := manifest.Load(w.config.Files)
+	set, err := manifest.Load(w.config.input())
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &Server{config: w.config.withDefaults(), catalog: catalog.New(catalog.Config{Scaling: *w.config.Scaling, Images: w.config.images()})}
-	if err := s.catalog.Apply(docs); err != nil {
+	if err := s.catalog.Apply(set.Services); err != nil {
 		t.Fatal(err)
 	}
 	s.ingress = ingress.New(ingress.Config{})

@@ -3,6 +3,7 @@ package standalone
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
@@ -14,27 +15,24 @@ const (
 	settle = 20 * time.Millisecond
 )
 
-// fingerprint changes when any file that paths stand for does, comes, goes, or can't be read.
-func fingerprint(paths []string) [sha256.Size]byte {
+// fingerprint changes when any file of in does, comes, goes, or can't be read.
+func fingerprint(in manifest.Input) [sha256.Size]byte {
 	h := sha256.New()
-	files, err := manifest.Files(paths)
+	files, left, err := in.Read()
 	if err != nil {
 		h.Write([]byte(err.Error()))
 	}
 	for _, f := range files {
-		h.Write([]byte("\x00" + f + "\x00"))
-		data, err := manifest.Read(f)
-		if err != nil {
-			data = []byte(err.Error())
-		}
-		h.Write(data)
+		fmt.Fprintf(h, "%q%d\x00", f.Name, len(f.Data))
+		h.Write(f.Data)
 	}
+	fmt.Fprintf(h, "%q", left)
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// watch calls changed whenever the fingerprint of paths is another than seen, until ctx ends. Manifests are few and small:
+// watch calls changed whenever the fingerprint of in is another than seen, until ctx ends. Manifests are few and small:
 // reading them works alike on every system, for files written in place or renamed over, and for symbolic links.
-func watch(ctx context.Context, paths []string, seen [sha256.Size]byte, changed func()) {
+func watch(ctx context.Context, in manifest.Input, seen [sha256.Size]byte, changed func()) {
 	t := time.NewTicker(watchPeriod)
 	defer t.Stop()
 	for {
@@ -43,14 +41,14 @@ func watch(ctx context.Context, paths []string, seen [sha256.Size]byte, changed 
 			return
 		case <-t.C:
 		}
-		now := fingerprint(paths)
+		now := fingerprint(in)
 		for now != seen {
 			select {
 			case <-ctx.Done():
 				return
 			case <-time.After(settle):
 			}
-			again := fingerprint(paths)
+			again := fingerprint(in)
 			if again == now {
 				seen = now
 				changed()

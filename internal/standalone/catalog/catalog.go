@@ -25,7 +25,8 @@ type Revision struct {
 	Namespace, Name, Service string
 	Template                 manifest.Template
 	Scaling                  autoscaler.Spec
-	Command                  []string // argv
+	Command                  []string // argv of the app
+	Init, Sidecars           [][]string
 }
 
 // Service is a service at one moment.
@@ -122,11 +123,12 @@ func (c *Catalog) revision(s *Service, doc *manifest.Service) (*Revision, error)
 		s.made++
 		r.Name = fmt.Sprintf("%s-%05d", s.Name, s.made)
 	}
-	var err error
-	if r.Command, err = c.command(t); err != nil {
-		return nil, err
-	}
-	if r.Scaling, err = c.scaling(t); err != nil {
+	var errs [4]error
+	r.Command, errs[0] = c.command(&t.Container)
+	r.Sidecars, errs[1] = c.commands(t.Sidecars)
+	r.Init, errs[2] = c.commands(t.Init)
+	r.Scaling, errs[3] = c.scaling(t)
+	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
 	s.Revisions = append(s.Revisions, r)
@@ -161,7 +163,7 @@ func (c *Catalog) unchanged(s *Service, doc *manifest.Service) *Revision {
 
 func (c *Catalog) scaling(t *manifest.Template) (autoscaler.Spec, error) {
 	var notes []autoscaler.Annotation
-	for _, a := range t.Annotations {
+	for _, a := range t.Scaling() {
 		notes = append(notes, autoscaler.Annotation{Key: a.Key, Value: a.Value})
 	}
 	spec, err := autoscaler.Parse(c.config.Scaling, t.ContainerConcurrency, notes)

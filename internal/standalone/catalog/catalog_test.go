@@ -239,3 +239,44 @@ func FuzzSplit(f *testing.F) {
 		}
 	})
 }
+
+// What the manifest's table calls done is what the autoscaler reads.
+func TestQ3TheAutoscalerKnowsEachAnnotation(t *testing.T) {
+	set, err := manifest.Load(manifest.Input{Paths: []string{"../manifest/testdata/autoscaling.yaml"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := New(Config{Scaling: autoscaler.Standard(), Images: map[string][]string{"gcr.io/knative-samples/helloworld-go": {"hello"}}})
+	if err := c.Apply(set.Services); err != nil {
+		t.Fatal(err)
+	}
+	s := c.Services()[0].Latest.Scaling
+	if s.Min != 0 || s.Max != 4 || s.Activation != 2 || s.Metric != autoscaler.RPS || s.Target != 16 {
+		t.Errorf("%+v", s)
+	}
+	for _, row := range manifest.Rows() {
+		name, ours := strings.CutPrefix(row.Name, autoscaler.Prefix)
+		if !ours || row.Class != manifest.Done {
+			continue
+		}
+		if set.Services[0].Template.Annotation(row.Name) == "" {
+			t.Errorf("%s is not in the test's manifest", name)
+		}
+	}
+}
+
+// Each container has to have a command of its own.
+func TestQ1SidecarsNeedCommands(t *testing.T) {
+	b := newBook(t)
+	err := b.apply("apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: hello}\nspec:\n  template:\n    spec:\n      initContainers:\n      - {name: a, image: one}\n" +
+		"      containers:\n      - {name: b, image: known, ports: [{containerPort: 80}]}\n      - {name: c, image: two}\n")
+	got := fmt.Sprint(err)
+	for _, want := range []string{
+		"f.yaml:8: field spec.template.spec.initContainers[0].image: images are not pulled here, and no command is known for one",
+		"f.yaml:11: field spec.template.spec.containers[1].image: images are not pulled here, and no command is known for two",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+	}
+}

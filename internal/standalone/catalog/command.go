@@ -8,9 +8,8 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 )
 
-// command is the argv of a template's app.
-func (c *Catalog) command(t *manifest.Template) ([]string, error) {
-	app := t.Container
+// command is the argv of a container.
+func (c *Catalog) command(app *manifest.Container) ([]string, error) {
 	if len(app.Command) > 0 {
 		return slices.Concat(app.Command, app.Args), nil
 	}
@@ -19,13 +18,23 @@ func (c *Catalog) command(t *manifest.Template) ([]string, error) {
 			return slices.Concat(argv, app.Args), nil
 		}
 	}
-	const field = "spec.template.spec.containers[0].image"
 	if app.Image == "" {
-		return nil, app.Pos.Errorf(field, "missing, and so is command: give the container a command")
+		return nil, app.ImagePlace.Errorf("missing, and so is command: give the container a command")
 	}
-	return nil, app.Pos.Errorf(field,
+	return nil, app.ImagePlace.Errorf(
 		"images are not pulled here, and no command is known for %s: give the container a command, or say -image '%s=COMMAND'",
 		app.Image, app.Image)
+}
+
+// commands are those of containers.
+func (c *Catalog) commands(all []manifest.Container) ([][]string, error) {
+	var commands [][]string
+	var errs []error
+	for i := range all {
+		argv, err := c.command(&all[i])
+		commands, errs = append(commands, argv), append(errs, err)
+	}
+	return commands, errors.Join(errs...)
 }
 
 // repository is an image's reference without tag and digest.

@@ -1,10 +1,15 @@
-// Package manifest reads the Knative Service documents that the quickstart serves.
+// Package manifest reads what the quickstart serves: Knative Services, and the ConfigMaps and Secrets that they name.
 //
-//	files ──► Load ──► []Service, in the order of the files and of the documents within them
-//	             └───► one error for each thing that can't be served: file:line: field …: why
+//	files, directories, stdin ──► Load ──► Set: Services, in the order of the files and of the documents within them,
+//	                                │           Objects, and what was skipped
+//	                                └────► one error for each thing that is wrong: file:line: field …: why
 //
-// A Service here is the part of serving.knative.dev/v1 that can be honoured on one machine without containers. Whatever
-// else a document says is an error: a field that is silently ignored looks like a bug of the app.
+// # Fields
+//
+// What may stand in a document is in tables (table.go), one for each kind of object of Kubernetes and Knative. A field is
+// done; or it has no meaning on one machine without containers and becomes a Note, since what is ignored in silence looks
+// like a bug of the app; or it was written down by a cluster, as status, and asks for nothing. Any other is an error that
+// names the nearest there is. Rows gives the tables to the documentation.
 //
 // Load reads files and returns; nothing here runs on its own, and nothing is shared between calls.
 package manifest

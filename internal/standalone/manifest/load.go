@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -16,112 +13,215 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// MaxFileSize bounds a file; a larger one is an error.
-const MaxFileSize = 1 << 20
-
-// Files returns the files that paths stand for: each file itself, and the *.yaml and *.yml of each directory (not of
-// those below it) in the order of their names. A directory may be empty.
-func Files(paths []string) ([]string, error) {
-	var files []string
-	for _, p := range paths {
-		info, err := os.Stat(p)
-		if err != nil {
-			return nil, err
-		}
-		if info.Mode().IsRegular() {
-			files = append(files, p)
-			continue
-		}
-		if !info.IsDir() { // a pipe gives what it holds only once, and may keep its reader waiting
-			return nil, fmt.Errorf("%s: should be a file or a directory", p)
-		}
-		entries, err := os.ReadDir(p) // sorted
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range entries {
-			if isManifest(e) {
-				files = append(files, filepath.Join(p, e.Name()))
-			}
-		}
-	}
-	return files, nil
+// Set is what an Input holds.
+type Set struct {
+	Services []Service // in the order of the files and of the documents within them
+	Objects  Objects
+	// Skipped are documents that are nothing to serve, and files that hold none: a line for each file.
+	Skipped []string
 }
 
-func isManifest(e fs.DirEntry) bool {
-	ext := filepath.Ext(e.Name())
-	return !e.IsDir() && !strings.HasPrefix(e.Name(), ".") && (ext == ".yaml" || ext == ".yml")
-}
-
-// Load reads the files that paths stand for. Its error joins (errors.Join) one *Error for each thing that is wrong, or
-// is that of the file system; the services are those of all files, or none.
-func Load(paths []string) ([]Service, error) {
-	files, err := Files(paths)
+// Load reads in. Its error joins (errors.Join) one *Error for each thing that is wrong, or is that of the file system; the
+// Set is that of all files, or empty.
+func Load(in Input) (Set, error) {
+	files, left, err := in.Read()
 	if err != nil {
-		return nil, err
+		return Set{}, err
 	}
-	var all []Service
+	s := Set{Objects: Objects{}}
 	var errs []error
 	for _, f := range files {
-		data, err := Read(f)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		services, err := Parse(f, data)
-		all = append(all, services...)
-		errs = append(errs, err)
+		errs = append(errs, s.add(f))
 	}
+	errs = append(errs, s.once())
 	if err := errors.Join(errs...); err != nil {
-		return nil, err
+		return Set{}, err
 	}
-	return all, nil
+	s.Skipped = append(s.Skipped, left...)
+	if len(s.Services) == 0 {
+		s.Skipped = append(s.Skipped, fmt.Sprintf("nothing to serve: no Service in %s", in))
+	}
+	return s, nil
 }
 
-// Read returns what the file name holds, unless it is larger than MaxFileSize or no regular file.
-func Read(name string) ([]byte, error) {
-	if info, err := os.Stat(name); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: should be a file", name)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxFileSize+1))
-	if err == nil && len(data) > MaxFileSize {
-		err = fmt.Errorf("%s: larger than %d bytes", name, MaxFileSize)
-	}
-	return data, err
-}
-
-// Parse reads the documents of one file, whose name is used in errors only. Documents that hold nothing are skipped.
-// Errors are as Load's.
+// Parse reads the documents of one file, whose name is used in errors only. Errors are as Load's.
 func Parse(file string, data []byte) ([]Service, error) {
-	var services []Service
-	var errs []error
-	for dec := yaml.NewDecoder(bytes.NewReader(data)); ; {
+	s := Set{Objects: Objects{}}
+	if err := s.add(File{Name: file, Data: data, Named: true}); err != nil {
+		return nil, err
+	}
+	return s.Services, nil
+}
+
+// add reads one file.
+func (s *Set) add(f File) error {
+	docs, err := documents(f)
+	d := document{set: s, file: f}
+	for i := range docs {
+		if n := resolve(docs[i]); n != nil {
+			d.read(node{n, ""})
+		}
+	}
+	if len(d.skipped) > 0 {
+		s.Skipped = append(s.Skipped, f.Name+": not served here: "+strings.Join(d.skipped, ", "))
+	}
+	if d.count == 0 && err == nil {
+		s.Skipped = append(s.Skipped, f.Name+": holds no manifest")
+	}
+	return errors.Join(append(d.errs, err)...)
+}
+
+// documents takes a file apart. Documents that hold nothing are left out.
+func documents(f File) ([]*yaml.Node, error) {
+	docs, ok := jsonDocuments(f.Data)
+	var broken error
+	for dec := yaml.NewDecoder(bytes.NewReader(f.Data)); !ok; {
 		var doc yaml.Node
 		err := dec.Decode(&doc)
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			errs = append(errs, syntaxError(file, err))
+			broken = syntaxError(f.Name, err)
 			break
 		}
-		r := reader{file: file}
-		if s, ok := r.document(&doc); ok {
-			services = append(services, s)
+		docs = append(docs, &doc)
+	}
+	var all []*yaml.Node
+	for _, d := range docs {
+		if len(d.Content) > 0 && !isNull(node{resolve(d.Content[0]), ""}) {
+			all = append(all, d.Content[0])
 		}
-		errs = append(errs, r.errs...)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	return all, broken
+}
+
+// document reads those of one file into a set.
+type document struct {
+	set     *Set
+	file    File
+	count   int // that are objects of Kubernetes
+	skipped []string
+	errs    []error
+}
+
+// known kinds of Knative's serving API, for what is only misspelt.
+var servingKinds = []string{"Service", "Configuration", "Revision", "Route", "DomainMapping"}
+
+// read takes one document, or one item of a List.
+func (d *document) read(n node) {
+	r := reader{file: d.file.Name}
+	version, kind := scalar(n, "apiVersion"), scalar(n, "kind")
+	group, _, _ := strings.Cut(version, "/")
+	switch {
+	case isKustomization(d.file.Name, kind):
+		d.count++
+		d.skipped = append(d.skipped, "Kustomization (kubectl kustomize "+directory(d.file.Name)+" writes out what it says)")
+		return
+	case version == "" && kind == "" && !d.file.Named:
+		d.count++
+		d.skipped = append(d.skipped, "no object of Kubernetes")
+		return
 	}
-	return services, nil
+	d.count++
+	at := func(field string) node { return node{n.Node, join(n.path, field)} }
+	switch {
+	case n.Kind != yaml.MappingNode, version == "" && kind == "":
+		r.errorf(n, "should be a Service of %s, is kind %q of apiVersion %q", apiVersion, kind, version)
+	case version == "":
+		r.errorf(at("apiVersion"), "missing")
+	case kind == "":
+		r.errorf(at("kind"), "missing")
+	case version == "v1" && strings.HasSuffix(kind, "List"), version == apiVersion && kind == "ServiceList":
+		d.items(n, &r)
+	case version == apiVersion && kind == "Service":
+		d.set.Services = append(d.set.Services, r.service(n))
+	case version == "v1" && (kind == string(FromConfigMap) || kind == string(FromSecret)):
+		d.object(r.object(n, SourceKind(kind)), &r)
+	case kind == "Service" && (group == "serving.knative.dev" || version != "v1" && nearest(version, []string{apiVersion}) != ""):
+		r.errorf(at("apiVersion"), "should be %s, is %q", apiVersion, version)
+	case group == "serving.knative.dev" && !slices.Contains(servingKinds, kind):
+		hint := ""
+		if k := nearest(kind, servingKinds); k != "" {
+			hint = "; the nearest is " + k
+		}
+		r.errorf(at("kind"), "no kind of %s: %q%s", version, kind, hint)
+	default:
+		d.skipped = append(d.skipped, strings.TrimSpace(kind+" "+objectName(n)))
+	}
+	d.errs = append(d.errs, r.errs...)
+}
+
+// items reads a List.
+func (d *document) items(n node, r *reader) {
+	for key, value := range r.entries(n) {
+		if key == "items" && !isNull(value) {
+			r.list(value, d.read)
+		}
+	}
+}
+
+// object keeps a ConfigMap or a Secret; the same one twice is an error.
+func (d *document) object(o *Object, r *reader) {
+	if len(r.errs) > 0 {
+		return
+	}
+	if other := d.set.Objects[o.key()]; other != nil {
+		d.errs = append(d.errs, o.Pos.Errorf("", "%s %s stands in %s too", o.Kind, o.Name, other.Pos))
+		return
+	}
+	d.set.Objects[o.key()] = o
+}
+
+// once sees that a Service stands in one file only: within a file its documents follow each other, as if applied one
+// after the other, and two files have no order.
+func (s *Set) once() error {
+	first := map[ObjectKey]Pos{}
+	var errs []error
+	for _, svc := range s.Services {
+		k := ObjectKey{Namespace: svc.Namespace, Name: svc.Name}
+		pos, there := first[k]
+		if !there {
+			first[k] = svc.Pos
+		} else if pos.File != svc.Pos.File {
+			errs = append(errs, svc.Pos.Errorf("", "service %s of namespace %s stands in %s too: successive versions of a service belong into one file", svc.Name, svc.Namespace, pos))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// isKustomization recognizes what kustomize reads: in a file of that name kind may be missing.
+func isKustomization(file, kind string) bool {
+	base := file[strings.LastIndexAny(file, `/\`)+1:]
+	return kind == "Kustomization" || kind == "" && (base == "kustomization.yaml" || base == "kustomization.yml")
+}
+
+func directory(file string) string {
+	if i := strings.LastIndexByte(file, '/'); i > 0 {
+		return file[:i]
+	}
+	return "."
+}
+
+// scalar is the value of a field that says what the document is; "" when there is none.
+func scalar(n node, field string) string {
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if value := resolve(n.Content[i+1]); n.Content[i].Value == field && value.Kind == yaml.ScalarNode && value.Tag != "!!null" {
+				return value.Value
+			}
+		}
+	}
+	return ""
+}
+
+func objectName(n node) string {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == "metadata" {
+			return scalar(node{resolve(n.Content[i+1]), ""}, "name")
+		}
+	}
+	return ""
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)

@@ -3,11 +3,10 @@ package manifest
 import (
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 const (
@@ -15,138 +14,156 @@ const (
 	maxSeconds  = 3600
 )
 
-var variable = regexp.MustCompile(`^[-._a-zA-Z][-._a-zA-Z0-9]*$`)
+// A variable may have any name that is printable ASCII without "=": Kubernetes since 1.34 ("Environment variables").
+var variable = regexp.MustCompile(`^[ -<>-~]+$`)
 
-// reserved variables are set by the platform, as in Knative.
-var reserved = []string{"PORT", "K_SERVICE", "K_CONFIGURATION", "K_REVISION"}
+// reserved variables are set by the platform, as in Knative; PORT only for the app.
+var reserved = []string{"K_SERVICE", "K_CONFIGURATION", "K_REVISION"}
 
-func (r *reader) container(n node, c *Container) {
-	c.Port, c.Pos = defaultPort, r.pos(n)
-	var name, portName string
-	var probe node
-	r.fields(n, map[string]func(node){
-		"name":           r.readText(&name),
-		"image":          func(n node) { c.Image, c.Pos = r.text(n), r.pos(n) },
-		"command":        r.readTexts(&c.Command),
-		"args":           r.readTexts(&c.Args),
-		"workingDir":     r.readText(&c.WorkingDir),
-		"env":            func(n node) { r.env(n, c) },
-		"ports":          func(n node) { portName = r.ports(n, c) },
-		"readinessProbe": func(n node) { probe = n },
-	})
-	if probe.Node == nil {
-		// Knative's default, and its aggressive period.
-		c.Probe = Probe{TCP: true, SuccessThreshold: 1, Failure: 3}
-		return
+var containerTable = newTable("Container",
+	[]field[Container]{
+		{name: "name", note: "names its lines of output", read: func(r *reader, n node, c *Container) { c.Name = r.label(n, label1123) }},
+		{name: "image", note: "has to have a command: `command` here, or `-image REFERENCE=COMMAND`", read: func(r *reader, n node, c *Container) { c.Image, c.ImagePlace = r.text(n), r.place(n) }},
+		{name: "command", note: "a program of this machine", read: func(r *reader, n node, c *Container) { c.Command = r.texts(n) }},
+		{name: "args", note: "with `$(NAME)` as in Kubernetes", read: func(r *reader, n node, c *Container) { c.Args = r.texts(n) }},
+		{name: "workingDir", note: "a directory of this machine", read: func(r *reader, n node, c *Container) { c.WorkingDir = r.text(n) }},
+		{name: "env", note: "see EnvVar", read: func(r *reader, n node, c *Container) { c.Env = r.env(n, c) }},
+		{name: "envFrom", note: "see EnvFromSource", read: func(r *reader, n node, c *Container) { c.EnvFrom = r.envFrom(n) }},
+		{name: "ports", note: "one; the app has to listen on `$PORT`", read: func(r *reader, n node, c *Container) { r.ports(n, c) }},
+		{name: "readinessProbe", note: "a replica that isn't ready gets no requests", read: func(r *reader, n node, c *Container) { c.Probe = *r.probe(n) }},
+		{name: "livenessProbe", note: "a container that fails it is restarted", read: func(r *reader, n node, c *Container) { c.Liveness = r.probe(n) }},
+		{name: "startupProbe", note: "until it succeeds there are no requests and no other probes; a container that fails it is restarted", read: func(r *reader, n node, c *Container) { c.Startup = r.probe(n) }},
+		{name: "volumeMounts", note: "see VolumeMount", read: func(r *reader, n node, c *Container) {
+			r.list(n, func(n node) {
+				m := Mount{Place: r.place(n)}
+				readObject(r, n, mountTable, &m)
+				if n.Kind == yaml.MappingNode && (m.Volume == "" || m.Path == "") {
+					r.errorf(n, "should have name and mountPath")
+				}
+				c.Mounts = append(c.Mounts, m)
+			})
+		}},
+		{name: "resources", note: "for the downward API; processes are not limited", read: func(r *reader, n node, c *Container) {
+			readObject(r, n, resourcesTable, &c.Resources)
+			if !isEmpty(n) {
+				r.ignore(n, "processes are not limited here")
+			}
+		}},
+		{name: "restartPolicy", note: "`Always` has an init container run beside the others", read: func(r *reader, n node, c *Container) { c.Stays = r.oneOf(n, "Always") == "Always" }},
+	},
+	ignored[Container]("images aren't pulled here", "imagePullPolicy"),
+	ignored[Container]("processes run as you", "securityContext"),
+	ignored[Container]("a container that ends is started again", "restartPolicyRules", "resizePolicy"),
+	ignored[Container]("there are no hooks here: SIGTERM ends a container", "lifecycle"),
+	ignored[Container]("the last line of standard error is shown", "terminationMessagePath", "terminationMessagePolicy"),
+	ignored[Container]("there is no terminal, and no input", "stdin", "stdinOnce", "tty"),
+	ignored[Container]("there are no block devices here", "volumeDevices"),
+)
+
+func (r *reader) container(n node) Container {
+	// Without a readiness probe it is Knative's default, and its aggressive period.
+	c := Container{Port: defaultPort, ImagePlace: Place{r.pos(n), join(n.path, "image")}, Probe: Probe{TCP: true, SuccessThreshold: 1, Failure: 3}}
+	readObject(r, n, containerTable, &c)
+	return c
+}
+
+// checkContainer is for what depends on whether c is the app.
+func (r *reader) checkContainer(n node, c *Container, app bool) {
+	if app && c.portVar != (Place{}) {
+		r.errorf(node{&yaml.Node{Line: c.portVar.Line}, c.portVar.Field}, "PORT is set by the platform and can't be set here")
 	}
-	r.probe(probe, c, portName)
-}
-
-func (r *reader) env(n node, c *Container) {
-	r.list(n, func(n node) {
-		var v EnvVar
-		r.fields(n, map[string]func(node){
-			"name":  r.readText(&v.Name),
-			"value": r.readText(&v.Value),
-		})
-		if n.Kind != yaml.MappingNode {
-			return
-		}
+	c.portVar = Place{}
+	for _, p := range []*Probe{&c.Probe, c.Liveness, c.Startup} {
 		switch {
-		case slices.Contains(reserved, v.Name):
-			r.errorf(n, "%s is set by the platform and can't be set here", v.Name)
-		case !variable.MatchString(v.Name):
-			r.errorf(n, "name should be that of a variable, is %q", v.Name)
+		case p == nil:
+		case app && p.Port == c.Port:
+			p.Port = 0
+		case !app && p.Port == 0 && p.Exec == nil && (p != &c.Probe || !c.Probe.Default()):
+			r.errorf(n, "a probe of a container without ports should have a port")
 		}
-		c.Env = append(c.Env, v)
-	})
+	}
 }
 
-// ports reads the one port that a container may have, and returns its name.
-func (r *reader) ports(n node, c *Container) (name string) {
+type port struct {
+	name string
+	port int
+}
+
+var portTable = newTable("ContainerPort",
+	[]field[port]{
+		{name: "name", note: "`http1` or `h2c`", read: func(r *reader, n node, p *port) {
+			if p.name = r.text(n); p.name != "" && p.name != "http1" && p.name != "h2c" {
+				r.errorf(n, "name should be http1 or h2c, is %q", p.name)
+			}
+		}},
+		{name: "containerPort", note: "another name for `$PORT`, in probes", read: func(r *reader, n node, p *port) { p.port = r.number(n, 1, 65535) }},
+		{name: "protocol", note: "`TCP`", read: func(r *reader, n node, _ *port) {
+			if s := r.text(n); s != "TCP" {
+				r.errorf(n, "protocol should be TCP, is %q", s)
+			}
+		}},
+	},
+	ignored[port]("requests come through the ingress alone", "hostPort", "hostIP"),
+)
+
+// ports reads the one port that a container may have.
+func (r *reader) ports(n node, c *Container) {
 	count := 0
 	r.list(n, func(n node) {
 		if count++; count > 1 {
-			r.errorf(n, "not supported: one port only")
+			r.errorf(n, "not supported: one port only, as in Knative")
 			return
 		}
-		protocol := "TCP"
-		r.fields(n, map[string]func(node){
-			"name":          r.readText(&name),
-			"containerPort": r.readNumber(&c.Port, 1, 65535),
-			"protocol":      r.readText(&protocol),
-		})
-		if protocol != "TCP" {
-			r.errorf(n, "protocol should be TCP, is %q", protocol)
-		}
-		if name != "" && name != "http1" && name != "h2c" {
-			r.errorf(n, "name should be http1 or h2c, is %q", name)
-		}
+		p := port{port: defaultPort}
+		readObject(r, n, portTable, &p)
+		c.HasPort, c.Port, c.H2C = true, p.port, p.name == "h2c"
 	})
-	c.H2C = name == "h2c"
-	return name
 }
 
-func (r *reader) probe(n node, c *Container, portName string) {
-	p := Probe{SuccessThreshold: 1, Failure: 3, Timeout: time.Second}
-	kinds := 0
-	port := func(n node) { r.probePort(n, c.Port, portName) }
-	seconds := func(to *time.Duration, low int) func(node) {
-		return func(n node) { *to = time.Duration(r.number(n, low, maxSeconds)) * time.Second }
+var resourcesTable = newTable("ResourceRequirements",
+	[]field[Resources]{
+		{name: "limits", note: "for the downward API", read: func(r *reader, n node, q *Resources) { q.Limits = r.quantities(n) }},
+		{name: "requests", note: "for the downward API", read: func(r *reader, n node, q *Resources) { q.Requests = r.quantities(n) }},
+	},
+	ignored[Resources]("there are no devices here", "claims"),
+)
+
+func (r *reader) quantities(n node) map[string]string {
+	all := map[string]string{}
+	for key, value := range r.mapping(n) {
+		if value.Kind != yaml.ScalarNode {
+			r.errorf(value, "should be a quantity, is %s", describe(value))
+			continue
+		}
+		if _, err := resource.ParseQuantity(value.Value); err != nil {
+			r.errorf(value, "should be a quantity such as 100m or 256Mi, is %s", describe(value))
+		}
+		all[key] = value.Value
 	}
-	r.fields(n, map[string]func(node){
-		"httpGet":          func(n node) { kinds++; p.HTTP = r.httpGet(n, port) },
-		"tcpSocket":        func(n node) { kinds++; p.TCP = true; r.fields(n, map[string]func(node){"port": port}) },
-		"grpc":             func(n node) { kinds++; p.GRPC = r.grpc(n, port) },
-		"periodSeconds":    seconds(&p.Period, 0),
-		"timeoutSeconds":   seconds(&p.Timeout, 1),
-		"successThreshold": r.readNumber(&p.SuccessThreshold, 1, 1000),
-		"failureThreshold": r.readNumber(&p.Failure, 1, 1000),
-	})
-	if kinds == 0 {
-		p.TCP = true
-	}
-	if kinds > 1 {
-		r.errorf(n, "should have one of httpGet, tcpSocket and grpc, has %d", kinds)
-	}
-	c.Probe = p
+	return all
 }
 
-func (r *reader) httpGet(n node, port func(node)) *HTTPProbe {
-	h := HTTPProbe{Path: "/", Scheme: "HTTP"}
-	r.fields(n, map[string]func(node){
-		"path": r.readText(&h.Path),
-		"port": port,
-		"scheme": func(n node) {
-			if h.Scheme = r.text(n); h.Scheme != "HTTP" && h.Scheme != "HTTPS" {
-				r.errorf(n, "should be HTTP or HTTPS, is %q", h.Scheme)
+var mountTable = newTable("VolumeMount",
+	[]field[Mount]{
+		{name: "name", note: "of the volume", read: func(r *reader, n node, m *Mount) { m.Volume = r.text(n) }},
+		{name: "mountPath", note: "nothing is mounted: the volume's place is in a variable, SLUICE_MOUNT_ and this path in capitals", read: func(r *reader, n node, m *Mount) {
+			if m.Path = r.text(n); !strings.HasPrefix(m.Path, "/") {
+				r.errorf(n, "should be an absolute path, is %q", m.Path)
 			}
-		},
-		"httpHeaders": func(n node) {
-			r.list(n, func(n node) {
-				var v EnvVar
-				r.fields(n, map[string]func(node){"name": r.readText(&v.Name), "value": r.readText(&v.Value)})
-				h.Headers = append(h.Headers, v)
-			})
-		},
-	})
-	if !strings.HasPrefix(h.Path, "/") {
-		h.Path = "/" + h.Path
-	}
-	return &h
-}
+		}},
+		{name: "subPath", note: "below the volume", read: func(r *reader, n node, m *Mount) { m.SubPath = r.below(n) }},
+		{name: "subPathExpr", note: "the same with `$(NAME)`", read: func(r *reader, n node, m *Mount) { m.SubPath, m.SubPathExpr = r.below(n), true }},
+		{name: "readOnly", note: "", read: func(r *reader, n node, m *Mount) { m.ReadOnly = r.boolean(n) }},
+	},
+	ignored[Mount]("nothing is mounted here", "mountPropagation", "recursiveReadOnly"),
+)
 
-func (r *reader) grpc(n node, port func(node)) *GRPCProbe {
-	var g GRPCProbe
-	r.fields(n, map[string]func(node){"port": port, "service": r.readText(&g.Service)})
-	return &g
-}
-
-// probePort takes whatever means the container's port: all replicas share one address, and the app has no port but the
-// one that it gets in $PORT.
-func (r *reader) probePort(n node, containerPort int, portName string) {
-	if n.Kind == yaml.ScalarNode && (n.Value == "0" || n.Value == strconv.Itoa(containerPort) || n.Value == portName) {
-		return
+// below reads a path within a volume.
+func (r *reader) below(n node) string {
+	s := r.text(n)
+	if strings.HasPrefix(s, "/") || slices.Contains(strings.Split(s, "/"), "..") {
+		r.errorf(n, "should be a path within the volume, is %q", s)
+		return ""
 	}
-	r.errorf(n, "should be the container's port (%d), or left out: the app listens on $PORT only", containerPort)
+	return s
 }

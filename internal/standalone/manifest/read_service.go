@@ -15,182 +15,170 @@ const (
 	defaultTimeout     = 300 * time.Second
 	maxTimeoutSeconds  = 600
 	maxConcurrency     = 1000
-	maxLabel           = 63 // RFC 1123 §2.1
+	maxLabel           = 63  // RFC 1123 §2.1
+	maxName            = 253 // of objects that are no part of host names: Kubernetes' "Object Names and IDs"
 	latestRevisionText = "latestRevision: true"
 )
 
-var label = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
+var (
+	label     = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)                                      // RFC 1035 §2.3.1
+	label1123 = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)                                   // RFC 1123 §2.1: may begin with a digit
+	subdomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`) // labels with dots
+)
 
-// document reads one document; false when it holds none.
-func (r *reader) document(doc *yaml.Node) (Service, bool) {
-	if len(doc.Content) == 0 || isNull(node{doc.Content[0], ""}) {
-		return Service{}, false
-	}
-	n := node{resolve(doc.Content[0]), ""}
-	s := Service{Pos: r.pos(n), Namespace: defaultNamespace}
-	var version, kind string
-	var spec bool
-	r.fields(n, map[string]func(node){
-		"apiVersion": r.readText(&version),
-		"kind":       r.readText(&kind),
-		"metadata":   func(n node) { r.metadata(n, &s) },
-		"spec":       func(n node) { spec = true; r.spec(n, &s) },
-	})
-	if len(r.errs) > 0 && (version != apiVersion || kind != "Service") {
-		r.errs = nil // what is wrong with its fields matters less than that it is something else
-	}
-	switch {
-	case len(r.errs) > 0:
-	case version != apiVersion || kind != "Service":
-		r.errorf(n, "should be a Service of %s, is kind %q of apiVersion %q", apiVersion, kind, version)
-	case s.Name == "":
-		r.errorf(node{n.Node, "metadata.name"}, "missing")
-	case !spec:
-		r.errorf(node{n.Node, "spec"}, "missing")
-	default:
-		r.check(&s)
-	}
-	return s, true
+var serviceTable = newTable("Service",
+	[]field[Service]{
+		{name: "apiVersion", note: apiVersion, read: func(r *reader, n node, _ *Service) { r.text(n) }},
+		{name: "kind", note: "`Service`", read: func(r *reader, n node, _ *Service) { r.text(n) }},
+		{name: "metadata", note: "see metadata", read: readServiceMetadata},
+		{name: "spec", note: "see ServiceSpec", read: func(r *reader, n node, s *Service) {
+			readObject(r, n, serviceSpecTable, s)
+			r.hasSpec = true
+			if n.Kind == yaml.MappingNode && !r.hasTemplate {
+				r.errorf(node{n.Node, join(n.path, "template")}, "missing")
+			}
+		}},
+	},
+	recorded[Service]("what a cluster found", "status"),
+)
+
+// metadata of a document, or of a template.
+type metadata struct {
+	name, namespace     string
+	nameAt              node
+	labels, annotations node
 }
 
-func (r *reader) metadata(n node, s *Service) {
-	r.fields(n, map[string]func(node){
-		"name":        func(n node) { s.Name = r.label(n) },
-		"namespace":   func(n node) { s.Namespace = r.label(n) },
-		"labels":      r.labels,
-		"annotations": func(n node) { r.annotations(n, nil) },
-	})
+var metadataTable = newTable("metadata",
+	[]field[metadata]{
+		{name: "name", note: "a label of RFC 1035; a template's is the revision's", read: func(r *reader, n node, m *metadata) { m.name, m.nameAt = r.text(n), n }},
+		{name: "namespace", note: "part of host names; without one it is `default`", read: func(r *reader, n node, m *metadata) { m.namespace = r.label(n, label1123) }},
+		{name: "labels", note: "for the downward API; those of Knative below", read: func(_ *reader, n node, m *metadata) { m.labels = n }},
+		{name: "annotations", note: "for the downward API; those of Knative below", read: func(_ *reader, n node, m *metadata) { m.annotations = n }},
+	},
+	recorded[metadata]("written by a cluster", "generateName", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp",
+		"deletionTimestamp", "deletionGracePeriodSeconds", "ownerReferences", "finalizers", "managedFields", "clusterName"),
+)
+
+func readServiceMetadata(r *reader, n node, s *Service) {
+	var m metadata
+	readObject(r, n, metadataTable, &m)
+	if m.namespace != "" {
+		s.Namespace = m.namespace
+	}
+	if m.nameAt.Node != nil {
+		s.Name = r.label(m.nameAt, label)
+	}
+	r.labels(m.labels, onService)
+	r.annotations(m.annotations, onService)
 }
 
 // label reads a name that becomes part of host names.
-func (r *reader) label(n node) string {
+func (r *reader) label(n node, form *regexp.Regexp) string {
 	s := r.text(n)
-	if s != "" && (len(s) > maxLabel || !label.MatchString(s)) {
+	switch {
+	case s == "" || len(s) <= maxLabel && form.MatchString(s):
+	case form == label:
 		r.errorf(n, "should be lower-case letters, digits and dashes, at most %d, and begin with a letter, is %q", maxLabel, s)
+	default:
+		r.errorf(n, "should be lower-case letters, digits and dashes, at most %d, and begin and end with a letter or digit, is %q", maxLabel, s)
 	}
 	return s
 }
 
-// labels are for selecting objects in a cluster: any may stand here, except those that Knative acts on.
-func (r *reader) labels(n node) {
-	if n.Kind != yaml.MappingNode {
-		r.errorf(n, "should be a mapping, is %s", describe(n))
-		return
+// objectName reads the name of an object that is no part of a host name.
+func (r *reader) objectName(n node) string {
+	s := r.text(n)
+	if s != "" && (len(s) > maxName || !subdomain.MatchString(s)) {
+		r.errorf(n, "should be lower-case letters, digits, dashes and dots, at most %d, is %q", maxName, s)
 	}
-	for key, value := range r.entries(n) {
-		r.text(value)
-		if strings.HasPrefix(key, "networking.knative.dev/") {
-			r.errorf(value, "not supported")
-		}
-	}
+	return s
 }
 
-// annotations reads what to, when not nil, is for. Those of Knative that it doesn't name are errors; others are
-// somebody else's notes.
-func (r *reader) annotations(n node, to *[]Annotation) {
-	if n.Kind != yaml.MappingNode {
-		r.errorf(n, "should be a mapping, is %s", describe(n))
-		return
-	}
-	seen := map[string]bool{}
-	for key, value := range r.entries(n) {
-		text := r.text(value)
-		domain, _, _ := strings.Cut(key, "/")
-		known := domain == "client.knative.dev" || domain == "autoscaling.knative.dev" && to != nil ||
-			key == AnnotationFullDuplex && to != nil || !strings.HasSuffix(domain, "knative.dev")
-		switch {
-		case seen[key]:
-			r.errorf(value, "given twice")
-		case !known:
-			r.errorf(value, "not supported; supported are autoscaling.knative.dev/… and %s, in spec.template.metadata", AnnotationFullDuplex)
-		case to != nil:
-			*to = append(*to, Annotation{key, text, r.pos(value)})
-		}
-		seen[key] = true
-	}
+var serviceSpecTable = newTable("ServiceSpec",
+	[]field[Service]{
+		{name: "template", note: "a changed one makes a new revision", read: func(r *reader, n node, s *Service) {
+			s.Template.Timeout = defaultTimeout
+			s.Template.NamePos = r.pos(n)
+			r.hasTemplate = true
+			readObject(r, n, templateTable, &s.Template)
+			if n.Kind == yaml.MappingNode && !r.hasPod {
+				r.errorf(node{n.Node, n.path + ".spec"}, "missing")
+			}
+		}},
+		{name: "traffic", note: "percents and tags", read: func(r *reader, n node, s *Service) {
+			r.list(n, func(n node) {
+				t := trafficTarget{Traffic: Traffic{Pos: r.pos(n)}}
+				readObject(r, n, trafficTable, &t)
+				if n.Kind == yaml.MappingNode && t.latest == (t.Revision != "") {
+					r.errorf(n, "should have either revisionName or %s", latestRevisionText)
+				}
+				s.Traffic = append(s.Traffic, t.Traffic)
+			})
+		}},
+	},
+)
+
+type trafficTarget struct {
+	Traffic
+	latest bool
 }
 
-// AnnotationFullDuplex, when "Enabled", lets an HTTP/1.1 app answer while it still reads the request.
-const AnnotationFullDuplex = "features.knative.dev/http-full-duplex"
+var trafficTable = newTable("TrafficTarget",
+	[]field[trafficTarget]{
+		{name: "percent", note: "they sum up to 100", read: func(r *reader, n node, t *trafficTarget) { t.Percent = r.number(n, 0, 100) }},
+		{name: "revisionName", note: "one that was made here", read: func(r *reader, n node, t *trafficTarget) { t.Revision = r.label(n, label) }},
+		{name: "latestRevision", note: "", read: func(r *reader, n node, t *trafficTarget) { t.latest = r.boolean(n) }},
+		{name: "tag", note: "has a host of its own, TAG-SERVICE", read: func(r *reader, n node, t *trafficTarget) { t.Tag = r.label(n, label) }},
+	},
+	recorded[trafficTarget]("written by a cluster", "url"),
+	ignored[trafficTarget]("of Routes only", "configurationName"),
+)
 
-func (r *reader) spec(n node, s *Service) {
-	var template bool
-	r.fields(n, map[string]func(node){
-		"template": func(n node) { template = true; r.template(n, &s.Template) },
-		"traffic":  func(n node) { r.traffic(n, s) },
-	})
-	if !template && n.Kind == yaml.MappingNode {
-		r.errorf(node{n.Node, "spec.template"}, "missing")
-	}
+var templateTable = newTable("RevisionTemplateSpec",
+	[]field[Template]{
+		{name: "metadata", note: "see metadata", read: func(r *reader, n node, t *Template) {
+			var m metadata
+			readObject(r, n, metadataTable, &m)
+			if m.nameAt.Node != nil {
+				t.Name, t.NamePos = r.label(m.nameAt, label), r.pos(m.nameAt)
+			}
+			t.Labels = r.labels(m.labels, onTemplate)
+			t.Annotations = r.annotations(m.annotations, onTemplate)
+		}},
+		{name: "spec", note: "see RevisionSpec", read: func(r *reader, n node, t *Template) {
+			r.hasPod = true
+			p := pod{t: t}
+			readObject(r, n, podTable, &p)
+			p.finish(r, n)
+		}},
+	},
+)
+
+// service reads a document that says that it is a Service.
+func (r *reader) service(n node) Service {
+	s := Service{Pos: r.pos(n), Namespace: defaultNamespace}
+	readObject(r, n, serviceTable, &s)
 	if len(s.Traffic) == 0 {
 		s.Traffic = []Traffic{{Pos: s.Pos, Percent: 100}}
 	}
-}
-
-func (r *reader) template(n node, t *Template) {
-	t.Timeout = defaultTimeout
-	t.NamePos = r.pos(n)
-	var spec bool
-	r.fields(n, map[string]func(node){
-		"metadata": func(n node) {
-			r.fields(n, map[string]func(node){
-				"name":        func(n node) { t.Name, t.NamePos = r.label(n), r.pos(n) },
-				"labels":      r.labels,
-				"annotations": func(n node) { r.annotations(n, &t.Annotations) },
-			})
-		},
-		"spec": func(n node) { spec = true; r.templateSpec(n, t) },
-	})
-	if !spec && n.Kind == yaml.MappingNode {
-		r.errorf(node{n.Node, "spec.template.spec"}, "missing")
+	missing := func(field string) { r.errorf(node{n.Node, join(n.path, field)}, "missing") }
+	if s.Name == "" && len(r.errs) == 0 {
+		missing("metadata.name")
 	}
-}
-
-func (r *reader) templateSpec(n node, t *Template) {
-	seconds := func(to *time.Duration, low int) func(node) {
-		return func(n node) { *to = time.Duration(r.number(n, low, maxTimeoutSeconds)) * time.Second }
+	if !r.hasSpec && len(r.errs) == 0 {
+		missing("spec")
 	}
-	var containers int
-	r.fields(n, map[string]func(node){
-		"containerConcurrency":        r.readNumber(&t.ContainerConcurrency, 0, maxConcurrency),
-		"timeoutSeconds":              seconds(&t.Timeout, 1),
-		"responseStartTimeoutSeconds": seconds(&t.ResponseStart, 0),
-		"idleTimeoutSeconds":          seconds(&t.Idle, 0),
-		"containers": func(n node) {
-			r.list(n, func(n node) {
-				if containers++; containers > 1 {
-					r.errorf(n, "not supported: one container only")
-					return
-				}
-				r.container(n, &t.Container)
-			})
-		},
-	})
-	if containers == 0 && len(r.errs) == 0 {
-		r.errorf(node{n.Node, "spec.template.spec.containers"}, "should hold one container")
+	if len(r.errs) == 0 {
+		r.check(&s, n.path)
 	}
-}
-
-func (r *reader) traffic(n node, s *Service) {
-	r.list(n, func(n node) {
-		t := Traffic{Pos: r.pos(n)}
-		latest := false
-		r.fields(n, map[string]func(node){
-			"percent":        r.readNumber(&t.Percent, 0, 100),
-			"revisionName":   func(n node) { t.Revision = r.label(n) },
-			"latestRevision": func(n node) { latest = r.boolean(n) },
-			"tag":            func(n node) { t.Tag = r.label(n) },
-		})
-		if n.Kind == yaml.MappingNode && latest == (t.Revision != "") {
-			r.errorf(n, "should have either revisionName or %s", latestRevisionText)
-		}
-		s.Traffic = append(s.Traffic, t)
-	})
+	s.Ignored = r.ignored
+	return s
 }
 
 // check is for what several fields say together.
-func (r *reader) check(s *Service) {
-	at := func(p Pos, path string) node { return node{&yaml.Node{Line: p.Line}, path} }
+func (r *reader) check(s *Service, path string) {
+	at := func(p Pos, field string) node { return node{&yaml.Node{Line: p.Line}, join(path, field)} }
 	if name := s.Template.Name; name != "" && !strings.HasPrefix(name, s.Name+"-") {
 		r.errorf(at(s.Template.NamePos, "spec.template.metadata.name"), "should begin with %q, is %q", s.Name+"-", name)
 	}

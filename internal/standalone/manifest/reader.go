@@ -2,18 +2,20 @@ package manifest
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// reader walks the nodes of one document, and keeps what is wrong with it.
+// reader walks the nodes of one document, and keeps what is wrong with it and what has no meaning here.
 type reader struct {
-	file string
-	errs []error
+	file    string
+	errs    []error
+	ignored []Note
+
+	hasSpec, hasTemplate, hasPod bool // of a Service
 }
 
 // node is a YAML node and the path of fields that leads to it.
@@ -24,30 +26,14 @@ type node struct {
 
 func (r *reader) pos(n node) Pos { return Pos{r.file, max(n.Line, 1)} }
 
+func (r *reader) place(n node) Place { return Place{r.pos(n), n.path} }
+
 func (r *reader) errorf(n node, format string, args ...any) {
 	r.errs = append(r.errs, r.pos(n).Errorf(n.path, format, args...))
 }
 
-// fields calls known for each field of the mapping n, in the order of the file. A field without a function is an error.
-// An absent (null) value is no field.
-func (r *reader) fields(n node, known map[string]func(node)) {
-	if n.Kind != yaml.MappingNode {
-		r.errorf(n, "should be a mapping, is %s", describe(n))
-		return
-	}
-	seen := map[string]bool{}
-	for key, value := range r.entries(n) {
-		read, ok := known[key]
-		switch {
-		case !ok:
-			r.errorf(value, "not supported; supported here: %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
-		case seen[key]:
-			r.errorf(value, "given twice")
-		case !isNull(value):
-			read(value)
-		}
-		seen[key] = true
-	}
+func (r *reader) ignore(n node, why string) {
+	r.ignored = append(r.ignored, Note{r.place(n), why})
 }
 
 // entries ranges over a mapping. The value's line is that of its key, where a reader looks for it.
@@ -58,6 +44,30 @@ func (r *reader) entries(n node) func(yield func(string, node) bool) {
 			at := *value
 			at.Line = key.Line
 			if !yield(key.Value, node{&at, join(n.path, key.Value)}) {
+				return
+			}
+		}
+	}
+}
+
+// mapping is entries, of what has to be a mapping; a key that stands twice is an error, and a null is an empty value.
+func (r *reader) mapping(n node) func(yield func(string, node) bool) {
+	return func(yield func(string, node) bool) {
+		if n.Kind != yaml.MappingNode {
+			r.errorf(n, "should be a mapping, is %s", describe(n))
+			return
+		}
+		seen := map[string]bool{}
+		for key, value := range r.entries(n) {
+			if seen[key] {
+				r.errorf(value, "given twice")
+				continue
+			}
+			seen[key] = true
+			if isNull(value) {
+				value.Tag, value.Value = "!!str", ""
+			}
+			if !yield(key, value) {
 				return
 			}
 		}
@@ -75,49 +85,73 @@ func (r *reader) list(n node, read func(node)) {
 	}
 }
 
-// text reads a scalar that the schema says is a string: YAML's 8080 and true are not.
+// readList reads a list of objects.
+func readList[T any](r *reader, n node, t *table[T]) []T {
+	var all []T
+	r.list(n, func(n node) {
+		var v T
+		readObject(r, n, t, &v)
+		all = append(all, v)
+	})
+	return all
+}
+
+// text reads a scalar that the schema says is a string: YAML's 8080 and true are not, and Kubernetes refuses them too.
 func (r *reader) text(n node) string {
-	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
-		r.errorf(n, "should be a string, is %s; quote it", describe(n))
+	if n.Kind != yaml.ScalarNode {
+		r.errorf(n, "should be a string, is %s", describe(n))
+		return ""
+	}
+	if n.Tag != "!!str" {
+		r.errorf(n, "should be a string, is %s without quotes; quote it", describe(n))
 		return ""
 	}
 	return n.Value
 }
 
+// oneOf reads a string that is one of values.
+func (r *reader) oneOf(n node, values ...string) string {
+	s := r.text(n)
+	for _, v := range values {
+		if s == v {
+			return s
+		}
+	}
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
+		r.errorf(n, "should be %s, is %q", strings.Join(values, " or "), s)
+	}
+	return s
+}
+
 // number reads an integer within [low, high].
 func (r *reader) number(n node, low, high int) int {
-	v, err := strconv.Atoi(n.Value)
+	v, err := strconv.ParseInt(n.Value, 0, 64)
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!int" || err != nil {
 		r.errorf(n, "should be a whole number, is %s", describe(n))
 		return low
 	}
-	if v < low || v > high {
+	if v < int64(low) || v > int64(high) {
 		r.errorf(n, "should be from %d to %d, is %d", low, high, v)
 		return low
 	}
-	return v
+	return int(v)
+}
+
+func (r *reader) seconds(n node, low, high int) time.Duration {
+	return time.Duration(r.number(n, low, high)) * time.Second
 }
 
 func (r *reader) boolean(n node) bool {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
 		r.errorf(n, "should be true or false, is %s", describe(n))
 	}
-	return n.Value == "true"
+	return strings.EqualFold(n.Value, "true")
 }
 
 func (r *reader) texts(n node) []string {
 	var all []string
 	r.list(n, func(item node) { all = append(all, r.text(item)) })
 	return all
-}
-
-// readText and its like are field readers for the table that fields takes.
-func (r *reader) readText(to *string) func(node) { return func(n node) { *to = r.text(n) } }
-
-func (r *reader) readTexts(to *[]string) func(node) { return func(n node) { *to = r.texts(n) } }
-
-func (r *reader) readNumber(to *int, low, high int) func(node) {
-	return func(n node) { *to = r.number(n, low, high) }
 }
 
 func resolve(n *yaml.Node) *yaml.Node {
@@ -128,6 +162,13 @@ func resolve(n *yaml.Node) *yaml.Node {
 }
 
 func isNull(n node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+func isEmpty(n node) bool { return n.Kind != yaml.ScalarNode && len(n.Content) == 0 }
+
+// asksForNothing: what is off, or empty, is so here too.
+func asksForNothing(n node) bool {
+	return isEmpty(n) || n.Kind == yaml.ScalarNode && n.Tag == "!!bool" && strings.EqualFold(n.Value, "false")
+}
 
 func join(path, field string) string {
 	if path == "" {
@@ -146,8 +187,11 @@ func describe(n node) string {
 	case yaml.SequenceNode:
 		return "a list"
 	case yaml.ScalarNode:
-		if isNull(n) {
+		switch {
+		case isNull(n):
 			return "nothing"
+		case n.Tag != "!!str":
+			return n.Value
 		}
 		return strconv.Quote(n.Value)
 	}

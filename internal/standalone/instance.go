@@ -1,0 +1,294 @@
+package standalone
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
+	"github.com/sluice-proxy/sluice/internal/standalone/hello"
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/replica"
+)
+
+// instance is a replica as its containers see it: who it is, and where its volumes are.
+type instance struct {
+	*catalog.Revision
+	name, uid string
+	ports     ports
+	self      string           // how this binary executes itself
+	dir       string           // of its volumes; "": it has none
+	objects   manifest.Objects // when it starts
+}
+
+// command is a container as it runs in the replica: with the environment and the arguments that Kubernetes would give it.
+// https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
+func (i *instance) command(c *manifest.Container, argv []string, app bool) (replica.Command, error) {
+	vars := map[string]string{}
+	lookup := func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
+	for _, from := range c.EnvFrom {
+		if o := i.objects.Of(i.Namespace, &from.Source); o != nil {
+			for key, value := range o.Data {
+				vars[from.Prefix+key] = value
+			}
+		}
+	}
+	i.platform(vars, c, app)
+	for _, v := range c.Env { // an earlier one may be used by a later one
+		if v.From == nil {
+			vars[v.Name] = catalog.Expand(v.Value, lookup)
+		} else if value, ok := i.value(v.From, c); ok {
+			vars[v.Name] = value
+		}
+	}
+	var errs []error
+	for _, m := range c.Mounts {
+		place, err := i.place(m, lookup)
+		vars[mountVariable(m.Path)] = place
+		errs = append(errs, err)
+	}
+	cmd := replica.Command{Dir: c.WorkingDir}
+	for _, v := range os.Environ() {
+		if app || !strings.HasPrefix(v, "PORT=") { // which is the app's alone
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		cmd.Env = append(cmd.Env, name+"="+vars[name]) // of two alike the later one counts
+	}
+	for _, arg := range argv {
+		cmd.Args = append(cmd.Args, catalog.Expand(arg, lookup))
+	}
+	cmd.Path = cmd.Args[0]
+	if cmd.Path == hello.Name {
+		cmd.Path = i.self
+	}
+	return cmd, errors.Join(errs...)
+}
+
+// platform sets the variables of Knative's runtime contract, which win over those of a whole ConfigMap.
+func (i *instance) platform(vars map[string]string, c *manifest.Container, app bool) {
+	vars["K_SERVICE"], vars["K_CONFIGURATION"], vars["K_REVISION"] = i.Service, i.Service, i.Name
+	if app {
+		vars["PORT"] = strconv.Itoa(i.ports.app)
+	}
+}
+
+// value is what s stands for; ok is false when that is missing, which only what is optional may be.
+func (i *instance) value(s *manifest.Source, c *manifest.Container) (value string, ok bool) {
+	switch s.Kind {
+	case manifest.FromField:
+		return i.field(s.Path), true
+	case manifest.FromResource:
+		return i.resource(s, c), true
+	case manifest.FromConfigMap, manifest.FromSecret:
+	}
+	o := i.objects.Of(i.Namespace, s)
+	if o == nil {
+		return "", false
+	}
+	value, ok = o.Data[s.Key]
+	return value, ok
+}
+
+// field is one of the replica's own: Kubernetes' downward API.
+// https://kubernetes.io/docs/concepts/workloads/pods/downward-api/
+func (i *instance) field(path string) string {
+	if labels, key, ok := manifest.LabelOrAnnotation(path); ok {
+		if labels {
+			return i.labels()[key]
+		}
+		return i.Template.Annotation(key)
+	}
+	switch path {
+	case "metadata.name":
+		return i.name
+	case "metadata.namespace":
+		return i.Namespace
+	case "metadata.uid":
+		return i.uid
+	case "metadata.labels":
+		return lines(i.labels())
+	case "metadata.annotations":
+		return lines(values(i.Template.Annotations))
+	case "spec.serviceAccountName":
+		if i.Template.ServiceAccount != "" {
+			return i.Template.ServiceAccount
+		}
+		return "default"
+	case "spec.nodeName":
+		host, _ := os.Hostname()
+		return host
+	}
+	return replicaHost // status.hostIP, .hostIPs, .podIP, .podIPs
+}
+
+// labels are those that Knative gives a pod, and the template's own.
+func (i *instance) labels() map[string]string {
+	all := map[string]string{
+		"serving.knative.dev/service": i.Service, "serving.knative.dev/configuration": i.Service,
+		"serving.knative.dev/revision": i.Name, "app": i.Name,
+	}
+	maps.Copy(all, values(i.Template.Labels))
+	return all
+}
+
+func values(all []manifest.Annotation) map[string]string {
+	m := map[string]string{}
+	for _, a := range all {
+		m[a.Key] = a.Value
+	}
+	return m
+}
+
+// lines is a map as a file of the downward API has it: key="value", sorted.
+func lines(all map[string]string) string {
+	var b strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		fmt.Fprintf(&b, "%s=%q\n", key, all[key])
+	}
+	return b.String()
+}
+
+// volume is where v is.
+func (i *instance) volume(v *manifest.Volume) string {
+	if v.HostPath != "" {
+		return v.HostPath
+	}
+	return filepath.Join(i.dir, v.Name)
+}
+
+// place is where that is which m would mount.
+func (i *instance) place(m manifest.Mount, lookup func(string) (string, bool)) (string, error) {
+	at := slices.IndexFunc(i.Template.Volumes, func(v manifest.Volume) bool { return v.Name == m.Volume })
+	v := &i.Template.Volumes[at] // the manifest has been checked
+	sub := m.SubPath
+	if m.SubPathExpr {
+		if sub = catalog.Expand(sub, lookup); !filepath.IsLocal(sub) {
+			return "", m.Place.Errorf("subPathExpr should be a path within the volume, is %q", sub)
+		}
+	}
+	place := filepath.Join(i.volume(v), sub)
+	if sub != "" && len(v.Parts) == 0 && v.HostPath == "" {
+		return place, os.MkdirAll(place, 0o755)
+	}
+	return place, nil
+}
+
+// containers makes the volumes, and says what runs: the app, and what runs before and beside it. After an error nothing is
+// left of the volumes.
+func (i *instance) containers() (app replica.Command, before, beside []replica.Container, err error) {
+	if err := i.makeVolumes(); err != nil {
+		return app, nil, nil, errors.Join(err, i.remove())
+	}
+	t := &i.Template
+	app, err = i.command(&t.Container, i.Command, true)
+	errs := []error{err}
+	all := func(of []manifest.Container, argv [][]string, process func(int, *manifest.Container) replica.Process) (list []replica.Container) {
+		for at := range of {
+			c, err := i.command(&of[at], argv[at], false)
+			errs = append(errs, err)
+			list = append(list, replica.Container{Process: process(at, &of[at]), Command: c, Stays: of[at].Stays})
+		}
+		return list
+	}
+	before, beside = all(t.Init, i.Init, initProcess), all(t.Sidecars, i.Sidecars, sidecarProcess)
+	if err := errors.Join(errs...); err != nil {
+		return app, nil, nil, errors.Join(err, i.remove())
+	}
+	return app, before, beside, nil
+}
+
+func initProcess(at int, c *manifest.Container) replica.Process {
+	return replica.Process("init container " + cmp.Or(c.Name, strconv.Itoa(at)))
+}
+
+func sidecarProcess(at int, c *manifest.Container) replica.Process {
+	return replica.Process("sidecar " + cmp.Or(c.Name, strconv.Itoa(at)))
+}
+
+// remove takes the volumes away.
+func (i *instance) remove() error {
+	if i.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(i.dir)
+}
+
+// makeVolumes makes the directories and files of the volumes, below a directory of the replica's own.
+func (i *instance) makeVolumes() error {
+	if len(i.Template.Volumes) == 0 {
+		return nil
+	}
+	var err error
+	if i.dir, err = os.MkdirTemp("", "sluice-"+i.name+"-"); err != nil {
+		return err
+	}
+	for at := range i.Template.Volumes {
+		v := &i.Template.Volumes[at]
+		if v.HostPath == "" {
+			if err := os.Mkdir(i.volume(v), 0o755); err != nil {
+				return err
+			}
+		}
+		for _, p := range v.Parts {
+			if err := i.fill(i.volume(v), p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fill writes the files of one part of a volume.
+func (i *instance) fill(dir string, p manifest.VolumePart) error {
+	items := p.Items
+	var o *manifest.Object
+	if p.Source != nil {
+		if o = i.objects.Of(i.Namespace, p.Source); o == nil {
+			return nil // it is optional
+		}
+		if len(items) == 0 {
+			for key := range o.Data {
+				items = append(items, manifest.VolumeItem{Key: key, Path: key})
+			}
+		}
+	}
+	for _, item := range items {
+		var text string
+		if o != nil {
+			value, ok := o.Data[item.Key]
+			if !ok {
+				continue // it is optional
+			}
+			text = value
+		} else {
+			text, _ = i.value(item.Source, &i.Template.Container)
+		}
+		mode := os.FileMode(p.Mode)
+		if item.Mode != 0 {
+			mode = os.FileMode(item.Mode)
+		}
+		if err := writeFile(filepath.Join(dir, item.Path), text, mode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeFile writes a file with just that mode, whatever the umask is.
+func writeFile(path, text string, mode os.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Chmod(path, mode)
+}

@@ -1,0 +1,249 @@
+package manifest
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// AnnotationFullDuplex, when "Enabled", lets an HTTP/1.1 app answer while it still reads the request.
+const AnnotationFullDuplex = "features.knative.dev/http-full-duplex"
+
+const (
+	scaling        = "autoscaling.knative.dev/"
+	classKey       = scaling + "class"
+	kpa            = "kpa.autoscaling.knative.dev"
+	hpa            = "hpa.autoscaling.knative.dev"
+	visibilityKey  = "networking.knative.dev/visibility"
+	visibilityOnly = "cluster-local"
+)
+
+// owner is whose annotations or labels they are.
+type owner string
+
+const (
+	onService  owner = "Service"
+	onTemplate owner = "RevisionTemplateSpec"
+)
+
+// known is an annotation that Knative gives a meaning.
+type known struct {
+	on      owner
+	key     string
+	aliases []string // older names; the key counts where both stand
+	class   Class
+	note    string
+	check   func(string) string // what the value should be, when it isn't
+}
+
+func (a *known) kind() string { return "annotations of the " + string(a.on) }
+
+// Annotations and their checks are those of Knative's pkg/apis: autoscaling/annotation_validation.go,
+// serving/metadata_validation.go, serving/v1/revision_validation.go, and of its networking API. The autoscaler checks its
+// own.
+var annotationTable = slices.Concat(
+	scalingAnnotations(),
+	[]known{
+		{on: onTemplate, key: AnnotationFullDuplex, note: "the app may answer while it reads", check: enabledOrDisabled},
+		{on: onTemplate, key: scaling + "target-burst-capacity", aliases: []string{scaling + "targetBurstCapacity"}, class: Ignored, note: "the activator is always in the path, as with -1", check: func(v string) string {
+			f, err := strconv.ParseFloat(v, 64)
+			return unless(err == nil && (f >= 0 || f == -1), "a number from 0 up, or -1")
+		}},
+		{on: onTemplate, key: scaling + "metric-aggregation-algorithm", aliases: []string{scaling + "metricAggregationAlgorithm"}, class: Ignored, note: "averages are linear", check: func(v string) string {
+			return unless(slices.Contains([]string{"linear", "weighted-exponential", "weightedExponential"}, v), "linear or weighted-exponential")
+		}},
+		{on: onTemplate, key: "serving.knative.dev/progress-deadline", aliases: []string{"serving.knative.dev/progressDeadline"}, class: Ignored, note: "replicas are tried for ever", check: wholeSeconds},
+		{on: onTemplate, key: "queue.sidecar.serving.knative.dev/resource-percentage", aliases: []string{"queue.sidecar.serving.knative.dev/resourcePercentage"}, class: Ignored, note: "processes are not limited here", check: func(v string) string {
+			f, err := strconv.ParseFloat(v, 64)
+			return unless(err == nil && f >= 0.1 && f <= 100, "a number from 0.1 to 100")
+		}},
+	},
+	several(onTemplate, Ignored, "processes are not limited here", quantity,
+		"queue.sidecar.serving.knative.dev/cpu-resource-request", "queue.sidecar.serving.knative.dev/cpu-resource-limit",
+		"queue.sidecar.serving.knative.dev/memory-resource-request", "queue.sidecar.serving.knative.dev/memory-resource-limit",
+		"queue.sidecar.serving.knative.dev/ephemeral-storage-resource-request", "queue.sidecar.serving.knative.dev/ephemeral-storage-resource-limit"),
+	several(onTemplate, Ignored, "of a cluster's features", nil, "features.knative.dev/podspec-dryrun", "features.knative.dev/queueproxy-podinfo",
+		"features.knative.dev/podspec-fieldref"),
+	several(onTemplate, Recorded, "written by a cluster", nil, "serving.knative.dev/creator", "serving.knative.dev/lastModifier", "serving.knative.dev/lastPinned",
+		"serving.knative.dev/no-gc", "serving.knative.dev/routes", "serving.knative.dev/routingStateModified"),
+	[]known{
+		{on: onService, key: "serving.knative.dev/rollout-duration", aliases: []string{"serving.knative.dev/rolloutDuration"}, class: Ignored, note: "traffic moves at once", check: wholeSeconds},
+	},
+	several(onService, Recorded, "written by a cluster", nil, "serving.knative.dev/creator", "serving.knative.dev/lastModifier", "serving.knative.dev/forceUpgrade"),
+	several(onService, Ignored, "there is one ingress here, in the clear", nil,
+		"networking.knative.dev/ingress-class", "networking.knative.dev/ingress.class", "networking.knative.dev/certificate-class",
+		"networking.knative.dev/certificate.class", "networking.knative.dev/http-option", "networking.knative.dev/http-protocol", "networking.knative.dev/httpProtocol",
+		"networking.knative.dev/httpOption", "networking.knative.dev/disable-auto-tls", "networking.knative.dev/disableAutoTLS",
+		"networking.knative.dev/disable-external-domain-tls", "networking.knative.dev/wildcardDomain"),
+	several(onService, Ignored, "of a cluster's features", nil, "features.knative.dev/podspec-dryrun"),
+)
+
+// several are annotations that have all but the key in common.
+func several(on owner, class Class, note string, check func(string) string, keys ...string) []known {
+	var all []known
+	for _, key := range keys {
+		all = append(all, known{on: on, key: key, class: class, note: note, check: check})
+	}
+	return all
+}
+
+// scalingAnnotations are what package autoscaler reads.
+func scalingAnnotations() []known {
+	all := []known{{on: onTemplate, key: classKey, note: kpa + "; with another class, as HPA, replicas are scaled by requests at a time, and the line of what is ignored says so", check: func(v string) string {
+		return unless(!strings.HasSuffix(v, ".autoscaling.knative.dev") || v == kpa || v == hpa, kpa+" or "+hpa)
+	}}}
+	for _, name := range []string{
+		"metric", "target", "target-utilization-percentage", "min-scale", "max-scale", "initial-scale", "activation-scale", "window",
+		"panic-window-percentage", "panic-threshold-percentage", "scale-down-delay", "scale-to-zero-pod-retention-period",
+	} {
+		a := known{on: onTemplate, key: scaling + name, note: "as Knative's autoscaler (KPA)"}
+		if camel := camelCase(name); camel != name {
+			a.aliases = []string{scaling + camel} // its name until Knative 0.24
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+func camelCase(name string) string {
+	words := strings.Split(name, "-")
+	for i := 1; i < len(words); i++ {
+		words[i] = strings.ToUpper(words[i][:1]) + words[i][1:]
+	}
+	return strings.Join(words, "")
+}
+
+func unless(ok bool, should string) string {
+	if ok {
+		return ""
+	}
+	return should
+}
+
+func enabledOrDisabled(v string) string {
+	return unless(strings.EqualFold(v, "Enabled") || strings.EqualFold(v, "Disabled"), "Enabled or Disabled")
+}
+
+func wholeSeconds(v string) string {
+	d, err := time.ParseDuration(v)
+	return unless(v == "" || err == nil && d >= 0 && d%time.Second == 0, "a duration of whole seconds such as 60s")
+}
+
+func quantity(v string) string {
+	_, err := resource.ParseQuantity(v)
+	return unless(err == nil, "a quantity such as 100m or 256Mi")
+}
+
+// annotations reads those of a Service or of its template. One of Knative that nobody knows is an error; others' are
+// somebody else's notes.
+func (r *reader) annotations(n node, on owner) []Annotation {
+	if n.Node == nil {
+		return nil
+	}
+	var all []Annotation
+	for key, value := range r.mapping(n) {
+		text := r.text(value)
+		all = append(all, Annotation{key, text, r.pos(value)})
+		domain, _, _ := strings.Cut(key, "/")
+		a := annotation(key, on)
+		switch {
+		case a != nil && a.check != nil && a.check(text) != "":
+			r.errorf(value, "should be %s, is %q", a.check(text), text)
+		case a != nil && a.class == Ignored:
+			r.ignore(value, a.note)
+		case a != nil, domain == "client.knative.dev": // kn's notes
+		case annotation(key, onTemplate) != nil:
+			r.errorf(value, "belongs in spec.template.metadata.annotations")
+		case annotation(key, onService) != nil:
+			r.errorf(value, "belongs in the Service's own metadata.annotations")
+		case domain == "knative.dev" || strings.HasSuffix(domain, ".knative.dev"):
+			r.errorf(value, "no such annotation of Knative%s", suggestAnnotation(key, on))
+		case on == onTemplate && domain == "run.googleapis.com" && !strings.Contains(key, "/client-"):
+			r.ignore(value, "of Cloud Run only")
+		}
+	}
+	if class := find(all, classKey); class != "" && class != kpa && on == onTemplate {
+		for _, a := range all {
+			if slices.Contains(byClass, strings.TrimPrefix(a.Key, scaling)) {
+				r.ignored = append(r.ignored, Note{Place{a.Pos, join(n.path, a.Key)}, "replicas are scaled by requests at a time, not by " + class})
+			}
+		}
+	}
+	return all
+}
+
+// byClass are annotations whose meaning depends on the class.
+var byClass = []string{"class", "metric", "target", "target-utilization-percentage", "targetUtilizationPercentage"}
+
+func annotation(key string, on owner) *known {
+	i := slices.IndexFunc(annotationTable, func(a known) bool { return a.on == on && (a.key == key || slices.Contains(a.aliases, key)) })
+	if i < 0 {
+		return nil
+	}
+	return &annotationTable[i]
+}
+
+func suggestAnnotation(key string, on owner) string {
+	var keys []string
+	for _, a := range annotationTable {
+		if a.on == on {
+			keys = append(keys, a.key)
+		}
+	}
+	_, name, _ := strings.Cut(key, "/")
+	for _, k := range keys { // the right name in the wrong domain
+		if _, n, _ := strings.Cut(k, "/"); n == name {
+			return "; the nearest is " + k
+		}
+	}
+	if k := nearest(key, keys); k != "" {
+		return "; the nearest is " + k
+	}
+	return ""
+}
+
+// Scaling are the annotations of t that package autoscaler reads: of two names for one thing the newer, and none that
+// another class of autoscaler would read otherwise.
+func (t *Template) Scaling() []Annotation {
+	class := t.Annotation(classKey)
+	var all []Annotation
+	for _, a := range t.Annotations {
+		k := annotation(a.Key, onTemplate)
+		switch {
+		case k == nil || k.class != Done || !strings.HasPrefix(k.key, scaling):
+		case a.Key != k.key && t.has(k.key):
+		case class != "" && class != kpa && slices.Contains(byClass, strings.TrimPrefix(a.Key, scaling)):
+		default:
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+func (t *Template) has(key string) bool {
+	return slices.ContainsFunc(t.Annotations, func(a Annotation) bool { return a.Key == key })
+}
+
+// labels are for selecting objects in a cluster: any may stand here.
+func (r *reader) labels(n node, on owner) []Annotation {
+	if n.Node == nil {
+		return nil
+	}
+	var all []Annotation
+	for key, value := range r.mapping(n) {
+		text := r.text(value)
+		all = append(all, Annotation{key, text, r.pos(value)})
+		if on != onService || key != visibilityKey {
+			continue
+		}
+		if text != visibilityOnly {
+			r.errorf(value, "should be %s, is %q", visibilityOnly, text)
+			continue
+		}
+		r.ignore(value, "whoever reaches this machine reaches the service")
+	}
+	return all
+}

@@ -1,0 +1,95 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// jsonDocuments reads data as JSON values, one behind the other; ok is false when it is none, or broken: then a YAML
+// parser says where. YAML is no superset of JSON in practice: tabs between tokens and pairs of surrogates are errors to
+// the parser that we have.
+func jsonDocuments(data []byte) (docs []*yaml.Node, ok bool) {
+	if !bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
+		return nil, false
+	}
+	p := jsonParser{dec: json.NewDecoder(bytes.NewReader(data)), data: data, line: 1}
+	p.dec.UseNumber()
+	for {
+		n, err := p.value(0)
+		if errors.Is(err, io.EOF) {
+			return docs, true
+		}
+		if err != nil {
+			return nil, false
+		}
+		docs = append(docs, &yaml.Node{Kind: yaml.DocumentNode, Line: n.Line, Content: []*yaml.Node{n}})
+	}
+}
+
+// maxDepth bounds nesting, as encoding/json does when it isn't asked for tokens.
+const maxDepth = 1000
+
+type jsonParser struct {
+	dec  *json.Decoder
+	data []byte
+	line int // at offset
+	at   int
+}
+
+var errTooDeep = errors.New("nested too deeply")
+
+// value reads the next one as a node. io.EOF: there is none.
+func (p *jsonParser) value(depth int) (*yaml.Node, error) {
+	t, err := p.dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	if depth > maxDepth {
+		return nil, errTooDeep
+	}
+	end := int(p.dec.InputOffset())
+	p.line += bytes.Count(p.data[p.at:end], []byte("\n"))
+	p.at = end
+	n := &yaml.Node{Kind: yaml.ScalarNode, Line: p.line}
+	switch v := t.(type) {
+	case json.Delim:
+		n.Kind = yaml.MappingNode
+		if v == '[' {
+			n.Kind = yaml.SequenceNode
+		}
+		for p.dec.More() {
+			item, err := p.value(depth + 1)
+			if err != nil {
+				return nil, unexpected(err)
+			}
+			n.Content = append(n.Content, item)
+		}
+		_, err := p.dec.Token()
+		return n, unexpected(err)
+	case string:
+		n.Tag, n.Value = "!!str", v
+	case json.Number:
+		n.Tag, n.Value = "!!int", v.String()
+		if strings.ContainsAny(n.Value, ".eE") {
+			n.Tag = "!!float"
+		}
+	case bool:
+		n.Tag, n.Value = "!!bool", fmt.Sprint(v)
+	case nil:
+		n.Tag = "!!null"
+	}
+	return n, nil
+}
+
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,138 @@
+package manifest
+
+import (
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// pod is a RevisionSpec while it is read.
+type pod struct {
+	t    *Template
+	all  []Container // of spec.containers
+	init []Container
+	at   []node // of all
+	list node   // spec.containers
+}
+
+func requestSeconds(low int, to func(*Template) *time.Duration) func(*reader, node, *pod) {
+	return func(r *reader, n node, p *pod) { *to(p.t) = r.seconds(n, low, maxTimeoutSeconds) }
+}
+
+// podTable is Knative's RevisionSpec with Kubernetes' PodSpec in it.
+var podTable = newTable("RevisionSpec (with PodSpec)",
+	[]field[pod]{
+		{name: "containerConcurrency", note: "requests at a time in one replica; 0: any number", read: func(r *reader, n node, p *pod) { p.t.ContainerConcurrency = r.number(n, 0, maxConcurrency) }},
+		{name: "timeoutSeconds", note: "of a whole request; 300 without it", read: func(r *reader, n node, p *pod) {
+			p.t.Timeout = r.seconds(n, 0, maxTimeoutSeconds)
+			if p.t.Timeout == 0 { // as in Knative: the default
+				p.t.Timeout = defaultTimeout
+			}
+		}},
+		{name: "responseStartTimeoutSeconds", note: "until the first byte", read: requestSeconds(0, func(t *Template) *time.Duration { return &t.ResponseStart })},
+		{name: "idleTimeoutSeconds", note: "without a byte", read: requestSeconds(0, func(t *Template) *time.Duration { return &t.Idle })},
+		{name: "containers", note: "processes; the one with `ports` gets the requests, the others run beside it", read: func(r *reader, n node, p *pod) {
+			p.list = n
+			r.list(n, func(n node) {
+				p.all, p.at = append(p.all, r.container(n)), append(p.at, n)
+			})
+		}},
+		{name: "initContainers", note: "run before the others, one after the other, until they succeed", read: func(r *reader, n node, p *pod) {
+			r.list(n, func(n node) {
+				c := r.container(n)
+				if !c.Stays && (c.Liveness != nil || c.Startup != nil || !c.Probe.Default()) {
+					r.errorf(n, "an init container has no probes")
+				}
+				p.init = append(p.init, c)
+			})
+		}},
+		{name: "volumes", note: "directories of each replica: see Volume", read: func(r *reader, n node, p *pod) {
+			r.list(n, func(n node) { p.t.Volumes = append(p.t.Volumes, r.volume(n)) })
+		}},
+		{name: "terminationGracePeriodSeconds", note: "from SIGTERM to SIGKILL, once requests are done; 10 without it", read: func(r *reader, n node, p *pod) {
+			d := r.seconds(n, 0, maxSeconds)
+			p.t.Grace = &d
+		}},
+		{name: "serviceAccountName", note: "a name that the downward API gives; there is no token", read: func(r *reader, n node, p *pod) {
+			p.t.ServiceAccount = r.text(n)
+			r.ignore(n, "there is no service account here")
+		}},
+		{name: "restartPolicy", note: "`Always`", read: func(r *reader, n node, _ *pod) { r.oneOf(n, "Always") }},
+	},
+	ignored[pod]("there is no API server here", "serviceAccount", "automountServiceAccountToken"),
+	ignored[pod]("images aren't pulled here", "imagePullSecrets"),
+	ignored[pod]("there is one machine", "nodeSelector", "nodeName", "affinity", "tolerations", "topologySpreadConstraints", "schedulerName",
+		"priorityClassName", "priority", "preemptionPolicy", "schedulingGates", "schedulingGroup", "overhead", "resourceClaims", "readinessGates", "runtimeClassName", "os"),
+	ignored[pod]("processes run as you, in your namespaces", "securityContext", "hostNetwork", "hostPID", "hostIPC", "hostUsers", "shareProcessNamespace"),
+	ignored[pod]("names are resolved as this machine does", "dnsPolicy", "dnsConfig", "hostAliases", "hostname", "subdomain", "setHostnameAsFQDN", "hostnameOverride"),
+	ignored[pod]("there are no other Services' variables", "enableServiceLinks"),
+	ignored[pod]("processes are not limited here", "resources"),
+	ignored[pod]("not for services", "activeDeadlineSeconds", "ephemeralContainers"),
+)
+
+// finish is for what the containers say together.
+func (p *pod) finish(r *reader, n node) {
+	if n.Kind != yaml.MappingNode {
+		return
+	}
+	if len(p.all) == 0 {
+		if len(r.errs) == 0 {
+			r.errorf(node{n.Node, n.path + ".containers"}, "should hold a container")
+		}
+		return
+	}
+	app, ports := 0, 0
+	for i := range p.all {
+		if p.all[i].HasPort {
+			app = i
+			if ports++; ports > 1 {
+				r.errorf(p.at[i], "more than one container has ports: only the one that gets the requests may have them")
+			}
+		}
+	}
+	if ports == 0 && len(p.all) > 1 && len(r.errs) == 0 {
+		r.errorf(p.list, "none has ports: the one that gets the requests should")
+	}
+	for i := range p.all {
+		r.checkContainer(p.at[i], &p.all[i], i == app)
+		if i == app {
+			p.t.Container = p.all[i]
+		} else {
+			p.t.Sidecars = append(p.t.Sidecars, p.all[i])
+		}
+	}
+	p.t.Init = p.init
+	p.checkNames(r)
+}
+
+// checkNames sees that each mount has its volume, and that names stand once.
+func (p *pod) checkNames(r *reader) {
+	at := func(p Place) node { return node{&yaml.Node{Line: p.Line}, p.Field} }
+	volumes := map[string]bool{}
+	for _, v := range p.t.Volumes {
+		if volumes[v.Name] {
+			r.errorf(at(v.Place), "volume %q stands twice", v.Name)
+		}
+		volumes[v.Name] = true
+	}
+	names := map[string]bool{}
+	for _, c := range p.t.All() {
+		if c.Name != "" && names[c.Name] {
+			r.errorf(at(c.ImagePlace), "another container is called %q, too", c.Name)
+		}
+		names[c.Name] = true
+		for _, m := range c.Mounts {
+			if !volumes[m.Volume] {
+				var known []string
+				for _, v := range p.t.Volumes {
+					known = append(known, v.Name)
+				}
+				hint := ""
+				if name := nearest(m.Volume, known); name != "" {
+					hint = "; the nearest is " + name
+				}
+				r.errorf(at(m.Place), "there is no volume %q%s", m.Volume, hint)
+			}
+		}
+	}
+}

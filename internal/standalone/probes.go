@@ -1,0 +1,340 @@
+package standalone
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/replica"
+	"github.com/sluice-proxy/sluice/queueproxy"
+)
+
+// Pauses between attempts of a probe that has to succeed first: a program costs more than a connection.
+const (
+	askAgain = 10 * time.Millisecond
+	runAgain = 250 * time.Millisecond
+)
+
+// watched is a container of a replica that the kubelet probes by itself. The readiness of the app, unless it is a
+// program's, is the queue-proxy's matter.
+type watched struct {
+	process   replica.Process
+	name      string // in what is said
+	command   replica.Command
+	startup   *manifest.Probe
+	liveness  *manifest.Probe
+	readiness *manifest.Probe // nil: it is ready once it has started
+	ownPort   bool            // readiness is the queue-proxy's but for its delay
+	sidecar   bool
+	pid       int      // of the process that runs, or 0; the server's goroutine owns it
+	pids      chan int // the newest of them, for who probes; of one
+}
+
+// watchedOf are those containers of a replica that need it.
+func watchedOf(r *catalog.Revision, spec replica.Spec) []*watched {
+	var all []*watched
+	add := func(c *manifest.Container, process replica.Process, command replica.Command, sidecar bool) {
+		w := &watched{
+			process: process, name: "the " + string(process), command: command, startup: c.Startup, liveness: c.Liveness,
+			sidecar: sidecar, pids: make(chan int, 1),
+		}
+		if sidecar && !c.Probe.Default() || c.Probe.Exec != nil || c.Probe.Delay > 0 {
+			w.readiness = &c.Probe
+		}
+		w.ownPort = !sidecar && c.Probe.Exec == nil
+		if sidecar || w.startup != nil || w.liveness != nil || w.readiness != nil {
+			all = append(all, w)
+		}
+	}
+	t := &r.Template
+	add(&t.Container, replica.App, spec.App, false)
+	for i := range t.Sidecars {
+		add(&t.Sidecars[i], spec.Sidecars[i].Process, spec.Sidecars[i].Command, true)
+	}
+	for i := range t.Init {
+		if t.Init[i].Stays {
+			add(&t.Init[i], spec.Init[i].Process, spec.Init[i].Command, true)
+		}
+	}
+	return all
+}
+
+// gate is why p gets no requests though its queue-proxy may say that it is ready; "": nothing keeps it.
+func (p *pod) gate() string {
+	for _, w := range p.watched {
+		if why := p.gates[w.name]; why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// close keeps requests from p until the container has started and passed its probes.
+func (w *watched) close(p *pod) {
+	if w.sidecar || w.startup != nil || w.readiness != nil {
+		p.gates[w.name] = "not ready: " + w.name + " has yet to start"
+	}
+}
+
+// began tells who probes a process that it has been started.
+func (p *pod) began(e replica.Event) {
+	for _, w := range p.watched {
+		if w.process == e.Process {
+			w.runs(e.PID)
+		}
+	}
+}
+
+// runs tells which process is the container's now.
+func (w *watched) runs(pid int) {
+	w.pid = pid
+	select { // an older one doesn't matter any more
+	case <-w.pids:
+	default:
+	}
+	w.pids <- pid
+}
+
+// containerEnded keeps requests from p until the container is back.
+func (s *Server) containerEnded(r *revision, p *pod, process replica.Process) {
+	for _, w := range p.watched {
+		if w.process == process {
+			w.runs(0)
+			w.close(p)
+		}
+	}
+	if gate := p.gate(); gate != "" {
+		s.setReady(r, p, false, gate)
+		s.tellEndpoints(r)
+	}
+}
+
+// setGate is the kubelet's word on one container: why it should get no requests, or "".
+func (s *Server) setGate(r *revision, p *pod, w *watched, pid int, why string) {
+	s.post(func() {
+		if w.pid != pid || p.ending { // its process has ended
+			return
+		}
+		if why == "" {
+			delete(p.gates, w.name)
+		} else {
+			p.gates[w.name] = why
+			s.setReady(r, p, false, why)
+		}
+		s.tellEndpoints(r)
+	})
+}
+
+// watchContainer probes a container, one process of it after the other, until ctx ends.
+func (s *Server) watchContainer(ctx context.Context, r *revision, p *pod, w *watched) {
+	life, end := context.WithCancel(ctx)
+	done := make(chan struct{})
+	close(done)
+	for {
+		select {
+		case <-ctx.Done():
+			end()
+			<-done
+			return
+		case pid := <-w.pids:
+			end()
+			<-done
+			if pid == 0 {
+				continue
+			}
+			life, end = context.WithCancel(ctx)
+			done = make(chan struct{})
+			go func() {
+				defer close(done)
+				s.probeProcess(life, r, p, w, pid)
+			}()
+		}
+	}
+}
+
+// probeProcess probes one process: until it has started, then for its readiness and its life.
+func (s *Server) probeProcess(ctx context.Context, r *revision, p *pod, w *watched, pid int) {
+	if w.startup != nil && !s.awaitStart(ctx, r, p, w, pid) {
+		return
+	}
+	if w.readiness == nil {
+		s.setGate(r, p, w, pid, "")
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if w.readiness != nil {
+			s.probeReadiness(ctx, r, p, w, pid)
+		}
+	}()
+	if w.liveness != nil {
+		s.probeLife(ctx, r, p, w, pid)
+	}
+	<-done
+}
+
+// awaitStart asks until the startup probe succeeds; false: it didn't, or ctx has ended. Kubernetes asks once a period; to
+// ask all the time can't take longer, and what it takes at most is what Kubernetes would grant.
+func (s *Server) awaitStart(ctx context.Context, r *revision, p *pod, w *watched, pid int) bool {
+	probe := w.startup
+	budget := probe.Delay + time.Duration(probe.Failure)*max(probe.Period, probe.Timeout)
+	limit, cancel := context.WithTimeout(ctx, budget)
+	defer cancel()
+	sleep(limit, probe.Delay)
+	err := errors.New("no time was left for it")
+	for limit.Err() == nil {
+		e := s.attempt(limit, p, w, probe)
+		if e == nil {
+			return true
+		}
+		if limit.Err() == nil {
+			err = e
+		}
+		sleep(limit, pauseOf(probe))
+	}
+	if ctx.Err() == nil {
+		s.restart(r, p, w, pid, probe, fmt.Sprintf("is restarted: its startup probe failed for %v: %v", budget, err))
+	}
+	return false
+}
+
+func pauseOf(p *manifest.Probe) time.Duration {
+	if p.Exec != nil {
+		return runAgain
+	}
+	return askAgain
+}
+
+// probeLife asks once a period, and has the process restarted after as many failures in a row as the probe says.
+func (s *Server) probeLife(ctx context.Context, r *revision, p *pod, w *watched, pid int) {
+	sleep(ctx, w.liveness.Delay)
+	for failures := 0; ctx.Err() == nil; sleep(ctx, w.liveness.Period) {
+		err := s.attempt(ctx, p, w, w.liveness)
+		if failures++; err == nil {
+			failures = 0
+		}
+		if failures == w.liveness.Failure && ctx.Err() == nil {
+			s.restart(r, p, w, pid, w.liveness, fmt.Sprintf("is restarted: its liveness probe failed %d times: %v", failures, err))
+			return
+		}
+	}
+}
+
+// probeReadiness opens and closes the gate.
+func (s *Server) probeReadiness(ctx context.Context, r *revision, p *pod, w *watched, pid int) {
+	probe := w.readiness
+	sleep(ctx, probe.Delay)
+	if w.ownPort { // the rest is the queue-proxy's
+		s.setGate(r, p, w, pid, "")
+		return
+	}
+	ready, failures, successes := false, 0, 0
+	for ctx.Err() == nil {
+		err := s.attempt(ctx, p, w, probe)
+		if err == nil {
+			successes, failures = successes+1, 0
+		} else {
+			successes, failures = 0, failures+1
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil && !ready && successes >= probe.SuccessThreshold:
+			ready = true
+			s.setGate(r, p, w, pid, "")
+		case err != nil && (failures == probe.Failure || failures == 1 && !ready):
+			ready = false
+			s.setGate(r, p, w, pid, fmt.Sprintf("not ready: the readiness probe of %s fails: %v", w.name, err))
+		}
+		if ready {
+			sleep(ctx, max(probe.Period, leastPeriod))
+		} else {
+			sleep(ctx, max(pauseOf(probe), min(probe.Period, startPeriod)))
+		}
+	}
+}
+
+// restart ends the process, and says why; its supervisor starts it again.
+func (s *Server) restart(r *revision, p *pod, w *watched, pid int, probe *manifest.Probe, why string) {
+	grace := graceOf(&r.Template)
+	if probe.Grace != nil {
+		grace = *probe.Grace
+	}
+	s.post(func() {
+		if w.pid != pid || p.ending {
+			return
+		}
+		s.config.Screen.Line(p.name + ": " + w.name + " " + why)
+		p.replica.Restart(w.process, pid, grace)
+	})
+}
+
+// attempt asks once; nil is yes.
+func (s *Server) attempt(ctx context.Context, p *pod, w *watched, probe *manifest.Probe) error {
+	if probe.Exec != nil {
+		ctx, cancel := context.WithTimeout(ctx, probe.Timeout)
+		defer cancel()
+		return runProbe(ctx, w.command, probe.Exec)
+	}
+	all, err := queueproxy.ParseProbes(probeJSON(probe, p.ports.app), false, replicaHost, p.ports.app)
+	if err != nil {
+		return err
+	}
+	return all[0].Try(ctx)
+}
+
+// runProbe runs a program as the container would: in its directory, with its environment. Its words are those of the
+// manifest: Kubernetes expands no variables in them. The error ends with the last line that it wrote.
+func runProbe(ctx context.Context, container replica.Command, argv []string) error {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env, cmd.Dir = container.Env, container.Dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	out := &tail{}
+	cmd.Stdout, cmd.Stderr = out, out
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		err = errors.New("it took too long")
+	}
+	if line := out.lastLine(); err != nil && line != "" {
+		err = fmt.Errorf("%w: %s", err, line)
+	}
+	return err
+}
+
+// tail keeps the end of what is written.
+type tail struct{ b []byte }
+
+// maxTail is more than a line that is worth reading.
+const maxTail = 1 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p...)
+	if n := len(t.b) - maxTail; n > 0 {
+		t.b = append(t.b[:0], t.b[n:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) lastLine() string {
+	text := bytes.TrimSpace(t.b)
+	return strings.TrimSpace(string(text[bytes.LastIndexByte(text, '\n')+1:]))
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
