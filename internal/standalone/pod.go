@@ -251,7 +251,7 @@ func (s *Server) setReady(r *revision, p *pod, ready bool, why string) {
 		return
 	}
 	if ready {
-		p.crashes, r.failures, r.failure = 0, 0, ""
+		p.crashes, p.hopeless, r.failures, r.failure = 0, "", 0, ""
 	}
 	s.tellEndpoints(r)
 	s.warmed(r)
