@@ -41,6 +41,7 @@ type Activator struct {
 	private   []string           // what no pod's app gets or says
 	relay     relay
 
+	local        bool // the activator's own address is loopback: so are those of the pods, on the same machine
 	reviews      reviews
 	unidentified sync.Once // the warning that announcements' senders can't be identified
 
@@ -59,6 +60,7 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 		log = zap.NewNop()
 	}
 	a := &Activator{config: c.withDefaults(), log: log, synced: make(chan struct{})}
+	a.local = parseAddr(a.config.PodIP).IsLoopback()
 	a.gate = throttler.NewBreaker(0, a.config.MaxWaiting)
 	a.private = knative.PrivateHeaders()
 	a.noTLS = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13}

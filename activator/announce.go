@@ -72,15 +72,14 @@ func (a *Activator) hear(req *proxy.Request) hearing {
 		return hearing{http.StatusNotFound, "unknown_revision", "unknown revision"}
 	}
 	from := said.Addr.Addr().Unmap()
+	if !knative.IsPodAddr(from) && !(a.local && from.IsLoopback()) {
+		return hearing{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is no address of a pod"}
+	}
 	peers := t.peerList()
 	direct := cameFrom(req.RemoteAddr, from)
 	if !direct && !slices.ContainsFunc(peers, func(p string) bool { return cameFrom(req.RemoteAddr, parseAddr(p)) }) {
 		return hearing{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is not the sender's address"}
 	}
-	if !a.reviews.begin(from, time.Now()) {
-		return hearing{http.StatusServiceUnavailable, "too_many", "too many announcements"}
-	}
-	defer a.reviews.end()
 	h := a.identify(req, said)
 	if h.why == "" && direct {
 		a.relay.pass(said, peers)
@@ -90,22 +89,40 @@ func (a *Activator) hear(req *proxy.Request) hearing {
 
 // identify has the sender proven, and its address probed.
 func (a *Activator) identify(req *proxy.Request, said knative.Announcement) hearing {
-	ctx, cancel := context.WithTimeout(req.Park(proxy.Timeouts{}), identifyTimeout)
-	defer cancel()
-	id, err := a.config.Identify(ctx, said.Token)
+	id, err := a.review(req, said)
 	switch {
+	case errors.Is(err, errTooMany):
+		return hearing{http.StatusServiceUnavailable, "too_many", err.Error()}
 	case errors.Is(err, ErrUnproven):
 		return hearing{http.StatusForbidden, "unproven", err.Error()}
 	case err != nil:
-		if ctx.Err() == nil {
-			a.unidentified.Do(func() { a.log.Warn("pods that announce themselves can't be identified", zap.Error(err)) })
-		}
 		return hearing{http.StatusServiceUnavailable, "unidentified", "the sender can't be identified now"}
 	case id.Namespace != said.Namespace:
 		return hearing{http.StatusForbidden, "wrong_namespace", "the sender is a pod of another namespace"}
 	}
 	a.announced(said, id)
 	return hearing{http.StatusNoContent, "accepted", ""}
+}
+
+// review says whose the token is, as the API server has said a moment ago or says now, unless it is asked too much. It
+// blocks while that is asked.
+func (a *Activator) review(req *proxy.Request, said knative.Announcement) (PodIdentity, error) {
+	if id, err, ok := a.reviews.recall(said.Token, time.Now()); ok {
+		return id, err
+	}
+	if !a.reviews.begin(said.Addr.Addr().Unmap(), time.Now()) {
+		return PodIdentity{}, errTooMany
+	}
+	defer a.reviews.end()
+	ctx, cancel := context.WithTimeout(req.Park(proxy.Timeouts{}), identifyTimeout)
+	defer cancel()
+	id, err := a.config.Identify(ctx, said.Token)
+	if err == nil || errors.Is(err, ErrUnproven) {
+		a.reviews.remember(said.Token, id, err, time.Now())
+	} else if ctx.Err() == nil {
+		a.unidentified.Do(func() { a.log.Warn("pods that announce themselves can't be identified", zap.Error(err)) })
+	}
+	return id, err
 }
 
 // announced adds a pod that Kubernetes doesn't list yet.

@@ -60,7 +60,7 @@ func announcementOf(p *pod, token string) knative.Announcement {
 
 // A pod that tells of itself is used before Kubernetes has listed it, and is one pod with the one that is listed later.
 func TestPeers30AnAnnouncedPodIsUsedAtOnce(t *testing.T) {
-	f := newFront(t, activator.Config{Identify: identities})
+	f := newFront(t, activator.Config{PodIP: "127.0.0.1", Identify: identities})
 	f.UpdateRevision(activator.Revision{ID: hello, Limit: 1})
 	p := newPod(t, "uid-1", 1, false, nil)
 	waiting := make(chan answer, 1)
@@ -81,7 +81,7 @@ func TestPeers30AnAnnouncedPodIsUsedAtOnce(t *testing.T) {
 }
 
 func TestWhoIsNotHeard(t *testing.T) {
-	f := newFront(t, activator.Config{Identify: identities})
+	f := newFront(t, activator.Config{PodIP: "127.0.0.1", Identify: identities})
 	f.UpdateRevision(activator.Revision{ID: hello})
 	p := newPod(t, "uid-1", 0, false, nil)
 	good := announcementOf(p, "default/uid-1")
@@ -121,18 +121,17 @@ func TestWhoIsNotHeard(t *testing.T) {
 // One that sends what costs the API server a question each time isn't heard for a while; others are.
 func TestAFloodOfAnnouncementsCostsTheAPIServerLittle(t *testing.T) {
 	var asked atomic.Int64
-	f := newFront(t, activator.Config{Identify: func(ctx context.Context, token string) (activator.PodIdentity, error) {
+	f := newFront(t, activator.Config{PodIP: "127.0.0.1", Identify: func(ctx context.Context, token string) (activator.PodIdentity, error) {
 		asked.Add(1)
 		return identities(ctx, token)
 	}})
 	f.UpdateRevision(activator.Revision{ID: hello})
 	p := newPod(t, "uid-1", 0, false, nil)
-	forged := announcementOf(p, "forged")
 	began := time.Now()
 	const n = 300
 	refused := 0
-	for range n {
-		if announce(t, f.url, "127.0.0.1", forged) == http.StatusServiceUnavailable {
+	for i := range n {
+		if announce(t, f.url, "127.0.0.1", announcementOf(p, fmt.Sprint("forged-", i))) == http.StatusServiceUnavailable {
 			refused++
 		}
 	}
@@ -146,9 +145,54 @@ func TestAFloodOfAnnouncementsCostsTheAPIServerLittle(t *testing.T) {
 	}
 }
 
+// The API server is asked once for the announcements of a pod that come within seconds, and once for a forged token.
+func TestC10TheSameTokenIsReviewedOnce(t *testing.T) {
+	var asked atomic.Int64
+	f := newFront(t, activator.Config{PodIP: "127.0.0.1", Identify: func(ctx context.Context, token string) (activator.PodIdentity, error) {
+		asked.Add(1)
+		return identities(ctx, token)
+	}})
+	f.UpdateRevision(activator.Revision{ID: hello})
+	p := newPod(t, "uid-1", 0, false, nil)
+	for token, want := range map[string]int{"default/uid-1": http.StatusNoContent, "forged": http.StatusForbidden} {
+		began, before := time.Now(), asked.Load()
+		for range 50 {
+			if got := announce(t, f.url, "127.0.0.1", announcementOf(p, token)); got != want {
+				t.Errorf("%s: status %d, want %d", token, got, want)
+			}
+		}
+		if n := asked.Load() - before; n > 1+int64(time.Since(began)/(2*time.Second)) {
+			t.Errorf("%s: the API server was asked %d times", token, n)
+		}
+	}
+}
+
+// Nobody is believed who names an address that can be no pod's: the activator would probe itself, or its node. Loopback is
+// for an activator that is there itself.
+func TestC10SpecialAddressesAreNotHeard(t *testing.T) {
+	asked := func(context.Context, string) (activator.PodIdentity, error) {
+		t.Error("the API server is asked")
+		return activator.PodIdentity{}, errors.New("no answer")
+	}
+	f := newFront(t, activator.Config{PodIP: "10.0.0.1", Identify: asked})
+	f.UpdateRevision(activator.Revision{ID: hello})
+	f.UpdatePeers(hello, []string{"10.0.0.1", "127.0.0.1"}) // who passes on what others say
+	for _, addr := range []string{
+		"127.0.0.1:8012", "[::1]:8012", "[::ffff:127.0.0.1]:8012", "169.254.169.254:80", "[fe80::1]:80", "224.0.0.1:80", "[ff02::1]:80", "0.0.0.0:80", "[::]:80",
+	} {
+		said := knative.Announcement{Namespace: hello.Namespace, Revision: hello.Name, Addr: netip.MustParseAddrPort(addr), Token: "default/uid-1"}
+		if got := announce(t, f.url, "127.0.0.1", said); got != http.StatusForbidden {
+			t.Errorf("%s: status %d", addr, got)
+		}
+	}
+	if s, _ := f.Stats(hello); s.Pods != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // A pod whose readiness Kubernetes alone can tell is not used for what it says.
 func TestAnAnnouncementIsNoWayRoundNoEarlyUse(t *testing.T) {
-	f := newFront(t, activator.Config{Identify: identities})
+	f := newFront(t, activator.Config{PodIP: "127.0.0.1", Identify: identities})
 	f.UpdateRevision(activator.Revision{ID: hello, NoEarlyUse: true})
 	p := newPod(t, "uid-1", 0, false, nil)
 	if status := announce(t, f.url, "127.0.0.1", announcementOf(p, "default/uid-1")); status != http.StatusNoContent {
@@ -200,7 +244,7 @@ func TestAnnouncementsAreRelayed(t *testing.T) {
 
 // The two programs speak with each other as they do with these tests.
 func TestARealQueueProxyAnnouncesItself(t *testing.T) {
-	f := newFront(t, activator.Config{Identify: identities})
+	f := newFront(t, activator.Config{PodIP: "127.0.0.1", Identify: identities})
 	f.UpdateRevision(activator.Revision{ID: hello})
 	app := newPod(t, "app", 0, false, nil)
 	q, err := queueproxy.New(queueproxy.Config{

@@ -1,6 +1,9 @@
 package activator
 
 import (
+	"crypto/sha256"
+	"errors"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -9,19 +12,73 @@ import (
 // Bounds on asking who sent an announcement, which costs the API server a request each: a pod with any token can ask
 // for one. Beyond them announcements are told to come again.
 const (
-	maxReviews    = 64   // at once
-	reviewsOfAddr = 8    // in a reviewPeriod, of one address: a pod announces itself once, or a few times if it has to
-	reviewsOfAll  = 1000 // in a reviewPeriod
+	maxReviews    = 16  // at once
+	reviewsOfAddr = 8   // in a reviewPeriod, of one address: a pod announces itself once, or a few times if it has to
+	reviewsOfAll  = 100 // in a reviewPeriod: what a kubelet may ask in a burst (KubeletConfiguration, kubeAPIBurst)
 	reviewPeriod  = time.Second
 )
 
-// reviews counts the announcements whose sender is being identified, and has been. The zero value is ready.
+// What the API server has said of a token holds for a while, in which it isn't asked again: a pod announces itself once
+// more when an answer was lost, and comes by way of several activators.
+const (
+	proven      = 10 * time.Second // as the API server itself goes on believing a token (kube-apiserver, cache of token authentication)
+	unproven    = 2 * time.Second  // the pod may be so new that the API server hasn't seen it
+	maxReviewed = 1024             // tokens that are remembered, as their digests: beyond them any other is forgotten
+)
+
+var errTooMany = errors.New("too many announcements")
+
+// reviews counts the announcements whose sender is being identified, and remembers those that have been. The zero value is
+// ready.
 type reviews struct {
 	mu     sync.Mutex
 	atOnce int
 	began  time.Time // of the period
 	all    int
 	of     map[netip.Addr]int
+	known  map[[sha256.Size]byte]review
+}
+
+// review is what the API server has said of a token.
+type review struct {
+	id    PodIdentity
+	err   error // nil, or ErrUnproven
+	until time.Time
+}
+
+// recall returns what has been remembered of a token, if that still holds.
+func (r *reviews) recall(token string, now time.Time) (id PodIdentity, err error, ok bool) {
+	key := sha256.Sum256([]byte(token))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v, ok := r.known[key]
+	if !ok || !now.Before(v.until) {
+		return PodIdentity{}, nil, false
+	}
+	return v.id, v.err, true
+}
+
+// remember keeps what has been said of a token.
+func (r *reviews) remember(token string, id PodIdentity, err error, now time.Time) {
+	key, v := sha256.Sum256([]byte(token)), review{id, err, now.Add(proven)}
+	if err != nil {
+		v.until = now.Add(unproven)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known == nil {
+		r.known = map[[sha256.Size]byte]review{}
+	}
+	if len(r.known) >= maxReviewed {
+		maps.DeleteFunc(r.known, func(_ [sha256.Size]byte, v review) bool { return !now.Before(v.until) })
+	}
+	for old := range r.known {
+		if len(r.known) < maxReviewed {
+			break
+		}
+		delete(r.known, old)
+	}
+	r.known[key] = v
 }
 
 // begin says whether the sender at addr may be identified now. Each true needs one end.

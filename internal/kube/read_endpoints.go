@@ -2,6 +2,7 @@ package kube
 
 import (
 	"net"
+	"net/netip"
 	"strconv"
 	"unique"
 
@@ -113,14 +114,17 @@ func subsetPort(all []corev1.EndpointPort) (string, bool) {
 	return "", false
 }
 
-// add lists an endpoint: of a public Service only if it is an activator that is ready.
+// add lists an endpoint: of a public Service only if it is an activator that is ready, which is a pod of the system
+// namespace. Knative keeps the reference to it when it copies the activators' addresses; an address without one is anybody's,
+// and would be told of pods and their tokens.
 func (r reader) add(l *list, ip, port, zone string, target *corev1.ObjectReference, ready bool) {
 	e := endpoint{activator.Endpoint{Addr: net.JoinHostPort(ip, port), Zone: zone}, ready}
 	if target != nil {
 		e.ID = string(target.UID)
 	}
 	if l.public {
-		if !ready || target != nil && target.Namespace != r.systemNamespace {
+		addr, err := netip.ParseAddr(ip)
+		if !ready || target == nil || target.Namespace != r.systemNamespace || err != nil || !knative.IsPodAddr(addr) {
 			return
 		}
 		e.Addr = ip
