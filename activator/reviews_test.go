@@ -71,8 +71,10 @@ func TestC10ReviewsAreRemembered(t *testing.T) {
 		at    time.Duration
 		known bool
 	}{
-		{"good", proven - 1, true}, {"good", proven, false},
-		{"bad", unproven - 1, true}, {"bad", unproven, false},
+		{"good", proven - 1, true},
+		{"good", proven, false},
+		{"bad", unproven - 1, true},
+		{"bad", unproven, false},
 		{"other", 0, false},
 	} {
 		got, err, ok := r.recall(c.token, now.Add(c.at))
