@@ -39,6 +39,7 @@ type exchange struct {
 	busy   bool             // the pod did not process the request: it had no slot for it
 	down   bool             // the same: its app can't be reached
 	expect bool             // the Expect field is ours
+	large  bool             // its body may still be on its way when its pod answers
 	traced bool             // the client wants to be told the parts of a cold start
 	cold   ColdStart        // Queued is zero unless the request waited for the first pod
 }
@@ -79,6 +80,7 @@ func (x *exchange) find(req *proxy.Request, namespace, name string) bool {
 		return false
 	}
 	x.t, x.spec = t, s
+	x.large = req.ContentLength < 0 || req.ContentLength > held
 	x.stats = x.a.stats.Start(metrics.RevisionKey(t.id), req.Arrived)
 	x.demand = throttler.Demand{Revision: t.id, Enqueued: req.Arrived}
 	return true
@@ -135,7 +137,7 @@ func (x *exchange) lend(req *proxy.Request, lent bool) {
 		return
 	}
 	h.Set(knative.HeaderNoQueue, "1")
-	if n := req.ContentLength; (n < 0 || n > held) && req.Upgrade == "" && !h.Has("Expect") {
+	if x.large && req.Upgrade == "" && !h.Has("Expect") {
 		h.Set("Expect", "100-continue")
 		x.expect = true
 	}
@@ -149,6 +151,7 @@ func (x *exchange) hop(req *proxy.Request) proxy.Hop {
 		Proto:      x.spec.Proto,
 		Timeouts:   x.spec.Timeouts,
 		FullDuplex: x.spec.FullDuplex,
+		Replay:     true,
 	}
 	if x.lease.Declines() {
 		h.NotProcessed = knative.HeaderNotProcessed
@@ -182,7 +185,7 @@ func (x *exchange) Response(_ *proxy.Request, resp *proxy.Response) bool {
 		x.busy = !x.down
 	}
 	if x.busy || x.down {
-		x.demand.Not = x.lease.ID()
+		x.avoid()
 		return false
 	}
 	if !x.cold.Granted.IsZero() {
@@ -222,8 +225,8 @@ func (x *exchange) Release(_ proxy.Hop, o proxy.Outcome) {
 		return
 	}
 	verdict := x.judge(o)
-	if verdict == throttler.DialFailed {
-		x.demand.Not = x.lease.ID()
+	if verdict == throttler.DialFailed || verdict == throttler.Lost {
+		x.avoid()
 		x.t.suspect(x.lease.ID()) // before the slot is free for the next one
 	}
 	x.lease.Release(verdict)
@@ -240,10 +243,32 @@ func (x *exchange) judge(o proxy.Outcome) throttler.Outcome {
 		return throttler.Busy
 	case x.down, o.Reason == proxy.ConnectRefused, o.Reason == proxy.ConnectTimeout, o.Reason == proxy.TLSFailed:
 		return throttler.DialFailed
+	case o.Reason == proxy.UpstreamClosed && o.Status == 0 && x.lease.ID() != clusterID: // behind which are other pods
+		return x.unanswered()
 	case o.Reason != proxy.ReasonNone && o.Status == 0 && o.Connect == 0 && !o.Reused:
 		return throttler.Unused
 	}
 	return throttler.OK
+}
+
+// unanswered is what the end of a connection before an answer says of the pod: it has died, as others will find out. A
+// body that is still being sent may have been refused by an answer that got lost, so that such an end says nothing.
+func (x *exchange) unanswered() throttler.Outcome {
+	if x.large {
+		return throttler.Unused
+	}
+	return throttler.Lost
+}
+
+// avoid remembers the pod as one that the next attempts go to only when there is no other.
+func (x *exchange) avoid() {
+	id := x.lease.ID()
+	for i, other := range x.demand.Not {
+		if other == "" || other == id {
+			x.demand.Not[i] = id
+			return
+		}
+	}
 }
 
 // End counts the request and ends the exchange.

@@ -26,6 +26,7 @@ type pod struct {
 	addr    string // of the queue-proxy
 	appPort int
 	dir     string
+	env     []string // of the queue-proxy
 	app, qp *daemon
 	t       testing.TB
 }
@@ -111,8 +112,7 @@ func (c *cluster) pod(name string) *pod {
 		ports[i] = strconv.Itoa(freePort(c.t))
 	}
 	p := &pod{t: c.t, name: name, dir: c.dir, addr: "127.0.0.1:" + ports[0], appPort: atoi(ports[1])}
-	cmd := exec.Command(filepath.Join(c.dir, "queue-proxy"))
-	cmd.Env = append(os.Environ(), // what Knative's controller gives a queue-proxy, and ports for several on one machine
+	p.env = append(os.Environ(), // what Knative's controller gives a queue-proxy, and ports for several on one machine
 		"CONTAINER_CONCURRENCY="+strconv.Itoa(podLimit), "QUEUE_SERVING_PORT="+ports[0], "USER_PORT="+ports[1],
 		"REVISION_TIMEOUT_SECONDS=60", "SERVING_LOGGING_CONFIG=", "SERVING_LOGGING_LEVEL=",
 		"SERVING_NAMESPACE=default", "SERVING_CONFIGURATION=rev", "SERVING_REVISION=rev",
@@ -121,9 +121,16 @@ func (c *cluster) pod(name string) *pod {
 		"SLUICE_BIND_ADDRESS=127.0.0.1", "SLUICE_ADMIN_PORT="+ports[2], "SLUICE_STATS_PORT="+ports[3],
 		"SLUICE_METRICS_PORT="+ports[4], "SLUICE_DRAIN_QUIET=1s", "SLUICE_DRAIN_IDLE=200ms",
 	)
-	p.qp = c.launch("queue-proxy-"+name, cmd)
-	eventually(c.t, 20*time.Second, "the queue-proxy listens", func() bool { return listens(p.addr) })
+	p.startQueueProxy(c)
 	return p
+}
+
+func (p *pod) startQueueProxy(c *cluster) {
+	c.t.Helper()
+	cmd := exec.Command(filepath.Join(c.dir, "queue-proxy"))
+	cmd.Env = p.env
+	p.qp = c.launch("queue-proxy-"+p.name, cmd)
+	eventually(c.t, 20*time.Second, "the queue-proxy listens", func() bool { return listens(p.addr) })
 }
 
 func (p *pod) startApp(c *cluster) {

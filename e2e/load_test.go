@@ -24,6 +24,7 @@ type load struct {
 	requests int
 	failures []string       // the first of them
 	failed   int            // all of them
+	cut      int            // of these: no answer, or one that was cut
 	byRev    map[string]int // answers per revision
 	byPID    map[int]int    // the most in flight that each process saw
 }
@@ -61,6 +62,9 @@ func (l *load) count(a answer) {
 	l.requests++
 	if !a.ok() {
 		l.failed++
+		if a.err != nil {
+			l.cut++
+		}
 		if len(l.failures) < 10 {
 			l.failures = append(l.failures, fmt.Sprintf("after %v: %v", a.sent.Sub(l.began).Round(time.Millisecond), a))
 		}

@@ -37,7 +37,8 @@
 //   - nothing of the request was sent, or an HTTP/2 hop refused the stream, or left with GOAWAY before it came to it; or
 //   - the hop said that it has not processed the request (Hop.NotProcessed), and the policy declined its answer,
 //     which costs no retry; or
-//   - the method is idempotent and a pooled connection ended before the first byte of an answer.
+//   - the method is idempotent and the connection ended before the first byte of an answer: a pooled one, or any where
+//     the policy says that the hop is one of several (Hop.Replay).
 //
 // A connection is looked at before it is used again, and not used beyond an app's `Keep-Alive: timeout`, so that the
 // third is rare and a POST seldom meets a connection that has been closed.

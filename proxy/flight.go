@@ -82,7 +82,7 @@ func (t *flight) connect() (*hopConn, error) {
 func (t *flight) exchange() error {
 	f := t.f
 	if err := t.send(); err != nil {
-		return t.failed(t.why(err), t.conn.wrote == 0, t.conn.in.len() == 0 && t.out.Reused)
+		return t.failed(t.why(err), t.conn.wrote == 0, t.conn.in.len() == 0 && (t.out.Reused || t.hop.Replay))
 	}
 	for {
 		if t.out.FirstByte == 0 {
@@ -165,8 +165,8 @@ func (t *flight) why(err error) *Error {
 }
 
 // failed decides whether the attempt may be repeated: see try.failed.
-func (t *flight) failed(err error, unsent, stale bool) error {
-	t.again = (unsent || stale && idempotent(t.f.head.Method)) && t.mayRepeat() && t.f.h.budget.withdraw()
+func (t *flight) failed(err error, unsent, unanswered bool) error {
+	t.again = (unsent || unanswered && idempotent(t.f.head.Method)) && t.mayRepeat() && t.f.h.budget.withdraw()
 	return err
 }
 

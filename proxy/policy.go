@@ -63,6 +63,10 @@ type Hop struct {
 	// everything: one that sends more than the sockets on its way hold to an app that echoes is stuck without any proxy
 	// too, and a proxy in between only adds room. Timeouts end that.
 	FullDuplex bool
+	// Replay lets an idempotent request (RFC 9110 §9.2.2) be sent once more when the connection to this hop ends before any of
+	// an answer, be it a fresh one: such an end says more of the hop than of the request, which may go to another. Without it
+	// only the end of a pooled connection does, which may have come before the request.
+	Replay bool
 	// NotProcessed is a field of an answer by which this hop says that it has not processed the request, so that it may
 	// be sent elsewhere whatever its method. Empty: the hop isn't believed, since an app behind it may say anything.
 	NotProcessed string

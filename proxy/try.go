@@ -59,7 +59,8 @@ func (t *try) run() (err error) {
 	resp, err := c.RoundTrip(t.request(proto))
 	t.endInterims()
 	if err != nil {
-		return t.failed(t.reason(err), t.unsent(proto, err), t.first.Load() == 0 && reused)
+		e := t.reason(err)
+		return t.failed(e, t.unsent(proto, err), t.first.Load() == 0 && (reused || t.hop.Replay && e.Reason == UpstreamClosed))
 	}
 	t.out.FirstByte = time.Duration(t.first.Load())
 	t.out.Status = resp.StatusCode
@@ -190,9 +191,10 @@ func (t *try) reason(err error) *Error {
 }
 
 // failed decides whether the attempt may be repeated: when nothing of the request was processed, or, for a request
-// that may be made twice anyway, when a pooled connection turns out to have been closed.
-func (t *try) failed(e *Error, unsent, stale bool) error {
-	t.again = (unsent || stale && idempotent(t.ex.r.Method)) && t.mayRepeat() && t.ex.h.budget.withdraw()
+// that may be made twice anyway, when a pooled connection turns out to have been closed, or any where the hop is one of
+// several (see Hop.Replay).
+func (t *try) failed(e *Error, unsent, unanswered bool) error {
+	t.again = (unsent || unanswered && idempotent(t.ex.r.Method)) && t.mayRepeat() && t.ex.h.budget.withdraw()
 	return e
 }
 

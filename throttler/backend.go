@@ -91,7 +91,7 @@ type rest struct {
 	why      restReason
 	index    int    // in revision.resting
 	epoch    uint32 // counts rests: an outcome of a lease given before the last one is old news
-	ejected  uint8  // failed dials in a row, each after the last ejection ended
+	ejected  uint8  // failures in a row to be reached or to answer, each after the last ejection ended
 	declined uint8  // the same for requests that the pod declined
 }
 

@@ -77,25 +77,35 @@ func (f *fewest) swap(p *pod, j int32) {
 	f.put(j, p)
 }
 
-// pick returns one with the fewest, by chance among equals, and not the one to avoid; nil when there is none.
+// pick returns one with the fewest, by chance among equals, and none of those to avoid; nil when there is none.
 // roll(n) is a random number below n.
-func (f *fewest) pick(roll func(n int) int, not string) *pod {
-	if len(f.pods) == 0 {
-		return nil
+func (f *fewest) pick(roll func(n int) int, not avoided) *pod {
+	for from := 0; from < len(f.pods); {
+		to := int(f.start[f.pods[from].ranked+1])
+		if p := f.pickOf(from, to, roll, not); p != nil {
+			return p
+		}
+		from = to
 	}
-	ties := int(f.start[f.pods[0].ranked+1])
-	i := roll(ties)
-	p := f.pods[i]
-	if not == "" || p.ID != not {
-		return p
+	return nil
+}
+
+// pickOf is pick among the pods of a range. One that is drawn and to be avoided is put back; the next draw is of the others.
+func (f *fewest) pickOf(from, to int, roll func(n int) int, not avoided) *pod {
+	var drawn [len(not)]int // in ascending order
+	for n := 0; n < to-from; n++ {
+		i := from + roll(to-from-n)
+		k := 0
+		for ; k < n && i >= drawn[k]; k++ {
+			i++
+		}
+		if p := f.pods[i]; !not.has(p) {
+			return p
+		}
+		copy(drawn[k+1:], drawn[k:n])
+		drawn[k] = i
 	}
-	if ties > 1 {
-		return f.pods[(i+1+roll(ties-1))%ties]
-	}
-	if len(f.pods) == 1 {
-		return nil
-	}
-	return f.pods[1+roll(int(f.start[f.pods[1].ranked+1])-1)]
+	return nil
 }
 
 // reset forgets all pods.

@@ -14,6 +14,9 @@ const (
 	Busy
 	// Unused says that the request gave up before it learned anything.
 	Unused
+	// Lost says that the pod was reached and that the connection ended before an answer: the pod is ejected for a while, as
+	// after DialFailed.
+	Lost
 )
 
 // Lease is a slot of a pod. It is a small value that may be copied; the copies are one lease. The zero value is no

@@ -53,7 +53,7 @@ func newMachine(t *rapid.T) *machine {
 	m := &machine{t: th, id: RevisionID{"default", "model"}, total: total.withDefaults()}
 	m.pods = map[string]*modelPod{}
 	m.weight = rapid.SampledFrom([][]Outcome{
-		{OK, OK, OK, DialFailed, Busy, Unused},
+		{OK, OK, OK, DialFailed, Lost, Busy, Unused},
 		{DialFailed, DialFailed, DialFailed, DialFailed, DialFailed, OK},
 		{Busy, Busy, Busy, OK, Unused},
 	}).Draw(t, "weight")
@@ -77,7 +77,7 @@ func (m *machine) traffic(t *rapid.T) {
 	}
 }
 
-var notIDs = rapid.SampledFrom([]string{"", "", "", "a", "b", "c"})
+var notIDs = rapid.SampledFrom([][2]string{{}, {}, {}, {"a"}, {"b"}, {"c"}, {"", "b"}, {"a", "b"}, {"c", "a"}})
 
 func (m *machine) acquire(t *rapid.T) {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -23,7 +23,7 @@ func (m *model) release(i int, o Outcome, c Config) (rests *modelPod, most time.
 	switch {
 	case o == OK:
 		p.failures, p.declines = 0, 0
-	case o == DialFailed:
+	case o == DialFailed, o == Lost:
 		p.failures++
 		why, n, first, limit = ejected, p.failures, c.Eject.First, c.Eject.Max
 	case o == Busy:

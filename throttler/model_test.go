@@ -47,7 +47,7 @@ type modelLease struct {
 type call struct {
 	cancel context.CancelFunc
 	since  time.Time
-	not    string
+	not    [2]string
 	noLend bool
 	bytes  int
 	done   atomic.Bool // a timer that wakes the goroutine is no synchronisation with us
@@ -80,14 +80,14 @@ func (m *model) rule() Pick {
 }
 
 // allowed is every pod that a request may be given now; empty if it has to wait.
-func (m *model) allowed(not string, noLend bool) []*modelPod {
+func (m *model) allowed(not [2]string, noLend bool) []*modelPod {
 	if m.known {
-		for _, avoid := range []string{not, "-"} {
+		for _, avoid := range [][2]string{not, {}} {
 			var home, abroad []*modelPod
 			for i := range m.order {
 				p := m.order[(i+m.cursor)%len(m.order)]
 				switch {
-				case p == nil || p.ID == avoid:
+				case p == nil || slices.Contains(avoid[:], p.ID):
 				case p.home():
 					home = append(home, p)
 				case p.abroad() && !noLend:
@@ -121,7 +121,7 @@ func (m *model) byRule(home []*modelPod) []*modelPod {
 }
 
 // grant takes over a lease if it was allowed.
-func (m *model) grant(t *rapid.T, l Lease, not string, noLend bool) {
+func (m *model) grant(t *rapid.T, l Lease, not [2]string, noLend bool) {
 	allowed := m.allowed(not, noLend)
 	p := m.pods[l.ID()]
 	if !slices.Contains(allowed, p) {
@@ -181,7 +181,7 @@ func (m *model) servable() int {
 }
 
 // mayEnter says whether a newcomer is served at once: there is a pod, and nobody waits who could be given one.
-func (m *model) mayEnter(not string, noLend bool) bool {
+func (m *model) mayEnter(not [2]string, noLend bool) bool {
 	return len(m.allowed(not, noLend)) > 0 && m.servable() < 0
 }
 

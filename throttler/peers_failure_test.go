@@ -60,11 +60,11 @@ func TestPeers3NoLend(t *testing.T) {
 		t.Errorf("waited for %s", l.ID())
 	}
 	l.Release(throttler.OK)
-	d.Not = "own"
+	d.Not = [2]string{"own"}
 	if l := acquire(t, th, d); l.ID() != "own" {
 		t.Errorf("lent %s rather than the own pod", l.ID())
 	}
-	d.NoLend, d.Not = false, ""
+	d.NoLend, d.Not = false, [2]string{}
 	if l := acquire(t, th, d); !l.Lent() {
 		t.Errorf("got %s, not lent", l.ID())
 	}
@@ -201,7 +201,7 @@ func TestPeers4DeadPodIsEjected(t *testing.T) {
 		arrived := time.Now()
 		dead := acquire(t, th, d)
 		dead.Release(throttler.DialFailed)
-		again := throttler.Demand{Revision: d.Revision, Not: dead.ID(), Enqueued: arrived}
+		again := throttler.Demand{Revision: d.Revision, Not: [2]string{dead.ID()}, Enqueued: arrived}
 		alive := acquire(t, th, again)
 		if alive.ID() == dead.ID() {
 			t.Fatal("sent to the dead pod again")
@@ -219,6 +219,42 @@ func TestPeers4DeadPodIsEjected(t *testing.T) {
 			l.Release(throttler.DialFailed)
 		}
 		alive.Release(throttler.OK)
+	})
+}
+
+// TestF10TwoPodsAreAvoided: of three, whatever the pick; and when there is no other one of them is taken all the same. A pod
+// whose connection ended before an answer is ejected.
+func TestF10TwoPodsAreAvoided(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, slots := range []int{0, 1, 10} {
+			th, d := withPods(t, 3, slots)
+			last := acquire(t, th, d)
+			last.Release(throttler.OK)
+			d.Not = [2]string{}
+			for i, failed := 0, map[string]bool{}; i < 2; i++ {
+				l := acquire(t, th, d)
+				if failed[l.ID()] {
+					t.Fatalf("%d slots: given to %s again", slots, l.ID())
+				}
+				failed[l.ID()], d.Not[i] = true, l.ID()
+				l.Release(throttler.OK)
+			}
+			for range 10 {
+				l := acquire(t, th, d)
+				if l.ID() == d.Not[0] || l.ID() == d.Not[1] {
+					t.Fatalf("%d slots: given to %s, one of %q", slots, l.ID(), d.Not)
+				}
+				l.Release(throttler.OK)
+			}
+			third := acquire(t, th, d)
+			third.Release(throttler.Lost)
+			if l := acquire(t, th, d); l.ID() == third.ID() {
+				t.Errorf("%d slots: %s was lost and isn't ejected", slots, l.ID())
+			}
+			if s, _ := th.Stats(d.Revision); s.Ejections != 1 {
+				t.Errorf("%d slots: %d ejections", slots, s.Ejections)
+			}
+		}
 	})
 }
 

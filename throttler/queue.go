@@ -26,7 +26,7 @@ func (r *revision) enqueue(d *Demand, tell func()) (*waiter, error) {
 	if tell == nil {
 		w = r.t.waiters.Get().(*waiter)
 	}
-	w.queued, w.bytes, w.not, w.noLend, w.since = true, bytes, d.Not, d.NoLend, now
+	w.queued, w.bytes, w.not, w.noLend, w.since = true, bytes, avoided(d.Not), d.NoLend, now
 	if !d.Enqueued.IsZero() && d.Enqueued.Before(now) {
 		w.since = d.Enqueued
 	}
@@ -104,7 +104,7 @@ func (r *revision) wait(ctx context.Context, w *waiter) (Lease, error) {
 		err = context.Cause(ctx)
 		r.leave(w)
 	}
-	w.lease, w.err, w.not, w.noLend = Lease{}, nil, "", false
+	w.lease, w.err, w.not, w.noLend = Lease{}, nil, avoided{}, false
 	r.t.waiters.Put(w)
 	return l, err
 }

@@ -15,7 +15,7 @@ func (r *revision) judge(p *pod, g *grant, o Outcome) {
 	switch o {
 	case OK:
 		p.rest.ejected, p.rest.declined = 0, 0
-	case DialFailed:
+	case DialFailed, Lost:
 		r.count.Ejections++
 		bump(&p.rest.ejected)
 		r.lay(p, ejected, r.t.config.Eject.after(p.rest.ejected, r.roll))

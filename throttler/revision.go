@@ -91,9 +91,14 @@ func (r *revision) enter(d *Demand, wait bool, tell func()) (Lease, *waiter, err
 	return Lease{}, w, err
 }
 
-// choose finds the pod for a request: an own one, else one to be lent, and the one to avoid only when there is no
+// avoided are the IDs of pods that a request shall not go to; empty ones are none.
+type avoided [2]string
+
+func (a *avoided) has(p *pod) bool { return p.ID == a[0] || p.ID == a[1] }
+
+// choose finds the pod for a request: an own one, else one to be lent, and one of those to avoid only when there is no
 // other with a free slot.
-func (r *revision) choose(not string, noLend bool) *pod {
+func (r *revision) choose(not avoided, noLend bool) *pod {
 	if p := r.chooseHome(not); p != nil {
 		return p
 	}
@@ -102,13 +107,13 @@ func (r *revision) choose(not string, noLend bool) *pod {
 			return p
 		}
 	}
-	if not == "" {
+	if not == (avoided{}) {
 		return nil
 	}
-	return r.choose("", noLend)
+	return r.choose(avoided{}, noLend)
 }
 
-func (r *revision) chooseHome(not string) *pod {
+func (r *revision) chooseHome(not avoided) *pod {
 	switch r.pick {
 	case PickLeastInFlight:
 		return r.fewest.pick(r.roll, not)
@@ -120,7 +125,7 @@ func (r *revision) chooseHome(not string) *pod {
 }
 
 // chooseAbroad begins anywhere, so that several activators don't ask the same pod.
-func (r *revision) chooseAbroad(not string) *pod {
+func (r *revision) chooseAbroad(not avoided) *pod {
 	if r.count.abroad == 0 {
 		return nil
 	}
@@ -128,17 +133,15 @@ func (r *revision) chooseAbroad(not string) *pod {
 }
 
 // at finds the pod in the set at a position or the next after it, around the end.
-func (r *revision) at(set bitset, position int, not string) *pod {
-	i := set.nextAround(position)
-	if i < 0 {
-		return nil
-	}
-	p := r.order[i]
-	if not == "" || p.ID != not {
-		return p
-	}
-	if j := set.nextAround(i + 1); j != i {
-		return r.order[j]
+func (r *revision) at(set bitset, position int, not avoided) *pod {
+	first := set.nextAround(position)
+	for i := first; i >= 0; {
+		if p := r.order[i]; !not.has(p) {
+			return p
+		}
+		if i = set.nextAround(i + 1); i == first {
+			break
+		}
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ type Demand struct {
 	Key      uint64    // for affinity; no pick considers it yet
 	Bytes    int       // what the request holds while it waits
 	Enqueued time.Time // zero: now. That of an earlier attempt puts the request back in its old place
-	Not      string    // ID of a pod to avoid if another has a free slot
+	Not      [2]string // IDs of pods to avoid if another has a free slot; empty: none
 	NoLend   bool      // own pods only: the request could not go elsewhere if a lent pod declined it
 }
 

@@ -13,7 +13,7 @@ type waiter struct {
 	since      time.Time
 	seq        uint64 // decides between two of one age
 	bytes      int64
-	not        string
+	not        avoided
 	noLend     bool
 	lease      Lease
 	err        error

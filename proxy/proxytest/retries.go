@@ -23,6 +23,7 @@ var retries = []testCase{
 	{"APostThatMayHaveArrivedIsNotRepeated", postNotRepeated, ""},
 	{"Peers6AnIdleConnectionThatWasClosed", idleClosed, ""},
 	{"Peers6KeepAliveTimeoutIsHonoured", keepAliveHonoured, ""},
+	{"F10ARequestWhoseConnectionEndedGoesElsewhere", endedElsewhere, severalHops},
 	{"AStreamThatWaitsIsSentElsewhere", streamElsewhere, severalHops},
 	{"TheBudgetIsLimited", budgetLimited, smallBudget},
 	{"AHopThatGoesAway", goAway, ""},
@@ -165,6 +166,32 @@ func postNotRepeated(r *rig) {
 	resp, body := r.do(r.client(proxy.HTTP1), r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
 	if res := take(r, "the result", p.results); resp.StatusCode != 502 || res.Reason != proxy.UpstreamClosed || res.Attempts != 1 || asked.Load() != 1 {
 		r.Errorf("%s %q after %d requests, %+v", resp.Status, body, asked.Load(), res)
+	}
+}
+
+// endedElsewhere: the end of a fresh connection before an answer has an idempotent request go elsewhere, its body too, where
+// the policy says that it may; no other request.
+func endedElsewhere(r *rig) {
+	dying := r.rawApp(func(_ net.Conn, in *bufio.Reader) { _, _ = head(in) })
+	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(w, req.Body) })
+	for _, c := range []struct {
+		method   string
+		replay   bool
+		attempts int
+	}{{"PUT", true, 2}, {"PUT", false, 1}, {"POST", true, 1}} {
+		for _, proto := range both {
+			p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+				return proxy.Hop{Addr: []string{dying, app}[a.N], Proto: proxy.HTTP1, Replay: c.replay}, nil
+			})
+			resp, body := r.do(r.client(proto), r.request(c.method, r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
+			res := take(r, "the result", p.results)
+			if res.Attempts != c.attempts || (body == "body") != (c.attempts == 2) || (resp.StatusCode == 502) != (c.attempts == 1) {
+				r.Errorf("%d, %+v: %s %q, %+v", proto, c, resp.Status, body, res)
+			}
+			if o := take(r, "the first outcome", p.outcomes); o.Reason != proxy.UpstreamClosed || o.Status != 0 {
+				r.Errorf("%d, %+v: %+v", proto, c, o)
+			}
+		}
 	}
 }
 

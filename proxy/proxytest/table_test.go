@@ -19,6 +19,7 @@ func TestFewCasesAreScripted(t *testing.T) {
 		"Retries/NotProcessedGoesElsewhere",
 		"Retries/F12NotProcessedOfAStrangerIsNotBelieved",
 		"Retries/ABodyTooLargeToHold",
+		"Retries/F10ARequestWhoseConnectionEndedGoesElsewhere",
 		"Retries/AStreamThatWaitsIsSentElsewhere",
 		"Retries/TheBudgetIsLimited",
 		"Answers/Local",
