@@ -147,7 +147,7 @@ func queueProxyProcess(b *testing.B, dir, app string, limit int) (addr string, p
 	host, appPort, _ := net.SplitHostPort(app)
 	p = p.start(b, filepath.Join(dir, "queue-proxy"), []string{
 		"CONTAINER_CONCURRENCY=" + strconv.Itoa(limit), "QUEUE_SERVING_PORT=" + port, "USER_PORT=" + appPort,
-		"REVISION_TIMEOUT_SECONDS=300", "SERVING_LOGGING_CONFIG=", "SERVING_LOGGING_LEVEL=", "SERVING_NAMESPACE=default",
+		"REVISION_TIMEOUT_SECONDS=300", "REVISION_RESPONSE_START_TIMEOUT_SECONDS=0", "SERVING_LOGGING_CONFIG=", "SERVING_LOGGING_LEVEL=", "SERVING_NAMESPACE=default",
 		"SERVING_CONFIGURATION=bench", "SERVING_REVISION=bench", "SERVING_POD=bench-pod", "SERVING_POD_IP=127.0.0.1",
 		"SLUICE_USER_HOST=" + host, "SLUICE_BIND_ADDRESS=127.0.0.1", "SLUICE_ADMIN_PORT=0", "SLUICE_STATS_PORT=0",
 		`OBSERVABILITY_CONFIG={"requestMetrics":{"protocol":"prometheus","endpoint":"127.0.0.2:` + port + `"}}`,

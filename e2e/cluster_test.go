@@ -114,7 +114,7 @@ func (c *cluster) pod(name string) *pod {
 	p := &pod{t: c.t, name: name, dir: c.dir, addr: "127.0.0.1:" + ports[0], appPort: atoi(ports[1])}
 	p.env = append(os.Environ(), // what Knative's controller gives a queue-proxy, and ports for several on one machine
 		"CONTAINER_CONCURRENCY="+strconv.Itoa(podLimit), "QUEUE_SERVING_PORT="+ports[0], "USER_PORT="+ports[1],
-		"REVISION_TIMEOUT_SECONDS=60", "SERVING_LOGGING_CONFIG=", "SERVING_LOGGING_LEVEL=",
+		"REVISION_TIMEOUT_SECONDS=60", "REVISION_RESPONSE_START_TIMEOUT_SECONDS=0", "SERVING_LOGGING_CONFIG=", "SERVING_LOGGING_LEVEL=",
 		"SERVING_NAMESPACE=default", "SERVING_CONFIGURATION=rev", "SERVING_REVISION=rev",
 		"SERVING_POD="+name, "SERVING_POD_IP=127.0.0.1",
 		`SERVING_READINESS_PROBE={"tcpSocket":{"host":"127.0.0.1","port":`+ports[1]+`},"successThreshold":1}`,

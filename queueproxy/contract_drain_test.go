@@ -50,8 +50,8 @@ func TestContractDraining(t *testing.T) {
 				{[]string{knative.EnvRevisionTimeout, "20"}, 18500 * time.Millisecond},
 				{[]string{knative.EnvRevisionTimeout, "5"}, 4500 * time.Millisecond},
 				{[]string{knative.EnvRevisionTimeout, "0"}, 298500 * time.Millisecond},
-				{[]string{knative.EnvRevisionTimeout, "20", knative.EnvMaxDuration, "0"}, 18500 * time.Millisecond},
-				{[]string{knative.EnvRevisionTimeout, "20", knative.EnvMaxDuration, "600"}, 18500 * time.Millisecond},
+				{[]string{knative.EnvResponseStartTimeout, "-", knative.EnvRevisionTimeout, "20", knative.EnvMaxDuration, "0"}, 18500 * time.Millisecond},
+				{[]string{knative.EnvResponseStartTimeout, "-", knative.EnvRevisionTimeout, "20", knative.EnvMaxDuration, "600"}, 18500 * time.Millisecond},
 			} {
 				c, err := ConfigFromEnv(environment(row.env...))
 				if err != nil {

@@ -128,9 +128,10 @@ func addrsFrom(e *env) Addrs {
 	return a
 }
 
-// timeoutsFrom reads the timeouts of requests. With MAX_DURATION_SECONDS, which Knative 1.2 always sets, and
-// without the response-start variable of later versions they have their classic meaning (contract, "Timeouts"). What
-// REVISION_TIMEOUT_SECONDS says is the pod's grace period in either.
+// timeoutsFrom reads the timeouts of requests. Knative 1.7 and later always set the response-start variable, if only to
+// 0. Where it isn't set at all they have their classic meaning: REVISION_TIMEOUT_SECONDS bounds the first byte, and
+// MAX_DURATION_SECONDS, which 1.2 alone sets, the whole (contract, "Releases"). What REVISION_TIMEOUT_SECONDS says is the
+// pod's grace period in either.
 func timeoutsFrom(e *env) (t proxy.Timeouts, gracePeriod time.Duration) {
 	t = proxy.Timeouts{
 		Total:         required(e, knative.EnvRevisionTimeout, wantSeconds, parseSeconds),
@@ -139,8 +140,8 @@ func timeoutsFrom(e *env) (t proxy.Timeouts, gracePeriod time.Duration) {
 	}
 	gracePeriod = t.Total
 	longest := optional(e, knative.EnvMaxDuration, wantSeconds, parseSeconds)
-	if e.value(knative.EnvMaxDuration) != "" && e.value(knative.EnvResponseStartTimeout) == "" {
-		t = proxy.Timeouts{Total: longest, ResponseStart: t.Total}
+	if _, current := e.lookup(knative.EnvResponseStartTimeout); !current {
+		t.Total, t.ResponseStart = longest, t.Total
 	}
 	return t, gracePeriod
 }

@@ -24,7 +24,8 @@ import (
 func environment(changes ...string) func(string) (string, bool) {
 	vars := map[string]string{
 		knative.EnvContainerConcurrency: "10", knative.EnvQueueServingPort: "8012", knative.EnvUserPort: "8080",
-		knative.EnvRevisionTimeout: "300", knative.EnvLoggingConfig: "", knative.EnvLoggingLevel: "",
+		knative.EnvRevisionTimeout: "300", knative.EnvResponseStartTimeout: "0", knative.EnvIdleTimeout: "0",
+		knative.EnvLoggingConfig: "", knative.EnvLoggingLevel: "",
 		knative.EnvServingNamespace: "default", knative.EnvServingConfiguration: "", knative.EnvServingRevision: "hello-00001",
 		knative.EnvServingPod: "hello-00001-abc", knative.EnvServingPodIP: "10.0.0.7",
 	}
@@ -67,8 +68,10 @@ func TestConfigFromEnvReads(t *testing.T) {
 		want    any
 	}{
 		{"timeouts", []string{knative.EnvResponseStartTimeout, "7", knative.EnvIdleTimeout, "8"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{Total: 300 * time.Second, ResponseStart: 7 * time.Second, Idle: 8 * time.Second}},
-		{"classic timeouts", []string{knative.EnvMaxDuration, "900"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{Total: 900 * time.Second, ResponseStart: 300 * time.Second}},
-		{"classic timeouts without end", []string{knative.EnvMaxDuration, "0"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{ResponseStart: 300 * time.Second}},
+		{"classic timeouts", []string{knative.EnvResponseStartTimeout, "-", knative.EnvMaxDuration, "900"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{Total: 900 * time.Second, ResponseStart: 300 * time.Second}},
+		{"classic timeouts without end", []string{knative.EnvResponseStartTimeout, "-", knative.EnvMaxDuration, "0"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{ResponseStart: 300 * time.Second}},
+		{"classic timeouts without a longest", []string{knative.EnvResponseStartTimeout, "-"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{ResponseStart: 300 * time.Second}},
+		{"empty is set", []string{knative.EnvResponseStartTimeout, ""}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{Total: 300 * time.Second}},
 		{"current beside classic", []string{knative.EnvMaxDuration, "900", knative.EnvResponseStartTimeout, "7"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{Total: 300 * time.Second, ResponseStart: 7 * time.Second}},
 		{"no limit", []string{knative.EnvContainerConcurrency, "0"}, func(c Config) any { return c.ContainerConcurrency }, 0},
 		{"bind", []string{knative.EnvBindAddress, "127.0.0.1", knative.EnvAdminPort, "1", knative.EnvStatsPort, "2", knative.EnvMetricsPort, "0"}, func(c Config) any { return c.Addrs }, Addrs{"127.0.0.1:8012", "127.0.0.1:1", "127.0.0.1:2", Off, "127.0.0.1:8008", "127.0.0.1:8112"}},

@@ -33,7 +33,7 @@ func (o *observed) classic(e *env) {
 		Probes:   lenient(e, knative.EnvEnableProbeRequestLog, wantBool, strconv.ParseBool),
 		Template: e.value(knative.EnvRequestLogTemplate),
 	}
-	if !o.RequestLog.Enabled {
+	if log.Enabled && !o.RequestLog.Enabled {
 		o.RequestLog = log
 	}
 	tracing, err := observability.ClassicTracing(e.lookup)

@@ -37,7 +37,7 @@ func podEnvironment(port, metricsPort, limit int, app string) []string {
 	_, appPort, _ := net.SplitHostPort(app)
 	return append(os.Environ(),
 		"CONTAINER_CONCURRENCY="+strconv.Itoa(limit), "QUEUE_SERVING_PORT="+strconv.Itoa(port), "USER_PORT="+appPort,
-		"REVISION_TIMEOUT_SECONDS=300", "SERVING_LOGGING_LEVEL=error", "SERVING_NAMESPACE=default",
+		"REVISION_TIMEOUT_SECONDS=300", "REVISION_RESPONSE_START_TIMEOUT_SECONDS=0", "SERVING_LOGGING_LEVEL=error", "SERVING_NAMESPACE=default",
 		"SERVING_SERVICE=bench", "SERVING_CONFIGURATION=bench", "SERVING_REVISION=bench", "SERVING_POD=bench-pod", "SERVING_POD_IP=127.0.0.1",
 		fmt.Sprintf(`OBSERVABILITY_CONFIG={"requestMetrics":{"protocol":"prometheus","endpoint":"127.0.0.1:%d"}}`, metricsPort))
 }

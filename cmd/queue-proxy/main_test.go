@@ -60,7 +60,7 @@ func freePorts(t testing.TB, n int) []string {
 // environment is what Knative's controller sets, and what keeps queue-proxies on one machine apart.
 func environment(app string, ports []string, more ...string) []string {
 	return append([]string{
-		"CONTAINER_CONCURRENCY=2", "QUEUE_SERVING_PORT=" + ports[0], "USER_PORT=" + app, "REVISION_TIMEOUT_SECONDS=10",
+		"CONTAINER_CONCURRENCY=2", "QUEUE_SERVING_PORT=" + ports[0], "USER_PORT=" + app, "REVISION_TIMEOUT_SECONDS=10", "REVISION_RESPONSE_START_TIMEOUT_SECONDS=0",
 		"SERVING_LOGGING_CONFIG=", "SERVING_LOGGING_LEVEL=", "SERVING_NAMESPACE=default", "SERVING_CONFIGURATION=",
 		"SERVING_REVISION=hello-00001", "SERVING_POD=hello-00001-abc", "SERVING_POD_IP=127.0.0.1",
 		"SLUICE_BIND_ADDRESS=127.0.0.1", "SLUICE_ADMIN_PORT=" + ports[1], "SLUICE_STATS_PORT=" + ports[2],
