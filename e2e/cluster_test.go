@@ -133,8 +133,8 @@ func (p *pod) startQueueProxy(c *cluster) {
 	eventually(c.t, 20*time.Second, "the queue-proxy listens", func() bool { return listens(p.addr) })
 }
 
-func (p *pod) startApp(c *cluster) {
+func (p *pod) startApp(c *cluster, env ...string) {
 	cmd := exec.Command(filepath.Join(p.dir, "app"))
-	cmd.Env = append(os.Environ(), "PORT="+strconv.Itoa(p.appPort), "APP_DIR="+p.dir, "K_REVISION="+p.name)
+	cmd.Env = append(append(os.Environ(), "PORT="+strconv.Itoa(p.appPort), "APP_DIR="+p.dir, "K_REVISION="+p.name), env...)
 	p.app = c.launch("app-"+p.name, cmd)
 }

@@ -18,7 +18,7 @@ import (
 type house struct {
 	name     string
 	program  string // that has to be installed; empty: none
-	protocol string // its revision's: http1, h2c; empty: what the client speaks
+	protocol string // its revision's: http1, h2c; empty: what the client and the app speak
 	can      string // traits, by spaces
 	command  func(s *street, dir string, port int) *exec.Cmd
 }
@@ -37,8 +37,8 @@ var houses = []house{
 	{"nginx", "nginx", "http1", "store refuse range 304 gzip 204 trailers", nginx("")},
 	{"nginx-h2", "nginx", "h2c", "store range 304 gzip 204 heads", nginx(" http2")},
 	{"caddy", "caddy", "", "echo chunked continue refuse range 304 gzip 204 heads", caddy},
-	{"python", "python3", "http1", "echo ignorant 304 heads", python},
-	{"node", "node", "http1", "echo chunked continue refuse 204 trailers hints target duplex events aborts stats", node},
+	{"python", "python3", "", "echo ignorant 304 heads", python},
+	{"node", "node", "", "echo chunked continue refuse 204 trailers hints target duplex events aborts stats", node},
 	{"go", "", "", "echo chunked continue range 304 heads duplex events socket stats", goApp},
 }
 
@@ -162,8 +162,8 @@ func (s *street) doors(t *testing.T, h2 bool, one func(t *testing.T, d door)) {
 	}
 }
 
-// waysTo are the doors of a house behind which HTTP/1.1, or HTTP/2, is understood: the queue-proxy speaks to its app what its
-// client speaks, and only the activator goes by the revision's protocol.
+// waysTo are the doors of a house behind which HTTP/1.1, or HTTP/2, is understood: the queue-proxy speaks HTTP/1.1 for a client
+// of HTTP/1.1, whatever its app speaks, and only the activator goes by the revision's protocol.
 func (s *street) waysTo(h house, h2 bool) []door {
 	if s.skips[h.name] != "" {
 		return nil
@@ -174,7 +174,7 @@ func (s *street) waysTo(h house, h2 bool) []door {
 		{house: h, name: "queue-proxy", addr: p.addr, host: p.addr},
 		{house: h, name: "activator", addr: s.addr, host: h.name + ".default.svc.cluster.local:" + port},
 	}
-	if h.protocol != "" && h2 != (h.protocol == "h2c") {
+	if h.protocol == "h2c" && !h2 {
 		return ways[1:]
 	}
 	return ways

@@ -23,6 +23,8 @@ type link struct {
 	// body is that of the request in progress. net/http's client, having closed a connection, waits for its writer,
 	// and the writer for the body: closing ends that.
 	body atomic.Pointer[reader]
+	// first is told of what is read, by who reads, until it has heard enough.
+	first *firstBytes
 
 	mu      sync.Mutex
 	closed  bool
@@ -47,6 +49,9 @@ func (l *link) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		l.ended.Store(true)
+	}
+	if l.first != nil && l.first.read(p[:n], err) {
+		l.first = nil
 	}
 	if l.plain {
 		i := bytes.Index(p[:n], []byte("\r\n\r\n"))
@@ -110,6 +115,9 @@ func (l *link) quiet() bool {
 func dialError(ctx context.Context, made *madeLink, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if errors.Is(err, errHTTP1Only) {
+		return errHTTP1Only
 	}
 	timeout := errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {

@@ -62,7 +62,7 @@ func takeAndGive(b *testing.B, e *Engine) {
 		b.Fatal(err)
 	}
 	defer l.Close()
-	key := hopKey{addr: l.Addr().String()}
+	key := hopKey{addr: l.Addr().String(), proto: HTTP1}
 	c, err := e.pool.dial(b.Context(), key)
 	if err != nil {
 		b.Fatal(err)

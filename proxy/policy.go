@@ -51,7 +51,7 @@ type Hop struct {
 	Addr string      // host:port
 	TLS  *tls.Config // nil: cleartext. Hops with the same *tls.Config share connections
 	Host string      // Host (:authority) for this hop; empty: the request's
-	// Proto is the protocol spoken to the hop; the zero value is the client's.
+	// Proto is the protocol spoken to the hop; the zero value is SameProto.
 	Proto Proto
 	// Timeouts bound the exchange. They count from From, or from the arrival of the head when From is zero.
 	Timeouts Timeouts
@@ -110,7 +110,10 @@ type Result struct {
 // Proto is a protocol of HTTP.
 type Proto uint8
 
-// The protocols. SameProto stands, in a Hop, for that of the client.
+// The protocols. SameProto stands, in a Hop, for that of the client; for a request of HTTP/2 to a hop that turns out to speak
+// HTTP/1.1 only it is HTTP/1.1. That is found out before anything of a request is sent, by how the hop takes the beginning of
+// HTTP/2 on a new connection, and believed until a connection to it is refused or breaks. A gRPC call to such a hop fails as
+// BadResponse.
 const (
 	SameProto Proto = iota
 	HTTP1

@@ -11,6 +11,7 @@ import (
 // own pool, because that one sends a request again by itself, uncounted, and does not tell what it did.
 type pool struct {
 	*idlePool[conn, *conn]
+	http1Only upstreams
 }
 
 // conn is a connection to a hop.
@@ -29,11 +30,11 @@ type dial struct {
 	abandoned bool // the request that made it has ended: err says nothing of the hop
 }
 
-func newPool(cfg *Config) *pool { return &pool{newIdlePool[conn](cfg)} }
+func newPool(cfg *Config) *pool { return &pool{idlePool: newIdlePool[conn](cfg)} }
 
 // get returns a connection with room for one request, reserved. It blocks on a dial, which ctx ends.
 func (p *pool) get(ctx context.Context, key hopKey) (c *conn, reused bool, err error) {
-	if key.proto == HTTP2 {
+	if key.proto != HTTP1 {
 		return p.getShared(ctx, key)
 	}
 	for {
@@ -62,7 +63,7 @@ func (p *pool) get(ctx context.Context, key hopKey) (c *conn, reused bool, err e
 // put gives a connection back after a request; it is kept when it can take another.
 func (p *pool) put(c *conn, keep time.Duration) {
 	switch {
-	case c.hop.key.proto == HTTP2:
+	case c.shared():
 		p.putShared(c)
 	case c.Available() == 0:
 		p.drop(c)
@@ -70,6 +71,9 @@ func (p *pool) put(c *conn, keep time.Duration) {
 		p.give(c, time.Now(), keep)
 	}
 }
+
+// shared says that it is one of HTTP/2.
+func (c *conn) shared() bool { return c.hop.key.proto != HTTP1 }
 
 func (c *conn) quiet() bool { return c.link.quiet() }
 func (c *conn) shut()       { c.Close() }

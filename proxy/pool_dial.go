@@ -22,17 +22,20 @@ func (p *pool) newTransport(key hopKey) *http.Transport {
 	var protocols http.Protocols
 	next := "http/1.1"
 	switch {
-	case key.proto != HTTP2:
+	case key.proto == HTTP1:
 		protocols.SetHTTP1(true)
 	case key.tls != nil:
 		protocols.SetHTTP2(true)
+		protocols.SetHTTP1(key.proto == SameProto) // offered, at which byALPN ends it
 		next = "h2"
 	default:
 		protocols.SetUnencryptedHTTP2(true)
 	}
 	config := key.tls.Clone()
 	if config != nil {
-		config.NextProtos = []string{next}
+		if config.NextProtos = []string{next}; key.proto == SameProto {
+			byALPN(config)
+		}
 	}
 	return &http.Transport{
 		DialContext:            p.dialLink,
@@ -56,7 +59,10 @@ func (p *pool) newTransport(key hopKey) *http.Transport {
 // dial makes a connection, for which h has been counted.
 func (p *pool) dial(ctx context.Context, h *hopConns[conn]) (*conn, error) {
 	begin := time.Now()
-	made := &madeLink{plain: h.key.tls == nil && h.key.proto != HTTP2, shared: h.key.proto == HTTP2}
+	made := &madeLink{plain: h.key.tls == nil && h.key.proto == HTTP1, shared: h.key.proto != HTTP1}
+	if h.key.tls == nil && h.key.proto == SameProto {
+		made.first = &firstBytes{done: make(chan struct{})}
+	}
 	scheme := "http"
 	if h.key.tls != nil {
 		scheme = "https"
@@ -65,6 +71,12 @@ func (p *pool) dial(ctx context.Context, h *hopConns[conn]) (*conn, error) {
 	if err != nil {
 		return nil, dialError(ctx, made, err)
 	}
+	if made.first != nil {
+		if err := made.first.await(ctx); err != nil {
+			cc.Close()
+			return nil, err
+		}
+	}
 	return &conn{ClientConn: cc, link: made.link, connect: time.Since(begin), idle: idle[conn]{hop: h}}, nil
 }
 
@@ -72,6 +84,7 @@ func (p *pool) dial(ctx context.Context, h *hopConns[conn]) (*conn, error) {
 type madeLink struct {
 	// What it makes has no TLS, or is for HTTP/2; told now, since HTTP/2 reads as soon as there is a connection.
 	plain, shared bool
+	first         *firstBytes // nil: it needn't be found out what the upstream speaks
 	link          *link
 	err           error
 }
@@ -87,7 +100,7 @@ func (p *pool) dialLink(ctx context.Context, network, addr string) (net.Conn, er
 		return nil, err
 	}
 	made.link = newLink(c)
-	made.link.plain = made.plain
+	made.link.plain, made.link.first = made.plain, made.first
 	if made.shared {
 		made.link.Conn = gather(c)
 	}

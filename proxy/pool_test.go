@@ -63,7 +63,7 @@ func TestPoolKeepsNoMoreThanItMay(t *testing.T) {
 	p, app := testPool(t, Config{MaxIdleConns: 3, MaxIdleConnsPerHost: 2})
 	other := httptest.NewServer(app.Config.Handler)
 	defer other.Close()
-	one, two := hopKey{addr: app.Listener.Addr().String()}, hopKey{addr: other.Listener.Addr().String()}
+	one, two := hopKey{addr: app.Listener.Addr().String(), proto: HTTP1}, hopKey{addr: other.Listener.Addr().String(), proto: HTTP1}
 	if use(t, p, one, 5) {
 		t.Error("a fresh connection was called reused")
 	}
@@ -91,9 +91,10 @@ func TestPoolForgets(t *testing.T) {
 	config := secure.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	config.ServerName = "example.com"
 	for _, key := range []hopKey{
-		{addr: app.Listener.Addr().String()},
+		{addr: app.Listener.Addr().String(), proto: HTTP1},
+		{addr: app.Listener.Addr().String(), proto: SameProto},
 		{addr: app.Listener.Addr().String(), proto: HTTP2},
-		{addr: secure.Listener.Addr().String(), tls: config},
+		{addr: secure.Listener.Addr().String(), tls: config, proto: HTTP1},
 	} {
 		use(t, p, key, 1)
 	}
@@ -106,7 +107,7 @@ func TestPoolForgets(t *testing.T) {
 			t.Fatalf("%d idle connections to %d hops are left", idle, hops)
 		}
 	}
-	if _, _, err := p.get(t.Context(), hopKey{addr: secure.Listener.Addr().String(), tls: new(tls.Config)}); ReasonOf(err) != TLSFailed {
+	if _, _, err := p.get(t.Context(), hopKey{addr: secure.Listener.Addr().String(), tls: new(tls.Config), proto: HTTP1}); ReasonOf(err) != TLSFailed {
 		t.Errorf("untrusted: %v", err)
 	}
 	if _, hops := p.kept(); hops != 0 {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -38,13 +39,17 @@ type try struct {
 // it may be made once more. It returns when nobody reads the body of the request any more.
 func (t *try) run() (err error) {
 	ex := t.ex
-	proto := t.hop.Proto
-	if proto == SameProto {
-		proto = ex.req.Proto
+	key := hopKey{t.hop.Addr, t.hop.TLS, t.hop.Proto}
+	if key.proto == SameProto && ex.req.Proto == HTTP1 {
+		key.proto = HTTP1
 	}
-	c, reused, err := ex.h.pool.get(ex.ctx, hopKey{t.hop.Addr, t.hop.TLS, proto})
+	c, reused, err := ex.h.pool.find(ex.ctx, key, isGRPC(ex.r.Header["Content-Type"]))
 	if err != nil {
-		return t.failed(t.reason(err), true, false)
+		return t.failed(t.reason(err), !errors.Is(err, errGRPC), false)
+	}
+	proto := HTTP1
+	if c.shared() {
+		proto = HTTP2
 	}
 	t.conn, t.before = c, c.link.wrote.Load()
 	t.out.Reused, t.out.Connect = reused, time.Since(t.begin)
@@ -60,8 +65,10 @@ func (t *try) run() (err error) {
 	t.endInterims()
 	if err != nil {
 		e := t.reason(err)
+		ex.h.pool.learn(key, c, e)
 		return t.failed(e, t.unsent(proto, err), t.first.Load() == 0 && (reused || t.hop.Replay && e.Reason == UpstreamClosed))
 	}
+	ex.h.pool.learn(key, c, nil)
 	t.out.FirstByte = time.Duration(t.first.Load())
 	t.out.Status = resp.StatusCode
 	keep = keepAlive(resp.Header["Keep-Alive"])

@@ -30,6 +30,7 @@
 //	APP_EXIT          end at once with this status, after a line on stderr
 //	APP_FORK          start a grandchild in a session of its own that ignores SIGTERM
 //	FILES             the directory of /files/
+//	APP_HTTP1         speak HTTP/1.1 only
 //	APP_GRPC          serve grpc.testing.TestService instead of HTTP
 //
 // # Concurrency

@@ -135,7 +135,7 @@ func leaveNote(addr string, at time.Time) error {
 func serveHTTP(ctx context.Context, l net.Listener, listened time.Time) error {
 	s := &http.Server{Handler: newApp(listened), ReadHeaderTimeout: time.Minute, Protocols: new(http.Protocols)}
 	s.Protocols.SetHTTP1(true)
-	s.Protocols.SetUnencryptedHTTP2(true)
+	s.Protocols.SetUnencryptedHTTP2(os.Getenv("APP_HTTP1") == "")
 	go func() {
 		<-ctx.Done()
 		grace, cancel := context.WithTimeout(context.Background(), time.Minute)

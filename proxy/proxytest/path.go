@@ -24,7 +24,7 @@ type Path struct {
 	Proxies int
 	// Adds are lines that the head of a request gets on its way, in their order, before X-Forwarded-For.
 	Adds []string
-	// SameProto says that the app is spoken to in the protocol of the client.
+	// SameProto says that the app is spoken to in the protocol of the client, as far as it speaks it.
 	SameProto bool
 	// Front and Back are how the proxies next to the client and next to the app speak of themselves.
 	Front, Back Self
@@ -74,8 +74,8 @@ var both = []proxy.Proto{proxy.HTTP1, proxy.HTTP2}
 
 // protos are the protocols in which clients reach an app that speaks nothing but app.
 func (p Path) protos(app proxy.Proto) []proxy.Proto {
-	if p.SameProto {
-		return []proxy.Proto{app}
+	if p.SameProto && app == proxy.HTTP2 {
+		return []proxy.Proto{app} // HTTP/1.1 is spoken to everybody who isn't told to be otherwise
 	}
 	return both
 }

@@ -40,6 +40,7 @@ var groups = []group{
 	{"Retries", retries},
 	{"Answers", answers},
 	{"GRPC", grpcs},
+	{"Speaks", speaks},
 }
 
 // atATime is how many cases run side by side: they mostly wait, so more than there are processors.

@@ -162,7 +162,11 @@ func trailersFrom(r *rig, hop, proto proxy.Proto) {
 			if err != nil {
 				return
 			}
-			io.WriteString(c, "HTTP/1.1 "+byPath[strings.Fields(h)[1]].one)
+			if strings.HasPrefix(h, "PRI ") { // HTTP/2 is begun
+				_, _ = io.WriteString(c, "HTTP/1.1 505 HTTP Version Not Supported\r\n\r\n")
+				return
+			}
+			_, _ = io.WriteString(c, "HTTP/1.1 "+byPath[strings.Fields(h)[1]].one)
 		}
 	})
 	if hop == proxy.HTTP2 {
