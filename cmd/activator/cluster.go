@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/kube"
 	"github.com/sluice-proxy/sluice/internal/podtls"
 	"go.uber.org/zap"
@@ -28,6 +29,13 @@ type cluster struct {
 	wrong   error   // with it
 	started bool    // network does not change any more
 	secret  error   // what can't be used of it
+	release release // Knative's
+}
+
+// release is the one that is installed, and where that is from.
+type release struct {
+	knative.Release
+	from string
 }
 
 func newCluster(o options, api *rest.Config, ob *observed, log liveLog) (*cluster, error) {
@@ -43,11 +51,13 @@ func newCluster(o options, api *rest.Config, ob *observed, log liveLog) (*cluste
 	return c, err
 }
 
-func (c *cluster) onConfigMap(name string, data map[string]string) {
+func (c *cluster) onConfigMap(name string, data, labels map[string]string) {
 	switch name {
 	case c.o.loggingMap:
+		c.onRelease(name, labels)
 		c.log.set(data)
 	case c.o.observability:
+		c.onRelease(name, labels)
 		c.observed.set(data)
 	case tracingMap:
 		c.observed.setOlderTracing(data)
@@ -55,6 +65,28 @@ func (c *cluster) onConfigMap(name string, data map[string]string) {
 		c.onNetwork(data)
 	}
 	c.poke()
+}
+
+// onRelease keeps what the labels of a ConfigMap say of the release, unless it was told. They are what any activator may
+// read: the stock ClusterRole has ConfigMaps of this namespace, and nothing of CRDs or Deployments.
+func (c *cluster) onRelease(name string, labels map[string]string) {
+	r := release{knative.ReleaseOf(labels), "labels of ConfigMap " + name}
+	if c.o.release != 0 {
+		r = release{c.o.release, "-knative-release"}
+	}
+	if r.Release == 0 {
+		return
+	}
+	c.observed.release = r.Release
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.started && r.ActivatorTimeouts() != c.release.ActivatorTimeouts() {
+		c.log.Warn("Knative's release has changed to one in which Revisions' timeouts mean something else, which takes effect at "+
+			"the next start of the activator", zap.Stringer("release", r), zap.Stringer("before", c.release))
+	}
+	if !c.started {
+		c.release = r
+	}
 }
 
 // onNetwork keeps what the program is to start with. Later it only tells, as most of it can't change under requests.
@@ -200,5 +232,10 @@ func (c *cluster) start() (network, bool) {
 	}
 	c.started = true
 	c.log.Info("network", zap.Stringer("settings", c.network))
+	by := "activator and queue-proxy"
+	if !c.release.ActivatorTimeouts() {
+		by = "the queue-proxy alone"
+	}
+	c.log.Info("Knative", zap.Stringer("release", c.release), zap.String("from", c.release.from), zap.String("requests are bounded by", by))
 	return c.network, true
 }

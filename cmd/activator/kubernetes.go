@@ -76,7 +76,9 @@ func (c *cluster) run(ctx context.Context, signals <-chan os.Signal, api *rest.C
 
 // compose makes the server that the settings of the cluster ask for.
 func (c *cluster) compose(n network, api *rest.Config, p *ports) (*server, error) {
-	source, err := kube.New(kube.Config{REST: api, SystemNamespace: c.o.namespace, Log: c.log.Logger})
+	source, err := kube.New(kube.Config{
+		REST: api, SystemNamespace: c.o.namespace, NoTimeouts: !c.release.ActivatorTimeouts(), Log: c.log.Logger,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/internal/requestlog"
 	"github.com/sluice-proxy/sluice/internal/tracing"
@@ -30,6 +31,7 @@ type observed struct {
 	tracer   *tracing.Tracer
 
 	profiling atomic.Bool
+	release   knative.Release
 	classic   atomic.Bool // Knative is one of those that gave metrics their older names
 	activator atomic.Pointer[activator.Activator]
 	current   map[string]string      // config-observability, as it was read last
@@ -95,7 +97,7 @@ func (ob *observed) attributes(req *proxy.Request) []otlp.Attribute {
 
 // set does what the ConfigMap says. What of it can't be used changes nothing.
 func (ob *observed) set(data map[string]string) {
-	current, classic, olderErr := fromOlder(data)
+	current, classic, olderErr := fromOlder(data, ob.release)
 	c, err := observability.ParseMap(current, ob.env, ob.parsed)
 	if err := errors.Join(olderErr, err); err != nil {
 		ob.log.Error("what can't be used stays as it is", zap.String("configmap", ob.o.observability), zap.Error(err))

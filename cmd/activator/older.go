@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/observability"
 )
 
@@ -18,11 +19,19 @@ const (
 )
 
 // fromOlder says in today's keys what is said in older ones alone, and whether metrics are to have their older names:
-// those who wrote the older key have dashboards for them. The error is of a backend that is no more.
-func fromOlder(data map[string]string) (current map[string]string, classic bool, err error) {
+// those who wrote the older key, or run a release in which Prometheus was the default, have dashboards for them. The error
+// is of a backend that is no more.
+func fromOlder(data map[string]string, release knative.Release) (current map[string]string, classic bool, err error) {
+	if data == nil {
+		return nil, false, nil
+	}
 	current = maps.Clone(data)
 	if _, said := data[keyMetrics]; !said {
-		switch backend := data[keyOldMetrics]; strings.ToLower(backend) {
+		backend := data[keyOldMetrics]
+		if backend == "" && release.MetricsByDefault() {
+			backend = observability.Prometheus
+		}
+		switch strings.ToLower(backend) {
 		case observability.Prometheus:
 			current[keyMetrics], classic = observability.Prometheus, true
 		case "", "none":

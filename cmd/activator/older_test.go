@@ -18,6 +18,7 @@ func TestFromOlder(t *testing.T) {
 		classic    bool
 	}{
 		"none":             {},
+		"nothing":          {data{}, data{}, false},
 		"others":           {data{"_example": "x"}, data{"_example": "x"}, false},
 		"no backend":       {data{"metrics.backend-destination": "None"}, data{"metrics.backend-destination": "None"}, false},
 		"metrics":          {data{"metrics.backend-destination": "Prometheus"}, data{"metrics.backend-destination": "Prometheus", "metrics-protocol": "prometheus"}, true},
@@ -28,7 +29,7 @@ func TestFromOlder(t *testing.T) {
 		"profiles are off": {data{"profiling.enable": "true", "runtime-profiling": "disabled"}, data{"profiling.enable": "true", "runtime-profiling": "disabled"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, classic, err := fromOlder(c.data)
+			got, classic, err := fromOlder(c.data, 0)
 			if !reflect.DeepEqual(got, c.want) || classic != c.classic || err != nil {
 				t.Errorf("%v, %v, %v", got, classic, err)
 			}
@@ -36,7 +37,7 @@ func TestFromOlder(t *testing.T) {
 	}
 	for _, backend := range []string{"stackdriver", "opencensus", "Smoke"} {
 		gone := data{"metrics.backend-destination": backend, "profiling.enable": "true"}
-		got, classic, err := fromOlder(gone)
+		got, classic, err := fromOlder(gone, 2)
 		if err == nil || classic || got["runtime-profiling"] != "enabled" || got["metrics-protocol"] != "" {
 			t.Errorf("%s: %v, %v, %v", backend, got, classic, err)
 		}

@@ -20,6 +20,7 @@ const (
 	envLogLevel       = "SLUICE_LOG_LEVEL"
 	envAutoscaler     = "SLUICE_AUTOSCALER_URL"
 	envClassicMetrics = "SLUICE_CLASSIC_METRICS"
+	envRelease        = "SLUICE_KNATIVE_RELEASE"
 	envKubeconfig     = "KUBECONFIG"
 	envInPod          = "KUBERNETES_SERVICE_HOST" // Kubernetes sets it in every pod
 	envLoggingMap     = "CONFIG_LOGGING_NAME"
@@ -30,6 +31,7 @@ const (
 	tracingMap        = "config-tracing" // of Knative up to 1.18
 	defaultActivator  = "activator"
 	noPort            = -1
+	autoRelease       = "auto"
 	knativeAutoscaler = "ws://autoscaler.%s.svc.%s:%d"
 )
 
@@ -52,8 +54,9 @@ type options struct {
 	limits limits.Limits
 
 	// On Kubernetes alone.
-	namespace                 string // SYSTEM_NAMESPACE
-	loggingMap, observability string // ConfigMaps
+	namespace                 string          // SYSTEM_NAMESPACE
+	loggingMap, observability string          // ConfigMaps
+	release                   knative.Release // 0: found out
 	tls                       *tls.Config
 }
 
@@ -76,8 +79,8 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 	o := fromEnvironment(e)
 	o.limits = limits.Default()
 	e.errs = append(e.errs, o.limits.Environment(env)...)
-	level := e.text(envLogLevel, "info")
-	f := o.flags(&level)
+	level, release := e.text(envLogLevel, "info"), e.text(envRelease, autoRelease)
+	f := o.flags(&level, &release)
 	f.SetOutput(stderr)
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -88,6 +91,11 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 	var err error
 	if o.logLevel, err = zapcore.ParseLevel(level); err != nil {
 		return o, fmt.Errorf("log level %q is none of debug, info, warn, error", level)
+	}
+	if release != autoRelease {
+		if o.release, err = knative.ParseRelease(release); err != nil {
+			return o, fmt.Errorf("-knative-release: %w, nor auto", err)
+		}
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
@@ -122,7 +130,7 @@ func fromEnvironment(e *environment) options {
 	}
 }
 
-func (o *options) flags(level *string) *flag.FlagSet {
+func (o *options) flags(level, release *string) *flag.FlagSet {
 	f := flag.NewFlagSet("activator", flag.ContinueOnError)
 	f.StringVar(&o.config, "config", "", "read revisions and pods from `FILE`, again whenever it changes, and not from Kubernetes")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "reach Kubernetes as this `FILE` says (default: $"+envKubeconfig+", else as a pod does)")
@@ -138,6 +146,7 @@ func (o *options) flags(level *string) *flag.FlagSet {
 	f.DurationVar(&o.shutdown, "shutdown", shutdownTime, "`TIME` that requests in progress then have")
 	o.limits.Flags(f)
 	f.StringVar(level, "log-level", *level, "debug, info, warn or error, on Kubernetes until "+loggingMap+" has been read ($"+envLogLevel+")")
+	f.StringVar(release, "knative-release", *release, "on Kubernetes, `RELEASE` of Knative Serving, such as 1.6: up to 1.7 Revisions' timeouts are the queue-proxy's alone; "+autoRelease+": as the labels of its ConfigMaps say, else like the newest ($"+envRelease+")")
 	f.BoolVar(&o.version, "version", false, "say which version this is")
 	f.Usage = func() { usage(f) }
 	return f

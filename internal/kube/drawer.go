@@ -21,7 +21,7 @@ const (
 type configMap struct {
 	name
 	wanted, bundle bool
-	data           map[string]string
+	data, labels   map[string]string
 }
 
 type secret struct {
@@ -63,6 +63,9 @@ func (d *drawer) readConfigMap(obj any) item {
 		if c.data == nil {
 			c.data = map[string]string{}
 		}
+	}
+	if c.wanted {
+		c.labels = o.Labels
 	}
 	return c
 }
@@ -182,12 +185,12 @@ func (d *drawer) take() (calls []func(), listed bool) {
 	defer d.mu.Unlock()
 	c := &d.config
 	for _, n := range slices.Sorted(maps.Keys(d.dirty)) {
-		var data map[string]string
+		var data, labels map[string]string
 		if m := d.configMaps[n]; m != nil {
-			data = m.data
+			data, labels = m.data, m.labels
 		}
 		if c.OnConfigMap != nil {
-			calls = append(calls, func() { c.OnConfigMap(n, data) })
+			calls = append(calls, func() { c.OnConfigMap(n, data, labels) })
 		}
 	}
 	if data := d.secret; d.dirtySec && c.OnSecret != nil {

@@ -16,7 +16,10 @@ import (
 
 // reader makes lists. Pods and activators can both be behind a public Service: an activator is a pod of the system
 // namespace.
-type reader struct{ systemNamespace string }
+type reader struct {
+	systemNamespace string
+	noTimeouts      bool
+}
 
 func (r reader) list(obj any) item {
 	switch o := obj.(type) {

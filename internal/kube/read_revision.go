@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -13,31 +14,35 @@ import (
 // defaultTimeout is that of a revision that says nothing (Knative's revision-timeout-seconds).
 const defaultTimeout = 300 * time.Second
 
-// readRevision says what a Revision means to the activator. Requests go on in the client's protocol whatever the name of
+// revision says what a Revision means to the activator. Requests go on in the client's protocol whatever the name of
 // the revision's port is: it only chooses the queue-proxy's port, which serves both.
-func readRevision(obj any) item {
+func (rd reader) revision(obj any) item {
 	o, ok := obj.(*revisionObject)
 	if !ok {
 		return nil
 	}
 	m, s := &o.Metadata, &o.Spec
 	r := activator.Revision{
-		ID:    throttler.RevisionID{Namespace: m.Namespace, Name: m.Name},
-		Limit: int(max(0, s.ContainerConcurrency)),
-		Timeouts: proxy.Timeouts{
-			Total:         seconds(s.TimeoutSeconds),
-			ResponseStart: seconds(s.ResponseStartTimeoutSeconds),
-			Idle:          seconds(s.IdleTimeoutSeconds),
-		},
+		ID:            throttler.RevisionID{Namespace: m.Namespace, Name: m.Name},
+		Limit:         int(max(0, s.ContainerConcurrency)),
+		Timeouts:      rd.timeouts(s),
 		FullDuplex:    strings.EqualFold(m.Annotations.FullDuplex, knative.FeatureEnabled),
 		Service:       m.Labels.Service,
 		Configuration: m.Labels.Configuration,
 		NoEarlyUse:    probedByKubelet(s.Containers),
 	}
-	if r.Timeouts.Total == 0 {
-		r.Timeouts.Total = defaultTimeout
-	}
 	return &revision{name{m.Namespace, m.Name}, r}
+}
+
+func (rd reader) timeouts(s *revisionSpec) proxy.Timeouts {
+	if rd.noTimeouts {
+		return proxy.Timeouts{}
+	}
+	return proxy.Timeouts{
+		Total:         cmp.Or(seconds(s.TimeoutSeconds), defaultTimeout),
+		ResponseStart: seconds(s.ResponseStartTimeoutSeconds),
+		Idle:          seconds(s.IdleTimeoutSeconds),
+	}
 }
 
 func seconds(n int64) time.Duration { return time.Duration(max(0, n)) * time.Second }

@@ -55,8 +55,12 @@ func TestReadRevision(t *testing.T) {
 			if err := json.Unmarshal([]byte(text), &o); err != nil {
 				t.Fatal(err)
 			}
-			if got := readRevision(&o).(*revision).Revision; got != tt.want {
+			if got := (reader{}).revision(&o).(*revision).Revision; got != tt.want {
 				t.Errorf("read %+v, want %+v", got, tt.want)
+			}
+			tt.want.Timeouts = proxy.Timeouts{} // as up to Knative 1.7
+			if got := (reader{noTimeouts: true}).revision(&o).(*revision).Revision; got != tt.want {
+				t.Errorf("without timeouts: read %+v, want %+v", got, tt.want)
 			}
 		})
 	}
@@ -110,7 +114,7 @@ func TestReadLists(t *testing.T) {
 		}}}, false, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l := reader{"knative-serving"}.list(tt.obj).(*list)
+			l := reader{systemNamespace: "knative-serving"}.list(tt.obj).(*list)
 			if len(l.endpoints) == 0 {
 				l.endpoints = nil
 			}
@@ -133,7 +137,7 @@ func TestMerge(t *testing.T) {
 	lists := func(all ...*discoveryv1.EndpointSlice) []*list {
 		var ls []*list
 		for _, s := range all {
-			ls = append(ls, reader{"knative-serving"}.readSlice(s))
+			ls = append(ls, reader{systemNamespace: "knative-serving"}.readSlice(s))
 		}
 		return ls
 	}
@@ -196,7 +200,7 @@ func addrs(all []activator.Endpoint) (got []string) {
 
 func TestPeers29Tombstone(t *testing.T) {
 	tb := newTable()
-	s := &shelf{endpoints, reader{"knative-serving"}.list, tb}
+	s := &shelf{endpoints, reader{systemNamespace: "knative-serving"}.list, tb}
 	o := podSlice("r", 0, podsFrom(1, 1)...)
 	if err := s.Add(o); err != nil {
 		t.Fatal(err)

@@ -26,6 +26,8 @@ type Config struct {
 	// Relist is the longest time from one list of each kind to the next, which corrects what a watch may have missed.
 	// Default: an hour.
 	Relist time.Duration
+	// NoTimeouts leaves the timeouts of Revisions out, as up to Knative 1.7, where the queue-proxy alone bounds requests.
+	NoTimeouts bool
 	// Log may be nil. What may happen often is logged once a minute.
 	Log *zap.Logger
 }
@@ -76,14 +78,14 @@ func New(c Config) (*Source, error) {
 	watch := func(r resource, k kind, read func(any) item) *watcher {
 		return newWatcher(r, &shelf{k, read, s.table}, c.Relist, s.log)
 	}
-	lists := reader{c.SystemNamespace}.list
+	read := reader{c.SystemNamespace, c.NoTimeouts}
 	s.watchers = []*watcher{
-		watch(resource{client: all.knative, name: "revisions", example: &revisionObject{}}, revisions, readRevision),
+		watch(resource{client: all.knative, name: "revisions", example: &revisionObject{}}, revisions, read.revision),
 		watch(resource{client: all.core, name: "services", labels: private, example: &corev1.Service{}}, services, readService),
 	}
 	s.pods = &pods{
-		slices:    watch(resource{client: all.discovery, name: "endpointslices", labels: ofRevision, example: &discoveryv1.EndpointSlice{}}, endpoints, lists),
-		endpoints: watch(resource{client: all.core, name: "endpoints", labels: ofRevision, example: &coreEndpoints{}}, endpoints, lists),
+		slices:    watch(resource{client: all.discovery, name: "endpointslices", labels: ofRevision, example: &discoveryv1.EndpointSlice{}}, endpoints, read.list),
+		endpoints: watch(resource{client: all.core, name: "endpoints", labels: ofRevision, example: &coreEndpoints{}}, endpoints, read.list),
 		auth:      all.auth,
 		log:       s.log,
 		period:    askPeriod,

@@ -23,8 +23,8 @@ type SystemConfig struct {
 	ConfigMaps []string
 	// Secret is the name of the one that OnSecret is told of. Empty: none is watched.
 	Secret string
-	// OnConfigMap gets the data of a ConfigMap, nil while there is none of that name.
-	OnConfigMap func(name string, data map[string]string)
+	// OnConfigMap gets the data of a ConfigMap, nil while there is none of that name, and its labels.
+	OnConfigMap func(name string, data, labels map[string]string)
 	// OnSecret gets the data of the Secret, nil while there is none.
 	OnSecret func(data map[string][]byte)
 	// OnTrustBundles gets the values of all ConfigMaps that are trust bundles (networking.knative.dev/trust-bundle), in

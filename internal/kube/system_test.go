@@ -65,8 +65,10 @@ func systemOf(t *testing.T, a *api, secret string, relist time.Duration) (*Syste
 	d := &diary{t: t}
 	s, err := NewSystem(SystemConfig{
 		REST: a.config(), Namespace: "system", ConfigMaps: []string{"config-a", "config-b"}, Secret: secret, Relist: relist,
-		OnConfigMap: func(name string, data map[string]string) { d.note("%s %v %v", name, data, data == nil) },
-		OnSecret:    func(data map[string][]byte) { d.note("secret %s %v", data["tls.crt"], data == nil) },
+		OnConfigMap: func(name string, data, labels map[string]string) {
+			d.note("%s %v %v%s", name, data, data == nil, labels["version"])
+		},
+		OnSecret: func(data map[string][]byte) { d.note("secret %s %v", data["tls.crt"], data == nil) },
 		OnTrustBundles: func(pems [][]byte) {
 			d.note("trust %s", pems)
 		},
@@ -109,6 +111,10 @@ func TestSystem(t *testing.T) {
 	a.put("configmaps", configMapOf("config-z", false, map[string]string{"k": "v"})) // nobody wants it
 	a.put("configmaps", configMapOf("config-b", false, nil))
 	d.expect("config-b map[] false")
+	newer := configMapOf("config-b", false, nil)
+	newer.Labels = map[string]string{"version": " 1.2"}
+	a.put("configmaps", newer)
+	d.expect("config-b map[] false 1.2")
 	a.delete("configmaps", "system", "config-a")
 	d.expect("config-a map[] true")
 	a.put("configmaps", configMapOf("ca-1", false, map[string]string{"z": "Z"})) // not a bundle any more
