@@ -239,3 +239,53 @@ func TestManifestsFallBackToTheEmbeddedOne(t *testing.T) {
 		t.Errorf("after remove: %v", err)
 	}
 }
+
+// -f - was stat'ed as a file.
+func TestQ8ManifestsOnStandardInput(t *testing.T) {
+	binary, port := build(t)
+	var out output
+	cmd := exec.Command(binary, "-f", "-", "-port", fmt.Sprint(port))
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Stdin = t.TempDir(), &out, &out, bytes.NewReader(examples.Hello)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }()
+	for end := time.Now().Add(30 * time.Second); !strings.Contains(out.String(), "service hello: ready, latest hello-world"); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it doesn't serve; output:\n%s", &out)
+		}
+	}
+	if !strings.Contains(out.String(), "manifests: stdin") {
+		t.Errorf("output:\n%s", &out)
+	}
+	if got := ask(t, port); got != "Hello World!\n" {
+		t.Errorf("%q", got)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v; output:\n%s", err, &out)
+	}
+	err := run(context.Background(), []string{"-f", "-"}, strings.NewReader("kind: Service\n"), &out, &out)
+	if err == nil || err.Error() != "stdin:1: field apiVersion: missing" {
+		t.Errorf("%v", err)
+	}
+}
+
+// Ctrl-C ends the wait for manifests that never come.
+func TestQ8InterruptedWhileManifestsAreRead(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx, []string{"-f", "-"}, r, io.Discard, io.Discard) }()
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	w.Close() // and with it the reader
+	r.Close()
+}

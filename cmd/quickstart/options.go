@@ -61,7 +61,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	own.IntVar(&o.config.MaxReplicas, "max-replicas", standalone.DefaultMaxReplicas, "most `replicas` of each service, whatever the autoscaler wants")
 	own.Var(&o.config.ReplicaPorts, "replica-ports", "`range` of ports on 127.0.0.1 for the processes of replicas")
 	o.config.Limits.Flags(own)
-	own.BoolVar(&o.verbose, "v", false, "log what goes on inside")
+	own.BoolVar(&o.verbose, "v", false, "log what goes on inside, and name each field of a manifest that is ignored")
 	own.BoolVar(&o.version, "version", false, "print the version")
 	scale := flag.NewFlagSet("", flag.ContinueOnError)
 	scaling.Flags(scale)
