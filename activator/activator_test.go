@@ -111,7 +111,7 @@ func TestOnTheWire(t *testing.T) {
 	for name, want := range map[string]string{
 		"K-Proxy-Request": "activator", "K-Original-Host": "www.example.com", "Knative-Serving-Tag": "blue",
 		"X-Forwarded-For": "192.0.2.1, 127.0.0.1", "Forwarded": "for=192.0.2.1",
-		"Knative-Serving-Namespace": "", "Knative-Serving-Revision": "", "Sluice-No-Queue": "", "Sluice-Features": "",
+		"Knative-Serving-Namespace": "default", "Knative-Serving-Revision": "hello-00001", "Sluice-No-Queue": "", "Sluice-Features": "",
 		"K-Passthrough-Lb": "", "K-Network-Hash": "",
 	} {
 		if got := strings.Join(seen.Header.Values(name), "; "); got != want {

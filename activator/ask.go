@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/throttler"
 )
 
 // verdict is what one probe says of an address.
@@ -32,7 +33,8 @@ const (
 	// maxProbeAnswer bounds what is read of an answer.
 	maxProbeAnswer = 16 << 10
 
-	// probeHead is the request, up to the host; passthrough follows it where a mesh is told to let pods be addressed.
+	// probeHead is the request, up to the host. The revision follows it, since the address may be another's pod's by now,
+	// and passthrough where a mesh is told to let pods be addressed.
 	probeHead = "GET " + knative.ProbePath + " HTTP/1.1\r\n" +
 		knative.HeaderProbe + ": " + knative.ProbeQueue + "\r\n" +
 		"User-Agent: " + knative.UserAgentActivator + "\r\n" +
@@ -43,7 +45,7 @@ const (
 
 // ask makes one probe, which a pod may hold until its app is ready. A token is held until the request is on its way.
 // It is written by hand, and on a connection of its own, since ten thousand may be held at once.
-func (p *prober) ask(ctx context.Context, addr, host string) finding {
+func (p *prober) ask(ctx context.Context, pr *probe) finding {
 	silent := finding{verdict: maybeMesh}
 	select {
 	case p.dials <- struct{}{}:
@@ -55,17 +57,13 @@ func (p *prober) ask(ctx context.Context, addr, host string) finding {
 
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	conn, err := p.dial(ctx, "tcp", addr)
+	conn, err := p.dial(ctx, "tcp", pr.addr)
 	if err != nil {
 		return silent
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	to := addr
-	if host != "" {
-		to = host + passthrough
-	}
-	if _, err := io.WriteString(conn, probeHead+to+"\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, pr.head()); err != nil {
 		return silent
 	}
 	release()
@@ -75,6 +73,18 @@ func (p *prober) ask(ctx context.Context, addr, host string) finding {
 	}
 	defer resp.Body.Close()
 	return judgeProbe(resp)
+}
+
+// head is the request of a probe.
+func (pr *probe) head() string {
+	to := pr.addr
+	if pr.host != "" {
+		to = pr.host + passthrough
+	}
+	if id := pr.revision; id != (throttler.RevisionID{}) {
+		to += "\r\n" + knative.HeaderNamespace + ": " + id.Namespace + "\r\n" + knative.HeaderRevision + ": " + id.Name
+	}
+	return probeHead + to + "\r\n\r\n"
 }
 
 // judgeProbe says whether the queue-proxy said yes, and what else it said of itself then. What a queue-proxy says of itself

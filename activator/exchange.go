@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
@@ -37,7 +38,7 @@ type exchange struct {
 	lease  throttler.Lease
 	place  *throttler.Place // in the queue for one
 	busy   bool             // the pod did not process the request: it had no slot for it
-	down   bool             // the same: its app can't be reached
+	down   bool             // the same: its app can't be reached, or is another revision's
 	expect bool             // the Expect field is ours
 	large  bool             // its body may still be on its way when its pod answers
 	traced bool             // the client wants to be told the parts of a cold start
@@ -117,8 +118,9 @@ func (x *exchange) mark(req *proxy.Request) {
 	for _, name := range x.a.private {
 		h.Del(name)
 	}
-	h.Del(knative.HeaderNamespace)
-	h.Del(knative.HeaderRevision)
+	// By these a queue-proxy knows that it isn't meant, where its pod has got the address of one that has gone.
+	h.Set(knative.HeaderNamespace, x.t.id.Namespace)
+	h.Set(knative.HeaderRevision, x.t.id.Name)
 	h.Del(knative.HeaderPassthroughLB)
 	h.Set(knative.HeaderProxyRequest, knative.ProxyActivator)
 	h.Set(knative.HeaderOriginalHost, original)
@@ -201,22 +203,25 @@ func declined(resp *proxy.Response) bool {
 		return false
 	}
 	switch resp.Status {
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusBadGateway:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusMisdirectedRequest:
 		return true
 	case http.StatusOK: // to gRPC every answer is
 		switch resp.Header.Get("Grpc-Status") {
-		case "8", "14": // RESOURCE_EXHAUSTED, UNAVAILABLE
+		case "5", "8", "14": // NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE
 			return true
 		}
 	}
 	return false
 }
 
-// saysDown tells an app that can't be reached from one that is busy. The status does not: to gRPC it is always 200.
+// saysDown tells an app that can't be reached, or isn't there any more, from one that is busy. The status does not: to gRPC it
+// is always 200.
 func saysDown(resp *proxy.Response) bool {
-	return resp.Status == http.StatusBadGateway ||
-		strings.Contains(resp.Header.Get("Proxy-Status"), `details="`+proxy.ConnectRefused.String()) ||
-		strings.Contains(resp.Header.Get("Proxy-Status"), `details="`+proxy.ConnectTimeout.String())
+	status := resp.Header.Get("Proxy-Status")
+	return resp.Status == http.StatusBadGateway || resp.Status == http.StatusMisdirectedRequest ||
+		slices.ContainsFunc([]proxy.Reason{proxy.ConnectRefused, proxy.ConnectTimeout, proxy.UnknownRevision}, func(r proxy.Reason) bool {
+			return strings.Contains(status, `details="`+r.String())
+		})
 }
 
 // Release gives the slot back, and says what is now known of the pod.

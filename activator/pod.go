@@ -72,7 +72,7 @@ func (t *tracked) probeLocked(p *pod) {
 	case p != &t.cluster && t.a.config.MeshMode == MeshEnabled:
 		return
 	}
-	pr := &probe{addr: p.Addr, haste: &t.haste}
+	pr := &probe{addr: p.Addr, revision: t.id, haste: &t.haste}
 	if host := t.host.Load(); host != nil {
 		pr.host = *host
 	}

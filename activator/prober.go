@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/sluice-proxy/sluice/throttler"
 )
 
 // pace says how often an address is asked.
@@ -57,8 +59,9 @@ type prober struct {
 
 // probe is the questioning of one address.
 type probe struct {
-	addr string
-	host string // the Host that a mesh passes through to addr; empty: there is no such mesh
+	addr     string
+	revision throttler.RevisionID // the pod's; the zero value: whoever answers is asked
+	host     string               // the Host that a mesh passes through to addr; empty: there is no such mesh
 	// found is called after each probe and says how to go on. It may still be running when stop returns, so it has to
 	// look whether its news is wanted.
 	found func(finding) pace
@@ -142,7 +145,7 @@ func (p *prober) question(ctx context.Context, pr *probe) {
 	at, began := search, time.Now()
 	for ctx.Err() == nil {
 		asked := time.Now()
-		f := p.ask(ctx, pr.addr, pr.host)
+		f := p.ask(ctx, pr)
 		if ctx.Err() != nil {
 			return
 		}

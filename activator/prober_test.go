@@ -233,7 +233,7 @@ func TestWhatPasses(t *testing.T) {
 				p := newProber(Config{Dial: (&fakePods{answer: func(string) func(net.Conn) {
 					return saying(0, c.status, c.body, c.header...)
 				}}).dial}.withDefaults())
-				if got := p.ask(context.Background(), "pod:1", ""); got != (finding{c.want, c.declines}) {
+				if got := p.ask(context.Background(), &probe{addr: "pod:1"}); got != (finding{c.want, c.declines}) {
 					t.Errorf("%+v", got)
 				}
 			})
@@ -247,13 +247,14 @@ func TestProbeOnTheWire(t *testing.T) {
 	defer theirs.Close()
 	p := newProber(Config{Dial: func(context.Context, string, string) (net.Conn, error) { return ours, nil }}.withDefaults())
 	answered := make(chan finding)
-	go func() { answered <- p.ask(context.Background(), "10.0.0.1:8012", "") }()
+	go func() { answered <- p.ask(context.Background(), &probe{addr: "10.0.0.1:8012", revision: rev}) }()
 	req, err := http.ReadRequest(bufio.NewReader(theirs))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if req.Method != "GET" || req.RequestURI != "/healthz" || req.Host != "10.0.0.1:8012" ||
-		req.Header.Get("K-Network-Probe") != "queue" || req.UserAgent() != "Knative-Activator-Probe" || req.Header["K-Passthrough-Lb"] != nil {
+		req.Header.Get("K-Network-Probe") != "queue" || req.UserAgent() != "Knative-Activator-Probe" || req.Header["K-Passthrough-Lb"] != nil ||
+		req.Header.Get("Knative-Serving-Namespace") != rev.Namespace || req.Header.Get("Knative-Serving-Revision") != rev.Name {
 		t.Errorf("got %+v", req)
 	}
 	fmt.Fprint(theirs, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nqueue\r\n0\r\n\r\n")

@@ -3,6 +3,7 @@ package queueproxy
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,9 +46,10 @@ func (p *policy) Begin(req *proxy.Request) proxy.Exchange {
 	if e.trusted {
 		e.proxied = req.Header.Get(knative.HeaderProxyRequest) == knative.ProxyActivator
 		e.noQueue = req.Header.Get(knative.HeaderNoQueue) == "1"
+		e.misdirected = p.misdirected(req.Header)
 	}
 	p.drain.begin()
-	if !e.noQueue {
+	if !e.noQueue && !e.misdirected {
 		e.count(req.Arrived)
 	}
 	return e
@@ -70,21 +72,36 @@ func (p *policy) trusts(remote string) bool {
 	return false
 }
 
+// misdirected reports whether a request is for another revision than the pod's, as it is when the pod has got the address
+// of one that has gone, and who sent the request doesn't know yet. It has to name a namespace and a revision, which
+// activators and ingresses set, whatever a client says; one that names this revision besides another is this one's.
+func (p *policy) misdirected(h proxy.Header) bool {
+	return p.config.Identity.Namespace != "" && p.config.Identity.Revision != "" &&
+		h.Get(knative.HeaderNamespace) != "" && h.Get(knative.HeaderRevision) != "" &&
+		!(says(h, knative.HeaderNamespace, p.config.Identity.Namespace) && says(h, knative.HeaderRevision, p.config.Identity.Revision))
+}
+
+// says reports whether one of the fields has that value.
+func says(h proxy.Header, name, value string) bool {
+	return h.Get(name) == value || slices.Contains(h.Values(name), value)
+}
+
 // exchange is one request on its way to the app.
 type exchange struct {
-	policy   *policy
-	trusted  bool
-	proxied  bool                    // came through the activator
-	noQueue  bool                    // to be refused rather than queued
-	counted  bool                    // in stats
-	holds    bool                    // a slot of the breaker
-	place    *throttler.BreakerPlace // in the queue for one
-	deadline *time.Timer             // of that wait
-	pruned   bool                    // the header is as the app shall see it
-	reached  bool                    // the app got it
-	host     string
-	entered  time.Time // zero: timeouts count from the arrival
-	appSpent time.Duration
+	policy      *policy
+	trusted     bool
+	proxied     bool                    // came through the activator
+	noQueue     bool                    // to be refused rather than queued
+	misdirected bool                    // for another revision
+	counted     bool                    // in stats
+	holds       bool                    // a slot of the breaker
+	place       *throttler.BreakerPlace // in the queue for one
+	deadline    *time.Timer             // of that wait
+	pruned      bool                    // the header is as the app shall see it
+	reached     bool                    // the app got it
+	host        string
+	entered     time.Time // zero: timeouts count from the arrival
+	appSpent    time.Duration
 }
 
 func (e *exchange) count(now time.Time) {
@@ -95,6 +112,9 @@ func (e *exchange) count(now time.Time) {
 // Next takes a slot, waiting for it, and sends the request to the app.
 func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
 	p := e.policy
+	if e.misdirected {
+		return e.elsewhere(req, misdirected())
+	}
 	switch proxy.ReasonOf(a.Cause) {
 	case proxy.ConnectRefused, proxy.ConnectTimeout: // there is no other pod to go to, save for the activator
 		return e.down(req, a.Cause)

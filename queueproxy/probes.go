@@ -53,6 +53,9 @@ func (p *probe) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
 	if p.policy.drain.active.Load() {
 		return p.shuttingDown(req), nil
 	}
+	if p.asker == askedByActivator && p.policy.misdirected(req.Header) {
+		return notPassing(req, misdirected()), nil
+	}
 	value := req.Header.Get(knative.HeaderProbe)
 	switch {
 	case p.asker == askedByIngress && value == knative.ProbeIngress:
@@ -70,7 +73,7 @@ func (p *probe) shuttingDown(req *proxy.Request) proxy.Hop {
 	if p.asker == askedByKubelet || p.asker == askedByActivator {
 		p.policy.drain.tell()
 	}
-	return notPassing(req, proxy.Draining, "shutting down\n")
+	return notPassing(req, &proxy.Error{Reason: proxy.Draining, Text: "shutting down\n"})
 }
 
 // echo answers an ingress that wants to know which configuration has got here.
@@ -99,7 +102,9 @@ func (p *probe) answer(req *proxy.Request) (proxy.Hop, error) {
 	case err != nil:
 		return proxy.Hop{}, err
 	case !ready:
-		return notPassing(req, proxy.NotReady, ""), nil
+		hop := notPassing(req, &proxy.Error{Reason: proxy.NotReady})
+		hop.Local.Body = ""
+		return hop, nil
 	}
 	p.policy.appIsUp()
 	return local(http.StatusOK, knative.ProbeQueue), nil
@@ -109,10 +114,8 @@ func (p *probe) answer(req *proxy.Request) (proxy.Hop, error) {
 var features = [2]string{knative.HeaderFeatures, knative.FeatureNoQueue}
 
 // notPassing is the answer to a probe that doesn't pass.
-func notPassing(req *proxy.Request, why proxy.Reason, body string) proxy.Hop {
-	l := (&proxy.Error{Reason: why}).Local(req, name, features)
-	l.Body = body
-	return proxy.Hop{Local: l}
+func notPassing(req *proxy.Request, why *proxy.Error) proxy.Hop {
+	return proxy.Hop{Local: why.Local(req, name, features)}
 }
 
 // local is the answer to a probe that passes.

@@ -3,6 +3,7 @@ package queueproxy
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
@@ -27,10 +28,14 @@ func (e *exchange) refusal(req *proxy.Request, err error) (proxy.Hop, error) {
 		Reason: proxy.QueueFull, Status: e.policy.config.FullStatus, Text: queueFull,
 		RetryAfter: e.policy.breaker.RetryAfter(), Err: err,
 	}
-	if e.proxied {
-		return notProcessed(req, full), nil
+	return e.elsewhere(req, full)
+}
+
+// misdirected is the answer to a request, or a probe, for another revision (RFC 9110 §15.5.20).
+func misdirected() *proxy.Error {
+	return &proxy.Error{
+		Reason: proxy.UnknownRevision, Status: http.StatusMisdirectedRequest, Text: "this pod is of another revision\n",
 	}
-	return proxy.Hop{}, full
 }
 
 // busy refuses a request of another activator's share, for it to go elsewhere.
@@ -42,10 +47,18 @@ func (e *exchange) busy(req *proxy.Request) proxy.Hop {
 // through an activator.
 func (e *exchange) down(req *proxy.Request, cause error) (proxy.Hop, error) {
 	var failed *proxy.Error
-	if e.proxied && errors.As(cause, &failed) {
-		return notProcessed(req, failed), nil
+	if errors.As(cause, &failed) {
+		return e.elsewhere(req, failed)
 	}
 	return proxy.Hop{}, cause
+}
+
+// elsewhere refuses a request that the app has not got: one that came through an activator may go to another pod.
+func (e *exchange) elsewhere(req *proxy.Request, err *proxy.Error) (proxy.Hop, error) {
+	if e.proxied {
+		return notProcessed(req, err), nil
+	}
+	return proxy.Hop{}, err
 }
 
 // notProcessed tells an activator, as well as a client should the activator have no other pod, or not know the field.

@@ -4,7 +4,8 @@ package knative
 
 // Headers, in canonical form.
 const (
-	// HeaderNamespace and HeaderRevision tell the activator which revision a request is for. Both proxies remove them.
+	// HeaderNamespace and HeaderRevision say which revision a request is for: the activator goes by them, and a queue-proxy
+	// refuses what is for another one (HTTP status 421) and removes them.
 	HeaderNamespace = "Knative-Serving-Namespace"
 	HeaderRevision  = "Knative-Serving-Revision"
 	// HeaderTag and HeaderDefaultRoute carry the route's tag; they reach the app.
