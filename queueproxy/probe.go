@@ -41,6 +41,10 @@ type Probe struct {
 	Timeout time.Duration
 	// SuccessThreshold is how often an Aggressive probe must succeed in a row. 0: once.
 	SuccessThreshold int
+	// InitialDelay is how long the kubelet waits with its first probe. A probe request is answered as soon as the app is
+	// ready, as by Knative's queue-proxy in all releases: whoever doesn't want requests before some time has passed has the
+	// probe fail until then. New logs it, since it isn't what the field's name promises.
+	InitialDelay time.Duration
 }
 
 // Validate reports the first field that can't be used.
@@ -48,8 +52,8 @@ func (p Probe) Validate() error {
 	if p.Kind > ProbeGRPC {
 		return fmt.Errorf("kind %d is none of the constants", p.Kind)
 	}
-	if p.Timeout < 0 || p.SuccessThreshold < 0 {
-		return errors.New("a timeout or threshold is negative")
+	if p.Timeout < 0 || p.SuccessThreshold < 0 || p.InitialDelay < 0 {
+		return errors.New("a timeout, threshold or delay is negative")
 	}
 	if p.Kind == ProbeNever {
 		return nil
@@ -113,7 +117,8 @@ func describeJSON(err error) error {
 	return errors.New("a port is neither a number nor a string")
 }
 
-// wireProbe is the part of corev1.Probe that matters here.
+// wireProbe is the part of corev1.Probe that matters here. The rest is the kubelet's, which has the same probe but for its
+// handler, which is then the queue-proxy: it counts to failureThreshold, and ends containers.
 // https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#Probe
 type wireProbe struct {
 	HTTPGet *struct {
@@ -130,7 +135,7 @@ type wireProbe struct {
 		Service *string
 	}
 	// Nil when absent, which is 0: the aggressive mode.
-	PeriodSeconds, TimeoutSeconds, SuccessThreshold int32
+	PeriodSeconds, TimeoutSeconds, SuccessThreshold, InitialDelaySeconds int32
 }
 
 // wirePort is an IntOrString: a number, or a string with a number. A container's named port would need the pod's spec.
@@ -166,6 +171,7 @@ func (w *wireProbe) resolve(host string, port int) (Probe, error) {
 		Aggressive:       w.PeriodSeconds == 0,
 		Timeout:          time.Duration(w.TimeoutSeconds) * time.Second,
 		SuccessThreshold: int(w.SuccessThreshold),
+		InitialDelay:     time.Duration(w.InitialDelaySeconds) * time.Second,
 	}
 	if w.PeriodSeconds < 0 {
 		return p, errors.New("periodSeconds is negative")

@@ -3,8 +3,16 @@ package queueproxy
 import (
 	"net/http"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
 func TestParseProbes(t *testing.T) {
@@ -42,6 +50,102 @@ func TestParseProbes(t *testing.T) {
 				t.Errorf("got  %+v\nwant %+v", got, test.want)
 			}
 		})
+	}
+}
+
+// leaves are the names of all fields of a type that hold a value, as in JSON.
+func leaves(t reflect.Type, prefix string) (all []string) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || t == reflect.TypeFor[intstr.IntOrString]() {
+		return []string{prefix}
+	}
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case name == "": // inline
+			all = append(all, leaves(f.Type, prefix)...)
+		case prefix == "":
+			all = append(all, leaves(f.Type, name)...)
+		default:
+			all = append(all, leaves(f.Type, prefix+"."+name)...)
+		}
+	}
+	return all
+}
+
+// Every field that a probe of Kubernetes has is heeded or has a reason not to be; a new version of its API may not bring
+// one unnoticed.
+func TestC6EveryFieldOfAProbe(t *testing.T) {
+	tests := map[string]struct {
+		with, without string
+		heeded        func(Probe) any // nil: it changes nothing
+		why           string          // then
+	}{
+		"exec.command":                  {`{"exec":{"command":["x"]}}`, `{"exec":{}}`, nil, "a command can only be run in the app's container, by the kubelet; Knative gives the queue-proxy a TCP probe in its place"},
+		"httpGet.path":                  {`{"httpGet":{"path":"/a"}}`, `{"httpGet":{}}`, func(p Probe) any { return p.Target }, ""},
+		"httpGet.port":                  {`{"httpGet":{"port":7}}`, `{"httpGet":{}}`, func(p Probe) any { return p.Addr }, ""},
+		"httpGet.host":                  {`{"httpGet":{"host":"::1"}}`, `{"httpGet":{}}`, func(p Probe) any { return p.Addr }, ""},
+		"httpGet.scheme":                {`{"httpGet":{"scheme":"HTTPS"}}`, `{"httpGet":{}}`, func(p Probe) any { return p.TLS }, ""},
+		"httpGet.httpHeaders.name":      {`{"httpGet":{"httpHeaders":[{"name":"a","value":"x"}]}}`, `{"httpGet":{"httpHeaders":[{"name":"b","value":"x"}]}}`, func(p Probe) any { return p.Header.Get("a") }, ""},
+		"httpGet.httpHeaders.value":     {`{"httpGet":{"httpHeaders":[{"name":"a","value":"x"}]}}`, `{"httpGet":{"httpHeaders":[{"name":"a","value":"y"}]}}`, func(p Probe) any { return p.Header.Get("a") }, ""},
+		"tcpSocket.port":                {`{"tcpSocket":{"port":7}}`, `{"tcpSocket":{}}`, func(p Probe) any { return p.Addr }, ""},
+		"tcpSocket.host":                {`{"tcpSocket":{"host":"::1"}}`, `{"tcpSocket":{}}`, func(p Probe) any { return p.Addr }, ""},
+		"grpc.port":                     {`{"grpc":{"port":7}}`, `{"grpc":{}}`, func(p Probe) any { return p.Addr }, ""},
+		"grpc.service":                  {`{"grpc":{"service":"s"}}`, `{"grpc":{}}`, func(p Probe) any { return p.Service }, ""},
+		"timeoutSeconds":                {`{"tcpSocket":{},"timeoutSeconds":7}`, `{"tcpSocket":{}}`, func(p Probe) any { return p.Timeout }, ""},
+		"periodSeconds":                 {`{"tcpSocket":{},"periodSeconds":7}`, `{"tcpSocket":{}}`, func(p Probe) any { return p.Aggressive }, ""},
+		"successThreshold":              {`{"tcpSocket":{},"successThreshold":7}`, `{"tcpSocket":{}}`, func(p Probe) any { return p.SuccessThreshold }, ""},
+		"initialDelaySeconds":           {`{"tcpSocket":{},"initialDelaySeconds":7}`, `{"tcpSocket":{}}`, func(p Probe) any { return p.InitialDelay }, ""},
+		"failureThreshold":              {`{"tcpSocket":{},"failureThreshold":7}`, `{"tcpSocket":{}}`, nil, "the kubelet counts failures; each probe request is answered by what is"},
+		"terminationGracePeriodSeconds": {`{"tcpSocket":{},"terminationGracePeriodSeconds":7}`, `{"tcpSocket":{}}`, nil, "of liveness and startup probes, and for the kubelet"},
+	}
+	for _, field := range leaves(reflect.TypeFor[corev1.Probe](), "") {
+		test, ok := tests[field]
+		if !ok {
+			t.Errorf("nobody has thought of %s", field)
+			continue
+		}
+		delete(tests, field)
+		with, err := ParseProbes(test.with, false, "127.0.0.1", 8080)
+		without, err2 := ParseProbes(test.without, false, "127.0.0.1", 8080)
+		if err != nil || err2 != nil {
+			t.Errorf("%s: %v, %v", field, err, err2)
+			continue
+		}
+		if test.heeded == nil {
+			if !reflect.DeepEqual(with, without) || test.why == "" {
+				t.Errorf("%s changes %+v to %+v", field, without, with)
+			}
+		} else if reflect.DeepEqual(test.heeded(with[0]), test.heeded(without[0])) {
+			t.Errorf("%s changes nothing: %+v", field, with)
+		}
+	}
+	for field := range tests {
+		t.Errorf("Kubernetes has no field %s", field)
+	}
+}
+
+// Only the kubelet heeds initialDelaySeconds, so that it is told.
+func TestC6InitialDelayIsTold(t *testing.T) {
+	for probe, want := range map[string]int{
+		`{"tcpSocket":{"port":8080},"initialDelaySeconds":3}`: 1,
+		`{"tcpSocket":{"port":8080}}`:                         0,
+	} {
+		c, err := ConfigFromEnv(environment(knative.EnvReadinessProbe, probe))
+		if err != nil {
+			t.Fatal(err)
+		}
+		core, logs := observer.New(zap.InfoLevel)
+		p, err := New(c, zap.New(core))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if got := logs.FilterField(zap.Duration("initialDelay", 3*time.Second)).Len(); got != want {
+			t.Errorf("%s: %d lines in %v", probe, got, logs.All())
+		}
 	}
 }
 

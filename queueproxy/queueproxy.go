@@ -43,6 +43,12 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 	for _, line := range c.Ignored {
 		log.Warn(line)
 	}
+	for _, p := range c.Probes {
+		if p.InitialDelay > 0 {
+			log.Info("initialDelaySeconds delays the kubelet's probes alone: requests may come as soon as the app passes its probe",
+				zap.Duration("initialDelay", p.InitialDelay), zap.String("app", p.Addr))
+		}
+	}
 	c = c.withDefaults()
 	p := &Proxy{config: c, log: log, created: time.Now()}
 	p.policy = &policy{
