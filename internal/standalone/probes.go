@@ -184,7 +184,7 @@ func (s *Server) probeProcess(ctx context.Context, r *revision, p *pod, w *watch
 // ask all the time can't take longer, and what it takes at most is what Kubernetes would grant.
 func (s *Server) awaitStart(ctx context.Context, r *revision, p *pod, w *watched, pid int) bool {
 	probe := w.startup
-	budget := probe.Delay + time.Duration(probe.Failure)*max(probe.Period, probe.Timeout)
+	budget := probe.Budget()
 	limit, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
 	sleep(limit, probe.Delay)

@@ -14,13 +14,13 @@ import (
 
 // adopt takes the ConfigMaps and Secrets of manifests that have been applied, and what there is to say of them.
 func (s *Server) adopt(set manifest.Set) {
-	remarks := slices.Concat(set.Skipped, remarksOn(set, s.log.Core().Enabled(zapcore.DebugLevel)))
+	s.remarks = slices.Concat(set.Skipped, remarksOn(set, s.log.Core().Enabled(zapcore.DebugLevel)))
 	for key, o := range set.Objects {
 		if old := s.objects[key]; old != nil && !sameData(old, o) {
-			remarks = append(remarks, fmt.Sprintf("%s %s has changed: replicas that start from now on get what it holds", o.Kind, o.Name))
+			s.config.Screen.Line(fmt.Sprintf("sluice: %s %s has changed: replicas that start from now on get what it holds", o.Kind, o.Name))
 		}
 	}
-	s.objects, s.remarks = set.Objects, remarks
+	s.objects = set.Objects
 }
 
 func sameData(a, b *manifest.Object) bool {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -211,6 +212,8 @@ func TestQ2OtherKindsAreSkipped(t *testing.T) {
 		"config.yml":         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: b}\n",
 		"package.json":       `{"name": "app", "version": "1.0.0"}`,
 		"empty.yaml":         "# later\n",
+		"tsconfig.json":      "{\n  // comments are no JSON\n  \"a\": [}\n",
+		"service.yaml":       "apiVersion: v1\nkind: Service\nmetadata: {name: db}\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -225,9 +228,34 @@ func TestQ2OtherKindsAreSkipped(t *testing.T) {
 		dir + "/empty.yaml: holds no manifest",
 		dir + "/kustomization.yaml: not served here: Kustomization (kubectl kustomize " + dir + " writes out what it says)",
 		dir + "/package.json: not served here: no object of Kubernetes",
+		dir + "/service.yaml: not served here: Service db of v1",
+		dir + "/tsconfig.json: not served here: not YAML, and without an apiVersion",
 	}
 	if !slices.Equal(set.Skipped, want) {
 		t.Errorf("got  %q\nwant %q", set.Skipped, want)
+	}
+}
+
+// A List that holds itself has an end.
+func TestQ1ListOfItself(t *testing.T) {
+	_, err := Parse("f", []byte("apiVersion: v1\nkind: List\nitems: &a\n- apiVersion: v1\n  kind: List\n  items: *a\n"))
+	if err == nil || !strings.Contains(err.Error(), "a List in more than 4 Lists") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestQ1StartupBudget(t *testing.T) {
+	for _, c := range []struct {
+		p    Probe
+		want time.Duration
+	}{
+		{Probe{Delay: time.Second, Period: 10 * time.Second, Timeout: time.Second, Failure: 3}, 31 * time.Second},
+		{Probe{Period: time.Second, Timeout: 4 * time.Minute, Failure: 1}, 4 * time.Minute},
+		{Probe{Delay: maxSeconds * time.Second, Period: maxSeconds * time.Second, Failure: maxSeconds}, 100 * 365 * 24 * time.Hour},
+	} {
+		if got := c.p.Budget(); got != c.want {
+			t.Errorf("%+v: %v, want %v", c.p, got, c.want)
+		}
 	}
 }
 

@@ -56,6 +56,10 @@ func Parse(file string, data []byte) ([]Service, error) {
 // add reads one file.
 func (s *Set) add(f File) error {
 	docs, err := documents(f)
+	if err != nil && !f.Named && !bytes.Contains(f.Data, []byte("apiVersion")) {
+		s.Skipped = append(s.Skipped, f.Name+": not served here: not YAML, and without an apiVersion")
+		return nil
+	}
 	d := document{set: s, file: f}
 	for i := range docs {
 		if n := resolve(docs[i]); n != nil {
@@ -116,11 +120,11 @@ func (d *document) read(n node) {
 	switch {
 	case isKustomization(d.file.Name, kind):
 		d.count++
-		d.skipped = append(d.skipped, "Kustomization (kubectl kustomize "+directory(d.file.Name)+" writes out what it says)")
+		d.skip("Kustomization (kubectl kustomize " + directory(d.file.Name) + " writes out what it says)")
 		return
 	case version == "" && kind == "" && !d.file.Named:
 		d.count++
-		d.skipped = append(d.skipped, "no object of Kubernetes")
+		d.skip("no object of Kubernetes")
 		return
 	}
 	d.count++
@@ -147,13 +151,31 @@ func (d *document) read(n node) {
 		}
 		r.errorf(at("kind"), "no kind of %s: %q%s", version, kind, hint)
 	default:
-		d.skipped = append(d.skipped, strings.TrimSpace(kind+" "+objectName(n)))
+		what := strings.TrimSpace(kind + " " + objectName(n))
+		if kind == "Service" { // Kubernetes' own, beside Knative's
+			what += " of " + version
+		}
+		d.skip(what)
 	}
 	d.errs = append(d.errs, r.errs...)
 }
 
+// skip names something that isn't served.
+func (d *document) skip(what string) {
+	if !slices.Contains(d.skipped, what) {
+		d.skipped = append(d.skipped, what)
+	}
+}
+
+// maxLists is how deep Lists may be in Lists: YAML can write one that holds itself.
+const maxLists = 4
+
 // items reads a List.
 func (d *document) items(n node, r *reader) {
+	if strings.Count(n.path, "items[") >= maxLists {
+		r.errorf(n, "a List in more than %d Lists", maxLists)
+		return
+	}
 	for key, value := range r.entries(n) {
 		if key == "items" && !isNull(value) {
 			r.list(value, d.read)

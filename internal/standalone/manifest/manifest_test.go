@@ -264,6 +264,14 @@ func FuzzParse(f *testing.F) {
 	f.Add(full)
 	f.Add(head)
 	f.Add("a: &a [*a]\n")
+	f.Add("{\"apiVersion\": \"serving.knative.dev/v1\", \"kind\": \"Service\"}")
+	for _, name := range []string{"sidecars.yaml", "volumes.yaml", "environment.yaml", "kubectl-get.json", "autoscaling.yaml"} {
+		doc, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(doc))
+	}
 	f.Add(head + "spec: &s {template: *s}\n")
 	f.Fuzz(func(t *testing.T, doc string) {
 		services, err := Parse("f", []byte(doc))

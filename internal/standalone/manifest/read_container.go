@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,7 +12,7 @@ import (
 
 const (
 	defaultPort = 8080
-	maxSeconds  = 3600
+	maxSeconds  = math.MaxInt32 // of Kubernetes' int32
 )
 
 // A variable may have any name that is printable ASCII without "=": Kubernetes since 1.34 ("Environment variables").
@@ -153,8 +154,8 @@ var mountTable = newTable("VolumeMount",
 		}},
 		{name: "subPath", note: "below the volume", read: func(r *reader, n node, m *Mount) { m.SubPath = r.below(n) }},
 		{name: "subPathExpr", note: "the same with `$(NAME)`", read: func(r *reader, n node, m *Mount) { m.SubPath, m.SubPathExpr = r.below(n), true }},
-		{name: "readOnly", note: "", read: func(r *reader, n node, m *Mount) { m.ReadOnly = r.boolean(n) }},
 	},
+	recorded[Mount]("volumes aren't mounted, which is said, and so nothing keeps an app from writing", "readOnly"),
 	ignored[Mount]("nothing is mounted here", "mountPropagation", "recursiveReadOnly"),
 )
 

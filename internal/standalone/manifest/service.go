@@ -153,8 +153,7 @@ type Mount struct {
 	Volume, Path string
 	SubPath      string // of the volume
 	SubPathExpr  bool   // SubPath has $(NAME) in it
-	ReadOnly     bool
-	Place        Place `json:"-"`
+	Place        Place  `json:"-"`
 }
 
 // Volume is a directory that containers of a replica share.
@@ -251,6 +250,16 @@ func (t *Template) All() []*Container {
 		all = append(all, &t.Sidecars[i])
 	}
 	return all
+}
+
+// Budget is how long a startup probe may fail: what its periods take together, after its delay.
+func (p *Probe) Budget() time.Duration {
+	const most = 100 * 365 * 24 * time.Hour // as good as for ever, and no overflow
+	period := max(p.Period, p.Timeout)
+	if p.Failure > int((most-p.Delay)/period) {
+		return most
+	}
+	return p.Delay + time.Duration(p.Failure)*period
 }
 
 // Default reports whether p is what a container has that says nothing of its readiness.
