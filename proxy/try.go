@@ -168,6 +168,9 @@ func (t *try) interim(code int, header textproto.MIMEHeader) error {
 	}
 	removeHopByHop(h, ex.h.cfg.EndToEnd)
 	ex.h.private.stripHeader(h)
+	// With this key there, and only then, net/http's HTTP/2 writes a copy of h, without it. It may be at that after
+	// WriteHeader has returned, when the stream has been reset.
+	h["Content-Length"] = nil
 	ex.w.WriteHeader(code)
 	clear(h)
 	return nil
