@@ -21,8 +21,7 @@ import (
 // Engine serves a Handler without net/http, as far as HTTP/1.1 goes on both sides; the rest it hands to a server of
 // NewServer, whole connections at a time. It behaves as that server does, and is used like it: Serve, Shutdown, Close.
 //
-// Connections and requests that wait for long give up their goroutines. When a thousand have, and no more do for a second, it
-// has the process's garbage collected and free memory given back (debug.FreeOSMemory).
+// Connections and requests that wait for long give up their goroutines; see ServerConfig.FreeMemory for their stacks.
 type Engine struct {
 	h        *Handler
 	cfg      ServerConfig

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -188,6 +189,48 @@ func TestSleepsAreCollected(t *testing.T) {
 		s.n.Add(step.more)
 		if due := s.due(); due != step.due {
 			t.Errorf("after %d: %v", s.n.Load(), due)
+		}
+	}
+}
+
+// Whose process it is says whether its garbage is collected after a burst: by itself an engine forces nothing.
+func TestC13NoCollectionIsForced(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		e, addr := sleeper(t, nil)
+		freed := make(chan struct{}, 10)
+		e.mu.Lock() // as the sweep does
+		if asked {
+			e.cfg.FreeMemory = func() { freed <- struct{}{} }
+		}
+		e.mu.Unlock()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		askOnce(t, c, askNothing)
+		e.sleeps.n.Add(manySleeps)
+		for deadline, looked := time.Now().Add(20*time.Second), false; !looked; time.Sleep(5 * time.Millisecond) {
+			e.mu.Lock()
+			looked = e.sleeps.freed >= manySleeps
+			e.mu.Unlock()
+			if time.Now().After(deadline) {
+				t.Fatal("the sleeps are never looked at")
+			}
+		}
+		if asked {
+			select {
+			case <-freed:
+			case <-time.After(20 * time.Second):
+				t.Error("nobody is asked to free memory")
+			}
+		}
+		e.Close() // waits for what has been started
+		runtime.ReadMemStats(&after)
+		if n := after.NumForcedGC - before.NumForcedGC; n != 0 {
+			t.Errorf("%d collections were forced", n)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -21,8 +20,8 @@ func (e *Engine) swept() {
 	for c := range e.clients {
 		c.sweep(now)
 	}
-	if len(e.clients) > 0 && e.sleeps.due() {
-		e.all.Go(debug.FreeOSMemory)
+	if len(e.clients) > 0 && e.sleeps.due() && e.cfg.FreeMemory != nil {
+		e.all.Go(e.cfg.FreeMemory)
 	}
 	e.sweep = nil
 	if len(e.clients) > 0 {
@@ -74,8 +73,8 @@ func (c *client) sweep(now int64) {
 }
 
 // sleeps counts the goroutines that have ended because their connection sleeps. Their stacks stay with the process until
-// a collection, and where nothing is allocated that is two minutes away: after many of them, and when no more come, the
-// engine asks for one, and for the system to have back at once what it frees: of 9000 requests that wait, having come at
+// a collection, and where nothing is allocated that is two minutes away: after many of them, and when no more come, there
+// is something to be collected, and for the system to have back at once: of 9000 requests that wait, having come at
 // once, that is up to a third.
 type sleeps struct {
 	n      atomic.Int64

@@ -43,6 +43,11 @@ type ServerConfig struct {
 	// StreamWindow is how many bytes of a body one HTTP/2 stream may send ahead of the hop. 0: DefaultStreamWindow. A
 	// connection may send four times as many, less than 4 MiB.
 	StreamWindow int
+	// FreeMemory, when not nil, is called by an Engine, on a goroutine of its own, when a thousand or more connections and
+	// requests that wait have given up their goroutines and no more do for a second: their stacks stay with the process
+	// until a collection, and where nothing is allocated that is two minutes away. A program that does little besides
+	// sets debug.FreeOSMemory, which collects the garbage of all of the process. nil: nothing is forced.
+	FreeMemory func()
 	// ErrorLog gets what net/http has to say of broken connections and handshakes. nil: nobody does.
 	ErrorLog *log.Logger
 }

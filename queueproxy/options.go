@@ -26,6 +26,7 @@ type options struct {
 	wrapPolicies []func(proxy.Policy) proxy.Policy
 	wrapHandlers []func(http.Handler) http.Handler
 	wrapDials    []func(DialFunc) DialFunc
+	freeMemory   func()
 }
 
 func newOptions(all []Option) *options {
@@ -72,8 +73,13 @@ func WithDial(wrap func(next DialFunc) DialFunc) Option {
 	return func(o *options) { o.wrapDials = append(o.wrapDials, wrap) }
 }
 
-// into puts the wrappers into c.
+// WithFreeMemory has Main call free when much of the process's memory could be freed; see proxy.ServerConfig. A program
+// that does little besides gives debug.FreeOSMemory.
+func WithFreeMemory(free func()) Option { return func(o *options) { o.freeMemory = free } }
+
+// into puts what the options say into c.
 func (o *options) into(c *Config) {
+	c.Server.FreeMemory = o.freeMemory
 	if len(o.wrapPolicies) > 0 {
 		c.WrapPolicy = chain(o.wrapPolicies)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/sluice-proxy/sluice/activator"
@@ -48,7 +49,7 @@ func compose(o options, c activator.Config, source activator.Source, p *ports, l
 	if s.activator, err = activator.New(c, log); err != nil {
 		return nil, err
 	}
-	s.front = s.activator.Engine(o.limits.Server(proxy.ServerConfig{ErrorLog: newServerLog(log)}))
+	s.front = s.activator.Engine(o.limits.Server(proxy.ServerConfig{ErrorLog: newServerLog(log), FreeMemory: debug.FreeOSMemory}))
 	return s, nil
 }
 

@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		return err
 	}
 	defer heap.Slack(slack)()
-	return queueproxy.Main(ctx, queueproxy.WithEnv(env), queueproxy.WithStderr(stderr))
+	return queueproxy.Main(ctx, queueproxy.WithEnv(env), queueproxy.WithStderr(stderr), queueproxy.WithFreeMemory(debug.FreeOSMemory))
 }
 
 func buildVersion() string {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -27,7 +28,7 @@ func main() {
 	case replica.SupervisorName:
 		os.Exit(replica.Main())
 	case standalone.QueueProxyName:
-		os.Exit(status(queueproxy.Main(signalled())))
+		os.Exit(status(queueproxy.Main(signalled(), queueproxy.WithFreeMemory(debug.FreeOSMemory))))
 	case hello.Name:
 		os.Exit(status(hello.Main(signalled(), os.Getenv)))
 	}

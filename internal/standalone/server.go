@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -87,7 +88,7 @@ func New(c Config) (*Server, error) {
 	if s.activator, err = activator.New(s.activatorConfig(), c.Log); err != nil {
 		return nil, errors.Join(err, s.listener.Close())
 	}
-	s.front = s.activator.Engine(c.Limits.Server(proxy.ServerConfig{}))
+	s.front = s.activator.Engine(c.Limits.Server(proxy.ServerConfig{FreeMemory: debug.FreeOSMemory}))
 	s.ports = replica.NewPorts(replicaHost, c.ReplicaPorts)
 	s.scraper = autoscaler.NewScraper()
 	s.kubelet = newKubelet()
