@@ -2,6 +2,7 @@ package queueproxy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -37,24 +38,25 @@ type certs struct {
 	told      string     // the failure that was logged last
 }
 
-// mounted reports whether dir has the files of a certificate, as Knative's queue-proxy decides that TLS is on.
-func mounted(dir string) (bool, error) {
-	for _, name := range []string{knative.CertFile, knative.KeyFile} {
-		switch _, err := os.Stat(filepath.Join(dir, name)); {
-		case errors.Is(err, fs.ErrNotExist):
-			return false, nil
-		case err != nil:
-			return false, err
+// mounted returns the files of a certificate in dir, or "" when there aren't any: so Knative's queue-proxy decides that TLS
+// is on.
+func mounted(dir string) (certFile, keyFile string, err error) {
+	for _, names := range [][2]string{{knative.CertFile, knative.KeyFile}, {knative.OldCertFile, knative.OldKeyFile}} {
+		certFile, keyFile = filepath.Join(dir, names[0]), filepath.Join(dir, names[1])
+		_, certErr := os.Stat(certFile)
+		_, keyErr := os.Stat(keyFile)
+		switch err := cmp.Or(certErr, keyErr); {
+		case err == nil:
+			return certFile, keyFile, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", "", err
 		}
 	}
-	return true, nil
+	return "", "", nil
 }
 
-func newCerts(dir string, log *zap.Logger) *certs {
-	return &certs{
-		certFile: filepath.Join(dir, knative.CertFile), keyFile: filepath.Join(dir, knative.KeyFile),
-		period: certsPeriod, log: log,
-	}
+func newCerts(certFile, keyFile string, log *zap.Logger) *certs {
+	return &certs{certFile: certFile, keyFile: keyFile, period: certsPeriod, log: log}
 }
 
 // load takes over what the files hold when it is a pair; else what was before stays, which is logged once.

@@ -69,12 +69,12 @@ func (p *Proxy) openCerts() error {
 	if p.config.CertsDir == "" || p.config.Addrs.TLS == Off {
 		return nil
 	}
-	on, err := mounted(p.config.CertsDir)
+	certFile, keyFile, err := mounted(p.config.CertsDir)
 	if err != nil {
 		return fmt.Errorf("look for a certificate: %w", err)
 	}
-	if on {
-		p.policy.certs = newCerts(p.config.CertsDir, p.log)
+	if certFile != "" {
+		p.policy.certs = newCerts(certFile, keyFile, p.log)
 		p.policy.certs.load()
 	}
 	return nil

@@ -28,8 +28,11 @@ type cluster struct {
 	network network // what config-network said at the start
 	wrong   error   // with it
 	started bool    // network does not change any more
-	secret  error   // what can't be used of it
 	release release // Knative's
+	secrets map[string]map[string][]byte
+	using   string        // the name of the one that is used
+	secret  error         // what can't be used of it
+	older   chan struct{} // closed when config-network has had internal-encryption
 }
 
 // release is the one that is installed, and where that is from.
@@ -41,11 +44,13 @@ type release struct {
 func newCluster(o options, api *rest.Config, ob *observed, log liveLog) (*cluster, error) {
 	c := &cluster{
 		o: o, log: log, observed: ob, keeper: podtls.New(o.tls), host: api.Host, changed: make(chan struct{}, 1),
+		secrets: map[string]map[string][]byte{}, older: make(chan struct{}),
 	}
 	var err error
 	c.system, err = kube.NewSystem(kube.SystemConfig{
 		REST: api, Namespace: o.namespace, Log: log.Logger,
-		ConfigMaps: []string{o.loggingMap, o.observability, networkMap, tracingMap}, Secret: podtls.SecretName,
+		ConfigMaps:  []string{o.loggingMap, o.observability, networkMap, tracingMap},
+		Secrets:     []kube.SecretWatch{{Name: podtls.SecretName}, {Name: podtls.OldSecretName, From: c.older}},
 		OnConfigMap: c.onConfigMap, OnSecret: c.onSecret, OnTrustBundles: c.onTrustBundles,
 	})
 	return c, err
@@ -86,6 +91,7 @@ func (c *cluster) onRelease(name string, labels map[string]string) {
 	}
 	if !c.started {
 		c.release = r
+		_ = c.useSecretLocked() // told by lackLocked
 	}
 }
 
@@ -97,6 +103,10 @@ func (c *cluster) onNetwork(data map[string]string) {
 	switch {
 	case !c.started:
 		c.network, c.wrong = n, err
+		if n.older {
+			c.watchOlder()
+		}
+		_ = c.useSecretLocked() // told by lackLocked
 		if data == nil {
 			c.log.Warn("there is no ConfigMap " + networkMap + "; its defaults hold")
 		}
@@ -107,12 +117,40 @@ func (c *cluster) onNetwork(data map[string]string) {
 	}
 }
 
-func (c *cluster) onSecret(data map[string][]byte) {
-	err := c.keeper.SetSecret(data)
+func (c *cluster) onSecret(name string, data map[string][]byte) {
 	c.mu.Lock()
-	c.secret = err
+	c.secrets[name] = data
+	err := c.useSecretLocked()
+	used := name == c.using
 	c.mu.Unlock()
-	c.onCertificates("the activator's certificate", err)
+	if used {
+		c.onCertificates("the activator's certificate", err)
+	}
+	c.poke()
+}
+
+// watchOlder has the Secret of internal-encryption watched.
+func (c *cluster) watchOlder() {
+	select {
+	case <-c.older:
+	default:
+		close(c.older)
+	}
+}
+
+// useSecretLocked takes the certificate and the roots of the Secret that the release has. Where it isn't known which that
+// is, internal-encryption may be the older name of system-internal-tls, or what it was up to 1.11: then it is whichever
+// Secret is there.
+func (c *cluster) useSecretLocked() error {
+	if !c.started {
+		c.using = podtls.SecretName
+		found := c.secrets[podtls.SecretName] == nil && c.secrets[podtls.OldSecretName] != nil
+		if c.network.older && (c.release.InternalEncryption() || c.release.Release == 0 && found) {
+			c.using = podtls.OldSecretName
+		}
+	}
+	c.secret = c.keeper.SetSecret(c.using, c.secrets[c.using])
+	return c.secret
 }
 
 func (c *cluster) onTrustBundles(pems [][]byte) {
@@ -157,7 +195,7 @@ func (c *cluster) lackLocked() string {
 		return c.wrong.Error()
 	}
 	if missing := c.keeper.Missing(); c.network.tls && missing != "" {
-		why := keySystemTLS + " is on, and namespace " + c.o.namespace + " lacks " + missing
+		why := c.network.tlsKey() + " is on, and namespace " + c.o.namespace + " lacks " + missing
 		if c.secret != nil {
 			why += ": " + c.secret.Error()
 		}

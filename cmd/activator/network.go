@@ -20,12 +20,21 @@ const (
 // network is what config-network says. The zero value is what it says when it is empty.
 type network struct {
 	tls, passthrough bool
+	older            bool // it is internal-encryption that turned TLS on
 	mesh             activator.MeshMode
 }
 
 func (n network) String() string {
 	mode := map[activator.MeshMode]string{activator.MeshEnabled: "enabled", activator.MeshDisabled: "disabled"}[n.mesh]
-	return fmt.Sprintf("%s: %t, %s: %s, %s: %t", keySystemTLS, n.tls, keyMeshMode, cmp.Or(mode, "auto"), keyPassthrough, n.passthrough)
+	return fmt.Sprintf("%s: %t, %s: %s, %s: %t", n.tlsKey(), n.tls, keyMeshMode, cmp.Or(mode, "auto"), keyPassthrough, n.passthrough)
+}
+
+// tlsKey is the key that turned TLS on, or that would.
+func (n network) tlsKey() string {
+	if n.older {
+		return keyOldTLS
+	}
+	return keySystemTLS
 }
 
 // parseNetwork reads the ConfigMap as Knative does: case does not matter, and a mesh mode that is none is auto.
@@ -43,7 +52,7 @@ func parseNetwork(data map[string]string) (network, error) {
 	case "enabled":
 		n.tls = true
 	case "", "disabled":
-		n.tls = older // so that the older key counts even beside an explicit "disabled", as in Knative
+		n.tls, n.older = older, older // so that the older key counts even beside an explicit "disabled", as in Knative
 	default:
 		return n, fmt.Errorf("%s: %s is %q, expected enabled or disabled", networkMap, keySystemTLS, v)
 	}

@@ -136,12 +136,14 @@ func TestConfigMapsOfReleases(t *testing.T) {
 				of.all.Tracing = observability.Exporter{Protocol: observability.HTTP, Endpoint: "http://j:4318/v1/traces", SamplingRate: 1}
 			}
 			of.all.Profiling, of.all.RequestLog = true, observability.RequestLog{Enabled: true, Template: "{{.Request.Host}}"}
-			tls := false
+			net := network{passthrough: true, mesh: activator.MeshDisabled}
 			switch {
 			case y >= 6 && y < 12:
-				of.network["internal-encryption"], tls = "true", true
+				of.network["internal-encryption"] = "true"
+				net.tls, net.older = true, true
 			case y >= 12:
-				of.network["system-internal-tls"], tls = "Enabled", true
+				of.network["system-internal-tls"] = "Enabled"
+				net.tls = true
 			}
 			for name, c := range map[string]struct {
 				data data
@@ -166,7 +168,7 @@ func TestConfigMapsOfReleases(t *testing.T) {
 			if got, err := parseNetwork(stock); err != nil || got != (network{}) {
 				t.Errorf("config-network: %v, %v", got, err)
 			}
-			if got, err := parseNetwork(of.network); err != nil || got != (network{tls: tls, passthrough: true, mesh: activator.MeshDisabled}) {
+			if got, err := parseNetwork(of.network); err != nil || got != net {
 				t.Errorf("config-network: %v, %v", got, err)
 			}
 		})

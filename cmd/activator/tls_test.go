@@ -107,6 +107,95 @@ func TestWhichPodsAreBelieved(t *testing.T) {
 	await(t, "an answer", func() bool { s, _, _ := get(h1, addr); return s == 200 })
 }
 
+// older renames what is in a Secret, or a directory, to what it was with internal-encryption up to Knative 1.8.
+func older[T any](of map[string]T) map[string]T {
+	names := map[string]string{"tls.crt": "public-cert.pem", "tls.key": "private-key.pem", "ca.crt": "ca-cert.pem"}
+	renamed := map[string]T{}
+	for name, v := range of {
+		renamed[names[name]] = v
+	}
+	return renamed
+}
+
+// internal-encryption of Knative 1.6 to 1.11 has another Secret, up to 1.8 with other keys and files, and all certificates
+// are for one name.
+func TestC4InternalEncryption(t *testing.T) {
+	t.Parallel()
+	const lacks = "internal-encryption is on, and namespace knative-serving lacks tls.crt and tls.key in Secret "
+	for _, c := range []struct {
+		name, version string
+		older         bool // keys and files
+		lacks         string
+	}{
+		{"1.6", "1.6.0", true, lacks + "knative-serving-certs"},
+		{"1.11", "1.11.2", false, lacks + "knative-serving-certs"},
+		{"a release that isn't known", "devel", true, lacks + "routing-serving-certs"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			api := startAPIServer(t, map[string]string{"internal-encryption": "true"})
+			api.put("configmaps", system, "config-observability", labelled(c.version), object{"data": object{"metrics-protocol": "none", "metrics.backend-destination": "none"}})
+			api.put("configmaps", system, "config-logging", labelled(c.version), object{"data": object{}})
+			p := onKubernetes(t, api, "-drain", "0s")
+			await(t, c.lacks, func() bool {
+				s, why := p.readiness(t)
+				return s == 500 && strings.Contains(why, c.lacks)
+			})
+			ca := podtlstest.NewCA(t)
+			secret, pod := ca.Secret(t, dataPlane), ca.Secret(t, dataPlane)
+			if c.older {
+				secret, pod = older(secret), older(pod)
+			}
+			api.put("secrets", system, "knative-serving-certs", nil, object{"data": secret})
+			p.ready(t)
+			if got := shown(p.tlsAddr(t)); got != dataPlane {
+				t.Errorf("shows a certificate for %s", got)
+			}
+			api.revision()
+			certs := t.TempDir()
+			for name, pem := range pod {
+				if err := os.WriteFile(filepath.Join(certs, name), pem, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			api.pods(t, sidecar(t, certs))
+			h1, addr := client(t, false), p.addresses("requests")[0]
+			await(t, "an answer", func() bool { s, _, _ := get(h1, addr); return s == 200 })
+
+			secret = ca.Secret(t, "renewed", dataPlane)
+			if c.older {
+				secret = older(secret)
+			}
+			api.put("secrets", system, "knative-serving-certs", nil, object{"data": secret})
+			await(t, "the activator's new certificate", func() bool { return strings.HasPrefix(shown(p.tlsAddr(t)), "renewed") })
+		})
+	}
+}
+
+// In 1.12 and later internal-encryption is the older name of system-internal-tls, with its Secret and its names.
+func TestC4InternalEncryptionIsAnOlderName(t *testing.T) {
+	t.Parallel()
+	api := startAPIServer(t, map[string]string{"internal-encryption": "true"})
+	ca := podtlstest.NewCA(t)
+	api.put("secrets", system, "knative-serving-certs", nil, object{"data": older(ca.Secret(t, dataPlane))}) // left over
+	api.put("configmaps", system, "config-observability", labelled("1.12.0"), object{"data": object{"metrics-protocol": "none", "metrics.backend-destination": "none"}})
+	p := onKubernetes(t, api, "-drain", "0s")
+	await(t, "what is missing", func() bool {
+		_, why := p.readiness(t)
+		return strings.Contains(why, "in Secret routing-serving-certs")
+	})
+	api.secret(ca.Secret(t, dataPlane))
+	p.ready(t)
+	api.revision()
+	certs := certsDir(t.TempDir())
+	certs.write(t, ca, dataPlane) // not for the namespace
+	api.pods(t, sidecar(t, string(certs)))
+	h1, addr := client(t, false), p.addresses("requests")[0]
+	await(t, "a refusal", func() bool { s, b, _ := get(h1, addr); return s == 502 && strings.Contains(b, "not for") })
+	certs.write(t, ca, ofDefault)
+	await(t, "an answer", func() bool { s, _, _ := get(h1, addr); return s == 200 })
+}
+
 // TestPeers22RotationLosesNothing: certificates of both ends and their issuer change while requests flow, over new
 // connections and old ones.
 func TestPeers22RotationLosesNothing(t *testing.T) {

@@ -37,7 +37,7 @@ func usage(f *flag.FlagSet) {
 	})
 	fmt.Fprintf(w, "\nConfigMap %s, read at the start:\n", networkMap)
 	describe(f, [][2]string{
-		{keySystemTLS, "enabled: port " + fmt.Sprint(knative.PortTLS) + ", and TLS to pods (" + keyOldTLS + ": true, its older name)"},
+		{keySystemTLS, "enabled: port " + fmt.Sprint(knative.PortTLS) + ", and TLS to pods (" + keyOldTLS + ": true, its older name; up to Knative 1.11 with other certificates)"},
 		{keyMeshMode, "auto, enabled or disabled"},
 		{keyPassthrough, "true: pods are addressed by way of their private Service"},
 	})

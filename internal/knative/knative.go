@@ -105,6 +105,9 @@ const (
 	CertsDir = "/var/lib/knative/certs"
 	CertFile = "tls.crt"
 	KeyFile  = "tls.key"
+	// The same with internal-encryption of Knative up to 1.8.
+	OldCertFile = "public-cert.pem"
+	OldKeyFile  = "private-key.pem"
 )
 
 // AutoscalingPrefix begins the annotations of a revision template that the autoscaler reads.

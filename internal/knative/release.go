@@ -9,9 +9,10 @@ import (
 // Release is a release of Knative Serving: the y of 1.y. 0: it isn't known, and the newest is as good a guess as any.
 type Release uint8
 
-// Releases with which the meaning of something changed (modules knative.dev/serving v0.35 and v0.46).
+// Releases with which the meaning of something changed (modules knative.dev/serving v0.35, v0.39 and v0.46).
 const (
 	releaseActivatorTimeouts Release = 8  // the activator bounds requests, as the queue-proxy does
+	releaseSystemTLS         Release = 12 // system-internal-tls, in the place of internal-encryption
 	releaseOpenTelemetry     Release = 19 // metrics are off unless configured, and have other names
 )
 
@@ -55,6 +56,9 @@ func (r Release) String() string {
 // ActivatorTimeouts reports whether the activator bounds requests by the Revision's timeouts. Before, the queue-proxy
 // alone did: timeoutSeconds up to the first byte until 1.6, and the whole request in 1.7.
 func (r Release) ActivatorTimeouts() bool { return r == 0 || r >= releaseActivatorTimeouts }
+
+// InternalEncryption reports whether certificates are those of internal-encryption. It is false when nothing is known.
+func (r Release) InternalEncryption() bool { return r != 0 && r < releaseSystemTLS }
 
 // MetricsByDefault reports whether Prometheus' metrics are on where config-observability says nothing of them.
 func (r Release) MetricsByDefault() bool { return r != 0 && r < releaseOpenTelemetry }

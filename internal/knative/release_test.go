@@ -40,11 +40,11 @@ func TestReleaseOf(t *testing.T) {
 // Where the meaning changed (docs/knative.md, "Releases").
 func TestReleases(t *testing.T) {
 	for y := Release(1); y < 40; y++ {
-		if y.ActivatorTimeouts() != (y >= 8) || y.MetricsByDefault() != (y < 19) {
-			t.Errorf("%v: %t, %t", y, y.ActivatorTimeouts(), y.MetricsByDefault())
+		if y.ActivatorTimeouts() != (y >= 8) || y.MetricsByDefault() != (y < 19) || y.InternalEncryption() != (y < 12) {
+			t.Errorf("%v: %t, %t, %t", y, y.ActivatorTimeouts(), y.MetricsByDefault(), y.InternalEncryption())
 		}
 	}
-	if r := Release(0); !r.ActivatorTimeouts() || r.MetricsByDefault() || r.String() != "not known" {
+	if r := Release(0); !r.ActivatorTimeouts() || r.MetricsByDefault() || r.InternalEncryption() || r.String() != "not known" {
 		t.Error("one that isn't known is not like today's")
 	}
 }

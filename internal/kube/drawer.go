@@ -11,10 +11,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Kinds of a drawer.
+// Kinds of a drawer. Each Secret is one of its own, as it has a watch of its own.
 const (
 	configMaps kind = iota
-	secrets
+	secrets         // and those after it
 )
 
 // configMap is one that is wanted, or only its name.
@@ -35,19 +35,20 @@ type drawer struct {
 	changed chan struct{} // of one
 
 	mu         sync.Mutex
-	listed     [2]bool
+	listed     []bool                // by kind
 	configMaps map[string]*configMap // those that matter
-	secret     map[string][]byte
+	secrets    map[string]map[string][]byte
 	dirty      map[string]struct{} // ConfigMaps
 	dirtyTrust bool
-	dirtySec   bool
+	dirtySec   map[string]struct{}
 }
 
 func newDrawer(c SystemConfig) *drawer {
 	return &drawer{
 		config: c, changed: make(chan struct{}, 1),
-		listed:     [2]bool{secrets: c.Secret == ""},
+		listed:     make([]bool, int(secrets)+len(c.Secrets)),
 		configMaps: map[string]*configMap{}, dirty: map[string]struct{}{},
+		secrets: map[string]map[string][]byte{}, dirtySec: map[string]struct{}{},
 	}
 }
 
@@ -115,9 +116,9 @@ func (d *drawer) replace(k kind, all []item) {
 				d.removeLocked(k, c.name)
 			}
 		}
-	case secrets:
-		if !kept[d.config.Secret] {
-			d.removeLocked(k, name{})
+	default:
+		if n := d.config.Secrets[k-secrets].Name; !kept[n] {
+			d.removeLocked(k, name{name: n})
 		}
 	}
 	d.pokeLocked()
@@ -125,8 +126,8 @@ func (d *drawer) replace(k kind, all []item) {
 
 // allDirtyLocked has everything of a kind told, also what there isn't.
 func (d *drawer) allDirtyLocked(k kind) {
-	if k == secrets {
-		d.dirtySec = true
+	if k >= secrets {
+		d.dirtySec[d.config.Secrets[k-secrets].Name] = struct{}{}
 		return
 	}
 	d.dirtyTrust = true
@@ -147,16 +148,18 @@ func (d *drawer) putLocked(it item) {
 			d.markLocked(it)
 		}
 	case *secret:
-		if !reflect.DeepEqual(d.secret, it.data) {
-			d.secret, d.dirtySec = it.data, true
+		if n := it.name.name; !reflect.DeepEqual(d.secrets[n], it.data) {
+			d.secrets[n], d.dirtySec[n] = it.data, struct{}{}
 		}
 	}
 }
 
 func (d *drawer) removeLocked(k kind, n name) {
-	if k == secrets {
-		d.dirtySec = d.dirtySec || d.secret != nil
-		d.secret = nil
+	if k >= secrets {
+		if d.secrets[n.name] != nil {
+			d.dirtySec[n.name] = struct{}{}
+			delete(d.secrets, n.name)
+		}
 		return
 	}
 	if old := d.configMaps[n.name]; old != nil {
@@ -193,16 +196,23 @@ func (d *drawer) take() (calls []func(), listed bool) {
 			calls = append(calls, func() { c.OnConfigMap(n, data, labels) })
 		}
 	}
-	if data := d.secret; d.dirtySec && c.OnSecret != nil {
-		calls = append(calls, func() { c.OnSecret(data) })
+	for _, n := range slices.Sorted(maps.Keys(d.dirtySec)) {
+		if data := d.secrets[n]; c.OnSecret != nil {
+			calls = append(calls, func() { c.OnSecret(n, data) })
+		}
 	}
 	if d.dirtyTrust && c.OnTrustBundles != nil {
 		bundles := d.bundlesLocked()
 		calls = append(calls, func() { c.OnTrustBundles(bundles) })
 	}
 	clear(d.dirty)
-	d.dirtySec, d.dirtyTrust = false, false
-	return calls, d.listed == [2]bool{true, true}
+	clear(d.dirtySec)
+	d.dirtyTrust = false
+	listed = d.listed[configMaps]
+	for i, w := range c.Secrets {
+		listed = listed && (d.listed[int(secrets)+i] || w.From != nil)
+	}
+	return calls, listed
 }
 
 func (d *drawer) bundlesLocked() [][]byte {

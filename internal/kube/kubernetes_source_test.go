@@ -92,8 +92,8 @@ func TestSystemOnKubernetes(t *testing.T) {
 	secrets := make(chan string, 10)
 	bundles := make(chan int, 10)
 	s, err := NewSystem(SystemConfig{
-		REST: k.config("activator-token"), Namespace: "system", Secret: "certs",
-		OnSecret:       func(data map[string][]byte) { secrets <- string(data["tls.crt"]) },
+		REST: k.config("activator-token"), Namespace: "system", Secrets: []SecretWatch{{Name: "certs"}},
+		OnSecret:       func(_ string, data map[string][]byte) { secrets <- string(data["tls.crt"]) },
 		OnTrustBundles: func(pems [][]byte) { bundles <- len(pems) },
 	})
 	if err != nil {

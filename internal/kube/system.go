@@ -21,12 +21,12 @@ type SystemConfig struct {
 	Namespace string
 	// ConfigMaps are the names of those that OnConfigMap is told of.
 	ConfigMaps []string
-	// Secret is the name of the one that OnSecret is told of. Empty: none is watched.
-	Secret string
+	// Secrets are those that OnSecret is told of.
+	Secrets []SecretWatch
 	// OnConfigMap gets the data of a ConfigMap, nil while there is none of that name, and its labels.
 	OnConfigMap func(name string, data, labels map[string]string)
-	// OnSecret gets the data of the Secret, nil while there is none.
-	OnSecret func(data map[string][]byte)
+	// OnSecret gets the data of a Secret, nil while there is none of that name.
+	OnSecret func(name string, data map[string][]byte)
 	// OnTrustBundles gets the values of all ConfigMaps that are trust bundles (networking.knative.dev/trust-bundle), in
 	// the order of their names and keys.
 	OnTrustBundles func(pems [][]byte)
@@ -34,6 +34,13 @@ type SystemConfig struct {
 	Relist time.Duration
 	// Log may be nil. What may happen often is logged once a minute.
 	Log *zap.Logger
+}
+
+// SecretWatch is a Secret to watch.
+type SecretWatch struct {
+	Name string
+	// From is closed when it is to be watched. Nil: at once; Synced waits for those alone.
+	From <-chan struct{}
 }
 
 // Validate reports, joined, every field that can't be used.
@@ -80,12 +87,12 @@ func NewSystem(c SystemConfig) (*System, error) {
 		r.client, r.namespace = all.core, c.Namespace
 		s.watchers = append(s.watchers, newWatcher(r, &shelf{k, read, s.drawer}, c.Relist, s.log))
 	}
-	// One watch for the few ConfigMaps there are, by name or by label, and the Secret by its name, since others are
-	// nothing to have in memory.
+	// One watch for the few ConfigMaps there are, by name or by label, and one for each Secret by its name, since others
+	// are nothing to have in memory.
 	watch(resource{name: "configmaps", example: &corev1.ConfigMap{}}, configMaps, s.drawer.readConfigMap)
-	if c.Secret != "" {
-		byName := fields.OneTermEqualSelector("metadata.name", c.Secret).String()
-		watch(resource{name: "secrets", fields: byName, example: &corev1.Secret{}}, secrets, s.drawer.readSecret)
+	for i, w := range c.Secrets {
+		byName := fields.OneTermEqualSelector("metadata.name", w.Name).String()
+		watch(resource{name: "secrets", fields: byName, example: &corev1.Secret{}}, secrets+kind(i), s.drawer.readSecret)
 	}
 	return s, nil
 }
@@ -98,8 +105,21 @@ func (s *System) Synced() <-chan struct{} { return s.synced }
 func (s *System) Run(ctx context.Context) error {
 	ctx = logged(ctx, s.log)
 	var running sync.WaitGroup
-	for _, w := range s.watchers {
-		running.Go(func() { w.run(ctx) })
+	for i, w := range s.watchers {
+		var from <-chan struct{}
+		if i > 0 {
+			from = s.config.Secrets[i-1].From
+		}
+		running.Go(func() {
+			if from != nil {
+				select {
+				case <-from:
+				case <-ctx.Done():
+					return
+				}
+			}
+			w.run(ctx)
+		})
 	}
 	s.tell(ctx)
 	running.Wait()

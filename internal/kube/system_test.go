@@ -60,15 +60,17 @@ func secretOf(obj, crt string) *corev1.Secret {
 }
 
 // systemOf runs a System until the test ends.
-func systemOf(t *testing.T, a *api, secret string, relist time.Duration) (*System, *diary) {
+func systemOf(t *testing.T, a *api, secrets []SecretWatch, relist time.Duration) (*System, *diary) {
 	t.Helper()
 	d := &diary{t: t}
 	s, err := NewSystem(SystemConfig{
-		REST: a.config(), Namespace: "system", ConfigMaps: []string{"config-a", "config-b"}, Secret: secret, Relist: relist,
+		REST: a.config(), Namespace: "system", ConfigMaps: []string{"config-a", "config-b"}, Secrets: secrets, Relist: relist,
 		OnConfigMap: func(name string, data, labels map[string]string) {
 			d.note("%s %v %v%s", name, data, data == nil, labels["version"])
 		},
-		OnSecret: func(data map[string][]byte) { d.note("secret %s %v", data["tls.crt"], data == nil) },
+		OnSecret: func(name string, data map[string][]byte) {
+			d.note("secret %s %s %v", name, data["tls.crt"], data == nil)
+		},
 		OnTrustBundles: func(pems [][]byte) {
 			d.note("trust %s", pems)
 		},
@@ -96,7 +98,7 @@ func TestSystem(t *testing.T) {
 	a.put("configmaps", elsewhere, configMapOf("config-a", false, map[string]string{"k": "v"}), configMapOf("config-z", false, nil))
 	a.put("configmaps", configMapOf("ca-2", true, map[string]string{"y": "Y", "x": "X"}), configMapOf("ca-1", true, map[string]string{"z": "Z"}))
 	a.deny("secrets", true) // what is known is told all the same
-	s, d := systemOf(t, a, "certs", 0)
+	s, d := systemOf(t, a, []SecretWatch{{Name: "certs"}}, 0)
 	d.expect("config-a map[k:v] false", "config-b map[] true", "trust [Z X Y]")
 	select {
 	case <-s.Synced():
@@ -105,7 +107,7 @@ func TestSystem(t *testing.T) {
 	}
 	a.put("secrets", secretOf("certs", "one"), secretOf("other", "two"))
 	a.deny("secrets", false)
-	d.expect("secret one false")
+	d.expect("secret certs one false")
 	within(t, "synced", s.Synced())
 
 	a.put("configmaps", configMapOf("config-z", false, map[string]string{"k": "v"})) // nobody wants it
@@ -120,9 +122,9 @@ func TestSystem(t *testing.T) {
 	a.put("configmaps", configMapOf("ca-1", false, map[string]string{"z": "Z"})) // not a bundle any more
 	d.expect("trust [X Y]")
 	a.put("secrets", secretOf("certs", "rotated"))
-	d.expect("secret rotated false")
+	d.expect("secret certs rotated false")
 	a.delete("secrets", "system", "certs")
-	d.expect("secret  true")
+	d.expect("secret certs  true")
 	a.put("configmaps", configMapOf("config-a", true, map[string]string{"k": "both"}))
 	d.expect("config-a map[k:both] false", "trust [X Y both]")
 }
@@ -131,23 +133,39 @@ func TestPeers29SystemMissesADelete(t *testing.T) {
 	a := newAPI(t)
 	a.put("configmaps", configMapOf("config-a", false, map[string]string{"k": "v"}), configMapOf("ca", true, map[string]string{"z": "Z"}))
 	a.put("secrets", secretOf("certs", "one"))
-	s, d := systemOf(t, a, "certs", 0)
+	s, d := systemOf(t, a, []SecretWatch{{Name: "certs"}}, 0)
 	within(t, "synced", s.Synced())
 	d.mu.Lock()
 	d.is = nil
 	d.mu.Unlock()
 	a.forget("secrets", "system", "certs")
 	a.expire()
-	d.expect("secret  true")
+	d.expect("secret certs  true")
 	a.forget("configmaps", "system", "config-a")
 	a.forget("configmaps", "system", "ca")
 	a.expire()
 	d.expect("config-a map[] true", "trust []")
 }
 
+// A Secret that may be of use is watched once it is, and nobody waits for it before.
+func TestSystemWatchesASecretWhenItIsWanted(t *testing.T) {
+	a := newAPI(t)
+	a.put("secrets", secretOf("certs", "one"), secretOf("older", "two"))
+	wanted := make(chan struct{})
+	s, d := systemOf(t, a, []SecretWatch{{Name: "certs"}, {Name: "older", From: wanted}}, 0)
+	within(t, "synced", s.Synced())
+	d.expect("config-a map[] true", "config-b map[] true", "trust []", "secret certs one false")
+	close(wanted)
+	d.expect("secret older two false")
+	a.delete("secrets", "system", "certs")
+	d.expect("secret certs  true")
+	a.delete("secrets", "system", "older")
+	d.expect("secret older  true")
+}
+
 func TestSystemWithoutSecret(t *testing.T) {
 	a := newAPI(t)
-	s, d := systemOf(t, a, "", 0)
+	s, d := systemOf(t, a, nil, 0)
 	within(t, "synced", s.Synced())
 	d.expect("config-a map[] true", "config-b map[] true", "trust []")
 	if n := a.count("watch secrets") + a.count("list secrets"); n > 0 {

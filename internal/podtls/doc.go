@@ -8,6 +8,9 @@
 // A pod shows a certificate for kn-user-<namespace>, so that one namespace's pod can't stand in for another's. Requests
 // ask for data-plane.knative.dev (SNI) whatever the pod, and show no certificate of their own.
 //
+// With internal-encryption, as it was up to Knative 1.11, the Secret is knative-serving-certs and all certificates are for
+// data-plane.knative.dev.
+//
 // What can't be used changes nothing: the last good certificate and the last good roots stay.
 //
 // # Concurrency

@@ -12,13 +12,21 @@ import (
 	"sync/atomic"
 )
 
-// Names of Knative's (knative.dev/networking, pkg/certificates).
+// Names of Knative's (knative.dev/networking, pkg/certificates and pkg/config). Up to 1.11, as internal-encryption, all
+// certificates were for ServerName; up to 1.8 Secrets had keys of their own.
 const (
-	ServerName = "data-plane.knative.dev" // SNI of requests to pods
-	SecretName = "routing-serving-certs"  // in the system namespace
+	ServerName    = "data-plane.knative.dev" // SNI of requests to pods
+	SecretName    = "routing-serving-certs"  // in the system namespace
+	OldSecretName = "knative-serving-certs"  // the same up to 1.11
 
-	caKey, certKey, privateKey = "ca.crt", "tls.crt", "tls.key"
-	userPrefix                 = "kn-user-"
+	userPrefix = "kn-user-"
+)
+
+// keys are names of what is in a Secret: the current ones before the older.
+var (
+	caKeys      = []string{"ca.crt", "ca-cert.pem"}
+	certKeys    = []string{"tls.crt", "public-cert.pem"}
+	privateKeys = []string{"tls.key", "private-key.pem"}
 )
 
 var errNoCertificate = errors.New("podtls: there is no certificate yet")
@@ -30,6 +38,7 @@ type Keeper struct {
 	clients  atomic.Pointer[clients]
 
 	mu      sync.Mutex // guards what roots were made of
+	secret  string     // the Secret's name
 	ca      []byte
 	bundles [][]byte
 }
@@ -37,36 +46,54 @@ type Keeper struct {
 // clients are the configurations that share one set of roots.
 type clients struct {
 	roots       *x509.CertPool
+	older       bool     // pods show certificates for ServerName
 	byNamespace sync.Map // string → *tls.Config
 }
 
 // New makes a Keeper without certificate and roots. Settings has the versions, cipher suites and curves of both sides;
 // it is not changed.
-func New(settings *tls.Config) *Keeper { return &Keeper{settings: settings.Clone()} }
+func New(settings *tls.Config) *Keeper {
+	return &Keeper{settings: settings.Clone(), secret: SecretName}
+}
 
-// SetSecret takes over the data of the Secret: tls.crt and tls.key, and the roots in ca.crt, which may be missing. It
-// returns, joined, what of it can't be used. Nil is a Secret that does not exist.
-func (k *Keeper) SetSecret(data map[string][]byte) error {
+// SetSecret takes over the data of the Secret of that name: a certificate and its key, and roots, which may be missing.
+// With OldSecretName pods are believed that show a certificate for ServerName; else it has to name their namespace. It
+// returns, joined, what of the Secret can't be used. Nil is a Secret that does not exist.
+func (k *Keeper) SetSecret(name string, data map[string][]byte) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	renamed := k.secret != name
+	k.secret = name
 	if data == nil {
-		return fmt.Errorf("there is no Secret %s", SecretName)
+		return fmt.Errorf("there is no Secret %s", name)
 	}
 	var errs []error
-	if pair, err := tls.X509KeyPair(data[certKey], data[privateKey]); err != nil {
-		errs = append(errs, fmt.Errorf("%s and %s of Secret %s are no pair: %w", certKey, privateKey, SecretName, err))
+	certKey, cert := first(data, certKeys)
+	privateKey, private := first(data, privateKeys)
+	if pair, err := tls.X509KeyPair(cert, private); err != nil {
+		errs = append(errs, fmt.Errorf("%s and %s of Secret %s are no pair: %w", certKey, privateKey, name, err))
 	} else {
 		k.own.Store(&pair)
 	}
-	ca := data[caKey]
+	caKey, ca := first(data, caKeys)
 	if len(ca) > 0 && !x509.NewCertPool().AppendCertsFromPEM(ca) {
-		return errors.Join(append(errs, fmt.Errorf("%s of Secret %s has no certificate", caKey, SecretName))...)
+		return errors.Join(append(errs, fmt.Errorf("%s of Secret %s has no certificate", caKey, name))...)
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !bytes.Equal(ca, k.ca) {
+	if renamed || !bytes.Equal(ca, k.ca) {
 		k.ca = bytes.Clone(ca)
 		k.rootsLocked()
 	}
 	return errors.Join(errs...)
+}
+
+// first is what there is under the first of keys that there is.
+func first(data map[string][]byte, keys []string) (key string, value []byte) {
+	for _, key := range keys {
+		if len(data[key]) > 0 {
+			return key, data[key]
+		}
+	}
+	return keys[0], nil
 }
 
 // SetTrustBundles takes over all ConfigMaps with roots. It leaves out those without a certificate, and says so.
@@ -98,18 +125,21 @@ func (k *Keeper) rootsLocked() {
 		found = roots.AppendCertsFromPEM(pem) || found
 	}
 	if found {
-		k.clients.Store(&clients{roots: roots})
+		k.clients.Store(&clients{roots: roots, older: k.secret == OldSecretName})
 	}
 }
 
 // Missing says what there is not yet, or "": TLS works.
 func (k *Keeper) Missing() string {
+	k.mu.Lock()
+	name := k.secret
+	k.mu.Unlock()
 	var missing []string
 	if k.own.Load() == nil {
-		missing = append(missing, certKey+" and "+privateKey+" in Secret "+SecretName)
+		missing = append(missing, certKeys[0]+" and "+privateKeys[0]+" in Secret "+name)
 	}
 	if k.clients.Load() == nil {
-		missing = append(missing, caKey+" in Secret "+SecretName+" or a trust bundle")
+		missing = append(missing, caKeys[0]+" in Secret "+name+" or a trust bundle")
 	}
 	return strings.Join(missing, ", and ")
 }
@@ -132,23 +162,26 @@ func (k *Keeper) Server() *tls.Config {
 func (k *Keeper) Client(namespace string) *tls.Config {
 	all := k.clients.Load()
 	if all == nil {
-		return k.client(namespace, x509.NewCertPool())
+		return k.client(namespace, &clients{roots: x509.NewCertPool()})
 	}
 	if c, ok := all.byNamespace.Load(namespace); ok {
 		return c.(*tls.Config)
 	}
-	c, _ := all.byNamespace.LoadOrStore(namespace, k.client(namespace, all.roots))
+	c, _ := all.byNamespace.LoadOrStore(namespace, k.client(namespace, all))
 	return c.(*tls.Config)
 }
 
-func (k *Keeper) client(namespace string, roots *x509.CertPool) *tls.Config {
+func (k *Keeper) client(namespace string, all *clients) *tls.Config {
 	c := k.settings.Clone()
-	c.ServerName, c.RootCAs = ServerName, roots
+	c.ServerName, c.RootCAs = ServerName, all.roots
 	// crypto/tls would hold the certificate against ServerName, which is not what the pod has to prove. Verify does
 	// everything else that it would do.
 	c.InsecureSkipVerify = true
 	want := userPrefix + strings.ToLower(namespace)
-	c.VerifyConnection = func(s tls.ConnectionState) error { return verify(s, roots, want) }
+	if all.older {
+		want = ServerName
+	}
+	c.VerifyConnection = func(s tls.ConnectionState) error { return verify(s, all.roots, want) }
 	return c
 }
 

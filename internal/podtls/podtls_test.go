@@ -52,7 +52,7 @@ func serverWith(t *testing.T, cert, key []byte) *tls.Config {
 func keeper(t *testing.T, ca *podtlstest.CA) *Keeper {
 	t.Helper()
 	k := New(&tls.Config{MinVersion: tls.VersionTLS13})
-	if err := k.SetSecret(ca.Secret(t, ServerName)); err != nil {
+	if err := k.SetSecret(SecretName, ca.Secret(t, ServerName)); err != nil {
 		t.Fatal(err)
 	}
 	return k
@@ -87,6 +87,46 @@ func TestWhichPodsAreBelieved(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// With the Secret of internal-encryption pods show a certificate for the one name that all have, whatever keys the Secret
+// has; with today's that is not enough.
+func TestC4InternalEncryption(t *testing.T) {
+	ca, theirs := podtlstest.NewCA(t), podtlstest.NewCA(t)
+	now := ca.Secret(t, ServerName)
+	older := map[string][]byte{"public-cert.pem": now["tls.crt"], "private-key.pem": now["tls.key"], "ca-cert.pem": now["ca.crt"]}
+	server := func(ca *podtlstest.CA, names ...string) *tls.Config {
+		cert, key := ca.Issue(t, names...)
+		return serverWith(t, cert, key)
+	}
+	for _, secret := range []map[string][]byte{now, older} {
+		k := New(&tls.Config{MinVersion: tls.VersionTLS13})
+		if err := k.SetSecret(SecretName, nil); err == nil {
+			t.Error("no Secret is none")
+		}
+		if err := k.SetSecret(OldSecretName, secret); err != nil || k.Missing() != "" {
+			t.Fatalf("%v, %s", err, k.Missing())
+		}
+		if _, _, err := handshake(t, k.Client("default"), server(ca, ServerName)); err != nil {
+			t.Error(err)
+		}
+		for name, s := range map[string]*tls.Config{"another name": server(ca, "x.knative.dev"), "another issuer": server(theirs, ServerName)} {
+			if _, _, err := handshake(t, k.Client("default"), s); err == nil {
+				t.Errorf("%s was believed", name)
+			}
+		}
+		// The cluster is upgraded: the pod has to name its namespace.
+		if err := k.SetSecret(SecretName, now); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := handshake(t, k.Client("default"), server(ca, ServerName)); err == nil {
+			t.Error("with today's Secret a pod of any namespace was believed")
+		}
+	}
+	k := New(&tls.Config{})
+	if err := k.SetSecret(OldSecretName, map[string][]byte{}); err == nil || !strings.Contains(k.Missing(), "in Secret knative-serving-certs") {
+		t.Errorf("%v, %s", err, k.Missing())
 	}
 }
 
@@ -139,7 +179,7 @@ func TestPeers22NewCertificate(t *testing.T) {
 		{map[string][]byte{}, "second", "are no pair"},
 		{ca.Secret(t, "fifth"), "fifth", ""},
 	} {
-		err := k.SetSecret(c.secret)
+		err := k.SetSecret(SecretName, c.secret)
 		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s: %v, want %q", c.want, err, c.err)
 		}
@@ -169,10 +209,10 @@ func TestPeers22NewRoots(t *testing.T) {
 			t.Errorf("%s: another configuration", what)
 		}
 	}
-	same("a new certificate", k.SetSecret(ours.Secret(t, "renewed")), "")
+	same("a new certificate", k.SetSecret(SecretName, ours.Secret(t, "renewed")), "")
 	bad := ours.Secret(t, "renewed")
 	bad["ca.crt"] = []byte("none")
-	same("roots that are none", k.SetSecret(bad), "ca.crt of Secret routing-serving-certs has no certificate")
+	same("roots that are none", k.SetSecret(SecretName, bad), "ca.crt of Secret routing-serving-certs has no certificate")
 	same("a bundle that is none", k.SetTrustBundles([][]byte{[]byte("x")}), "1 of 1 trust bundles have no certificate")
 	if _, _, err := handshake(t, k.Client("default"), pod); err == nil {
 		t.Error("believed a pod of the next issuer")
@@ -205,7 +245,7 @@ func TestMissing(t *testing.T) {
 	}
 	s := ca.Secret(t, ServerName)
 	delete(s, "ca.crt")
-	if err := k.SetSecret(s); err != nil {
+	if err := k.SetSecret(SecretName, s); err != nil {
 		t.Error(err)
 	}
 	if got := k.Missing(); got != "ca.crt in Secret routing-serving-certs or a trust bundle" {
