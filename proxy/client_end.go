@@ -52,8 +52,9 @@ func (c *client) end() {
 	c.in.drop()
 	if c.handed != nil {
 		c.unheed()
+		c.phase.Store(clientActive)
+		c.e.handOver(c.handed) // while Shutdown counts it among its clients
 		c.e.forget(c)
-		c.e.handOver(c.handed)
 		return
 	}
 	c.e.h.watch.forget(c.watched)

@@ -33,8 +33,7 @@ type Engine struct {
 	flows    sync.Pool // of *flow
 	flights  sync.Pool // of *flight
 	start    time.Time
-	handover handover
-	server   *http.Server
+	handover *handover
 
 	closing atomic.Bool // by Shutdown, or Close
 	closed  atomic.Bool // by Close
@@ -44,8 +43,10 @@ type Engine struct {
 	handed    map[*replayed]struct{} // net/http's
 	listeners map[net.Listener]struct{}
 	sweep     *time.Timer // runs while there are clients
-	serving   bool        // server is
+	serving   bool        // handover is
+	late      *handover   // of connections since closing; nil: there were none
 	sleeps    sleeps
+	giving    sync.WaitGroup // connections on their way to handover
 	all       sync.WaitGroup // connections, and what else the engine runs
 }
 
@@ -57,7 +58,7 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 	c = c.withLimits()
 	e := &Engine{
 		h: h, cfg: c, log: cmp.Or(c.ErrorLog, log.New(io.Discard, "", 0)), start: time.Now(),
-		handover: handover{conns: make(chan net.Conn), done: make(chan struct{})},
+		handover: newHandover(h, c),
 		clients:  make(map[*client]struct{}), handed: make(map[*replayed]struct{}), listeners: make(map[net.Listener]struct{}),
 	}
 	e.inboxes.New = func() any { return new([inboxSize]byte) }
@@ -69,8 +70,6 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 	e.flights.New = func() any { return new(flight) }
 	e.heads.seed = maphash.MakeSeed()
 	e.pool = hopPool{newIdlePool[hopConn](&h.cfg), &e.inboxes, &e.heads, &h.buffers}
-	e.server = NewServer(h, c)
-	e.server.ConnContext = connContext
 	return e
 }
 
@@ -120,7 +119,7 @@ func (e *Engine) Serve(l net.Listener) error {
 	e.listeners[l] = struct{}{}
 	if !e.serving {
 		e.serving = true
-		e.all.Go(func() { _ = e.server.Serve(&e.handover) })
+		e.all.Go(e.handover.serve)
 	}
 	e.mu.Unlock()
 	defer e.unlisten(l)
@@ -204,9 +203,10 @@ func (e *Engine) forget(c *client) {
 // half a second.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	e.stopListening()
+	e.giving.Wait()
 	begun := e.since(time.Now())
 	handed := make(chan error, 1)
-	go func() { handed <- e.server.Shutdown(ctx) }() // ends with ctx
+	go func() { handed <- e.handover.server.Shutdown(ctx) }() // ends with ctx
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !e.quiet(begun) {
@@ -219,6 +219,14 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	}
 	if err := <-handed; err != nil {
 		return err
+	}
+	e.mu.Lock()
+	late := e.late // and no connection is left that could be handed over
+	e.mu.Unlock()
+	if late != nil {
+		if err := late.server.Shutdown(ctx); err != nil {
+			return err
+		}
 	}
 	e.finish()
 	return nil
@@ -269,11 +277,17 @@ func (e *Engine) Close() error {
 	}
 	e.mu.Unlock()
 	e.finishHanded()
-	_ = e.server.Close()
+	_ = e.handover.server.Close()
 	e.mu.Lock()
-	late := slices.Collect(maps.Keys(e.handed))
+	late := e.late
 	e.mu.Unlock()
-	for _, c := range late {
+	if late != nil {
+		_ = late.server.Close()
+	}
+	e.mu.Lock()
+	left := slices.Collect(maps.Keys(e.handed))
+	e.mu.Unlock()
+	for _, c := range left {
 		socketOf(c.Conn).Close() // which net/http notices, and closes the rest
 	}
 	e.finish()
@@ -283,6 +297,9 @@ func (e *Engine) Close() error {
 // finish is the last of an engine.
 func (e *Engine) finish() {
 	e.handover.Close()
+	if e.late != nil { // and it stays so: no connection is left that could be handed over
+		e.late.Close()
+	}
 	e.all.Wait()
 	e.rounds.close()
 	e.pool.close()

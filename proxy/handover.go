@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
@@ -20,15 +21,35 @@ var errHandedOver = errors.New("net/http goes on with the connection")
 // handover is the listener through which net/http's server gets whole connections: those of HTTP/2, and those of which a
 // request turned out to go to a hop over HTTP/2, which Handler speaks.
 type handover struct {
-	conns chan net.Conn
-	once  sync.Once
-	done  chan struct{}
+	server *http.Server
+	conns  chan given
+	last   chan struct{} // taken of the last that was accepted; Accept's, which one goroutine calls
+	once   sync.Once
+	done   chan struct{}
 }
 
+// given is a connection, and how its giver hears that it is the server's, which counts it from then on.
+type given struct {
+	net.Conn
+	taken chan struct{}
+}
+
+func newHandover(h *Handler, c ServerConfig) *handover {
+	l := &handover{server: NewServer(h, c), conns: make(chan given), done: make(chan struct{})}
+	l.server.ConnContext = connContext
+	return l
+}
+
+// Accept is called again once the server counts what it has got before.
 func (l *handover) Accept() (net.Conn, error) {
+	if l.last != nil {
+		close(l.last)
+		l.last = nil
+	}
 	select {
 	case c := <-l.conns:
-		return c, nil
+		l.last = c.taken
+		return c.Conn, nil
 	case <-l.done:
 		return nil, net.ErrClosed
 	}
@@ -41,23 +62,56 @@ func (l *handover) Close() error {
 
 func (l *handover) Addr() net.Addr { return new(net.TCPAddr) }
 
-// handOver gives a connection to the server. The engine keeps it in mind: what net/http's server accepts in the moment
-// of its Close it would serve on.
+// handOver gives a connection to the server, and returns when no Shutdown can lose it: net/http drops a request that it
+// reads while it shuts down. The engine keeps it in mind: what net/http's server accepts in the moment of its Close it would
+// serve on.
 func (e *Engine) handOver(c *replayed) {
-	c.e = e
+	c.e, c.served = e, make(chan struct{})
 	if c.begun == nil {
 		c.Conn = gather(c.Conn)
 	}
 	e.mu.Lock()
 	e.handed[c] = struct{}{}
-	closed := e.closed.Load()
-	e.mu.Unlock()
-	if closed {
+	to, late := e.handover, e.closing.Load()
+	switch {
+	case e.closed.Load():
+		e.mu.Unlock()
 		c.Close()
 		return
+	case late:
+		to = e.lateLocked()
+	default:
+		e.giving.Add(1)
+		defer e.giving.Done()
 	}
-	e.handover.give(c)
+	e.mu.Unlock()
+	to.give(c)
+	switch {
+	case c.begun != nil:
+		<-c.served
+	case late: // a client that has begun HTTP/2 sends a request with it, or has time
+		grace := time.NewTimer(freshGrace)
+		defer grace.Stop()
+		select {
+		case <-c.served:
+		case <-grace.C:
+		}
+	}
 }
+
+// lateLocked is for what is handed over after Shutdown has begun, such as a request that waited for its hop by then: a server
+// that is shutting down takes no connection any more. This one answers what comes, and tells each client to go.
+func (e *Engine) lateLocked() *handover {
+	if e.late == nil {
+		e.late = newHandover(e.h, e.cfg)
+		e.late.server.SetKeepAlivesEnabled(false)
+		e.all.Go(e.late.serve)
+	}
+	return e.late
+}
+
+// serve blocks until the server is shut down or closed.
+func (l *handover) serve() { _ = l.server.Serve(l) }
 
 // finishHanded has the last be said on what has been handed over. All at once: net/http closes one connection after the
 // other, and those whose peers don't read would add up.
@@ -81,10 +135,16 @@ func (l *handover) give(c net.Conn) {
 		return
 	default:
 	}
+	g := given{c, make(chan struct{})}
 	select {
-	case l.conns <- c:
+	case l.conns <- g:
 	case <-l.done:
 		c.Close()
+		return
+	}
+	select {
+	case <-g.taken:
+	case <-l.done:
 	}
 }
 
@@ -95,6 +155,8 @@ type replayed struct {
 	prefix []byte
 	begun  *begun // the first request; nil: it has not been begun
 	e      *Engine
+	once   sync.Once
+	served chan struct{} // closed at the first request, or the end
 }
 
 func (c *replayed) Read(p []byte) (int, error) {
@@ -119,8 +181,12 @@ func (c *replayed) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
+// come tells handOver that the connection has come to its first request, or to its end.
+func (c *replayed) come() { c.once.Do(func() { close(c.served) }) }
+
 // Close ends a request that net/http has not come to.
 func (c *replayed) Close() error {
+	c.come()
 	if c.begun != nil && c.begun.claimed.CompareAndSwap(false, true) {
 		c.begun.lost(ClientGone)
 		c.begun.flow.h.leave()
@@ -139,21 +205,27 @@ type begun struct {
 	claimed atomic.Bool
 }
 
-type begunKey struct{}
+type replayedKey struct{}
 
 // begunOf is the request that was begun on r's connection before net/http got that; nil: none.
 func begunOf(r *http.Request) *begun {
-	b, _ := r.Context().Value(begunKey{}).(*begun)
-	return b
+	if c, _ := r.Context().Value(replayedKey{}).(*replayed); c != nil {
+		return c.begun
+	}
+	return nil
 }
 
 // claim takes the request that has been begun on r's connection; it is the first that net/http gets.
 func claim(r *http.Request) *begun {
-	b := begunOf(r)
-	if b == nil || !b.claimed.CompareAndSwap(false, true) {
+	c, _ := r.Context().Value(replayedKey{}).(*replayed)
+	if c == nil {
 		return nil
 	}
-	return b
+	c.come()
+	if c.begun == nil || !c.begun.claimed.CompareAndSwap(false, true) {
+		return nil
+	}
+	return c.begun
 }
 
 // lost ends the request for the policy, without another to go on with it.
@@ -174,8 +246,8 @@ func (ex *exchange) goOn(b *begun) {
 
 // connContext is the ConnContext of the server that gets the connections.
 func connContext(ctx context.Context, c net.Conn) context.Context {
-	if r, ok := c.(*replayed); ok && r.begun != nil {
-		ctx = context.WithValue(ctx, begunKey{}, r.begun)
+	if r, ok := c.(*replayed); ok {
+		ctx = context.WithValue(ctx, replayedKey{}, r)
 	}
 	return ConnContext(ctx, c)
 }
