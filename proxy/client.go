@@ -15,8 +15,9 @@ type client struct {
 	e      *Engine
 	conn   net.Conn
 	tls    *tls.Conn       // conn, if it is that
-	sock   syscall.RawConn // of the socket; nil: there is none
+	sock   syscall.RawConn // of the socket, to watch it; nil: there is none
 	direct bool            // conn is the socket
+	sleeps bool            // conn is the socket, or TLS over it: nothing else can hold back bytes that have come
 	remote string          // host:port
 	peer   string          // host; empty: it has none
 
@@ -33,6 +34,7 @@ type client struct {
 	current atomic.Pointer[flow]
 	looked  atomic.Bool // sweep, since it is idle
 	waking  sync.Mutex  // held while sweep sets the read deadline
+	heeding sync.Mutex  // held by heed
 	watched uint64      // as what, by the handler's watch, until the end; 0: it isn't
 	left    atomic.Bool // the watch has seen the client's end
 	first   [1]byte     // of what comes inside TLS

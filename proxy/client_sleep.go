@@ -38,7 +38,7 @@ func (d *dormant) clientGone() {
 
 // watch has l told of the connection's end; with bytes of whatever comes first. It lasts until the next watch, or until
 // the engine is done with the connection: two system calls for each slow request would be most when there are most of
-// those. Not for two goroutines at once.
+// those. Not for two goroutines at once: see heed.
 func (c *client) watch(l leaver, bytes bool) (ok bool) {
 	if c.sock != nil {
 		c.watched, ok = c.e.h.watch.add(c.sock, l, bytes, c.watched)
@@ -46,8 +46,10 @@ func (c *client) watch(l leaver, bytes bool) (ok bool) {
 	return ok
 }
 
-// heed watches for the client's end.
+// heed watches for the client's end. The goroutine of a request and the rounds may both be at it.
 func (c *client) heed() (ok bool) {
+	c.heeding.Lock()
+	defer c.heeding.Unlock()
 	return c.watched != 0 && c.watched&anything == 0 || c.watch(c, false)
 }
 

@@ -45,7 +45,10 @@ type Config struct {
 	// upstream, be it final, interim or a 101's, nor in trailers, be they of a request or of a response. The policy sees
 	// them in a final head; of the head of a request it has to remove by itself what isn't for the upstream.
 	Private []string
-	// Dial makes connections to hops, within DialTimeout. nil: a net.Dialer.
+	// Dial makes connections to hops, within DialTimeout. nil: a net.Dialer. A *net.TCPConn or *net.UnixConn is read and
+	// written by system calls of the proxy's own; a connection of any other type, also one that embeds or wraps those, by its
+	// own methods, which must heed deadlines. If that has a SyscallConn, the proxy looks at the socket, and takes nothing:
+	// whether an unused connection has ended, or got bytes that nobody asked for.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// DialTimeout bounds a dial and, by itself, a TLS handshake. 0: DefaultDialTimeout.
 	DialTimeout time.Duration

@@ -68,6 +68,7 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 		return f
 	}
 	e.flights.New = func() any { return new(flight) }
+	e.rounds.init()
 	e.heads.seed = maphash.MakeSeed()
 	e.pool = hopPool{newIdlePool[hopConn](&h.cfg), &e.inboxes, &e.heads, &h.buffers}
 	return e
@@ -108,7 +109,8 @@ func (e *Engine) keepFlight(t *flight) {
 func (e *Engine) since(t time.Time) int64 { return int64(t.Sub(e.start)) }
 
 // Serve accepts connections from l until Shutdown or Close, and returns http.ErrServerClosed then, or the error of
-// Accept. Connections of TLS are those of tls.NewListener or NewTLSListener.
+// Accept. Connections of TLS are those of tls.NewListener or NewTLSListener. Connections of a type of the listener's own are
+// read and written by its methods: see Config.Dial.
 func (e *Engine) Serve(l net.Listener) error {
 	e.mu.Lock()
 	if e.closing.Load() {
@@ -172,9 +174,8 @@ func (e *Engine) accept(conn net.Conn) {
 	if s, ok := socket.(syscall.Conn); ok {
 		c.sock, _ = s.SyscallConn()
 	}
-	_, tcp := conn.(*net.TCPConn)
-	_, unix := conn.(*net.UnixConn)
-	c.direct = (tcp || unix) && c.sock != nil
+	c.direct = bare(conn) != nil
+	c.sleeps = c.direct || c.tls != nil && bare(c.tls.NetConn()) != nil
 	c.stepper = c.step
 	c.since.Store(e.since(time.Now()))
 	e.mu.Lock()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/proxy/proxytest"
 )
 
 // engineOf makes an Engine of a policy, which ends with the test.
@@ -290,5 +291,53 @@ func TestEngineTakesEveryWayToSpeakTLS(t *testing.T) {
 				h.Close()
 			}
 		}
+	}
+}
+
+// Connections of a listener's own type, which embed a socket, are read and written by their own methods; so is what TLS is
+// over. Small and large bodies, requests in pieces, and a wait in between.
+func TestF4AcceptedConnectionThatWrapsTheSocket(t *testing.T) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		w.Header().Set("Content-Length", fmt.Sprint(len(b)))
+		w.Write(b)
+	}))
+	defer app.Close()
+	server, trust := certified(t)
+	for name, inside := range map[string]*tls.Config{"clear": nil, "TLS": server} {
+		t.Run(name, func(t *testing.T) {
+			h, err := proxy.New(proxy.Config{Name: "x", Policy: toApp{app.Listener.Addr().String()}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			endWithTest(t, h)
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			addr := l.Addr().String()
+			if l = proxytest.VeilListener(l); inside != nil {
+				l = proxy.NewTLSListener(l, inside)
+			}
+			e := proxy.NewEngine(h, proxy.ServerConfig{})
+			done := make(chan struct{})
+			go func() { defer close(done); _ = e.Serve(l) }()
+			defer func() { e.Close(); <-done }()
+			c, _ := dialEngine(t, addr)
+			if c = proxytest.Veil(c); inside != nil {
+				config := trust.Clone()
+				config.ServerName = "example.com"
+				c = tls.Client(c, config)
+			}
+			in := bufio.NewReader(c)
+			for _, size := range []int{0, 10, 5000, 1 << 20, 1} {
+				body := strings.Repeat("veil", size/4+1)[:size]
+				fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n", size)
+				io.WriteString(c, "\r\n"+body)
+				if resp, got := readAnswer(t, in, "POST"); resp.StatusCode != 200 || got != body {
+					t.Errorf("%s, %d bytes of %d", resp.Status, len(got), size)
+				}
+			}
+		})
 	}
 }

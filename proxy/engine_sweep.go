@@ -58,7 +58,7 @@ func (c *client) sweep(now int64) {
 		switch {
 		case age > c.e.cfg.IdleTimeout:
 			c.wakeFrom(clientIdle, clientClosed)
-		case age > lookAfter && (c.direct || c.tls != nil && c.sock != nil) && c.looked.CompareAndSwap(false, true):
+		case age > lookAfter && c.sleeps && c.looked.CompareAndSwap(false, true):
 			c.wakeFrom(clientIdle, clientDrowsy)
 		}
 	case clientAsleep:

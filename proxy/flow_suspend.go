@@ -23,7 +23,7 @@ func (f *flow) suspend(t Timeouts) (wake func()) {
 	t.Idle = 0
 	f.clock.start(t, time.Time{})
 	s := &suspension{f: f, begin: time.Now()}
-	f.e.rounds.heed(f) // whoever leaves a queue makes room at once
+	f.c.heed() // whoever leaves a queue makes room at once
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.suspended, s.woken = s, f.cause != nil

@@ -17,7 +17,7 @@ import (
 type hopConn struct {
 	net.Conn
 	sock  syscall.RawConn // of the socket; nil when there is none
-	plain bool            // no TLS between Conn and sock
+	plain bool            // Conn is the socket: no TLS, nor a type of Config.Dial's own
 
 	in      inbox
 	scanned int    // of in, for the end of a head
@@ -192,7 +192,8 @@ func (c *hopConn) CloseWrite() error {
 }
 
 // quiet reports that nothing has come on an unused connection, neither its end nor bytes that nobody asked for. What comes of
-// TLS then is mostly its end, too, or a ticket later than others send it, for which a connection is no great price.
+// TLS then is mostly its end, too, or a ticket later than others send it, for which a connection is no great price. The
+// same goes for what else may be above the socket.
 func (c *hopConn) quiet() bool {
 	if c.sock == nil {
 		return true
@@ -201,7 +202,7 @@ func (c *hopConn) quiet() bool {
 	return err == nil && n < 0 && (c.plain || !c.held())
 }
 
-// held reports that TLS has got bytes, or an end, together with what was asked for.
+// held reports that what is above the socket has got bytes, or an end, together with what was asked for.
 func (c *hopConn) held() bool {
 	_ = c.Conn.SetReadDeadline(past()) // with which nothing more is read
 	n, err := c.Conn.Read(c.byte[:])
@@ -214,9 +215,9 @@ func (c *hopConn) shut() {
 	c.in.drop()
 }
 
-// hasNews reports that there is something to read, or an end.
+// hasNews reports that there is something to read, or an end, which step may have missed.
 func (c *hopConn) hasNews() bool {
-	if c.sock == nil {
+	if !c.plain {
 		return false
 	}
 	n, err := c.peek()

@@ -24,15 +24,14 @@ func (p *hopPool) dial(ctx context.Context, key hopKey) (*hopConn, error) {
 		p.unref(h)
 		return nil, err
 	}
-	hc := &hopConn{Conn: c, plain: key.tls == nil, idle: idle[hopConn]{hop: h}, in: inbox{pool: p.inbox}, heads: p.heads, buffers: p.buffers}
+	hc := &hopConn{Conn: c, plain: bare(c) != nil, idle: idle[hopConn]{hop: h}, in: inbox{pool: p.inbox}, heads: p.heads, buffers: p.buffers}
 	hc.stepper, hc.reader, hc.peeker = hc.step, hc.readStep, hc.look
-	if t, ok := c.(*tls.Conn); ok && !hc.plain {
+	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
 	if sc, ok := c.(syscall.Conn); ok {
 		hc.sock, _ = sc.SyscallConn()
 	}
-	hc.plain = hc.plain && hc.sock != nil
 	return hc, nil
 }
 

@@ -14,7 +14,7 @@ import (
 // link is a connection to a hop, below TLS. It counts what http.ClientConn does not tell.
 type link struct {
 	net.Conn
-	raw   syscall.RawConn // nil when Conn has no descriptor
+	raw   syscall.RawConn // to look at the socket; nil when Conn has no descriptor
 	plain bool            // no TLS above
 	wrote atomic.Int64    // bytes
 	// more says that bytes beyond the end of a head came with it, so that the body has begun.

@@ -20,15 +20,22 @@ type rawConn struct {
 	writer func(fd uintptr) bool
 }
 
+// bare gives access to the socket that c is, and nil if c is anything more. What only embeds a socket has a SyscallConn
+// too, but Read and Write of its own, which must not be gone round.
+func bare(c net.Conn) (raw syscall.RawConn) {
+	switch c := c.(type) {
+	case *net.TCPConn:
+		raw, _ = c.SyscallConn()
+	case *net.UnixConn:
+		raw, _ = c.SyscallConn()
+	}
+	return raw
+}
+
 // rawly makes a rawConn of a socket, and leaves alone what is more than that.
 func rawly(c net.Conn) net.Conn {
-	_, tcp := c.(*net.TCPConn)
-	_, unix := c.(*net.UnixConn)
-	if !rawReads || !tcp && !unix {
-		return c
-	}
-	raw, err := c.(syscall.Conn).SyscallConn()
-	if err != nil {
+	raw := bare(c)
+	if !rawReads || raw == nil {
 		return c
 	}
 	r := &rawConn{Conn: c, raw: raw}

@@ -24,7 +24,13 @@ type rounds struct {
 	idle           int  // ticks without a flow
 	running        bool // the timer is
 	closed         bool
+
+	at      *flow     // tick is at it, without mu
+	ticking bool      // tick is in progress
+	moved   sync.Cond // at or ticking has changed
 }
+
+func (r *rounds) init() { r.moved.L = &r.mu }
 
 // join adds a flow that has just begun.
 func (r *rounds) join(f *flow) {
@@ -48,22 +54,18 @@ func (r *rounds) join(f *flow) {
 	r.mu.Unlock()
 }
 
-// leave removes a flow, and reports whether it was still there; otherwise it has been found slow.
+// leave removes a flow, and reports whether it was still there; otherwise it has been found slow, and been dealt with.
 func (r *rounds) leave(f *flow) bool {
 	r.mu.Lock()
 	in := f.inRounds
 	if in {
 		r.removeLocked(f)
 	}
+	for r.at == f {
+		r.moved.Wait()
+	}
 	r.mu.Unlock()
 	return in
-}
-
-// heed watches for the end of f's client, as slow does, which may be at it.
-func (r *rounds) heed(f *flow) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	f.c.heed()
 }
 
 func (r *rounds) removeLocked(f *flow) {
@@ -81,15 +83,25 @@ func (r *rounds) removeLocked(f *flow) {
 	f.prev, f.next = nil, nil
 }
 
-// tick finds the slow ones. The lock is held meanwhile, so that none ends before it has been dealt with.
+// tick finds the slow ones. What is done about one takes system calls, and there may be thousands: every other flow needs
+// the lock to begin and to end, so that it is not held meanwhile. The flow itself can't end before it has been dealt with:
+// see leave.
 func (r *rounds) tick() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.ticking = true
 	now := time.Now()
 	for f := r.oldest; f != nil && now.Sub(f.req.Arrived) >= slowAfter; f = r.oldest {
 		r.removeLocked(f)
+		r.at = f
+		r.mu.Unlock()
 		f.slow()
+		r.mu.Lock()
+		r.at = nil
+		r.moved.Broadcast()
 	}
+	r.ticking = false
+	r.moved.Broadcast()
 	if r.idle++; r.oldest != nil {
 		r.idle = 0
 	}
@@ -105,5 +117,8 @@ func (r *rounds) close() {
 	r.closed = true
 	if r.timer != nil {
 		r.timer.Stop()
+	}
+	for r.ticking {
+		r.moved.Wait()
 	}
 }

@@ -1,7 +1,5 @@
 package proxy
 
-import "net"
-
 const (
 	// spliceFrom is what must be left of a body for a splice to be worth a pipe.
 	spliceFrom = 256 << 10
@@ -14,7 +12,7 @@ const (
 
 // spliceUp makes a splice from f's client to c; nil when one of them is more than a socket.
 func (f *flow) spliceUp(c *hopConn) *splice {
-	if !f.c.direct || !c.bare() {
+	if !f.c.direct || !c.plain {
 		return nil
 	}
 	return newSplice(&f.h.pipes, &f.clock, &f.c.in, f.c.sock, c.sock)
@@ -22,15 +20,8 @@ func (f *flow) spliceUp(c *hopConn) *splice {
 
 // spliceDown makes one from c to f's client.
 func (f *flow) spliceDown(c *hopConn) *splice {
-	if !f.c.direct || !c.bare() {
+	if !f.c.direct || !c.plain {
 		return nil
 	}
 	return newSplice(&f.h.pipes, &f.clock, &c.in, c.sock, f.c.sock)
-}
-
-// bare reports that Conn is a socket, and that nothing is lost by going round it.
-func (c *hopConn) bare() bool {
-	_, tcp := c.Conn.(*net.TCPConn)
-	_, unix := c.Conn.(*net.UnixConn)
-	return c.plain && (tcp || unix)
 }

@@ -2,12 +2,17 @@ package proxytest
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/sluice-proxy/sluice/proxy"
 )
@@ -28,6 +33,7 @@ var bodies = []testCase{
 	{"ABodyWithoutLengthEndsWithTheConnection", untilClose, ""},
 	{"OneConnectionManyBodies", sequence, ""},
 	{"LargeUploadsLeaveTheConnection", uploads, ""},
+	{"F4ADialThatWrapsTheSocket", wrappedSocket, ownDial},
 }
 
 // memory has the cases that measure the heap.
@@ -242,4 +248,56 @@ func fullDuplex(r *rig) {
 			r.Errorf("%d bytes came back, %v", len(back), err)
 		}
 	}
+}
+
+// wrappedSocket: a connection of the dial's own, which embeds a socket, is read and written by its own methods: heads, bodies
+// small and large, an upgrade; and is used again.
+func wrappedSocket(r *rig) {
+	app := r.appOn(VeilListener(r.listen()), func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/echo" {
+			echoWebsocket(w, req)
+			return
+		}
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		w.Header().Set("Content-Length", req.Header.Get("X-Length"))
+		_, _ = io.Copy(w, req.Body)
+	})
+	p := to(proxy.Hop{Addr: app})
+	addr := r.proxy(p, proxy.Config{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return Veil(c), nil
+	}})
+	for _, proto := range both {
+		c := r.client(proto)
+		for i, size := range []int{0, 1, 5000, 100_000, 3 << 20, 10} {
+			sent := strings.Repeat("veil", size/4+1)[:size]
+			req := r.request("POST", r.path.scheme()+"://"+addr, strings.NewReader(sent))
+			req.Header.Set("X-Length", strconv.Itoa(size))
+			if resp, got := r.do(c, req); resp.StatusCode != http.StatusOK || got != sent {
+				r.Errorf("%d: %s, %d bytes of %d", proto, resp.Status, len(got), size)
+			}
+			if out := take(r, "the outcome", p.outcomes); out.Reused != (i > 0) {
+				r.Errorf("%d: request %d: %+v", proto, i, out)
+			}
+		}
+	}
+	c, _, err := websocket.Dial(r.Context(), r.path.scheme()+"://"+addr+"/echo", &websocket.DialOptions{HTTPClient: r.client(proxy.HTTP1)})
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer c.CloseNow()
+	c.SetReadLimit(-1)
+	for _, size := range []int{1, 100_000, 2_000_000} {
+		sent := bytes.Repeat([]byte("w"), size)
+		if err := c.Write(r.Context(), websocket.MessageBinary, sent); err != nil {
+			r.Fatal(err)
+		}
+		if _, got, err := c.Read(r.Context()); err != nil || !bytes.Equal(got, sent) {
+			r.Fatalf("%d bytes came back as %d, %v", size, len(got), err)
+		}
+	}
+	_ = c.Close(websocket.StatusNormalClosure, "")
 }

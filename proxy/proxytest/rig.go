@@ -68,14 +68,15 @@ func (r *rig) self(p *script) Self {
 }
 
 // app serves h on a port of its own, HTTP/1.1 and HTTP/2. It takes larger heads than a proxy.
-func (r *rig) app(h http.HandlerFunc) (addr string) {
+func (r *rig) app(h http.HandlerFunc) (addr string) { return r.appOn(r.listen(), h) }
+
+func (r *rig) appOn(l net.Listener, h http.HandlerFunc) (addr string) {
 	var running sync.WaitGroup
 	s := proxy.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		running.Add(1) // not after the wait: the server's connections have ended by then
 		defer running.Done()
 		h(w, req)
 	}), proxy.ServerConfig{MaxTarget: 1 << 20, MaxHead: 1 << 20, MaxFields: 1 << 20})
-	l := r.listen()
 	running.Go(func() { _ = s.Serve(l) })
 	r.Cleanup(func() { s.Close(); running.Wait() })
 	return l.Addr().String()

@@ -11,6 +11,7 @@ func TestFewCasesAreScripted(t *testing.T) {
 		"Heads/Peers28ConnectionOptionsSpareTheProxysOwn",
 		"Heads/ForwardedForGrowsOnceForAllAttempts",
 		"Bodies/ContinueIsOursWhereTheHopIsNotAsked",
+		"Bodies/F4ADialThatWrapsTheSocket",
 		"Timeouts/TheyCountFromFrom",
 		"Timeouts/TheTextOfATimeout",
 		"Clients/RefusedWhileItSends",
