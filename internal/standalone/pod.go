@@ -39,6 +39,7 @@ type pod struct {
 	report     report    // its queue-proxy's latest
 	load       float64   // requests in flight, by its latest stat
 
+	passed  bool // its queue-proxy says that it is ready
 	watched []*watched
 	gates   map[string]string // what keeps it from requests, and how that is said: probes of the kubelet's own
 }
@@ -236,6 +237,7 @@ func (s *Server) setReady(r *revision, p *pod, ready bool, why string) {
 	if p.ending {
 		return
 	}
+	p.passed = ready
 	if gate := p.gate(); ready && gate != "" {
 		ready, why = false, gate
 	}

@@ -2,6 +2,7 @@ package standalone
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,12 +109,15 @@ func (s *Server) containerEnded(r *revision, p *pod, process replica.Process) {
 		if w.process == process {
 			w.runs(0)
 			w.close(p)
+			s.gatesChanged(r, p)
 		}
 	}
-	if gate := p.gate(); gate != "" {
-		s.setReady(r, p, false, gate)
-		s.tellEndpoints(r)
-	}
+}
+
+// gatesChanged makes p ready, or not, by what its queue-proxy said last and by the gates that are left.
+func (s *Server) gatesChanged(r *revision, p *pod) {
+	s.setReady(r, p, p.passed, cmp.Or(p.gate(), notReadyWhy(p)))
+	s.tellEndpoints(r)
 }
 
 // setGate is the kubelet's word on one container: why it should get no requests, or "".
@@ -126,9 +130,8 @@ func (s *Server) setGate(r *revision, p *pod, w *watched, pid int, why string) {
 			delete(p.gates, w.name)
 		} else {
 			p.gates[w.name] = why
-			s.setReady(r, p, false, why)
 		}
-		s.tellEndpoints(r)
+		s.gatesChanged(r, p)
 	})
 }
 

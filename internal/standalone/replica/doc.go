@@ -1,7 +1,8 @@
 // Package replica runs one replica of a revision as processes: a supervisor, and below it a queue-proxy and the app.
 //
 //	quickstart ──control pipe──► supervisor ─┬─► queue-proxy
-//	    ▲                            │       └─► app ─► whatever it starts
+//	    ▲                            │       ├─► app ─► whatever it starts
+//	    │                            │       └─► containers before and beside it
 //	    └────────event pipe──────────┘
 //
 // The supervisor is the calling binary executed again under another argv[0] (see Main); so is, usually, the queue-proxy.
@@ -15,11 +16,14 @@
 // grace, and SIGKILL. In a pod the app's preStop hook asks the queue-proxy when it has drained; a supervisor that sees the
 // queue-proxy's exit needs no such question.
 //
-// The supervisor leads a process group with the queue-proxy in it, the app leads one of its own, so that what it forked
-// gets its signals and goes when the app does, as in a container. On Linux the supervisor is also a child subreaper:
-// a process that left the group or the session of the app still becomes its child when its parent ends, is found and
+// Init containers run one after the other until they have succeeded, then the app and its sidecars start. Each of them is
+// started again by itself when it ends, and gets SIGTERM with the app in the end.
+//
+// The supervisor leads a process group with the queue-proxy in it, each container leads one of its own, so that what it forked
+// gets its signals and goes when the container's process does. On Linux the supervisor is also a child subreaper:
+// a process that left the group or the session of its container still becomes its child when its parent ends, is found and
 // killed, and is reaped. Elsewhere a process that leaves the group gets away. If the supervisor itself is killed, the
-// quickstart kills both groups.
+// quickstart kills all groups.
 //
 // # Concurrency
 //
