@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/internal/orphans"
 )
 
 // pause is the time from one start to the next: three processes go on initialising after the answer, for longer than
@@ -151,7 +153,7 @@ spec:
 	}
 	defer func() { _ = log.Close() }()
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
+	if err := orphans.StartFor(b, cmd); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { end(b, cmd, log.Name()) })

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/internal/orphans"
 )
 
 // small is the load of the sizing, and limit the containerConcurrency.
@@ -64,7 +66,7 @@ func (p process) start(b *testing.B, name string, env []string, args ...string) 
 		b.Fatal(err)
 	}
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
+	if err := orphans.StartFor(b, cmd); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {

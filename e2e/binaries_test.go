@@ -73,7 +73,7 @@ func replacePod(t *testing.T, clientOf func(testing.TB, string) *http.Client) {
 	first.startApp(c)
 	c.pods("", first)
 	l := startLoad(clientOf(t, c.addr), c.url("/sleep?d=5ms"))
-	eventually(t, 20*time.Second, "the first pod serves", func() bool { return l.served("first") > minRate })
+	eventually(t, 20*time.Second, "the first pod serves", func() bool { return l.served("first") > aLoad })
 	second.startApp(c)
 	eventually(t, 10*time.Second, "the second app listens", func() bool { return listens("127.0.0.1:" + itoa(second.appPort)) })
 	c.pods("", second)
@@ -81,7 +81,7 @@ func replacePod(t *testing.T, clientOf func(testing.TB, string) *http.Client) {
 	terminate(t, first.qp)
 	terminate(t, first.app)
 	at := l.served("second")
-	eventually(t, 20*time.Second, "the second pod serves on", func() bool { return l.served("second") > at+minRate })
+	eventually(t, 20*time.Second, "the second pod serves on", func() bool { return l.served("second") > at+aLoad })
 	l.end(t)
 	l.within(t, podLimit)
 }
@@ -125,7 +125,7 @@ func TestBinariesActivatorEndsUnderLoad(t *testing.T) {
 }
 
 func endActivator(t *testing.T, loadClient func(testing.TB, string) *http.Client) {
-	const drain = 2 * time.Second
+	const drain = 8 * time.Second
 	c := newCluster(t, "", "-drain", drain.String())
 	p := c.pod("one")
 	p.startApp(c)
@@ -134,9 +134,9 @@ func endActivator(t *testing.T, loadClient func(testing.TB, string) *http.Client
 	mustGet(t, client, c.url("/"))
 
 	long := make(chan answer, 1)
-	go func() { long <- get(client, c.url("/sleep?d=3s")) }()
+	go func() { long <- get(client, c.url("/sleep?d=10s")) }()
 	l := startLoad(loadClient(t, c.addr), c.url("/"))
-	eventually(t, 20*time.Second, "the load is on", func() bool { return l.served("one") > minRate/2 })
+	eventually(t, 20*time.Second, "the load is on", func() bool { return l.served("one") > aLoad })
 	began := time.Now()
 	if err := c.activator.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func endActivator(t *testing.T, loadClient func(testing.TB, string) *http.Client
 		return do(client, probe).status == http.StatusInternalServerError
 	})
 	at := l.served("one")
-	eventually(t, drain, "it serves on", func() bool { return l.served("one") > at+minRate/5 })
+	eventually(t, drain, "it serves on", func() bool { return l.served("one") > at+aLoad })
 	l.end(t) // before the drain period is over: the load balancer has learnt of it
 	if a := <-long; !a.ok() {
 		t.Errorf("the request in flight: %v", a)

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/internal/orphans"
 )
 
 // daemon is a process that leads a group, as a shell's job does, with a file for what it writes.
@@ -25,13 +27,14 @@ func launch(t testing.TB, log string, cmd *exec.Cmd) *daemon {
 	}
 	defer func() { _ = out.Close() }()
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	release, err := orphans.Start(cmd)
+	if err != nil {
 		t.Fatal(err)
 	}
 	d := &daemon{t: t, cmd: cmd, log: log, exited: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait() // its status is in cmd.ProcessState
+		release()
 		close(d.exited)
 	}()
 	t.Cleanup(d.kill)

@@ -4,8 +4,5 @@ package e2e
 
 const raceEnabled = false
 
-// "Under load" is at least minRate requests per second; the rate is above it in spite of starts and ends.
-const (
-	loadRate = 600
-	minRate  = 500
-)
+// loadRate is how many requests per second a load asks for. Of a busy machine it gets what there is.
+const loadRate = 600

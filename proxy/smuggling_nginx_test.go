@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/internal/orphans"
 )
 
 // nginxConfig has nginx pass on what it has understood, as it came where it can, and say on which connection.
@@ -106,7 +108,7 @@ func runNginx(t *testing.T, nginx, origin string) (addr string) {
 		var text lockedBuffer
 		cmd := exec.Command(nginx, "-p", dir, "-c", file, "-e", "stderr")
 		cmd.Stdout, cmd.Stderr = &text, &text
-		if err := cmd.Start(); err != nil {
+		if err := orphans.StartFor(t, cmd); err != nil {
 			t.Fatal(err)
 		}
 		exited := make(chan struct{})

@@ -18,6 +18,10 @@ type pod struct {
 	t      testing.TB
 	url    string
 	client *http.Client // HTTP/1.1, keep-alive
+	// leaver is another, for requests that may end before they are answered, beside others. net/http's client gives a
+	// connection back as soon as it has read an answer without a body, and a context that ends just then still cuts it: the
+	// next request fails, by the deadline of that one (transport.go, readLoop and roundTrip).
+	leaver *http.Client
 	h2c    *http.Client // HTTP/2 with prior knowledge
 	stop   context.CancelFunc
 	ended  chan error
@@ -116,8 +120,10 @@ func runPod(t testing.TB, p *Proxy) *pod {
 	t1 := &http.Transport{MaxIdleConnsPerHost: 64}
 	t2 := &http.Transport{Protocols: new(http.Protocols)}
 	t2.Protocols.SetUnencryptedHTTP2(true)
-	pod.client, pod.h2c = &http.Client{Transport: t1}, &http.Client{Transport: t2}
+	t3 := t1.Clone()
+	pod.client, pod.h2c, pod.leaver = &http.Client{Transport: t1}, &http.Client{Transport: t2}, &http.Client{Transport: t3}
 	t.Cleanup(func() {
+		t3.CloseIdleConnections()
 		t1.CloseIdleConnections()
 		t2.CloseIdleConnections()
 		stop()

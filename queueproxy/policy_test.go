@@ -64,10 +64,11 @@ func TestLimitIsNeverExceeded(t *testing.T) {
 
 // post sends the nth request of client i; every fourth is given up after a while.
 func (p *pod) post(i, n int) {
-	client := p.client
+	stays, leaver := p.client, p.leaver
 	if i%2 == 1 {
-		client = p.h2c
+		stays, leaver = p.h2c, p.h2c // each stream of a connection ends alone
 	}
+	client := stays
 	req := p.request("/")
 	req.Method, req.Body = http.MethodPost, io.NopCloser(strings.NewReader(strings.Repeat("x", n*100)))
 	leaves := (i+n)%4 == 0
@@ -76,6 +77,7 @@ func (p *pod) post(i, n int) {
 		defer cancel()
 		req = req.WithContext(ctx)
 		req.Header.Set("X-Leaves", "1")
+		client = leaver
 	}
 	resp, err := client.Do(req)
 	if err == nil {

@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	s, err := prepare(ctx, o.contenders, stderr)
+	s, err := prepare(ctx, o.contenders, released(), stderr)
 	if err != nil {
 		return err
 	}

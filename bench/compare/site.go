@@ -24,6 +24,7 @@ type site struct {
 	executable string            // this program
 	programs   map[string]string // paths, by name
 	files      int               // that a process may open
+	how        building
 }
 
 // build is a program of Go that is made for a comparison.
@@ -89,9 +90,17 @@ func find(program string) (string, error) {
 	return path, err
 }
 
+// building is how programs are built.
+type building struct{ args, env []string }
+
+// released is how the images' are.
+func released() building {
+	return building{[]string{"build", "-trimpath", "-ldflags", "-s -w"}, []string{"CGO_ENABLED=0"}}
+}
+
 // prepare makes a site, and builds what all need.
-func prepare(ctx context.Context, all []*contender, stderr io.Writer) (_ *site, err error) {
-	s := &site{programs: map[string]string{}}
+func prepare(ctx context.Context, all []*contender, how building, stderr io.Writer) (_ *site, err error) {
+	s := &site{programs: map[string]string{}, how: how}
 	if s.files, err = openFiles(); err != nil {
 		return nil, err
 	}
@@ -134,9 +143,9 @@ func (s *site) build(ctx context.Context, b build, stderr io.Writer) error {
 	}
 	out := filepath.Join(s.dir, b.name)
 	_, _ = fmt.Fprintln(stderr, "building", b.pkg)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, b.pkg)
+	cmd := exec.CommandContext(ctx, "go", append(slices.Clone(s.how.args), "-o", out, b.pkg)...)
 	cmd.Dir = filepath.Join(filepath.Dir(string(bytes.TrimSpace(root))), b.module)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), s.how.env...)
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", b.pkg, err, said)
 	}

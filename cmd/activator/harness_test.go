@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/internal/orphans"
 )
 
 // process is a running activator, or another program that logs like one.
@@ -55,7 +57,7 @@ func (p *process) run(t testing.TB, cmd *exec.Cmd) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := orphans.StartFor(t, cmd); err != nil {
 		t.Fatal(err)
 	}
 	var reading sync.WaitGroup

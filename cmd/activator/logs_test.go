@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/internal/orphans"
 )
 
 // Nobody reads its logs: requests don't notice, nor does its end.
@@ -29,7 +31,7 @@ func TestProcessOutlivesItsLogs(t *testing.T) {
 	}
 	cmd := exec.Command(program, "-config", config, "-bind", "127.0.0.1", "-http1-port", port, "-http2-port", "0", "-drain", "1ms")
 	cmd.Stdout, cmd.Stderr = logs, logs
-	err = cmd.Start()
+	err = orphans.StartFor(t, cmd)
 	logs.Close()
 	reader.Close()
 	if err != nil {

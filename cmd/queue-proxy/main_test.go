@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/sluice-proxy/sluice/internal/orphans"
 )
 
 // binary is the program as it is released, built once.
@@ -91,7 +93,7 @@ func start(t testing.TB, env []string) (*exec.Cmd, *output) {
 	out := new(output)
 	cmd := exec.Command(binary)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, out, out
-	if err := cmd.Start(); err != nil {
+	if err := orphans.StartFor(t, cmd); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -295,7 +297,7 @@ func TestProcessOutlivesItsLogs(t *testing.T) {
 	cmd := exec.Command(binary)
 	cmd.Env = environment(appPort, ports, "SERVING_ENABLE_REQUEST_LOG=true", "SERVING_LOGGING_LEVEL=debug")
 	cmd.Stdout, cmd.Stderr = logs, logs
-	err = cmd.Start()
+	err = orphans.StartFor(t, cmd)
 	logs.Close()
 	if err != nil {
 		t.Fatal(err)

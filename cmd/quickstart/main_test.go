@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sluice-proxy/sluice/examples"
+	"github.com/sluice-proxy/sluice/internal/orphans"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
 
@@ -65,7 +66,7 @@ func TestHelloWorldFromZeroAndBack(t *testing.T) {
 	var out output
 	cmd := exec.Command(binary, "-port", fmt.Sprint(port), "-stable-window", "1s", "-scale-to-zero-grace-period", "0s", "-tick-interval", "200ms")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), &out, &out
-	if err := cmd.Start(); err != nil {
+	if err := orphans.StartFor(t, cmd); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = cmd.Process.Kill() }()
@@ -112,7 +113,7 @@ func TestAnOutputThatNobodyReadsStopsNothing(t *testing.T) {
 	}
 	cmd := exec.Command(binary, "-port", fmt.Sprint(port), "-v")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), w, w
-	err = cmd.Start()
+	err = orphans.StartFor(t, cmd)
 	w.Close()
 	if err != nil {
 		t.Fatal(err)
@@ -246,7 +247,7 @@ func TestQ8ManifestsOnStandardInput(t *testing.T) {
 	var out output
 	cmd := exec.Command(binary, "-f", "-", "-port", fmt.Sprint(port))
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Stdin = t.TempDir(), &out, &out, bytes.NewReader(examples.Hello)
-	if err := cmd.Start(); err != nil {
+	if err := orphans.StartFor(t, cmd); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = cmd.Process.Kill() }()

@@ -66,6 +66,7 @@ var rooms = map[string][]string{
 	"internal/profiling":     {},
 	"internal/heap":          {},
 	"internal/procs":         {},
+	"internal/orphans":       {},
 	"internal/shutdown":      {},
 	"internal/limits":        {"proxy"},
 	"internal/tracing":       {"proxy", "metrics/otlp", "internal/knative", "internal/observability"},

@@ -14,12 +14,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
+
+	"github.com/sluice-proxy/sluice/internal/orphans"
 )
 
 // kubernetes is a real API server over a real etcd, as processes, without controllers.
@@ -100,8 +101,7 @@ func (k *kubernetes) start(path string, args ...string) *exec.Cmd {
 	var out bytes.Buffer
 	cmd := exec.Command(path, args...)
 	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	if err := orphans.StartFor(k.t, cmd); err != nil {
 		k.t.Fatal(err)
 	}
 	k.t.Cleanup(func() {

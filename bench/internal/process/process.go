@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/sluice-proxy/sluice/internal/orphans"
 )
 
 // Command says what to run.
@@ -41,8 +43,7 @@ func Start(c Command) (*Process, error) {
 	}
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = c.Env, log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err = cmd.Start()
+	release, err := orphans.Start(cmd)
 	_ = log.Close() // the program has its own
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Name, err)
@@ -51,6 +52,7 @@ func Start(c Command) (*Process, error) {
 	go func() {
 		defer close(p.ended)
 		p.err = cmd.Wait()
+		release()
 	}()
 	return p, nil
 }
