@@ -30,6 +30,7 @@ type Activator struct {
 	log       *zap.Logger
 	throttler *throttler.Throttler
 	handler   *proxy.Handler
+	engine    atomic.Pointer[proxy.Engine] // the last that was made, whose bounds are in the metrics
 	stats     *metrics.Revisions
 	meters    *meters // nil: no Registerer
 	refused   *refused.Teller
@@ -91,7 +92,7 @@ func (a *Activator) measure() (err error) {
 		c.First = a.config.Reporter.Send
 	}
 	if a.config.Registerer != nil {
-		if a.meters, err = newMeters(a.config); err != nil {
+		if a.meters, err = newMeters(a.config, a.budgets); err != nil {
 			return fmt.Errorf("activator: %w", err)
 		}
 		c.Observe = a.observeConcurrency
@@ -140,7 +141,9 @@ func (a *Activator) Engine(c proxy.ServerConfig) *proxy.Engine {
 			own(remote, err)
 		}
 	}
-	return proxy.NewEngine(a.handler, c)
+	e := proxy.NewEngine(a.handler, c)
+	a.engine.Store(e)
+	return e
 }
 
 // Handler does what Engine does on net/http, for a server of the caller's own; that must be one of [proxy.NewServer], or

@@ -15,7 +15,7 @@ type meters struct {
 	announced *metrics.Announcements
 }
 
-func newMeters(c Config) (*meters, error) {
+func newMeters(c Config, budgets func() []metrics.Budget) (*meters, error) {
 	ac := metrics.ActivatorConfig{Classic: c.ClassicMetrics, Pod: c.PodName}
 	if conn, ok := c.Reporter.(interface {
 		Connected() bool
@@ -50,6 +50,9 @@ func newMeters(c Config) (*meters, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := metrics.NewBudgets(c.Registerer, budgets); err != nil {
+		return nil, err
+	}
 	return &meters{revisions, errs, cold, noRequests, announced}, nil
 }
 
@@ -59,6 +62,16 @@ func (m *meters) ofRefused() refused.Counter {
 		return nil
 	}
 	return m.refused
+}
+
+// budgets are the bounds on what the activator holds for its clients.
+func (a *Activator) budgets() (all []metrics.Budget) {
+	if e := a.engine.Load(); e != nil {
+		for _, u := range e.Usage() {
+			all = append(all, metrics.Budget(u))
+		}
+	}
+	return all
 }
 
 // heard counts an announcement.

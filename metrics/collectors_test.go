@@ -209,3 +209,23 @@ func TestRefused(t *testing.T) {
 		t.Error("registered twice")
 	}
 }
+
+func TestBudgets(t *testing.T) {
+	r := prometheus.NewRegistry()
+	used := int64(3)
+	read := func() []Budget { return []Budget{{"connections", used, 10, 2}} }
+	if err := NewBudgets(r, read); err != nil {
+		t.Fatal(err)
+	}
+	used = 4
+	expect(t, exposed(t, r), map[string]string{
+		"# TYPE sluice_budget_used":                         "gauge",
+		`sluice_budget_used{budget="connections"}`:          "4",
+		`sluice_budget_limit{budget="connections"}`:         "10",
+		"# TYPE sluice_budget_refused_total":                "counter",
+		`sluice_budget_refused_total{budget="connections"}`: "2",
+	})
+	if err := NewBudgets(r, read); err == nil {
+		t.Error("registered twice")
+	}
+}

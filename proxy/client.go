@@ -38,6 +38,8 @@ type client struct {
 	watched uint64      // as what, by the handler's watch, until the end; 0: it isn't
 	left    atomic.Bool // the watch has seen the client's end
 	first   [1]byte     // of what comes inside TLS
+	booking
+	unfinished unfinished
 
 	// What the reading of a head has come to; live goes on with it.
 	next    *flow     // one that needs the connection's bytes
@@ -59,6 +61,7 @@ const (
 	clientLate                // the head has taken too long
 	clientDrowsy              // idle; its goroutine is to end
 	clientAsleep              // idle, without a goroutine
+	clientShed                // the head is given up for newer ones
 )
 
 // live is the connection's goroutine, of which it has one at a time, and none while it sleeps.

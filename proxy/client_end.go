@@ -37,10 +37,18 @@ func (c *client) refuse() {
 // ended is the end of the client's bytes, or of the patience with it.
 func (c *client) ended(err error) {
 	c.done = true
-	if !errors.Is(err, os.ErrDeadlineExceeded) || c.phase.Load() != clientLate {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return
 	}
-	if c.in.len() == 0 {
+	phase := c.phase.Load()
+	if phase == clientShed {
+		c.in.drop()
+		c.refused = c.e.unfinished.errShed()
+		c.refuse()
+		c.linger = false // there are many of these
+		return
+	}
+	if phase != clientLate || c.in.len() == 0 {
 		return
 	}
 	c.refused = &Error{Reason: BadRequest, Status: http.StatusRequestTimeout, Err: fmt.Errorf("no head within %v", c.e.cfg.HeadTimeout)}
@@ -50,10 +58,11 @@ func (c *client) ended(err error) {
 // end closes the connection, unless it is somebody else's.
 func (c *client) end() {
 	c.in.drop()
+	c.e.unfinished.drop(c)
 	if c.handed != nil {
 		c.unheed()
 		c.phase.Store(clientActive)
-		c.e.handOver(c.handed) // while Shutdown counts it among its clients
+		c.e.handOver(c) // while Shutdown counts it among its clients
 		c.e.forget(c)
 		return
 	}
@@ -74,8 +83,8 @@ func (c *client) lingering() {
 	if !ok || w.CloseWrite() != nil {
 		return
 	}
-	buf := c.e.h.buffer()
-	defer c.e.h.putBuffer(buf)
+	buf := c.e.h.smalls.Get().(*[smallBuffer]byte) // there may be many who are refused
+	defer c.e.h.smalls.Put(buf)
 	_ = c.conn.SetReadDeadline(time.Now().Add(afterAnswer))
 	for n := 0; n < lingerMost; {
 		m, err := c.conn.Read(buf[:])

@@ -65,6 +65,7 @@ func (c *client) advance() bool {
 			if !c.phase.CompareAndSwap(clientFresh, clientHead) && c.phase.CompareAndSwap(clientIdle, clientHead) {
 				c.since.Store(c.e.since(time.Now()))
 			}
+			c.e.unfinished.hold(c, int64(len(c.in.buf)))
 			return false
 		}
 		f := c.begin(end)
@@ -127,9 +128,10 @@ func (c *client) begin(end int) *flow {
 	case clientClosed:
 		c.done = true
 		return nil
-	case clientDrowsy:
+	case clientDrowsy, clientShed:
 		c.unwake()
 	}
+	c.e.unfinished.drop(c)
 	f := c.e.flow()
 	err := f.head.Parse(c.e.heads.text(c.in.bytes()[:end]), c.e.cfg.MaxFields)
 	if err == h1.ErrFields {

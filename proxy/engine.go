@@ -23,17 +23,18 @@ import (
 //
 // Connections and requests that wait for long give up their goroutines; see ServerConfig.FreeMemory for their stacks.
 type Engine struct {
-	h        *Handler
-	cfg      ServerConfig
-	log      *log.Logger
-	pool     hopPool
-	rounds   rounds
-	heads    headCache
-	inboxes  sync.Pool // of *[inboxSize]byte
-	flows    sync.Pool // of *flow
-	flights  sync.Pool // of *flight
-	start    time.Time
-	handover *handover
+	h          *Handler
+	cfg        ServerConfig
+	log        *log.Logger
+	pool       hopPool
+	rounds     rounds
+	heads      headCache
+	unfinished unfinishedHeads
+	inboxes    sync.Pool // of *[inboxSize]byte
+	flows      sync.Pool // of *flow
+	flights    sync.Pool // of *flight
+	start      time.Time
+	handover   *handover
 
 	closing atomic.Bool // by Shutdown, or Close
 	closed  atomic.Bool // by Close
@@ -46,6 +47,8 @@ type Engine struct {
 	serving   bool        // handover is
 	late      *handover   // of connections since closing; nil: there were none
 	sleeps    sleeps
+	conns     connections    // all
+	http2     connections    // of these, HTTP/2's
 	giving    sync.WaitGroup // connections on their way to handover
 	all       sync.WaitGroup // connections, and what else the engine runs
 }
@@ -69,6 +72,9 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 	}
 	e.flights.New = func() any { return new(flight) }
 	e.rounds.init()
+	e.unfinished.limit = c.MaxUnfinishedHeads
+	e.conns = newConnections(c.MaxConns, "max-connections")
+	e.http2 = newConnections(c.MaxHTTP2Conns, "max-http2-connections")
 	e.heads.seed = maphash.MakeSeed()
 	e.pool = hopPool{newIdlePool[hopConn](&h.cfg), &e.inboxes, &e.heads, &h.buffers}
 	return e
@@ -178,18 +184,33 @@ func (e *Engine) accept(conn net.Conn) {
 	c.sleeps = c.direct || c.tls != nil && bare(c.tls.NetConn()) != nil
 	c.stepper = c.step
 	c.since.Store(e.since(time.Now()))
+	c.payer = e.payerOf(c.peer)
+	if e.admit(c) {
+		go c.live()
+		return
+	}
+	socket.Close()
+	if !e.closing.Load() {
+		e.tellCrowded(c.remote, &e.conns)
+	}
+}
+
+// admit takes a connection into the engine's care, if there is room.
+func (e *Engine) admit(c *client) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closing.Load() {
-		conn.Close()
-		return
+		return false
+	}
+	if c.conns = e.bookLocked(&e.conns, c.payer); !c.conns {
+		return false
 	}
 	e.clients[c] = struct{}{}
 	if e.sweep == nil {
 		e.sweep = time.AfterFunc(e.sweepEvery(), e.swept)
 	}
 	e.all.Add(1)
-	go c.live()
+	return true
 }
 
 // forget takes a connection out of the engine's care.
@@ -197,6 +218,7 @@ func (e *Engine) forget(c *client) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.clients, c)
+	e.unbookLocked(&c.booking)
 }
 
 // Shutdown stops listening, closes connections as they come to be without a request, and blocks until there are none, or

@@ -33,12 +33,14 @@ func (e *Engine) swept() {
 func (c *client) wake() { _ = c.conn.SetReadDeadline(past()) }
 
 // wakeFrom wakes a connection whose phase changes by that.
-func (c *client) wakeFrom(phase, to int32) {
+func (c *client) wakeFrom(phase, to int32) bool {
 	c.waking.Lock()
 	defer c.waking.Unlock()
-	if c.phase.CompareAndSwap(phase, to) {
-		c.wake()
+	if !c.phase.CompareAndSwap(phase, to) {
+		return false
 	}
+	c.wake()
+	return true
 }
 
 // unwake takes back a wake that a request has come before, or that has done its work. It is not Close's to take back.

@@ -36,7 +36,7 @@ type given struct {
 
 func newHandover(h *Handler, c ServerConfig) *handover {
 	l := &handover{server: NewServer(h, c), conns: make(chan given), done: make(chan struct{})}
-	l.server.ConnContext = connContext
+	l.server.ConnContext, l.server.ConnState = connContext, connState
 	return l
 }
 
@@ -62,21 +62,30 @@ func (l *handover) Close() error {
 
 func (l *handover) Addr() net.Addr { return new(net.TCPAddr) }
 
-// handOver gives a connection to the server, and returns when no Shutdown can lose it: net/http drops a request that it
+// handOver gives a client's connection to the server, and returns when no Shutdown can lose it: net/http drops a request that it
 // reads while it shuts down. The engine keeps it in mind: what net/http's server accepts in the moment of its Close it would
 // serve on.
-func (e *Engine) handOver(c *replayed) {
+func (e *Engine) handOver(from *client) {
+	c := from.handed
 	c.e, c.served = e, make(chan struct{})
 	if c.begun == nil {
 		c.Conn = gather(c.Conn)
 	}
 	e.mu.Lock()
+	c.booking, from.booking = from.booking, booking{}
+	if c.begun == nil {
+		c.http2 = e.bookLocked(&e.http2, c.payer)
+	}
+	crowded := c.begun == nil && !c.http2
 	e.handed[c] = struct{}{}
 	to, late := e.handover, e.closing.Load()
 	switch {
-	case e.closed.Load():
+	case e.closed.Load(), crowded:
 		e.mu.Unlock()
 		c.Close()
+		if crowded {
+			e.tellCrowded(from.remote, &e.http2)
+		}
 		return
 	case late:
 		to = e.lateLocked()
@@ -157,6 +166,8 @@ type replayed struct {
 	e      *Engine
 	once   sync.Once
 	served chan struct{} // closed at the first request, or the end
+	idle   atomic.Int64  // since then, by the engine's clock; 0: it isn't
+	booking
 }
 
 func (c *replayed) Read(p []byte) (int, error) {
@@ -193,6 +204,7 @@ func (c *replayed) Close() error {
 	}
 	c.e.mu.Lock()
 	delete(c.e.handed, c)
+	c.e.unbookLocked(&c.booking)
 	c.e.mu.Unlock()
 	return c.Conn.Close()
 }

@@ -74,7 +74,7 @@ func TestF3HTTP2BegunAfterShutdown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.handOver(&replayed{Conn: accepted})
+	e.handOver(&client{e: e, handed: &replayed{Conn: accepted}})
 	io.WriteString(conn, http2.ClientPreface)
 	fr := http2.NewFramer(conn, conn)
 	_ = fr.WriteSettings()

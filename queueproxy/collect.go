@@ -21,7 +21,7 @@ type collectors struct {
 }
 
 // newCollectors registers them; nil when they are off. depth is nil without a limit.
-func newCollectors(c Config, depth func() int) (*collectors, error) {
+func newCollectors(c Config, depth func() int, budgets func() []metrics.Budget) (*collectors, error) {
 	if c.RequestMetrics == MetricsOff {
 		return nil, nil
 	}
@@ -48,8 +48,10 @@ func newCollectors(c Config, depth func() int) (*collectors, error) {
 	if k.errors, err = metrics.NewProxyErrors(k.registry, reasons...); err != nil {
 		return nil, err
 	}
-	k.refused, err = metrics.NewRefused(k.registry)
-	return k, err
+	if k.refused, err = metrics.NewRefused(k.registry); err != nil {
+		return nil, err
+	}
+	return k, metrics.NewBudgets(k.registry, budgets)
 }
 
 // ofRefused counts what is no request; nil when nothing is counted.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/limits"
+	"github.com/sluice-proxy/sluice/internal/memlimit"
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
@@ -65,8 +67,12 @@ type Config struct {
 
 	// Server has the limits of what clients may send, and of what is held for them. Its OnRefused and ErrorLog aren't used.
 	// Zero fields: their defaults there, but 4 KiB more for MaxHead and 24 more for MaxFields, which is room for what an
-	// activator and an ingress add to a request that they have let through.
+	// activator and an ingress add to a request that they have let through; and MaxConns, MaxHTTP2Conns and
+	// MaxUnfinishedHeads as the memory has it that the process may use (docs/operations.md, "Bounds"). TrustedPeers are
+	// among its Proxies.
 	Server proxy.ServerConfig
+	// MaxWaitingBytes bounds the heads of requests that wait. 0: as the memory has it.
+	MaxWaitingBytes int64
 
 	// TrustedPeers are the only ones whose K-Proxy-Request, K-Original-Host and Sluice-No-Queue are heeded; from others
 	// these headers are removed. Empty: everybody is trusted, since a pod can't tell its activators from its clients.
@@ -169,6 +175,9 @@ func (c Config) Validate() error {
 	if c.QueueDepth < 0 {
 		wrong("QueueDepth", "%d is negative", c.QueueDepth)
 	}
+	if c.MaxWaitingBytes < 0 {
+		wrong("MaxWaitingBytes", "%d is negative", c.MaxWaitingBytes)
+	}
 	if c.FullStatus != 0 && !fullStatus(c.FullStatus) {
 		wrong("FullStatus", "%d is neither 503 nor 429", c.FullStatus)
 	}
@@ -199,7 +208,7 @@ func (c Config) Validate() error {
 	return errors.Join(bad...)
 }
 
-func defaultLimits() limits.Limits { return limits.Default().Behind() }
+func defaultLimits() limits.Limits { return limits.Default(memlimit.Bytes()).Behind() }
 
 func fullStatus(n int) bool {
 	return n == http.StatusServiceUnavailable || n == http.StatusTooManyRequests
@@ -227,9 +236,15 @@ func (c Config) withDefaults() Config {
 	or(&c.Addrs.Metrics, knative.PortQueueMetrics)
 	or(&c.Addrs.Profiling, knative.PortProfiling)
 	or(&c.Addrs.TLS, knative.PortTLS)
-	defaults := defaultLimits()
-	c.Server.MaxHead = cmp.Or(c.Server.MaxHead, int(defaults.Head))
-	c.Server.MaxFields = cmp.Or(c.Server.MaxFields, int(defaults.Fields))
+	l := defaultLimits()
+	defaults := l.Server(proxy.ServerConfig{})
+	c.Server.MaxHead = cmp.Or(c.Server.MaxHead, defaults.MaxHead)
+	c.Server.MaxFields = cmp.Or(c.Server.MaxFields, defaults.MaxFields)
+	c.Server.MaxConns = cmp.Or(c.Server.MaxConns, defaults.MaxConns)
+	c.Server.MaxHTTP2Conns = cmp.Or(c.Server.MaxHTTP2Conns, defaults.MaxHTTP2Conns)
+	c.Server.MaxUnfinishedHeads = cmp.Or(c.Server.MaxUnfinishedHeads, defaults.MaxUnfinishedHeads)
+	c.Server.Proxies = slices.Concat(c.Server.Proxies, c.TrustedPeers)
+	c.MaxWaitingBytes = cmp.Or(c.MaxWaitingBytes, int64(l.WaitingBytes))
 	c.QueueDepth = cmp.Or(c.QueueDepth, DefaultQueueFactor*c.ContainerConcurrency)
 	c.FullStatus = cmp.Or(c.FullStatus, http.StatusServiceUnavailable)
 	c.DrainQuiet = cmp.Or(c.DrainQuiet, DefaultDrainQuiet)

@@ -43,8 +43,8 @@ func configFrom(e *env, o observed) Config {
 		DrainIdle:            optional(e, knative.EnvDrainIdle, wantDuration, parseDuration),
 	}
 	var l limits.Limits // what isn't set is New's to fill in
-	e.bad = append(e.bad, l.Environment(e.lookup)...)
-	c.Server = l.Server(proxy.ServerConfig{})
+	e.bad = append(e.bad, l.All().Environment(e.lookup)...)
+	c.Server, c.MaxWaitingBytes = l.Server(proxy.ServerConfig{}), int64(l.WaitingBytes)
 	c.Timeouts, c.GracePeriod = timeoutsFrom(e)
 	appFrom(e, &c)
 	c.RequestMetrics, c.Profiling = o.metrics(), o.Profiling

@@ -67,7 +67,7 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 		depth = func() int { s := b.Stats(); return s.InFlight + s.Waiting }
 	}
 	var err error
-	if p.policy.collectors, err = newCollectors(c, depth); err != nil {
+	if p.policy.collectors, err = newCollectors(c, depth, p.budgets); err != nil {
 		return nil, err
 	}
 	p.refused = refused.New(log, p.policy.collectors.ofRefused())
@@ -134,6 +134,19 @@ func (p *Proxy) hook(ctx context.Context) error {
 	p.startDrain()
 	defer func() { p.policy.drain.release(max(0, drainUndo-time.Since(begin))) }()
 	return p.policy.drain.untilHooked(ctx, begin)
+}
+
+// budgets are the bounds on what the queue-proxy holds for its clients.
+func (p *Proxy) budgets() (all []metrics.Budget) {
+	p.mu.Lock()
+	e, _ := p.requests.(*proxy.Engine)
+	p.mu.Unlock()
+	if e != nil {
+		for _, u := range e.Usage() {
+			all = append(all, metrics.Budget(u))
+		}
+	}
+	return all
 }
 
 // Close ends unused connections to the app and waits for the goroutines of the queue-proxy. Call it when no request is

@@ -19,7 +19,7 @@ const (
 func variables() []variable {
 	all := contract()
 	l := defaultLimits()
-	for _, s := range l.Settings() {
+	for _, s := range l.All() {
 		all = append(all, variable{s.Variable(), s.Value.String(), s.Text()})
 	}
 	return all

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/limits"
+	"github.com/sluice-proxy/sluice/internal/memlimit"
 	"go.uber.org/zap/zapcore"
 )
 
@@ -77,8 +78,8 @@ func (o options) onKubernetes() bool { return o.config == "" }
 func parse(args []string, env func(string) (string, bool), stderr io.Writer) (options, error) {
 	e := &environment{lookup: env}
 	o := fromEnvironment(e)
-	o.limits = limits.Default()
-	e.errs = append(e.errs, o.limits.Environment(env)...)
+	o.limits = limits.Default(memlimit.Bytes())
+	e.errs = append(e.errs, o.limits.Activator().Environment(env)...)
 	level, release := e.text(envLogLevel, "info"), e.text(envRelease, autoRelease)
 	f := o.flags(&level, &release)
 	f.SetOutput(stderr)
@@ -144,7 +145,7 @@ func (o *options) flags(level, release *string) *flag.FlagSet {
 	f.IntVar(&o.pprofPort, "profiling-port", noPort, "`PORT` for profiles on /debug/pprof/; 0: any free one; negative: none (default on Kubernetes: "+strconv.Itoa(knative.PortProfiling)+" or $"+knative.EnvProfilingPort+", where config-observability turns them on)")
 	f.DurationVar(&o.drain, "drain", drainTime, "serve on for this `TIME` after SIGTERM")
 	f.DurationVar(&o.shutdown, "shutdown", shutdownTime, "`TIME` that requests in progress then have")
-	o.limits.Flags(f)
+	o.limits.Activator().Flags(f)
 	f.StringVar(level, "log-level", *level, "debug, info, warn or error, on Kubernetes until "+loggingMap+" has been read ($"+envLogLevel+")")
 	f.StringVar(release, "knative-release", *release, "on Kubernetes, `RELEASE` of Knative Serving, such as 1.6: up to 1.7 Revisions' timeouts are the queue-proxy's alone; "+autoRelease+": as the labels of its ConfigMaps say, else like the newest ($"+envRelease+")")
 	f.BoolVar(&o.version, "version", false, "say which version this is")

@@ -6,12 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/limits"
+	"github.com/sluice-proxy/sluice/internal/memlimit"
 )
 
 // TestWrongStarts: one line says what is wrong, and the exit code is 1.
@@ -70,7 +72,7 @@ func TestParse(t *testing.T) {
 	plain := options{
 		http1: 8012, http2: 8013, tlsPort: 8112, metricsPort: -1, pprofPort: 8008,
 		autoscaler: "ws://autoscaler.knative-serving.svc.example.org:8080", drain: 45 * time.Second, shutdown: 550 * time.Second,
-		podName: "a", podIP: "10.0.0.1", clusterDomain: "example.org", limits: limits.Default(),
+		podName: "a", podIP: "10.0.0.1", clusterDomain: "example.org", limits: limits.Default(memlimit.Bytes()),
 		namespace: "knative-serving", loggingMap: "config-logging", observability: "config-observability",
 	}
 	with := func(change func(*options)) options { o := plain; change(&o); return o }
@@ -100,7 +102,7 @@ func TestParse(t *testing.T) {
 				t.Errorf("TLS: %v", o.tls)
 			}
 			o.tls = nil
-			if err != nil || o != c.want {
+			if err != nil || !reflect.DeepEqual(o, c.want) {
 				t.Errorf("%v\n%+v\nwant\n%+v", err, o, c.want)
 			}
 		})

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/examples"
 	"github.com/sluice-proxy/sluice/internal/limits"
+	"github.com/sluice-proxy/sluice/internal/memlimit"
 	"github.com/sluice-proxy/sluice/internal/standalone"
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
@@ -48,9 +49,9 @@ func (l *list) Set(v string) error {
 
 // parse reads the command line. Its error is one line, or flag.ErrHelp when help has been printed.
 func parse(args []string, stderr io.Writer) (options, error) {
-	scaling, bounds := autoscaler.Standard(), limits.Default()
+	scaling, bounds := autoscaler.Standard(), limits.Default(memlimit.Bytes())
 	o := options{config: standalone.Config{Scaling: &scaling, Limits: &bounds, ReplicaPorts: standalone.DefaultReplicaPorts, Images: map[string][]string{}}}
-	if errs := bounds.Environment(os.LookupEnv); errs != nil {
+	if errs := bounds.Activator().Environment(os.LookupEnv); errs != nil {
 		return o, errors.Join(errs...)
 	}
 	own := flag.NewFlagSet("", flag.ContinueOnError)
@@ -60,7 +61,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	own.Func("image", "run an image as a command: `REFERENCE=COMMAND`; may be given several times", o.image)
 	own.IntVar(&o.config.MaxReplicas, "max-replicas", standalone.DefaultMaxReplicas, "most `replicas` of each service, whatever the autoscaler wants")
 	own.Var(&o.config.ReplicaPorts, "replica-ports", "`range` of ports on 127.0.0.1 for the processes of replicas")
-	o.config.Limits.Flags(own)
+	o.config.Limits.Activator().Flags(own)
 	own.BoolVar(&o.verbose, "v", false, "log what goes on inside, and name each field of a manifest that is ignored")
 	own.BoolVar(&o.version, "version", false, "print the version")
 	scale := flag.NewFlagSet("", flag.ContinueOnError)

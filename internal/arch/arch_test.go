@@ -50,7 +50,7 @@ func packages(t *testing.T) map[string]pkg {
 // the module's own packages. docs/architecture.md has the same table with the reasons.
 var rooms = map[string][]string{
 	"throttler":          {},
-	"proxy":              {"proxy/internal/h1", "golang.org/x/net", "golang.org/x/sys"},
+	"proxy":              {"proxy/internal/h1", "internal/quota", "golang.org/x/net", "golang.org/x/sys"},
 	"proxy/internal/h1":  {},
 	"metrics":            {"metrics/statpb", "github.com/prometheus/client_golang", "github.com/prometheus/client_model", "google.golang.org/protobuf", "github.com/coder/websocket"},
 	"metrics/statpb":     {"google.golang.org/protobuf"},
@@ -69,13 +69,15 @@ var rooms = map[string][]string{
 	"internal/orphans":       {},
 	"internal/shutdown":      {},
 	"internal/limits":        {"proxy"},
+	"internal/quota":         {},
+	"internal/memlimit":      {},
 	"internal/tracing":       {"proxy", "metrics/otlp", "internal/knative", "internal/observability"},
 	"metrics/otlp": {
 		"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "google.golang.org/protobuf",
 	},
 	"internal/podtls": {},
 	"queueproxy": {
-		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "internal/filewatch", "internal/limits", "internal/logging", "internal/observability", "internal/profiling", "internal/refused", "internal/requestlog",
+		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "internal/filewatch", "internal/limits", "internal/logging", "internal/memlimit", "internal/quota", "internal/observability", "internal/profiling", "internal/refused", "internal/requestlog",
 		"internal/tracing", "metrics/otlp", "go.uber.org/zap", "golang.org/x/sync", "golang.org/x/sys",
 		"github.com/prometheus/client_golang", "google.golang.org/protobuf",
 	},

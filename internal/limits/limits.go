@@ -1,8 +1,7 @@
-// Package limits is what the programs let their users set of how much a client may send and how much may be held: one
-// table of flags and variables for all of them.
+// Package limits is what the programs let their users set of how much a client may send and how much is held for clients:
+// one table of flags and variables for all of them.
 //
-//	variables ─► Limits.Environment ─┐
-//	flags ─────► Limits.Flags ───────┴─► Limits.Server: a proxy.ServerConfig
+//	Default(memory) ─► variables ─► flags ─► Limits.Server: a proxy.ServerConfig
 //
 // What isn't set stays as it is.
 package limits
@@ -10,6 +9,7 @@ package limits
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sluice-proxy/sluice/proxy"
@@ -17,13 +17,43 @@ import (
 
 // Limits are the settings.
 type Limits struct {
-	Target, Head Size
-	Fields       Count
+	// Of any program.
+	Target, Head      Size
+	Fields            Count
+	Conns, HTTP2Conns Count
+	UnfinishedHeads   Size
+	WaitingBytes      Size
+	// Of an activator.
+	Waiting, RevisionWaiting Count
+	Proxies                  Prefixes
 }
 
-// Default are the limits of a server that clients talk to.
-func Default() Limits {
-	return Limits{Target: proxy.DefaultMaxTarget, Head: proxy.DefaultMaxHead, Fields: proxy.DefaultMaxFields}
+// What things take, in bytes, as docs/operations.md has it measured; of a waiting request of HTTP/2, which takes more.
+const (
+	perConn      = 2 << 10
+	perHTTP2Conn = 44 << 10
+	perWaiting   = 16 << 10
+
+	// Whatever memory there is, no more wait (contract, "Concurrency").
+	maxWaiting         = 20_000
+	maxRevisionWaiting = 10_000
+	maxWaitingBytes    = 256 << 20
+)
+
+// Default are the limits of a server that clients talk to, which may use so many bytes of memory: five eighths of them
+// for requests that wait and an eighth for their heads, an eighth for connections, and as much for those of HTTP/2, and a
+// sixteenth for heads that aren't complete.
+func Default(memory int64) Limits {
+	count := func(bytes, each int64) Count { return Count(max(bytes/each, 16)) }
+	return Limits{
+		Target: proxy.DefaultMaxTarget, Head: proxy.DefaultMaxHead, Fields: proxy.DefaultMaxFields,
+		Conns:           count(memory/8, perConn),
+		HTTP2Conns:      count(memory/8, perHTTP2Conn),
+		UnfinishedHeads: Size(max(memory/16, 1<<20)),
+		Waiting:         min(count(memory/8*5, perWaiting), maxWaiting),
+		WaitingBytes:    min(Size(max(memory/8, 1<<20)), maxWaitingBytes),
+		RevisionWaiting: maxRevisionWaiting,
+	}
 }
 
 // What proxies in front add to a head: names, addresses, traces. Envoy and an activator write some ten fields.
@@ -53,18 +83,40 @@ func (s Setting) Variable() string {
 // Text is the meaning without the quotes that package flag looks for.
 func (s Setting) Text() string { return strings.ReplaceAll(s.Meaning, "`", "") }
 
-// Settings lists what there is to set.
-func (l *Limits) Settings() []Setting {
-	return []Setting{
+// Settings are several.
+type Settings []Setting
+
+// Heads are those of what a client may send.
+func (l *Limits) Heads() Settings {
+	return Settings{
 		{"max-target", "most `BYTES` of a request's target, its path and query; a longer one gets 414", &l.Target},
 		{"max-head", "most `BYTES` of a request's head, its first line included; a larger one gets 431", &l.Head},
 		{"max-fields", "most `FIELDS` of a request; more get 431", &l.Fields},
 	}
 }
 
+// All are those, and of what is held for clients in any program.
+func (l *Limits) All() Settings {
+	return append(l.Heads(), Settings{
+		{"max-connections", "most `CONNECTIONS` of clients; this and the next three follow from the memory that the process may use", &l.Conns},
+		{"max-http2-connections", "most `CONNECTIONS` among them that speak HTTP/2", &l.HTTP2Conns},
+		{"max-unfinished-heads", "most `BYTES` of heads that aren't complete, over all connections; the oldest go", &l.UnfinishedHeads},
+		{"max-waiting-bytes", "most `BYTES` of heads of requests that wait", &l.WaitingBytes},
+	}...)
+}
+
+// Activator are those, and of an activator.
+func (l *Limits) Activator() Settings {
+	return append(l.All(), Settings{
+		{"max-waiting", "most `REQUESTS` that wait over all revisions; follows from memory, too", &l.Waiting},
+		{"max-waiting-per-revision", "most `REQUESTS` that wait for one revision", &l.RevisionWaiting},
+		{"trusted-peers", "`CIDRS` of proxies such as an ingress, between commas: many clients come through them, so that connections and waiting requests of one of their addresses are bounded by those of all alone", &l.Proxies},
+	}...)
+}
+
 // Environment takes what variables say, and returns what is wrong with them. lookup is os.LookupEnv or like it.
-func (l *Limits) Environment(lookup func(string) (string, bool)) (errs []error) {
-	for _, s := range l.Settings() {
+func (all Settings) Environment(lookup func(string) (string, bool)) (errs []error) {
+	for _, s := range all {
 		if v, _ := lookup(s.Variable()); v != "" {
 			if err := s.Value.Set(v); err != nil {
 				errs = append(errs, fmt.Errorf("%s is %q, expected %w", s.Variable(), v, err))
@@ -75,8 +127,8 @@ func (l *Limits) Environment(lookup func(string) (string, bool)) (errs []error) 
 }
 
 // Flags defines a flag for each setting.
-func (l *Limits) Flags(f *flag.FlagSet) {
-	for _, s := range l.Settings() {
+func (all Settings) Flags(f *flag.FlagSet) {
+	for _, s := range all {
 		f.Var(s.Value, s.Flag, s.Meaning+" ($"+s.Variable()+")")
 	}
 }
@@ -84,5 +136,7 @@ func (l *Limits) Flags(f *flag.FlagSet) {
 // Server adds the limits of clients to c.
 func (l *Limits) Server(c proxy.ServerConfig) proxy.ServerConfig {
 	c.MaxTarget, c.MaxHead, c.MaxFields = int(l.Target), int(l.Head), int(l.Fields)
+	c.MaxConns, c.MaxHTTP2Conns, c.MaxUnfinishedHeads = int(l.Conns), int(l.HTTP2Conns), int64(l.UnfinishedHeads)
+	c.Proxies = slices.Clone(l.Proxies)
 	return c
 }

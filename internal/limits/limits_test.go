@@ -31,16 +31,16 @@ func TestSizesAsTheyAreWritten(t *testing.T) {
 }
 
 func TestFlagsWinOverVariables(t *testing.T) {
-	l := Default()
+	l := Default(600 << 20)
 	vars := map[string]string{"SLUICE_MAX_TARGET": "8Ki", "SLUICE_MAX_HEAD": "100000", "SLUICE_MAX_FIELDS": "many"}
-	errs := l.Environment(func(name string) (string, bool) { v, ok := vars[name]; return v, ok })
+	errs := l.Activator().Environment(func(name string) (string, bool) { v, ok := vars[name]; return v, ok })
 	if len(errs) != 1 || errs[0].Error() != `SLUICE_MAX_FIELDS is "many", expected a positive number` {
 		t.Error(errs)
 	}
 	f := flag.NewFlagSet("", flag.ContinueOnError)
 	var help strings.Builder
 	f.SetOutput(&help)
-	l.Flags(f)
+	l.Activator().Flags(f)
 	f.PrintDefaults()
 	if !strings.Contains(help.String(), "414 ($SLUICE_MAX_TARGET) (default 8Ki)") {
 		t.Error(help.String())
@@ -51,5 +51,36 @@ func TestFlagsWinOverVariables(t *testing.T) {
 	}
 	if c := l.Server(proxy.ServerConfig{}); c.MaxTarget != 9<<10 || c.MaxHead != 100_000 || c.MaxFields != proxy.DefaultMaxFields {
 		t.Errorf("%+v", c)
+	}
+}
+
+func TestDefaultsFollowFromMemory(t *testing.T) {
+	for _, c := range []struct {
+		memory                   int64
+		conns, http2, waiting    Count
+		unfinished, waitingHeads Size
+	}{
+		{10 << 20, 640, 29, 400, 1 << 20, 10 << 17},
+		{100 << 20, 6400, 290, 4000, 100 << 16, 100 << 17},
+		{540 << 20, 34560, 1570, 20_000, 540 << 16, 540 << 17},
+		{64 << 30, 4 << 20, 190650, 20_000, 4 << 30, 256 << 20},
+	} {
+		l := Default(c.memory)
+		if l.Conns != c.conns || l.HTTP2Conns != c.http2 || l.Waiting != c.waiting || l.UnfinishedHeads != c.unfinished || l.WaitingBytes != c.waitingHeads {
+			t.Errorf("%d: %+v", c.memory, l)
+		}
+	}
+}
+
+func TestTrustedPeers(t *testing.T) {
+	l := Default(600 << 20)
+	errs := l.Activator().Environment(func(name string) (string, bool) {
+		return map[string]string{"SLUICE_TRUSTED_PEERS": "10.1.2.3/8, fd00::/8"}[name], true
+	})
+	if len(errs) > 0 || l.Proxies.String() != "10.0.0.0/8,fd00::/8" {
+		t.Error(errs, l.Proxies)
+	}
+	if err := l.Proxies.Set("10.0.0.1"); err == nil {
+		t.Error("an address is taken for a CIDR")
 	}
 }

@@ -3,6 +3,7 @@ package limits
 import (
 	"errors"
 	"math"
+	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -64,4 +65,32 @@ func (s *Size) String() string {
 		}
 	}
 	return strconv.FormatInt(int64(*s), 10)
+}
+
+// Prefixes are addresses, in the form of CIDRs between commas.
+type Prefixes []netip.Prefix
+
+// Set implements flag.Value.
+func (p *Prefixes) Set(text string) error {
+	*p = nil
+	for s := range strings.SplitSeq(text, ",") {
+		one, err := netip.ParsePrefix(strings.TrimSpace(s))
+		if err != nil {
+			return errors.New("CIDRs such as 10.0.0.0/8, between commas")
+		}
+		*p = append(*p, one.Masked())
+	}
+	return nil
+}
+
+// String implements flag.Value.
+func (p *Prefixes) String() string {
+	if p == nil {
+		return ""
+	}
+	var all []string
+	for _, one := range *p {
+		all = append(all, one.String())
+	}
+	return strings.Join(all, ",")
 }

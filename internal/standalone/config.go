@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/internal/limits"
+	"github.com/sluice-proxy/sluice/internal/memlimit"
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
@@ -78,7 +79,7 @@ func (c Config) withDefaults() Config {
 		c.Scaling = &d
 	}
 	if c.Limits == nil {
-		l := limits.Default()
+		l := limits.Default(memlimit.Bytes())
 		c.Limits = &l
 	}
 	if c.Log == nil {

@@ -58,7 +58,7 @@ func queueProxyCommand(r *catalog.Revision, pod string, p ports, self, logLevel 
 	} {
 		c.Env = append(c.Env, v[0]+"="+v[1])
 	}
-	for _, s := range l.Settings() {
+	for _, s := range l.Heads() {
 		c.Env = append(c.Env, s.Variable()+"="+s.Value.String())
 	}
 	return c
