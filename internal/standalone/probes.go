@@ -1,14 +1,10 @@
 package standalone
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
@@ -291,45 +287,6 @@ func (s *Server) attempt(ctx context.Context, p *pod, w *watched, probe *manifes
 		return err
 	}
 	return all[0].Try(ctx)
-}
-
-// runProbe runs a program as the container would: in its directory, with its environment. Its words are those of the
-// manifest: Kubernetes expands no variables in them. The error ends with the last line that it wrote.
-func runProbe(ctx context.Context, container replica.Command, argv []string) error {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env, cmd.Dir = container.Env, container.Dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
-	out := &tail{}
-	cmd.Stdout, cmd.Stderr = out, out
-	err := cmd.Run()
-	if ctx.Err() != nil {
-		err = errors.New("it took too long")
-	}
-	if line := out.lastLine(); err != nil && line != "" {
-		err = fmt.Errorf("%w: %s", err, line)
-	}
-	return err
-}
-
-// tail keeps the end of what is written.
-type tail struct{ b []byte }
-
-// maxTail is more than a line that is worth reading.
-const maxTail = 1 << 10
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.b = append(t.b, p...)
-	if n := len(t.b) - maxTail; n > 0 {
-		t.b = append(t.b[:0], t.b[n:]...)
-	}
-	return len(p), nil
-}
-
-func (t *tail) lastLine() string {
-	text := bytes.TrimSpace(t.b)
-	return strings.TrimSpace(string(text[bytes.LastIndexByte(text, '\n')+1:]))
 }
 
 // sleep waits for d, or until ctx ends.

@@ -50,59 +50,73 @@ type File struct {
 // Read returns the files of in, each once, and what was left out of directories: a line for each. Of the file system it
 // only takes regular files, so it doesn't block.
 func (in Input) Read() (files []File, left []string, err error) {
-	var seen []fs.FileInfo
-	add := func(path string, info fs.FileInfo, named bool) error {
-		if slices.ContainsFunc(seen, func(s fs.FileInfo) bool { return os.SameFile(s, info) }) {
-			return nil
-		}
-		seen = append(seen, info)
-		data, err := read(path)
-		files = append(files, File{path, data, named})
-		return err
-	}
+	var c collector
 	for _, p := range in.Paths {
 		if p == Stdin {
-			files = append(files, File{StdinName, in.Stdin, true})
+			c.files = append(c.files, File{StdinName, in.Stdin, true})
 			continue
 		}
 		info, err := os.Stat(p)
 		switch {
 		case err != nil:
-			return nil, nil, err
 		case info.Mode().IsRegular():
-			if err := add(p, info, true); err != nil {
-				return nil, nil, err
-			}
-			continue
-		case !info.IsDir(): // a pipe gives what it holds only once, and may keep its reader waiting
-			return nil, nil, fmt.Errorf("%s: should be a file or a directory", p)
+			err = c.add(p, info, true)
+		case info.IsDir():
+			err = c.directory(p)
+		default: // a pipe gives what it holds only once, and may keep its reader waiting
+			err = fmt.Errorf("%s: should be a file or a directory", p)
 		}
-		entries, err := os.ReadDir(p) // sorted
 		if err != nil {
 			return nil, nil, err
 		}
-		var below []string
-		for _, e := range entries {
-			path := filepath.Join(p, e.Name())
-			info, err := os.Stat(path) // of what a link leads to
-			switch {
-			case strings.HasPrefix(e.Name(), "."):
-			case err == nil && info.IsDir():
-				below = append(below, e.Name())
-			case !hasManifestName(e.Name()):
-			case err != nil:
-				return nil, nil, err
-			default:
-				if err := add(path, info, false); err != nil {
-					return nil, nil, err
-				}
-			}
+	}
+	return c.files, c.left, nil
+}
+
+// collector reads files, each once.
+type collector struct {
+	files []File
+	left  []string
+	seen  []fs.FileInfo
+}
+
+func (c *collector) add(path string, info fs.FileInfo, named bool) error {
+	if slices.ContainsFunc(c.seen, func(s fs.FileInfo) bool { return os.SameFile(s, info) }) {
+		return nil
+	}
+	c.seen = append(c.seen, info)
+	data, err := read(path)
+	c.files = append(c.files, File{path, data, named})
+	return err
+}
+
+func (c *collector) directory(dir string) error {
+	entries, err := os.ReadDir(dir) // sorted
+	if err != nil {
+		return err
+	}
+	var below []string
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		info, err := os.Stat(path) // of what a link leads to
+		switch {
+		case strings.HasPrefix(e.Name(), "."):
+			err = nil
+		case err == nil && info.IsDir():
+			below = append(below, e.Name())
+		case !hasManifestName(e.Name()):
+			err = nil
+		case err == nil:
+			err = c.add(path, info, false)
 		}
-		if len(below) > 0 {
-			left = append(left, fmt.Sprintf("%s: directories below are not read: %s; name them with -f", p, strings.Join(below, ", ")))
+		if err != nil {
+			return err
 		}
 	}
-	return files, left, nil
+	if len(below) > 0 {
+		c.left = append(c.left, fmt.Sprintf("%s: directories below are not read: %s; name them with -f", dir, strings.Join(below, ", ")))
+	}
+	return nil
 }
 
 func hasManifestName(name string) bool {
