@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -70,6 +72,28 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 		cmd.Path = i.self
 	}
 	return cmd, errors.Join(errs...)
+}
+
+// runnable says why a replica could not run a program, which it looks for as a shell does.
+func runnable(program, dir string) error {
+	if program == hello.Name {
+		return nil
+	}
+	if strings.ContainsRune(program, filepath.Separator) && !filepath.IsAbs(program) {
+		var err error
+		if program, err = filepath.Abs(filepath.Join(dir, program)); err != nil {
+			return err
+		}
+	}
+	_, err := exec.LookPath(program)
+	if err == nil {
+		return nil
+	}
+	why := errors.Unwrap(err) // the rest says the name again
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		why = e.Err
+	}
+	return fmt.Errorf("the program %s can't be run: %w", program, why)
 }
 
 // platform sets the variables of Knative's runtime contract, which win over those of a whole ConfigMap.

@@ -72,7 +72,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c, log: c.Log, self: self,
 		inbox: newInbox(), calls: make(chan func()), stopped: make(chan struct{}),
-		catalog:   catalog.New(catalog.Config{Scaling: *c.Scaling, Images: c.images()}),
+		catalog:   catalog.New(catalog.Config{Scaling: *c.Scaling, Images: c.images(), Runnable: runnable}),
 		revisions: map[throttler.RevisionID]*revision{},
 		serving:   map[serviceKey]*catalog.Revision{},
 		pods:      map[*pod]*revision{},

@@ -348,7 +348,7 @@ func TestQ9WhoWaitsIsTold(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ command, want string }{
 		"crash loop":      {"[sh, -c, 'echo no database >&2; exit 7']", "CrashLoopBackOff: the app ended: exit status 7: no database; next start in "},
-		"missing program": {"[/no/such/program]", "the app can't be started: "},
+		"missing program": {"[$D/gone]", "the app can't be started: "},
 		"wrong port":      {"[sh, -c, 'PATH=$D:$PATH; PORT=0 exec " + hello.Name + "']", "and not on $PORT, which is "},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -361,10 +361,17 @@ func TestQ9WhoWaitsIsTold(t *testing.T) {
 			if err := os.Symlink(self, filepath.Join(dir, hello.Name)); err != nil {
 				t.Fatal(err)
 			}
-			m := strings.Replace(service("broken", "", "x", ""), "image: ghcr.io/knative/helloworld-go:latest", "command: "+c.command, 1)
+			program := filepath.Join(dir, "gone")
+			if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			m := strings.Replace(service("broken", "", "x", ""), "image: ghcr.io/knative/helloworld-go:latest", "command: "+strings.Replace(c.command, "$D/gone", program, 1), 1)
 			w := newWorld(t, strings.Replace(m, "env: [", "env: [{name: D, value: "+dir+"}, ", 1))
 			w.client.Timeout = 5 * time.Minute
 			w.start()
+			if err := os.Remove(program); err != nil {
+				t.Fatal(err)
+			}
 			got, err := w.get("broken")
 			if err != nil || !strings.HasPrefix(got, "503 broken-00001: ") || !strings.Contains(got, c.want) {
 				t.Errorf("%q, %v", got, err)
@@ -373,6 +380,35 @@ func TestQ9WhoWaitsIsTold(t *testing.T) {
 			w.eventually("the mended one serves", func() bool { got, _ := w.get("broken"); return got == "200 Hello mended!\n" })
 		})
 	}
+}
+
+// A program that isn't there is an error of the manifest's, and changes nothing.
+func TestQ9MissingProgramIsSaidAtLoad(t *testing.T) {
+	t.Parallel()
+	with := func(command, more string) string {
+		return strings.Replace(service("app", "", "x", more), "image: ghcr.io/knative/helloworld-go:latest", "command: ["+command+"]", 1)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "data"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for command, want := range map[string]string{
+		"/no/such/program":             "the program /no/such/program can't be run: no such file or directory",
+		"no-such-program":              "the program no-such-program can't be run: executable file not found in $PATH",
+		"./data":                       "/data can't be run: permission denied",
+		"./no-such-program, '$(PORT)'": "/no-such-program can't be run: no such file or directory",
+		dir:                            "can't be run: is a directory",
+	} {
+		w := newWorld(t, with(command, "        workingDir: "+dir+"\n"))
+		_, err := New(w.config)
+		if err == nil || !strings.Contains(err.Error(), "field spec.template.spec.containers[0].command: the program ") || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+	w := newWorld(t, service("app", "", "World", "")).start()
+	w.write(with("no-such-program", ""))
+	w.sees("nothing applied: " + w.file + ":")
+	w.gets("app", "200 Hello World!\n")
 }
 
 // With -port 0 it was 8080, and with -listen ::1 the URLs led to 127.0.0.1.

@@ -18,6 +18,8 @@ type Config struct {
 	Scaling autoscaler.Defaults
 	// Images says how to run images: argv by reference. A reference without a tag stands for all of its tags.
 	Images map[string][]string
+	// Runnable says why a program can't be run in a directory, "" being the working directory. nil: any can.
+	Runnable func(program, dir string) error
 }
 
 // Revision is one version of a service.

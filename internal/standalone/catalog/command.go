@@ -11,11 +11,11 @@ import (
 // command is the argv of a container.
 func (c *Catalog) command(app *manifest.Container) ([]string, error) {
 	if len(app.Command) > 0 {
-		return slices.Concat(app.Command, app.Args), nil
+		return slices.Concat(app.Command, app.Args), c.runnable(app.Command[0], app.WorkingDir, app.CommandPlace)
 	}
 	for _, ref := range []string{app.Image, repository(app.Image)} {
 		if argv := c.config.Images[ref]; len(argv) > 0 {
-			return slices.Concat(argv, app.Args), nil
+			return slices.Concat(argv, app.Args), c.runnable(argv[0], app.WorkingDir, app.ImagePlace)
 		}
 	}
 	if app.Image == "" {
@@ -24,6 +24,18 @@ func (c *Catalog) command(app *manifest.Container) ([]string, error) {
 	return nil, app.ImagePlace.Errorf(
 		"images are not pulled here, and no command is known for %s: give the container a command, or say -image '%s=COMMAND'",
 		app.Image, app.Image)
+}
+
+// runnable says, at place, why a program can't be run, as far as that is known before there is a replica: one whose name
+// has a variable in it may be found then.
+func (c *Catalog) runnable(program, dir string, place manifest.Place) error {
+	if c.config.Runnable == nil || strings.Contains(program, "$(") {
+		return nil
+	}
+	if err := c.config.Runnable(program, dir); err != nil {
+		return place.Errorf("%v", err)
+	}
+	return nil
 }
 
 // commands are those of containers.

@@ -80,7 +80,7 @@ func TestParseReadsEveryField(t *testing.T) {
 				{Key: "features.knative.dev/http-full-duplex", Value: "Enabled", Pos: at(16)},
 			},
 			Container: Container{
-				Name: "app", Image: "example.com/app", ImagePlace: Place{at(24), "spec.template.spec.containers[0].image"}, Command: []string{"./app", "serve"}, Args: []string{"-v"},
+				Name: "app", Image: "example.com/app", ImagePlace: Place{at(24), "spec.template.spec.containers[0].image"}, Command: []string{"./app", "serve"}, CommandPlace: Place{at(25), "spec.template.spec.containers[0].command"}, Args: []string{"-v"},
 				WorkingDir: "/srv", Env: []EnvVar{{Name: "TARGET", Value: "World"}, {Name: "EMPTY"}}, Port: 9000, HasPort: true, H2C: true,
 				Probe: Probe{
 					HTTP:   &HTTPProbe{Path: "/ready", Scheme: "HTTP", Headers: []Header{{"X-Probe", "1"}}},

@@ -25,7 +25,7 @@ var containerTable = newTable("Container",
 	[]field[Container]{
 		{name: "name", note: "names its lines of output", read: func(r *reader, n node, c *Container) { c.Name = r.label(n, label1123) }},
 		{name: "image", note: "has to have a command: `command` here, or `-image REFERENCE=COMMAND`", read: func(r *reader, n node, c *Container) { c.Image, c.ImagePlace = r.text(n), r.place(n) }},
-		{name: "command", note: "a program of this machine", read: func(r *reader, n node, c *Container) { c.Command = r.texts(n) }},
+		{name: "command", note: "a program of this machine", read: func(r *reader, n node, c *Container) { c.Command, c.CommandPlace = r.texts(n), r.place(n) }},
 		{name: "args", note: "with `$(NAME)` as in Kubernetes", read: func(r *reader, n node, c *Container) { c.Args = r.texts(n) }},
 		{name: "workingDir", note: "a directory of this machine", read: func(r *reader, n node, c *Container) { c.WorkingDir = r.text(n) }},
 		{name: "env", note: "see EnvVar", read: func(r *reader, n node, c *Container) { c.Env = r.env(n, c) }},

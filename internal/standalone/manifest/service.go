@@ -94,6 +94,7 @@ type Container struct {
 	Name, Image   string
 	ImagePlace    Place `json:"-"` // of the image, or of the container when it has none
 	Command, Args []string
+	CommandPlace  Place `json:"-"`
 	WorkingDir    string
 	EnvFrom       []EnvFrom
 	Env           []EnvVar
