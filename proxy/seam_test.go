@@ -13,8 +13,8 @@ import (
 func TestHandler(t *testing.T) {
 	server, client := certified(t)
 	proxytest.Run(t,
-		proxytest.Path{Name: "Clear", Serve: serve},
-		proxytest.Path{Name: "TLS", TLS: client, Serve: func(t testing.TB, c proxy.Config) string {
+		proxytest.Path{Name: "Clear", NetHTTP: true, Serve: serve},
+		proxytest.Path{Name: "TLS", NetHTTP: true, TLS: client, Serve: func(t testing.TB, c proxy.Config) string {
 			return serveOn(t, c, server)
 		}},
 	)

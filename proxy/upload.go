@@ -235,8 +235,8 @@ func (r *reader) Close() error {
 	return nil
 }
 
-// What a client still sends of a body that nobody wants is read for so long, 256 KiB of it at most, which is net/http's
-// bound.
+// What a client still sends of a body that nobody wants is read for so long; by net/http 256 KiB of it at most, and by an
+// Engine for as long as more comes: see client.lingering.
 const (
 	// beforeAnswer: the connection can be used again when the rest is on its way already.
 	beforeAnswer = 50 * time.Millisecond

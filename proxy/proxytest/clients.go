@@ -30,6 +30,7 @@ var clients = []testCase{
 	{"Pipelined", pipelined, ""},
 	{"AnsweredWhileItSends", answeredWhileSending, ""},
 	{"RefusedWhileItSends", refusedWhileSending, ownAnswers},
+	{"F13AnEarlyAnswerIsNotLost", earlyAnswers, ""},
 	{"F6VanishDuringAnInterimAnswer", vanishInterim, ""},
 	{"F2AnEndInTheMiddleOfAHead", endsInAHead, ""},
 }
@@ -316,4 +317,74 @@ func vanishInterim(r *rig) {
 			r.Errorf("%d: %+v", i, res)
 		}
 	}
+}
+
+// earlyAnswers: an app answers while 50 MB are still coming, and reads on, or closes at once. Every client gets the answer, also
+// one that reads nothing before it has sent everything.
+func earlyAnswers(r *rig) {
+	if r.path.NetHTTP {
+		r.Log("net/http's own server resets a connection whose client sends on")
+		return
+	}
+	for _, closes := range []bool{false, true} {
+		app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+			_, _ = head(in)
+			io.WriteString(c, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 6\r\nWWW-Authenticate: Basic\r\n\r\nwho???")
+			if !closes {
+				io.Copy(io.Discard, in)
+			}
+		})
+		addr := r.proxy(to(proxy.Hop{Addr: app, Proto: proxy.HTTP1}), proxy.Config{})
+		for _, size := range []int64{50_000_000, -1} {
+			c := r.client(proxy.HTTP1)
+			for i := range 20 {
+				req := r.request("POST", r.path.scheme()+"://"+addr, io.LimitReader(zeros{}, 50_000_000))
+				req.ContentLength = size
+				resp, err := c.Do(req)
+				if err != nil {
+					r.Errorf("the app closes: %v, size %d, request %d: %v", closes, size, i, err)
+					continue
+				}
+				if body, err := io.ReadAll(resp.Body); resp.StatusCode != 401 || string(body) != "who???" || err != nil {
+					r.Errorf("the app closes: %v, size %d, request %d: %s, %q, %v", closes, size, i, resp.Status, body, err)
+				}
+				resp.Body.Close()
+			}
+			sendsAllFirst(r, addr, size)
+		}
+	}
+}
+
+// sendsAllFirst posts a body of 20 MB, with its size or in chunks, and reads the answer then.
+func sendsAllFirst(r *rig, addr string, size int64) {
+	piece := strings.Repeat("0123456789abcdef", 1<<12) // 64 KiB
+	for range 3 {
+		w := r.dial(addr)
+		if size > 0 {
+			w.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n")
+			for range 305 {
+				w.send(piece)
+			}
+			w.send(piece[:20_000_000-305*len(piece)])
+		} else {
+			w.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+			for range 305 {
+				w.send("10000\r\n" + piece + "\r\n")
+			}
+			w.send("0\r\n\r\n")
+		}
+		if resp := w.answer("POST"); resp.StatusCode != 401 || !resp.Close {
+			r.Errorf("%s, close %v", resp.Status, resp.Close)
+		}
+		w.expect("who???")
+		w.Close()
+	}
+}
+
+// zeros is a body without an end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }

@@ -18,6 +18,10 @@ type Path struct {
 	// TLS is how clients speak to it, with the ALPN of each; nil: in the clear.
 	TLS *tls.Config
 
+	// NetHTTP says that net/http's own server takes requests of HTTP/1.1. It reads 256 KiB at most of what a client sends
+	// behind an early answer, and closes the connection half a second later, whatever comes.
+	NetHTTP bool
+
 	// What follows is how a product differs from package proxy by itself.
 
 	// Proxies is how many there are, one behind the other: each adds its peer to X-Forwarded-For. 0: one.
