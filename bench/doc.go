@@ -4,6 +4,7 @@
 //	go test -run '^$' -bench Proxy -count 10 ./bench              # throughput, for benchstat
 //	go test -run '^$' -bench Part ./bench                         # what each part of a request costs alone
 //	go test -run '^$' -bench ColdStart -benchtime 200x ./bench    # the tax on a cold start, over 200 starts
+//	go test -run '^$' -bench Threads -benchtime 1x ./bench        # by threads, with CPUs of its own and with shared ones
 //	go test -run '^$' -bench Sizing -benchtime 200000x ./bench    # CPU and memory of the binaries
 //
 // The command compare, below, measures our binaries beside other proxies (docs/bench.md).

@@ -30,11 +30,7 @@ func BenchmarkSizing(b *testing.B) {
 		b.Skip("there is no /proc to read a process's CPU time and memory from")
 	}
 	dir := b.TempDir()
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir, module+"/cmd/activator", module+"/cmd/queue-proxy")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		b.Fatalf("go build: %v\n%s", err, out)
-	}
+	buildReleased(b, dir, module+"/cmd/activator", module+"/cmd/queue-proxy")
 	b.Run("queue-proxy", func(b *testing.B) {
 		addr, p := queueProxyProcess(b, dir, small.backend(b), limit)
 		requestsThrough(b, addr, p)
@@ -142,18 +138,20 @@ func hold(b *testing.B, addr string, p process, n int) {
 	b.ReportMetric(0, "ns/op") // means nothing here
 }
 
-func queueProxyProcess(b *testing.B, dir, app string, limit int) (addr string, p process) {
+// queueProxyProcess runs one in front of the app, by way of other programs that execute it, if there are any.
+func queueProxyProcess(b *testing.B, dir, app string, limit int, by ...string) (addr string, p process) {
 	b.Helper()
+	command := append(by, filepath.Join(dir, "queue-proxy"))
 	addr = freeAddr(b)
 	_, port, _ := net.SplitHostPort(addr)
 	host, appPort, _ := net.SplitHostPort(app)
-	p = p.start(b, filepath.Join(dir, "queue-proxy"), []string{
+	p = p.start(b, command[0], []string{
 		"CONTAINER_CONCURRENCY=" + strconv.Itoa(limit), "QUEUE_SERVING_PORT=" + port, "USER_PORT=" + appPort,
 		"REVISION_TIMEOUT_SECONDS=300", "REVISION_RESPONSE_START_TIMEOUT_SECONDS=0", "SERVING_LOGGING_CONFIG=", "SERVING_LOGGING_LEVEL=", "SERVING_NAMESPACE=default",
 		"SERVING_CONFIGURATION=bench", "SERVING_REVISION=bench", "SERVING_POD=bench-pod", "SERVING_POD_IP=127.0.0.1",
 		"SLUICE_USER_HOST=" + host, "SLUICE_BIND_ADDRESS=127.0.0.1", "SLUICE_ADMIN_PORT=0", "SLUICE_STATS_PORT=0",
 		`OBSERVABILITY_CONFIG={"requestMetrics":{"protocol":"prometheus","endpoint":"127.0.0.2:` + port + `"}}`,
-	})
+	}, command[1:]...)
 	listening(b, addr)
 	return addr, p
 }

@@ -18,7 +18,6 @@ import (
 )
 
 func main() {
-	procs.Half()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, shutdown.Signals()...)
 	// Whoever reads the logs may go: that is no reason for requests to fail. Go would end the process at the next line.
@@ -50,6 +49,7 @@ func run(
 		fmt.Fprintln(stderr, "sluice activator", version())
 		return nil
 	}
+	defer procs.Follow()()
 	defer heap.Slack(slack)()
 	if o.onKubernetes() {
 		return runOnKubernetes(ctx, signals, o, env, stdout, stderr)

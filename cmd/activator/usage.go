@@ -33,7 +33,7 @@ func usage(f *flag.FlagSet) {
 		{knative.PrefixActivator + "TLS_MIN_VERSION, _MAX_VERSION", "1.2 or 1.3, for both sides (1.3)"},
 		{knative.PrefixActivator + "TLS_CIPHER_SUITES, _CURVE_PREFERENCES", "names between commas, for both sides (Go's choice)"},
 		{"OTEL_EXPORTER_OTLP_*, OTEL_METRIC_EXPORT_INTERVAL, OTEL_TRACES_SAMPLER*", "override the ConfigMap, as OpenTelemetry says"},
-		{"GOMEMLIMIT, GOGC, GOMAXPROCS", "Go's own; Knative's manifest sets GOGC=500, which lets the heap grow to six times what is live (docs/knative.md); without the last, half of the CPUs that Go would use"},
+		{"GOMEMLIMIT, GOGC, GOMAXPROCS", "Go's own; Knative's manifest sets GOGC=500, which lets the heap grow to six times what is live (docs/knative.md); without the last, as many CPUs as a limit or an affinity gives, else half of them"},
 	})
 	fmt.Fprintf(w, "\nConfigMap %s, read at the start:\n", networkMap)
 	describe(f, [][2]string{

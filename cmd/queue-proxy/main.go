@@ -20,7 +20,6 @@ import (
 )
 
 func main() {
-	procs.Half()
 	ctx, stop := signal.NotifyContext(context.Background(), shutdown.Signals()...)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	// Whoever reads the logs may go: that is no reason for requests to fail. Go would end the process at the next line.
@@ -41,7 +40,7 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 	flags.Usage = func() {
 		_, _ = fmt.Fprintln(stderr, "queue-proxy takes everything from its environment:")
 		_ = queueproxy.WriteUsage(stderr)
-		_, _ = fmt.Fprintln(stderr, "\nGOMAXPROCS, GOMEMLIMIT and GOGC are Go's own; without the first, half of the CPUs that Go would use.")
+		_, _ = fmt.Fprintln(stderr, "\nGOMAXPROCS, GOMEMLIMIT and GOGC are Go's own; without the first, as many CPUs as a limit or an affinity gives, else half of them.")
 		_, _ = fmt.Fprintln(stderr, "\nFlags:")
 		flags.PrintDefaults()
 	}
@@ -57,6 +56,7 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		_, err := fmt.Fprintln(stderr, "queue-proxy", buildVersion())
 		return err
 	}
+	defer procs.Follow()()
 	defer heap.Slack(slack)()
 	return queueproxy.Main(ctx, queueproxy.WithEnv(env), queueproxy.WithStderr(stderr), queueproxy.WithFreeMemory(debug.FreeOSMemory))
 }

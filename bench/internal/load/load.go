@@ -35,6 +35,7 @@ func (t Target) url() string { return "http://" + t.Addr + t.Path }
 type Run struct {
 	Dir         string // gets files that programs need
 	Target      Target
+	CPUs        string // that the program may use, as taskset(1) lists them; "": all
 	Connections int
 	Streams     int // requests at a time on each, of HTTP/2
 	Duration    time.Duration

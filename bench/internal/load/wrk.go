@@ -32,7 +32,11 @@ func Wrk(ctx context.Context, r Run) (Result, error) {
 	for _, line := range r.Target.Header {
 		args = append(args, "-H", line)
 	}
-	out, err := output(ctx, "wrk", append(args, r.Target.url())...)
+	program, args := "wrk", append(args, r.Target.url())
+	if r.CPUs != "" {
+		program, args = "taskset", append([]string{"-c", r.CPUs, program}, args...)
+	}
+	out, err := output(ctx, program, args...)
 	if err != nil {
 		return Result{}, err
 	}
