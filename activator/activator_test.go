@@ -218,7 +218,7 @@ func TestTimeoutWhileWaiting(t *testing.T) {
 		f.UpdateRevision(activator.Revision{ID: hello, Timeouts: timeouts})
 		begin := time.Now()
 		a := f.get("/")
-		if d := time.Since(begin); a.status != 504 || a.body != "activator request timeout" || d < 50*time.Millisecond || d > 5*time.Second {
+		if d := time.Since(begin); a.status != 504 || a.body != "activator request timeout\nthe revision has no pod\n" || d < 50*time.Millisecond || d > 5*time.Second {
 			t.Errorf("%s: %v after %v", name, a, d)
 		}
 	}

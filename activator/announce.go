@@ -138,7 +138,7 @@ func (a *Activator) announced(said knative.Announcement, id PodIdentity) {
 		if old := t.early[addr]; old != nil {
 			t.unannounceLocked(old) // it is gone: its address is another's
 		}
-		p := &pod{Endpoint: Endpoint{ID: id.UID, Addr: addr}, announced: true}
+		p := &pod{Endpoint: Endpoint{ID: id.UID, Addr: addr, Name: id.Name}, announced: true}
 		t.pods[p.ID] = p
 		if t.early == nil {
 			t.early = map[string]*pod{}

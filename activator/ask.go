@@ -3,10 +3,15 @@ package activator
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
+	"net"
 	"net/http"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
@@ -26,31 +31,37 @@ const (
 // finding is what one probe found out.
 type finding struct {
 	verdict  verdict
-	declines bool // see pod
+	declines bool   // see pod
+	cause    cause  // why it has not passed
+	detail   string // more of that, for everybody; it may be empty
+	answer   string // the begin of an answer that no queue-proxy gives, for the log
 }
 
 const (
-	// maxProbeAnswer bounds what is read of an answer.
+	// maxProbeAnswer bounds what is read of an answer, maxDetail what is kept of it.
 	maxProbeAnswer = 16 << 10
+	maxDetail      = 200
 
 	// probeHead is the request, up to the host. The revision follows it, since the address may be another's pod's by now,
 	// and passthrough where a mesh is told to let pods be addressed.
+	// Between its parts stands how long it is waited for, in milliseconds.
 	probeHead = "GET " + knative.ProbePath + " HTTP/1.1\r\n" +
 		knative.HeaderProbe + ": " + knative.ProbeQueue + "\r\n" +
 		"User-Agent: " + knative.UserAgentActivator + "\r\n" +
 		"Connection: close\r\n" +
-		"Host: "
+		knative.HeaderPatience + ": "
+	probeHost   = "\r\nHost: "
 	passthrough = "\r\n" + knative.HeaderPassthroughLB + ": true"
 )
 
 // ask makes one probe, which a pod may hold until its app is ready. A token is held until the request is on its way.
-// It is written by hand, and on a connection of its own, since ten thousand may be held at once.
+// It is written by hand, and on a connection of its own, since ten thousand may be held at once. A connection is all
+// that is asked for with ProbeTCP.
 func (p *prober) ask(ctx context.Context, pr *probe) finding {
-	silent := finding{verdict: maybeMesh}
 	select {
 	case p.dials <- struct{}{}:
 	case <-ctx.Done():
-		return silent
+		return finding{verdict: maybeMesh}
 	}
 	release := sync.OnceFunc(func() { <-p.dials })
 	defer release()
@@ -59,24 +70,27 @@ func (p *prober) ask(ctx context.Context, pr *probe) finding {
 	defer cancel()
 	conn, err := p.dial(ctx, "tcp", pr.addr)
 	if err != nil {
-		return silent
+		return undialled(err)
 	}
 	defer conn.Close()
+	if pr.kind == ProbeTCP {
+		return finding{verdict: passed}
+	}
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	if _, err := io.WriteString(conn, pr.head()); err != nil {
-		return silent
+	if _, err := io.WriteString(conn, p.head+pr.to()); err != nil {
+		return unanswered(err)
 	}
 	release()
 	resp, err := http.ReadResponse(bufio.NewReaderSize(io.LimitReader(conn, maxProbeAnswer), 512), nil)
 	if err != nil {
-		return silent
+		return unanswered(err)
 	}
 	defer resp.Body.Close()
 	return judgeProbe(resp)
 }
 
-// head is the request of a probe.
-func (pr *probe) head() string {
+// to is the request of a probe from the host on.
+func (pr *probe) to() string {
 	to := pr.addr
 	if pr.host != "" {
 		to = pr.host + passthrough
@@ -84,7 +98,34 @@ func (pr *probe) head() string {
 	if id := pr.revision; id != (throttler.RevisionID{}) {
 		to += "\r\n" + knative.HeaderNamespace + ": " + id.Namespace + "\r\n" + knative.HeaderRevision + ": " + id.Name
 	}
-	return probeHead + to + "\r\n\r\n"
+	return to + "\r\n\r\n"
+}
+
+// undialled is a probe that got no connection.
+func undialled(err error) finding {
+	f := finding{verdict: maybeMesh, cause: unreachable}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		f.cause = connectRefused
+		return f
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err // without the address
+	}
+	f.detail = brief(err.Error())
+	return f
+}
+
+// unanswered is a probe that got no answer of HTTP.
+func unanswered(err error) finding {
+	f := finding{verdict: maybeMesh, cause: noAnswer}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded): // it may be held
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		f.detail = "the connection was closed"
+	default:
+		f.cause, f.detail, f.answer = wrongAnswer, "it doesn't speak HTTP/1.1", brief(err.Error())
+	}
+	return f
 }
 
 // judgeProbe says whether the queue-proxy said yes, and what else it said of itself then. What a queue-proxy says of itself
@@ -94,11 +135,55 @@ func judgeProbe(resp *http.Response) finding {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(len(knative.ProbeQueue))+1))
 	switch {
 	case err == nil && resp.StatusCode == http.StatusOK && string(body) == knative.ProbeQueue:
-		return finding{passed, lists(features, knative.FeatureNoQueue)}
-	case len(features) == 0 && (resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusServiceUnavailable):
-		return finding{verdict: maybeMesh}
+		return finding{verdict: passed, declines: lists(features, knative.FeatureNoQueue)}
+	case len(features) > 0 && resp.StatusCode == http.StatusMisdirectedRequest:
+		return finding{verdict: noMesh, cause: otherRevision}
+	case len(features) > 0:
+		return finding{verdict: noMesh, cause: notReady, detail: proxyDetails(resp.Header.Get("Proxy-Status"))}
 	}
-	return finding{verdict: noMesh}
+	if err == nil { // what is there of the rest
+		more := make([]byte, maxDetail)
+		n, _ := resp.Body.Read(more)
+		body = append(body, more[:n]...)
+	}
+	f := finding{
+		verdict: noMesh, cause: wrongAnswer,
+		detail: "the probe was answered " + strconv.Itoa(resp.StatusCode), answer: brief(string(body)),
+	}
+	if resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusServiceUnavailable {
+		f.verdict, f.cause = maybeMesh, notReady
+	}
+	return f
+}
+
+// proxyDetails is what the details of a Proxy-Status say beside the name of the reason (RFC 9209 §2.1.5).
+func proxyDetails(field string) string {
+	_, quoted, ok := strings.Cut(field, `details="`)
+	if !ok {
+		return ""
+	}
+	var b strings.Builder
+	for i := 0; i < len(quoted) && quoted[i] != '"'; i++ {
+		if quoted[i] == '\\' {
+			i++
+		}
+		if i < len(quoted) {
+			b.WriteByte(quoted[i])
+		}
+	}
+	reason, details, ok := strings.Cut(b.String(), ": ")
+	if !ok {
+		details = reason
+	}
+	return brief(details)
+}
+
+// brief is the begin of what somebody else has said.
+func brief(s string) string {
+	if len(s) > maxDetail {
+		s = s[:maxDetail]
+	}
+	return strings.ToValidUTF8(strings.TrimSpace(s), "\uFFFD")
 }
 
 // lists says whether one of the comma-separated lists has the member.

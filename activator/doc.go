@@ -26,6 +26,13 @@
 //
 // Requests that come before a [SyncedSource] has told everything wait for that, unless their revision is known already.
 //
+// A backend without a queue-proxy is used when it accepts connections, if [Revision.Probe] says so ([ProbeTCP]).
+//
+// # Why a revision can't serve
+//
+// When requests have waited for a second for a revision that has no pod to use, and when they fail for it, the log has a
+// line with the cause, a metric counts them by it, and the answer has a sentence that says it.
+//
 // # Meshes
 //
 // In [MeshAuto], when every Ready pod has failed a probe in a way that a service mesh may be the cause of (502, 503 or no

@@ -15,13 +15,10 @@ import (
 )
 
 // An activator in front of one backend, which gets ten requests at a time at most; the others wait their turn. The
-// backend answers the activator's probes itself: usually a queue-proxy does.
+// backend may be any HTTP server: ProbeTCP has the activator wait until it accepts connections. Without it, what is asked
+// for is a queue-proxy.
 func Example() {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("K-Network-Probe") == "queue" {
-			io.WriteString(w, "queue")
-			return
-		}
 		fmt.Fprintf(w, "Hello from %s!", r.Header.Get("K-Original-Host"))
 	}))
 	defer backend.Close()
@@ -35,7 +32,9 @@ func Example() {
 	ran := make(chan error)
 	go func() {
 		ran <- a.Run(ctx, static.New(static.Revision{
-			Revision:  activator.Revision{ID: throttler.RevisionID{Namespace: "default", Name: "hello"}, Limit: 10},
+			Revision: activator.Revision{
+				ID: throttler.RevisionID{Namespace: "default", Name: "hello"}, Limit: 10, Probe: activator.ProbeTCP,
+			},
 			Endpoints: activator.Endpoints{Ready: []activator.Endpoint{{Addr: backend.Listener.Addr().String()}}},
 		}))
 	}()

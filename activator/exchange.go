@@ -27,22 +27,24 @@ type policy struct{ a *Activator }
 
 // exchange is one request. It is pooled: End gives it back.
 type exchange struct {
-	a      *Activator
-	local  *proxy.Local // a probe, answered by the activator itself
-	t      *tracked     // nil: local, early, or err says why
-	err    error
-	early  *throttler.RevisionID // it came before the source had told everything, and its revision isn't known
-	spec   *spec
-	stats  *metrics.RevisionStats
-	demand throttler.Demand
-	lease  throttler.Lease
-	place  *throttler.Place // in the queue for one
-	busy   bool             // the pod did not process the request: it had no slot for it
-	down   bool             // the same: its app can't be reached, or is another revision's
-	expect bool             // the Expect field is ours
-	large  bool             // its body may still be on its way when its pod answers
-	traced bool             // the client wants to be told the parts of a cold start
-	cold   ColdStart        // Queued is zero unless the request waited for the first pod
+	a       *Activator
+	local   *proxy.Local // a probe, answered by the activator itself
+	t       *tracked     // nil: local, early, or err says why
+	err     error
+	early   *throttler.RevisionID // it came before the source had told everything, and its revision isn't known
+	spec    *spec
+	stats   *metrics.RevisionStats
+	demand  throttler.Demand
+	lease   throttler.Lease
+	place   *throttler.Place // in the queue for one
+	busy    bool             // the pod did not process the request: it had no slot for it
+	down    bool             // the same: its app can't be reached, or is another revision's
+	expect  bool             // the Expect field is ours
+	large   bool             // its body may still be on its way when its pod answers
+	traced  bool             // the client wants to be told the parts of a cold start
+	cold    ColdStart        // Queued is zero unless the request waited for the first pod
+	short   bool             // it waits, and there was no pod to use when it began to
+	counted bool             // among those that got no pod, or waited long for one
 }
 
 // Begin counts the request, as waiting from its arrival on: that is what scales a revision from zero.
@@ -287,6 +289,7 @@ func (x *exchange) End(req *proxy.Request, r proxy.Result) {
 		x.a.meters.count(r.Reason)
 	}
 	if x.t != nil {
+		x.failed(r.Reason)
 		x.stats.End(req.Arrived.Add(r.Total)) // the clock has just been read for it
 		if m := x.spec.meters; m != nil {
 			m.Observe(r.Status, r.Total)

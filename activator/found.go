@@ -46,7 +46,7 @@ func (t *tracked) found(p *pod, pr *probe, f finding) pace {
 	if f.verdict == passed {
 		t.passLocked(t.passing.take())
 	} else if p.probe == pr {
-		t.failLocked(p, f.verdict)
+		t.failLocked(p, f)
 	}
 	switch {
 	case p.probe != pr: // stopped, or there is nothing more to find out
@@ -87,8 +87,11 @@ func (t *tracked) passLocked(all []pass) {
 }
 
 // failLocked takes a pod that was in use out of it.
-func (t *tracked) failLocked(p *pod, v verdict) {
+func (t *tracked) failLocked(p *pod, f finding) {
 	p.fails++
+	p.blame(f, time.Now())
+	t.worst = p
+	v := f.verdict
 	switch {
 	case p.passed && p.fails < failures && !t.meshed:
 	case p.passed:
@@ -98,6 +101,18 @@ func (t *tracked) failLocked(p *pod, v verdict) {
 		p.verdict = v
 		t.settleLocked(nil, nil)
 	}
+}
+
+// remembered is for how long what a queue-proxy has said of its app stands against probes that time out, as one may on
+// a busy machine.
+const remembered = 5 * time.Second
+
+// blame keeps why a probe has failed.
+func (p *pod) blame(f finding, now time.Time) {
+	if f.cause == noAnswer && f.detail == "" && p.why.cause == notReady && now.Sub(p.blamed) < remembered {
+		return
+	}
+	p.why, p.blamed = f, now
 }
 
 // suspect has a pod probed again before further use, since it or its app could not be reached: the probe passes when

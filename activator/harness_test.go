@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-proxy/sluice/activator"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
+	"go.uber.org/zap"
 )
 
 var hello = throttler.RevisionID{Namespace: "default", Name: "hello-00001"}
@@ -167,7 +168,12 @@ type front struct {
 
 func newFront(t testing.TB, c activator.Config) *front {
 	t.Helper()
-	a, err := activator.New(c, nil)
+	return newLoggingFront(t, c, nil)
+}
+
+func newLoggingFront(t testing.TB, c activator.Config, log *zap.Logger) *front {
+	t.Helper()
+	a, err := activator.New(c, log)
 	if err != nil {
 		t.Fatal(err)
 	}

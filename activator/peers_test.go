@@ -24,7 +24,7 @@ func TestPeers1QueueIsBounded(t *testing.T) {
 	f.awaitWaiting(t, 20)
 	a := f.get("/")
 	seconds, err := strconv.Atoi(a.header.Get("Retry-After"))
-	if a.status != 503 || a.body != "pending request queue full\n" || err != nil || seconds < 1 ||
+	if a.status != 503 || a.body != "pending request queue full\nthe revision has no pod\n" || err != nil || seconds < 1 ||
 		!strings.HasPrefix(a.header.Get("Proxy-Status"), "sluice-activator; error=connection_limit_reached") {
 		t.Errorf("%v %v", a, a.header)
 	}
@@ -261,7 +261,7 @@ func TestPeers20GRPCRefusal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != 200 || resp.Header.Get("Grpc-Status") != "8" || resp.Header.Get("Grpc-Message") != "pending request queue full" {
+	if resp.StatusCode != 200 || resp.Header.Get("Grpc-Status") != "8" || resp.Header.Get("Grpc-Message") != "pending request queue full: the revision has no pod" {
 		t.Errorf("%d %v", resp.StatusCode, resp.Header)
 	}
 }

@@ -22,6 +22,8 @@ type pod struct {
 	since   time.Time // it has passed each probe since
 	verdict verdict   // of the last probe since it was new or became ready
 	fails   int       // probes that failed in a row
+	why     finding   // of the last probe that failed since it was new
+	blamed  time.Time // when that was
 	// declines: its queue-proxy has said that it says so when it does not process a request, and that it refuses rather
 	// than queues when asked to.
 	declines bool
@@ -41,7 +43,7 @@ func byID(p, q *pod) int { return strings.Compare(p.ID, q.ID) }
 
 // restart forgets what probes have said.
 func (p *pod) restart() {
-	p.passed, p.trusted, p.verdict, p.fails, p.declines = false, false, unasked, 0, false
+	p.passed, p.trusted, p.verdict, p.fails, p.declines, p.why = false, false, unasked, 0, false, finding{}
 	p.rest()
 }
 
@@ -72,7 +74,7 @@ func (t *tracked) probeLocked(p *pod) {
 	case p != &t.cluster && t.a.config.MeshMode == MeshEnabled:
 		return
 	}
-	pr := &probe{addr: p.Addr, revision: t.id, haste: &t.haste}
+	pr := &probe{addr: p.Addr, revision: t.id, haste: &t.haste, kind: s.Probe}
 	if host := t.host.Load(); host != nil {
 		pr.host = *host
 	}

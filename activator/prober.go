@@ -3,6 +3,7 @@ package activator
 import (
 	"context"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -48,6 +49,7 @@ type prober struct {
 	timeout, frequency time.Duration
 	dial               func(ctx context.Context, network, addr string) (net.Conn, error)
 	dials              chan struct{} // a token for each probe that is being dialled and sent
+	head               string        // of the request, up to the host
 
 	mu      sync.Mutex
 	ctx     context.Context // of run; nil before it
@@ -62,6 +64,7 @@ type probe struct {
 	addr     string
 	revision throttler.RevisionID // the pod's; the zero value: whoever answers is asked
 	host     string               // the Host that a mesh passes through to addr; empty: there is no such mesh
+	kind     ProbeKind
 	// found is called after each probe and says how to go on. It may still be running when stop returns, so it has to
 	// look whether its news is wanted.
 	found func(finding) pace
@@ -78,6 +81,7 @@ func newProber(c Config) *prober {
 		dial:      c.Dial,
 		dials:     make(chan struct{}, c.MaxProbeDials),
 		pending:   map[*probe]struct{}{},
+		head:      probeHead + strconv.FormatInt(c.ProbeTimeout.Milliseconds(), 10) + probeHost,
 	}
 	if p.dial == nil {
 		p.dial = new(net.Dialer).DialContext

@@ -233,7 +233,7 @@ func TestWhatPasses(t *testing.T) {
 				p := newProber(Config{Dial: (&fakePods{answer: func(string) func(net.Conn) {
 					return saying(0, c.status, c.body, c.header...)
 				}}).dial}.withDefaults())
-				if got := p.ask(context.Background(), &probe{addr: "pod:1"}); got != (finding{c.want, c.declines}) {
+				if got := p.ask(context.Background(), &probe{addr: "pod:1"}); got.verdict != c.want || got.declines != c.declines {
 					t.Errorf("%+v", got)
 				}
 			})
@@ -253,7 +253,7 @@ func TestProbeOnTheWire(t *testing.T) {
 		t.Fatal(err)
 	}
 	if req.Method != "GET" || req.RequestURI != "/healthz" || req.Host != "10.0.0.1:8012" ||
-		req.Header.Get("K-Network-Probe") != "queue" || req.UserAgent() != "Knative-Activator-Probe" || req.Header["K-Passthrough-Lb"] != nil ||
+		req.Header.Get("K-Network-Probe") != "queue" || req.UserAgent() != "Knative-Activator-Probe" || req.Header["K-Passthrough-Lb"] != nil || req.Header.Get("Sluice-Patience") != "300" ||
 		req.Header.Get("Knative-Serving-Namespace") != rev.Namespace || req.Header.Get("Knative-Serving-Revision") != rev.Name {
 		t.Errorf("got %+v", req)
 	}

@@ -1,6 +1,7 @@
 package activator
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/sluice-proxy/sluice/metrics/statpb"
@@ -27,7 +28,20 @@ type Revision struct {
 	// NoEarlyUse keeps a pod from use until Kubernetes calls it Ready, since its readiness probe (exec) or a startup
 	// probe says more than the queue-proxy can.
 	NoEarlyUse bool
+	// Probe says what an address has to answer before it gets requests. The zero value asks for a queue-proxy; ProbeTCP
+	// is for backends without one.
+	Probe ProbeKind
 }
+
+// ProbeKind is how the activator finds out that an address can take requests.
+type ProbeKind uint8
+
+const (
+	// ProbeQueueProxy asks for the queue-proxy, which answers when its app is ready.
+	ProbeQueueProxy ProbeKind = iota
+	// ProbeTCP asks for a connection: any server will do.
+	ProbeTCP
+)
 
 // Endpoint is a pod of a revision.
 type Endpoint struct {
@@ -37,7 +51,12 @@ type Endpoint struct {
 	Addr string
 	// Zone is where the pod runs; it may be empty.
 	Zone string
+	// Name is what people call the pod, for the log; it may be empty.
+	Name string
 }
+
+// called is what people call the pod, as far as is known.
+func (e Endpoint) called() string { return cmp.Or(e.Name, e.ID) }
 
 // Endpoints are all pods of a revision, but those that are terminating. A pod listed as both is ready.
 type Endpoints struct {

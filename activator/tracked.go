@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sluice-proxy/sluice/internal/logpace"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/throttler"
 )
@@ -19,6 +20,9 @@ type tracked struct {
 	usable atomic.Int32           // pods that may get requests, or the cluster IP; written under mu
 	host   atomic.Pointer[string] // Host of requests and probes, with Passthrough; nil: the address. Written under mu
 	haste  haste
+
+	shortage shortage
+	pace     logpace.Pace // of the lines that say why it can't serve
 
 	mu        sync.Mutex
 	forgotten bool // no longer in the table
@@ -35,6 +39,8 @@ type tracked struct {
 	meshed   bool // pods are not used, since the cluster IP is
 	proving  bool // while meshed, a pod has passed
 	proven   bool // one has for long enough: routeLocked is to turn
+
+	worst *pod // whose probe was the last to fail; it may be gone
 
 	passing passes
 }
@@ -65,6 +71,8 @@ func (t *tracked) setSpecLocked(r Revision) {
 	for _, p := range t.pods {
 		if old == nil {
 			p.trusted = t.trustsLocked(p)
+		} else if old.Probe != r.Probe {
+			p.restart()
 		}
 		t.probeLocked(p)
 	}

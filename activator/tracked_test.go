@@ -24,7 +24,7 @@ var rev = throttler.RevisionID{Namespace: "default", Name: "hello-00001"}
 
 // passAt lets the probe of an address pass, and says whether there was one.
 func passAt(a *Activator, addr string, lend bool) bool {
-	return tell(a, addr, finding{passed, lend})
+	return tell(a, addr, finding{verdict: passed, declines: lend})
 }
 
 // tell lets the probe of an address find out something, and says whether there was one.

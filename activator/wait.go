@@ -23,7 +23,7 @@ func (x *exchange) acquire(req *proxy.Request, a proxy.Attempt) error {
 		}
 	}
 	if err != nil {
-		return x.refusal(err)
+		return x.unserved(x.refusal(err))
 	}
 	return nil
 }
@@ -38,6 +38,8 @@ func (x *exchange) queue(req *proxy.Request) (throttler.Lease, *throttler.Place,
 		if tell := x.a.config.OnHold; tell != nil {
 			tell(x.t.id)
 		}
+		x.short = true
+		x.t.beginShortage()
 	}
 	if m := x.spec.meters; m != nil {
 		m.AddQueued(1)
@@ -60,6 +62,9 @@ func (x *exchange) seat(ended error) (throttler.Lease, error) {
 
 func (x *exchange) queued(lease throttler.Lease, err error) {
 	x.t.haste.end()
+	if x.short {
+		x.short, x.counted = false, x.t.endShortage() || x.counted
+	}
 	if m := x.spec.meters; m != nil {
 		m.AddQueued(-1)
 	}

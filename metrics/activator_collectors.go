@@ -31,9 +31,10 @@ type RevisionLabels struct{ Namespace, Service, Configuration, Revision string }
 // ActivatorCollectors are an activator's request metrics per revision. Methods
 // may be called concurrently.
 type ActivatorCollectors struct {
-	vecs revisionVecs
-	mu   sync.RWMutex
-	all  map[RevisionKey]*RevisionCollectors
+	vecs        revisionVecs
+	unavailable *prometheus.CounterVec
+	mu          sync.RWMutex
+	all         map[RevisionKey]*RevisionCollectors
 }
 
 // revisionVecs is what differs between the current and the classic names.
@@ -52,7 +53,8 @@ func NewActivatorCollectors(r prometheus.Registerer, c ActivatorConfig) (*Activa
 	} else {
 		a.vecs = newCurrentVecs(c)
 	}
-	if err := register(r, append(a.vecs.collectors(), lostReports(c)...)...); err != nil {
+	a.unavailable = unavailableVec("Requests that failed, or waited for over a second, because the revision had no pod to take them, by cause.")
+	if err := register(r, append(append(a.vecs.collectors(), a.unavailable), lostReports(c)...)...); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	return a, nil
@@ -83,7 +85,7 @@ func (a *ActivatorCollectors) Revision(l RevisionLabels) *RevisionCollectors {
 	if c := a.all[key]; c != nil {
 		return c
 	}
-	c = &RevisionCollectors{vecs: a.vecs, labels: l}
+	c = &RevisionCollectors{vecs: a.vecs, unavailable: a.unavailable, labels: l}
 	c.queued, c.active, c.concurrency = a.vecs.gauges(l)
 	a.all[key] = c
 	return c
@@ -103,12 +105,14 @@ func (a *ActivatorCollectors) Forget(key RevisionKey) {
 	defer c.statuses.mu.Unlock()
 	c.gone = true
 	a.vecs.forget(c.labels, c.statuses.all())
+	a.unavailable.DeletePartialMatch(prometheus.Labels{labelNamespace: key.Namespace, labelRevision: key.Name})
 }
 
 // RevisionCollectors are the series of one revision. Methods may be called
 // concurrently and don't block; for a status seen before they don't allocate.
 type RevisionCollectors struct {
 	vecs                        revisionVecs
+	unavailable                 *prometheus.CounterVec
 	labels                      RevisionLabels
 	queued, active, concurrency prometheus.Gauge
 	statuses                    byStatus
@@ -123,6 +127,16 @@ func (c *RevisionCollectors) AddActive(n int) { c.active.Add(float64(n)) }
 
 // SetConcurrency tells the average of the last period.
 func (c *RevisionCollectors) SetConcurrency(v float64) { c.concurrency.Set(v) }
+
+// AddUnavailable counts requests that failed, or waited for over a second,
+// because the revision had no pod to take them. Causes are a closed list.
+func (c *RevisionCollectors) AddUnavailable(cause string, requests int) {
+	c.statuses.mu.Lock() // a forgotten revision gets no new series
+	defer c.statuses.mu.Unlock()
+	if !c.gone {
+		c.unavailable.WithLabelValues(c.labels.Namespace, c.labels.Revision, cause).Add(float64(requests))
+	}
+}
 
 // Observe counts a request answered with status that took d from its arrival,
 // waiting included. A status that is none is counted as 0.

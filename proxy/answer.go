@@ -68,6 +68,13 @@ func errorAnswer(name string, err error, grpc bool) (a errorAnswered) {
 	if a.body == "" {
 		a.body = e.Error() + "\n"
 	}
+	if e.Details != "" {
+		separator := "\n"
+		if grpc {
+			separator = ": "
+		}
+		a.body = strings.TrimSuffix(a.body, "\n") + separator + e.Details + "\n"
+	}
 	if grpc {
 		a.header = append(a.header, [2]string{"Content-Type", "application/grpc"},
 			[2]string{"Grpc-Status", strconv.Itoa(int(reasonTable[e.Reason].grpc))},
@@ -176,7 +183,11 @@ func proxyStatus(name string, e *Error) string {
 	b.WriteString("; error=")
 	b.WriteString(e.Reason.ProxyStatus())
 	b.WriteString("; details=")
-	appendString(&b, e.Reason.String())
+	details := e.Reason.String()
+	if e.Details != "" {
+		details += ": " + e.Details
+	}
+	appendString(&b, details)
 	return b.String()
 }
 

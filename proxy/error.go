@@ -12,6 +12,9 @@ type Error struct {
 	Status int // 0: that of the reason
 	// Text is the body of the answer (gRPC: the message), sent as it is. Empty: the text of Err and a newline.
 	Text string
+	// Details is a sentence for people that says more: it stands in a line of its own below Text (gRPC: behind it), and in
+	// the details of Proxy-Status (RFC 9209 §2.1.5) behind the name of the reason. Empty: there is nothing more to say.
+	Details string
 	// RetryAfter goes into the Retry-After of a 503 or 429, in whole seconds, rounded up. 0: one second.
 	RetryAfter time.Duration
 	Err        error

@@ -63,6 +63,31 @@ func FuzzProxyStatus(f *testing.F) {
 	})
 }
 
+// A sentence more stands below the text, in Proxy-Status, and in the message of gRPC.
+func TestC9DetailsOfAnError(t *testing.T) {
+	const says = `the app said "no" \ é`
+	for _, c := range []struct {
+		text, body string
+		grpc       string // message
+	}{
+		{"activator request timeout", "activator request timeout\n" + says + "\n", `activator request timeout: the app said "no" \ %C3%A9`},
+		{"pending request queue full\n", "pending request queue full\n" + says + "\n", `pending request queue full: the app said "no" \ %C3%A9`},
+	} {
+		e := &Error{Reason: TimeoutTotal, Text: c.text, Details: says}
+		if a := errorAnswer("x", e, false); a.body != c.body {
+			t.Errorf("%q, want %q", a.body, c.body)
+		}
+		for _, f := range errorAnswer("x", e, true).header {
+			if f[0] == "Grpc-Message" && f[1] != c.grpc {
+				t.Errorf("%q, want %q", f[1], c.grpc)
+			}
+		}
+		if _, rest := parseItem(t, proxyStatus("x", e)); rest != `; error=http_response_timeout; details="timeout_total: the app said \"no\" \\ ??"` {
+			t.Errorf("parameters %s", rest)
+		}
+	}
+}
+
 // parseItem parses an sf-token or sf-string by the letter of RFC 9651 §4.2.4 and §4.2.6.
 func parseItem(t *testing.T, s string) (item, rest string) {
 	t.Helper()

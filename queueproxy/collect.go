@@ -17,6 +17,7 @@ type collectors struct {
 	requests *metrics.QueueCollectors
 	errors   *metrics.ProxyErrors
 	refused  *metrics.Refused
+	ailing   *metrics.Unavailable
 	registry *prometheus.Registry
 }
 
@@ -51,7 +52,18 @@ func newCollectors(c Config, depth func() int, budgets func() []metrics.Budget) 
 	if k.refused, err = metrics.NewRefused(k.registry); err != nil {
 		return nil, err
 	}
+	if k.ailing, err = metrics.NewUnavailable(k.registry, c.Identity.Namespace, c.Identity.Revision); err != nil {
+		return nil, err
+	}
 	return k, metrics.NewBudgets(k.registry, budgets)
+}
+
+// ofUnavailable counts what the app is not there for; nil when nothing is counted.
+func (k *collectors) ofUnavailable() func(cause) {
+	if k == nil {
+		return nil
+	}
+	return func(c cause) { k.ailing.Count(string(c)) }
 }
 
 // ofRefused counts what is no request; nil when nothing is counted.

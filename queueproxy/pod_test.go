@@ -203,6 +203,9 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func ok(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }
 
+// begins says that body is what the contract says, with a sentence below it that says why.
+func begins(body, contract string) bool { return strings.HasPrefix(body, contract) }
+
 func contains(t testing.TB, text, part string) {
 	t.Helper()
 	if !strings.Contains(text, part) {

@@ -32,6 +32,7 @@ type policy struct {
 func (p *policy) appIsUp() {
 	if !p.up.Load() { // a plain store for each request would bounce the cache line
 		p.up.Store(true)
+		p.readiness.ailment.well()
 	}
 }
 
@@ -131,7 +132,7 @@ func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 		e.count(time.Now())
 	}
 	if err := e.awaitStart(req); err != nil {
-		return proxy.Hop{}, err
+		return proxy.Hop{}, late(err, func() string { return p.readiness.ailment.refuses(p.config.UserAddr) })
 	}
 	if !e.pruned {
 		e.host, e.pruned = p.prune(req.Header, e.trusted), true

@@ -175,12 +175,12 @@ func FuzzHealthStatus(f *testing.F) {
 func TestNeverReady(t *testing.T) {
 	r := newReadiness(Config{UserAddr: startApp(t, http.HandlerFunc(ok)), Probes: []Probe{{}}})
 	defer r.close()
-	if ready, err := r.probe(t.Context(), false); ready || err != nil {
+	if ready, err := r.probe(t.Context(), false, readinessPatience); ready || err != nil {
 		t.Error("{} is ready", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if ready, err := r.probe(ctx, true); ready || err == nil {
+	if ready, err := r.probe(ctx, true, readinessPatience); ready || err == nil {
 		t.Error("{} is ready when one waits", err)
 	}
 }

@@ -3,7 +3,9 @@ package queueproxy
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
@@ -94,17 +96,18 @@ func (p *probe) answer(req *proxy.Request) (proxy.Hop, error) {
 	defer cancel(nil)
 	stop := context.AfterFunc(p.policy.drain.untilDraining(), func() { cancel(errDraining) })
 	defer stop()
-	ready, err := p.policy.readiness.probe(ctx, p.asker == askedByActivator)
-	ready = ready && !p.policy.certs.missing()
+	ready, err := p.policy.readiness.probe(ctx, p.asker == askedByActivator, patience(req))
 	switch {
 	case err != nil && p.policy.drain.active.Load():
 		return p.shuttingDown(req), nil
 	case err != nil:
 		return proxy.Hop{}, err
 	case !ready:
-		hop := notPassing(req, &proxy.Error{Reason: proxy.NotReady})
-		hop.Local.Body = ""
-		return hop, nil
+		return unready(req, p.policy.readiness.ailment.unready()), nil
+	case p.policy.certs.missing():
+		const why = "the pod's certificate can't be used yet"
+		p.policy.readiness.ailment.tell(noCertFound, why)
+		return unready(req, why), nil
 	}
 	p.policy.appIsUp()
 	return local(http.StatusOK, knative.ProbeQueue), nil
@@ -112,6 +115,25 @@ func (p *probe) answer(req *proxy.Request) (proxy.Hop, error) {
 
 // features tells a prober what this queue-proxy understands.
 var features = [2]string{knative.HeaderFeatures, knative.FeatureNoQueue}
+
+// patience is how long the answer to a probe may take. An activator that says for how long it waits is answered a little
+// before that: it hears why the app isn't ready, and asks again at once.
+func patience(req *proxy.Request) time.Duration {
+	const least = 50 * time.Millisecond // of what is left for the way
+	ms, err := strconv.ParseUint(req.Header.Get(knative.HeaderPatience), 10, 31)
+	said := time.Duration(ms) * time.Millisecond
+	if err != nil || said < 2*least {
+		return readinessPatience
+	}
+	return min(readinessPatience, said-max(least, said/10))
+}
+
+// unready is the answer to a probe while the app isn't ready; its body is empty (contract, "Probes").
+func unready(req *proxy.Request, why string) proxy.Hop {
+	hop := notPassing(req, &proxy.Error{Reason: proxy.NotReady, Details: why})
+	hop.Local.Body = ""
+	return hop
+}
 
 // notPassing is the answer to a probe that doesn't pass.
 func notPassing(req *proxy.Request, why *proxy.Error) proxy.Hop {

@@ -59,6 +59,7 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 		drain:     newDrain(c.DrainQuiet, c.DrainIdle, drainLimit(c.GracePeriod), func(on bool) { p.handler.SetDraining(on) }),
 		exchanges: sync.Pool{New: func() any { return new(exchange) }},
 	}
+	p.policy.readiness.ailment.log = log
 	p.policy.drain.undone = func() { log.Info("the drain is undone: no SIGTERM has followed") }
 	var depth func() int
 	if n := c.ContainerConcurrency; n > 0 {
@@ -71,6 +72,7 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 		return nil, err
 	}
 	p.refused = refused.New(log, p.policy.collectors.ofRefused())
+	p.policy.readiness.ailment.count = p.policy.collectors.ofUnavailable()
 	var rules proxy.Policy = p.policy
 	if c.WrapPolicy != nil {
 		rules = c.WrapPolicy(rules)

@@ -22,6 +22,8 @@ type readiness struct {
 	user    string   // the app's address
 	held    bool     // whether one of the probes is aggressive
 
+	ailment *ailment
+
 	check  shared // asks once
 	ready  shared // asks until the app is ready
 	listen shared // waits for the app to listen
@@ -29,6 +31,7 @@ type readiness struct {
 
 func newReadiness(c Config) *readiness {
 	r := &readiness{dial: c.Dial, user: c.UserAddr}
+	r.ailment = newAilment(c, r)
 	for _, p := range c.Probes {
 		dial := (&net.Dialer{}).DialContext
 		if c.Dial != nil && p.Addr == c.UserAddr {
@@ -43,15 +46,23 @@ func newReadiness(c Config) *readiness {
 }
 
 // probe answers a probe request: at the moment the app is ready when hold is true or a probe is aggressive, and after
-// at most readinessPatience; else after one check. Its error is that of ctx.
-func (r *readiness) probe(ctx context.Context, hold bool) (bool, error) {
+// at most patience; else after one check. Its error is that of ctx.
+func (r *readiness) probe(ctx context.Context, hold bool, patience time.Duration) (bool, error) {
+	ready, err := r.await(ctx, hold, patience)
+	if ready && err == nil {
+		r.ailment.well()
+	}
+	return ready, err
+}
+
+func (r *readiness) await(ctx context.Context, hold bool, patience time.Duration) (bool, error) {
 	if len(r.probers) == 0 {
 		return true, nil
 	}
 	if !hold && !r.held {
 		return r.check.wait(ctx)
 	}
-	held, cancel := context.WithTimeout(ctx, readinessPatience)
+	held, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	ready, err := r.ready.wait(held)
 	if err != nil && ctx.Err() == nil {
@@ -70,7 +81,9 @@ func (r *readiness) awaitListen(ctx context.Context) bool {
 
 func (r *readiness) once(ctx context.Context) bool {
 	for _, p := range r.probers {
-		if p.try(ctx) != nil {
+		r.ailment.probing(p)
+		if err := p.try(ctx); err != nil {
+			r.ailment.failed(p, err)
 			return false
 		}
 	}
@@ -87,7 +100,9 @@ func (r *readiness) untilReady(ctx context.Context) bool {
 }
 
 func (r *readiness) untilPassed(ctx context.Context, p *prober) bool {
+	r.ailment.probing(p)
 	if p.Kind == ProbeNever {
+		r.ailment.failed(p, errNoHandler)
 		<-ctx.Done()
 		return false
 	}
@@ -97,13 +112,20 @@ func (r *readiness) untilPassed(ctx context.Context, p *prober) bool {
 	}
 	pause := firstRetry
 	for passed := 0; r.untilListening(ctx, p.Addr); {
-		if p.Kind == ProbeTCP || p.try(ctx) == nil { // to listen is all that TCP asks for
+		var err error
+		if p.Kind != ProbeTCP { // to listen is all that TCP asks for
+			err = p.try(ctx)
+		}
+		if err == nil {
 			if passed++; passed == needed {
 				return true
 			}
 			pause = firstRetry
 		} else {
 			passed = 0
+			if ctx.Err() == nil {
+				r.ailment.failed(p, err)
+			}
 		}
 		if !sleep(ctx, pause) {
 			return false

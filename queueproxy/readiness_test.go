@@ -26,7 +26,7 @@ func TestPeers30ListenIsNoticedWithin2ms(t *testing.T) {
 		r := newReadiness(Config{UserAddr: addr, Probes: []Probe{{Kind: ProbeTCP, Addr: addr, Aggressive: true}}})
 		noticed := make(chan time.Time, 1)
 		go func() {
-			if ready, err := r.probe(t.Context(), true); !ready || err != nil {
+			if ready, err := r.probe(t.Context(), true, readinessPatience); !ready || err != nil {
 				t.Error(ready, err)
 			}
 			noticed <- time.Now()
@@ -70,7 +70,7 @@ func BenchmarkReadinessPolling(b *testing.B) {
 		waiting += measure(func() {
 			ctx, cancel := context.WithTimeout(b.Context(), wait)
 			defer cancel()
-			if ready, _ := r.probe(ctx, true); ready {
+			if ready, _ := r.probe(ctx, true, readinessPatience); ready {
 				b.Error("ready")
 			}
 		})
@@ -100,7 +100,7 @@ func TestReadinessAfterListen(t *testing.T) {
 	}))
 	r := newReadiness(Config{UserAddr: addr, Probes: []Probe{{Kind: ProbeHTTP, Addr: addr, Aggressive: true, SuccessThreshold: 3}}})
 	defer r.close()
-	if ready, err := r.probe(t.Context(), false); !ready || err != nil {
+	if ready, err := r.probe(t.Context(), false, readinessPatience); !ready || err != nil {
 		t.Fatal(ready, err)
 	}
 	if n := asked.Load(); n != 6 {
@@ -117,7 +117,7 @@ func TestPlainProbeAsksOnce(t *testing.T) {
 	}))
 	r := newReadiness(Config{UserAddr: addr, Probes: []Probe{{Kind: ProbeHTTP, Addr: addr}}})
 	defer r.close()
-	if ready, err := r.probe(t.Context(), false); ready || err != nil || asked.Load() != 1 {
+	if ready, err := r.probe(t.Context(), false, readinessPatience); ready || err != nil || asked.Load() != 1 {
 		t.Error(ready, err, asked.Load())
 	}
 }
@@ -133,11 +133,11 @@ func TestSeveralContainers(t *testing.T) {
 	}))
 	r := newReadiness(Config{UserAddr: a, Probes: []Probe{{Kind: ProbeTCP, Addr: a}, {Kind: ProbeHTTP, Addr: b}}})
 	defer r.close()
-	if ready, err := r.probe(t.Context(), false); ready || err != nil {
+	if ready, err := r.probe(t.Context(), false, readinessPatience); ready || err != nil {
 		t.Error(ready, err)
 	}
 	second.Store(true)
-	if ready, err := r.probe(t.Context(), false); !ready || err != nil {
+	if ready, err := r.probe(t.Context(), false, readinessPatience); !ready || err != nil {
 		t.Error(ready, err)
 	}
 }
@@ -157,7 +157,7 @@ func TestReadinessThroughDial(t *testing.T) {
 	defer r.close()
 	done := make(chan bool)
 	go func() {
-		ready, _ := r.probe(t.Context(), true)
+		ready, _ := r.probe(t.Context(), true, readinessPatience)
 		done <- ready
 	}()
 	up.Store(true)

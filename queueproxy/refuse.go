@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
@@ -22,13 +23,13 @@ func errQueueDeadline() error {
 // What came through an activator that finds the queue full may go to another pod.
 func (e *exchange) refusal(req *proxy.Request, err error) (proxy.Hop, error) {
 	if !errors.Is(err, throttler.ErrQueueFull) {
-		return proxy.Hop{}, err
+		return proxy.Hop{}, late(err, e.atLimit)
 	}
-	full := &proxy.Error{
-		Reason: proxy.QueueFull, Status: e.policy.config.FullStatus, Text: queueFull,
+	failed := &proxy.Error{
+		Reason: proxy.QueueFull, Status: e.policy.config.FullStatus, Text: queueFull, Details: e.atLimit(),
 		RetryAfter: e.policy.breaker.RetryAfter(), Err: err,
 	}
-	return e.elsewhere(req, full)
+	return e.elsewhere(req, failed)
 }
 
 // misdirected is the answer to a request, or a probe, for another revision (RFC 9110 §15.5.20).
@@ -36,6 +37,29 @@ func misdirected() *proxy.Error {
 	return &proxy.Error{
 		Reason: proxy.UnknownRevision, Status: http.StatusMisdirectedRequest, Text: "this pod is of another revision\n",
 	}
+}
+
+// atLimit tells that the app has as many requests as it may have, and returns the sentence for the answer.
+func (e *exchange) atLimit() string {
+	why := "the pod has as many requests as it may have: its containerConcurrency is " + strconv.Itoa(e.policy.config.ContainerConcurrency)
+	e.policy.readiness.ailment.tell(atLimit, why)
+	return why
+}
+
+// late is the end of a wait by a timeout, with what was waited for.
+func late(err error, why func() string) error {
+	var timeout *proxy.Error
+	if !errors.As(err, &timeout) || timeout.Reason == proxy.ClientGone {
+		return err
+	}
+	return detailed(timeout, why())
+}
+
+// detailed is err with a sentence more.
+func detailed(err *proxy.Error, sentence string) *proxy.Error {
+	more := *err
+	more.Details = sentence
+	return &more
 }
 
 // busy refuses a request of another activator's share, for it to go elsewhere.
@@ -48,7 +72,7 @@ func (e *exchange) busy(req *proxy.Request) proxy.Hop {
 func (e *exchange) down(req *proxy.Request, cause error) (proxy.Hop, error) {
 	var failed *proxy.Error
 	if errors.As(cause, &failed) {
-		return e.elsewhere(req, failed)
+		return e.elsewhere(req, detailed(failed, e.policy.readiness.ailment.refuses(e.policy.config.UserAddr)))
 	}
 	return proxy.Hop{}, cause
 }

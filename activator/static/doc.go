@@ -11,6 +11,7 @@
 //	    name: hello-00001
 //	    containerConcurrency: 10     # requests in flight in one pod; 0, the default: no limit
 //	    timeoutSeconds: 300          # the whole request, its wait for a pod included; 0: off; default 300
+//	    probe: queue-proxy           # tcp: the pods may be any servers, without a queue-proxy
 //	    pods:
 //	      - address: 10.0.0.7:8012   # of the pod's queue-proxy
 //

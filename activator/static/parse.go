@@ -34,6 +34,7 @@ type revision struct {
 	FullDuplex           bool        `yaml:"fullDuplex"`
 	MaxWaiting           at[int]     `yaml:"maxWaiting"`
 	NoEarlyUse           bool        `yaml:"noEarlyUse"`
+	Probe                at[string]  `yaml:"probe"`
 	Pods                 []pod       `yaml:"pods"`
 	Peers                []string    `yaml:"peers"`
 }
@@ -160,6 +161,7 @@ func (p *parser) revision(r *revision, lines revisionLines) Revision {
 			Service:       r.Service,
 			Configuration: r.Configuration,
 			NoEarlyUse:    r.NoEarlyUse,
+			Probe:         p.probe(r.Probe),
 		},
 		Peers: r.Peers,
 	}
@@ -209,6 +211,17 @@ func (p *parser) seconds(name string, n at[float64], missing time.Duration) time
 		return 0
 	}
 	return time.Duration(n.v * float64(time.Second))
+}
+
+func (p *parser) probe(s at[string]) activator.ProbeKind {
+	switch s.v {
+	case "", "queue-proxy":
+		return activator.ProbeQueueProxy
+	case "tcp":
+		return activator.ProbeTCP
+	}
+	p.fail(s.line, "probe %q is neither queue-proxy nor tcp", s.v)
+	return activator.ProbeQueueProxy
 }
 
 func (p *parser) protocol(s at[string]) proxy.Proto {

@@ -38,6 +38,7 @@ func TestParseExample(t *testing.T) {
 			Timeouts:   proxy.Timeouts{Total: 300 * time.Second},
 			Proto:      proxy.HTTP2,
 			NoEarlyUse: true,
+			Probe:      activator.ProbeTCP,
 		},
 		Peers: []string{"10.0.0.4", "10.0.0.5"},
 	}}
@@ -67,6 +68,7 @@ func TestParseErrors(t *testing.T) {
 		"negative timeout": {head + "  timeoutSeconds: -1\n", "f:4: timeoutSeconds is not a number of seconds"},
 		"endless timeout":  {head + "  idleTimeoutSeconds: .inf\n", "f:4: idleTimeoutSeconds is not a number of seconds"},
 		"no timeout":       {head + "  responseStartTimeoutSeconds: .nan\n", "f:4: responseStartTimeoutSeconds is not a number of seconds"},
+		"probe":            {head + "  probe: http\n", `f:4: probe "http" is neither queue-proxy nor tcp`},
 		"protocol":         {head + "  protocol: h3\n", `f:4: protocol "h3" is neither http1 nor h2c`},
 		"address":          {head + "  pods:\n  - address: 10.0.0.1\n", `f:5: address "10.0.0.1" is not HOST:PORT`},
 		"address missing":  {head + "  pods:\n  - id: x\n", `f:5: address "" is not HOST:PORT`},

@@ -37,7 +37,7 @@ func gatewayTimeout(s service, after time.Duration) func(context.Context, *world
 			return "", err
 		}
 		figure := fmt.Sprintf("504 after %.1f s", a.took.Seconds())
-		if !strings.HasSuffix(a.body, "request timeout") || (a.took-after).Abs() > time.Second {
+		if !strings.Contains(a.body, "request timeout") || (a.took-after).Abs() > time.Second {
 			err = fmt.Errorf("%q after %v", a.body, a.took)
 		}
 		return figure, err

@@ -77,12 +77,12 @@ var rooms = map[string][]string{
 	},
 	"internal/podtls": {},
 	"queueproxy": {
-		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "internal/filewatch", "internal/limits", "internal/logging", "internal/memlimit", "internal/quota", "internal/observability", "internal/profiling", "internal/refused", "internal/requestlog",
+		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "internal/filewatch", "internal/limits", "internal/logging", "internal/logpace", "internal/memlimit", "internal/quota", "internal/observability", "internal/profiling", "internal/refused", "internal/requestlog",
 		"internal/tracing", "metrics/otlp", "go.uber.org/zap", "golang.org/x/sync", "golang.org/x/sys",
 		"github.com/prometheus/client_golang", "google.golang.org/protobuf",
 	},
 	"activator": {
-		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "internal/refused", "go.uber.org/zap",
+		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "internal/logpace", "internal/refused", "go.uber.org/zap",
 		"golang.org/x/sync", "github.com/prometheus/client_golang",
 	},
 	"internal/kube": {

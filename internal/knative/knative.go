@@ -28,6 +28,8 @@ const (
 	HeaderNoQueue = "Sluice-No-Queue"
 	// HeaderNotProcessed says that a refused request never reached the app, so that it may go elsewhere.
 	HeaderNotProcessed = "Sluice-Not-Processed"
+	// HeaderPatience says in a probe for how many milliseconds its answer is waited for.
+	HeaderPatience = "Sluice-Patience"
 	// HeaderFeatures lists in a probe's answer what the queue-proxy understands.
 	HeaderFeatures = "Sluice-Features"
 	// HeaderTrace, with the value 1, asks the activator for the parts of a cold start in Server-Timing.

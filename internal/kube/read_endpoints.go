@@ -131,6 +131,8 @@ func (r reader) add(l *list, ip, port, zone string, target *corev1.ObjectReferen
 			return
 		}
 		e.Addr = ip
+	} else if target != nil {
+		e.Name = target.Name
 	}
 	l.endpoints = append(l.endpoints, e)
 }

@@ -3,6 +3,7 @@ package kube
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,7 +81,11 @@ func TestReadLists(t *testing.T) {
 	noAddress := podSlice("r", 0, pod{uid: "u", ip: "10.0.0.1"})
 	noAddress.Endpoints[0].Addresses = nil
 	one := func(id, addr, zone string, ready bool) []endpoint {
-		return []endpoint{{activator.Endpoint{ID: id, Addr: addr, Zone: zone}, ready}}
+		e := activator.Endpoint{ID: id, Addr: addr, Zone: zone}
+		if strings.Contains(addr, ":") && id != "" { // a pod; of an activator the address is all that is wanted
+			e.Name = "pod-" + id
+		}
+		return []endpoint{{e, ready}}
 	}
 	for _, tt := range []struct {
 		name   string

@@ -36,7 +36,7 @@ func TestSourceTellsWhatThereIs(t *testing.T) {
 			want := told{
 				revision: &activator.Revision{ID: id, Limit: 2, Timeouts: proxy.Timeouts{Total: time.Minute}, Service: "svc", Configuration: "conf"},
 				endpoints: activator.Endpoints{
-					Ready:     []activator.Endpoint{{ID: "uid-1", Addr: "10.0.0.1:8012"}, {ID: "uid-2", Addr: "10.0.0.2:8012"}},
+					Ready:     []activator.Endpoint{{ID: "uid-1", Addr: "10.0.0.1:8012", Name: "pod-uid-1"}, {ID: "uid-2", Addr: "10.0.0.2:8012", Name: "pod-uid-2"}},
 					ClusterIP: "10.96.0.9:80", Service: "hello-private",
 				},
 				peers: []string{"10.1.0.1", "10.1.0.2"},

@@ -1,0 +1,147 @@
+package activator
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/sluice-proxy/sluice/internal/logpace"
+	"github.com/sluice-proxy/sluice/proxy"
+)
+
+// patience is how long requests may wait for a pod before the log says why there is none: longer than pods take that are
+// about to be ready, and short beside a person's.
+const patience = time.Second
+
+// shortage is the time in which requests wait for a revision that has no pod to use. One timer serves all of them.
+type shortage struct {
+	mu      sync.Mutex
+	waiting int
+	long    bool        // it has lasted for patience: each request that comes counts
+	timer   *time.Timer // nil: nobody waits
+}
+
+// beginShortage is a request that begins to wait while t has no pod to use; it needs one endShortage.
+func (t *tracked) beginShortage() {
+	s := &t.shortage
+	s.mu.Lock()
+	s.waiting++
+	if s.timer == nil {
+		var own *time.Timer
+		own = time.AfterFunc(patience, func() { t.tellShortage(own) }) // which takes the lock first
+		s.timer = own
+	}
+	long := s.long
+	s.mu.Unlock()
+	if long {
+		t.countTrouble(t.trouble(), 1)
+	}
+}
+
+// endShortage is the end of that wait, and says whether the request has been counted.
+func (t *tracked) endShortage() (counted bool) {
+	s := &t.shortage
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counted = s.long
+	if s.waiting--; s.waiting == 0 {
+		s.timer.Stop()
+		s.timer, s.long = nil, false
+	}
+	return counted
+}
+
+// tellShortage is called by own when requests have waited for patience, and then from time to time.
+func (t *tracked) tellShortage(own *time.Timer) {
+	s := &t.shortage
+	s.mu.Lock()
+	if s.timer != own { // the wait has ended meanwhile
+		s.mu.Unlock()
+		return
+	}
+	waiting, first := s.waiting, !s.long
+	s.long = true
+	own.Reset(logpace.Every)
+	s.mu.Unlock()
+
+	tr := t.trouble()
+	if first {
+		t.countTrouble(tr, waiting)
+	}
+	t.logTrouble(tr)
+}
+
+func (t *tracked) countTrouble(tr trouble, requests int) {
+	if s := t.spec.Load(); s != nil && s.meters != nil && tr.cause != noCause {
+		s.meters.AddUnavailable(tr.cause.String(), requests)
+	}
+}
+
+// logTrouble writes the line of the log, if it is time for one.
+func (t *tracked) logTrouble(tr trouble) {
+	if tr.cause == noCause {
+		return
+	}
+	others, due := t.pace.Due()
+	if !due {
+		return
+	}
+	fields := []zap.Field{
+		zap.Stringer("revision", t.id), zap.Stringer("cause", tr.cause), zap.String("why", tr.sentence),
+		zap.Int32("waiting", t.haste.waiting.Load()), zap.Int("others since the last line", others),
+	}
+	if tr.pod.Addr != "" {
+		fields = append(fields, zap.String("pod", tr.pod.called()), zap.String("address", tr.pod.Addr))
+	}
+	if tr.answer != "" {
+		fields = append(fields, zap.String("answer", tr.answer))
+	}
+	t.a.log.Info("a revision can't serve", fields...)
+}
+
+// unserved counts and logs that the request got no pod, and has the answer say why. What is no fault of the revision's
+// stays as it is.
+func (x *exchange) unserved(err error) error {
+	var e *proxy.Error
+	if !errors.As(err, &e) || e.Reason == proxy.ClientGone || e.Reason == proxy.UnknownRevision {
+		return err
+	}
+	tr := x.t.trouble()
+	if e.Reason == proxy.NotReady { // a source says why
+		tr = trouble{cause: unavailable, sentence: strings.TrimSpace(e.Error())}
+	}
+	x.blame(tr)
+	if tr.cause == unavailable {
+		return err
+	}
+	told := *e
+	told.Details = tr.sentence
+	return &told
+}
+
+// failed counts and logs a request whose last attempt met a pod that can't be reached. Its answer says so.
+func (x *exchange) failed(r proxy.Reason) {
+	tr := trouble{pod: Endpoint{ID: x.lease.ID(), Addr: x.lease.Addr()}}
+	switch r {
+	case proxy.ConnectRefused:
+		tr.cause = connectRefused
+	case proxy.ConnectTimeout, proxy.TLSFailed:
+		tr.cause = unreachable
+	default:
+		return
+	}
+	tr.sentence = "the pods that were tried can't be used; the last one " + causeTable[tr.cause].says
+	x.blame(tr)
+}
+
+// blame counts the request, once, and logs why.
+func (x *exchange) blame(tr trouble) {
+	if !x.counted {
+		x.counted = true
+		x.t.countTrouble(tr, 1)
+	}
+	x.t.logTrouble(tr)
+}
