@@ -18,11 +18,13 @@ import (
 )
 
 func main() {
+	unfollow := procs.Follow()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, shutdown.Signals()...)
 	// Whoever reads the logs may go: that is no reason for requests to fail. Go would end the process at the next line.
 	signal.Ignore(syscall.SIGPIPE)
 	err := run(context.Background(), signals, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
+	unfollow()
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
@@ -49,7 +51,6 @@ func run(
 		fmt.Fprintln(stderr, "sluice activator", version())
 		return nil
 	}
-	defer procs.Follow()()
 	defer heap.Slack(slack)()
 	if o.onKubernetes() {
 		return runOnKubernetes(ctx, signals, o, env, stdout, stderr)

@@ -20,11 +20,14 @@ import (
 )
 
 func main() {
+	unfollow := procs.Follow() // first of all: each thread that runs Go has memory of its own
 	ctx, stop := signal.NotifyContext(context.Background(), shutdown.Signals()...)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	// Whoever reads the logs may go: that is no reason for requests to fail. Go would end the process at the next line.
 	signal.Ignore(syscall.SIGPIPE)
-	if err := run(ctx, os.Args[1:], os.LookupEnv, os.Stderr); err != nil {
+	err := run(ctx, os.Args[1:], os.LookupEnv, os.Stderr)
+	unfollow()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -56,7 +59,6 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		_, err := fmt.Fprintln(stderr, "queue-proxy", buildVersion())
 		return err
 	}
-	defer procs.Follow()()
 	defer heap.Slack(slack)()
 	return queueproxy.Main(ctx, queueproxy.WithEnv(env), queueproxy.WithStderr(stderr), queueproxy.WithFreeMemory(debug.FreeOSMemory))
 }

@@ -19,7 +19,7 @@ func follower() {
 	in := bufio.NewReader(os.Stdin)
 	_, _ = in.ReadString('\n')
 	_ = os.Unsetenv("GOMAXPROCS")
-	stop := follow(os.DirFS("/"), 10*time.Millisecond)
+	stop := follow(readFile, 10*time.Millisecond)
 	ended := make(chan struct{})
 	go func() { defer close(ended); _, _ = in.ReadString('\n') }()
 	for last := 0; ; {

@@ -1,7 +1,6 @@
 package procs
 
 import (
-	"io/fs"
 	"path"
 	"strconv"
 	"strings"
@@ -10,39 +9,34 @@ import (
 // Where Linux says which CPUs there are (proc(5), Documentation/admin-guide/cputopology.rst); elsewhere these files are
 // missing, and all CPUs are everybody's.
 const (
-	statusFile    = "proc/self/status"
-	onlineFile    = "sys/devices/system/cpu/online"
-	cgroupFile    = "proc/self/cgroup"
-	mountinfoFile = "proc/self/mountinfo"
+	statusFile    = "/proc/self/status"
+	onlineFile    = "/sys/devices/system/cpu/online"
+	cgroupFile    = "/proc/self/cgroup"
+	mountinfoFile = "/proc/self/mountinfo"
 )
 
 // machine is where to look for this process's CPUs.
 type machine struct {
-	root    fs.FS
-	found   int      // by the runtime, when it started
-	cgroups []string // directories of this process's cgroup and of those above it that are visible
+	read    func(file string) string // empty for a file that can't be read
+	found   int                      // by the runtime, when it started
+	cgroups []string                 // directories of this process's cgroup and of those above it that are visible
 }
 
-func newMachine(root fs.FS, found int) *machine {
-	return &machine{root, found, append(cgroupDirs(root, "cgroup2"), cgroupDirs(root, "cgroup")...)}
+func newMachine(read func(file string) string, found int) *machine {
+	cgroups, mounts := read(cgroupFile), read(mountinfoFile)
+	return &machine{read, found, append(cgroupDirs(cgroups, mounts, "cgroup2"), cgroupDirs(cgroups, mounts, "cgroup")...)}
 }
 
 // look reads what may have changed.
 func (m *machine) look() cpus {
 	c := cpus{allowed: m.found, online: m.found}
 	online := cpuList(m.read(onlineFile))
-	if len(online) > 0 {
-		c.online = len(online)
+	if n := common(online, online); n > 0 {
+		c.online = n
 	}
 	if _, rest, ok := strings.Cut(m.read(statusFile), "\nCpus_allowed_list:"); ok {
 		line, _, _ := strings.Cut(rest, "\n")
-		n := 0
-		for cpu := range cpuList(line) { // some that aren't there, or not now, may be allowed
-			if online[cpu] {
-				n++
-			}
-		}
-		if n > 0 {
+		if n := common(cpuList(line), online); n > 0 { // some that aren't there, or not now, may be allowed
 			c.allowed = n
 		}
 	}
@@ -54,38 +48,30 @@ func (m *machine) look() cpus {
 	return c
 }
 
-// quota is the CPU time that a cgroup has; 0 is no bound.
-func (m *machine) quota(dir string) float64 {
+// quota is how many CPUs a cgroup's CPU time is worth, in thousandths; 0 is no bound.
+func (m *machine) quota(dir string) int {
 	// "max 100000" or "50000 100000" (Documentation/admin-guide/cgroup-v2.rst, cpu.max).
 	limit, period, ok := strings.Cut(strings.TrimSpace(m.read(path.Join(dir, "cpu.max"))), " ")
 	if !ok { // "-1" or "50000" (Documentation/scheduler/sched-bwc.rst)
 		limit = strings.TrimSpace(m.read(path.Join(dir, "cpu.cfs_quota_us")))
 		period = strings.TrimSpace(m.read(path.Join(dir, "cpu.cfs_period_us")))
 	}
-	l, err1 := strconv.ParseFloat(limit, 64)
-	p, err2 := strconv.ParseFloat(period, 64)
+	l, err1 := strconv.Atoi(limit)
+	p, err2 := strconv.Atoi(period)
 	if err1 != nil || err2 != nil || l <= 0 || p <= 0 {
 		return 0
 	}
-	return l / p
-}
-
-func (m *machine) read(name string) string { return read(m.root, name) }
-
-// read returns an empty text for a file that can't be read.
-func read(root fs.FS, name string) string {
-	b, _ := fs.ReadFile(root, strings.TrimPrefix(name, "/"))
-	return string(b)
+	return max(1, l*1000/p)
 }
 
 // cgroupDirs finds the directories of this process's cgroup, its own first, in a hierarchy of that type; of version 1 in
 // that of the cpu controller.
-func cgroupDirs(root fs.FS, kind string) (dirs []string) {
-	own, ok := cgroupPath(read(root, cgroupFile), kind)
+func cgroupDirs(cgroups, mounts, kind string) (dirs []string) {
+	own, ok := cgroupPath(cgroups, kind)
 	if !ok {
 		return nil
 	}
-	mount, top, ok := cgroupMount(read(root, mountinfoFile), kind)
+	mount, top, ok := cgroupMount(mounts, kind)
 	if !ok {
 		return nil
 	}
@@ -139,9 +125,11 @@ func hasItem(list, item string) bool {
 // maxCPU is more than any machine has; Linux can be built for 8192.
 const maxCPU = 1 << 16
 
-// cpuList reads "0-3,8" (Documentation/admin-guide/cputopology.rst); nil when it is none.
-func cpuList(text string) map[int]bool {
-	all := map[int]bool{}
+// span is a range of CPUs, both ends in it.
+type span struct{ from, to int }
+
+// cpuList reads "0-3,8" (Documentation/admin-guide/cputopology.rst), in which CPUs ascend; nil when it is none.
+func cpuList(text string) (all []span) {
 	for part := range strings.SplitSeq(strings.TrimSpace(text), ",") {
 		low, high, isRange := strings.Cut(part, "-")
 		if !isRange {
@@ -149,12 +137,20 @@ func cpuList(text string) map[int]bool {
 		}
 		from, err1 := strconv.Atoi(low)
 		to, err2 := strconv.Atoi(high)
-		if err1 != nil || err2 != nil || from < 0 || to >= maxCPU {
+		if err1 != nil || err2 != nil || from < 0 || to < from || to >= maxCPU {
 			return nil
 		}
-		for cpu := from; cpu <= to; cpu++ {
-			all[cpu] = true
-		}
+		all = append(all, span{from, to})
 	}
 	return all
+}
+
+// common is how many CPUs are in both lists.
+func common(a, b []span) (n int) {
+	for _, x := range a {
+		for _, y := range b {
+			n += max(0, min(x.to, y.to)-max(x.from, y.from)+1)
+		}
+	}
+	return n
 }

@@ -9,8 +9,6 @@
 package procs
 
 import (
-	"io/fs"
-	"math"
 	"os"
 	"runtime"
 	"sync"
@@ -29,13 +27,18 @@ const every = 30 * time.Second
 // threads don't make it faster: one that has to wait for a CPU holds up the requests in its own queue, for some
 // milliseconds, while the others have enough to do not to come to their aid. So it takes half of CPUs that are everybody's.
 // What a quota or an affinity gives is the proxy's own, and an autoscaler that looks at CPU expects it to be used.
-func Follow() (stop func()) { return follow(os.DirFS("/"), every) }
+func Follow() (stop func()) { return follow(readFile, every) }
 
-func follow(root fs.FS, every time.Duration) (stop func()) {
+func readFile(name string) string {
+	b, _ := os.ReadFile(name)
+	return string(b)
+}
+
+func follow(read func(file string) string, every time.Duration) (stop func()) {
 	if os.Getenv("GOMAXPROCS") != "" {
 		return func() {}
 	}
-	m := newMachine(root, runtime.NumCPU())
+	m := newMachine(read, runtime.NumCPU())
 	set := func() {
 		if n := m.look().threads(); n != runtime.GOMAXPROCS(0) { // to set it stops the world for a moment
 			runtime.GOMAXPROCS(n)
@@ -61,9 +64,9 @@ func follow(root fs.FS, every time.Duration) (stop func()) {
 
 // cpus are those that this process may use.
 type cpus struct {
-	allowed int     // by its affinity
-	online  int     // of the machine
-	quota   float64 // CPU time per time, of its cgroup; 0: as much as there is
+	allowed int // by its affinity
+	online  int // of the machine
+	quota   int // of its cgroup, in thousandths of a CPU; 0: as much as there is
 }
 
 // threads is the rule. Unlike Go, which takes two threads at least, it keeps a quota of one CPU to one: two together have used
@@ -71,7 +74,7 @@ type cpus struct {
 func (c cpus) threads() int {
 	switch {
 	case c.quota > 0:
-		return max(1, min(c.allowed, int(math.Ceil(c.quota))))
+		return max(1, min(c.allowed, (c.quota+999)/1000))
 	case c.allowed < c.online:
 		return max(1, c.allowed)
 	default:

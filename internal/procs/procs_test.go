@@ -1,11 +1,8 @@
 package procs
 
 import (
-	"maps"
 	"runtime"
-	"slices"
 	"testing"
-	"testing/fstest"
 	"time"
 )
 
@@ -20,17 +17,17 @@ func TestC11Threads(t *testing.T) {
 		{"two that are shared", cpus{2, 2, 0}, 1},
 		{"three", cpus{3, 3, 0}, 1},
 		{"eight", cpus{8, 8, 0}, 4},
-		{"a limit of 250m", cpus{8, 8, 0.25}, 1},
-		{"of 1", cpus{8, 8, 1}, 1},
-		{"of 1500m", cpus{8, 8, 1.5}, 2},
-		{"of 2", cpus{8, 8, 2}, 2},
-		{"of 3", cpus{8, 8, 3}, 3},
-		{"of 4", cpus{8, 8, 4}, 4},
-		{"of 8", cpus{16, 16, 8}, 8},
-		{"of more than there are", cpus{4, 4, 8}, 4},
+		{"a limit of 250m", cpus{8, 8, 250}, 1},
+		{"of 1", cpus{8, 8, 1000}, 1},
+		{"of 1500m", cpus{8, 8, 1500}, 2},
+		{"of 2", cpus{8, 8, 2000}, 2},
+		{"of 3", cpus{8, 8, 3000}, 3},
+		{"of 4", cpus{8, 8, 4000}, 4},
+		{"of 8", cpus{16, 16, 8000}, 8},
+		{"of more than there are", cpus{4, 4, 8000}, 4},
 		{"pinned to one", cpus{1, 8, 0}, 1},
 		{"pinned to three", cpus{3, 8, 0}, 3},
-		{"pinned, and a limit", cpus{4, 8, 2}, 2},
+		{"pinned, and a limit", cpus{4, 8, 2000}, 2},
 	} {
 		if got := test.cpus.threads(); got != test.want {
 			t.Errorf("%s: %d, want %d", test.name, got, test.want)
@@ -54,39 +51,35 @@ func TestC11Look(t *testing.T) {
 		{"CPUs that aren't there are allowed", map[string]string{onlineFile: "0-3", statusFile: "Name:\tx\nCpus_allowed_list:\t0-127\n"}, cpus{4, 4, 0}},
 		{"a list that is none", map[string]string{onlineFile: "x", statusFile: "Name:\tx\nCpus_allowed_list:\t5-\n"}, cpus{6, 6, 0}},
 		{"version 2 in a container", map[string]string{
-			cgroupFile: "0::/\n", mountinfoFile: host, "sys/fs/cgroup/cpu.max": "200000 100000\n",
-		}, cpus{6, 6, 2}},
+			cgroupFile: "0::/\n", mountinfoFile: host, "/sys/fs/cgroup/cpu.max": "200000 100000\n",
+		}, cpus{6, 6, 2000}},
 		{"without a limit", map[string]string{
-			cgroupFile: "0::/\n", mountinfoFile: host, "sys/fs/cgroup/cpu.max": "max 100000\n",
+			cgroupFile: "0::/\n", mountinfoFile: host, "/sys/fs/cgroup/cpu.max": "max 100000\n",
 		}, cpus{6, 6, 0}},
 		{"version 2 on a host, a limit further up", map[string]string{
-			cgroupFile: "0::/a/b\n", mountinfoFile: host, "sys/fs/cgroup/a/cpu.max": "150000 100000\n", "sys/fs/cgroup/a/b/cpu.max": "max 100000\n",
-		}, cpus{6, 6, 1.5}},
+			cgroupFile: "0::/a/b\n", mountinfoFile: host, "/sys/fs/cgroup/a/cpu.max": "150000 100000\n", "/sys/fs/cgroup/a/b/cpu.max": "max 100000\n",
+		}, cpus{6, 6, 1500}},
 		{"the least of several", map[string]string{
-			cgroupFile: "0::/a/b\n", mountinfoFile: host, "sys/fs/cgroup/a/cpu.max": "400000 100000\n", "sys/fs/cgroup/a/b/cpu.max": "300000 100000\n",
-		}, cpus{6, 6, 3}},
+			cgroupFile: "0::/a/b\n", mountinfoFile: host, "/sys/fs/cgroup/a/cpu.max": "400000 100000\n", "/sys/fs/cgroup/a/b/cpu.max": "300000 100000\n",
+		}, cpus{6, 6, 3000}},
 		{"version 1", map[string]string{
 			cgroupFile: "9:cpuset:/p\n4:cpu,cpuacct:/p\n0::/\n", mountinfoFile: v1,
-			"sys/fs/cgroup/cpu,cpuacct/p/cpu.cfs_quota_us": "50000\n", "sys/fs/cgroup/cpu,cpuacct/p/cpu.cfs_period_us": "100000\n",
-		}, cpus{6, 6, 0.5}},
+			"/sys/fs/cgroup/cpu,cpuacct/p/cpu.cfs_quota_us": "50000\n", "/sys/fs/cgroup/cpu,cpuacct/p/cpu.cfs_period_us": "100000\n",
+		}, cpus{6, 6, 500}},
 		{"version 1 without a limit", map[string]string{
 			cgroupFile: "4:cpu,cpuacct:/p\n", mountinfoFile: v1,
-			"sys/fs/cgroup/cpu,cpuacct/p/cpu.cfs_quota_us": "-1\n", "sys/fs/cgroup/cpu,cpuacct/p/cpu.cfs_period_us": "100000\n",
+			"/sys/fs/cgroup/cpu,cpuacct/p/cpu.cfs_quota_us": "-1\n", "/sys/fs/cgroup/cpu,cpuacct/p/cpu.cfs_period_us": "100000\n",
 		}, cpus{6, 6, 0}},
 		{"version 1 in a container without a namespace", map[string]string{
-			cgroupFile:                           "4:cpu:/docker/1\n",
-			mountinfoFile:                        "30 25 0:26 /docker/1 /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpu\n",
-			"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "300000", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
-		}, cpus{6, 6, 3}},
+			cgroupFile:                            "4:cpu:/docker/1\n",
+			mountinfoFile:                         "30 25 0:26 /docker/1 /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpu\n",
+			"/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "300000", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+		}, cpus{6, 6, 3000}},
 		{"a cgroup outside of what is mounted", map[string]string{
-			cgroupFile: "0::/../other\n", mountinfoFile: "36 25 0:31 /here /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "sys/fs/cgroup/cpu.max": "100000 100000",
-		}, cpus{6, 6, 1}},
+			cgroupFile: "0::/../other\n", mountinfoFile: "36 25 0:31 /here /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "/sys/fs/cgroup/cpu.max": "100000 100000",
+		}, cpus{6, 6, 1000}},
 	} {
-		root := fstest.MapFS{}
-		for _, name := range slices.Collect(maps.Keys(test.files)) {
-			root[name] = &fstest.MapFile{Data: []byte(test.files[name])}
-		}
-		if got := newMachine(root, 6).look(); got != test.want {
+		if got := newMachine(func(name string) string { return test.files[name] }, 6).look(); got != test.want {
 			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
 		}
 	}
@@ -98,7 +91,7 @@ func TestFollowLeavesGOMAXPROCSAlone(t *testing.T) {
 	defer runtime.GOMAXPROCS(before)
 	t.Setenv("GOMAXPROCS", "7")
 	runtime.GOMAXPROCS(7)
-	stop := follow(fstest.MapFS{}, time.Hour)
+	stop := follow(func(string) string { return "" }, time.Hour)
 	defer stop()
 	if n := runtime.GOMAXPROCS(0); n != 7 {
 		t.Errorf("%d", n)
