@@ -74,7 +74,7 @@ box_configs() {
 		failCgroupV1: false
 		failSwapOn: false
 		cgroupDriver: cgroupfs
-		cgroupRoot: /k8sbox
+		cgroupRoot: /$CGROUP
 		containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 		authentication: {anonymous: {enabled: false}, webhook: {enabled: false}, x509: {clientCAFile: $DIR/etc/pki/ca.crt}}
 		authorization: {mode: AlwaysAllow}
