@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/quota"
 	"github.com/sluice-proxy/sluice/internal/refused"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/proxy"
@@ -37,9 +39,10 @@ type Activator struct {
 	prober    *prober
 	revisions table
 	exchanges sync.Pool
-	gate      *throttler.Breaker // open when the source has told everything: early requests wait before it
-	noTLS     *tls.Config        // believes nobody
-	private   []string           // what no pod's app gets or says
+	gate      *throttler.Breaker        // open when the source has told everything: early requests wait before it
+	early     *quota.Shares[netip.Addr] // what waits before it
+	noTLS     *tls.Config               // believes nobody
+	private   []string                  // what no pod's app gets or says
 	relay     relay
 
 	local        bool // the activator's own address is loopback: so are those of the pods, on the same machine
@@ -62,7 +65,7 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 	}
 	a := &Activator{config: c.withDefaults(), log: log, synced: make(chan struct{})}
 	a.local = parseAddr(a.config.PodIP).IsLoopback()
-	a.gate = throttler.NewBreaker(0, a.config.MaxWaiting)
+	a.gate, a.early = throttler.NewBreaker(0, math.MaxInt), quota.NewShares[netip.Addr](int64(a.config.MaxWaiting))
 	a.private = knative.PrivateHeaders()
 	a.noTLS = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13}
 	a.exchanges.New = func() any { return &exchange{a: a} }

@@ -122,7 +122,7 @@ func TestPeers23ColdStarts(t *testing.T) {
 // TestEarlyRequestsWait: requests that come before the source has told everything wait for that, within the bound on
 // what waits, and are answered.
 func TestEarlyRequestsWait(t *testing.T) {
-	a, err := activator.New(activator.Config{MaxWaiting: 20}, nil)
+	a, err := activator.New(activator.Config{MaxWaiting: 20, Proxies: loopback}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,10 +66,13 @@ type Config struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// MaxWaiting bounds the requests that wait, over all revisions, MaxWaitingBytes the memory of their heads, and
-	// RevisionMaxWaiting those of one revision that says nothing else. Defaults: 20 000, 256 MiB and 10 000.
+	// RevisionMaxWaiting those of one revision that says nothing else. Defaults: 20 000, 256 MiB and 10 000. Of the first two
+	// a revision or a client's address has no more than is free (throttler.Config).
 	MaxWaiting         int
 	MaxWaitingBytes    int64
 	RevisionMaxWaiting int
+	// Proxies are the addresses through which many clients come, such as an ingress: what waits is not counted for these.
+	Proxies []netip.Prefix
 
 	// Reporter gets the statistics of every ReportPeriod (default 1 s), and at once the first request of an idle
 	// revision. Nil: nobody does.

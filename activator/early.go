@@ -17,9 +17,14 @@ const earlyTimeout = 300 * time.Second
 func (x *exchange) awaitSource(req *proxy.Request) error {
 	id := x.early
 	x.early = nil
-	switch err := x.a.gate.Acquire(req.Park(proxy.Timeouts{Total: earlyTimeout})); {
-	case errors.Is(err, throttler.ErrQueueFull):
+	client := x.a.client(req)
+	if !x.a.early.TakeOne(client) {
+		err := throttler.ErrQueueFull
 		x.err = &proxy.Error{Reason: proxy.QueueFull, Text: err.Error() + "\n", Err: err}
+		return x.err
+	}
+	defer x.a.early.GiveOne(client)
+	switch err := x.a.gate.Acquire(req.Park(proxy.Timeouts{Total: earlyTimeout})); {
 	case err != nil:
 		x.err = err
 	default:

@@ -71,7 +71,11 @@ func (a *Activator) budgets() (all []metrics.Budget) {
 			all = append(all, metrics.Budget(u))
 		}
 	}
-	return all
+	t := a.throttler.Totals()
+	return append(all,
+		metrics.Budget{Name: "waiting", Used: int64(t.Waiting), Limit: int64(t.MaxWaiting), Refused: t.WaitingRefused},
+		metrics.Budget{Name: "waiting_bytes", Used: t.WaitingBytes, Limit: t.MaxWaitingBytes, Refused: t.WaitingBytesRefused},
+	)
 }
 
 // heard counts an announcement.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,9 +16,12 @@ import (
 	"github.com/sluice-proxy/sluice/activator"
 )
 
+// loopback has all of a test's clients be as if they came through an ingress.
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+
 // TestPeers1QueueIsBounded: beyond the bound there is a fast 503 with a hint when to come back.
 func TestPeers1QueueIsBounded(t *testing.T) {
-	f := newFront(t, activator.Config{MaxWaiting: 30})
+	f := newFront(t, activator.Config{MaxWaiting: 50, Proxies: loopback})
 	f.UpdateRevision(activator.Revision{ID: hello, MaxWaiting: 20})
 	done := make(chan []answer)
 	go func() { done <- together(20, func(int) answer { return f.get("/") }) }()
@@ -37,7 +41,7 @@ func TestPeers1QueueIsBounded(t *testing.T) {
 	go func() {
 		over <- together(20, func(int) answer { return f.get("/", "Host", "other-00001.default.svc.cluster.local") })
 	}()
-	await(t, "the total to be full", func() bool { s, _ := f.Stats(other); return s.Waiting == 10 })
+	await(t, "the total to be full", func() bool { s, _ := f.Stats(other); return s.Waiting == 15 })
 	p := newPod(t, "pod-1", 0, false, nil)
 	f.UpdateEndpoints(hello, endpointsOf(p))
 	for _, a := range <-done {
@@ -50,7 +54,7 @@ func TestPeers1QueueIsBounded(t *testing.T) {
 	for _, a := range <-over {
 		n[a.status]++
 	}
-	if n[200] < 10 || n[200]+n[503] != 20 {
+	if n[200] < 15 || n[200]+n[503] != 20 {
 		t.Errorf("answers over the total: %v", n)
 	}
 }

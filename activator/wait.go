@@ -1,8 +1,10 @@
 package activator
 
 import (
+	"net/netip"
 	"time"
 
+	"github.com/sluice-proxy/sluice/internal/quota"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
 )
@@ -30,7 +32,7 @@ func (x *exchange) acquire(req *proxy.Request, a proxy.Attempt) error {
 
 // queue stands in line. Time spent in it is seen in the gauges, and in the story of a cold start when there was no pod.
 func (x *exchange) queue(req *proxy.Request) (throttler.Lease, *throttler.Place, error) {
-	x.demand.Bytes = headBytes(req)
+	x.demand.Bytes, x.demand.Client = req.HeadBytes(), x.a.client(req)
 	if x.t.usable.Load() == 0 {
 		if x.cold.Queued.IsZero() {
 			x.cold.Queued = req.Arrived
@@ -73,11 +75,11 @@ func (x *exchange) queued(lease throttler.Lease, err error) {
 	}
 }
 
-// headBytes estimates what a waiting request holds: its head, each field with the ": " and CRLF of its line.
-func headBytes(req *proxy.Request) int {
-	n := len(req.Method) + len(req.Target) + len(req.Host)
-	for name, value := range req.Header.All() {
-		n += len(name) + len(value) + 4
+// client is for whom a request waits; the zero one: for any of many.
+func (a *Activator) client(req *proxy.Request) netip.Addr {
+	from, err := netip.ParseAddrPort(req.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
 	}
-	return n
+	return quota.Client(from.Addr(), a.config.Proxies)
 }

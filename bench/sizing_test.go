@@ -157,7 +157,7 @@ func queueProxyProcess(b *testing.B, dir, app string, limit int, by ...string) (
 }
 
 // activatorProcess knows one revision; without a pod requests wait.
-func activatorProcess(b *testing.B, dir, pod string) (addr string, p process) {
+func activatorProcess(b *testing.B, dir, pod string, flags ...string) (addr string, p process) {
 	b.Helper()
 	config := "revisions:\n- {namespace: default, name: bench, containerConcurrency: " + strconv.Itoa(limit)
 	if pod != "" {
@@ -169,8 +169,9 @@ func activatorProcess(b *testing.B, dir, pod string) (addr string, p process) {
 	}
 	addr = freeAddr(b)
 	_, port, _ := net.SplitHostPort(addr)
-	p = p.start(b, filepath.Join(dir, "activator"), nil,
-		"-config", file, "-bind", "127.0.0.1", "-http1-port", port, "-http2-port", "0", "-metrics-port", "0")
+	p = p.start(b, filepath.Join(dir, "activator"), nil, append([]string{
+		"-config", file, "-bind", "127.0.0.1", "-http1-port", port, "-http2-port", "0", "-metrics-port", "0",
+	}, flags...)...)
 	listening(b, addr)
 	return addr, p
 }

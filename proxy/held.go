@@ -94,11 +94,7 @@ func (e *Engine) payerOf(host string) netip.Addr {
 	if err != nil {
 		return netip.Addr{} // it came over a socket of another kind
 	}
-	a = a.Unmap()
-	if slices.ContainsFunc(e.cfg.Proxies, func(p netip.Prefix) bool { return p.Contains(a) }) {
-		return netip.Addr{}
-	}
-	return quota.Client(a)
+	return quota.Client(a, e.cfg.Proxies)
 }
 
 // lookEvery, for each connection that there is, is the time after which idle ones are looked for again to make room. To look

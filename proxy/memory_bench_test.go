@@ -37,10 +37,8 @@ func BenchmarkMemory(b *testing.B) {
 	const conns = 9000
 	head := func(target string, size int) string {
 		s := "GET " + target + " HTTP/1.1\r\nHost: example.com\r\n"
-		for len(s)+70 < size {
-			s += "X-Some-Header: " + strings.Repeat("x", 46) + "\r\n"
-		}
-		return s + "\r\n"
+		line := "X-Some-Header: " + strings.Repeat("x", 46) + "\r\n"
+		return s + strings.Repeat(line, max(size-8-len(s), 0)/len(line)) + "\r\n"
 	}
 	for _, c := range []struct {
 		name, target string

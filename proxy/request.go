@@ -56,6 +56,15 @@ var ErrSuspended = errors.New("proxy: suspended")
 // returned; it does not block, and after the first time it does nothing.
 func (r *Request) Suspend(t Timeouts) (wake func()) { return r.ex.suspend(t) }
 
+// HeadBytes is the size of the head, which a request holds while it waits: each field with the ": " and CRLF of its line.
+func (r *Request) HeadBytes() int {
+	n := len(r.Method) + len(r.Target) + len(r.Host)
+	for name, value := range r.Header.All() {
+		n += len(name) + len(value) + 4
+	}
+	return n
+}
+
 // TLS is the state of the connection that the request came over; nil: cleartext.
 func (r *Request) TLS() *tls.ConnectionState { return r.ex.tls() }
 

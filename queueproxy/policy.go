@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/quota"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
@@ -19,6 +20,7 @@ import (
 type policy struct {
 	config     Config
 	breaker    *throttler.Breaker // nil: no limit
+	heads      *quota.Bound       // of requests that wait, in bytes
 	stats      *metrics.Concurrency
 	collectors *collectors // nil: off
 	readiness  *readiness
@@ -96,6 +98,7 @@ type exchange struct {
 	misdirected bool                    // for another revision
 	counted     bool                    // in stats
 	holds       bool                    // a slot of the breaker
+	bytes       int64                   // of the head, while it waits for one
 	place       *throttler.BreakerPlace // in the queue for one
 	deadline    *time.Timer             // of that wait
 	pruned      bool                    // the header is as the app shall see it
@@ -162,8 +165,14 @@ func (e *exchange) enter(req *proxy.Request, ended error) (err error) {
 
 // queue takes a place in the queue, where a request waits under its timeouts unless the wait has a deadline of its own.
 func (e *exchange) queue(req *proxy.Request) (err error) {
+	e.bytes = int64(req.HeadBytes())
+	if !e.policy.heads.Take(e.bytes, 0, 0) {
+		e.bytes = 0
+		return throttler.ErrQueueFull
+	}
 	wake := req.Suspend(e.waiting())
 	if e.place, err = e.policy.breaker.Queue(wake); e.place == nil {
+		e.forgetHead()
 		return err
 	}
 	if d := e.policy.config.QueueDeadline; d > 0 {
@@ -172,8 +181,15 @@ func (e *exchange) queue(req *proxy.Request) (err error) {
 	return proxy.ErrSuspended
 }
 
+// forgetHead says that the head isn't one of a request that waits any more.
+func (e *exchange) forgetHead() {
+	e.policy.heads.Give(e.bytes)
+	e.bytes = 0
+}
+
 // seat ends the wait in the queue.
 func (e *exchange) seat(ended error) error {
+	e.forgetHead()
 	if e.deadline != nil {
 		e.deadline.Stop()
 		if ended == nil {

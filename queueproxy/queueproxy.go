@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/quota"
 	"github.com/sluice-proxy/sluice/internal/refused"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/proxy"
@@ -54,6 +55,7 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 	p.policy = &policy{
 		config:    c,
 		private:   knative.PrivateHeaders(),
+		heads:     quota.New(c.MaxWaitingBytes),
 		stats:     metrics.NewConcurrency(p.created),
 		readiness: newReadiness(c),
 		drain:     newDrain(c.DrainQuiet, c.DrainIdle, drainLimit(c.GracePeriod), func(on bool) { p.handler.SetDraining(on) }),
@@ -148,7 +150,12 @@ func (p *Proxy) budgets() (all []metrics.Budget) {
 			all = append(all, metrics.Budget(u))
 		}
 	}
-	return all
+	if b := p.policy.breaker; b != nil {
+		s := b.Stats()
+		all = append(all, metrics.Budget{Name: "waiting", Used: int64(s.Waiting), Limit: int64(s.Queue), Refused: s.Refused})
+	}
+	h := p.policy.heads
+	return append(all, metrics.Budget{Name: "waiting_bytes", Used: h.Used(), Limit: h.Limit(), Refused: h.Refused()})
 }
 
 // Close ends unused connections to the app and waits for the goroutines of the queue-proxy. Call it when no request is

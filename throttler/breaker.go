@@ -17,12 +17,14 @@ type Breaker struct {
 	inFlight int
 	waiting  waiters
 	drain    drain
+	refused  uint64
 }
 
 // BreakerStats is a consistent view of a Breaker.
 type BreakerStats struct {
 	Capacity, Queue   int // the bounds as last set
 	InFlight, Waiting int
+	Refused           uint64 // how often the queue was full
 }
 
 // NewBreaker makes a Breaker. With capacity 0 nobody enters, with queue 0 nobody waits; less than 0 is taken as 0.
@@ -58,6 +60,7 @@ func (b *Breaker) Acquire(ctx context.Context) error {
 		return nil
 	}
 	if b.waiting.n >= b.queue {
+		b.refused++
 		b.mu.Unlock()
 		return ErrQueueFull
 	}
@@ -142,7 +145,7 @@ func (b *Breaker) Resize(capacity, queue int) {
 func (b *Breaker) Stats() BreakerStats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return BreakerStats{Capacity: b.capacity, Queue: b.queue, InFlight: b.inFlight, Waiting: b.waiting.n}
+	return BreakerStats{Capacity: b.capacity, Queue: b.queue, InFlight: b.inFlight, Waiting: b.waiting.n, Refused: b.refused}
 }
 
 // InFlight says how many slots are held.

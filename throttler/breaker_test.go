@@ -35,7 +35,7 @@ func TestBreakerErrors(t *testing.T) {
 		if err := b.Acquire(ctx); !errors.Is(err, why) {
 			t.Errorf("with a free slot and an ended context: %v", err)
 		}
-		if want := (BreakerStats{Capacity: 1, Queue: 1}); b.Stats() != want {
+		if want := (BreakerStats{Capacity: 1, Queue: 1, Refused: 1}); b.Stats() != want {
 			t.Errorf("left behind: %+v", b.Stats())
 		}
 	})
@@ -79,6 +79,7 @@ type breakerModel struct {
 	capacity, queue int
 	inFlight        int
 	waiting         []*breakerCall
+	refused         uint64
 }
 
 type breakerCall struct {
@@ -109,6 +110,7 @@ func (m *breakerModel) acquire(t *rapid.T) {
 			t.Fatalf("a free slot: done %v, %v", c.done, c.err)
 		}
 	case len(m.waiting) >= m.queue:
+		m.refused++
 		if !c.done || !errors.Is(c.err, ErrQueueFull) {
 			t.Fatalf("a full queue: done %v, %v", c.done, c.err)
 		}
@@ -119,7 +121,7 @@ func (m *breakerModel) acquire(t *rapid.T) {
 
 func (m *breakerModel) check(t *rapid.T, all []*breakerCall) {
 	synctest.Wait()
-	want := BreakerStats{Capacity: m.capacity, Queue: m.queue, InFlight: m.inFlight, Waiting: len(m.waiting)}
+	want := BreakerStats{Capacity: m.capacity, Queue: m.queue, InFlight: m.inFlight, Waiting: len(m.waiting), Refused: m.refused}
 	if got := m.b.Stats(); got != want {
 		t.Fatalf("%+v, want %+v", got, want)
 	}

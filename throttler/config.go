@@ -21,8 +21,11 @@ var (
 
 // Config bounds what waits over all revisions. The zero value is the default.
 type Config struct {
-	MaxWaiting      int     // requests that wait in all; 0: 20 000
-	MaxWaitingBytes int64   // what they hold, by Demand.Bytes; 0: 256 MiB
+	// MaxWaiting bounds the requests that wait in all, 0: 20 000, and MaxWaitingBytes what they hold, by Demand.Bytes, 0:
+	// 256 MiB. Of both a revision or a client has no more than is free, half when it is alone, and the last eighth is for
+	// those that hold next to nothing: a flood leaves room for every other revision's first requests.
+	MaxWaiting      int
+	MaxWaitingBytes int64
 	Eject           Backoff // of a pod that can't be dialled; zero fields: 100 ms, 10 s
 	Decline         Backoff // of a pod that was busy; zero fields: 50 ms, 1 s
 }

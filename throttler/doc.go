@@ -28,7 +28,7 @@
 // All methods may be called from any goroutine. A revision has one lock over its pods, free slots and waiters, so
 // that admission and the choice of a pod are one step. A second lock puts its writers in a row, so that the work of
 // comparing long lists of pods is done outside the first. Writers of one revision don't delay requests to others.
-// Bounds over all revisions are atomics. A waiter is a pooled object with a channel that holds one: grant and
+// Bounds over all revisions are atomics, behind a lock over what each client has waiting, which is taken last. A waiter is a pooled object with a channel that holds one: grant and
 // cancellation are decided under the lock, and the channel is written after it; a slot granted to a waiter that
 // has given up in between is passed on. A Place has no channel: tell is called after the lock instead, and what it was given
 // is its owner's to take, or to give back, when it leaves. The pools belong to a Breaker or a Throttler, none to the package.

@@ -45,7 +45,7 @@ func TestThrottlerAgainstModel(t *testing.T) {
 }
 
 func newMachine(t *rapid.T) *machine {
-	total := Config{MaxWaiting: 6, MaxWaitingBytes: 100}
+	total := Config{MaxWaiting: 12, MaxWaitingBytes: 200}
 	th, err := New(total)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/sluice-proxy/sluice/internal/quota"
 )
 
 // model is a throttler with one revision, done the naive way: slices, searched from one end to the other.
@@ -195,18 +197,28 @@ func (m *model) wait(c *call) {
 
 // refusal says which error a request that has to wait gets at once.
 func (m *model) refusal(newcomer *call, total Config) error {
-	bound, held := m.config.withDefaults().MaxWaiting, newcomer.bytes
+	bound, bytes := m.config.withDefaults().MaxWaiting, 0
 	for _, c := range m.queue {
-		held += c.bytes
+		bytes += c.bytes
 	}
+	fits := func(limit, used, n int64, own bool) bool { // there is no other revision, and no client
+		b := quota.New(limit)
+		b.Take(used, 0, 0)
+		if own {
+			return b.Take(n, used, 0)
+		}
+		return b.Take(n, 0, 0)
+	}
+	first := len(m.queue) > 0 && newcomer.since.Before(m.queue[0].since)
 	switch {
 	case !m.known:
 		return ErrUnknownRevision
 	case m.hopeless():
 		return errDown
-	case len(m.queue) >= bound && (len(m.queue) == 0 || !newcomer.since.Before(m.queue[0].since)):
+	case len(m.queue) >= bound && !first:
 		return ErrQueueFull
-	case len(m.queue) >= total.MaxWaiting || int64(held) > total.MaxWaitingBytes:
+	case !fits(int64(total.MaxWaiting), int64(len(m.queue)), 1, !first),
+		newcomer.bytes > 0 && !fits(total.MaxWaitingBytes, int64(bytes), int64(newcomer.bytes), !first):
 		return ErrOverloaded
 	}
 	return nil

@@ -57,6 +57,7 @@ func (b *Breaker) Queue(tell func()) (*BreakerPlace, error) {
 		return nil, nil
 	}
 	if b.waiting.n >= b.queue {
+		b.refused++
 		return nil, ErrQueueFull
 	}
 	w := &waiter{tell: tell}

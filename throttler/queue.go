@@ -2,6 +2,7 @@ package throttler
 
 import (
 	"context"
+	"net/netip"
 	"time"
 )
 
@@ -9,12 +10,16 @@ import (
 // attempt that failed must not cost it its place: it may come back beyond the revision's bound, if not beyond that
 // over all revisions.
 func (r *revision) enqueue(d *Demand, tell func()) (*waiter, error) {
-	if r.waiting() >= r.config.MaxWaiting && !r.beforeAll(d.Enqueued) {
+	by, client := held{int64(r.waiting()), r.count.WaitingBytes}, d.Client
+	switch {
+	case r.beforeAll(d.Enqueued):
+		by, client = held{}, netip.Addr{} // whatever fits
+	case r.waiting() >= r.config.MaxWaiting:
 		r.count.Refused++
 		return nil, ErrQueueFull
 	}
 	bytes := int64(max(d.Bytes, 0))
-	if !r.t.reserve(bytes) {
+	if !r.t.reserve(by, client, bytes) {
 		r.count.Refused++
 		return nil, ErrOverloaded
 	}
@@ -26,6 +31,7 @@ func (r *revision) enqueue(d *Demand, tell func()) (*waiter, error) {
 	if tell == nil {
 		w = r.t.waiters.Get().(*waiter)
 	}
+	w.client = client
 	w.queued, w.bytes, w.not, w.noLend, w.since = true, bytes, avoided(d.Not), d.NoLend, now
 	if !d.Enqueued.IsZero() && d.Enqueued.Before(now) {
 		w.since = d.Enqueued
@@ -87,7 +93,7 @@ func (r *revision) dequeue(w *waiter) {
 	r.queueOf(w).remove(w)
 	w.queued = false
 	r.count.WaitingBytes -= w.bytes
-	r.t.unreserve(w.bytes)
+	r.t.unreserve(w.client, w.bytes)
 }
 
 // wait is the waiter's part: it ends with a lease, the revision's end, or the context's.

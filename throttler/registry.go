@@ -1,6 +1,9 @@
 package throttler
 
-import "sync/atomic"
+import (
+	"net/netip"
+	"sync"
+)
 
 // find is the revision's entry, or nil.
 func (t *Throttler) find(id RevisionID) *revision {
@@ -59,34 +62,47 @@ func (t *Throttler) forget(r *revision) {
 	t.mu.Unlock()
 }
 
-// reserve counts a waiter with what it holds, unless that would be beyond the bounds over all revisions.
-func (t *Throttler) reserve(bytes int64) bool {
-	if !addUpTo(&t.waiting, 1, int64(t.config.MaxWaiting)) {
+// held is what waits, of a revision or of a client.
+type held struct{ requests, bytes int64 }
+
+// clients are those who have requests waiting.
+type clients struct {
+	mu   sync.Mutex
+	held map[netip.Addr]held
+}
+
+// reserve counts a waiter with what it holds, unless that would be beyond the bounds over all revisions, or beyond the
+// part of its revision, which holds so much, or of its client.
+func (t *Throttler) reserve(by held, client netip.Addr, bytes int64) bool {
+	t.clients.mu.Lock()
+	defer t.clients.mu.Unlock()
+	c := t.clients.held[client] // nothing of the zero one
+	if !t.waiting.Take(1, by.requests, c.requests) {
 		t.overloaded.Add(1)
 		return false
 	}
-	if !addUpTo(&t.waitingBytes, bytes, t.config.MaxWaitingBytes) {
-		t.waiting.Add(-1)
+	if bytes > 0 && !t.waitingBytes.Take(bytes, by.bytes, c.bytes) {
+		t.waiting.Give(1)
 		t.overloaded.Add(1)
 		return false
+	}
+	if client.IsValid() {
+		t.clients.held[client] = held{c.requests + 1, c.bytes + bytes}
 	}
 	return true
 }
 
-func (t *Throttler) unreserve(bytes int64) {
-	t.waiting.Add(-1)
-	t.waitingBytes.Add(-bytes)
-}
-
-// addUpTo adds n unless v would be more than bound. An add that is taken back could refuse others meanwhile.
-func addUpTo(v *atomic.Int64, n, bound int64) bool {
-	for {
-		old := v.Load()
-		if n > bound-old {
-			return false
-		}
-		if v.CompareAndSwap(old, old+n) {
-			return true
-		}
+func (t *Throttler) unreserve(client netip.Addr, bytes int64) {
+	t.waiting.Give(1)
+	t.waitingBytes.Give(bytes)
+	if !client.IsValid() {
+		return
+	}
+	t.clients.mu.Lock()
+	defer t.clients.mu.Unlock()
+	if c := t.clients.held[client]; c.requests > 1 {
+		t.clients.held[client] = held{c.requests - 1, c.bytes - bytes}
+	} else {
+		delete(t.clients.held, client)
 	}
 }

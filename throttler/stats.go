@@ -100,9 +100,14 @@ func (r *revision) stats() (_ RevisionStats, known bool) {
 
 // Totals is all revisions together.
 type Totals struct {
-	Revisions      int   // known
-	Waiting        int   // requests
-	WaitingBytes   int64 // by Demand.Bytes
-	Overloaded     uint64
-	DoubleReleases uint64
+	Revisions    int   // known
+	Waiting      int   // requests
+	WaitingBytes int64 // by Demand.Bytes
+	Overloaded   uint64
+
+	// The bounds on what waits, and how often each was met.
+	MaxWaiting                          int
+	MaxWaitingBytes                     int64
+	WaitingRefused, WaitingBytesRefused uint64
+	DoubleReleases                      uint64
 }

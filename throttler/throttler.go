@@ -2,9 +2,12 @@ package throttler
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluice-proxy/sluice/internal/quota"
 )
 
 // Throttler bounds the requests to many revisions and picks a pod for each. Make one with [New]. All methods may be
@@ -13,11 +16,13 @@ type Throttler struct {
 	config  Config
 	waiters sync.Pool
 
-	waiting        atomic.Int64
-	waitingBytes   atomic.Int64
+	waiting        *quota.Bound
+	waitingBytes   *quota.Bound
 	overloaded     atomic.Uint64
 	doubleReleases atomic.Uint64
 	known          atomic.Int64
+
+	clients clients
 
 	mu        sync.RWMutex
 	revisions map[RevisionID]*revision
@@ -28,8 +33,11 @@ func New(c Config) (*Throttler, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	c = c.withDefaults()
 	return &Throttler{
-		config:    c.withDefaults(),
+		config:  c,
+		waiting: quota.New(int64(c.MaxWaiting)), waitingBytes: quota.New(c.MaxWaitingBytes),
+		clients:   clients{held: map[netip.Addr]held{}},
 		waiters:   sync.Pool{New: newWaiter},
 		revisions: map[RevisionID]*revision{},
 	}, nil
@@ -38,7 +46,10 @@ func New(c Config) (*Throttler, error) {
 // Demand is what a request asks for.
 type Demand struct {
 	Revision RevisionID
-	Key      uint64    // for affinity; no pick considers it yet
+	Key      uint64 // for affinity; no pick considers it yet
+	// Client is who asks, of those who share the bounds on what waits (quota.Client's form); zero: nobody in particular, as
+	// where many come through one address.
+	Client   netip.Addr
 	Bytes    int       // what the request holds while it waits
 	Enqueued time.Time // zero: now. That of an earlier attempt puts the request back in its old place
 	Not      [2]string // IDs of pods to avoid if another has a free slot; empty: none
@@ -162,10 +173,12 @@ func (t *Throttler) Stats(id RevisionID) (RevisionStats, bool) {
 func (t *Throttler) Totals() Totals {
 	return Totals{
 		Revisions:      int(t.known.Load()),
-		Waiting:        int(t.waiting.Load()),
-		WaitingBytes:   t.waitingBytes.Load(),
+		Waiting:        int(t.waiting.Used()),
+		WaitingBytes:   t.waitingBytes.Used(),
 		Overloaded:     t.overloaded.Load(),
 		DoubleReleases: t.doubleReleases.Load(),
+		MaxWaiting:     t.config.MaxWaiting, MaxWaitingBytes: t.config.MaxWaitingBytes,
+		WaitingRefused: t.waiting.Refused(), WaitingBytesRefused: t.waitingBytes.Refused(),
 	}
 }
 

@@ -1,6 +1,9 @@
 package throttler
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // waiter is a request in a queue. Its owner is the goroutine in Acquire, which alone gives it back to the pool; or a Place,
 // which has tell called, and is not pooled, since Leave may come before that. All fields but wake and tell are guarded by
@@ -13,6 +16,7 @@ type waiter struct {
 	since      time.Time
 	seq        uint64 // decides between two of one age
 	bytes      int64
+	client     netip.Addr
 	not        avoided
 	noLend     bool
 	lease      Lease

@@ -38,6 +38,8 @@ func compose(o options, c activator.Config, source activator.Source, p *ports, l
 	c.PodName, c.PodIP, c.ClusterDomain = o.podName, o.podIP, o.clusterDomain
 	c.ProbeTimeout, c.ProbeFrequency = o.probeTimeout, o.probeFrequency
 	c.MaxIdleConns, c.MaxIdleConnsPerHost = o.maxIdleConns, o.maxIdleConnsPerHost
+	c.MaxWaiting, c.MaxWaitingBytes = int(o.limits.Waiting), int64(o.limits.WaitingBytes)
+	c.RevisionMaxWaiting, c.Proxies = int(o.limits.RevisionWaiting), o.limits.Proxies
 	c.ClassicMetrics = o.classicMetrics
 	var err error
 	if o.autoscaler != "" {

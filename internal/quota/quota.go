@@ -115,9 +115,14 @@ func (s *Shares[K]) GiveOne(k K) {
 }
 
 // Client is the key of a client's address: of IPv6 the 64 bits that a subnet has in common, since who has one address
-// there has all of them (RFC 4291 §2.5.4).
-func Client(a netip.Addr) netip.Addr {
+// there has all of them (RFC 4291 §2.5.4). It is the zero one for those through which many clients come.
+func Client(a netip.Addr, many []netip.Prefix) netip.Addr {
 	a = a.Unmap().WithZone("")
+	for _, p := range many {
+		if p.Contains(a) {
+			return netip.Addr{}
+		}
+	}
 	if a.Is6() {
 		if p, err := a.Prefix(64); err == nil {
 			return p.Addr()

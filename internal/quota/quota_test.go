@@ -155,8 +155,12 @@ func TestClient(t *testing.T) {
 	for a, want := range map[string]string{
 		"10.0.0.7": "10.0.0.7", "::ffff:10.0.0.7": "10.0.0.7", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::", "fe80::1%eth0": "fe80::",
 	} {
-		if got := Client(netip.MustParseAddr(a)); got.String() != want {
+		if got := Client(netip.MustParseAddr(a), nil); got.String() != want {
 			t.Errorf("%s: %v, want %s", a, got, want)
 		}
+	}
+	many := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	if got := Client(netip.MustParseAddr("::ffff:10.9.9.9"), many); got.IsValid() {
+		t.Errorf("an ingress is %v", got)
 	}
 }

@@ -96,7 +96,9 @@ func New(c Config) (*Server, error) {
 }
 
 func (s *Server) activatorConfig() activator.Config {
+	l := s.config.Limits
 	return activator.Config{
+		MaxWaiting: int(l.Waiting), MaxWaitingBytes: int64(l.WaitingBytes), RevisionMaxWaiting: int(l.RevisionWaiting), Proxies: l.Proxies,
 		Reporter: s.inbox, OnHold: s.inbox.hold, OnColdStart: s.inbox.coldStart, WrapPolicy: s.ingress.Wrap,
 	}
 }
