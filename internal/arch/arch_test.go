@@ -65,12 +65,13 @@ var rooms = map[string][]string{
 	"internal/template":      {},
 	"internal/profiling":     {},
 	"internal/heap":          {},
-	"internal/procs":         {},
+	"internal/procs":         {"internal/cgroup"},
+	"internal/cgroup":        {},
 	"internal/orphans":       {},
 	"internal/shutdown":      {},
 	"internal/limits":        {"proxy"},
 	"internal/quota":         {},
-	"internal/memlimit":      {},
+	"internal/memlimit":      {"internal/cgroup"},
 	"internal/tracing":       {"proxy", "metrics/otlp", "internal/knative", "internal/observability"},
 	"metrics/otlp": {
 		"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "google.golang.org/protobuf",
@@ -160,16 +161,20 @@ func TestPropertiesHaveTheirTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	row := regexp.MustCompile(`(?m)^\| (\d+) \|.*\| ([a-z0-9/, ]+) \|$`)
+	row := regexp.MustCompile(`(?m)^\| ([FCQ]?\d+) \|.*\| ([a-z0-9/, -]+) \|$`)
 	rows := row.FindAllStringSubmatch(string(table), -1)
 	if len(rows) < 20 {
-		t.Fatalf("%d rows with tests: is the table as this test reads it?", len(rows))
+		t.Fatalf("%d rows with tests: are the tables as this test reads them?", len(rows))
 	}
 	for _, r := range rows {
 		for place := range strings.SplitSeq(r[2], ", ") {
 			dir := "../../" + strings.NewReplacer("proxytest", "proxy/proxytest", "ingress", "internal/standalone/ingress").Replace(place)
-			if !mentions(t, dir, `\bTest`+"Peers"+r[1]+`[A-Z]|"Peers`+r[1]+`[A-Z]`) {
-				t.Errorf("property %s: no test of that name in %s", r[1], place)
+			id := r[1]
+			if id[0] <= '9' {
+				id = "Peers" + id
+			}
+			if !mentions(t, dir, `\bTest`+id+`[A-Z]|"`+id+`[A-Z]`) {
+				t.Errorf("%s: no test of that name in %s", id, place)
 			}
 		}
 	}

@@ -7,15 +7,13 @@
 package memlimit
 
 import (
-	"bufio"
-	"bytes"
-	"io/fs"
 	"math"
-	"os"
 	"path"
 	"runtime/debug"
 	"strconv"
 	"strings"
+
+	"github.com/sluice-proxy/sluice/internal/cgroup"
 )
 
 // Most is what a process without a limit is taken to have, where the machine has more: it isn't alone there.
@@ -23,42 +21,22 @@ const Most = 1 << 30
 
 // Bytes is the memory that this process may use. What changes of the limits later is not followed. It reads some files
 // and blocks for nothing else.
-func Bytes() int64 { return limit(os.DirFS("/"), debug.SetMemoryLimit(-1)) }
+func Bytes() int64 { return limit(cgroup.File, debug.SetMemoryLimit(-1)) }
 
-func limit(root fs.FS, goLimit int64) int64 {
-	n := min(goLimit, ofGroups(root))
+func limit(file func(name string) string, goLimit int64) int64 {
+	n := min(goLimit, ofGroups(file))
 	if n == math.MaxInt64 {
-		return min(ofMachine(root), Most)
+		return min(ofMachine(file), Most)
 	}
 	return n
 }
 
-// ofGroups is the least limit of the process's control groups (cgroups(7)). In a container the mount often begins at the
-// process's own group, whatever the path says: so those that aren't there are passed over.
-func ofGroups(root fs.FS) int64 {
+// ofGroups is the least limit of the process's control groups: of version 2 (Documentation/admin-guide/cgroup-v2.rst) and of
+// version 1 (Documentation/admin-guide/cgroup-v1/memory.rst).
+func ofGroups(file func(name string) string) int64 {
 	least := int64(math.MaxInt64)
-	text, err := fs.ReadFile(root, "proc/self/cgroup")
-	if err != nil {
-		return least
-	}
-	for s := bufio.NewScanner(bytes.NewReader(text)); s.Scan(); { // hierarchy:controllers:path
-		part := strings.SplitN(s.Text(), ":", 3)
-		if len(part) < 3 {
-			continue
-		}
-		mount, file := "sys/fs/cgroup", "memory.max"
-		if part[0] != "0" {
-			if part[1] != "memory" {
-				continue
-			}
-			mount, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"
-		}
-		for dir := path.Clean("/" + part[2]); ; dir = path.Dir(dir) {
-			least = min(least, number(root, path.Join(mount, dir, file)))
-			if dir == "/" {
-				break
-			}
-		}
+	for _, dir := range cgroup.Dirs(file, "memory") {
+		least = min(least, number(file(path.Join(dir, "memory.max"))), number(file(path.Join(dir, "memory.limit_in_bytes"))))
 	}
 	return least
 }
@@ -66,13 +44,9 @@ func ofGroups(root fs.FS) int64 {
 // unlimited is above all limits that are meant: of version 1 none is the largest number of whole pages.
 const unlimited = 1 << 60
 
-// number is that of a file; none is a very large one.
-func number(root fs.FS, name string) int64 {
-	text, err := fs.ReadFile(root, name)
-	if err != nil {
-		return math.MaxInt64
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // "max" is none
+// number is a very large one where there is none.
+func number(text string) int64 {
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64) // "max" is none
 	if err != nil || n <= 0 || n >= unlimited {
 		return math.MaxInt64
 	}
@@ -80,12 +54,8 @@ func number(root fs.FS, name string) int64 {
 }
 
 // ofMachine is the machine's memory (proc_meminfo(5)).
-func ofMachine(root fs.FS) int64 {
-	text, err := fs.ReadFile(root, "proc/meminfo")
-	if err != nil {
-		return Most
-	}
-	_, rest, _ := strings.Cut("\n"+string(text), "\nMemTotal:")
+func ofMachine(file func(name string) string) int64 {
+	_, rest, _ := strings.Cut("\n"+file("/proc/meminfo"), "\nMemTotal:")
 	line, _, _ := strings.Cut(rest, "\n")
 	kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(line), "kB")), 10, 64)
 	if err != nil || kib <= 0 || kib > unlimited>>10 {

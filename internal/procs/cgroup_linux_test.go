@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/internal/cgroup"
 )
 
 // follower is what the test binary is as a process in a cgroup: once its input says go, it follows and prints GOMAXPROCS
@@ -19,7 +21,7 @@ func follower() {
 	in := bufio.NewReader(os.Stdin)
 	_, _ = in.ReadString('\n')
 	_ = os.Unsetenv("GOMAXPROCS")
-	stop := follow(readFile, 10*time.Millisecond)
+	stop := follow(cgroup.File, 10*time.Millisecond)
 	ended := make(chan struct{})
 	go func() { defer close(ended); _, _ = in.ReadString('\n') }()
 	for last := 0; ; {
@@ -36,19 +38,19 @@ func follower() {
 	}
 }
 
-// cgroup is a directory of the kernel's that bounds CPU time.
-type cgroup struct {
+// quotaGroup is a directory of the kernel's that bounds CPU time.
+type quotaGroup struct {
 	dir string
 	v2  bool
 }
 
 // newCgroup makes one; the test is skipped where it must not.
-func newCgroup(t *testing.T) cgroup {
+func newCgroup(t *testing.T) quotaGroup {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root makes cgroups")
 	}
-	for _, c := range []cgroup{{"/sys/fs/cgroup/cpu", false}, {"/sys/fs/cgroup/cpu,cpuacct", false}, {"/sys/fs/cgroup", true}} {
+	for _, c := range []quotaGroup{{"/sys/fs/cgroup/cpu", false}, {"/sys/fs/cgroup/cpu,cpuacct", false}, {"/sys/fs/cgroup", true}} {
 		c.dir = filepath.Join(c.dir, "sluice-test-"+strconv.Itoa(os.Getpid()))
 		if c.v2 {
 			_ = os.WriteFile(filepath.Join(filepath.Dir(c.dir), "cgroup.subtree_control"), []byte("+cpu"), 0o600) // it may be so already
@@ -69,11 +71,11 @@ func newCgroup(t *testing.T) cgroup {
 		}
 	}
 	t.Skip("no cgroup can be made here that bounds CPU time: /sys/fs/cgroup is read-only, or lacks the cpu controller")
-	return cgroup{}
+	return quotaGroup{}
 }
 
 // set gives it so many CPUs, or "max".
-func (c cgroup) set(quota string) error {
+func (c quotaGroup) set(quota string) error {
 	if n, err := strconv.Atoi(quota); err == nil {
 		quota = strconv.Itoa(n * 100_000) // of the default period of 100 ms
 	}

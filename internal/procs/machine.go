@@ -4,27 +4,26 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/sluice-proxy/sluice/internal/cgroup"
 )
 
 // Where Linux says which CPUs there are (proc(5), Documentation/admin-guide/cputopology.rst); elsewhere these files are
 // missing, and all CPUs are everybody's.
 const (
-	statusFile    = "/proc/self/status"
-	onlineFile    = "/sys/devices/system/cpu/online"
-	cgroupFile    = "/proc/self/cgroup"
-	mountinfoFile = "/proc/self/mountinfo"
+	statusFile = "/proc/self/status"
+	onlineFile = "/sys/devices/system/cpu/online"
 )
 
 // machine is where to look for this process's CPUs.
 type machine struct {
 	read    func(file string) string // empty for a file that can't be read
 	found   int                      // by the runtime, when it started
-	cgroups []string                 // directories of this process's cgroup and of those above it that are visible
+	cgroups []string                 // directories
 }
 
 func newMachine(read func(file string) string, found int) *machine {
-	cgroups, mounts := read(cgroupFile), read(mountinfoFile)
-	return &machine{read, found, append(cgroupDirs(cgroups, mounts, "cgroup2"), cgroupDirs(cgroups, mounts, "cgroup")...)}
+	return &machine{read, found, cgroup.Dirs(read, "cpu")}
 }
 
 // look reads what may have changed.
@@ -62,64 +61,6 @@ func (m *machine) quota(dir string) int {
 		return 0
 	}
 	return max(1, l*1000/p)
-}
-
-// cgroupDirs finds the directories of this process's cgroup, its own first, in a hierarchy of that type; of version 1 in
-// that of the cpu controller.
-func cgroupDirs(cgroups, mounts, kind string) (dirs []string) {
-	own, ok := cgroupPath(cgroups, kind)
-	if !ok {
-		return nil
-	}
-	mount, top, ok := cgroupMount(mounts, kind)
-	if !ok {
-		return nil
-	}
-	// What is mounted may begin at this very cgroup, as in a container.
-	rest, below := strings.CutPrefix(own, strings.TrimSuffix(top, "/"))
-	if !below {
-		rest = "/"
-	}
-	for dir := path.Join("/", rest); ; dir = path.Dir(dir) {
-		dirs = append(dirs, path.Join(mount, dir))
-		if dir == "/" {
-			return dirs
-		}
-	}
-}
-
-// cgroupPath reads /proc/self/cgroup: "0::/path" of version 2, "4:cpu,cpuacct:/path" of version 1 (cgroups(7)).
-func cgroupPath(text, kind string) (own string, ok bool) {
-	for line := range strings.Lines(text) {
-		id, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
-		controllers, path, _ := strings.Cut(rest, ":")
-		if kind == "cgroup2" && id == "0" && controllers == "" || kind == "cgroup" && hasItem(controllers, "cpu") {
-			return path, true
-		}
-	}
-	return "", false
-}
-
-// cgroupMount reads /proc/self/mountinfo: "36 35 98:0 /top /mount options … - type source super,options" (proc(5)).
-func cgroupMount(text, kind string) (mount, top string, ok bool) {
-	for line := range strings.Lines(text) {
-		before, after, _ := strings.Cut(line, " - ")
-		f, g := strings.Fields(before), strings.Fields(after)
-		if len(f) < 5 || len(g) < 3 || g[0] != kind || kind == "cgroup" && !hasItem(g[2], "cpu") {
-			continue
-		}
-		return f[4], f[3], true
-	}
-	return "", "", false
-}
-
-func hasItem(list, item string) bool {
-	for i := range strings.SplitSeq(list, ",") {
-		if i == item {
-			return true
-		}
-	}
-	return false
 }
 
 // maxCPU is more than any machine has; Linux can be built for 8192.

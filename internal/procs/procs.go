@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/sluice-proxy/sluice/internal/cgroup"
 )
 
 // every is how often the CPUs are looked at again: a pod that is resized in place isn't in a hurry, and a sidecar without
@@ -27,12 +29,7 @@ const every = 30 * time.Second
 // threads don't make it faster: one that has to wait for a CPU holds up the requests in its own queue, for some
 // milliseconds, while the others have enough to do not to come to their aid. So it takes half of CPUs that are everybody's.
 // What a quota or an affinity gives is the proxy's own, and an autoscaler that looks at CPU expects it to be used.
-func Follow() (stop func()) { return follow(readFile, every) }
-
-func readFile(name string) string {
-	b, _ := os.ReadFile(name)
-	return string(b)
-}
+func Follow() (stop func()) { return follow(cgroup.File, every) }
 
 func follow(read func(file string) string, every time.Duration) (stop func()) {
 	if os.Getenv("GOMAXPROCS") != "" {

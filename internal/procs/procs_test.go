@@ -37,6 +37,7 @@ func TestC11Threads(t *testing.T) {
 
 // What Linux says, in each way that it may say it.
 func TestC11Look(t *testing.T) {
+	const cgroupFile, mountinfoFile = "/proc/self/cgroup", "/proc/self/mountinfo"
 	const host = "36 25 0:31 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
 	const v1 = "30 25 0:26 / /sys/fs/cgroup/cpu,cpuacct rw shared:10 - cgroup cgroup rw,cpu,cpuacct\n" +
 		"31 25 0:27 / /sys/fs/cgroup/cpuset rw shared:11 - cgroup cgroup rw,cpuset\n"
@@ -70,14 +71,6 @@ func TestC11Look(t *testing.T) {
 			cgroupFile: "4:cpu,cpuacct:/p\n", mountinfoFile: v1,
 			"/sys/fs/cgroup/cpu,cpuacct/p/cpu.cfs_quota_us": "-1\n", "/sys/fs/cgroup/cpu,cpuacct/p/cpu.cfs_period_us": "100000\n",
 		}, cpus{6, 6, 0}},
-		{"version 1 in a container without a namespace", map[string]string{
-			cgroupFile:                            "4:cpu:/docker/1\n",
-			mountinfoFile:                         "30 25 0:26 /docker/1 /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpu\n",
-			"/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "300000", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
-		}, cpus{6, 6, 3000}},
-		{"a cgroup outside of what is mounted", map[string]string{
-			cgroupFile: "0::/../other\n", mountinfoFile: "36 25 0:31 /here /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "/sys/fs/cgroup/cpu.max": "100000 100000",
-		}, cpus{6, 6, 1000}},
 	} {
 		if got := newMachine(func(name string) string { return test.files[name] }, 6).look(); got != test.want {
 			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
