@@ -68,4 +68,7 @@ func TestF11AnotherRevisionsRequest(t *testing.T) {
 	if got := ask(untrusting, namespace, "x", revision, "y"); got.status != 200 {
 		t.Errorf("from somebody who isn't heeded: %d", got.status)
 	}
+	if got := ask(untrusting, "User-Agent", "Knative-Activator-Probe", knative.HeaderProbe, "queue", namespace, "x", revision, "y"); got.status != 200 {
+		t.Errorf("a probe of somebody who isn't heeded: %d", got.status)
+	}
 }

@@ -55,7 +55,7 @@ func (p *probe) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
 	if p.policy.drain.active.Load() {
 		return p.shuttingDown(req), nil
 	}
-	if p.asker == askedByActivator && p.policy.misdirected(req.Header) {
+	if p.asker == askedByActivator && p.policy.trusts(req.RemoteAddr) && p.policy.misdirected(req.Header) {
 		return notPassing(req, misdirected()), nil
 	}
 	value := req.Header.Get(knative.HeaderProbe)

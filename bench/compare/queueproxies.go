@@ -43,7 +43,9 @@ func podEnvironment(port, metricsPort, limit int, app string) []string {
 }
 
 // startQueueProxy starts ours, on all addresses: the activator's pods are many.
-func startQueueProxy(s *site, j job) (*stand, error) {
+func startQueueProxy(s *site, j job) (*stand, error) { return startQueueProxyWith(s, j) }
+
+func startQueueProxyWith(s *site, j job, more ...string) (*stand, error) {
 	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
@@ -53,6 +55,7 @@ func startQueueProxy(s *site, j job) (*stand, error) {
 	if j.queue > 0 {
 		env = append(env, "SLUICE_QUEUE_DEPTH="+strconv.Itoa(j.queue))
 	}
+	env = append(env, more...)
 	return s.serveOn(ports[0], process.Command{Name: "queue-proxy", Path: s.programs["queue-proxy"], Env: env, Dir: j.dir})
 }
 
@@ -89,9 +92,10 @@ const (
 )
 
 // startActivator starts both of ours; only the activator is measured. Its pods are one queue-proxy under many addresses
-// of loopback (127.0.0.0/8), so that all pass their probes.
+// of loopback (127.0.0.0/8), so that all pass their probes; it trusts nobody, since it would refuse what is for another
+// revision than its own.
 func startActivator(s *site, j job, where spread) (*stand, error) {
-	pod, err := startQueueProxy(s, j)
+	pod, err := startQueueProxyWith(s, j, "SLUICE_TRUSTED_PEERS=192.0.2.0/24") // an address for documentation (RFC 5737)
 	if err != nil {
 		return nil, err
 	}
