@@ -41,7 +41,8 @@
 //     the policy says that the hop is one of several (Hop.Replay).
 //
 // A connection is looked at before it is used again, and not used beyond an app's `Keep-Alive: timeout`, so that the
-// third is rare and a POST seldom meets a connection that has been closed.
+// third is rare and a POST seldom meets a connection that has been closed. After one that was closed as it was used again,
+// what can't be repeated goes to that hop over fresh connections only, for a while: HTTP/1.1, 10 s and up to 10 min.
 //
 // # Failures
 //

@@ -60,11 +60,17 @@ func (t *flight) run() (err error) {
 
 var errPanic = errors.New("the policy panicked")
 
+// repeatable says that the request may be sent once more should its connection turn out to have been closed. That of a
+// request that has been sent before is as good as not: it has few attempts left.
+func (f *flow) repeatable() bool {
+	return f.result.Attempts <= 1 && idempotent(f.head.Method) && 0 <= f.head.Length && f.head.Length <= maxHeld
+}
+
 // connect takes a connection from the pool or makes one.
 func (t *flight) connect() (*hopConn, error) {
 	f := t.f
 	key := hopKey{t.hop.Addr, t.hop.TLS, HTTP1}
-	if c := f.e.pool.take(key, t.begin); c != nil {
+	if c := f.e.pool.take(key, t.begin, f.repeatable()); c != nil {
 		t.out.Reused = true
 		t.out.Connect = 1 // the least that there is: no clock is read for it
 		return c, nil
@@ -82,7 +88,11 @@ func (t *flight) connect() (*hopConn, error) {
 func (t *flight) exchange() error {
 	f := t.f
 	if err := t.send(); err != nil {
-		return t.failed(t.why(err), t.conn.wrote == 0, t.conn.in.len() == 0 && (t.out.Reused || t.hop.Replay))
+		e := t.why(err)
+		if t.out.Reused && e.Reason == UpstreamClosed && t.conn.in.len() == 0 {
+			f.e.pool.recycled(t.conn.hop.key, time.Now())
+		}
+		return t.failed(e, t.conn.wrote == 0, t.conn.in.len() == 0 && (t.out.Reused || t.hop.Replay))
 	}
 	for {
 		if t.out.FirstByte == 0 {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -13,6 +14,15 @@ const (
 	roundEvery = time.Second
 	// roundAtOnce is how many are looked at while the pool is locked: a system call each, of less than a microsecond.
 	roundAtOnce = 32
+)
+
+// How long a hop that has closed a connection as it was used again gets no request over a used one that could not be
+// repeated. Servers that recycle their workers close connections after some requests without saying so (gunicorn's
+// max_requests, https://github.com/openfaas/of-watchdog/issues/102), and go on doing so: a hop that does it again soon after
+// the time is over gets twice as long.
+const (
+	recyclesFirst = 10 * time.Second
+	recyclesMost  = 10 * time.Minute
 )
 
 type hopKey struct {
@@ -59,29 +69,45 @@ type pooled[C any] interface {
 	shut()
 }
 
+// recycling is a hop's closing of connections that are used again.
+type recycling struct {
+	until time.Time
+	spell time.Duration
+}
+
 // idlePool keeps the connections to hops that are not in use, and counts the others.
 type idlePool[C any, P pooled[C]] struct {
 	cfg    *Config
 	mu     sync.Mutex
 	hops   map[hopKey]*hopConns[C]
 	idle   idleList[C, P]
-	rounds *time.Timer // runs while idle is not empty
+	rounds *time.Timer // runs while idle or recycles is not empty
 	next   *C          // that round looks at; nil: none
 	closed bool
+
+	recycles map[hopKey]recycling
 }
 
 func newIdlePool[C any, P pooled[C]](cfg *Config) *idlePool[C, P] {
-	return &idlePool[C, P]{cfg: cfg, hops: make(map[hopKey]*hopConns[C])}
+	return &idlePool[C, P]{cfg: cfg, hops: make(map[hopKey]*hopConns[C]), recycles: make(map[hopKey]recycling)}
 }
 
 // take returns an unused connection; nil when there is none. Each is looked at, however short a while it was unused: bytes
-// that have come meanwhile would be taken for the answer to the next request, somebody else's perhaps.
-func (p *idlePool[C, P]) take(key hopKey, now time.Time) *C {
+// that have come meanwhile would be taken for the answer to the next request, somebody else's perhaps. A request that can't
+// be repeated gets none while the hop recycles connections; the fresh one that it needs takes the place of the longest unused.
+func (p *idlePool[C, P]) take(key hopKey, now time.Time, repeatable bool) *C {
 	for {
 		p.mu.Lock()
 		h := p.hops[key]
 		if h == nil || len(h.idle) == 0 {
 			p.mu.Unlock()
+			return nil
+		}
+		if !repeatable && now.Before(p.recycles[key].until) {
+			c := h.idle[0]
+			p.takeLocked(c)
+			p.mu.Unlock()
+			p.drop(c)
 			return nil
 		}
 		c := h.idle[len(h.idle)-1]
@@ -91,6 +117,32 @@ func (p *idlePool[C, P]) take(key hopKey, now time.Time) *C {
 			return c
 		}
 		p.drop(c)
+	}
+}
+
+// recycled notes that a hop has closed a connection without an answer as it was used again.
+func (p *idlePool[C, P]) recycled(key hopKey, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.recycles[key]
+	switch {
+	case p.closed:
+		return
+	case now.Before(r.until): // also when requests that are repeated find it out
+	case now.Before(r.until.Add(r.spell)):
+		r.spell = min(2*r.spell, recyclesMost)
+	default:
+		r.spell = recyclesFirst
+	}
+	r.until = now.Add(r.spell)
+	p.recycles[key] = r
+	p.roundLocked()
+}
+
+// roundLocked sees to it that there will be a round, if there is something to look at.
+func (p *idlePool[C, P]) roundLocked() {
+	if p.rounds == nil && !p.closed && (p.idle.oldest != nil || len(p.recycles) > 0) {
+		p.rounds = time.AfterFunc(roundEvery, p.round)
 	}
 }
 
@@ -111,9 +163,7 @@ func (p *idlePool[C, P]) give(c *C, now time.Time, keep time.Duration) {
 		oldest = p.idle.oldest
 		p.takeLocked(oldest)
 	}
-	if p.rounds == nil {
-		p.rounds = time.AfterFunc(roundEvery, p.round)
-	}
+	p.roundLocked()
 	p.mu.Unlock()
 	if oldest != nil {
 		p.drop(oldest)
@@ -141,8 +191,8 @@ func (p *idlePool[C, P]) takeLocked(c *C) {
 	p.idle.remove(c)
 }
 
-// round closes what has been unused for too long, and what its hop has closed. It doesn't keep the pool from those who need a
-// connection for longer than it takes to look at some.
+// round closes what has been unused for too long, and what its hop has closed, and forgets which hops recycled. It doesn't
+// keep the pool from those who need a connection for longer than it takes to look at some.
 func (p *idlePool[C, P]) round() {
 	now := time.Now()
 	p.mu.Lock()
@@ -155,10 +205,9 @@ func (p *idlePool[C, P]) round() {
 		}
 		p.mu.Lock()
 	}
+	maps.DeleteFunc(p.recycles, func(_ hopKey, r recycling) bool { return !now.Before(r.until.Add(r.spell)) })
 	p.rounds = nil
-	if p.idle.oldest != nil && !p.closed {
-		p.rounds = time.AfterFunc(roundEvery, p.round)
-	}
+	p.roundLocked()
 	p.mu.Unlock()
 }
 

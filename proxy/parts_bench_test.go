@@ -71,7 +71,7 @@ func takeAndGive(b *testing.B, e *Engine) {
 	b.ReportAllocs()
 	for b.Loop() {
 		now := time.Now()
-		c := e.pool.take(key, now)
+		c := e.pool.take(key, now, true)
 		if c == nil {
 			b.Fatal("the connection has gone")
 		}

@@ -32,13 +32,14 @@ type dial struct {
 
 func newPool(cfg *Config) *pool { return &pool{idlePool: newIdlePool[conn](cfg)} }
 
-// get returns a connection with room for one request, reserved. It blocks on a dial, which ctx ends.
-func (p *pool) get(ctx context.Context, key hopKey) (c *conn, reused bool, err error) {
+// get returns a connection with room for one request, reserved; repeatable: see take, HTTP/1.1 only. It blocks on a dial,
+// which ctx ends.
+func (p *pool) get(ctx context.Context, key hopKey, repeatable bool) (c *conn, reused bool, err error) {
 	if key.proto != HTTP1 {
 		return p.getShared(ctx, key)
 	}
 	for {
-		c := p.take(key, time.Now())
+		c := p.take(key, time.Now(), repeatable)
 		if c == nil {
 			break
 		}

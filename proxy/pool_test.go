@@ -20,7 +20,7 @@ func use(t *testing.T, p *pool, key hopKey, conns int) (reused bool) {
 	t.Helper()
 	var all []*conn
 	for range conns {
-		c, again, err := p.get(t.Context(), key)
+		c, again, err := p.get(t.Context(), key, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestPoolForgets(t *testing.T) {
 			t.Fatalf("%d idle connections to %d hops are left", idle, hops)
 		}
 	}
-	if _, _, err := p.get(t.Context(), hopKey{addr: secure.Listener.Addr().String(), tls: new(tls.Config), proto: HTTP1}); ReasonOf(err) != TLSFailed {
+	if _, _, err := p.get(t.Context(), hopKey{addr: secure.Listener.Addr().String(), tls: new(tls.Config), proto: HTTP1}, true); ReasonOf(err) != TLSFailed {
 		t.Errorf("untrusted: %v", err)
 	}
 	if _, hops := p.kept(); hops != 0 {
@@ -126,7 +126,7 @@ func TestPoolDialsHTTP2Once(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			c, _, err := p.get(t.Context(), key)
+			c, _, err := p.get(t.Context(), key, true)
 			if err != nil {
 				t.Error(err)
 				return
@@ -158,7 +158,7 @@ func TestPoolSharesAFailedDial(t *testing.T) {
 		var mu sync.Mutex
 		var reasons []Reason
 		get := func(ctx context.Context) {
-			_, _, err := p.get(ctx, key)
+			_, _, err := p.get(ctx, key, true)
 			mu.Lock()
 			defer mu.Unlock()
 			reasons = append(reasons, ReasonOf(err))

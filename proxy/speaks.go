@@ -23,19 +23,25 @@ var errNoHTTP2 = &Error{Reason: UpstreamClosed, Err: errors.New("the app closed 
 // errGRPC is for a call that an upstream could not understand. It is not tried again: the next attempt would end likewise.
 var errGRPC = &Error{Reason: BadResponse, Err: errors.New("gRPC needs HTTP/2, which the app does not speak")}
 
+// needs is what a request wants of a connection.
+type needs struct {
+	grpc       bool // HTTP/2
+	repeatable bool // any that there is: see take
+}
+
 // find returns a connection with room for one request, reserved. With SameProto in key, for a request of HTTP/2, it
 // finds out what the upstream speaks. It blocks on a dial and, then, on the upstream's first bytes, which ctx ends.
-func (p *pool) find(ctx context.Context, key hopKey, grpc bool) (c *conn, reused bool, err error) {
+func (p *pool) find(ctx context.Context, key hopKey, n needs) (c *conn, reused bool, err error) {
 	if key.proto != SameProto {
-		return p.get(ctx, key)
+		return p.get(ctx, key, n.repeatable)
 	}
-	if grpc || !p.http1Only.has(key) {
-		c, reused, err = p.get(ctx, key)
+	if n.grpc || !p.http1Only.has(key) {
+		c, reused, err = p.get(ctx, key, n.repeatable)
 		answered := errors.Is(err, errHTTP1Only)
 		switch {
-		case answered && grpc:
+		case answered && n.grpc:
 			return nil, false, errGRPC
-		case !answered && (grpc || !errors.Is(err, errNoHTTP2)):
+		case !answered && (n.grpc || !errors.Is(err, errNoHTTP2)):
 			return c, reused, err
 		case answered:
 			p.http1Only.add(key)
@@ -43,7 +49,7 @@ func (p *pool) find(ctx context.Context, key hopKey, grpc bool) (c *conn, reused
 	}
 	one := key
 	one.proto = HTTP1
-	if c, reused, err = p.get(ctx, one); err != nil {
+	if c, reused, err = p.get(ctx, one, n.repeatable); err != nil {
 		p.http1Only.forget(key) // who comes up in its place may be another
 	}
 	return c, reused, err

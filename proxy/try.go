@@ -43,7 +43,7 @@ func (t *try) run() (err error) {
 	if key.proto == SameProto && ex.req.Proto == HTTP1 {
 		key.proto = HTTP1
 	}
-	c, reused, err := ex.h.pool.find(ex.ctx, key, isGRPC(ex.r.Header["Content-Type"]))
+	c, reused, err := ex.h.pool.find(ex.ctx, key, ex.needs())
 	if err != nil {
 		return t.failed(t.reason(err), !errors.Is(err, errGRPC), false)
 	}
@@ -66,6 +66,9 @@ func (t *try) run() (err error) {
 	if err != nil {
 		e := t.reason(err)
 		ex.h.pool.learn(key, c, e)
+		if reused && proto == HTTP1 && e.Reason == UpstreamClosed && t.first.Load() == 0 {
+			ex.h.pool.recycled(c.hop.key, time.Now())
+		}
 		return t.failed(e, t.unsent(proto, err), t.first.Load() == 0 && (reused || t.hop.Replay && e.Reason == UpstreamClosed))
 	}
 	ex.h.pool.learn(key, c, nil)
@@ -74,6 +77,15 @@ func (t *try) run() (err error) {
 	keep = keepAlive(resp.Header["Keep-Alive"])
 	defer resp.Body.Close()
 	return t.answered(resp)
+}
+
+// needs is what the request wants of its connection; repeatable as for a flow.
+func (ex *exchange) needs() needs {
+	n := ex.r.ContentLength
+	return needs{
+		grpc:       isGRPC(ex.r.Header["Content-Type"]),
+		repeatable: ex.result.Attempts <= 1 && idempotent(ex.r.Method) && 0 <= n && n <= maxHeld,
+	}
 }
 
 // request is what the hop is sent: the policy's header, the proxy's own fields last.

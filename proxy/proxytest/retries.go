@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,7 @@ var retries = []testCase{
 	{"ABodyTooLargeToHold", tooLarge, severalHops},
 	{"APostThatMayHaveArrivedIsNotRepeated", postNotRepeated, ""},
 	{"Peers6AnIdleConnectionThatWasClosed", idleClosed, ""},
+	{"F16AServerThatRecyclesConnections", recycling, ""},
 	{"Peers6KeepAliveTimeoutIsHonoured", keepAliveHonoured, ""},
 	{"F10ARequestWhoseConnectionEndedGoesElsewhere", endedElsewhere, severalHops},
 	{"AStreamThatWaitsIsSentElsewhere", streamElsewhere, severalHops},
@@ -227,21 +229,80 @@ func idleClosed(r *rig) {
 		resp, _ := r.do(c, r.request(method, r.path.scheme()+"://"+addr, body))
 		return resp.StatusCode, take(r, "the result", p.results)
 	}
+	kind.Store(2)
+	for range 20 {
+		if status, res := ask("POST"); status != 200 || res.Attempts != 1 {
+			r.Errorf("POST on a connection that was closed before: %d, %+v", status, res)
+		}
+		take(r, "the end of the connection", ended)
+	}
+	kind.Store(0)
 	ask("GET") // makes the connection
 	kind.Store(1)
-	if status, res := ask("GET"); status != 200 || res.Attempts != 2 {
-		r.Errorf("GET: %d, %+v", status, res)
-	}
 	if status, res := ask("POST"); status != 502 || res.Attempts != 1 {
 		r.Errorf("POST: %d, %+v", status, res)
 	}
-	kind.Store(2)
-	for i := range 20 {
-		if i > 0 {
-			take(r, "the end of the connection", ended)
+	ask("GET") // makes another
+	if status, res := ask("GET"); status != 200 || res.Attempts != 2 {
+		r.Errorf("GET: %d, %+v", status, res)
+	}
+}
+
+// recycling: an app that closes each connection as its eleventh request comes, without a word before, and clients that make a
+// connection for each request. The first POST that meets one is lost; those after it go out on fresh connections, while GETs
+// go on using kept ones, and are repeated.
+func recycling(r *rig) {
+	const each, clients, requests = 10, 4, 500
+	var conns, asked atomic.Int64
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		conns.Add(1)
+		for range each {
+			req, err := http.ReadRequest(in)
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, req.Body)
+			asked.Add(1)
+			if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"); err != nil {
+				return
+			}
 		}
-		if status, res := ask("POST"); status != 200 || res.Attempts != 1 {
-			r.Errorf("POST on a connection that was closed before: %d, %+v", status, res)
+		_, _ = http.ReadRequest(in)
+	})
+	for _, proto := range r.path.protos(proxy.HTTP1) {
+		p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP1})
+		addr := r.proxy(p, proxy.Config{})
+		ask := func(method string) (lost int64) {
+			var all sync.WaitGroup
+			var failed atomic.Int64
+			for range clients {
+				all.Go(func() {
+					c := r.client(proto)
+					for range requests / clients {
+						req := r.request(method, r.path.scheme()+"://"+addr, strings.NewReader("body"))
+						if resp, _ := r.do(c, req); resp.StatusCode != 200 {
+							failed.Add(1)
+						}
+						c.CloseIdleConnections()
+						take(r, "the result", p.results)
+						take(r, "the outcome", p.outcomes)
+					}
+				})
+			}
+			all.Wait()
+			return failed.Load()
+		}
+		// As many as there are clients may meet one at the same time: at first, and when a while is over that is 10 s long, and
+		// then 20 s. Without it each eleventh fails.
+		if n := ask("POST"); n > 3*clients {
+			r.Errorf("%d: %d of %d POSTs failed", proto, n, requests)
+		}
+		before := conns.Load()
+		if n := ask("PUT"); n > 0 {
+			r.Errorf("%d: %d of %d PUTs failed, which can be repeated", proto, n, requests)
+		}
+		if n := conns.Load() - before; n > requests/2 {
+			r.Errorf("%d: PUTs took %d connections, though they can be repeated", proto, n)
 		}
 	}
 }
