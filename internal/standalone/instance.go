@@ -55,7 +55,7 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 		vars[mountVariable(m.Path)] = place
 		errs = append(errs, err)
 	}
-	cmd := replica.Command{Dir: c.WorkingDir}
+	cmd := replica.Command{Dir: c.WorkingDir, Limits: limitsOf(c)}
 	for _, v := range os.Environ() {
 		if app || !strings.HasPrefix(v, "PORT=") { // which is the app's alone
 			cmd.Env = append(cmd.Env, v)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
 
 // serviceOf is a Service with a whole pod spec, indented by six spaces.
@@ -255,10 +256,10 @@ func TestQ1IgnoredFieldsAreSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := remarksOn(set, false)
+	lines := remarksOn(set, false, replica.Cgroups{})
 	for _, want := range []string{
 		"scheduling: ignored here: nodeSelector, tolerations, affinity, 5 more; -v lists them",
-		"987654321/cloudrun: ignored here: run.googleapis.com/cpu-throttling, run.googleapis.com/startup-cpu-boost, serviceAccountName, 1 more; -v lists them",
+		"987654321/cloudrun: ignored here: run.googleapis.com/cpu-throttling, run.googleapis.com/startup-cpu-boost, serviceAccountName, 2 more; -v lists them",
 		"security: ignored here: securityContext; -v lists them",
 		"volumes: replicas wait for what is missing: manifest/testdata/volumes.yaml:18: ConfigMap conf of namespace default is not among the manifests",
 	} {
@@ -266,10 +267,49 @@ func TestQ1IgnoredFieldsAreSaid(t *testing.T) {
 			t.Errorf("missing: %s\nin %q", want, lines)
 		}
 	}
-	lines = remarksOn(set, true)
+	lines = remarksOn(set, true, replica.Cgroups{})
 	want := "resources: ignored here: manifest/testdata/resources.yaml:11: field spec.template.spec.containers[0].imagePullPolicy: images aren't pulled here"
 	if !slices.Contains(lines, want) {
 		t.Errorf("missing: %s\nin %q", want, lines)
+	}
+}
+
+// What a machine can hold is not said to be ignored; what is set apart, and other limits, are.
+func TestQ1LimitsThatHoldAreNotIgnored(t *testing.T) {
+	set, err := manifest.Load(manifest.Input{Paths: []string{"manifest/testdata/resources.yaml"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, on := range map[string]replica.Cgroups{
+		"imagePullPolicy, requests, limits.cpu, 2 more; -v lists them":      {},
+		"imagePullPolicy, requests, limits.cpu, 1 more; -v lists them":      {Memory: "/x"},
+		"imagePullPolicy, requests, limits[example.com/gpu]; -v lists them": {Memory: "/x", CPU: "/x"},
+	} {
+		if got := remarksOn(set, false, on); len(got) != 1 || got[0] != "resources: ignored here: "+want {
+			t.Errorf("%+v:\ngot  %q\nwant %s", on, got, want)
+		}
+	}
+}
+
+// A container's limits reach its processes in the kernel's units.
+func TestQ1LimitsOfAContainer(t *testing.T) {
+	for _, c := range []struct {
+		limits string
+		want   replica.Limits
+	}{
+		{"{cpu: 500m, memory: 128Mi}", replica.Limits{Memory: 128 << 20, MemoryText: "128Mi", CPU: 500}},
+		{"{cpu: 0.5, memory: 1G}", replica.Limits{Memory: 1e9, MemoryText: "1G", CPU: 500}},
+		{"{cpu: 2}", replica.Limits{CPU: 2000}},
+		{"{memory: 1e3}", replica.Limits{Memory: 1000, MemoryText: "1e3"}},
+		{"{}", replica.Limits{}},
+	} {
+		services, err := manifest.Parse("f", []byte(serviceOf("r", "      containers:\n      - image: i\n        resources: {limits: "+c.limits+"}\n")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := limitsOf(&services[0].Template.Container); got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.limits, got, c.want)
+		}
 	}
 }
 

@@ -114,7 +114,7 @@ func (s *Server) spec(r *revision, i *instance) (replica.Spec, error) {
 		Name:       i.name,
 		App:        app,
 		QueueProxy: queueProxyCommand(r.Revision, i.name, i.ports, s.self, level, s.config.Limits.Behind()),
-		Init:       before, Sidecars: beside, Dir: i.dir,
+		Init:       before, Sidecars: beside, Dir: i.dir, Cgroups: s.cgroups,
 		Host: replicaHost, Port: i.ports.app,
 		DrainLimit: r.Template.Timeout, Grace: graceOf(&r.Template),
 	}, nil

@@ -10,11 +10,12 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
 
 // adopt takes the ConfigMaps and Secrets of manifests that have been applied, and what there is to say of them.
 func (s *Server) adopt(set manifest.Set) {
-	s.remarks = slices.Concat(set.Skipped, remarksOn(set, s.log.Core().Enabled(zapcore.DebugLevel)))
+	s.remarks = slices.Concat(set.Skipped, remarksOn(set, s.log.Core().Enabled(zapcore.DebugLevel), s.cgroups))
 	for key, o := range set.Objects {
 		if old := s.objects[key]; old != nil && !sameData(old, o) {
 			s.config.Screen.Line(fmt.Sprintf("sluice: %s %s has changed: replicas that start from now on get what it holds", o.Kind, o.Name))
@@ -55,7 +56,8 @@ func (s *Server) retry() {
 const fewIgnored = 3
 
 // remarksOn is a line for each service with fields that have no meaning here, or for each such field; and what is missing.
-func remarksOn(set manifest.Set, verbose bool) []string {
+// Limits that hold in cgroups have one.
+func remarksOn(set manifest.Set, verbose bool, cgroups replica.Cgroups) []string {
 	var lines []string
 	notes := map[string][]manifest.Note{}
 	var names []string
@@ -68,7 +70,11 @@ func remarksOn(set manifest.Set, verbose bool) []string {
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
-		notes[name] = append(notes[name], svc.Ignored...)
+		for _, n := range svc.Ignored {
+			if !cgroups.Limit(n.Limit) {
+				notes[name] = append(notes[name], n)
+			}
+		}
 		for _, n := range svc.Template.Missing(svc.Namespace, set.Objects) {
 			lines = append(lines, fmt.Sprintf("%s: replicas wait for what is missing: %s: %s", name, n.Place, n.Why))
 		}
@@ -108,8 +114,11 @@ func ignoredLine(notes []manifest.Note) string {
 	return strings.Join(fields, ", ") + more + "; -v lists them"
 }
 
-// shortField is the last part of a field's path: its name, or the key of an annotation.
+// shortField is the last part of a field's path: its name, the key of an annotation, or what stands in resources.
 func shortField(field string) string {
+	if _, of, ok := strings.Cut(field, ".resources."); ok {
+		return of
+	}
 	if i := strings.LastIndexByte(field, '['); i >= 0 && strings.HasSuffix(field, "]") {
 		return strings.TrimSuffix(field[i+1:], "]")
 	}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
 
 // resource is what the downward API says of a container's limits and requests: in units of the divisor, rounded up. A
@@ -35,6 +36,12 @@ func (i *instance) resource(s *manifest.Source, c *manifest.Container) string {
 		divisor = units("1", name)
 	}
 	return strconv.FormatInt(int64(math.Ceil(amount/divisor)), 10)
+}
+
+// limitsOf are those of c that can be held.
+func limitsOf(c *manifest.Container) replica.Limits {
+	memory, cpu := c.Resources.Limits["memory"], c.Resources.Limits["cpu"]
+	return replica.Limits{Memory: int64(units(memory, "memory")), MemoryText: memory, CPU: int64(units(cpu, "cpu"))}
 }
 
 // units are those in which Kubernetes divides: thousandths of a CPU, or bytes.

@@ -32,6 +32,8 @@ type Server struct {
 	log    *zap.Logger
 	self   string // how this binary executes itself
 
+	cgroups replica.Cgroups // in which containers are limited
+
 	listener  net.Listener
 	front     *proxy.Engine
 	activator *activator.Activator
@@ -70,7 +72,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config: c, log: c.Log, self: self,
+		config: c, log: c.Log, self: self, cgroups: replica.FindCgroups(),
 		inbox: newInbox(), calls: make(chan func()), stopped: make(chan struct{}),
 		catalog:   catalog.New(catalog.Config{Scaling: *c.Scaling, Images: c.images(), Runnable: runnable}),
 		revisions: map[throttler.RevisionID]*revision{},

@@ -168,7 +168,7 @@ func (r *reader) annotations(n node, on owner) []Annotation {
 	if class := find(all, classKey); class != "" && class != kpa && on == onTemplate {
 		for _, a := range all {
 			if slices.Contains(byClass, strings.TrimPrefix(a.Key, scaling)) {
-				r.ignored = append(r.ignored, Note{Place{a.Pos, join(n.path, a.Key)}, "replicas are scaled by requests at a time, not by " + class})
+				r.ignored = append(r.ignored, Note{Place: Place{a.Pos, join(n.path, a.Key)}, Why: "replicas are scaled by requests at a time, not by " + class})
 			}
 		}
 	}

@@ -18,14 +18,14 @@ import (
 // Manifests as people have them are accepted, and say what they hold that has no meaning here.
 func TestQ1ManifestsThatPeopleHave(t *testing.T) {
 	for file, want := range map[string]string{
-		"resources.yaml":   "resources: imagePullPolicy resources",
+		"resources.yaml":   "resources: imagePullPolicy requests cpu memory gpu",
 		"probes.yaml":      "probes:",
 		"environment.yaml": "environment:",
 		"volumes.yaml":     "volumes: serviceAccountName imagePullSecrets sizeLimit",
 		"security.yaml":    "security: securityContext securityContext",
 		"scheduling.yaml":  "scheduling: nodeSelector tolerations affinity topologySpreadConstraints priorityClassName runtimeClassName dnsPolicy hostAliases",
 		"autoscaling.yaml": "autoscaling: visibility rollout-duration target-burst-capacity metric-aggregation-algorithm progress-deadline cpu-resource-limit",
-		"cloudrun.yaml":    "cloudrun: cpu-throttling startup-cpu-boost serviceAccountName resources",
+		"cloudrun.yaml":    "cloudrun: cpu-throttling startup-cpu-boost serviceAccountName cpu memory",
 		"kubectl-get.json": "from-kubectl: visibility",
 		"traffic.yaml":     "traffic: traffic:",
 		"everything.yaml":  "everything:",

@@ -119,12 +119,12 @@ func (t *Template) Missing(namespace string, all Objects) []Note {
 		o := all.Of(namespace, s)
 		if o != nil && key != "" {
 			if _, ok := o.Data[key]; !ok {
-				notes = append(notes, Note{s.Place, fmt.Sprintf("%s has no key %s", what, key)})
+				notes = append(notes, Note{Place: s.Place, Why: fmt.Sprintf("%s has no key %s", what, key)})
 			}
 			return
 		}
 		if o == nil {
-			notes = append(notes, Note{s.Place, fmt.Sprintf("%s of namespace %s is not among the manifests", what, namespace)})
+			notes = append(notes, Note{Place: s.Place, Why: fmt.Sprintf("%s of namespace %s is not among the manifests", what, namespace)})
 		}
 	}
 	for _, c := range t.All() {

@@ -44,12 +44,7 @@ var containerTable = newTable("Container",
 				c.Mounts = append(c.Mounts, m)
 			})
 		}},
-		{name: "resources", note: "for the downward API; processes are not limited", read: func(r *reader, n node, c *Container) {
-			readObject(r, n, resourcesTable, &c.Resources)
-			if !isEmpty(n) {
-				r.ignore(n, "processes are not limited here")
-			}
-		}},
+		{name: "resources", note: "see ResourceRequirements", read: func(r *reader, n node, c *Container) { readObject(r, n, resourcesTable, &c.Resources) }},
 		{name: "restartPolicy", note: "`Always` has an init container run beside the others", read: func(r *reader, n node, c *Container) { c.Stays = r.oneOf(n, "Always") == "Always" }},
 	},
 	ignored[Container]("images aren't pulled here", "imagePullPolicy"),
@@ -123,11 +118,31 @@ func (r *reader) ports(n node, c *Container) {
 
 var resourcesTable = newTable("ResourceRequirements",
 	[]field[Resources]{
-		{name: "limits", note: "for the downward API", read: func(r *reader, n node, q *Resources) { q.Limits = r.quantities(n) }},
-		{name: "requests", note: "for the downward API", read: func(r *reader, n node, q *Resources) { q.Requests = r.quantities(n) }},
+		{name: "limits", note: "of `memory` and `cpu`, where this machine lets cgroups be made; for the downward API anyway", read: func(r *reader, n node, q *Resources) { q.Limits = r.limits(n) }},
+		{name: "requests", note: "for the downward API; nothing is set apart, which is said", read: func(r *reader, n node, q *Resources) {
+			if q.Requests = r.quantities(n); len(q.Requests) > 0 {
+				r.ignore(n, "nothing is set apart for processes here")
+			}
+		}},
 	},
 	ignored[Resources]("there are no devices here", "claims"),
 )
+
+// limits are quantities. Each is noted, since it depends on the machine which hold.
+func (r *reader) limits(n node) map[string]string {
+	all := r.quantities(n)
+	if n.Kind != yaml.MappingNode {
+		return all
+	}
+	for key, value := range r.entries(n) {
+		note := Note{Place: r.place(value), Why: "processes are not limited here"}
+		if key == "cpu" || key == "memory" {
+			note.Limit = key
+		}
+		r.ignored = append(r.ignored, note)
+	}
+	return all
+}
 
 func (r *reader) quantities(n node) map[string]string {
 	all := map[string]string{}

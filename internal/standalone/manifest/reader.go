@@ -33,7 +33,7 @@ func (r *reader) errorf(n node, format string, args ...any) {
 }
 
 func (r *reader) ignore(n node, why string) {
-	r.ignored = append(r.ignored, Note{r.place(n), why})
+	r.ignored = append(r.ignored, Note{Place: r.place(n), Why: why})
 }
 
 // entries ranges over a mapping. The value's line is that of its key, where a reader looks for it.

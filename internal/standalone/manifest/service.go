@@ -49,6 +49,8 @@ func (e *Error) Error() string {
 type Note struct {
 	Place
 	Why string
+	// Limit is the resource whose limit it is, cpu or memory, which some machines can hold; empty: it is none.
+	Limit string
 }
 
 // Service is one document.

@@ -14,16 +14,17 @@ type child struct {
 	cmd     *exec.Cmd
 	out     *lines
 	err     *lines
+	group   *group
 	since   time.Time
 	exited  chan struct{} // closed when it has, after its output
 }
 
-// start runs c. When own, the child leads a process group.
-func start(process Process, c Command, own bool, to *reporter) (*child, error) {
+// start runs c, within its limits. When own, the child leads a process group.
+func (s *supervisor) start(process Process, c Command, own bool) (*child, error) {
 	ch := &child{
 		process: process, own: own,
-		out:    &lines{process: process, to: to},
-		err:    &lines{process: process, to: to},
+		out:    &lines{process: process, to: s.to},
+		err:    &lines{process: process, to: s.to},
 		since:  time.Now(),
 		exited: make(chan struct{}),
 	}
@@ -36,10 +37,15 @@ func start(process Process, c Command, own bool, to *reporter) (*child, error) {
 		Stdout: ch.out, Stderr: ch.err, WaitDelay: outputDelay,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: own},
 	}
-	if err := ch.cmd.Start(); err != nil {
+	var err error
+	if ch.group, err = s.spec.Cgroups.limit(c.Limits); err == nil {
+		err = ch.group.start(ch.cmd)
+	}
+	if err != nil {
+		ch.group.remove()
 		return nil, err
 	}
-	to.report(Event{Kind: Started, Process: process, PID: ch.pid()})
+	s.to.report(Event{Kind: Started, Process: process, PID: ch.pid()})
 	go ch.wait()
 	return ch, nil
 }
@@ -53,8 +59,13 @@ func (c *child) wait() {
 
 func (c *child) pid() int { return c.cmd.Process.Pid }
 
-// status of a child that has exited.
-func (c *child) status() string { return c.cmd.ProcessState.String() }
+// status of a child that has exited. OOMKilled is Kubernetes' word for it.
+func (c *child) status() string {
+	if !c.cmd.ProcessState.Success() && c.group.killed() {
+		return "OOMKilled: over its limit of " + c.group.limits.MemoryText
+	}
+	return c.cmd.ProcessState.String()
+}
 
 func (c *child) running() bool {
 	select {

@@ -25,6 +25,13 @@
 // killed, and is reaped. Elsewhere a process that leaves the group gets away. If the supervisor itself is killed, the
 // quickstart kills all groups.
 //
+// # Limits
+//
+// Where FindCgroups finds that the machine allows it, each run of a container with limits has cgroups of its own, below
+// those of the quickstart, named after the supervisor that makes them. The process begins in them, so that whatever it
+// forks is in them too. They are removed when the container has ended and what it started is gone; by the quickstart if
+// the supervisor was killed; and by the next quickstart if both were.
+//
 // # Concurrency
 //
 // A Replica has one goroutine, which reads events and calls Notify one at a time; Done closes when it has ended, after

@@ -49,6 +49,8 @@ func fakeProxy() {
 	os.Exit(0)
 }
 
+var eaten []byte
+
 // app does what APP says, a list of words.
 func app() {
 	c := make(chan os.Signal, 1)
@@ -64,6 +66,11 @@ func app() {
 			os.Exit(7)
 		case "stubborn":
 			signal.Ignore(syscall.SIGTERM)
+		case "eat": // 64 MiB, each page of it
+			eaten = make([]byte, 64<<20)
+			for i := 0; i < len(eaten); i += 4096 {
+				eaten[i] = 1
+			}
 		case "fork":
 			again(nil)
 		case "setsid":

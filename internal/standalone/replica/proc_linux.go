@@ -93,9 +93,6 @@ func wait(pid int) {
 	_, _ = syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
 }
 
-// clearTries bounds clear: 200 ms and the time that looking takes.
-const clearTries = 100
-
 // clear kills what a container that ended has left, and waits until it is gone.
 func (s *supervisor) clear() {
 	for range clearTries {

@@ -24,9 +24,10 @@ type Config struct {
 
 // Replica is a running supervisor as the quickstart sees it.
 type Replica struct {
-	cmd  *exec.Cmd
-	dir  string
-	done chan struct{}
+	cmd     *exec.Cmd
+	dir     string
+	cgroups Cgroups
+	done    chan struct{}
 
 	mu      sync.Mutex
 	control *os.File // nil: closed
@@ -71,7 +72,7 @@ func Start(c Config) (*Replica, error) {
 		eventsR.Close()
 		return nil, fmt.Errorf("replica: supervisor of %s: %w", c.Spec.Name, err)
 	}
-	r := &Replica{cmd: cmd, dir: c.Spec.Dir, done: make(chan struct{}), control: controlW, groups: map[int]bool{cmd.Process.Pid: true}}
+	r := &Replica{cmd: cmd, dir: c.Spec.Dir, cgroups: c.Spec.Cgroups, done: make(chan struct{}), control: controlW, groups: map[int]bool{cmd.Process.Pid: true}}
 	r.tell(c.Spec) // a supervisor that can't be told ends by itself
 	go r.follow(eventsR, c.Notify)
 	return r, nil
@@ -143,6 +144,7 @@ func (r *Replica) follow(events *os.File, notify func(Event)) {
 		for group := range r.groups {
 			_ = syscall.Kill(-group, syscall.SIGKILL)
 		}
+		r.cgroups.removeOf(r.PID())
 	}
 	_, _ = io.Copy(io.Discard, events)
 	if r.dir != "" { // a supervisor that was killed has left it

@@ -79,7 +79,7 @@ func (s *supervisor) startSide(sd *side) {
 	if s.phase != running || sd.child != nil {
 		return
 	}
-	c, err := start(sd.Process, sd.Command, true, s.to)
+	c, err := s.start(sd.Process, sd.Command, true)
 	if err != nil {
 		s.sideLater(sd, Event{Kind: Failed, Process: sd.Process, Text: err.Error()})
 		return
@@ -111,7 +111,7 @@ func (s *supervisor) sideExited(sd *side) {
 	case sd.init && !sd.Stays && c.cmd.ProcessState.Success():
 		e.Kind = Completed
 		s.to.report(e)
-		s.clear()
+		s.clearAfter(c)
 		s.startNext()
 		return
 	default:
@@ -120,7 +120,7 @@ func (s *supervisor) sideExited(sd *side) {
 		}
 		s.sideLater(sd, e)
 	}
-	s.clear()
+	s.clearAfter(c)
 }
 
 // restartNow ends a process that has failed its probe. One that has ended, or was started again meanwhile, has another PID.

@@ -42,6 +42,8 @@ type Command struct {
 	Args []string // with argv[0]
 	Env  []string // the whole environment
 	Dir  string   // empty: the quickstart's
+	// Limits hold where Spec.Cgroups lets them.
+	Limits Limits
 }
 
 // Spec is what a supervisor runs. It crosses the control pipe as the first line of JSON.
@@ -53,6 +55,7 @@ type Spec struct {
 	// its turn.
 	Init     []Container
 	Sidecars []Container
+	Cgroups  Cgroups
 	// Dir is removed in the end, when not empty.
 	Dir string
 	// Port is where the app has to listen, on Host.

@@ -74,6 +74,7 @@ func supervise(control io.ReadCloser, to *reporter) error {
 	if err := s.spec.Validate(); err != nil {
 		return err
 	}
+	defer s.spec.Cgroups.removeOf(os.Getpid())
 	s.sides.init()
 	defer s.sides.close()
 	if s.spec.Dir != "" {
@@ -166,7 +167,7 @@ func exited(c *child) <-chan struct{} {
 }
 
 func (s *supervisor) startProxy() {
-	p, err := start(QueueProxy, s.spec.QueueProxy, false, s.to)
+	p, err := s.start(QueueProxy, s.spec.QueueProxy, false)
 	if err != nil {
 		s.to.report(Event{Kind: Failed, Process: QueueProxy, Text: err.Error()})
 		s.end()
@@ -179,7 +180,7 @@ func (s *supervisor) startApp() {
 	if s.phase != running || s.app != nil {
 		return
 	}
-	a, err := start(App, s.spec.App, true, s.to)
+	a, err := s.start(App, s.spec.App, true)
 	if err != nil {
 		s.later(Event{Kind: Failed, Process: App, Text: err.Error()})
 		return
@@ -212,13 +213,19 @@ func (s *supervisor) appExited() {
 		s.to.report(e)
 	}
 	a.signal(syscall.SIGKILL) // as with a container, what it started goes with it
-	s.clear()
+	s.clearAfter(a)
 	switch {
 	case s.phase != running:
 		s.end()
 	case s.portTaken():
 		s.to.report(Event{Kind: Taken, Process: App, Ports: []int{s.spec.Port}})
 	}
+}
+
+// clearAfter sees to what a container that has ended leaves.
+func (s *supervisor) clearAfter(c *child) {
+	s.clear()
+	c.group.remove()
 }
 
 func (s *supervisor) proxyExited() {

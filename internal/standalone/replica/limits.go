@@ -1,0 +1,225 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Limits of what a container may use. 0: none.
+type Limits struct {
+	Memory     int64  // bytes
+	MemoryText string // Memory in the manifest's words
+	CPU        int64  // thousandths of one
+}
+
+// Cgroups are the cgroups below which this machine lets limits be made; empty: it doesn't.
+type Cgroups struct {
+	Memory, CPU string // directories
+	V2          bool
+}
+
+// Limit reports whether limits of a resource, by Kubernetes' name for it, hold.
+func (g Cgroups) Limit(resource string) bool {
+	return resource == "memory" && g.Memory != "" || resource == "cpu" && g.CPU != ""
+}
+
+func (g Cgroups) works(l Limits) bool {
+	made, err := g.limit(l)
+	made.remove()
+	return err == nil && made != nil
+}
+
+// group limits one run of a container. A nil one limits nothing.
+type group struct {
+	dirs   []string
+	v2     bool
+	limits Limits
+}
+
+// period in which a share of CPU time is counted, in µs, and the least share, 1 ms of it: Kubernetes' own.
+const (
+	period   = 100_000
+	leastCPU = 10
+)
+
+// setting is a file of a cgroup. Optional: kernels and cgroups above may refuse it.
+type setting struct {
+	in, file, value string
+	optional        bool
+}
+
+// settings for l. Swap is not a way around a limit of memory; all processes of a container go together, as in Kubernetes.
+// In version 1 a quota above that of a cgroup further up is refused, and needless.
+func (g Cgroups) settings(l Limits) (all []setting) {
+	memory, quota := strconv.FormatInt(l.Memory, 10), strconv.FormatInt(max(l.CPU, leastCPU)*period/1000, 10)
+	if l.Memory > 0 && g.Memory != "" {
+		if g.V2 {
+			all = append(all, setting{g.Memory, "memory.max", memory, false}, setting{g.Memory, "memory.swap.max", "0", true}, setting{g.Memory, "memory.oom.group", "1", true})
+		} else {
+			all = append(all, setting{g.Memory, "memory.limit_in_bytes", memory, false}, setting{g.Memory, "memory.memsw.limit_in_bytes", memory, true})
+		}
+	}
+	if l.CPU > 0 && g.CPU != "" {
+		if g.V2 {
+			all = append(all, setting{g.CPU, "cpu.max", quota + " " + strconv.Itoa(period), false})
+		} else {
+			all = append(all, setting{g.CPU, "cpu.cfs_period_us", strconv.Itoa(period), false}, setting{g.CPU, "cpu.cfs_quota_us", quota, l.CPU > leastCPU})
+		}
+	}
+	return all
+}
+
+// prefix of the names of our cgroups; the process that made one follows.
+const prefix = "sluice-"
+
+var names atomic.Int64
+
+func newName() string { return fmt.Sprintf("%s%d-%d", prefix, os.Getpid(), names.Add(1)) }
+
+// limit makes a group; nil when there is nothing to limit here.
+func (g Cgroups) limit(l Limits) (*group, error) {
+	all := g.settings(l)
+	if len(all) == 0 {
+		return nil, nil
+	}
+	made, name := &group{v2: g.V2, limits: l}, newName()
+	for _, s := range all {
+		dir := filepath.Join(s.in, name)
+		if !slices.Contains(made.dirs, dir) {
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				return made, err
+			}
+			made.dirs = append(made.dirs, dir)
+		}
+		if err := write(dir, s.file, s.value); err != nil && !s.optional {
+			return made, err
+		}
+	}
+	return made, nil
+}
+
+// start starts a process that is in g from its beginning, so that nothing that it forks is outside.
+func (g *group) start(cmd *exec.Cmd) error {
+	switch {
+	case g == nil:
+		return cmd.Start()
+	case g.v2:
+		dir, err := os.Open(g.dirs[0]) // the one that there is
+		if err != nil {
+			return err
+		}
+		defer dir.Close()
+		beginIn(cmd.SysProcAttr, dir)
+		return cmd.Start()
+	}
+	// Version 1 has threads in cgroups of their own, and a process begins where the thread is that forks. 0 is the caller:
+	// https://docs.kernel.org/admin-guide/cgroup-v1/cgroups.html#attaching-processes
+	runtime.LockOSThread()
+	var err error
+	for _, dir := range g.dirs {
+		err = errors.Join(err, write(dir, "tasks", "0"))
+	}
+	if err == nil {
+		err = cmd.Start()
+	}
+	var back error
+	for _, dir := range g.dirs {
+		back = errors.Join(back, write(filepath.Dir(dir), "tasks", "0"))
+	}
+	if back == nil { // else this goroutine keeps the thread, so that nobody else is limited
+		runtime.UnlockOSThread()
+	}
+	return err
+}
+
+// killed reports whether the kernel has killed a process of g for the memory that it took.
+func (g *group) killed() bool {
+	if g == nil {
+		return false
+	}
+	file := "memory.oom_control" // oom_kill since Linux 4.13
+	if g.v2 {
+		file = "memory.events"
+	}
+	return slices.ContainsFunc(g.dirs, func(dir string) bool {
+		w := words(dir, file)
+		i := slices.Index(w, "oom_kill")
+		return i >= 0 && i+1 < len(w) && w[i+1] != "0"
+	})
+}
+
+// remove takes g away, whose processes have ended.
+func (g *group) remove() {
+	if g != nil {
+		removeAll(g.dirs)
+	}
+}
+
+// removeOf takes away all groups that a process, which has ended or is about to, has made.
+func (g Cgroups) removeOf(pid int) { removeAll(g.named(prefix + strconv.Itoa(pid) + "-*")) }
+
+// sweep removes what processes that are gone have left, unless somebody is still in there.
+func (g Cgroups) sweep() {
+	for _, dir := range g.named(prefix + "*") {
+		maker, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), prefix), "-")
+		if pid, err := strconv.Atoi(maker); err == nil && pid > 0 && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			_ = os.Remove(dir)
+		}
+	}
+}
+
+func (g Cgroups) named(pattern string) (dirs []string) {
+	for _, in := range slices.Compact([]string{g.Memory, g.CPU}) { // of version 2 they are one
+		if in != "" {
+			found, _ := filepath.Glob(filepath.Join(in, pattern))
+			dirs = append(dirs, found...)
+		}
+	}
+	return dirs
+}
+
+// clearTries bounds clear and removeAll: 200 ms and the time that looking takes.
+const clearTries = 100
+
+// removeAll bears with processes that have just been killed.
+func removeAll(dirs []string) {
+	for range clearTries {
+		dirs = slices.DeleteFunc(dirs, func(dir string) bool {
+			err := os.Remove(dir)
+			return err == nil || errors.Is(err, os.ErrNotExist)
+		})
+		if len(dirs) == 0 {
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// words of a file; none when dir is empty.
+func words(dir, file string) []string {
+	if dir == "" {
+		return nil
+	}
+	data, _ := os.ReadFile(filepath.Join(dir, file))
+	return strings.Fields(string(data))
+}
+
+// write sets a file of a cgroup, which has to exist.
+func write(dir, file, value string) error {
+	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	return errors.Join(err, f.Close())
+}
