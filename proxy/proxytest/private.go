@@ -22,7 +22,7 @@ func privateFields(r *rig) {
 	raw := r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		for {
 			req, err := http.ReadRequest(in)
-			if err != nil {
+			if err != nil || req.Method == "PRI" { // HTTP/2 is not spoken here
 				return
 			}
 			if req.Header.Get("Upgrade") != "" {
