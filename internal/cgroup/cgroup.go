@@ -12,12 +12,20 @@ import (
 	"strings"
 )
 
-// Dirs are the directories of this process's control groups that the named controller counts in: its own first, then
-// those above it that can be seen; those of version 2 before those of version 1. There are none where the system has no
-// control groups. File gives the text of a file, or nothing: [File], or a test's own.
+// Dirs are the directories of this process's control groups that the named controller counts in: those of version 2 before
+// those of version 1. There are none where the system has no control groups. File gives the text of a file, or nothing:
+// [File], or a test's own.
 func Dirs(file func(name string) string, controller string) []string {
-	groups, mounts := file("/proc/self/cgroup"), file("/proc/self/mountinfo")
-	return append(hierarchy{}.dirs(groups, mounts), hierarchy{controller}.dirs(groups, mounts)...)
+	return append(Chain(file, V2), Chain(file, controller)...)
+}
+
+// V2 is what Chain takes for the hierarchy of version 2.
+const V2 = ""
+
+// Chain is the part of Dirs that is in one hierarchy: that of a controller of version 1, or [V2]. This process's own group
+// comes first, then those above it that can be seen.
+func Chain(file func(name string) string, controller string) []string {
+	return hierarchy{controller}.dirs(file("/proc/self/cgroup"), file("/proc/self/mountinfo"))
 }
 
 // File is the text of a file of the system's, empty when it can't be read. It blocks for nothing but that.

@@ -6,9 +6,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/sluice-proxy/sluice/internal/cgroup"
 )
 
 // FindCgroups looks, once, where limits can be made, and removes what replicas that were killed have left there. Where
@@ -16,12 +17,9 @@ import (
 func FindCgroups() Cgroups { return findOnce() }
 
 var findOnce = sync.OnceValue(func() Cgroups {
-	member, _ := os.ReadFile("/proc/self/cgroup")
-	mounts, _ := os.ReadFile("/proc/self/mountinfo")
-	own := ownCgroups(string(member), string(mounts))
-	g := Cgroups{Memory: own["memory"], CPU: own["cpu"]}
-	if dir := own[""]; slices.Contains(words(dir, "cgroup.controllers"), "memory") {
-		g = Cgroups{Memory: dir, CPU: dir, V2: true}
+	g := Cgroups{Memory: top("memory"), CPU: top("cpu")}
+	if own := cgroup.Chain(cgroup.File, cgroup.V2); len(own) > 0 && slices.Contains(words(own[0], "cgroup.controllers"), "memory") {
+		g = Cgroups{Memory: own[0], CPU: own[0], V2: true}
 	}
 	if g.Memory = held(g.Memory); g.V2 {
 		g.CPU = g.Memory
@@ -40,45 +38,13 @@ var findOnce = sync.OnceValue(func() Cgroups {
 	return g
 })
 
-// ownCgroups are the directories of a process's cgroups by controller, "" for version 2, from its files cgroup and
-// mountinfo: cgroups(7), proc_pid_mountinfo(5). Of version 1, which knows no delegation, only a hierarchy's root counts,
-// or what a container sees as such: any other cgroup belongs to whoever has put this process there.
-func ownCgroups(member, mounts string) map[string]string {
-	paths := map[string]string{}
-	for line := range strings.Lines(member) {
-		if f := strings.SplitN(strings.TrimSpace(line), ":", 3); len(f) == 3 {
-			for c := range strings.SplitSeq(f[1], ",") {
-				paths[c] = f[2]
-			}
-		}
+// top is this process's cgroup of version 1, which knows no delegation, if it is a hierarchy's root, or what a container
+// sees as such: any other cgroup belongs to whoever has put this process there.
+func top(controller string) string {
+	if own := cgroup.Chain(cgroup.File, controller); len(own) == 1 {
+		return own[0]
 	}
-	own := map[string]string{}
-	for line := range strings.Lines(mounts) {
-		before, after, _ := strings.Cut(line, " - ")
-		f, fs := strings.Fields(before), strings.Fields(after)
-		if len(f) < 5 || len(fs) < 3 {
-			continue
-		}
-		controllers := []string{""}
-		switch fs[0] {
-		case "cgroup2":
-		case "cgroup":
-			controllers = strings.Split(fs[2], ",")
-		default:
-			continue
-		}
-		for _, c := range controllers {
-			path := paths[c]
-			if path != filepath.Clean(path) || f[3] != filepath.Clean(f[3]) {
-				continue // outside our namespace, which /.. stands for
-			}
-			below, err := filepath.Rel(f[3], path)
-			if err == nil && filepath.IsLocal(below) && (c == "" || below == ".") {
-				own[c] = filepath.Join(f[4], below)
-			}
-		}
-	}
-	return own
+	return ""
 }
 
 // held is dir if this process is in that cgroup, or empty: where a mount shows another part of a hierarchy, the path of

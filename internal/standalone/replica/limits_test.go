@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -120,35 +119,6 @@ func TestQ1LeftoverCgroupsAreSwept(t *testing.T) {
 	slices.Sort(stays)
 	if !slices.Equal(left, stays) {
 		t.Errorf("%q, want %q", left, stays)
-	}
-}
-
-func TestQ1OwnCgroups(t *testing.T) {
-	const v2 = "30 24 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
-	const v1 = "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
-	for name, c := range map[string]struct {
-		member, mounts string
-		want           map[string]string
-	}{
-		"2, the root":            {"0::/\n", v2, map[string]string{"": "/sys/fs/cgroup"}},
-		"2, a scope":             {"0::/user.slice/x.scope\n", v2, map[string]string{"": "/sys/fs/cgroup/user.slice/x.scope"}},
-		"2, outside a namespace": {"0::/../x\n", v2, map[string]string{}},
-		"1, the root": {
-			"4:memory:/\n1:cpu,cpuacct:/\n0::/\n", v1,
-			map[string]string{"memory": "/sys/fs/cgroup/memory", "cpu": "/sys/fs/cgroup/cpu,cpuacct", "cpuacct": "/sys/fs/cgroup/cpu,cpuacct"},
-		},
-		"1, somebody's": {"4:memory:/jobs/7\n", v1, map[string]string{}},
-		"1, a container's": {
-			"4:memory:/docker/ab:c\n", "35 31 0:32 /docker/ab:c /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
-			map[string]string{"memory": "/sys/fs/cgroup/memory"},
-		},
-		"1, another container's": {"4:memory:/docker/b\n", "35 31 0:32 /docker/a /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n", map[string]string{}},
-		"both":                   {"4:memory:/\n0::/\n", v1 + "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n", map[string]string{"": "/sys/fs/cgroup/unified", "memory": "/sys/fs/cgroup/memory"}},
-		"none":                   {"", "30 24 0:26 / /tmp rw - tmpfs tmpfs rw\n\n", map[string]string{}},
-	} {
-		if got := ownCgroups(c.member, c.mounts); !maps.Equal(got, c.want) {
-			t.Errorf("%s: %v, want %v", name, got, c.want)
-		}
 	}
 }
 
