@@ -201,6 +201,7 @@ func TestC8WhatFailsIsLeftOut(t *testing.T) {
 		`{{if $x := index .List 9}}{{else}}<{{$x}}>{{end}}b`:                          "<>b",
 		`{{$x := (len (index .List 9))}}{{with $y := .Int}}{{$y}}{{end}}`:             "-3",
 		"a{{template `T` (index .List 9)}}b{{define `T`}}<{{.}}{{index . 5}}>{{end}}": "a<>b",
+
 		"a{{template `T`}}b": "ab",
 	} {
 		if got, err := ours(text, data()); err == nil || got != want {
