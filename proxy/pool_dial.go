@@ -50,8 +50,8 @@ func (p *pool) newTransport(key hopKey) *http.Transport {
 			// Enough for 1 Gbit/s at 8 ms, and no more than a slow client can make us hold.
 			MaxReceiveBufferPerStream:     1 << 20,
 			MaxReceiveBufferPerConnection: 4<<20 - 1,
-			SendPingTimeout:               15 * time.Second, // a hop that vanished is found out
-			PingTimeout:                   10 * time.Second,
+			// No pings: gRPC's servers cut a connection whose client sends two in silence (golang/go#70575). A hop that has
+			// vanished is found out by TCP's keep-alive: see NewServer.
 		},
 	}
 }

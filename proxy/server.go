@@ -70,7 +70,10 @@ type ServerConfig struct {
 
 // NewServer makes a server that speaks HTTP/1.1 and HTTP/2 on each port: in the clear by prior knowledge (RFC 9113
 // §3.3), inside TLS by ALPN, or by prior knowledge there too on a listener of NewTLSListener. It watches clients for the
-// Handlers below h. The caller listens, serves and shuts down.
+// Handlers below h. The caller listens, serves and shuts down. It sends no pings: a client that has vanished without an end of
+// its connection is found out by TCP's keep-alive, which Go's listeners and dialers have on by default: 15 s of silence, then
+// nine probes 15 s apart, so after two and a half minutes (net.KeepAliveConfig); while something is on its way to it, when the
+// system gives up sending that again, or by Hop.Timeouts.
 func NewServer(h http.Handler, c ServerConfig) *http.Server {
 	s := &http.Server{
 		Handler:           &bounded{h, c.withLimits()},
@@ -83,9 +86,6 @@ func NewServer(h http.Handler, c ServerConfig) *http.Server {
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:      cmp.Or(c.MaxStreams, DefaultMaxStreams),
 			MaxReceiveBufferPerStream: cmp.Or(c.StreamWindow, DefaultStreamWindow),
-			// A client that has vanished without a FIN is found out, and its streams with it.
-			SendPingTimeout: 30 * time.Second,
-			PingTimeout:     15 * time.Second,
 		},
 		// `OPTIONS *` is for the app.
 		DisableGeneralOptionsHandler: true,
