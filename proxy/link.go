@@ -28,7 +28,7 @@ type link struct {
 
 	mu      sync.Mutex
 	closed  bool
-	onClose func() // called once
+	onClose func() // called once, by lose
 }
 
 func newLink(c net.Conn) *link {
@@ -39,10 +39,20 @@ func newLink(c net.Conn) *link {
 	return l
 }
 
+// Write tells of a failure only when the reading has come to its end too; until then what is written goes nowhere. A hop that
+// answers a request early and closes the connection resets it when more of the body comes. What it has said before is there
+// to be read, but net/http's client would give up the connection, or the stream, as soon as it heard of a write that failed.
 func (l *link) Write(p []byte) (int, error) {
 	n, err := l.Conn.Write(p)
 	l.wrote.Add(int64(n))
-	return n, err
+	if err == nil {
+		return n, nil
+	}
+	l.lose()
+	if l.ended.Load() || errors.Is(err, net.ErrClosed) {
+		return n, err
+	}
+	return len(p), nil
 }
 
 func (l *link) Read(p []byte) (int, error) {
@@ -65,6 +75,12 @@ func (l *link) Close() error {
 	if b := l.body.Load(); b != nil {
 		_ = b.Close()
 	}
+	l.lose()
+	return l.Conn.Close()
+}
+
+// lose has the connection be used no more: nothing can be sent on it.
+func (l *link) lose() {
 	l.mu.Lock()
 	l.closed = true
 	f := l.onClose
@@ -73,7 +89,13 @@ func (l *link) Close() error {
 	if f != nil {
 		f()
 	}
-	return l.Conn.Close()
+}
+
+// usable reports that it can be sent on, as far as is known.
+func (l *link) usable() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.closed
 }
 
 // whenClosed has f called by Close, or now when that has been called. http.ClientConn has a hook for its end too, but

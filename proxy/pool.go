@@ -66,7 +66,7 @@ func (p *pool) put(c *conn, keep time.Duration) {
 	switch {
 	case c.shared():
 		p.putShared(c)
-	case c.Available() == 0:
+	case c.Available() == 0, !c.link.usable():
 		p.drop(c)
 	default:
 		p.give(c, time.Now(), keep)

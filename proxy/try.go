@@ -104,7 +104,11 @@ func (t *try) request(proto Proto) *http.Request {
 		Got1xxResponse:       t.interim,
 	}
 	if proto == HTTP2 {
-		t.trace.WroteHeaders = func() { t.headers.Store(true) }
+		t.trace.WroteHeaders = func() {
+			if t.conn.link.usable() { // else they went nowhere
+				t.headers.Store(true)
+			}
+		}
 	}
 	req := http.Request{
 		Method: ex.r.Method, URL: &t.url, Host: host, Header: t.header(proto),

@@ -27,6 +27,7 @@ var bodies = []testCase{
 	{"ContinueIsTheHops", continued, ""},
 	{"ContinueIsOursWhereTheHopIsNotAsked", invited, ownEdits},
 	{"EarlyFinalAnswersPass", earlyFinal, ""},
+	{"F13EarlyAnswersOverHTTP2", earlyOverHTTP2, ""},
 	{"Peers21FullDuplex", fullDuplex, ""},
 	{"BodiesAreCounted", counted, ""},
 	{"ATruncatedAnswerIsCut", truncated, ""},
