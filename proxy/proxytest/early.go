@@ -97,6 +97,9 @@ func earlyFrames(reset, on bool, code http2.ErrCode) func(c net.Conn, in *bufio.
 				if reset || !on {
 					status = "413"
 				}
+				if !on {
+					_ = fr.WriteGoAway(f.StreamID, http2.ErrCodeNo, nil)
+				}
 				var block strings.Builder
 				_ = hpack.NewEncoder(&block).WriteField(hpack.HeaderField{Name: ":status", Value: status})
 				_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: []byte(block.String()), EndHeaders: true})
