@@ -14,11 +14,6 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// zeros is a body that nobody needs to hold.
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) { return len(p), nil }
-
 // tooMuch is a body of 10 MB, more than all the sockets on its way hold, of a length that is known or not.
 func tooMuch(known bool) (io.Reader, int64) {
 	const size = 10_000_000
