@@ -104,15 +104,15 @@ func listens(addr string) bool {
 	return true
 }
 
-// pod starts a queue-proxy whose app does not run yet.
-func (c *cluster) pod(name string) *pod {
+// pod starts a queue-proxy whose app does not run yet: one of the revision rev, unless more of its environment says so.
+func (c *cluster) pod(name string, more ...string) *pod {
 	c.t.Helper()
 	ports := make([]string, 5)
 	for i := range ports {
 		ports[i] = strconv.Itoa(freePort(c.t))
 	}
 	p := &pod{t: c.t, name: name, dir: c.dir, addr: "127.0.0.1:" + ports[0], appPort: atoi(ports[1])}
-	p.env = append(os.Environ(), // what Knative's controller gives a queue-proxy, and ports for several on one machine
+	p.env = append(append(os.Environ(), // what Knative's controller gives a queue-proxy, and ports for several on one machine
 		"CONTAINER_CONCURRENCY="+strconv.Itoa(podLimit), "QUEUE_SERVING_PORT="+ports[0], "USER_PORT="+ports[1],
 		"REVISION_TIMEOUT_SECONDS=60", "REVISION_RESPONSE_START_TIMEOUT_SECONDS=0", "SERVING_LOGGING_CONFIG=", "SERVING_LOGGING_LEVEL=",
 		"SERVING_NAMESPACE=default", "SERVING_CONFIGURATION=rev", "SERVING_REVISION=rev",
@@ -120,7 +120,7 @@ func (c *cluster) pod(name string) *pod {
 		`SERVING_READINESS_PROBE={"tcpSocket":{"host":"127.0.0.1","port":`+ports[1]+`},"successThreshold":1}`,
 		"SLUICE_BIND_ADDRESS=127.0.0.1", "SLUICE_ADMIN_PORT="+ports[2], "SLUICE_STATS_PORT="+ports[3],
 		"SLUICE_METRICS_PORT="+ports[4], "SLUICE_DRAIN_QUIET=1s", "SLUICE_DRAIN_IDLE=200ms",
-	)
+	), more...)
 	p.startQueueProxy(c)
 	return p
 }

@@ -96,7 +96,7 @@ func newStreet(t *testing.T, houses ...house) *street {
 // build starts a house behind a queue-proxy.
 func (s *street) build(t testing.TB, h house) *pod {
 	t.Helper()
-	p := s.pod(h.name)
+	p := s.pod(h.name, "SERVING_REVISION="+h.name)
 	dir := filepath.Join(s.dir, h.name)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
