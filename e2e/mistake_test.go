@@ -36,9 +36,9 @@ func TestPortInUse(t *testing.T) {
 func TestBadManifest(t *testing.T) {
 	t.Parallel()
 	q := newQuickstart(t)
-	q.writeText(strings.Replace(service{}.yaml(q.dir), "containerConcurrency: 0", "volumes: []", 1))
+	q.writeText(strings.Replace(service{}.yaml(q.dir), "containerConcurrency: 0", "containerConcurency: 0", 1))
 	code, out := q.run(q.args()...)
-	if code == 0 || !oneLine(out) || !regexp.MustCompile(`service\.yaml:9: .*spec\.template\.spec\.volumes`).MatchString(out) {
+	if code == 0 || !oneLine(out) || !regexp.MustCompile(`service\.yaml:9: .*spec\.template\.spec\.containerConcurency.*containerConcurrency`).MatchString(out) {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 }
