@@ -67,46 +67,34 @@ func earlyFrames(reset, on bool, code http2.ErrCode) func(c net.Conn, in *bufio.
 		_ = fr.WriteSettings()
 		_ = fr.WriteWindowUpdate(0, 1<<30)
 		answered := map[uint32]bool{}
-		for {
-			f, err := fr.ReadFrame()
-			if err != nil {
-				return
-			}
-			switch f := f.(type) {
-			case *http2.SettingsFrame:
-				if !f.IsAck() {
-					_ = fr.WriteSettingsAck()
-				}
-			case *http2.PingFrame:
-				if !f.IsAck() {
-					_ = fr.WritePing(true, f.Data)
-				}
+		eachFrame(fr, func(f http2.Frame) bool {
+			id := f.Header().StreamID
+			switch f.(type) {
 			case *http2.HeadersFrame:
-				_ = fr.WriteWindowUpdate(f.StreamID, 1<<30)
+				_ = fr.WriteWindowUpdate(id, 1<<30)
 			case *http2.DataFrame:
-				if answered[f.StreamID] {
-					continue
+				if answered[id] {
+					return true
 				}
-				answered[f.StreamID] = true
+				answered[id] = true
 				status := "401"
 				if reset || !on {
 					status = "413"
 				}
 				if !on {
-					_ = fr.WriteGoAway(f.StreamID, http2.ErrCodeNo, nil)
+					_ = fr.WriteGoAway(id, http2.ErrCodeNo, nil)
 				}
 				var block strings.Builder
 				_ = hpack.NewEncoder(&block).WriteField(hpack.HeaderField{Name: ":status", Value: status})
-				_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: []byte(block.String()), EndHeaders: true})
-				_ = fr.WriteData(f.StreamID, true, []byte("denied"))
+				_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: []byte(block.String()), EndHeaders: true})
+				_ = fr.WriteData(id, true, []byte("denied"))
 				if reset {
-					_ = fr.WriteRSTStream(f.StreamID, code)
+					_ = fr.WriteRSTStream(id, code)
 				}
-				if !on {
-					return
-				}
+				return on
 			}
-		}
+			return true
+		})
 	}
 }
 

@@ -218,7 +218,29 @@ func serveFrames(c net.Conn, in *bufio.Reader, answer func(path string) []sent) 
 	_ = fr.WriteSettings()
 	var block bytes.Buffer
 	enc := hpack.NewEncoder(&block)
-	for {
+	eachFrame(fr, func(f http2.Frame) bool {
+		h, ok := f.(*http2.MetaHeadersFrame)
+		if !ok {
+			return true
+		}
+		for _, s := range answer(h.PseudoValue("path")) {
+			if s.fields == nil {
+				_ = fr.WriteData(h.StreamID, s.end, []byte(s.data))
+				continue
+			}
+			block.Reset()
+			for i := 0; i < len(s.fields); i += 2 {
+				_ = enc.WriteField(hpack.HeaderField{Name: s.fields[i], Value: s.fields[i+1]})
+			}
+			_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: h.StreamID, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: s.end})
+		}
+		return true
+	})
+}
+
+// eachFrame reads a connection's frames until do wants no more or they end. It acknowledges settings and pings itself.
+func eachFrame(fr *http2.Framer, do func(http2.Frame) (more bool)) {
+	for more := true; more; {
 		f, err := fr.ReadFrame()
 		if err != nil {
 			return
@@ -232,18 +254,8 @@ func serveFrames(c net.Conn, in *bufio.Reader, answer func(path string) []sent) 
 			if !f.IsAck() {
 				_ = fr.WritePing(true, f.Data)
 			}
-		case *http2.MetaHeadersFrame:
-			for _, s := range answer(f.PseudoValue("path")) {
-				if s.fields == nil {
-					_ = fr.WriteData(f.StreamID, s.end, []byte(s.data))
-					continue
-				}
-				block.Reset()
-				for i := 0; i < len(s.fields); i += 2 {
-					_ = enc.WriteField(hpack.HeaderField{Name: s.fields[i], Value: s.fields[i+1]})
-				}
-				_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: s.end})
-			}
+		default:
+			more = do(f)
 		}
 	}
 }
