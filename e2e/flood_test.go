@@ -18,7 +18,7 @@ func TestPeers1FloodIsBounded(t *testing.T) {
 	needProc(t)
 	const bound, flood = 2000, 3000
 	c := newCluster(t, fmt.Sprintf("  maxWaiting: %d\n", bound))
-	before := rss(c.activator.pid())
+	before := anonymous(c.activator.pid())
 	conns := make([]net.Conn, flood)
 	for i := range conns {
 		conns[i] = sendHead(t, c.addr, "rev.default.svc.cluster.local", false)
@@ -46,7 +46,7 @@ func TestPeers1FloodIsBounded(t *testing.T) {
 		_ = conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
 	}
 	wg.Wait()
-	grown := rss(c.activator.pid()) - before
+	grown := anonymous(c.activator.pid()) - before
 	t.Logf("%d rejected; memory grew by %d KiB, %d for each that waits", rejected.Load(), grown>>10, grown/bound)
 	if rejected.Load() != flood-bound {
 		t.Errorf("%d rejected, want %d", rejected.Load(), flood-bound)

@@ -36,13 +36,13 @@ func TestLargeBodiesNeedNoMemory(t *testing.T) {
 	}
 }
 
-// watchMemory samples the resident memory of the quickstart's own processes until the function that it returns is
+// watchMemory samples the memory of the quickstart's own processes until the function that it returns is
 // called, which tells how much each has grown at most.
 func (q *quickstart) watchMemory() func() map[process]int64 {
 	before, most := map[process]int64{}, map[process]int64{}
 	for _, p := range q.processes() {
 		if p.exe == "quickstart" {
-			before[p] = rss(p.pid)
+			before[p] = anonymous(p.pid)
 		}
 	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
@@ -50,7 +50,7 @@ func (q *quickstart) watchMemory() func() map[process]int64 {
 		defer close(stopped)
 		for {
 			for p := range before {
-				most[p] = max(most[p], rss(p.pid)-before[p])
+				most[p] = max(most[p], anonymous(p.pid)-before[p])
 			}
 			select {
 			case <-stop:

@@ -96,14 +96,14 @@ func alive(pid int) bool {
 	return !strings.HasPrefix(state, "Z")
 }
 
-// rss is the resident memory of pid in bytes.
-func rss(pid int) int64 {
+// anonymous is the resident memory of pid, in bytes, that is its own: pages of its program come and go as the system likes.
+func anonymous(pid int) int64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
 			kib, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 			return kib << 10
 		}
