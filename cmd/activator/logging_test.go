@@ -119,10 +119,3 @@ func TestC3PartialLoggingConfig(t *testing.T) {
 		})
 	}
 }
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
