@@ -138,20 +138,5 @@ func TestF2ShutdownInTheMiddleOfHeads(t *testing.T) {
 // inHeads blocks until n of the connections are in the middle of a head.
 func (e *Engine) inHeads(t *testing.T, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		got := 0
-		e.mu.Lock()
-		for c := range e.clients {
-			if c.phase.Load() == clientHead {
-				got++
-			}
-		}
-		e.mu.Unlock()
-		if got == n {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d connections are in the middle of a head, want %d", got, n)
-		}
-	}
+	e.inPhase(t, clientHead, "in the middle of a head", n)
 }

@@ -53,11 +53,17 @@ func (noContent) End(*Request, Result)              {}
 // asleep blocks until n of the connections sleep.
 func (e *Engine) asleep(t *testing.T, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	e.inPhase(t, clientAsleep, "asleep", n)
+}
+
+// inPhase blocks until n of the connections are in a phase.
+func (e *Engine) inPhase(t *testing.T, phase int32, name string, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		got := 0
 		e.mu.Lock()
 		for c := range e.clients {
-			if c.phase.Load() == clientAsleep {
+			if c.phase.Load() == phase {
 				got++
 			}
 		}
@@ -66,7 +72,7 @@ func (e *Engine) asleep(t *testing.T, n int) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d connections sleep, want %d", got, n)
+			t.Fatalf("%d connections are %s, want %d", got, name, n)
 		}
 	}
 }

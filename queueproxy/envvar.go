@@ -65,32 +65,33 @@ func required[T any](e *env, name, want string, parse func(string) (T, error)) (
 
 // optional parses a variable that may be missing or empty.
 func optional[T any](e *env, name, want string, parse func(string) (T, error)) T {
-	var none T
-	v := e.value(name)
-	if v == "" {
-		return none
-	}
-	t, err := parse(v)
-	if err != nil {
-		e.bad = append(e.bad, unexpected(name, v, want))
-		return none
+	t, bad := attempt(e, name, want, parse)
+	if bad != nil {
+		e.bad = append(e.bad, bad)
 	}
 	return t
 }
 
 // lenient is optional for what a pod can serve without.
 func lenient[T any](e *env, name, want string, parse func(string) (T, error)) T {
-	var none T
-	v := e.value(name)
-	if v == "" {
-		return none
-	}
-	t, err := parse(v)
-	if err != nil {
-		e.leaveOut("", unexpected(name, v, want))
-		return none
+	t, bad := attempt(e, name, want, parse)
+	if bad != nil {
+		e.leaveOut("", bad)
 	}
 	return t
+}
+
+// attempt parses a variable, and says what is wrong with one that is set.
+func attempt[T any](e *env, name, want string, parse func(string) (T, error)) (t T, bad error) {
+	v := e.value(name)
+	if v == "" {
+		return t, nil
+	}
+	parsed, err := parse(v)
+	if err != nil {
+		return t, unexpected(name, v, want)
+	}
+	return parsed, nil
 }
 
 func unexpected(name, value, want string) error {
