@@ -32,14 +32,13 @@ type dial struct {
 
 func newPool(cfg *Config) *pool { return &pool{idlePool: newIdlePool[conn](cfg)} }
 
-// get returns a connection with room for one request, reserved; repeatable: see take, HTTP/1.1 only. It blocks on a dial,
-// which ctx ends.
-func (p *pool) get(ctx context.Context, key hopKey, repeatable bool) (c *conn, reused bool, err error) {
+// get returns a connection with room for one request, reserved. It blocks on a dial, which ctx ends.
+func (p *pool) get(ctx context.Context, key hopKey, n needs) (c *conn, reused bool, err error) {
 	if key.proto != HTTP1 {
-		return p.getShared(ctx, key)
+		return p.getShared(ctx, key, n.grpc)
 	}
 	for {
-		c := p.take(key, time.Now(), repeatable)
+		c := p.take(key, time.Now(), n.repeatable)
 		if c == nil {
 			break
 		}

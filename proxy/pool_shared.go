@@ -2,12 +2,14 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"slices"
 )
 
 // getShared returns an HTTP/2 connection with room for a stream. When all are full, or there is none, one request
-// dials and the others wait for it, and share its failure.
-func (p *pool) getShared(ctx context.Context, key hopKey) (c *conn, reused bool, err error) {
+// dials and the others wait for it, and share its failure. Unless it must ask again, an upstream known to speak HTTP/1.1
+// only is errHTTP1Only without a dial.
+func (p *pool) getShared(ctx context.Context, key hopKey, ask bool) (c *conn, reused bool, err error) {
 	for {
 		p.mu.Lock()
 		var shared []*conn
@@ -32,14 +34,14 @@ func (p *pool) getShared(ctx context.Context, key hopKey) (c *conn, reused bool,
 			}
 			continue
 		}
-		if err := p.dialShared(ctx, key); err != nil {
+		if err := p.dialShared(ctx, key, ask); err != nil {
 			return nil, false, err
 		}
 	}
 }
 
 // dialShared adds an HTTP/2 connection, unless somebody else is at it.
-func (p *pool) dialShared(ctx context.Context, key hopKey) error {
+func (p *pool) dialShared(ctx context.Context, key hopKey, ask bool) error {
 	h := p.ref(key)
 	p.mu.Lock()
 	if h.dialing != nil {
@@ -51,7 +53,13 @@ func (p *pool) dialShared(ctx context.Context, key hopKey) error {
 	h.dialing = d
 	p.mu.Unlock()
 
-	c, err := p.dial(ctx, h)
+	var c *conn
+	err := error(errHTTP1Only)
+	if ask || !p.http1Only.has(key) { // it may have been found out since the caller looked
+		if c, err = p.dial(ctx, h); errors.Is(err, errHTTP1Only) {
+			p.http1Only.add(key)
+		}
+	}
 	p.mu.Lock()
 	h.dialing = nil
 	if err == nil {

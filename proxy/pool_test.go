@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -20,7 +21,7 @@ func use(t *testing.T, p *pool, key hopKey, conns int) (reused bool) {
 	t.Helper()
 	var all []*conn
 	for range conns {
-		c, again, err := p.get(t.Context(), key, true)
+		c, again, err := p.get(t.Context(), key, needs{repeatable: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +108,7 @@ func TestPoolForgets(t *testing.T) {
 			t.Fatalf("%d idle connections to %d hops are left", idle, hops)
 		}
 	}
-	if _, _, err := p.get(t.Context(), hopKey{addr: secure.Listener.Addr().String(), tls: new(tls.Config), proto: HTTP1}, true); ReasonOf(err) != TLSFailed {
+	if _, _, err := p.get(t.Context(), hopKey{addr: secure.Listener.Addr().String(), tls: new(tls.Config), proto: HTTP1}, needs{repeatable: true}); ReasonOf(err) != TLSFailed {
 		t.Errorf("untrusted: %v", err)
 	}
 	if _, hops := p.kept(); hops != 0 {
@@ -126,7 +127,7 @@ func TestPoolDialsHTTP2Once(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			c, _, err := p.get(t.Context(), key, true)
+			c, _, err := p.get(t.Context(), key, needs{repeatable: true})
 			if err != nil {
 				t.Error(err)
 				return
@@ -158,7 +159,7 @@ func TestPoolSharesAFailedDial(t *testing.T) {
 		var mu sync.Mutex
 		var reasons []Reason
 		get := func(ctx context.Context) {
-			_, _, err := p.get(ctx, key, true)
+			_, _, err := p.get(ctx, key, needs{repeatable: true})
 			mu.Lock()
 			defer mu.Unlock()
 			reasons = append(reasons, ReasonOf(err))
@@ -184,4 +185,22 @@ func TestPoolSharesAFailedDial(t *testing.T) {
 			t.Errorf("%d hops are left", hops)
 		}
 	})
+}
+
+// A request that looked before it was found out that the upstream speaks HTTP/1.1 only, and dials after, asks only for gRPC.
+func TestF14WhoLookedBeforeDoesNotAskAgain(t *testing.T) {
+	dials := 0
+	c := Config{Dial: func(context.Context, string, string) (net.Conn, error) {
+		dials++
+		return nil, syscall.ECONNREFUSED
+	}}.withDefaults()
+	p := newPool(&c)
+	key := hopKey{addr: "h:1", proto: SameProto}
+	p.http1Only.add(key)
+	if _, _, err := p.getShared(t.Context(), key, false); !errors.Is(err, errHTTP1Only) || dials != 0 {
+		t.Errorf("%v, %d dials", err, dials)
+	}
+	if _, _, err := p.getShared(t.Context(), key, true); ReasonOf(err) != ConnectRefused || dials != 1 {
+		t.Errorf("gRPC: %v, %d dials", err, dials)
+	}
 }

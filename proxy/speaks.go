@@ -33,23 +33,21 @@ type needs struct {
 // finds out what the upstream speaks. It blocks on a dial and, then, on the upstream's first bytes, which ctx ends.
 func (p *pool) find(ctx context.Context, key hopKey, n needs) (c *conn, reused bool, err error) {
 	if key.proto != SameProto {
-		return p.get(ctx, key, n.repeatable)
+		return p.get(ctx, key, n)
 	}
 	if n.grpc || !p.http1Only.has(key) {
-		c, reused, err = p.get(ctx, key, n.repeatable)
+		c, reused, err = p.get(ctx, key, n)
 		answered := errors.Is(err, errHTTP1Only)
 		switch {
 		case answered && n.grpc:
 			return nil, false, errGRPC
 		case !answered && (n.grpc || !errors.Is(err, errNoHTTP2)):
 			return c, reused, err
-		case answered:
-			p.http1Only.add(key)
 		}
 	}
 	one := key
 	one.proto = HTTP1
-	if c, reused, err = p.get(ctx, one, n.repeatable); err != nil {
+	if c, reused, err = p.get(ctx, one, n); err != nil {
 		p.http1Only.forget(key) // who comes up in its place may be another
 	}
 	return c, reused, err
