@@ -81,31 +81,37 @@ func newSidecar(t *testing.T, id string, limit int, work time.Duration, edit ...
 
 func (s *sidecar) endpoint() activator.Endpoint { return activator.Endpoint{ID: s.id, Addr: s.addr} }
 
-// TestPeers30ThroughARealQueueProxy: from the app's listen() to the answer of the waiting request.
+// TestPeers30ThroughARealQueueProxy: a request that waits gets through on the probe that its pod's queue-proxy holds until
+// the app listens, and not on the next one.
 func TestPeers30ThroughARealQueueProxy(t *testing.T) {
 	const runs = 20
 	var took []time.Duration
+	held := 0
 	for i := range runs {
 		f := newFront(t, activator.Config{})
-		s := newSidecar(t, fmt.Sprint("pod-", i), 1, 0)
+		var probed probeCount
+		s := newSidecar(t, fmt.Sprint("pod-", i), 1, 0, func(c *queueproxy.Config) { c.WrapPolicy = probed.of })
 		f.UpdateRevision(activator.Revision{ID: hello, Limit: 1})
 		f.UpdateEndpoints(hello, activator.Endpoints{NotReady: []activator.Endpoint{s.endpoint()}})
 		got := make(chan answer, 1)
 		go func() { got <- f.get("/", "Host", helloHost) }()
 		f.awaitWaiting(t, 1)
-		time.Sleep(time.Duration(30+i) * time.Millisecond)
+		await(t, "a probe", func() bool { return probed.n.Load() > 0 })
+		before := probed.n.Load()
 		s.listen()
 		a := <-got
 		if want := fmt.Sprintf("pod-%d as %s via \"activator\"", i, helloHost); !a.ok() || a.body != want {
 			t.Fatalf("%v, want %s", a, want)
 		}
+		if probed.n.Load() == before {
+			held++
+		}
 		took = append(took, time.Since(s.firstListenedAt))
 	}
 	slices.Sort(took)
-	t.Logf("from listen() to the answer: median %v, most %v", took[runs/2], took[runs-1])
-	// Knative's probes, every 50 ms in the pod and every 200 ms to it, would take 25 ms at least in the median.
-	if took[runs/2] > 20*time.Millisecond {
-		t.Errorf("median %v", took[runs/2])
+	t.Logf("from listen() to the answer: median %v, most %v; %d of %d by the probe that was there", took[runs/2], took[runs-1], held, runs)
+	if held < runs/2 { // a machine with much else to do is late now and then
+		t.Errorf("%d of %d got through on the probe that was there", held, runs)
 	}
 }
 

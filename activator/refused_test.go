@@ -98,12 +98,21 @@ func TestPeers4DeadAppOfARealQueueProxy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			release := make(chan struct{})
+			alive.block = release
 			alive.listen()
 			f := newFront(t, activator.Config{})
-			f.UpdateRevision(activator.Revision{ID: hello, Limit: 1}) // the first pod is taken first
+			f.UpdateRevision(activator.Revision{ID: hello, Limit: 1})
 			f.UpdateEndpoints(hello, activator.Endpoints{Ready: []activator.Endpoint{dead.endpoint(), alive.endpoint()}})
 			f.awaitUsable(t, 2)
 			dying.Close()
+			go func() {
+				await(t, "a request at the living pod, and all others to wait for it", func() bool {
+					s, _ := f.Stats(hello)
+					return alive.inFlight.Load() == 1 && s.Usable == 1 && s.Waiting == 3
+				})
+				close(release)
+			}()
 			for _, a := range together(4, func(int) answer { return f.do(http.MethodPost, "/", []byte("body"), header...) }) {
 				if !a.ok() || !strings.HasPrefix(a.body, "pod-1 ") {
 					t.Errorf("%v %v", a, a.header)

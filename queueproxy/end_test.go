@@ -45,7 +45,7 @@ func TestEndWithACollectorThatHangs(t *testing.T) {
 		}
 		stopped = time.Now()
 	})
-	if took := time.Since(stopped); took > flushTime+time.Second {
+	if took := time.Since(stopped); took > flushTime+10*time.Second {
 		t.Errorf("it ends after %v", took)
 	}
 	if n := strings.Count(out.String(), "line 200\n"); n != 100 {
@@ -70,7 +70,7 @@ func TestEndWithAStdoutThatBlocks(t *testing.T) {
 		}
 		stopped = time.Now()
 	})
-	if took := time.Since(stopped); took > flushTime+time.Second {
+	if took := time.Since(stopped); took > flushTime+10*time.Second {
 		t.Errorf("it ends after %v", took)
 	}
 }
@@ -85,14 +85,13 @@ func TestLogAndSpansShareStdout(t *testing.T) {
 			visit(t, pod)
 		}
 	})
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	for _, line := range lines {
-		if !strings.HasPrefix(line, "{") || !strings.HasSuffix(line, "}") {
+	for line := range strings.Lines(out.String()) {
+		if !strings.HasPrefix(line, "{") || !strings.HasSuffix(line, "}\n") {
 			t.Errorf("%q", line)
 		}
 	}
-	if len(lines) != 40 {
-		t.Errorf("%d lines", len(lines))
+	if requests, spans := strings.Count(out.String(), `"httpRequest"`), strings.Count(out.String(), `"name":"queue"`); requests != 20 || spans != 20 {
+		t.Errorf("%d requests and %d spans, of 20", requests, spans)
 	}
 }
 
