@@ -136,7 +136,7 @@ func (a *ailment) lookLocked() (cause, string) {
 	case listens && a.failure != "":
 		return probeFailed, a.failure
 	case listens:
-		return starting, "the app has just begun to listen on " + a.asked
+		return starting, "the app listens on " + a.asked + ", and hasn't answered its readiness probe yet"
 	case a.up:
 		return stopped, "the app doesn't listen on " + a.asked + " any more: it has crashed or is restarting"
 	}

@@ -104,7 +104,7 @@ func TestContractProbes(t *testing.T) {
 	p.policy.drain.idle = 0 // so that the pod ends now
 	p.policy.drain.tell()
 	follow(t, []rule{
-		{says: "concurrent probe requests share one check", shown: by(TestSharedRunsOnce)},
+		{says: "concurrent probe requests share one check", shown: by(TestSharedRunsOnce, TestProbeSlowerThanItsProber)},
 		{says: "SERVING_READINESS_PROBE is a probe or a list; null is skipped, {} is never ready, empty is always ready", shown: by(TestParseProbes, TestNeverReady)},
 		{says: "httpGet: 200 to 399, redirects not followed, kube-probe/, its own headers", shown: by(TestHTTPProbe, TestHTTPSProbe)},
 		{says: "tcpSocket and grpc", shown: by(TestTCPProbe, TestGRPCProbeOfARealServer, TestGRPCProbeOfSomethingElse)},

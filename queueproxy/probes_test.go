@@ -64,7 +64,7 @@ func TestPeers30HeldProbe(t *testing.T) {
 	}
 }
 
-// A prober that goes takes the watch with it, and nothing polls any more.
+// The watch ends when its probers have gone, and nothing polls any more.
 func TestHeldProbeEndsWithItsProber(t *testing.T) {
 	addr := deadAddr(t)
 	p := startPod(t, addr, func(c *Config) { c.Probes = []Probe{{Kind: ProbeTCP, Addr: addr, Aggressive: true}} })
@@ -149,4 +149,45 @@ func TestRequestWaitsForTheAppToStart(t *testing.T) {
 			t.Errorf("%d %q", got.status, got.body)
 		}
 	})
+}
+
+// A check that takes longer than any prober waits for its answer goes on for the next one, who comes soon after: an
+// activator waits for 300 ms, and an app's check may ask a database. An app whose checks were given up each time would
+// never be ready.
+func TestProbeSlowerThanItsProber(t *testing.T) {
+	t.Parallel()
+	app := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(700 * time.Millisecond):
+		case <-r.Context().Done():
+		}
+	}))
+	for _, c := range []struct {
+		name       string
+		agent      string
+		aggressive bool
+	}{
+		{"the activator's", activator, false},
+		{"the activator's, aggressive", activator, true},
+		{"the kubelet's", kubelet, false},
+		{"the kubelet's, aggressive", kubelet, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := startPod(t, app, func(cfg *Config) {
+				cfg.Probes = []Probe{{Kind: ProbeHTTP, Addr: app, Aggressive: c.aggressive, Timeout: 5 * time.Second}}
+			})
+			eventually(t, "the app is ready", func() bool {
+				ctx, leave := context.WithTimeout(t.Context(), 300*time.Millisecond)
+				defer leave()
+				resp, err := p.client.Do(p.request("/", "User-Agent", c.agent, knative.HeaderProbe, "queue",
+					knative.HeaderPatience, "300").WithContext(ctx))
+				if err != nil {
+					return false
+				}
+				resp.Body.Close()
+				return resp.StatusCode == http.StatusOK
+			})
+		})
+	}
 }

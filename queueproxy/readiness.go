@@ -83,7 +83,9 @@ func (r *readiness) once(ctx context.Context) bool {
 	for _, p := range r.probers {
 		r.ailment.probing(p)
 		if err := p.try(ctx); err != nil {
-			r.ailment.failed(p, err)
+			if ctx.Err() == nil { // else nobody wants to know any more
+				r.ailment.failed(p, err)
+			}
 			return false
 		}
 	}

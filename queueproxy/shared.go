@@ -3,21 +3,28 @@ package queueproxy
 import (
 	"context"
 	"sync"
+	"time"
 )
 
+// linger is how long a run goes on, and a yes is kept, when nobody waits any more. A prober that gave up asks again
+// sooner: an activator after PROBE_FREQUENCY at most, 200 ms.
+const linger = time.Second
+
 // shared runs a task once for all who wait for it at the same time: it starts with the first, is cancelled when the
-// last one leaves, and what it returns is everybody's. Nothing runs while nobody waits.
+// last one has been gone for linger, and what it returns is everybody's. So a check that takes longer than its probers
+// wait ends all the same, and the next of them gets the answer.
 type shared struct {
 	task func(ctx context.Context) bool
 
 	mu      sync.Mutex
-	current *sharedRun // nil while nobody waits
+	current *sharedRun // nil: the next who waits starts one
 	running sync.WaitGroup
 }
 
 type sharedRun struct {
 	cancel  context.CancelFunc
-	waiters int // guarded by shared.mu
+	waiters int         // guarded by shared.mu
+	idle    *time.Timer // runs while nobody waits; guarded by shared.mu
 	done    chan struct{}
 	result  bool // set before done is closed
 }
@@ -30,18 +37,23 @@ func (s *shared) wait(ctx context.Context) (bool, error) {
 	}
 	r := s.current
 	r.waiters++
+	if r.idle != nil {
+		r.idle.Stop()
+	}
 	s.mu.Unlock()
 
 	select {
 	case <-r.done:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.forgetLocked(r) // who comes from now on wants a newer answer
 		return r.result, nil
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.waiters--; r.waiters == 0 {
-		r.cancel()
-		s.forgetLocked(r)
+	if r.waiters--; r.waiters == 0 && s.current == r {
+		r.idle = time.AfterFunc(linger, func() { s.end(r) })
 	}
 	return false, context.Cause(ctx)
 }
@@ -54,18 +66,42 @@ func (s *shared) start() *sharedRun {
 		defer cancel()
 		r.result = s.task(ctx)
 		s.mu.Lock()
-		s.forgetLocked(r) // who comes from now on wants a newer answer
+		if r.waiters > 0 || !r.result { // a yes that nobody waits for is for the next
+			s.forgetLocked(r)
+		}
 		s.mu.Unlock()
 		close(r.done)
 	})
 	return r
 }
 
-func (s *shared) forgetLocked(r *sharedRun) {
-	if s.current == r {
-		s.current = nil
+// end cancels r unless somebody has come meanwhile.
+func (s *shared) end(r *sharedRun) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.waiters == 0 {
+		r.cancel()
+		s.forgetLocked(r)
 	}
 }
 
-// close waits for runs that were cancelled. Nobody may wait any more.
-func (s *shared) close() { s.running.Wait() }
+func (s *shared) forgetLocked(r *sharedRun) {
+	if s.current != r {
+		return
+	}
+	s.current = nil
+	if r.idle != nil {
+		r.idle.Stop()
+	}
+}
+
+// close cancels what runs, and waits for it. Nobody may wait any more.
+func (s *shared) close() {
+	s.mu.Lock()
+	if r := s.current; r != nil {
+		r.cancel()
+		s.forgetLocked(r)
+	}
+	s.mu.Unlock()
+	s.running.Wait()
+}
