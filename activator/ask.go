@@ -139,7 +139,7 @@ func judgeProbe(resp *http.Response) finding {
 	case len(features) > 0 && resp.StatusCode == http.StatusMisdirectedRequest:
 		return finding{verdict: noMesh, cause: otherRevision}
 	case len(features) > 0:
-		return finding{verdict: noMesh, cause: notReady, detail: proxyDetails(resp.Header.Get("Proxy-Status"))}
+		return finding{verdict: noMesh, cause: notReady, detail: brief(knative.ProxyDetails(resp.Header.Get("Proxy-Status")))}
 	}
 	if err == nil { // what is there of the rest
 		more := make([]byte, maxDetail)
@@ -154,28 +154,6 @@ func judgeProbe(resp *http.Response) finding {
 		f.verdict, f.cause = maybeMesh, notReady
 	}
 	return f
-}
-
-// proxyDetails is what the details of a Proxy-Status say beside the name of the reason (RFC 9209 §2.1.5).
-func proxyDetails(field string) string {
-	_, quoted, ok := strings.Cut(field, `details="`)
-	if !ok {
-		return ""
-	}
-	var b strings.Builder
-	for i := 0; i < len(quoted) && quoted[i] != '"'; i++ {
-		if quoted[i] == '\\' {
-			i++
-		}
-		if i < len(quoted) {
-			b.WriteByte(quoted[i])
-		}
-	}
-	reason, details, ok := strings.Cut(b.String(), ": ")
-	if !ok {
-		details = reason
-	}
-	return brief(details)
 }
 
 // brief is the begin of what somebody else has said.

@@ -168,7 +168,7 @@ func TestNeverReady(t *testing.T) {
 		service
 	}{
 		{"never listens", "the app has not begun to listen on $PORT", service{env: map[string]string{"APP_LISTEN_AFTER": "never"}}},
-		{"probe fails", "the readiness probe of the app", service{
+		{"probe fails", "the readiness probe fails: GET /ready on 127.0.0.1:", service{
 			probe: "{httpGet: {path: /ready}}", env: map[string]string{"APP_UNREADY": "1h"},
 		}},
 	} {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -237,7 +238,7 @@ func (c *hopConn) look(fd uintptr) { c.peeked, c.peekErr = peekSocket(fd, c.byte
 // brokenBy gives a failure before the answer its reason.
 func (c *hopConn) brokenBy(err error) *Error {
 	if e, ok := errors.AsType[*h1.Error](err); ok {
-		return &Error{Reason: BadResponse, Err: e}
+		return &Error{Reason: BadResponse, Err: fmt.Errorf("the upstream's answer can't be used: %w", e)}
 	}
 	if err == io.EOF {
 		err = errHopClosed

@@ -9,8 +9,8 @@ import (
 )
 
 var (
-	errHopClosed = errors.New("the hop closed the connection before its answer")
-	errHopWrong  = errors.New("the hop's answer is malformed")
+	errHopClosed = errors.New("the upstream closed the connection before its answer")
+	errHopWrong  = errors.New("the upstream's answer is malformed")
 )
 
 // hopError gives what http.ClientConn returned its reason. net/http exports few of its errors.

@@ -3,12 +3,14 @@ package queueproxy
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -86,7 +88,7 @@ func (a *ailment) probing(p *prober) {
 func (a *ailment) failed(p *prober, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.asked, a.failure, a.found = p.Addr, p.describe(err), time.Time{}
+	a.asked, a.failure, a.found = p.Addr, "the readiness probe fails: "+p.describe(err), time.Time{}
 }
 
 // unready is what is wrong when a probe is answered that the app isn't ready. An app that has just been started is not
@@ -206,7 +208,7 @@ func (r *readiness) listens(addr string) bool {
 	}
 	c, err := dial(ctx, "tcp", addr)
 	if err != nil {
-		return false
+		return errors.Is(err, syscall.ECONNRESET) // it was accepted, and closed at once
 	}
 	_ = c.Close() // it was only to see whether it opens
 	return true
@@ -217,15 +219,20 @@ func (p *prober) describe(err error) string {
 	what := "a connection to " + p.Addr
 	switch p.Kind {
 	case ProbeNever:
-		return "the readiness probe says no way to ask"
+		return err.Error()
 	case ProbeHTTP:
 		path, _, _ := strings.Cut(p.Target, "?")
 		what = "GET " + path + " on " + p.Addr
 	case ProbeGRPC:
 		what = "a health check by gRPC on " + p.Addr
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return "the readiness probe fails: " + what + " is not answered within " + p.Timeout.String()
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return what + " is not answered within " + p.Timeout.String()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return what + ": the app closed the connection"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return what + ": nothing listens there"
 	}
-	return "the readiness probe fails: " + what + ": " + err.Error()
+	return what + ": " + err.Error()
 }

@@ -60,12 +60,15 @@ func newProber(p Probe, dial DialFunc, detectHTTP2 bool) *prober {
 	return pr
 }
 
-// Try asks once; nil means yes. It blocks until the answer, until p.Timeout has passed, or until ctx ends. p has to be
-// valid.
+// Try asks once; nil means yes, and an error says what was asked and what came of it. It blocks until the answer, until
+// p.Timeout has passed, or until ctx ends. p has to be valid.
 func (p Probe) Try(ctx context.Context) error {
 	pr := newProber(p, new(net.Dialer).DialContext, false)
 	defer pr.close()
-	return pr.try(ctx)
+	if err := pr.try(ctx); err != nil {
+		return errors.New(pr.describe(err))
+	}
+	return nil
 }
 
 // try asks once; nil means that the app is ready. It blocks for Timeout at most.

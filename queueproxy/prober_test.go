@@ -1,6 +1,7 @@
 package queueproxy
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -182,5 +183,36 @@ func TestNeverReady(t *testing.T) {
 	defer cancel()
 	if ready, err := r.probe(ctx, true, readinessPatience); ready || err == nil {
 		t.Error("{} is ready when one waits", err)
+	}
+}
+
+// The error of a probe says what was asked and what came of it, without the client's port: it would make each one another.
+func TestTrySaysWhatCameOfIt(t *testing.T) {
+	t.Parallel()
+	app := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/close":
+			panic(http.ErrAbortHandler)
+		case "/hang":
+			<-r.Context().Done()
+		case "/broken":
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	dead := deadAddr(t)
+	for _, c := range []struct {
+		probe Probe
+		want  string
+	}{
+		{Probe{Kind: ProbeHTTP, Addr: app, Target: "/broken?password=x"}, "GET /broken on " + app + ": status 500"},
+		{Probe{Kind: ProbeHTTP, Addr: app, Target: "/close"}, "GET /close on " + app + ": the app closed the connection"},
+		{Probe{Kind: ProbeHTTP, Addr: app, Target: "/hang", Timeout: 50 * time.Millisecond}, "GET /hang on " + app + " is not answered within 50ms"},
+		{Probe{Kind: ProbeHTTP, Addr: dead, Target: "/", Timeout: 10 * time.Second}, "GET / on " + dead + ": nothing listens there"},
+		{Probe{Kind: ProbeTCP, Addr: dead, Timeout: 10 * time.Second}, "a connection to " + dead + ": nothing listens there"},
+	} {
+		c.probe.Timeout = cmp.Or(c.probe.Timeout, 20*time.Second)
+		if err := c.probe.Try(t.Context()); err == nil || err.Error() != c.want {
+			t.Errorf("%v, want %s", err, c.want)
+		}
 	}
 }

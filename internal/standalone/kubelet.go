@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
@@ -46,7 +48,7 @@ func (s *Server) probe(ctx context.Context, r *revision, p *pod) {
 			limit = max(spec.Timeout, time.Second) + 100*time.Millisecond
 		}
 		began := time.Now()
-		answered, ok := s.ask(ctx, p, limit)
+		answered, ok, details := s.ask(ctx, p, limit, !ready)
 		if ctx.Err() != nil {
 			return
 		}
@@ -55,7 +57,7 @@ func (s *Server) probe(ctx context.Context, r *revision, p *pod) {
 		}
 		if ok || answered && !ready || failures == spec.Failure {
 			ready = ok
-			if !s.post(func() { s.setReady(r, p, ok, notReadyWhy(p)) }) {
+			if !s.post(func() { s.setReady(r, p, ok, notReadyWhy(p, details)) }) {
 				return
 			}
 		}
@@ -73,27 +75,37 @@ func (s *Server) probe(ctx context.Context, r *revision, p *pod) {
 	}
 }
 
-func notReadyWhy(p *pod) string {
-	return fmt.Sprintf("not ready: the readiness probe of the app on $PORT (%d) fails", p.ports.app)
+// notReadyWhy is what the screen says; details are the queue-proxy's, "" when it gave none.
+func notReadyWhy(p *pod, details string) string {
+	if details == "" {
+		return fmt.Sprintf("not ready: the readiness probe of the app on $PORT (%d) fails", p.ports.app)
+	}
+	// How long it has been so is left out: each answer would be another line of the screen.
+	details, _, _ = strings.Cut(details, " yet, ")
+	return "not ready: " + details
 }
 
-// ask makes one probe: whether the queue-proxy answered at all, and with yes.
-func (s *Server) ask(ctx context.Context, p *pod, limit time.Duration) (answered, ok bool) {
+// ask makes one probe: whether the queue-proxy answered at all, and with yes; else what it said, if explain asks for
+// that: it then answers before limit.
+func (s *Server) ask(ctx context.Context, p *pod, limit time.Duration, explain bool) (answered, ok bool, details string) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+hostPort(p.ports.serve)+knative.ProbePath, nil)
 	if err != nil {
-		return false, false
+		return false, false, ""
 	}
 	req.Header.Set("User-Agent", probeAgent)
 	req.Header.Set(knative.HeaderProbe, knative.ProbeQueue)
+	if explain {
+		req.Header.Set(knative.HeaderPatience, strconv.FormatInt(limit.Milliseconds(), 10))
+	}
 	resp, err := s.kubelet.Do(req)
 	if err != nil {
-		return ctx.Err() != nil, false // held for too long is an answer too
+		return ctx.Err() != nil, false, "" // held for too long is an answer too
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10))
-	return true, resp.StatusCode == http.StatusOK
+	return true, resp.StatusCode == http.StatusOK, knative.ProxyDetails(resp.Header.Get("Proxy-Status"))
 }
 
 // scrape asks p's queue-proxy for its statistics each second, until ctx ends, and posts them. Each replica has a phase

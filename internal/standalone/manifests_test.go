@@ -151,7 +151,8 @@ func TestQ1LivenessProbeRestarts(t *testing.T) {
 	if err := os.WriteFile(broken, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.sees("the app is restarted: its liveness probe failed 1 times: exit status 1: no heartbeat", "the app ended: ")
+	w.sees("the app is restarted: its liveness probe failed 1 times: exit status 1: no heartbeat", "the app ended: ",
+		", since its liveness probe failed 1 times: exit status 1: no heartbeat; next start in ")
 	w.gets("live", "200 Hello x!\n")
 	if strings.Contains(w.out.String(), "a replica failed") {
 		t.Error("the replica went")

@@ -315,7 +315,9 @@ func (s *Server) exited(r *revision, p *pod, e replica.Event) (why string) {
 	if e.Kind == replica.Failed {
 		why = fmt.Sprintf("the %s can't be started", e.Process)
 	}
-	if e.Text != "" {
+	if probe := p.failedProbe(e.Process); probe != "" {
+		why += ", since " + probe
+	} else if e.Text != "" {
 		why += ": " + e.Text
 	}
 	if e.Process == replica.App {

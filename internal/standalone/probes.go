@@ -30,6 +30,7 @@ type watched struct {
 	readiness *manifest.Probe // nil: it is ready once it has started
 	ownPort   bool            // readiness is the queue-proxy's but for its delay
 	sidecar   bool
+	restarted string   // why its process has been told to end; the server's goroutine owns it
 	pid       int      // of the process that runs, or 0; the server's goroutine owns it
 	pids      chan int // the newest of them, for who probes; of one
 }
@@ -99,6 +100,16 @@ func (w *watched) runs(pid int) {
 	w.pids <- pid
 }
 
+// failedProbe is the probe for which a process that has ended was told to, and "" if it ended by itself.
+func (p *pod) failedProbe(process replica.Process) (why string) {
+	for _, w := range p.watched {
+		if w.process == process {
+			why, w.restarted = w.restarted, ""
+		}
+	}
+	return why
+}
+
 // containerEnded keeps requests from p until the container is back.
 func (s *Server) containerEnded(r *revision, p *pod, process replica.Process) {
 	for _, w := range p.watched {
@@ -112,7 +123,7 @@ func (s *Server) containerEnded(r *revision, p *pod, process replica.Process) {
 
 // gatesChanged makes p ready, or not, by what its queue-proxy said last and by the gates that are left.
 func (s *Server) gatesChanged(r *revision, p *pod) {
-	s.setReady(r, p, p.passed, cmp.Or(p.gate(), notReadyWhy(p)))
+	s.setReady(r, p, p.passed, cmp.Or(p.gate(), notReadyWhy(p, "")))
 	s.tellEndpoints(r)
 }
 
@@ -199,7 +210,7 @@ func (s *Server) awaitStart(ctx context.Context, r *revision, p *pod, w *watched
 		sleep(limit, pauseOf(probe))
 	}
 	if ctx.Err() == nil {
-		s.restart(r, p, w, pid, probe, fmt.Sprintf("is restarted: its startup probe failed for %v: %v", budget, err))
+		s.restart(r, p, w, pid, probe, fmt.Sprintf("its startup probe failed for %v: %v", budget, err))
 	}
 	return false
 }
@@ -220,7 +231,7 @@ func (s *Server) probeLife(ctx context.Context, r *revision, p *pod, w *watched,
 			failures = 0
 		}
 		if failures == w.liveness.Failure && ctx.Err() == nil {
-			s.restart(r, p, w, pid, w.liveness, fmt.Sprintf("is restarted: its liveness probe failed %d times: %v", failures, err))
+			s.restart(r, p, w, pid, w.liveness, fmt.Sprintf("its liveness probe failed %d times: %v", failures, err))
 			return
 		}
 	}
@@ -270,7 +281,8 @@ func (s *Server) restart(r *revision, p *pod, w *watched, pid int, probe *manife
 		if w.pid != pid || p.ending {
 			return
 		}
-		s.config.Screen.Line(p.name + ": " + w.name + " " + why)
+		s.config.Screen.Line(p.name + ": " + w.name + " is restarted: " + why)
+		w.restarted = why
 		p.replica.Restart(w.process, pid, grace)
 	})
 }

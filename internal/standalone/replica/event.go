@@ -39,7 +39,7 @@ type Event struct {
 	Process Process
 	PID     int    `json:",omitempty"`
 	Status  string `json:",omitempty"` // such as "exit status 7" or "signal: killed"
-	// Text is a line of output, or why a start failed, or the last line of standard error before an exit.
+	// Text is a line of output, or why a start failed, or the last line of standard error that said something before an exit.
 	Text  string `json:",omitempty"`
 	Ports []int  `json:",omitempty"`
 	// RestartIn is when the process will be started again; Restarts counts how often it was.

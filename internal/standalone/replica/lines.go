@@ -2,6 +2,8 @@ package replica
 
 import (
 	"bytes"
+	"cmp"
+	"strings"
 	"sync"
 )
 
@@ -13,9 +15,11 @@ type lines struct {
 	process Process
 	to      *reporter
 
-	mu   sync.Mutex
-	part []byte
-	last string // not empty
+	mu    sync.Mutex
+	part  []byte
+	last  string // that says something
+	other string // not empty
+	dump  bool   // the stack of a goroutine is being written
 }
 
 func (l *lines) Write(p []byte) (int, error) {
@@ -50,15 +54,29 @@ func (l *lines) flush() {
 func (l *lines) emitLocked(line []byte) {
 	text := string(bytes.TrimRight(line, "\r"))
 	l.part = l.part[:0]
-	if text != "" {
+	if l.saysLocked(text) {
 		l.last = text
+	} else if text != "" {
+		l.other = text
 	}
 	l.to.report(Event{Kind: Line, Process: l.process, Text: text})
 }
 
-// lastLine is the last one that was not empty.
+// saysLocked tells a line for people from what runtimes write below one when a program dies: stacks, which are indented
+// but for Go's, of which each ends with an empty line, and the version of Node.js.
+func (l *lines) saysLocked(text string) bool {
+	if strings.HasPrefix(text, "goroutine ") && strings.HasSuffix(text, "]:") {
+		l.dump = true
+	}
+	if text == "" {
+		l.dump = false
+	}
+	return text != "" && !l.dump && text[0] != ' ' && text[0] != '\t' && text != "}" && !strings.HasPrefix(text, "Node.js v")
+}
+
+// lastLine is the last one that said something, if there was one.
 func (l *lines) lastLine() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.last
+	return cmp.Or(l.last, l.other)
 }
