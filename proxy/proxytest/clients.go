@@ -258,12 +258,12 @@ func refusedWhileSending(r *rig) {
 
 func whileSending(r *rig, p *script, want int) {
 	w := r.dial(r.proxy(p, proxy.Config{})).send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
-	for i := range 10 { // longer than the half second that net/http leaves between its FIN and a close
+	for i := range 10 { // a little longer than the half second that net/http leaves between its FIN and a close
 		if i == 2 {
 			take(r, "the result, before more is sent", p.results)
 		}
 		w.send(strings.Repeat("x", 10_000))
-		time.Sleep(short)
+		time.Sleep(60 * time.Millisecond)
 	}
 	if resp := w.answer("POST"); resp.StatusCode != want || !resp.Close {
 		r.Errorf("%s, close %v, want %d", resp.Status, resp.Close, want)
