@@ -251,6 +251,33 @@ func TestQ2AnEditIsAppliedBesideOtherKinds(t *testing.T) {
 	}
 }
 
+// A file that has just been truncated, as "kustomize build >app.yaml" does a while before it writes, or in which nothing
+// can be read any more, ends none of the services that it held. One in which everything is commented out does.
+func TestQ2AFileThatIsBeingWrittenEndsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, service("hello", "", "World", ""))
+	dir := filepath.Dir(w.file)
+	w.config.Files = []string{dir}
+	w.start()
+	w.gets("hello", "200 Hello World!\n")
+	w.write("")
+	w.sees("sluice: nothing applied: " + w.file + ":1: is empty now; what it held stays until the file is removed")
+	w.write("api: [\n")
+	w.sees("sluice: nothing applied: "+w.file+":", ": not YAML: ", "; what it held stays until the file is removed")
+	w.gets("hello", "200 Hello World!\n")
+	w.write(service("hello", "", "Else", ""))
+	w.eventually("the edit is applied", func() bool { got, _ := w.get("hello"); return got == "200 Hello Else!\n" })
+	w.write("# " + strings.ReplaceAll(service("hello", "", "Else", ""), "\n", "\n# "))
+	w.sees("service hello: gone", w.file+": holds no manifest")
+	w.write("") // it held nothing any more
+	w.write(service("hello", "", "Third", ""))
+	w.eventually("it is back", func() bool { got, _ := w.get("hello"); return got == "200 Hello Third!\n" })
+	if err := os.Remove(w.file); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("it is gone", func() bool { got, _ := w.get("hello"); return strings.HasPrefix(got, "404 ") })
+}
+
 // One line per service sums up what has no meaning here; with -v there is one for each.
 func TestQ1IgnoredFieldsAreSaid(t *testing.T) {
 	set, err := manifest.Load(manifest.Input{Paths: []string{"manifest/testdata"}})

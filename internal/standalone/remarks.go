@@ -21,7 +21,7 @@ func (s *Server) adopt(set manifest.Set) {
 			s.config.Screen.Line(fmt.Sprintf("sluice: %s %s has changed: replicas that start from now on get what it holds", o.Kind, o.Name))
 		}
 	}
-	s.objects = set.Objects
+	s.objects, s.sources = set.Objects, set.Sources
 }
 
 func sameData(a, b *manifest.Object) bool {

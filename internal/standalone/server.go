@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -50,6 +51,7 @@ type Server struct {
 	catalog   *catalog.Catalog
 	seen      [sha256.Size]byte // of the files
 	objects   manifest.Objects
+	sources   []string // the files that hold what is applied
 	remarks   []string // on the manifests, as they were said last
 	revisions map[throttler.RevisionID]*revision
 	serving   map[serviceKey]*catalog.Revision // what gets the latest revision's traffic
@@ -118,11 +120,26 @@ func (s *Server) load() error {
 	if err != nil {
 		return err
 	}
+	if err := s.emptied(set); err != nil {
+		return err
+	}
 	if err := s.catalog.Apply(set.Services); err != nil {
 		return err
 	}
 	s.adopt(set)
 	return nil
+}
+
+// emptied is about the files in which there is nothing any more of what is applied: whoever writes one in place has
+// truncated it first, perhaps a while ago, and its services shouldn't end for that.
+func (s *Server) emptied(set manifest.Set) error {
+	var errs []error
+	for _, unread := range set.Unread {
+		if slices.Contains(s.sources, unread.File) {
+			errs = append(errs, fmt.Errorf("%w; what it held stays until the file is removed", unread))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Run serves until ctx is cancelled, then ends requests and replicas, each within a few seconds, and returns nil. It

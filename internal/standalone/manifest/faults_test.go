@@ -382,6 +382,44 @@ func TestQ8DirectoriesJSONAndStdin(t *testing.T) {
 	}
 }
 
+// What is wrong with one field is one line.
+func TestQ1OneMistakeIsOneLine(t *testing.T) {
+	spec := "spec: {template: {spec: {containers: [{image: i}]}}}\n"
+	named := func(name string) string {
+		return "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: " + name + "}\n" + spec
+	}
+	for _, doc := range []string{
+		named("1"), named("{{ .Release.Name }}"), named("[a]"), named("Aa"),
+		head + "spec: {template: {metadata: {name: 1}, spec: {containers: [{image: i}]}}}\n",
+		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 1}\n",
+	} {
+		if _, err := Parse("f.yaml", []byte(doc)); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", doc, err)
+		}
+	}
+}
+
+// What Kubernetes refuses in a pod's resources is no mistake that waits for the cluster.
+func TestQ1ResourcesThatNoPodMayHave(t *testing.T) {
+	for resources, want := range map[string]string{
+		"{limits: {memory: -1}}":                                "limits.memory: should not be negative, is -1",
+		"{requests: {cpu: -100m}}":                              `requests.cpu: should not be negative, is "-100m"`,
+		"{limits: {memory: 64Mi}, requests: {memory: 128Mi}}":   `requests.memory: should be at most the limit, 64Mi, is "128Mi"`,
+		"{requests: {cpu: 2, memory: 1Mi}, limits: {cpu: 1.5}}": "requests.cpu: should be at most the limit, 1.5, is 2",
+		"{limits: {cpu: 0, memory: 1e8}, requests: {cpu: 0}}":   "",
+		"{limits: {cpu: 1}, requests: {cpu: 1000m}}":            "",
+		"{requests: {cpu: 3}}":                                  "",
+	} {
+		_, err := Parse("f.yaml", []byte(head+"spec:\n  template:\n    spec:\n      containers:\n      - image: i\n        resources: "+resources+"\n"))
+		if want = "f.yaml:9: field spec.template.spec.containers[0].resources." + want; err == nil && strings.HasSuffix(want, ".") {
+			continue
+		}
+		if err == nil || err.Error() != want {
+			t.Errorf("%s:\ngot  %v\nwant %s", resources, err, want)
+		}
+	}
+}
+
 func TestQ8NothingToServeIsSaid(t *testing.T) {
 	dir := t.TempDir()
 	empty := filepath.Join(dir, "empty.yaml")

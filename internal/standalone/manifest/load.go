@@ -19,6 +19,11 @@ type Set struct {
 	Objects  Objects
 	// Skipped are documents that are nothing to serve, and files that hold none: a line for each file.
 	Skipped []string
+	// Sources are the files of Services and Objects. Unread says why nothing could be read in some of the others, which
+	// is no mistake of theirs unless they were Sources before: a file without a single character, which may be about to be
+	// written, and in a directory one that is no YAML.
+	Sources []string
+	Unread  []*Error
 }
 
 // Load reads in. Its error joins (errors.Join) one *Error for each thing that is wrong, or is that of the file system; the
@@ -57,10 +62,13 @@ func Parse(file string, data []byte) ([]Service, error) {
 func (s *Set) add(f File) error {
 	docs, err := documents(f)
 	if err != nil && !f.Named && !bytes.Contains(f.Data, []byte("apiVersion")) {
-		s.Skipped = append(s.Skipped, f.Name+": not served here: not YAML, and without an apiVersion")
+		s.Skipped, s.Unread = append(s.Skipped, f.Name+": not served here: not YAML, and without an apiVersion"), append(s.Unread, err)
 		return nil
 	}
-	d := document{set: s, file: f}
+	if len(bytes.TrimSpace(f.Data)) == 0 {
+		s.Unread = append(s.Unread, &Error{Pos: Pos{f.Name, 1}, Why: "is empty now"})
+	}
+	d, before := document{set: s, file: f}, s.size()
 	for i := range docs {
 		if n := resolve(docs[i]); n != nil {
 			d.read(node{n, ""})
@@ -69,16 +77,24 @@ func (s *Set) add(f File) error {
 	if len(d.skipped) > 0 {
 		s.Skipped = append(s.Skipped, f.Name+": not served here: "+strings.Join(d.skipped, ", "))
 	}
-	if d.count == 0 && err == nil {
+	if s.size() > before {
+		s.Sources = append(s.Sources, f.Name)
+	}
+	if err != nil {
+		return errors.Join(append(d.errs, err)...)
+	}
+	if d.count == 0 {
 		s.Skipped = append(s.Skipped, f.Name+": holds no manifest")
 	}
-	return errors.Join(append(d.errs, err)...)
+	return errors.Join(d.errs...)
 }
 
+func (s *Set) size() int { return len(s.Services) + len(s.Objects) }
+
 // documents takes a file apart. Documents that hold nothing are left out.
-func documents(f File) ([]*yaml.Node, error) {
+func documents(f File) ([]*yaml.Node, *Error) {
 	docs, ok := jsonDocuments(f.Data)
-	var broken error
+	var broken *Error
 	for dec := yaml.NewDecoder(bytes.NewReader(f.Data)); !ok; {
 		var doc yaml.Node
 		err := dec.Decode(&doc)
@@ -249,7 +265,7 @@ func objectName(n node) string {
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 
 // syntaxError gives the YAML parser's error the form of ours.
-func syntaxError(file string, err error) error {
+func syntaxError(file string, err error) *Error {
 	line, why := 1, err.Error()
 	if m := yamlLine.FindStringSubmatch(why); m != nil {
 		if n, err := strconv.Atoi(m[1]); err == nil {

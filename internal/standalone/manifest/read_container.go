@@ -44,7 +44,7 @@ var containerTable = newTable("Container",
 				c.Mounts = append(c.Mounts, m)
 			})
 		}},
-		{name: "resources", note: "see ResourceRequirements", read: func(r *reader, n node, c *Container) { readObject(r, n, resourcesTable, &c.Resources) }},
+		{name: "resources", note: "see ResourceRequirements", read: func(r *reader, n node, c *Container) { c.Resources = r.resources(n) }},
 		{name: "restartPolicy", note: "`Always` has an init container run beside the others", read: func(r *reader, n node, c *Container) { c.Stays = r.oneOf(n, "Always") == "Always" }},
 	},
 	ignored[Container]("images aren't pulled here", "imagePullPolicy"),
@@ -128,6 +128,24 @@ var resourcesTable = newTable("ResourceRequirements",
 	ignored[Resources]("there are no devices here", "claims"),
 )
 
+// resources reads what is limited and requested. Kubernetes makes no pod that requests more than its limit.
+func (r *reader) resources(n node) (q Resources) {
+	readObject(r, n, resourcesTable, &q)
+	for field, requests := range r.entries(n) {
+		if field != "requests" {
+			continue
+		}
+		for key, value := range r.entries(requests) {
+			limit, err1 := resource.ParseQuantity(q.Limits[key])
+			request, err2 := resource.ParseQuantity(q.Requests[key])
+			if err1 == nil && err2 == nil && request.Cmp(limit) > 0 {
+				r.errorf(value, "should be at most the limit, %s, is %s", q.Limits[key], describe(value))
+			}
+		}
+	}
+	return q
+}
+
 // limits are quantities. Each is noted, since it depends on the machine which hold.
 func (r *reader) limits(n node) map[string]string {
 	all := r.quantities(n)
@@ -151,8 +169,12 @@ func (r *reader) quantities(n node) map[string]string {
 			r.errorf(value, "should be a quantity, is %s", describe(value))
 			continue
 		}
-		if _, err := resource.ParseQuantity(value.Value); err != nil {
+		q, err := resource.ParseQuantity(value.Value)
+		if err != nil {
 			r.errorf(value, "should be a quantity such as 100m or 256Mi, is %s", describe(value))
+		}
+		if q.Sign() < 0 {
+			r.errorf(value, "should not be negative, is %s", describe(value))
 		}
 		all[key] = value.Value
 	}

@@ -44,14 +44,14 @@ var serviceTable = newTable("Service",
 
 // metadata of a document, or of a template.
 type metadata struct {
-	name, namespace     string
 	nameAt              node
+	namespace           string
 	labels, annotations node
 }
 
 var metadataTable = newTable("metadata",
 	[]field[metadata]{
-		{name: "name", note: "a label of RFC 1035; a template's is the revision's", read: func(r *reader, n node, m *metadata) { m.name, m.nameAt = r.text(n), n }},
+		{name: "name", note: "a label of RFC 1035; a template's is the revision's", read: func(_ *reader, n node, m *metadata) { m.nameAt = n }},
 		{name: "namespace", note: "part of host names; without one it is `default`", read: func(r *reader, n node, m *metadata) { m.namespace = r.label(n, label1123) }},
 		{name: "labels", note: "for the downward API; those of Knative below", read: func(_ *reader, n node, m *metadata) { m.labels = n }},
 		{name: "annotations", note: "for the downward API; those of Knative below", read: func(_ *reader, n node, m *metadata) { m.annotations = n }},
