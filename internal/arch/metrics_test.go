@@ -1,0 +1,54 @@
+package arch
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Each metric that the proxies register stands in docs/operations.md, and those that stand there are registered.
+func TestMetricsAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(doc), "\n## Metrics\n")
+	if !ok {
+		t.Fatal("docs/operations.md has no section Metrics")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	files, err := os.ReadDir("../../metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	registered := map[string]bool{}
+	name := regexp.MustCompile(`"((?:kn|sluice|http)_[a-z_]+)"`)
+	for _, f := range files {
+		if f.IsDir() || strings.HasSuffix(f.Name(), "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile("../../metrics/" + f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range name.FindAllStringSubmatch(string(source), -1) {
+			registered[m[1]] = true
+		}
+	}
+	if len(registered) < 20 {
+		t.Fatalf("%d names are as this test reads them", len(registered))
+	}
+	documented := map[string]bool{}
+	for _, m := range regexp.MustCompile("`((?:kn|sluice|http)_[a-z_]+)`").FindAllStringSubmatch(section, -1) {
+		documented[m[1]] = true
+		if !registered[m[1]] {
+			t.Errorf("docs/operations.md has %s, which is no metric and no label", m[1])
+		}
+	}
+	for m := range registered {
+		if !documented[m] {
+			t.Errorf("docs/operations.md lacks %s", m)
+		}
+	}
+}
