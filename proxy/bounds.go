@@ -17,6 +17,7 @@ func (c ServerConfig) withLimits() ServerConfig {
 	c.MaxHead = cmp.Or(c.MaxHead, DefaultMaxHead)
 	c.MaxFields = cmp.Or(c.MaxFields, DefaultMaxFields)
 	c.MaxConns = cmp.Or(c.MaxConns, DefaultMaxConns)
+	c.MaxTLSConns = cmp.Or(c.MaxTLSConns, DefaultMaxTLSConns)
 	c.MaxHTTP2Conns = cmp.Or(c.MaxHTTP2Conns, DefaultMaxHTTP2Conns)
 	c.MaxUnfinishedHeads = max(cmp.Or(c.MaxUnfinishedHeads, DefaultMaxUnfinishedHeads), 4*int64(c.MaxHead))
 	return c

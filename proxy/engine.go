@@ -48,6 +48,7 @@ type Engine struct {
 	late      *handover   // of connections since closing; nil: there were none
 	sleeps    sleeps
 	conns     connections    // all
+	tls       connections    // of these, those inside TLS
 	http2     connections    // of these, HTTP/2's
 	giving    sync.WaitGroup // connections on their way to handover
 	all       sync.WaitGroup // connections, and what else the engine runs
@@ -74,6 +75,7 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 	e.rounds.init()
 	e.unfinished.limit = c.MaxUnfinishedHeads
 	e.conns = newConnections(c.MaxConns, "max-connections")
+	e.tls = newConnections(c.MaxTLSConns, "max-tls-connections")
 	e.http2 = newConnections(c.MaxHTTP2Conns, "max-http2-connections")
 	e.heads.seed = maphash.MakeSeed()
 	e.pool = hopPool{newIdlePool[hopConn](&h.cfg), &e.inboxes, &e.heads, &h.buffers}
@@ -185,32 +187,39 @@ func (e *Engine) accept(conn net.Conn) {
 	c.stepper = c.step
 	c.since.Store(e.since(time.Now()))
 	c.payer = e.payerOf(c.peer)
-	if e.admit(c) {
+	ok, full := e.admit(c)
+	if ok {
 		go c.live()
 		return
 	}
 	socket.Close()
-	if !e.closing.Load() {
-		e.tellCrowded(c.remote, &e.conns)
+	if full != nil {
+		e.tellCrowded(c.remote, full)
 	}
 }
 
-// admit takes a connection into the engine's care, if there is room.
-func (e *Engine) admit(c *client) bool {
+// admit takes a connection into the engine's care, unless that is closing or one of its bounds is full, which it returns.
+func (e *Engine) admit(c *client) (ok bool, full *connections) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closing.Load() {
-		return false
+		return false, nil
+	}
+	if c.tls != nil { // from its handshake on, which takes more than the connection does later
+		if c.inTLS = e.bookLocked(&e.tls, c.payer); !c.inTLS {
+			return false, &e.tls
+		}
 	}
 	if c.conns = e.bookLocked(&e.conns, c.payer); !c.conns {
-		return false
+		e.unbookLocked(&c.booking)
+		return false, &e.conns
 	}
 	e.clients[c] = struct{}{}
 	if e.sweep == nil {
 		e.sweep = time.AfterFunc(e.sweepEvery(), e.swept)
 	}
 	e.all.Add(1)
-	return true
+	return true, nil
 }
 
 // forget takes a connection out of the engine's care.

@@ -14,7 +14,7 @@ import (
 
 // Usage is how much of a bound is in use.
 type Usage struct {
-	Name        string // what is bounded: connections, http2_connections or unfinished_heads
+	Name        string // what is bounded: connections, tls_connections, http2_connections or unfinished_heads
 	Used, Limit int64
 	Refused     uint64 // what had to go, or was not let in
 }
@@ -23,6 +23,7 @@ type Usage struct {
 func (e *Engine) Usage() []Usage {
 	return []Usage{
 		{"connections", e.conns.Used(), e.conns.Limit(), e.conns.Refused()},
+		{"tls_connections", e.tls.Used(), e.tls.Limit(), e.tls.Refused()},
 		{"http2_connections", e.http2.Used(), e.http2.Limit(), e.http2.Refused()},
 		e.unfinished.usage(),
 	}
@@ -54,8 +55,8 @@ func newConnections(limit int, setting string) connections {
 
 // booking is what a connection has taken of the bounds. It is guarded by Engine.mu.
 type booking struct {
-	payer        netip.Addr // the zero one: nobody, since many come through it
-	conns, http2 bool
+	payer               netip.Addr // the zero one: nobody, since many come through it
+	conns, inTLS, http2 bool
 }
 
 // tellCrowded tells that a connection was closed for want of room.
@@ -85,7 +86,10 @@ func (e *Engine) unbookLocked(b *booking) {
 	if b.http2 {
 		e.http2.GiveOne(b.payer)
 	}
-	b.conns, b.http2 = false, false
+	if b.inTLS {
+		e.tls.GiveOne(b.payer)
+	}
+	b.conns, b.inTLS, b.http2 = false, false, false
 }
 
 // payerOf is whose part of the connections an address uses.
@@ -138,8 +142,11 @@ func yieldFirst(all []idleConn) (ok bool, rest []idleConn) {
 func (e *Engine) findIdleLocked(c *connections) {
 	c.looked, c.idle, c.idleOf = time.Now(), nil, map[netip.Addr][]idleConn{}
 	now := e.since(c.looked)
-	if c == &e.conns {
+	if c != &e.http2 { // those of HTTP/2 are all net/http's
 		for x := range e.clients {
+			if c == &e.tls && !x.inTLS {
+				continue
+			}
 			since := x.since.Load()
 			switch p := x.phase.Load(); {
 			case p == clientIdle, p == clientAsleep, p == clientFresh && time.Duration(now-since) > freshGrace:
@@ -148,7 +155,7 @@ func (e *Engine) findIdleLocked(c *connections) {
 		}
 	}
 	for x := range e.handed {
-		if since := x.idle.Load(); since > 0 {
+		if since := x.idle.Load(); since > 0 && (c != &e.tls || x.inTLS) {
 			c.idle = append(c.idle, idleConn{since, x.payer, x})
 		}
 	}

@@ -2,10 +2,12 @@ package proxy_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -26,6 +28,14 @@ type crowd struct {
 }
 
 func newCrowd(t *testing.T, c proxy.ServerConfig) *crowd {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newCrowdOn(t, c, l)
+}
+
+func newCrowdOn(t *testing.T, c proxy.ServerConfig, l net.Listener) *crowd {
 	r := &crowd{T: t, release: make(chan bool), refused: make(chan *proxy.Error, 1000)}
 	c.OnRefused = func(_ string, err *proxy.Error) { r.refused <- err }
 	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
@@ -35,10 +45,6 @@ func newCrowd(t *testing.T, c proxy.ServerConfig) *crowd {
 		}
 		return proxy.Hop{Local: &proxy.Local{Status: 200, Body: "served"}}, nil
 	}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,5 +292,81 @@ func TestF8ConnectionsOfHTTP2(t *testing.T) {
 		if err := <-answers; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Connections inside TLS, of which each takes eight times as much as one in the clear, have a bound of their own within that
+// of all, from the beginning of their handshake: those without a request make room, those with one stay, and no bound is
+// shared with connections in the clear.
+func TestF8ConnectionsInsideTLS(t *testing.T) {
+	made := httptest.NewTLSServer(http.NotFoundHandler())
+	defer made.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newCrowdOn(t, proxy.ServerConfig{MaxTLSConns: 20}, proxy.NewTLSListener(l, &tls.Config{Certificates: made.TLS.Certificates}))
+	secure := func(from string) (net.Conn, *bufio.Reader) {
+		c, _ := r.dial(from)
+		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+		return c, bufio.NewReader(c)
+	}
+	first, in := secure("127.0.0.1")
+	for i := range 15 { // ten is half of all, which the client may have
+		c, in := first, in
+		if i > 0 {
+			c, in = secure("127.0.0.1")
+		}
+		if err := r.ask(c, in); err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		r.await("it to be idle", func() bool { return r.engine.Idle() == min(i+1, 10) })
+	}
+	if _, err := in.ReadByte(); err != io.EOF {
+		t.Errorf("the connection that was idle for longest: %v", err)
+	}
+	if u := r.usage("tls_connections"); u.Used != 10 || u.Limit != 20 {
+		t.Errorf("%+v", u)
+	}
+
+	for range 5 { // handshakes that don't begin
+		r.dial("127.0.0.2")
+	}
+	r.await("them to be counted", func() bool { return r.usage("tls_connections").Used == 15 })
+	r.await("one of them to make room when it has had time", func() bool {
+		c, in := secure("127.0.0.2")
+		defer c.Close()
+		return r.ask(c, in) == nil
+	})
+
+	answers := make(chan error, 20)
+	wait := func() {
+		c, in := secure("127.0.0.3")
+		if _, err := io.WriteString(c, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			answers <- err
+			return
+		}
+		_, err := http.ReadResponse(in, nil)
+		answers <- err
+	}
+	for range 20 {
+		go wait()
+	}
+	r.await("those beyond the part of one client to be refused", func() bool { return r.waiting.Load() > 0 && r.waiting.Load()+int64(len(answers)) == 20 })
+	if u := r.usage("tls_connections"); u.Used > 20 || u.Refused == 0 {
+		t.Errorf("%+v", u)
+	}
+	if err := <-r.refused; !strings.Contains(err.Error(), "max-tls-connections") {
+		t.Error(err)
+	}
+	r.free()
+	served := 0
+	for range 20 {
+		if <-answers == nil {
+			served++
+		}
+	}
+	if int64(served) != r.waiting.Load() {
+		t.Errorf("%d of %d that were let in have an answer", served, r.waiting.Load())
 	}
 }

@@ -16,9 +16,10 @@ const (
 	DefaultMaxTarget   = 64 << 10  // what Rust's http crate, and so linkerd, takes; RFC 9112 §3 asks for 8000 at least
 	DefaultMaxHead     = 256 << 10 // Envoy's is 60 KiB, Go's 1 MiB
 	DefaultMaxFields   = 1000      // Envoy's is 100, Go has none
-	// The memory of these is that of a process with 1 GiB: an eighth of it each for connections at 2 KiB and for those of
-	// HTTP/2 at 44 KiB, as they are measured when idle, and a sixteenth for heads.
+	// The memory of these is that of a process with 1 GiB: an eighth of it each for connections at 2 KiB, for those
+	// inside TLS at 16 KiB and for those of HTTP/2 at 44 KiB, as they are measured when idle, and a sixteenth for heads.
 	DefaultMaxConns           = 65536
+	DefaultMaxTLSConns        = 8192
 	DefaultMaxHTTP2Conns      = 2978
 	DefaultMaxUnfinishedHeads = 64 << 20
 	DefaultMaxStreams         = 1000
@@ -40,11 +41,12 @@ type ServerConfig struct {
 	MaxHead int
 	// MaxFields bounds the fields of a request; more get 431. 0: DefaultMaxFields.
 	MaxFields int
-	// MaxConns bounds the connections of clients, and MaxHTTP2Conns those among them that speak HTTP/2. A connection more
-	// takes the place of the one that has been without a request for longest, or is closed if there is none. An address (of
-	// IPv6: a /64) has no more of them than are free: half of all when it is alone, and a newcomer always finds a place. 0:
-	// DefaultMaxConns, DefaultMaxHTTP2Conns. Engine's.
-	MaxConns, MaxHTTP2Conns int
+	// MaxConns bounds the connections of clients, MaxTLSConns those among them that are inside TLS, from the beginning of
+	// their handshake, and MaxHTTP2Conns those that speak HTTP/2, inside TLS or not. A connection more takes the place of
+	// the one that has been without a request for longest, or is closed if there is none. An address (of IPv6: a /64) has no
+	// more of them than are free: half of all when it is alone, and a newcomer always finds a place. 0: DefaultMaxConns,
+	// DefaultMaxTLSConns, DefaultMaxHTTP2Conns. Engine's.
+	MaxConns, MaxTLSConns, MaxHTTP2Conns int
 	// MaxUnfinishedHeads bounds the memory of the heads of HTTP/1.1 of which a part has come, in bytes, at 8 KiB each at
 	// least. When there are more the oldest gets 408. 0: DefaultMaxUnfinishedHeads; four times MaxHead at least. Engine's.
 	MaxUnfinishedHeads int64

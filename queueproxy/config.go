@@ -67,8 +67,8 @@ type Config struct {
 
 	// Server has the limits of what clients may send, and of what is held for them. Its OnRefused and ErrorLog aren't used.
 	// Zero fields: their defaults there, but 4 KiB more for MaxHead and 24 more for MaxFields, which is room for what an
-	// activator and an ingress add to a request that they have let through; and MaxConns, MaxHTTP2Conns and
-	// MaxUnfinishedHeads as the memory has it that the process may use (docs/operations.md, "Bounds"). TrustedPeers are
+	// activator and an ingress add to a request that they have let through; and MaxConns, MaxTLSConns,
+	// MaxHTTP2Conns and MaxUnfinishedHeads as the memory has it that the process may use (docs/operations.md, "Bounds"). TrustedPeers are
 	// among its Proxies.
 	Server proxy.ServerConfig
 	// MaxWaitingBytes bounds the heads of requests that wait. 0: as the memory has it.
@@ -241,6 +241,7 @@ func (c Config) withDefaults() Config {
 	c.Server.MaxHead = cmp.Or(c.Server.MaxHead, defaults.MaxHead)
 	c.Server.MaxFields = cmp.Or(c.Server.MaxFields, defaults.MaxFields)
 	c.Server.MaxConns = cmp.Or(c.Server.MaxConns, defaults.MaxConns)
+	c.Server.MaxTLSConns = cmp.Or(c.Server.MaxTLSConns, defaults.MaxTLSConns)
 	c.Server.MaxHTTP2Conns = cmp.Or(c.Server.MaxHTTP2Conns, defaults.MaxHTTP2Conns)
 	c.Server.MaxUnfinishedHeads = cmp.Or(c.Server.MaxUnfinishedHeads, defaults.MaxUnfinishedHeads)
 	c.Server.Proxies = slices.Concat(c.Server.Proxies, c.TrustedPeers)

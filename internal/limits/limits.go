@@ -18,11 +18,12 @@ import (
 // Limits are the settings.
 type Limits struct {
 	// Of any program.
-	Target, Head      Size
-	Fields            Count
-	Conns, HTTP2Conns Count
-	UnfinishedHeads   Size
-	WaitingBytes      Size
+	Target, Head    Size
+	Fields          Count
+	Conns, TLSConns Count
+	HTTP2Conns      Count
+	UnfinishedHeads Size
+	WaitingBytes    Size
 	// Of an activator.
 	Waiting, RevisionWaiting Count
 	Proxies                  Prefixes
@@ -31,6 +32,7 @@ type Limits struct {
 // What things take, in bytes, as docs/operations.md has it measured; of a waiting request of HTTP/2, which takes more.
 const (
 	perConn      = 2 << 10
+	perTLSConn   = 16 << 10
 	perHTTP2Conn = 44 << 10
 	perWaiting   = 16 << 10
 
@@ -41,13 +43,14 @@ const (
 )
 
 // Default are the limits of a server that clients talk to, which may use so many bytes of memory: five eighths of them
-// for requests that wait and an eighth for their heads, an eighth for connections, and as much for those of HTTP/2, and a
-// sixteenth for heads that aren't complete.
+// for requests that wait and an eighth for their heads, an eighth for connections, and as much for those inside TLS and for
+// those of HTTP/2, and a sixteenth for heads that aren't complete.
 func Default(memory int64) Limits {
 	count := func(bytes, each int64) Count { return Count(max(bytes/each, 16)) }
 	return Limits{
 		Target: proxy.DefaultMaxTarget, Head: proxy.DefaultMaxHead, Fields: proxy.DefaultMaxFields,
 		Conns:           count(memory/8, perConn),
+		TLSConns:        count(memory/8, perTLSConn),
 		HTTP2Conns:      count(memory/8, perHTTP2Conn),
 		UnfinishedHeads: Size(max(memory/16, 1<<20)),
 		Waiting:         min(count(memory/8*5, perWaiting), maxWaiting),
@@ -98,7 +101,8 @@ func (l *Limits) Heads() Settings {
 // All are those, and of what is held for clients in any program.
 func (l *Limits) All() Settings {
 	return append(l.Heads(), Settings{
-		{"max-connections", "most `CONNECTIONS` of clients; this and the next three follow from the memory that the process may use", &l.Conns},
+		{"max-connections", "most `CONNECTIONS` of clients; this and the next four follow from the memory that the process may use", &l.Conns},
+		{"max-tls-connections", "most `CONNECTIONS` among them inside TLS, their handshakes included", &l.TLSConns},
 		{"max-http2-connections", "most `CONNECTIONS` among them that speak HTTP/2", &l.HTTP2Conns},
 		{"max-unfinished-heads", "most `BYTES` of heads that aren't complete, over all connections; the oldest go", &l.UnfinishedHeads},
 		{"max-waiting-bytes", "most `BYTES` of heads of requests that wait", &l.WaitingBytes},
@@ -136,7 +140,8 @@ func (all Settings) Flags(f *flag.FlagSet) {
 // Server adds the limits of clients to c.
 func (l *Limits) Server(c proxy.ServerConfig) proxy.ServerConfig {
 	c.MaxTarget, c.MaxHead, c.MaxFields = int(l.Target), int(l.Head), int(l.Fields)
-	c.MaxConns, c.MaxHTTP2Conns, c.MaxUnfinishedHeads = int(l.Conns), int(l.HTTP2Conns), int64(l.UnfinishedHeads)
+	c.MaxConns, c.MaxTLSConns, c.MaxHTTP2Conns = int(l.Conns), int(l.TLSConns), int(l.HTTP2Conns)
+	c.MaxUnfinishedHeads = int64(l.UnfinishedHeads)
 	c.Proxies = slices.Clone(l.Proxies)
 	return c
 }

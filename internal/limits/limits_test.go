@@ -57,16 +57,17 @@ func TestFlagsWinOverVariables(t *testing.T) {
 func TestDefaultsFollowFromMemory(t *testing.T) {
 	for _, c := range []struct {
 		memory                   int64
-		conns, http2, waiting    Count
+		conns, tls               Count
+		http2, waiting           Count
 		unfinished, waitingHeads Size
 	}{
-		{10 << 20, 640, 29, 400, 1 << 20, 10 << 17},
-		{100 << 20, 6400, 290, 4000, 100 << 16, 100 << 17},
-		{540 << 20, 34560, 1570, 20_000, 540 << 16, 540 << 17},
-		{64 << 30, 4 << 20, 190650, 20_000, 4 << 30, 256 << 20},
+		{10 << 20, 640, 80, 29, 400, 1 << 20, 10 << 17},
+		{100 << 20, 6400, 800, 290, 4000, 100 << 16, 100 << 17},
+		{540 << 20, 34560, 4320, 1570, 20_000, 540 << 16, 540 << 17},
+		{64 << 30, 4 << 20, 512 << 10, 190650, 20_000, 4 << 30, 256 << 20},
 	} {
 		l := Default(c.memory)
-		if l.Conns != c.conns || l.HTTP2Conns != c.http2 || l.Waiting != c.waiting || l.UnfinishedHeads != c.unfinished || l.WaitingBytes != c.waitingHeads {
+		if l.Conns != c.conns || l.TLSConns != c.tls || l.HTTP2Conns != c.http2 || l.Waiting != c.waiting || l.UnfinishedHeads != c.unfinished || l.WaitingBytes != c.waitingHeads {
 			t.Errorf("%d: %+v", c.memory, l)
 		}
 	}
