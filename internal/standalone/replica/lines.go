@@ -63,7 +63,7 @@ func (l *lines) emitLocked(line []byte) {
 }
 
 // saysLocked tells a line for people from what runtimes write below one when a program dies: stacks, which are indented
-// but for Go's, of which each ends with an empty line, and the version of Node.js.
+// but for Go's, of which each ends with an empty line, and two lines of Node.js.
 func (l *lines) saysLocked(text string) bool {
 	if strings.HasPrefix(text, "goroutine ") && strings.HasSuffix(text, "]:") {
 		l.dump = true
@@ -71,7 +71,8 @@ func (l *lines) saysLocked(text string) bool {
 	if text == "" {
 		l.dump = false
 	}
-	return text != "" && !l.dump && text[0] != ' ' && text[0] != '\t' && text != "}" && !strings.HasPrefix(text, "Node.js v")
+	return text != "" && !l.dump && text[0] != ' ' && text[0] != '\t' && text != "}" &&
+		!strings.HasPrefix(text, "Node.js v") && !strings.HasPrefix(text, "Emitted 'error' event on ")
 }
 
 // lastLine is the last one that said something, if there was one.

@@ -10,7 +10,7 @@ import (
 func TestLastLineIsTheOneThatSaysWhy(t *testing.T) {
 	for name, c := range map[string]struct{ written, want string }{
 		"node":   {"[eval]:1\nthrow new Error(\"no database\")\n^\n\nError: no database\n    at [eval]:1:23\n    at node:internal/main:51:3\n\nNode.js v20.20.2\n", "Error: no database"},
-		"errno":  {"node:events:502\n      throw er;\n      ^\n\nError: listen EADDRINUSE\n    at Server.x {\n  errno: -98,\n}\n\nNode.js v20.20.2\n", "Error: listen EADDRINUSE"},
+		"errno":  {"node:events:502\n      throw er;\n      ^\n\nError: listen EADDRINUSE\n    at Server.x\nEmitted 'error' event on Server instance at:\n    at y {\n  errno: -98,\n}\n\nNode.js v20.20.2\n", "Error: listen EADDRINUSE"},
 		"go":     {"started\npanic: no database\n\ngoroutine 1 [running]:\nmain.main()\n\t/app/main.go:5 +0x18\nexit status 2\n", "panic: no database"},
 		"go, 2":  {"fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [select (no cases)]:\nmain.main()\n\t/app/main.go:5 +0x18\n\ngoroutine 7 [sleep]:\ntime.Sleep(0x1)\n\t/go/time.go:1 +0x1\n", "fatal error: all goroutines are asleep - deadlock!"},
 		"java":   {"Exception in thread \"main\" java.lang.IllegalStateException: no database\n\tat Main.main(Main.java:3)\n", "Exception in thread \"main\" java.lang.IllegalStateException: no database"},
