@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/sluice-proxy/sluice/internal/logging"
 )
 
 // Main is a queue-proxy as a program: it reads the environment, sets up logging and runs until ctx ends. It is what
@@ -30,6 +32,9 @@ func Main(ctx context.Context, opts ...Option) error {
 		zap.String("knative.dev/pod", c.Identity.Pod))
 	defer func() { _ = log.Sync() }() // it fails on terminals
 
+	if o.standardLog {
+		defer logging.Standard(log)()
+	}
 	o.into(&c)
 	telemetry := newTelemetry(seen, &c, o.stdout, log)
 	p, err := New(c, log)

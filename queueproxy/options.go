@@ -27,6 +27,7 @@ type options struct {
 	wrapHandlers []func(http.Handler) http.Handler
 	wrapDials    []func(DialFunc) DialFunc
 	freeMemory   func()
+	standardLog  bool
 }
 
 func newOptions(all []Option) *options {
@@ -76,6 +77,10 @@ func WithDial(wrap func(next DialFunc) DialFunc) Option {
 // WithFreeMemory has Main call free when much of the process's memory could be freed; see proxy.ServerConfig. A program
 // that does little besides gives debug.FreeOSMemory.
 func WithFreeMemory(free func()) Option { return func(o *options) { o.freeMemory = free } }
+
+// WithStandardLog has Main's log get what is written to that of the standard library (package log), one line in ten seconds
+// at most, while Main runs: net/http's client writes there what an app does wrong. It is for a program that does little besides.
+func WithStandardLog() Option { return func(o *options) { o.standardLog = true } }
 
 // into puts what the options say into c.
 func (o *options) into(c *Config) {

@@ -11,6 +11,7 @@ import (
 	"github.com/go-logr/zapr"
 	"github.com/sluice-proxy/sluice/activator"
 	"github.com/sluice-proxy/sluice/internal/kube"
+	"github.com/sluice-proxy/sluice/internal/logging"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -23,6 +24,7 @@ func runOnKubernetes(
 ) error {
 	log := newLiveLog(o.logLevel, stderr, o.podName)
 	defer func() { _ = log.Sync() }()
+	defer logging.Standard(log.Logger)()
 	klog.SetLogger(zapr.NewLogger(log.Named("client-go"))) // what client-go logs outside of any context
 	api, err := restConfig(o)
 	if err != nil {

@@ -57,6 +57,7 @@ func run(
 	}
 	log := logging.Default(o.logLevel, stderr)
 	defer func() { _ = log.Sync() }()
+	defer logging.Standard(log)()
 	return runFromFile(ctx, signals, o, log)
 }
 

@@ -60,7 +60,8 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		return err
 	}
 	defer heap.Slack(slack)()
-	return queueproxy.Main(ctx, queueproxy.WithEnv(env), queueproxy.WithStderr(stderr), queueproxy.WithFreeMemory(debug.FreeOSMemory))
+	return queueproxy.Main(ctx, queueproxy.WithEnv(env), queueproxy.WithStderr(stderr), queueproxy.WithFreeMemory(debug.FreeOSMemory),
+		queueproxy.WithStandardLog())
 }
 
 func buildVersion() string {

@@ -28,7 +28,7 @@ func main() {
 	case replica.SupervisorName:
 		os.Exit(replica.Main())
 	case standalone.QueueProxyName:
-		os.Exit(status(queueproxy.Main(signalled(), queueproxy.WithFreeMemory(debug.FreeOSMemory))))
+		os.Exit(status(queueproxy.Main(signalled(), queueproxy.WithFreeMemory(debug.FreeOSMemory), queueproxy.WithStandardLog())))
 	case hello.Name:
 		os.Exit(status(hello.Main(signalled(), os.Getenv)))
 	}

@@ -58,7 +58,7 @@ var rooms = map[string][]string{
 	"internal/filewatch": {},
 
 	"internal/observability": {},
-	"internal/logging":       {"go.uber.org/zap"},
+	"internal/logging":       {"internal/logpace", "go.uber.org/zap"},
 	"internal/logpace":       {},
 	"internal/refused":       {"proxy", "internal/logpace", "go.uber.org/zap"},
 	"internal/requestlog":    {"proxy", "internal/knative", "internal/logpace", "internal/template"},
