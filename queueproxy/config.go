@@ -208,7 +208,9 @@ func (c Config) Validate() error {
 	return errors.Join(bad...)
 }
 
-func defaultLimits() limits.Limits { return limits.Default(memlimit.Bytes()).Behind() }
+func defaultLimits() limits.Limits {
+	return limits.Default(memlimit.Bytes(), limits.Descriptors()).Behind()
+}
 
 func fullStatus(n int) bool {
 	return n == http.StatusServiceUnavailable || n == http.StatusTooManyRequests

@@ -78,7 +78,7 @@ func (o options) onKubernetes() bool { return o.config == "" }
 func parse(args []string, env func(string) (string, bool), stderr io.Writer) (options, error) {
 	e := &environment{lookup: env}
 	o := fromEnvironment(e)
-	o.limits = limits.Default(memlimit.Bytes())
+	o.limits = limits.Default(memlimit.Bytes(), limits.Descriptors())
 	e.errs = append(e.errs, o.limits.Activator().Environment(env)...)
 	level, release := e.text(envLogLevel, "info"), e.text(envRelease, autoRelease)
 	f := o.flags(&level, &release)

@@ -90,8 +90,13 @@ func (o *output) String() string {
 
 func start(t testing.TB, env []string) (*exec.Cmd, *output) {
 	t.Helper()
+	return launch(t, exec.Command(binary), env)
+}
+
+// launch starts cmd, which is the queue-proxy or becomes it.
+func launch(t testing.TB, cmd *exec.Cmd, env []string) (*exec.Cmd, *output) {
+	t.Helper()
 	out := new(output)
-	cmd := exec.Command(binary)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, out, out
 	if err := orphans.StartFor(t, cmd); err != nil {
 		t.Fatal(err)

@@ -49,7 +49,7 @@ func (l *list) Set(v string) error {
 
 // parse reads the command line. Its error is one line, or flag.ErrHelp when help has been printed.
 func parse(args []string, stderr io.Writer) (options, error) {
-	scaling, bounds := autoscaler.Standard(), limits.Default(memlimit.Bytes())
+	scaling, bounds := autoscaler.Standard(), limits.Default(memlimit.Bytes(), limits.Descriptors())
 	o := options{config: standalone.Config{Scaling: &scaling, Limits: &bounds, ReplicaPorts: standalone.DefaultReplicaPorts, Images: map[string][]string{}}}
 	if errs := bounds.Activator().Environment(os.LookupEnv); errs != nil {
 		return o, errors.Join(errs...)

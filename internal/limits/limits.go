@@ -1,7 +1,7 @@
 // Package limits is what the programs let their users set of how much a client may send and how much is held for clients:
 // one table of flags and variables for all of them.
 //
-//	Default(memory) ─► variables ─► flags ─► Limits.Server: a proxy.ServerConfig
+//	Default(memory, descriptors) ─► variables ─► flags ─► Limits.Server: a proxy.ServerConfig
 //
 // What isn't set stays as it is.
 package limits
@@ -42,14 +42,18 @@ const (
 	maxWaitingBytes    = 256 << 20
 )
 
-// Default are the limits of a server that clients talk to, which may use so many bytes of memory: five eighths of them
-// for requests that wait and an eighth for their heads, an eighth for connections, and as much for those inside TLS and for
-// those of HTTP/2, and a sixteenth for heads that aren't complete.
-func Default(memory int64) Limits {
+// ownDescriptors are those that aren't for requests: listeners, probes, logs, files, the cluster.
+const ownDescriptors = 64
+
+// Default are the limits of a server that clients talk to, which may use so many bytes of memory and so many descriptors:
+// five eighths of the memory for requests that wait and an eighth for their heads, an eighth for connections, and as much for
+// those inside TLS and for those of HTTP/2, and a sixteenth for heads that aren't complete. Of descriptors connections have
+// half, since a request on each may need one more for its upstream.
+func Default(memory, descriptors int64) Limits {
 	count := func(bytes, each int64) Count { return Count(max(bytes/each, 16)) }
 	return Limits{
 		Target: proxy.DefaultMaxTarget, Head: proxy.DefaultMaxHead, Fields: proxy.DefaultMaxFields,
-		Conns:           count(memory/8, perConn),
+		Conns:           min(count(memory/8, perConn), count(descriptors-ownDescriptors, 2)),
 		TLSConns:        count(memory/8, perTLSConn),
 		HTTP2Conns:      count(memory/8, perHTTP2Conn),
 		UnfinishedHeads: Size(max(memory/16, 1<<20)),
@@ -101,7 +105,7 @@ func (l *Limits) Heads() Settings {
 // All are those, and of what is held for clients in any program.
 func (l *Limits) All() Settings {
 	return append(l.Heads(), Settings{
-		{"max-connections", "most `CONNECTIONS` of clients; this and the next four follow from the memory that the process may use", &l.Conns},
+		{"max-connections", "most `CONNECTIONS` of clients; this and the next four follow from the memory that the process may use, this one from its descriptors too", &l.Conns},
 		{"max-tls-connections", "most `CONNECTIONS` among them inside TLS, their handshakes included", &l.TLSConns},
 		{"max-http2-connections", "most `CONNECTIONS` among them that speak HTTP/2", &l.HTTP2Conns},
 		{"max-unfinished-heads", "most `BYTES` of heads that aren't complete, over all connections; the oldest go", &l.UnfinishedHeads},

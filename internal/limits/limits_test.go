@@ -3,6 +3,7 @@ package limits
 import (
 	"flag"
 	"io"
+	"math"
 	"strings"
 	"testing"
 
@@ -31,7 +32,7 @@ func TestSizesAsTheyAreWritten(t *testing.T) {
 }
 
 func TestFlagsWinOverVariables(t *testing.T) {
-	l := Default(600 << 20)
+	l := Default(600<<20, 1<<20)
 	vars := map[string]string{"SLUICE_MAX_TARGET": "8Ki", "SLUICE_MAX_HEAD": "100000", "SLUICE_MAX_FIELDS": "many"}
 	errs := l.Activator().Environment(func(name string) (string, bool) { v, ok := vars[name]; return v, ok })
 	if len(errs) != 1 || errs[0].Error() != `SLUICE_MAX_FIELDS is "many", expected a positive number` {
@@ -66,15 +67,27 @@ func TestDefaultsFollowFromMemory(t *testing.T) {
 		{540 << 20, 34560, 4320, 1570, 20_000, 540 << 16, 540 << 17},
 		{64 << 30, 4 << 20, 512 << 10, 190650, 20_000, 4 << 30, 256 << 20},
 	} {
-		l := Default(c.memory)
+		l := Default(c.memory, math.MaxInt64)
 		if l.Conns != c.conns || l.TLSConns != c.tls || l.HTTP2Conns != c.http2 || l.Waiting != c.waiting || l.UnfinishedHeads != c.unfinished || l.WaitingBytes != c.waitingHeads {
 			t.Errorf("%d: %+v", c.memory, l)
 		}
 	}
 }
 
+// Connections that are idle must not have all descriptors: nobody could be let in, and nothing sent upstream.
+func TestF8ConnectionsFollowFromDescriptors(t *testing.T) {
+	for descriptors, conns := range map[int64]Count{0: 16, 90: 16, 150: 43, 1024: 480, 65536: 32736, 1 << 20: 34560} {
+		if l := Default(540<<20, descriptors); l.Conns != conns {
+			t.Errorf("%d descriptors: %d connections, want %d", descriptors, l.Conns, conns)
+		}
+	}
+	if n := Descriptors(); n < 16 {
+		t.Errorf("%d descriptors", n)
+	}
+}
+
 func TestTrustedPeers(t *testing.T) {
-	l := Default(600 << 20)
+	l := Default(600<<20, 1<<20)
 	errs := l.Activator().Environment(func(name string) (string, bool) {
 		return map[string]string{"SLUICE_TRUSTED_PEERS": "10.1.2.3/8, fd00::/8"}[name], true
 	})

@@ -79,7 +79,7 @@ func (c Config) withDefaults() Config {
 		c.Scaling = &d
 	}
 	if c.Limits == nil {
-		l := limits.Default(memlimit.Bytes())
+		l := limits.Default(memlimit.Bytes(), limits.Descriptors())
 		c.Limits = &l
 	}
 	if c.Log == nil {
