@@ -2,6 +2,7 @@ package queueproxy
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -49,7 +50,7 @@ func TestC9WhatIsWrongWithTheApp(t *testing.T) {
 		{name: "it has crashed", cause: stopped, says: "doesn't listen on 127.0.0.1:… any more: it has crashed or is restarting", request: true, spoil: func(_ *testing.T, p *pod) { p.policy.appIsUp() }},
 		{name: "its probe fails", cause: probeFailed, says: "the readiness probe fails: GET /healthz on 127.0.0.1:…: status 500", addr: func(*testing.T) string { return app }, edit: httpProbe},
 		{name: "its probe isn't answered", cause: probeFailed, says: "GET /healthz on 127.0.0.1:… is not answered within 50ms", addr: func(*testing.T) string { return silent }, edit: httpProbe},
-		{name: "it has no probe to pass", cause: probeFailed, says: "the readiness probe says no way to ask", addr: func(*testing.T) string { return app }, edit: func(c *Config) { c.Probes = []Probe{{Addr: c.UserAddr}} }},
+		{name: "it has no probe to pass", cause: probeFailed, says: "the readiness probe fails: it says no way to ask", addr: func(*testing.T) string { return app }, edit: func(c *Config) { c.Probes = []Probe{{Addr: c.UserAddr}} }},
 		{name: "it listens on ::1", cause: otherAddress, says: "doesn't listen on 127.0.0.1:…, but on [::1]:…", request: true, addr: func(t *testing.T) string {
 			if six == nil {
 				t.Skip("there is no IPv6 here: ", err)
@@ -170,6 +171,49 @@ func TestC9AStartIsQuiet(t *testing.T) {
 	}
 	if logs.Len() > 0 {
 		t.Errorf("logged %v", logs.All())
+	}
+}
+
+// Knative's default probe is held, and whoever asks leaves before its answer: the kubelet after the second that is
+// Kubernetes' default, Knative's activator after 300 ms. Then the log and the metric say what is wrong as well.
+func TestC9AProberThatLeavesBeforeItsAnswer(t *testing.T) {
+	broken := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
+	for _, c := range []struct {
+		name, agent, addr string
+		probe             Probe
+		cause             cause
+		why               string
+	}{
+		{"kubelet, nobody listens", knative.UserAgentKubelet + "1.30", deadAddr(t), Probe{Kind: ProbeTCP, Aggressive: true}, starting, "the app doesn't listen on "},
+		{"kubelet, the probe fails", knative.UserAgentKubelet + "1.30", broken, Probe{Kind: ProbeHTTP, Target: "/", Timeout: time.Second, Aggressive: true}, probeFailed, "the readiness probe fails: GET / on "},
+		{"Knative's activator", knative.UserAgentActivator, deadAddr(t), Probe{Kind: ProbeTCP, Timeout: time.Second}, starting, "the app doesn't listen on "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			core, logs := observer.New(zap.InfoLevel)
+			p := startPod(t, c.addr, func(conf *Config) {
+				conf.RequestMetrics = MetricsPrometheus
+				c.probe.Addr = c.addr
+				conf.Probes = []Probe{c.probe}
+			})
+			a := p.policy.readiness.ailment
+			a.mu.Lock()
+			a.log, a.created = zap.New(core), a.created.Add(-time.Minute) // it has had time to start
+			a.mu.Unlock()
+			ctx, leave := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer leave()
+			req := p.request("/", "User-Agent", c.agent, knative.HeaderProbe, knative.ProbeQueue).WithContext(ctx)
+			if resp, err := p.client.Do(req); err == nil {
+				_ = resp.Body.Close()
+				t.Fatalf("answered %s", resp.Status)
+			}
+			eventually(t, "a line of the log", func() bool { return logs.Len() > 0 })
+			if l := logs.All(); l[0].ContextMap()["cause"] != string(c.cause) || !strings.HasPrefix(l[0].ContextMap()["why"].(string), c.why) {
+				t.Errorf("logged %v", l)
+			}
+			if n := counted(t, p.policy.collectors.registry, c.cause); n != 1 {
+				t.Errorf("counted %v", n)
+			}
+		})
 	}
 }
 

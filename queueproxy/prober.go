@@ -21,7 +21,7 @@ const userAgent = "kube-probe/sluice"
 // much.
 const maxProbeBody = 10 << 10
 
-var errNoHandler = errors.New("the probe says no way to ask")
+var errNoHandler = errors.New("it says no way to ask")
 
 // prober carries out a Probe. It is safe for concurrent use.
 type prober struct {

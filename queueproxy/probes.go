@@ -100,7 +100,8 @@ func (p *probe) answer(req *proxy.Request) (proxy.Hop, error) {
 	switch {
 	case err != nil && p.policy.drain.active.Load():
 		return p.shuttingDown(req), nil
-	case err != nil:
+	case err != nil: // the prober has left, as a kubelet does after a second, with no answer either
+		p.policy.readiness.ailment.unready()
 		return proxy.Hop{}, err
 	case !ready:
 		return unready(req, p.policy.readiness.ailment.unready()), nil
