@@ -24,7 +24,7 @@ func TestBinariesHoldARequestUntilTheAppIsUp(t *testing.T) {
 	go func() { held <- get(client, c.url("/headers")) }()
 	p := c.pod("one")
 	c.pods("", p)
-	eventually(t, 10*time.Second, "the activator probes the pod", func() bool { return probed(p) })
+	eventually(t, "the activator probes the pod", func() bool { return probed(p) })
 	select {
 	case a := <-held:
 		t.Fatalf("answered without an app: %v", a)
@@ -73,15 +73,15 @@ func replacePod(t *testing.T, clientOf func(testing.TB, string) *http.Client) {
 	first.startApp(c)
 	c.pods("", first)
 	l := startLoad(clientOf(t, c.addr), c.url("/sleep?d=5ms"))
-	eventually(t, 20*time.Second, "the first pod serves", func() bool { return l.served("first") > aLoad })
+	eventually(t, "the first pod serves", func() bool { return l.served("first") > aLoad })
 	second.startApp(c)
-	eventually(t, 10*time.Second, "the second app listens", func() bool { return listens("127.0.0.1:" + itoa(second.appPort)) })
+	eventually(t, "the second app listens", func() bool { return listens("127.0.0.1:" + itoa(second.appPort)) })
 	c.pods("", second)
-	eventually(t, 20*time.Second, "the second pod serves", func() bool { return l.served("second") > 0 })
+	eventually(t, "the second pod serves", func() bool { return l.served("second") > 0 })
 	terminate(t, first.qp)
 	terminate(t, first.app)
 	at := l.served("second")
-	eventually(t, 20*time.Second, "the second pod serves on", func() bool { return l.served("second") > at+aLoad })
+	eventually(t, "the second pod serves on", func() bool { return l.served("second") > at+aLoad })
 	l.end(t)
 	l.within(t, podLimit)
 }
@@ -136,18 +136,18 @@ func endActivator(t *testing.T, loadClient func(testing.TB, string) *http.Client
 	long := make(chan answer, 1)
 	go func() { long <- get(client, c.url("/sleep?d=10s")) }()
 	l := startLoad(loadClient(t, c.addr), c.url("/"))
-	eventually(t, 20*time.Second, "the load is on", func() bool { return l.served("one") > aLoad })
+	eventually(t, "the load is on", func() bool { return l.served("one") > aLoad })
 	began := time.Now()
 	if err := c.activator.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	probe := request("GET", c.url("/"), "")
 	probe.Header.Set("User-Agent", "kube-probe/1.34")
-	eventually(t, drain, "the kubelet's probe fails", func() bool {
+	eventually(t, "the kubelet's probe fails", func() bool {
 		return do(client, probe).status == http.StatusInternalServerError
 	})
 	at := l.served("one")
-	eventually(t, drain, "it serves on", func() bool { return l.served("one") > at+aLoad })
+	eventually(t, "it serves on", func() bool { return l.served("one") > at+aLoad })
 	l.end(t) // before the drain period is over: the load balancer has learnt of it
 	if a := <-long; !a.ok() {
 		t.Errorf("the request in flight: %v", a)
@@ -168,7 +168,7 @@ func TestBinariesReportToTheAutoscaler(t *testing.T) {
 	held := make(chan answer, 1)
 	began := time.Now()
 	go func() { held <- get(client, c.url("/")) }()
-	eventually(t, 10*time.Second, "the first request is reported", func() bool { return as.last().GetAverageConcurrentRequests() == 1 })
+	eventually(t, "the first request is reported", func() bool { return as.last().GetAverageConcurrentRequests() == 1 })
 	t.Logf("reported after %v", time.Since(began))
 	p := c.pod("one")
 	p.startApp(c)
@@ -181,8 +181,8 @@ func TestBinariesReportToTheAutoscaler(t *testing.T) {
 			t.Fatal(a)
 		}
 	}
-	eventually(t, 10*time.Second, "all requests are reported", func() bool { return as.requests() > 100.5 })
-	eventually(t, 10*time.Second, "then nothing", func() bool { return as.last().GetAverageConcurrentRequests() == 0 })
+	eventually(t, "all requests are reported", func() bool { return as.requests() > 100.5 })
+	eventually(t, "then nothing", func() bool { return as.last().GetAverageConcurrentRequests() == 0 })
 	if n := as.requests(); n < 100.9 || n > 101.1 {
 		t.Errorf("%v requests reported, 101 made", n)
 	}

@@ -42,7 +42,7 @@ func (s *street) browser(t *testing.T) {
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 		"--no-proxy-server", "--host-resolver-rules=MAP *.svc.cluster.local 127.0.0.1",
 		"--user-data-dir="+profile, next))
-	defer eventually(t, 10*time.Second, "nobody writes to its profile", func() bool { return os.RemoveAll(profile) == nil })
+	defer eventually(t, "nobody writes to its profile", func() bool { return os.RemoveAll(profile) == nil })
 	defer chromium.kill()
 	for _, d := range doors {
 		select {

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 )
 
 // cluster is a directory with the binaries of the data path, an activator, and the file that tells it of pods.
@@ -53,7 +52,7 @@ func newCluster(t testing.TB, revision string, args ...string) *cluster {
 	probe := request("GET", c.url("/"), "")
 	probe.Header.Set("User-Agent", "kube-probe/1.34")
 	client := clientOf(t, c.addr, 1)
-	eventually(t, 20*time.Second, "the activator is ready", func() bool { return do(client, probe).ok() })
+	eventually(t, "the activator is ready", func() bool { return do(client, probe).ok() })
 	return c
 }
 
@@ -130,7 +129,7 @@ func (p *pod) startQueueProxy(c *cluster) {
 	cmd := exec.Command(filepath.Join(c.dir, "queue-proxy"))
 	cmd.Env = p.env
 	p.qp = c.launch("queue-proxy-"+p.name, cmd)
-	eventually(c.t, 20*time.Second, "the queue-proxy listens", func() bool { return listens(p.addr) })
+	eventually(c.t, "the queue-proxy listens", func() bool { return listens(p.addr) })
 }
 
 func (p *pod) startApp(c *cluster, env ...string) {

@@ -16,7 +16,7 @@ func withForks(t *testing.T) *quickstart {
 		annotations: map[string]string{"min-scale": "2"}, env: map[string]string{"APP_FORK": "parent"},
 	})
 	mustGet(t, q.client(1), q.url("app", "/"))
-	q.eventually(20*time.Second, "two replicas with their grandchildren", func() bool {
+	q.eventually("two replicas with their grandchildren", func() bool {
 		forks := 0
 		for _, n := range q.apps() {
 			if n.Fork == "grandchild" {
@@ -37,7 +37,7 @@ func TestNothingIsLeftAfterSIGKILL(t *testing.T) {
 		t.Fatal(err)
 	}
 	killed := time.Now()
-	q.eventually(5*time.Second, "no process is left", func() bool { return len(q.processes()) == 0 })
+	q.eventually("no process is left", func() bool { return len(q.processes()) == 0 })
 	t.Logf("%d processes gone after %v", len(before), time.Since(killed))
 }
 
@@ -61,7 +61,7 @@ func TestGoRunQuickstart(t *testing.T) {
 	cmd.Dir = ".."
 	cmd.Env = append(os.Environ(), "GOTMPDIR="+q.dir) // go run's executable, to know its processes by
 	q.launch(cmd)
-	q.eventually(2*time.Minute, "the quickstart listens", func() bool {
+	q.eventually("the quickstart listens", func() bool {
 		return get(q.client(1), "http://"+q.addr()).err == nil
 	})
 	if a := mustGet(t, q.client(1), q.url("hello", "/")); a.body != "Hello World!\n" {
@@ -73,5 +73,5 @@ func TestGoRunQuickstart(t *testing.T) {
 	if out := q.output(); strings.Contains(out, "exit status") || strings.Contains(out, "signal: ") {
 		t.Error("the quickstart did not end cleanly after Ctrl-C")
 	}
-	eventually(t, 5*time.Second, "no process is left", func() bool { return len(q.processes()) == 0 })
+	eventually(t, "no process is left", func() bool { return len(q.processes()) == 0 })
 }

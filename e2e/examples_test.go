@@ -56,7 +56,7 @@ func TestExampleOfTheActivator(t *testing.T) {
 	status := func(revision string) int {
 		return get(client, "http://"+revision+".default.svc.cluster.local/").status
 	}
-	eventually(t, 10*time.Second, "the file is read", func() bool { return status("rev") == http.StatusNotFound })
+	eventually(t, "the file is read", func() bool { return status("rev") == http.StatusNotFound })
 	if got := status("hello-00001"); got != 0 {
 		t.Errorf("answered %d without a pod", got)
 	}

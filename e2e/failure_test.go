@@ -66,12 +66,12 @@ func TestPeers2PodTurnsUnreadyAndBack(t *testing.T) {
 	l := q.startLoad(q.url("app", "/sleep?d=3ms")) // a single pod can take it: limit/3 ms = 1666 per second
 	serving := func(n note) bool { return progress(t, n) }
 	var pods []note
-	q.eventually(20*time.Second, "both pods serve", func() bool {
+	q.eventually("both pods serve", func() bool {
 		pods = q.apps()
 		return len(pods) == 2 && pods[0].Addr != "" && pods[1].Addr != "" && serving(pods[0]) && serving(pods[1])
 	})
 	// Once to the activator, which needs no more to use it, and then to the one who tells when it is unready again.
-	q.eventually(20*time.Second, "both have been found ready by two who ask", func() bool {
+	q.eventually("both have been found ready by two who ask", func() bool {
 		return pods[0].stats(t).SaidReady >= 2 && pods[1].stats(t).SaidReady >= 2
 	})
 	flapping := pods[0]
@@ -80,8 +80,8 @@ func TestPeers2PodTurnsUnreadyAndBack(t *testing.T) {
 	} else {
 		_ = resp.Body.Close()
 	}
-	q.eventually(10*time.Second, "the unready pod gets nothing", func() bool { return !serving(flapping) })
-	q.eventually(20*time.Second, "it serves again", func() bool { return serving(flapping) })
+	q.eventually("the unready pod gets nothing", func() bool { return !serving(flapping) })
+	q.eventually("it serves again", func() bool { return serving(flapping) })
 	l.end(t)
 	l.within(t, limit)
 	for _, p := range pods {
@@ -114,7 +114,7 @@ func TestPeers1ClientsThatVanishWhileQueued(t *testing.T) {
 
 			first := make(chan answer, 1)
 			go func() { first <- get(c, q.url("app", "/sleep?d=2s")) }()
-			q.eventually(10*time.Second, "the slot is taken", func() bool { return pod.stats(t).InFlight == 1 })
+			q.eventually("the slot is taken", func() bool { return pod.stats(t).InFlight == 1 })
 			vanishing := make([]net.Conn, 100)
 			for i := range vanishing {
 				vanishing[i] = sendHead(t, q.addr(), q.host("app"), body != "")
@@ -196,7 +196,7 @@ func TestNeverReady(t *testing.T) {
 			if best > timeout+100*time.Millisecond {
 				t.Errorf("504 after %v at best", best)
 			}
-			q.sees(15*time.Second, "not ready: "+c.reason)
+			q.sees("not ready: "+c.reason)
 		})
 	}
 }

@@ -25,7 +25,7 @@ func killQueueProxies(t *testing.T, clientOf func(testing.TB, string) *http.Clie
 	serves := func(p *pod) {
 		t.Helper()
 		at := l.served(p.name)
-		eventually(t, 30*time.Second, p.name+" serves", func() bool { return l.served(p.name) > at+50 })
+		eventually(t, p.name+" serves", func() bool { return l.served(p.name) > at+50 })
 	}
 	const kills = 10
 	for i := range kills {

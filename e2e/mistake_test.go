@@ -61,14 +61,14 @@ func TestAppThatIgnoresPort(t *testing.T) {
 	port := freePort(t)
 	q := serve(t, service{timeout: 10, env: map[string]string{"APP_PORT": strconv.Itoa(port)}})
 	q.ask(q.url("app", "/"))
-	q.sees(15*time.Second, fmt.Sprint(port), "$PORT")
+	q.sees(fmt.Sprint(port), "$PORT")
 }
 
 func TestCrashLoopIsVisible(t *testing.T) {
 	t.Parallel()
 	q := serve(t, service{timeout: 10, env: map[string]string{"APP_EXIT": "7"}})
 	q.ask(q.url("app", "/"))
-	q.sees(15*time.Second, "CrashLoopBackOff", "7", "cannot open the database")
+	q.sees("CrashLoopBackOff", "7", "cannot open the database")
 }
 
 func TestMaxReplicasIsSaidWhenItBinds(t *testing.T) {
@@ -82,7 +82,7 @@ func TestMaxReplicasIsSaidWhenItBinds(t *testing.T) {
 			t.Error(a)
 		}
 	}
-	q.sees(10*time.Second, "-max-replicas")
+	q.sees("-max-replicas")
 	if started := len(q.notes()); started != 2 {
 		t.Errorf("%d replicas started", started)
 	}

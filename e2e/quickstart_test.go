@@ -92,7 +92,7 @@ func (q *quickstart) launch(cmd *exec.Cmd) {
 
 func (q *quickstart) waitListening() {
 	q.t.Helper()
-	q.eventually(time.Minute, "the quickstart listens", func() bool {
+	q.eventually("the quickstart listens", func() bool {
 		if !q.running() {
 			q.t.Fatalf("the quickstart ended: %v", q.cmd.ProcessState)
 		}
@@ -157,25 +157,28 @@ func tail(s string, n int) string {
 	return s
 }
 
-// eventually polls cond until it holds; the test fails after d.
-func (q *quickstart) eventually(d time.Duration, what string, cond func() bool) {
+// patience is how long a test waits for what has to come. It is no limit of how fast something has to be: machines are slow.
+const patience = 2 * time.Minute
+
+// eventually polls cond until it holds.
+func (q *quickstart) eventually(what string, cond func() bool) {
 	q.t.Helper()
-	eventually(q.t, d, what, cond)
+	eventually(q.t, what, cond)
 }
 
-func eventually(t testing.TB, d time.Duration, what string, cond func() bool) {
+func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(d); !cond(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !cond(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", d, what)
+			t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
 }
 
 // sees waits until the output holds every one of texts.
-func (q *quickstart) sees(d time.Duration, texts ...string) {
+func (q *quickstart) sees(texts ...string) {
 	q.t.Helper()
-	q.eventually(d, fmt.Sprintf("the output holds %q", texts), func() bool {
+	q.eventually(fmt.Sprintf("the output holds %q", texts), func() bool {
 		out := q.output()
 		return !slices.ContainsFunc(texts, func(s string) bool { return !strings.Contains(out, s) })
 	})

@@ -21,11 +21,11 @@ func TestZeroToOneOnOneRequestAndBack(t *testing.T) {
 		t.Errorf("listening %v before the request", a.sent.Sub(listened))
 	}
 	answered := time.Now()
-	q.eventually(30*time.Second, "the process is gone", func() bool { return !alive(a.pid()) })
+	q.eventually("the process is gone", func() bool { return !alive(a.pid()) })
 	if gone := time.Since(answered); gone < 6*time.Second {
 		t.Errorf("gone %v after the request, before the window of 6 s", gone)
 	}
-	q.eventually(5*time.Second, "only the quickstart itself is left", func() bool { return len(q.processes()) == 1 })
+	q.eventually("only the quickstart itself is left", func() bool { return len(q.processes()) == 1 })
 	if b := mustGet(t, q.client(1), q.url("app", "/")); b.pid() == a.pid() {
 		t.Error("answered by the process that is gone")
 	}
@@ -64,12 +64,12 @@ func TestPeers9NoRequestFailsFromOneToNToZero(t *testing.T) {
 	pods := func() int { return len(q.apps()) }
 
 	l := q.startLoad(q.url("app", fmt.Sprintf("/sleep?d=%v", 15*time.Second/loadRate))) // 15 at a time
-	q.eventually(20*time.Second, "four pods", func() bool { return pods() >= 4 })
+	q.eventually("four pods", func() bool { return pods() >= 4 })
 	short := q.url("app", "/sleep?d=1ms") // one at a time at most
 	l.url.Store(&short)
-	q.eventually(40*time.Second, "two pods at most", func() bool { return pods() <= 2 })
+	q.eventually("two pods at most", func() bool { return pods() <= 2 })
 	l.end(t)
 	l.within(t, limit)
-	q.eventually(30*time.Second, "no pod", func() bool { return pods() == 0 })
+	q.eventually("no pod", func() bool { return pods() == 0 })
 	mustGet(t, c, q.url("app", "/"))
 }

@@ -85,8 +85,8 @@ func newStreet(t *testing.T, houses ...house) *street {
 	s.write(revisions)
 	c := clientOf(t, s.addr, 1)
 	for name, p := range s.pods {
-		eventually(t, 20*time.Second, name+" listens", func() bool { return listens("127.0.0.1:" + itoa(p.appPort)) })
-		eventually(t, 20*time.Second, "the activator knows "+name, func() bool {
+		eventually(t, name+" listens", func() bool { return listens("127.0.0.1:" + itoa(p.appPort)) })
+		eventually(t, "the activator knows "+name, func() bool {
 			return get(c, "http://"+name+".default.svc.cluster.local/files/small.txt").status != http.StatusNotFound
 		})
 	}

@@ -31,7 +31,7 @@ func TestSplitAndTags(t *testing.T) {
 		"world-hello": "Hello World!\n", "knative-hello": "Hello Knative!\n", // tags
 		"hello-world": "Hello World!\n", "hello-knative": "Hello Knative!\n", // revisions
 	} {
-		q.eventually(20*time.Second, name+" answers", func() bool { return get(c, q.url(name, "/")).ok() })
+		q.eventually(name+" answers", func() bool { return get(c, q.url(name, "/")).ok() })
 		if a := get(c, q.url(name, "/")); a.body != want {
 			t.Errorf("%s: %v", name, a)
 		}
@@ -66,16 +66,16 @@ func TestManifestChangedWhileRunning(t *testing.T) {
 	c := q.client(1)
 	mustGet(t, c, q.url("app", "/"))
 	l := q.startLoad(q.url("app", "/"))
-	q.eventually(10*time.Second, "the first revision serves", func() bool { return l.served("app-00001") > 0 })
+	q.eventually("the first revision serves", func() bool { return l.served("app-00001") > 0 })
 
 	q.writeText("apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: app}\nspec: {replicas: 3}\n")
-	q.sees(10*time.Second, "service.yaml:4", "spec.replicas")
+	q.sees("service.yaml:4", "spec.replicas")
 	mustGet(t, c, q.url("app", "/"))
 
 	q.write(service{annotations: map[string]string{"min-scale": "1"}, env: map[string]string{"EDITION": "2"}})
-	q.eventually(30*time.Second, "the second revision serves", func() bool { return l.served("app-00002") > 0 })
+	q.eventually("the second revision serves", func() bool { return l.served("app-00002") > 0 })
 	// From one moment on all of the traffic is the second's.
-	q.eventually(30*time.Second, "the first revision serves no more", func() bool {
+	q.eventually("the first revision serves no more", func() bool {
 		before := l.served("app-00001")
 		second := l.served("app-00002")
 		for l.served("app-00002") < second+loadRate {

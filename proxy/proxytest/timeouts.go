@@ -139,7 +139,7 @@ func atOnce[T any](all []T, f func(T)) {
 
 // idleBoth: bytes up, or bytes down, keep an exchange alive.
 func idleBoth(r *rig) {
-	const bytes, every, idle = 25, short / 2, 10 * short
+	const bytes, every, idle = 60, short / 2, 25 * short
 	app := r.app(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method == "POST" {
 			n, _ := io.Copy(io.Discard, req.Body)
@@ -173,12 +173,12 @@ func idleHeads(r *rig) {
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		_, _ = head(in)
 		for _, s := range []string{"HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok"} {
-			time.Sleep(8 * short)
+			time.Sleep(15 * short)
 			io.WriteString(c, s)
 		}
 	})
 	atOnce(r.path.protos(proxy.HTTP1), func(proto proxy.Proto) {
-		p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP1, Timeouts: proxy.Timeouts{Idle: 20 * short}})
+		p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP1, Timeouts: proxy.Timeouts{Idle: 40 * short}})
 		resp, body := r.do(r.client(proto), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))
 		if resp.StatusCode != 200 || body != "ok" {
 			r.Errorf("%d: %s %q", proto, resp.Status, body)

@@ -33,7 +33,7 @@ func (t *trickle) Read(p []byte) (int, error) {
 
 // trickling: a large body is activity however little of it comes at a time, both ways.
 func trickling(r *rig) {
-	const idle = 10 * short
+	const idle = 25 * short
 	body := func() io.Reader { return &trickle{limited(trickleSize), 30, idle / 20} }
 	app := r.app(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method == "POST" {
