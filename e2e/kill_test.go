@@ -3,7 +3,6 @@ package e2e
 import (
 	"net/http"
 	"testing"
-	"time"
 )
 
 // TestF10KillOfAQueueProxyUnderLoad: one of two queue-proxies is killed under a load of GETs, again and again. What was on

@@ -171,7 +171,7 @@ func upgradedVanishes(r *rig) {
 
 // traffic: response start and idle timers don't cut an upgraded connection while bytes go one way; silence does.
 func traffic(r *rig) {
-	const idle = 10 * short
+	const idle = 25 * short
 	timeouts := proxy.Timeouts{ResponseStart: idle, Idle: idle}
 	p := to(proxy.Hop{Timeouts: timeouts})
 	w := r.upgraded(p, func(c *net.TCPConn, in *bufio.Reader) {
