@@ -196,7 +196,7 @@ func TestNeverReady(t *testing.T) {
 			if best > timeout+100*time.Millisecond {
 				t.Errorf("504 after %v at best", best)
 			}
-			q.sees("not ready: "+c.reason)
+			q.sees("not ready: " + c.reason)
 		})
 	}
 }
