@@ -2,11 +2,13 @@ package queueproxy
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -109,12 +111,30 @@ func ParseProbes(data string, list bool, host string, port int) ([]Probe, error)
 // describeJSON says where the JSON is wrong without repeating any of it.
 func describeJSON(err error) error {
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("field %q at byte %d is no %v", e.Field, e.Offset, e.Type)
+		is, _, _ := strings.Cut(e.Value, " ") // of a number it has the digits, too
+		return fmt.Errorf("%s is a JSON %s, expected %s", cmp.Or(e.Field, "the whole"), is, jsonKind(e.Type))
 	}
 	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("no JSON after byte %d", e.Offset)
 	}
 	return errors.New("a port is neither a number nor a string")
+}
+
+// jsonKind is what a field of wireProbe should be, in the words of somebody who writes JSON.
+func jsonKind(t reflect.Type) string {
+	if t == reflect.TypeFor[json.Number]() {
+		return "a number or a string with one"
+	}
+	switch t.Kind() {
+	case reflect.Struct, reflect.Pointer:
+		return "an object"
+	case reflect.Slice:
+		return "a list"
+	case reflect.String:
+		return "a string"
+	default:
+		return "a whole number of 32 bits"
+	}
 }
 
 // wireProbe is the part of corev1.Probe that matters here. The rest is the kubelet's, which has the same probe but for its

@@ -178,3 +178,28 @@ func FuzzParseProbes(f *testing.F) {
 		}
 	})
 }
+
+// What is said of a probe that isn't one is for whoever writes JSON, and repeats nothing of it.
+func TestC3AProbeThatIsNone(t *testing.T) {
+	for _, c := range []struct {
+		data string
+		list bool
+		want string
+	}{
+		{`[]`, false, "the whole is a JSON array, expected an object"},
+		{`{"exec": {}}`, true, "the whole is a JSON object, expected a list"},
+		{`["secret"]`, true, "the whole is a JSON string, expected an object"},
+		{`"secret"`, false, "the whole is a JSON string, expected an object"},
+		{`{"httpGet": []}`, false, "HTTPGet is a JSON array, expected an object"},
+		{`{"httpGet": {"port": true}}`, false, "HTTPGet.Port is a JSON bool, expected a number or a string with one"},
+		{`{"httpGet": {"httpHeaders": {"a": "secret"}}}`, false, "HTTPGet.HTTPHeaders is a JSON object, expected a list"},
+		{`{"timeoutSeconds": 1.5}`, false, "TimeoutSeconds is a JSON number, expected a whole number of 32 bits"},
+		{`{"periodSeconds": 99999999999}`, false, "PeriodSeconds is a JSON number, expected a whole number of 32 bits"},
+		{`{"tcpSocket": {"host": 1}}`, false, "TCPSocket.Host is a JSON number, expected a string"},
+		{`{`, false, "no JSON after byte 1"},
+	} {
+		if _, err := ParseProbes(c.data, c.list, "127.0.0.1", 8080); err == nil || err.Error() != c.want {
+			t.Errorf("%s:\ngot  %v\nwant %s", c.data, err, c.want)
+		}
+	}
+}

@@ -133,7 +133,7 @@ func (ob *observed) set(data map[string]string) {
 func (ob *observed) trace(e observability.Exporter) {
 	if _, said := ob.current[keyTracing]; !said {
 		var err error
-		if e, err = olderTracing(ob.older); err != nil {
+		if e, err = observability.ClassicTracingMap(ob.older); err != nil {
 			ob.log.Error("traces stay as they are", zap.String("configmap", tracingMap), zap.Error(err))
 			return
 		}

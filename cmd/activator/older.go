@@ -44,12 +44,3 @@ func fromOlder(data map[string]string, release knative.Release) (current map[str
 	}
 	return current, classic, err
 }
-
-// olderTracing reads config-tracing; nil: there is none. The queue-proxy was told the same by variables.
-func olderTracing(data map[string]string) (observability.Exporter, error) {
-	keys := map[string]string{"BACKEND": "backend", "ZIPKIN_ENDPOINT": "zipkin-endpoint", "SAMPLE_RATE": "sample-rate", "DEBUG": "debug"}
-	return observability.ClassicTracing(func(variable string) (string, bool) {
-		v, ok := data[keys[strings.TrimPrefix(variable, "TRACING_CONFIG_")]]
-		return v, ok
-	})
-}

@@ -47,20 +47,39 @@ func TestFromOlder(t *testing.T) {
 func TestOlderTracing(t *testing.T) {
 	zipkin := map[string]string{"backend": "zipkin", "zipkin-endpoint": "http://z:9411/api/v2/spans", "sample-rate": "0.5", "debug": "false"}
 	want := observability.Exporter{Protocol: observability.Zipkin, Endpoint: "http://z:9411/api/v2/spans", SamplingRate: 0.5, ParentBased: true}
-	if e, err := olderTracing(zipkin); err != nil || !reflect.DeepEqual(e, want) {
+	if e, err := observability.ClassicTracingMap(zipkin); err != nil || !reflect.DeepEqual(e, want) {
 		t.Errorf("%+v, %v", e, err)
 	}
 	zipkin["debug"] = "true"
-	if e, err := olderTracing(zipkin); err != nil || e.SamplingRate != 1 || e.ParentBased {
+	if e, err := observability.ClassicTracingMap(zipkin); err != nil || e.SamplingRate != 1 || e.ParentBased {
 		t.Errorf("debug: %+v, %v", e, err)
 	}
 	for _, data := range []map[string]string{nil, {"_example": "backend: zipkin"}, {"backend": "none"}} {
-		if e, err := olderTracing(data); err != nil || e.Protocol != observability.None {
+		if e, err := observability.ClassicTracingMap(data); err != nil || e.Protocol != observability.None {
 			t.Errorf("%v: %+v, %v", data, e, err)
 		}
 	}
-	if _, err := olderTracing(map[string]string{"backend": "stackdriver"}); err == nil {
-		t.Error("no error for a backend that is none")
+}
+
+// What is said of config-tracing names its keys, and not the variables that Knative made of them for the queue-proxy.
+func TestC5AMistakeInConfigTracingNamesItsKey(t *testing.T) {
+	zipkin := func(key, value string) map[string]string {
+		data := map[string]string{"backend": "zipkin", "zipkin-endpoint": "http://z:9411/api/v2/spans"}
+		data[key] = value
+		return data
+	}
+	for _, c := range []struct {
+		data map[string]string
+		want string
+	}{
+		{zipkin("backend", "stackdriver"), `backend is "stackdriver", expected none or zipkin`},
+		{zipkin("zipkin-endpoint", ""), `zipkin-endpoint is "", expected the URL of Zipkin's /api/v2/spans`},
+		{zipkin("sample-rate", "2"), `sample-rate is "2", expected a number from 0 to 1`},
+		{zipkin("debug", "ja"), `debug is "ja", expected true or false`},
+	} {
+		if _, err := observability.ClassicTracingMap(c.data); err == nil || err.Error() != c.want {
+			t.Errorf("%v, want %s", err, c.want)
+		}
 	}
 }
 
@@ -121,5 +140,5 @@ func TestOlderConfigMaps(t *testing.T) {
 	}
 	api.configMap("config-tracing", map[string]string{"backend": "stackdriver"})
 	api.configMap("config-observability", nil)
-	await(t, "the complaint", func() bool { return p.says(`TRACING_CONFIG_BACKEND is \"stackdriver\"`) })
+	await(t, "the complaint", func() bool { return p.says(`backend is \"stackdriver\"`) })
 }

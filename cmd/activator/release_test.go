@@ -161,7 +161,7 @@ func TestConfigMapsOfReleases(t *testing.T) {
 				data data
 				want observability.Exporter
 			}{{nil, observability.Exporter{}}, {stock, observability.Exporter{}}, {of.tracing, of.traces}} {
-				if got, err := olderTracing(c.data); err != nil || !reflect.DeepEqual(got, c.want) {
+				if got, err := observability.ClassicTracingMap(c.data); err != nil || !reflect.DeepEqual(got, c.want) {
 					t.Errorf("config-tracing: %+v, %v", got, err)
 				}
 			}

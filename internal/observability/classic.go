@@ -6,41 +6,55 @@ import (
 	"strings"
 )
 
+// tracingNames are what the settings of config-tracing are called where they are read.
+type tracingNames struct{ backend, endpoint, rate, debug string }
+
 // ClassicTracing reads the variables TRACING_CONFIG_BACKEND (none or zipkin), _ZIPKIN_ENDPOINT, _SAMPLE_RATE and _DEBUG,
 // by which Knative configured the tracing of a queue-proxy up to 1.18. Lookup is os.LookupEnv or like it.
 func ClassicTracing(lookup func(string) (string, bool)) (Exporter, error) {
 	const prefix = "TRACING_CONFIG_"
+	return classicTracing(lookup, tracingNames{prefix + "BACKEND", prefix + "ZIPKIN_ENDPOINT", prefix + "SAMPLE_RATE", prefix + "DEBUG"})
+}
+
+// ClassicTracingMap reads the data of the ConfigMap config-tracing, of which Knative made those variables; nil: there is
+// none.
+func ClassicTracingMap(data map[string]string) (Exporter, error) {
+	lookup := func(key string) (string, bool) { v, ok := data[key]; return v, ok }
+	return classicTracing(lookup, tracingNames{"backend", "zipkin-endpoint", "sample-rate", "debug"})
+}
+
+func classicTracing(lookup func(string) (string, bool), names tracingNames) (Exporter, error) {
 	r := newReader(lookup)
 	get := func(name string) string {
-		v, _ := r.env(prefix + name)
+		v, _ := r.env(name)
 		return v
 	}
-	switch backend := get("BACKEND"); strings.ToLower(backend) {
+	switch backend := get(names.backend); strings.ToLower(backend) {
 	case "", "none":
 		return Exporter{}, nil
 	case Zipkin:
 	default:
-		r.fail(prefix+"BACKEND", backend, "none or zipkin")
+		r.fail(names.backend, backend, "none or zipkin")
 		return Exporter{}, errors.Join(r.bad...)
 	}
-	e := Exporter{Protocol: Zipkin, Endpoint: get("ZIPKIN_ENDPOINT"), ParentBased: true}
+	e := Exporter{Protocol: Zipkin, Endpoint: get(names.endpoint), ParentBased: true}
 	if url, ok := collectorURL(Zipkin, e.Endpoint, "/api/v2/spans"); !ok || !strings.Contains(e.Endpoint, "://") {
-		r.fail(prefix+"ZIPKIN_ENDPOINT", e.Endpoint, "the URL of Zipkin's /api/v2/spans")
+		r.fail(names.endpoint, e.Endpoint, "the URL of Zipkin's /api/v2/spans")
 	} else {
 		e.Endpoint = url
 	}
 	e.SamplingRate = 0.1 // the default of Knative's config-tracing
-	if v := get("SAMPLE_RATE"); v != "" {
+	if v := get(names.rate); v != "" {
 		rate, err := strconv.ParseFloat(v, 64)
 		if err != nil || !share(rate) {
-			r.fail(prefix+"SAMPLE_RATE", v, wantShare)
+			r.fail(names.rate, v, wantShare)
 		}
 		e.SamplingRate = rate
 	}
-	if v := get("DEBUG"); v != "" {
+	if v := get(names.debug); v != "" {
 		debug, err := strconv.ParseBool(v)
 		if err != nil {
-			r.fail(prefix+"DEBUG", v, "true or false")
+			r.fail(names.debug, v, "true or false")
 		}
 		if debug {
 			e.SamplingRate, e.ParentBased = 1, false
