@@ -26,27 +26,21 @@ const (
 // it says is believed when it comes from the address that it names, or from another activator of the revision's path
 // that has heard it from there, and its token proves that it is a pod of the revision's namespace: who may run pods
 // there may as well give them the labels by which the revision's Service finds its own. Then the address is probed like
-// that of any pod that isn't Ready yet.
-type announcement struct{ a *Activator }
+// that of any pod that isn't Ready yet. It is no request, and not counted as one.
+type announcement struct {
+	proxy.NopExchange
+	a *Activator
+}
 
 // Next implements proxy.Exchange.
-func (x announcement) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+func (x announcement) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 	h := x.a.hear(req)
 	x.a.meters.heard(h.result)
 	if h.why == "" {
-		return proxy.Hop{Local: &proxy.Local{Status: h.status}}, nil
+		return proxy.Answer(&proxy.Local{Status: h.status}), nil
 	}
-	return proxy.Hop{Local: refusal(req, h.status, h.why)}, nil
+	return proxy.Answer(refusal(req, h.status, h.why)), nil
 }
-
-// Response implements proxy.Exchange; there is none but the activator's own.
-func (announcement) Response(*proxy.Request, *proxy.Response) bool { return true }
-
-// Release implements proxy.Exchange.
-func (announcement) Release(proxy.Hop, proxy.Outcome) {}
-
-// End implements proxy.Exchange. Announcements are no requests, and not counted as such.
-func (announcement) End(*proxy.Request, proxy.Result) {}
 
 // hearing is what becomes of an announcement: the status of its answer, what it counts as, and why it isn't believed.
 type hearing struct {

@@ -26,7 +26,7 @@ func TestAnAnnouncedAddressIsOnePod(t *testing.T) {
 	}{
 		"listed as it was announced": {func(a *Activator) {
 			announceTo(a, "a", at)
-			a.UpdateEndpoints(rev, Endpoints{NotReady: []Endpoint{{ID: "a", Addr: at, Zone: "z"}}})
+			a.UpdateEndpoints(rev, Endpoints{NotReady: []Endpoint{{ID: "a", Addr: at}}})
 		}, []string{at}},
 		"listed under another UID": {func(a *Activator) {
 			announceTo(a, "a", at)

@@ -15,13 +15,6 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// A lent pod may decline a request, which then has to go elsewhere. So the last attempt is never lent, and of a body
-// that package proxy does not hold in full nothing is sent before the pod has let the request in.
-const (
-	attempts = 3        // as in package proxy
-	held     = 64 << 10 // bytes of a body
-)
-
 // policy is the activator's side of the seam to package proxy.
 type policy struct{ a *Activator }
 
@@ -35,12 +28,13 @@ type exchange struct {
 	spec    *spec
 	stats   *metrics.RevisionStats
 	demand  throttler.Demand
-	lease   throttler.Lease
+	lease   throttler.Lease  // the last one
+	holds   bool             // it has not been given back
 	place   *throttler.Place // in the queue for one
 	busy    bool             // the pod did not process the request: it had no slot for it
 	down    bool             // the same: its app can't be reached, or is another revision's
 	expect  bool             // the Expect field is ours
-	large   bool             // its body may still be on its way when its pod answers
+	held    bool             // its body, until its pod answers
 	traced  bool             // the client wants to be told the parts of a cold start
 	cold    ColdStart        // Queued is zero unless the request waited for the first pod
 	short   bool             // it waits, and there was no pod to use when it began to
@@ -51,7 +45,7 @@ type exchange struct {
 func (p policy) Begin(req *proxy.Request) proxy.Exchange {
 	local := p.a.probeAnswer(req)
 	if local == toHear {
-		return announcement(p)
+		return announcement{a: p.a}
 	}
 	x := p.a.exchanges.Get().(*exchange)
 	if x.local = local; local != nil {
@@ -83,33 +77,34 @@ func (x *exchange) find(req *proxy.Request, namespace, name string) bool {
 		return false
 	}
 	x.t, x.spec = t, s
-	x.large = req.ContentLength < 0 || req.ContentLength > held
+	x.held = req.BodyHeld
 	x.stats = x.a.stats.Start(metrics.RevisionKey(t.id), req.Arrived)
 	x.demand = throttler.Demand{Revision: t.id, Enqueued: req.Arrived}
 	return true
 }
 
 // Next takes a slot of a pod, waiting for one if need be.
-func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 	switch {
 	case x.local != nil:
-		return proxy.Hop{Local: x.local}, nil
+		return proxy.Answer(x.local), nil
 	case x.err != nil:
-		return proxy.Hop{}, x.err
+		return proxy.Decision{}, x.err
 	}
 	if x.early != nil {
 		if err := x.awaitSource(req); err != nil {
-			return proxy.Hop{}, err
+			return proxy.Decision{}, err
 		}
 	}
-	if err := x.acquire(req, a); err != nil {
-		return proxy.Hop{}, err
+	if waits, err := x.acquire(req, a); err != nil || waits {
+		return proxy.Decision{Wait: waits}, err
 	}
+	x.holds = true
 	if m := x.spec.meters; m != nil {
 		m.AddActive(1)
 	}
 	x.mark(req)
-	return x.hop(req), nil
+	return proxy.Forward(x.hop(req)), nil
 }
 
 // mark removes what only proxies of the data path may say, and says it itself.
@@ -129,8 +124,9 @@ func (x *exchange) mark(req *proxy.Request) {
 	x.lend(req, x.lease.Lent())
 }
 
-// lend says that a pod is another activator's. A queue-proxy that lets a lent
-// request in asks for its body at once, whatever its app thinks of Expect.
+// lend says that a pod is another activator's, which may decline the request, so that it has to go elsewhere. Of a body that
+// is not held for that nothing is sent before the pod has let the request in: its queue-proxy asks for it then, at once,
+// whatever its app thinks of Expect.
 func (x *exchange) lend(req *proxy.Request, lent bool) {
 	h := req.Header
 	if x.expect {
@@ -141,7 +137,7 @@ func (x *exchange) lend(req *proxy.Request, lent bool) {
 		return
 	}
 	h.Set(knative.HeaderNoQueue, "1")
-	if x.large && req.Upgrade == "" && !h.Has("Expect") {
+	if !req.BodyHeld && req.Upgrade == "" && !h.Has("Expect") {
 		h.Set("Expect", "100-continue")
 		x.expect = true
 	}
@@ -149,13 +145,12 @@ func (x *exchange) lend(req *proxy.Request, lent bool) {
 
 func (x *exchange) hop(req *proxy.Request) proxy.Hop {
 	h := proxy.Hop{
-		Addr:       x.lease.Addr(),
-		TLS:        x.a.podTLS(x.t.id.Namespace),
-		Host:       x.lease.Addr(),
-		Proto:      x.spec.Proto,
-		Timeouts:   x.spec.Timeouts,
-		FullDuplex: x.spec.FullDuplex,
-		Replay:     true,
+		Addr:     x.lease.Addr(),
+		TLS:      x.a.podTLS(x.t.id.Namespace),
+		Host:     x.lease.Addr(),
+		Proto:    x.spec.Proto,
+		Timeouts: x.spec.Timeouts,
+		Replay:   true,
 	}
 	if x.lease.Declines() {
 		h.NotProcessed = knative.HeaderNotProcessed
@@ -228,14 +223,16 @@ func saysDown(resp *proxy.Response) bool {
 
 // Release gives the slot back, and says what is now known of the pod.
 func (x *exchange) Release(_ proxy.Hop, o proxy.Outcome) {
-	if x.local != nil {
-		return
-	}
 	verdict := x.judge(o)
 	if verdict == throttler.DialFailed || verdict == throttler.Lost {
 		x.avoid()
 		x.t.suspect(x.lease.ID()) // before the slot is free for the next one
 	}
+	x.giveBack(verdict)
+}
+
+func (x *exchange) giveBack(verdict throttler.Outcome) {
+	x.holds = false
 	x.lease.Release(verdict)
 	if m := x.spec.meters; m != nil {
 		m.AddActive(-1)
@@ -261,7 +258,7 @@ func (x *exchange) judge(o proxy.Outcome) throttler.Outcome {
 // unanswered is what the end of a connection before an answer says of the pod: it has died, as others will find out. A
 // body that is still being sent may have been refused by an answer that got lost, so that such an end says nothing.
 func (x *exchange) unanswered() throttler.Outcome {
-	if x.large {
+	if !x.held {
 		return throttler.Unused
 	}
 	return throttler.Lost
@@ -280,10 +277,13 @@ func (x *exchange) avoid() {
 
 // End counts the request and ends the exchange.
 func (x *exchange) End(req *proxy.Request, r proxy.Result) {
-	if x.place != nil { // a policy around this one hasn't let the wait come to its end
+	switch { // a policy around this one has answered in the middle
+	case x.place != nil:
 		if lease, err := x.seat(context.Canceled); err == nil {
 			lease.Release(throttler.Unused)
 		}
+	case x.holds:
+		x.giveBack(throttler.Unused)
 	}
 	if x.local == nil {
 		x.a.meters.count(r.Reason)

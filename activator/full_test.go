@@ -57,12 +57,12 @@ type crowdedExchange struct {
 	c *crowded
 }
 
-func (x crowdedExchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
-	hop, err := x.Exchange.Next(req, a)
-	if err == proxy.ErrSuspended {
+func (x crowdedExchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
+	d, err := x.Exchange.Next(req, a)
+	if d.Wait {
 		x.c.waiting.Add(1)
 	}
-	return hop, err
+	return d, err
 }
 
 func (x crowdedExchange) End(req *proxy.Request, r proxy.Result) {

@@ -92,9 +92,9 @@ func TestJudge(t *testing.T) {
 		{"the client went before it was dialled", exchange{}, proxy.Outcome{Reason: proxy.ClientGone}, throttler.Unused},
 		{"the client went after", exchange{}, proxy.Outcome{Reason: proxy.ClientGone, Connect: 1}, throttler.OK},
 		{"the client went from an old connection", exchange{}, proxy.Outcome{Reason: proxy.ClientGone, Reused: true}, throttler.OK},
-		{"it died", exchange{}, proxy.Outcome{Reason: proxy.UpstreamClosed, Connect: 1}, throttler.Lost},
-		{"it died, an old connection", exchange{}, proxy.Outcome{Reason: proxy.UpstreamClosed, Connect: 1, Reused: true}, throttler.Lost},
-		{"it closed on a large body", exchange{large: true}, proxy.Outcome{Reason: proxy.UpstreamClosed, Connect: 1}, throttler.Unused},
+		{"it died", exchange{held: true}, proxy.Outcome{Reason: proxy.UpstreamClosed, Connect: 1}, throttler.Lost},
+		{"it died, an old connection", exchange{held: true}, proxy.Outcome{Reason: proxy.UpstreamClosed, Connect: 1, Reused: true}, throttler.Lost},
+		{"it closed on a large body", exchange{}, proxy.Outcome{Reason: proxy.UpstreamClosed, Connect: 1}, throttler.Unused},
 		{"it died in its answer", exchange{}, proxy.Outcome{Reason: proxy.ResponseTruncated, Status: 200}, throttler.OK},
 		{"too late", exchange{}, proxy.Outcome{Reason: proxy.TimeoutTotal, Status: 200}, throttler.OK},
 	} {

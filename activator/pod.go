@@ -123,7 +123,7 @@ func (t *tracked) newsLocked(p *pod, s *spec) (throttler.Backend, bool) {
 
 func (t *tracked) describeLocked(p *pod, s *spec) throttler.Backend {
 	b := throttler.Backend{
-		ID: p.ID, Addr: p.Addr, Zone: p.Zone, Slots: s.Limit, Own: !p.foreign, Lend: p.declines, Declines: p.declines, State: throttler.Ready,
+		ID: p.ID, Addr: p.Addr, Slots: s.Limit, Own: !p.foreign, Lend: p.declines, Declines: p.declines, State: throttler.Ready,
 	}
 	port := knative.PortTLS
 	if p == &t.cluster {

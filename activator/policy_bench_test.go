@@ -61,13 +61,13 @@ func (x againExchange) Response(req *proxy.Request, resp *proxy.Response) bool {
 			req.Header.Add(x.p.head[i], x.p.head[i+1])
 		}
 		y := x.p.Policy.Begin(req)
-		hop, err := y.Next(req, proxy.Attempt{Replayable: true, Since: req.Arrived})
+		d, err := y.Next(req, proxy.Attempt{})
 		if err != nil {
 			x.p.b.Error(err)
 			break
 		}
 		y.Response(req, resp)
-		y.Release(hop, proxy.Outcome{Status: http.StatusOK, Connect: 1})
+		y.Release(d.Upstream, proxy.Outcome{Status: http.StatusOK, Connect: 1})
 		y.End(req, proxy.Result{Status: http.StatusOK, Attempts: 1, Total: time.Millisecond})
 	}
 	x.p.b.StopTimer()

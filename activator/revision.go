@@ -19,8 +19,6 @@ type Revision struct {
 	// Proto is the protocol spoken to pods. The zero value is the client's, as in Knative, where the port serves both.
 	// An upgrade always goes out as HTTP/1.1.
 	Proto proxy.Proto
-	// FullDuplex lets an HTTP/1.1 app answer while it still reads the body.
-	FullDuplex bool
 	// Service and Configuration are labels of metrics.
 	Service, Configuration string
 	// MaxWaiting bounds the requests that wait for a pod of this revision. 0: Config.RevisionMaxWaiting.
@@ -49,8 +47,6 @@ type Endpoint struct {
 	ID string
 	// Addr is the host:port of the pod's queue-proxy.
 	Addr string
-	// Zone is where the pod runs; it may be empty.
-	Zone string
 	// Name is what people call the pod, for the log; it may be empty.
 	Name string
 }

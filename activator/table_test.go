@@ -41,7 +41,7 @@ func chain(t testing.TB, s proxytest.Setting, ca *podtlstest.CA) (addr string) {
 	if ca != nil {
 		inPod.CertsDir = ca.Mount(t, podName)
 	}
-	revision := activator.Revision{ID: hello, Limit: s.Limit, Proto: s.Proto, FullDuplex: s.FullDuplex}
+	revision := activator.Revision{ID: hello, Limit: s.Limit, Proto: s.Proto}
 	watch := func(p proxy.Policy) proxy.Policy { return p }
 	if s.AtFront {
 		revision.Timeouts, watch = s.Timeouts, s.Watch

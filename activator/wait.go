@@ -9,25 +9,25 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// acquire takes a slot, or a place in the queue for one, as proxy.ErrSuspended says, and the slot when that wait is over.
-func (x *exchange) acquire(req *proxy.Request, a proxy.Attempt) error {
-	var err error
+// acquire takes a slot, or a place in the queue for one, in which it waits, and the slot when that wait is over. A lent pod
+// may decline the request, so that the last attempt is never lent.
+func (x *exchange) acquire(req *proxy.Request, a proxy.Attempt) (waits bool, err error) {
 	if x.place != nil {
 		x.lease, err = x.seat(a.Ended)
 	} else {
 		x.busy, x.down = false, false
-		x.demand.NoLend = a.N+1 >= attempts
+		x.demand.NoLend = a.Last
 		var ok bool
 		if x.lease, ok, err = x.a.throttler.TryAcquire(x.demand); err == nil && !ok {
 			if x.lease, x.place, err = x.queue(req); x.place != nil {
-				return proxy.ErrSuspended
+				return true, nil
 			}
 		}
 	}
 	if err != nil {
-		return x.unserved(x.refusal(err))
+		return false, x.unserved(x.refusal(err))
 	}
-	return nil
+	return false, nil
 }
 
 // queue stands in line. Time spent in it is seen in the gauges, and in the story of a cold start when there was no pod.

@@ -50,7 +50,7 @@ type errorAnswered struct {
 func errorAnswer(name string, err error, grpc bool) (a errorAnswered) {
 	var e *Error
 	if !errors.As(err, &e) {
-		e = &Error{Reason: Internal, Err: err}
+		e = &Error{Reason: Internal, Text: "internal error\n"}
 	}
 	if e.Reason == ClientGone {
 		a.status = StatusClientClosedRequest

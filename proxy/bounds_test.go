@@ -70,7 +70,7 @@ func TestF15LimitsOfHeads(t *testing.T) {
 				refused := make(chan *proxy.Error, 1)
 				config := c.config
 				config.OnRefused = func(_ string, err *proxy.Error) { refused <- err }
-				addr := engineOf(t, policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+				addr := engineOf(t, policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 					n := 0
 					for name := range r.Header.All() {
 						if strings.HasPrefix(name, "X-") {
@@ -80,7 +80,7 @@ func TestF15LimitsOfHeads(t *testing.T) {
 					if len(r.Target) != c.target || n != c.fields {
 						t.Errorf("a target of %d bytes and %d fields", len(r.Target), n)
 					}
-					return proxy.Hop{Local: &proxy.Local{Status: 200}}, nil
+					return proxy.Answer(&proxy.Local{Status: 200}), nil
 				}}, config)
 				status, body := sendOver(t, addr, h2, c.target, c.fields, c.size)
 				if status != c.status {

@@ -31,6 +31,9 @@ const (
 	retryPerSent = 5 // one retry for so many requests: 20 %
 )
 
+// holds says whether all of a body of that length is kept for another attempt.
+func holds(length int64) bool { return 0 <= length && length <= maxHeld }
+
 // Config of a Handler. The zero value of each field but Policy and Name is its documented default.
 type Config struct {
 	Policy Policy // required

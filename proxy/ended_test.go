@@ -76,8 +76,8 @@ func post(ctx context.Context, tr *http.Transport, url string) (status int, err 
 type toAddr string
 
 func (a toAddr) Begin(*Request) Exchange { return a }
-func (a toAddr) Next(_ *Request, at Attempt) (Hop, error) {
-	return Hop{Addr: string(a), Proto: HTTP1}, at.Cause
+func (a toAddr) Next(_ *Request, at Attempt) (Decision, error) {
+	return Forward(Hop{Addr: string(a), Proto: HTTP1}), at.Cause
 }
 func (toAddr) Response(*Request, *Response) bool { return true }
 func (toAddr) Release(Hop, Outcome)              {}

@@ -97,11 +97,13 @@ var askMany = "GET /hello?some=query HTTP/1.1\r\nHost: example.com\r\n" + string
 // lean is a policy that costs nothing.
 type lean struct{ hop proxy.Hop }
 
-func (p *lean) Begin(*proxy.Request) proxy.Exchange                   { return p }
-func (p *lean) Next(*proxy.Request, proxy.Attempt) (proxy.Hop, error) { return p.hop, nil }
-func (p *lean) Response(*proxy.Request, *proxy.Response) bool         { return true }
-func (p *lean) Release(proxy.Hop, proxy.Outcome)                      {}
-func (p *lean) End(*proxy.Request, proxy.Result)                      {}
+func (p *lean) Begin(*proxy.Request) proxy.Exchange { return p }
+func (p *lean) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+	return proxy.Forward(p.hop), nil
+}
+func (p *lean) Response(*proxy.Request, *proxy.Response) bool { return true }
+func (p *lean) Release(proxy.Hop, proxy.Outcome)              {}
+func (p *lean) End(*proxy.Request, proxy.Result)              {}
 
 // BenchmarkOverSockets has the engine and the Handler in net/http's server do the same for the same client and app, which
 // cost as much as they can't help: see the direct one.

@@ -30,8 +30,8 @@ func engineOf(t testing.TB, p proxy.Policy, c proxy.ServerConfig) string {
 }
 
 // nothing answers 204 by itself.
-var nothing = policyFuncs{next: func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
-	return proxy.Hop{Local: &proxy.Local{Status: 204}}, nil
+var nothing = policyFuncs{next: func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+	return proxy.Answer(&proxy.Local{Status: 204}), nil
 }}
 
 func dialEngine(t testing.TB, addr string) (net.Conn, *bufio.Reader) {
@@ -155,9 +155,9 @@ func TestEngineHandsOver(t *testing.T) {
 	results := make(chan proxy.Result, 10)
 	var begun atomic.Int32
 	addr := engineOf(t, counting{policyFuncs{
-		next: func(r *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+		next: func(r *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 			r.Header.Set("X-Edited", "yes")
-			return proxy.Hop{Addr: hop, Proto: proxy.HTTP2}, a.Cause
+			return proxy.Forward(proxy.Hop{Addr: hop, Proto: proxy.HTTP2}), a.Cause
 		},
 		end: func(r proxy.Result) { results <- r },
 	}, &begun}, proxy.ServerConfig{})
@@ -207,8 +207,8 @@ func TestEngineSplices(t *testing.T) {
 	defer app.Close()
 	results := make(chan proxy.Result, 1)
 	addr := engineOf(t, policyFuncs{
-		next: func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
-			return proxy.Hop{Addr: app.Listener.Addr().String()}, nil
+		next: func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+			return proxy.Forward(proxy.Hop{Addr: app.Listener.Addr().String()}), nil
 		},
 		end: func(r proxy.Result) { results <- r },
 	}, proxy.ServerConfig{})
@@ -245,9 +245,9 @@ func TestEngineTakesEveryWayToSpeakTLS(t *testing.T) {
 					continue
 				}
 				seen := make(chan *tls.ConnectionState, 2)
-				h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+				h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 					seen <- r.TLS()
-					return proxy.Hop{Local: &proxy.Local{Status: 200, Body: "served"}}, nil
+					return proxy.Answer(&proxy.Local{Status: 200, Body: "served"}), nil
 				}}})
 				if err != nil {
 					t.Fatal(err)

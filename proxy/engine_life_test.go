@@ -18,12 +18,12 @@ import (
 // Shutdown lets requests end, tells their clients, closes what is idle, and loses nothing.
 func TestEngineShutsDown(t *testing.T) {
 	asked, leave := make(chan bool), make(chan bool)
-	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 		if r.Target == "/wait" {
 			asked <- true
 			<-leave
 		}
-		return proxy.Hop{Local: &proxy.Local{Status: 200, Body: "served"}}, nil
+		return proxy.Answer(&proxy.Local{Status: 200, Body: "served"}), nil
 	}}})
 	if err != nil {
 		t.Fatal(err)
@@ -95,11 +95,11 @@ func TestEngineShutsDown(t *testing.T) {
 func TestEngineCloses(t *testing.T) {
 	parked := make(chan bool)
 	ended := make(chan proxy.Result, 1)
-	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 		ctx := r.Park(proxy.Timeouts{})
 		parked <- true
 		<-ctx.Done()
-		return proxy.Hop{}, context.Cause(ctx)
+		return proxy.Decision{}, context.Cause(ctx)
 	}, end: func(r proxy.Result) { ended <- r }}})
 	if err != nil {
 		t.Fatal(err)
@@ -124,11 +124,11 @@ func TestEngineCloses(t *testing.T) {
 func TestPeers8TheEngineDrains(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer app.Close()
-	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 		if r.Target == "/own" {
-			return proxy.Hop{Local: &proxy.Local{Status: 204}}, nil
+			return proxy.Answer(&proxy.Local{Status: 204}), nil
 		}
-		return proxy.Hop{Addr: app.Listener.Addr().String()}, nil
+		return proxy.Forward(proxy.Hop{Addr: app.Listener.Addr().String()}), nil
 	}}})
 	if err != nil {
 		t.Fatal(err)
@@ -157,8 +157,8 @@ func TestEngineSurvivesPanicsAtAnswers(t *testing.T) {
 	}))
 	results := make(chan proxy.Result, 1)
 	addr := engineOf(t, panicking{policyFuncs{
-		next: func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
-			return proxy.Hop{Addr: app.Listener.Addr().String()}, nil
+		next: func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+			return proxy.Forward(proxy.Hop{Addr: app.Listener.Addr().String()}), nil
 		},
 		end: func(r proxy.Result) { results <- r },
 	}}, proxy.ServerConfig{})
@@ -182,7 +182,7 @@ func (panicking) Response(*proxy.Request, *proxy.Response) bool { panic("at an a
 func TestEngineSurvivesPanics(t *testing.T) {
 	results := make(chan proxy.Result, 1)
 	addr := engineOf(t, policyFuncs{
-		next: func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) { panic("at the policy") },
+		next: func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) { panic("at the policy") },
 		end:  func(r proxy.Result) { results <- r },
 	}, proxy.ServerConfig{})
 	for range 3 {

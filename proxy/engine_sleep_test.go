@@ -43,8 +43,8 @@ func looked(t *testing.T, p Policy, config *tls.Config) (e *Engine, addr string)
 type noContent struct{}
 
 func (noContent) Begin(*Request) Exchange { return noContent{} }
-func (noContent) Next(*Request, Attempt) (Hop, error) {
-	return Hop{Local: &Local{Status: http.StatusNoContent}}, nil
+func (noContent) Next(*Request, Attempt) (Decision, error) {
+	return Answer(&Local{Status: http.StatusNoContent}), nil
 }
 func (noContent) Response(*Request, *Response) bool { return true }
 func (noContent) Release(Hop, Outcome)              {}

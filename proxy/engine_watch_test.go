@@ -16,9 +16,9 @@ type toHop struct {
 	results chan Result
 }
 
-func (p toHop) Begin(*Request) Exchange             { return p }
-func (p toHop) Next(*Request, Attempt) (Hop, error) { return Hop{Addr: p.addr}, nil }
-func (p toHop) End(_ *Request, r Result)            { p.results <- r }
+func (p toHop) Begin(*Request) Exchange                  { return p }
+func (p toHop) Next(*Request, Attempt) (Decision, error) { return Forward(Hop{Addr: p.addr}), nil }
+func (p toHop) End(_ *Request, r Result)                 { p.results <- r }
 
 // A connection is watched from its first slow request on. So an end is noticed during a later one, after a sleep as well,
 // and before that one is slow.
@@ -114,14 +114,14 @@ type inQueue struct {
 }
 
 func (p inQueue) Begin(*Request) Exchange { return p }
-func (p inQueue) Next(r *Request, a Attempt) (Hop, error) {
+func (p inQueue) Next(r *Request, a Attempt) (Decision, error) {
 	if a.Ended != nil {
 		p.ended <- a.Ended
-		return Hop{}, a.Ended
+		return Decision{}, a.Ended
 	}
 	r.Suspend(Timeouts{})
 	p.waiting <- struct{}{}
-	return Hop{}, ErrSuspended
+	return Wait(), nil
 }
 
 // Whoever leaves a queue makes room at once: it isn't left to the rounds to find out.

@@ -6,7 +6,7 @@ import (
 )
 
 // Error is a request that was not answered by its app: what Next returns to have it answered so, and what Attempt.Cause
-// holds. Any other error from Next is answered as Internal with its text.
+// holds. Any other error from Next is answered as Internal, and its text, which may say anything, is not shown.
 type Error struct {
 	Reason Reason
 	Status int // 0: that of the reason

@@ -14,8 +14,8 @@ type toApp struct{ addr string }
 
 func (p toApp) Begin(*proxy.Request) proxy.Exchange { return p }
 
-func (p toApp) Next(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
-	return proxy.Hop{Addr: p.addr}, a.Cause
+func (p toApp) Next(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
+	return proxy.Forward(proxy.Hop{Addr: p.addr}), a.Cause
 }
 func (toApp) Response(*proxy.Request, *proxy.Response) bool { return true }
 func (toApp) Release(proxy.Hop, proxy.Outcome)              {}

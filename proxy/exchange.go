@@ -67,7 +67,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request, target stri
 	}
 	ex.req = Request{
 		Method: r.Method, Target: r.RequestURI, Host: r.Host, Proto: proto, Header: Header{fields: r.Header},
-		RemoteAddr: r.RemoteAddr, ContentLength: r.ContentLength, Upgrade: hop.upgrade,
+		RemoteAddr: r.RemoteAddr, ContentLength: r.ContentLength, BodyHeld: holds(r.ContentLength), Upgrade: hop.upgrade,
 		Arrived: time.Now(), ex: ex,
 	}
 	ex.clock.init(ex, h.cfg.TimeoutText, ex.req.Arrived)
@@ -95,28 +95,29 @@ func (ex *exchange) run() (abort bool) {
 
 // forward asks the policy for hops and tries them. A nil error means that the client has a complete answer.
 func (ex *exchange) forward() error {
-	at := Attempt{Since: ex.req.Arrived, Replayable: true}
+	at := Attempt{}
 	if ex.begun != nil {
 		at = ex.begun.at
 	}
 	for {
-		hop, err := ex.next(at)
+		at.Last = at.N+1 >= maxAttempts
+		d, err := ex.next(at)
 		if err != nil {
 			return err
 		}
 		ex.result.Attempts++
-		if hop.Local != nil {
-			ex.local(hop)
+		if d.Local != nil {
+			ex.local(d.Local)
 			return nil
 		}
-		t := &try{ex: ex, last: at.N+1 >= maxAttempts, begin: time.Now()}
-		t.hop = hop // not above: that would be made on the stack first
-		ex.clock.start(hop.Timeouts, hop.From)
-		if n := ex.r.ContentLength; n < 0 || n > maxHeld {
+		t := &try{ex: ex, last: at.Last, begin: time.Now()}
+		t.hop = d.Upstream // not above: that would be made on the stack first
+		ex.clock.start(t.hop.Timeouts, t.hop.From)
+		if !ex.req.BodyHeld {
 			ex.watchClient() // a hop that doesn't read would hide its leaving
 		}
 		err = t.run()
-		ex.release(hop, t, err)
+		ex.release(t, err)
 		if err == nil {
 			return nil
 		}
@@ -124,7 +125,7 @@ func (ex *exchange) forward() error {
 			return err
 		}
 		at.N++
-		at.Cause, at.Sent = err, ex.up.sent()
+		at.Cause = err
 		// What the hop was sent may still be read while its connection winds up.
 		ex.r.Header = ex.r.Header.Clone()
 		ex.req.Header = Header{fields: ex.r.Header}
@@ -132,10 +133,10 @@ func (ex *exchange) forward() error {
 }
 
 // next asks the policy, and ends what Park began.
-func (ex *exchange) next(at Attempt) (Hop, error) {
+func (ex *exchange) next(at Attempt) (Decision, error) {
 	if b := ex.begun; b != nil {
 		ex.begun = nil
-		return b.hop, nil
+		return Forward(b.hop), nil
 	}
 	begin := time.Now()
 	defer func() {
@@ -143,9 +144,12 @@ func (ex *exchange) next(at Attempt) (Hop, error) {
 		ex.waited += time.Since(begin)
 	}()
 	for {
-		hop, err := ex.x.Next(&ex.req, at)
-		if err != ErrSuspended || ex.parked == nil || ex.parked.woken == nil {
-			return hop, err
+		d, err := ex.x.Next(&ex.req, at)
+		switch {
+		case err != nil || !d.Wait:
+			return d, err
+		case ex.parked == nil || ex.parked.woken == nil:
+			return d, errNoSuspend
 		}
 		at.Ended = ex.parked.wait()
 		ex.unpark()
@@ -159,18 +163,16 @@ func (ex *exchange) unpark() {
 	}
 }
 
-func (ex *exchange) release(hop Hop, t *try, err error) {
+func (ex *exchange) release(t *try, err error) {
 	t.out.Total = time.Since(t.begin)
 	t.out.Reason = ReasonOf(err)
-	ex.x.Release(hop, t.out)
+	ex.x.Release(t.hop, t.out)
 }
 
 // local gives an answer of the policy's own.
-func (ex *exchange) local(hop Hop) {
-	l := hop.Local
+func (ex *exchange) local(l *Local) {
 	if l.Reason == ClientGone {
 		ex.fail(errClientGone)
-		ex.x.Release(hop, Outcome{Reason: ClientGone})
 		return
 	}
 	out := ex.w.Header()
@@ -179,7 +181,6 @@ func (ex *exchange) local(hop Hop) {
 	}
 	ex.own(l.Status, l.Body)
 	ex.result.Reason = l.Reason
-	ex.x.Release(hop, Outcome{Status: l.Status})
 }
 
 // end is the last of every exchange, also after a panic of the policy's.

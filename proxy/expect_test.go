@@ -36,8 +36,8 @@ func TestABodyThatWasNotAskedForIsSent(t *testing.T) {
 					defer close(done)
 					answersFirst(l, answer)
 				}()
-				addr := run(t, proxy.Config{Name: "test", Policy: policyFuncs{next: func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
-					return proxy.Hop{Addr: l.Addr().String(), Timeouts: proxy.Timeouts{Total: 10 * time.Second}}, nil
+				addr := run(t, proxy.Config{Name: "test", Policy: policyFuncs{next: func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+					return proxy.Forward(proxy.Hop{Addr: l.Addr().String(), Timeouts: proxy.Timeouts{Total: 10 * time.Second}}), nil
 				}}})
 				c, in := dialEngine(t, addr)
 				_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")

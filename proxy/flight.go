@@ -63,7 +63,7 @@ var errPanic = errors.New("the policy panicked")
 // repeatable says that the request may be sent once more should its connection turn out to have been closed. That of a
 // request that has been sent before is as good as not: it has few attempts left.
 func (f *flow) repeatable() bool {
-	return f.result.Attempts <= 1 && idempotent(f.head.Method) && 0 <= f.head.Length && f.head.Length <= maxHeld
+	return f.result.Attempts <= 1 && idempotent(f.head.Method) && f.req.BodyHeld
 }
 
 // connect takes a connection from the pool or makes one.

@@ -92,7 +92,7 @@ func (f *flow) begin(c *client, now time.Time) error {
 	f.te = o.trailers
 	f.req = Request{
 		Method: f.head.Method, Target: f.head.Target, Host: f.head.Host, Proto: HTTP1, Header: Header{list: &f.head.Fields},
-		RemoteAddr: c.remote, ContentLength: f.head.Length, Upgrade: o.upgrade, Arrived: now, ex: f,
+		RemoteAddr: c.remote, ContentLength: f.head.Length, BodyHeld: holds(f.head.Length), Upgrade: o.upgrade, Arrived: now, ex: f,
 	}
 	f.result = Result{Reason: Internal, Status: http.StatusInternalServerError} // should the policy panic
 	f.clock.reset(now)
@@ -114,7 +114,7 @@ func (f *flow) run() {
 	err := f.forward()
 	switch {
 	case err == nil:
-	case err == ErrSuspended && f.suspended != nil:
+	case err == errWaits:
 	case err == errHandedOver:
 		f.handed = true
 	case f.writing || f.hurt:
@@ -130,7 +130,7 @@ func (f *flow) run() {
 
 // forward asks the policy for hops and tries them. A nil error means that the client has a complete answer.
 func (f *flow) forward() error {
-	at := Attempt{Since: f.req.Arrived, Replayable: true}
+	at := Attempt{}
 	if s := f.suspended; s != nil {
 		at = s.at
 		at.Ended = f.resume()
@@ -141,12 +141,14 @@ func (f *flow) forward() error {
 		f.try = t
 	}
 	for {
-		if err := f.ask(&at, &t.hop); err != nil {
+		at.Last = at.N+1 >= maxAttempts
+		l, err := f.ask(&at, &t.hop)
+		if err != nil {
 			return err
 		}
 		f.result.Attempts++
-		if t.hop.Local != nil {
-			f.local(&t.hop)
+		if l != nil {
+			f.local(l)
 			return nil
 		}
 		if !t.hop.http1() {
@@ -156,9 +158,9 @@ func (f *flow) forward() error {
 		if f.waited > 0 || at.N > 0 {
 			t.begin = time.Now()
 		}
-		t.last = at.N+1 >= maxAttempts
+		t.last = at.Last
 		f.clock.start(t.hop.Timeouts, t.hop.From)
-		err := t.run()
+		err = t.run()
 		if t.out.Total == 0 { // there was no connection to settle
 			t.out.Total = time.Since(t.begin)
 		}
@@ -171,7 +173,7 @@ func (f *flow) forward() error {
 			return err
 		}
 		at.N++
-		at.Cause, at.Sent, at.Ended = err, f.up.taken.Load(), nil
+		at.Cause, at.Ended = err, nil
 		t.reset()
 	}
 }
@@ -179,19 +181,31 @@ func (f *flow) forward() error {
 // http1 says that an HTTP/1.1 client's request goes to the hop in HTTP/1.1.
 func (h *Hop) http1() bool { return h.Proto == SameProto || h.Proto == HTTP1 }
 
-// ask has the policy say where to go, and ends what Park began. The frames of this and of what calls it are on the stack
-// of everything that waits in a Next.
-func (f *flow) ask(at *Attempt, hop *Hop) (err error) {
-	*hop, err = f.x.Next(&f.req, *at)
+// errWaits says that f is suspended, and its goroutine is free.
+var errWaits = errors.New("the request waits")
+
+// errNoSuspend is what a policy has answered that says Wait and has not called Suspend.
+var errNoSuspend = errors.New("proxy: the policy waits for nothing")
+
+// ask has the policy decide, and ends what Park began. It returns the policy's own answer, or sets hop. The frames of this
+// and of what calls it are on the stack of everything that waits in a Next.
+func (f *flow) ask(at *Attempt, hop *Hop) (*Local, error) {
+	d, err := f.x.Next(&f.req, *at)
 	if f.parked != nil {
 		f.unpark()
 	}
-	if s := f.suspended; s != nil {
-		if s.at = *at; err != ErrSuspended {
-			_ = f.resume() // Next has thought better of it
-		}
+	waits := err == nil && d.Wait
+	switch s := f.suspended; {
+	case s != nil && waits:
+		s.at = *at
+		return nil, errWaits
+	case s != nil:
+		_ = f.resume() // Next has thought better of it
+	case waits:
+		return nil, errNoSuspend
 	}
-	return err
+	*hop = d.Upstream
+	return d.Local, err
 }
 
 // leave is the end of run.

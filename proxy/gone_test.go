@@ -18,8 +18,8 @@ type gonePolicy struct {
 }
 
 func (p *gonePolicy) Begin(*proxy.Request) proxy.Exchange { return p }
-func (p *gonePolicy) Next(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
-	return proxy.Hop{Addr: p.addr}, nil
+func (p *gonePolicy) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+	return proxy.Forward(proxy.Hop{Addr: p.addr}), nil
 }
 func (p *gonePolicy) Response(*proxy.Request, *proxy.Response) bool { return true }
 func (p *gonePolicy) Release(_ proxy.Hop, o proxy.Outcome)          { p.outcomes <- o }
@@ -112,8 +112,8 @@ func TestF6LocalAnswerToAClientThatHasGone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			results := make(chan proxy.Result, 1)
 			addr := run(t, proxy.Config{Name: "x", Policy: policyFuncs{
-				next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
-					return proxy.Hop{Local: (&proxy.Error{Reason: proxy.ClientGone}).Local(r, "x")}, nil
+				next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
+					return proxy.Answer((&proxy.Error{Reason: proxy.ClientGone}).Local(r, "x")), nil
 				},
 				end: func(r proxy.Result) { results <- r },
 			}})

@@ -101,12 +101,12 @@ func get(t *testing.T, c *http.Client, addr string) *http.Response {
 // policyFuncs is a policy of functions.
 type policyFuncs struct {
 	toApp
-	next func(*proxy.Request, proxy.Attempt) (proxy.Hop, error)
+	next func(*proxy.Request, proxy.Attempt) (proxy.Decision, error)
 	end  func(proxy.Result)
 }
 
 func (p policyFuncs) Begin(*proxy.Request) proxy.Exchange { return p }
-func (p policyFuncs) Next(r *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+func (p policyFuncs) Next(r *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 	return p.next(r, a)
 }
 
@@ -119,9 +119,9 @@ func (p policyFuncs) End(_ *proxy.Request, r proxy.Result) {
 func TestDrainWaitsForTheLastRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		leave := make(chan bool)
-		h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
+		h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
 			<-leave
-			return proxy.Hop{Local: &proxy.Local{Status: 204}}, nil
+			return proxy.Answer(&proxy.Local{Status: 204}), nil
 		}}})
 		if err != nil {
 			t.Fatal(err)
@@ -167,9 +167,9 @@ func TestDrainWaitsForTheLastRequest(t *testing.T) {
 func TestOnUnwatched(t *testing.T) {
 	var told atomic.Int32
 	h, err := proxy.New(proxy.Config{Name: "x", OnUnwatched: func() { told.Add(1) }, Policy: policyFuncs{
-		next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+		next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 			r.Park(proxy.Timeouts{})
-			return proxy.Hop{Local: &proxy.Local{Status: 204}}, nil
+			return proxy.Answer(&proxy.Local{Status: 204}), nil
 		},
 	}})
 	if err != nil {
@@ -194,7 +194,7 @@ func TestOnUnwatched(t *testing.T) {
 func TestPanickingPolicy(t *testing.T) {
 	results := make(chan proxy.Result, 1)
 	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{
-		next: func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) { panic("at the policy") },
+		next: func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) { panic("at the policy") },
 		end:  func(r proxy.Result) { results <- r },
 	}})
 	if err != nil {
@@ -228,17 +228,17 @@ func TestTLS(t *testing.T) {
 	results := make(chan proxy.Result, 10)
 	parked := make(chan bool, 1)
 	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{
-		next: func(r *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+		next: func(r *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 			switch r.Target {
 			case "/park":
 				ctx := r.Park(proxy.Timeouts{})
 				parked <- true
 				<-ctx.Done()
-				return proxy.Hop{}, context.Cause(ctx)
+				return proxy.Decision{}, context.Cause(ctx)
 			case "/untrusted":
-				return proxy.Hop{Addr: hop.Addr, TLS: new(tls.Config)}, a.Cause
+				return proxy.Forward(proxy.Hop{Addr: hop.Addr, TLS: new(tls.Config)}), a.Cause
 			}
-			return hop, a.Cause
+			return proxy.Forward(hop), a.Cause
 		},
 		end: func(r proxy.Result) { results <- r },
 	}})
@@ -298,7 +298,7 @@ func TestTLS(t *testing.T) {
 // A connection that is watched, closed and followed by others with its descriptor never ends theirs.
 func TestWatchDoesNotMistakeADescriptor(t *testing.T) {
 	stay := make(chan bool)
-	addr := serve(t, proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+	addr := serve(t, proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 		ctx := r.Park(proxy.Timeouts{})
 		if r.Target == "/stay" {
 			select {
@@ -309,9 +309,9 @@ func TestWatchDoesNotMistakeADescriptor(t *testing.T) {
 			<-ctx.Done()
 		}
 		if ctx.Err() != nil {
-			return proxy.Hop{}, context.Cause(ctx)
+			return proxy.Decision{}, context.Cause(ctx)
 		}
-		return proxy.Hop{Local: &proxy.Local{Status: 204}}, nil
+		return proxy.Answer(&proxy.Local{Status: 204}), nil
 	}}})
 	for range 20 {
 		leaving, staying := make([]net.Conn, 20), make([]net.Conn, 20)

@@ -20,10 +20,10 @@ type waiting struct {
 }
 
 func (w waiting) Begin(*Request) Exchange { return w }
-func (w waiting) Next(*Request, Attempt) (Hop, error) {
+func (w waiting) Next(*Request, Attempt) (Decision, error) {
 	w.entered <- true
 	<-w.letOn
-	return Hop{Local: &Local{Status: http.StatusOK, Body: "served"}}, nil
+	return Answer(&Local{Status: http.StatusOK, Body: "served"}), nil
 }
 func (waiting) Response(*Request, *Response) bool { return true }
 func (waiting) Release(Hop, Outcome)              {}

@@ -30,20 +30,20 @@ func newShutting(t *testing.T, suspended bool) *shutting {
 	}), proxy.ServerConfig{}))
 	s := &shutting{entered: make(chan bool, 10), letOn: make(chan bool), results: make(chan proxy.Result, 10)}
 	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{
-		next: func(r *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+		next: func(r *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 			select {
 			case <-s.letOn:
-				return proxy.Hop{Addr: hop, Proto: proxy.HTTP2}, a.Cause
+				return proxy.Forward(proxy.Hop{Addr: hop, Proto: proxy.HTTP2}), a.Cause
 			default:
 			}
 			s.entered <- true
 			if suspended {
 				wake := r.Suspend(proxy.Timeouts{})
 				go func() { <-s.letOn; wake() }() // letOn is closed by the test
-				return proxy.Hop{}, proxy.ErrSuspended
+				return proxy.Wait(), nil
 			}
 			<-s.letOn
-			return proxy.Hop{Addr: hop, Proto: proxy.HTTP2}, a.Cause
+			return proxy.Forward(proxy.Hop{Addr: hop, Proto: proxy.HTTP2}), a.Cause
 		},
 		end: func(r proxy.Result) { s.results <- r },
 	}})

@@ -38,12 +38,12 @@ func newCrowd(t *testing.T, c proxy.ServerConfig) *crowd {
 func newCrowdOn(t *testing.T, c proxy.ServerConfig, l net.Listener) *crowd {
 	r := &crowd{T: t, release: make(chan bool), refused: make(chan *proxy.Error, 1000)}
 	c.OnRefused = func(_ string, err *proxy.Error) { r.refused <- err }
-	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 		if req.Target == "/wait" {
 			r.waiting.Add(1)
 			<-r.release
 		}
-		return proxy.Hop{Local: &proxy.Local{Status: 200, Body: "served"}}, nil
+		return proxy.Answer(&proxy.Local{Status: 200, Body: "served"}), nil
 	}}})
 	if err != nil {
 		t.Fatal(err)

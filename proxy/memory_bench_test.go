@@ -176,18 +176,18 @@ type holding struct{ lean }
 
 func (p *holding) Begin(*proxy.Request) proxy.Exchange { return p }
 
-func (p *holding) Next(r *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+func (p *holding) Next(r *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 	t := p.hop.Timeouts
 	switch {
 	case a.Ended != nil:
-		return proxy.Hop{}, a.Ended
+		return proxy.Decision{}, a.Ended
 	case strings.HasPrefix(r.Target, "/suspend"):
 		r.Suspend(t)
-		return proxy.Hop{}, proxy.ErrSuspended
+		return proxy.Wait(), nil
 	case strings.HasPrefix(r.Target, "/park"):
 		ctx := r.Park(t)
 		<-ctx.Done()
-		return proxy.Hop{}, context.Cause(ctx)
+		return proxy.Decision{}, context.Cause(ctx)
 	}
 	return p.lean.Next(r, a)
 }

@@ -29,11 +29,9 @@ func (f *flow) fail(err error) {
 }
 
 // local gives an answer of the policy's own.
-func (f *flow) local(hop *Hop) {
-	l := hop.Local
+func (f *flow) local(l *Local) {
 	if l.Reason == ClientGone {
 		f.fail(errClientGone)
-		f.x.Release(*hop, Outcome{Reason: ClientGone})
 		return
 	}
 	f.result.Reason = l.Reason
@@ -42,7 +40,6 @@ func (f *flow) local(hop *Hop) {
 		status: l.Status, header: l.Header, body: l.Body,
 		bodiless: grpc || l.Status == http.StatusNoContent || l.Status == http.StatusNotModified,
 	})
-	f.x.Release(*hop, Outcome{Status: l.Status})
 }
 
 // own writes an answer of the proxy's own. The clock stops: it takes no time but that of a client which doesn't read, for

@@ -46,7 +46,7 @@ func (ex *exchange) suspend(t Timeouts) (wake func()) {
 	}
 }
 
-// wait is the wait of a Next that has returned ErrSuspended.
+// wait is the wait of a Next that has returned Wait.
 func (p *parked) wait() (ended error) {
 	select {
 	case <-p.woken:

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"errors"
 	"time"
 )
 
@@ -16,19 +17,19 @@ type Policy interface {
 //
 //	Begin → Next → Response → Release → (Next → Response → Release …) → End
 //
-// and never two at once, though not always from one goroutine.
+// and never two at once, though not always from one goroutine. A policy around another may leave out any of the inner one's
+// methods but End, which then gives back whatever Next has taken. To implement the interface, embed a [NopExchange].
 type Exchange interface {
-	// Next says where to go. It is called again after an attempt that gave the client nothing; the earlier hop has been
-	// released before, so that a retry never holds a slot while it asks for one. To give up it returns a.Cause.
-	// Next may block, on the context of req.Park only, or wait without blocking: req.Suspend. Its error becomes the answer
-	// (see Error).
-	Next(req *Request, a Attempt) (Hop, error)
+	// Next decides: the request goes to an upstream ([Forward]), is answered by the policy ([Answer]), or waits ([Wait]). It
+	// is called again after a wait, and after an attempt that gave the client nothing; the earlier upstream has been released
+	// before, so that a retry never holds a slot while it asks for one. To give up it returns a.Cause.
+	// Next may block, on the context of req.Park only. Its error becomes the answer (see Error).
+	Next(req *Request, a Attempt) (Decision, error)
 	// Response sees the final (or 101) head before it is passed on, and may edit its header. False discards the answer
-	// and asks Next for another hop; it is heeded only while the attempt is replayable, and where the head has the field
-	// that Hop.NotProcessed names. It is not called for a Local.
-	// It must not block.
+	// and asks Next for another upstream, unless this was the last attempt; it is ignored unless the head has the field that
+	// Hop.NotProcessed names. It must not block.
 	Response(req *Request, resp *Response) (pass bool)
-	// Release gives the hop back, once per Hop that Next returned, when both directions have ended: the only place
+	// Release gives the upstream back, once per Hop that Next has chosen, when both directions have ended: the only place
 	// that judges a pod. It must not block.
 	Release(h Hop, o Outcome)
 	// End is called exactly once, also after a failed Next: the only place that counts a request. It must not block.
@@ -37,16 +38,48 @@ type Exchange interface {
 
 // Attempt is what is known of a request when Next is called.
 type Attempt struct {
-	N          int   // attempts made before this one: 0 at first
-	Cause      error // why the attempt before failed; nil at first. An *Error
-	Sent       int64 // bytes of the body that have gone to some hop
-	Replayable bool  // the request may be sent once more; when false Next is not called again
-	Since      time.Time
+	N     int   // attempts made before this one: 0 at first
+	Cause error // why the attempt before failed; nil at first. An *Error
+	// Last says that no attempt follows this one, whatever becomes of it.
+	Last bool
 	// Ended is set when a wait that Request.Suspend began is over before its time: an *Error, which says why.
 	Ended error
 }
 
-// Hop is one place to send a request to, or an answer of the policy's own.
+// A Decision is what Next returns; [Forward], [Answer] and [Wait] make them.
+type Decision struct {
+	Upstream Hop    // where the request goes, if nothing else is said below
+	Local    *Local // an answer of the policy's own; it is neither shown to Response nor released
+	Wait     bool   // Request.Suspend has been called: Next is called again when that wait is over
+}
+
+// Forward sends the request to an upstream.
+func Forward(to Hop) Decision { return Decision{Upstream: to} }
+
+// Answer has the request answered by the policy itself.
+func Answer(l *Local) Decision { return Decision{Local: l} }
+
+// Wait has Next called again when the wait that Request.Suspend has begun is over.
+func Wait() Decision { return Decision{Wait: true} }
+
+// NopExchange does nothing: it is for embedding, so that an Exchange implements only what it needs. Its Next fails.
+type NopExchange struct{}
+
+// Next fails, as Internal.
+func (NopExchange) Next(*Request, Attempt) (Decision, error) { return Decision{}, errNoNext }
+
+// Response passes every answer on.
+func (NopExchange) Response(*Request, *Response) bool { return true }
+
+// Release does nothing.
+func (NopExchange) Release(Hop, Outcome) {}
+
+// End does nothing.
+func (NopExchange) End(*Request, Result) {}
+
+var errNoNext = errors.New("proxy: the exchange has no Next of its own")
+
+// Hop is one place to send a request to.
 type Hop struct {
 	Addr string      // host:port
 	TLS  *tls.Config // nil: cleartext. Hops with the same *tls.Config share connections
@@ -56,13 +89,6 @@ type Hop struct {
 	// Timeouts bound the exchange. They count from From, or from the arrival of the head when From is zero.
 	Timeouts Timeouts
 	From     time.Time
-	// FullDuplex lets an HTTP/1.1 app answer while it still reads the body. It is a permission: Handler passes both
-	// directions at once without it too, as on HTTP/2. Holding the answer back until the body has been read in full
-	// would stall apps that wait for their answer to be taken, and Go's half duplex, which drops what has not been read
-	// when the answer begins, takes it from the app. Nor does it help a client that reads nothing before it has sent
-	// everything: one that sends more than the sockets on its way hold to an app that echoes is stuck without any proxy
-	// too, and a proxy in between only adds room. Timeouts end that.
-	FullDuplex bool
 	// Replay lets an idempotent request (RFC 9110 §9.2.2) be sent once more when the connection to this hop ends before any of
 	// an answer, be it a fresh one: such an end says more of the hop than of the request, which may go to another. Without it
 	// only the end of a pooled connection does, which may have come before the request.
@@ -70,8 +96,6 @@ type Hop struct {
 	// NotProcessed is a field of an answer by which this hop says that it has not processed the request, so that it may
 	// be sent elsewhere whatever its method. Empty: the hop isn't believed, since an app behind it may say anything.
 	NotProcessed string
-	// Local, when not nil, is an answer of the policy's own, a probe's for one; nothing is dialled.
-	Local *Local
 }
 
 // Local is an answer of the policy's own. Its body has the length that Content-Length says.

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net/http"
 	"time"
 )
@@ -20,6 +19,9 @@ type Request struct {
 	RemoteAddr string
 	// ContentLength is that of the body; -1 when unknown, 0 when there is none.
 	ContentLength int64
+	// BodyHeld says that the proxy keeps all of the body until there is an answer, so that it can be sent once more: its
+	// length is known, and 64 KiB at most. Of any other body nothing may be left for a second attempt.
+	BodyHeld bool
 	// Upgrade is the protocol that the client asks to switch to; empty for h2c, which is declined.
 	Upgrade string
 	Arrived time.Time // when the head was complete
@@ -47,11 +49,8 @@ type Response struct {
 // Next returns. Calling Park again in the same Next replaces t.
 func (r *Request) Park(t Timeouts) context.Context { return r.ex.park(t) }
 
-// ErrSuspended is what Next returns after Request.Suspend.
-var ErrSuspended = errors.New("proxy: suspended")
-
 // Suspend is Park for a policy whose waits need no goroutine, which takes an Engine a fraction of the memory: Next
-// returns ErrSuspended, and is called once more, with the same Attempt, when wake has been called; or when the client has
+// returns Wait, and is called once more, with the same Attempt, when wake has been called; or when the client has
 // gone or t says so, which Attempt.Ended tells. wake may be called from anywhere and at any time, also before Next has
 // returned; it does not block, and after the first time it does nothing.
 func (r *Request) Suspend(t Timeouts) (wake func()) { return r.ex.suspend(t) }

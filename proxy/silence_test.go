@@ -119,8 +119,8 @@ func TestF17ASilentStreamStays(t *testing.T) {
 		toApp, toProxy := newPipeListener(&pings), newPipeListener(&pings)
 		app := grpc.NewServer()
 		grpc_testing.RegisterTestServiceServer(app, silent{})
-		h, err := proxy.New(proxy.Config{Name: "x", Dial: toApp.dial, Policy: policyFuncs{next: func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
-			return proxy.Hop{Addr: "app:1"}, nil
+		h, err := proxy.New(proxy.Config{Name: "x", Dial: toApp.dial, Policy: policyFuncs{next: func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+			return proxy.Forward(proxy.Hop{Addr: "app:1"}), nil
 		}}})
 		if err != nil {
 			t.Fatal(err)

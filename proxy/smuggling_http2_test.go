@@ -21,8 +21,8 @@ import (
 // reaches the app is one message that nobody can misread; and then the next request.
 func TestNothingIsSmuggledFromHTTP2(t *testing.T) {
 	var app atomic.Pointer[recorder]
-	addr := serveEngine(t, proxy.Config{Name: "x", Policy: policyFuncs{next: func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
-		return proxy.Hop{Addr: app.Load().addr, Proto: proxy.HTTP1}, a.Cause
+	addr := serveEngine(t, proxy.Config{Name: "x", Policy: policyFuncs{next: func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
+		return proxy.Forward(proxy.Hop{Addr: app.Load().addr, Proto: proxy.HTTP1}), a.Cause
 	}}})
 	for about, all := range downgrades {
 		for i, d := range all {

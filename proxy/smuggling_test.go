@@ -30,8 +30,8 @@ func TestNothingIsSmuggled(t *testing.T) {
 		t.Errorf("the corpus has %d messages", n)
 	}
 	var app atomic.Pointer[recorder]
-	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
-		return proxy.Hop{Addr: app.Load().addr}, a.Cause
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
+		return proxy.Forward(proxy.Hop{Addr: app.Load().addr}), a.Cause
 	}}})
 	if err != nil {
 		t.Fatal(err)

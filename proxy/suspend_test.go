@@ -30,11 +30,11 @@ type suspended struct {
 	nexts  int
 }
 
-func (x *suspended) Next(r *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+func (x *suspended) Next(r *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 	x.nexts++
 	switch {
 	case a.Ended != nil:
-		return proxy.Hop{}, a.Ended
+		return proxy.Decision{}, a.Ended
 	case r.Target == "/again" && x.nexts < 4, x.nexts == 1:
 		var t proxy.Timeouts
 		if r.Target == "/late" {
@@ -48,17 +48,17 @@ func (x *suspended) Next(r *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
 		case "/panic":
 			panic("after Suspend")
 		case "/not":
-			return proxy.Hop{Addr: x.policy.app}, nil
+			return proxy.Forward(proxy.Hop{Addr: x.policy.app}), nil
 		case "/blocks":
 			<-r.Park(proxy.Timeouts{ResponseStart: 50 * time.Millisecond}).Done()
-			return proxy.Hop{}, errors.New("waited")
+			return proxy.Decision{}, errors.New("waited")
 		default:
 			x.policy.asked <- wake
 		}
-		return proxy.Hop{}, proxy.ErrSuspended
+		return proxy.Wait(), nil
 	}
 	r.Header.Set("X-Nexts", fmt.Sprint(x.nexts))
-	return proxy.Hop{Addr: x.policy.app}, nil
+	return proxy.Forward(proxy.Hop{Addr: x.policy.app}), nil
 }
 func (x *suspended) Response(*proxy.Request, *proxy.Response) bool { return true }
 func (x *suspended) Release(proxy.Hop, proxy.Outcome)              {}

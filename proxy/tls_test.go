@@ -37,9 +37,9 @@ func TestTLSListenerTakesEveryWayToSpeak(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			seen := make(chan *tls.ConnectionState, 2)
 			addr, trust := serveTLS(t, proxy.Config{Name: "x", Policy: policyFuncs{
-				next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+				next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 					seen <- r.TLS()
-					return proxy.Hop{Local: &proxy.Local{Status: 200, Body: "served"}}, nil
+					return proxy.Answer(&proxy.Local{Status: 200, Body: "served"}), nil
 				},
 			}})
 			trust.NextProtos = c.alpn
@@ -71,8 +71,8 @@ func TestTLSListenerTakesEveryWayToSpeak(t *testing.T) {
 // A client that never ends its handshake costs its own connection and nobody else's.
 func TestTLSListenerDoesNotWaitForHandshakes(t *testing.T) {
 	addr, trust := serveTLS(t, proxy.Config{Name: "x", Policy: policyFuncs{
-		next: func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
-			return proxy.Hop{Local: &proxy.Local{Status: 204}}, nil
+		next: func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+			return proxy.Answer(&proxy.Local{Status: 204}), nil
 		},
 	}})
 	for range 3 {

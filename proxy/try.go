@@ -81,10 +81,9 @@ func (t *try) run() (err error) {
 
 // needs is what the request wants of its connection; repeatable as for a flow.
 func (ex *exchange) needs() needs {
-	n := ex.r.ContentLength
 	return needs{
 		grpc:       isGRPC(ex.r.Header["Content-Type"]),
-		repeatable: ex.result.Attempts <= 1 && idempotent(ex.r.Method) && 0 <= n && n <= maxHeld,
+		repeatable: ex.result.Attempts <= 1 && idempotent(ex.r.Method) && ex.req.BodyHeld,
 	}
 }
 

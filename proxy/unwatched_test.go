@@ -14,12 +14,12 @@ import (
 func TestOnUnwatchedInAnEngine(t *testing.T) {
 	var told atomic.Int32
 	h, err := proxy.New(proxy.Config{Name: "x", OnUnwatched: func() { told.Add(1) }, Policy: policyFuncs{
-		next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+		next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 			if r.Target == "/slow" {
 				time.Sleep(50 * time.Millisecond) // more than the age at which it is looked for
 				r.Park(proxy.Timeouts{})
 			}
-			return proxy.Hop{Local: &proxy.Local{Status: 204}}, nil
+			return proxy.Answer(&proxy.Local{Status: 204}), nil
 		},
 	}})
 	if err != nil {

@@ -56,9 +56,6 @@ type Config struct {
 	QueueDeadline time.Duration
 	// Timeouts of a request, each off when 0.
 	Timeouts proxy.Timeouts
-	// FullDuplex is what the revision asks for; it changes nothing here (see proxy.Hop.FullDuplex): an HTTP/1.1 app may
-	// always answer while it still reads the request.
-	FullDuplex bool
 
 	// Probes tell whether the app is ready: when all succeed. None: always.
 	Probes []Probe

@@ -36,13 +36,13 @@ func configFrom(e *env, o observed) Config {
 		QueueDepth:           optional(e, knative.EnvQueueDepth, "a number of requests", parseCount),
 		FullStatus:           optional(e, knative.EnvFullStatus, "503 or 429", parseFullStatus),
 		QueueDeadline:        optional(e, knative.EnvQueueDeadline, wantDuration, parseDuration),
-		FullDuplex:           optional(e, knative.EnvFullDuplex, wantBool, strconv.ParseBool),
 		HTTP2AutoDetection:   optional(e, knative.EnvHTTP2AutoDetection, wantBool, strconv.ParseBool),
 		TrustedPeers:         optional(e, knative.EnvTrustedPeers, "a comma-separated list of CIDRs", parsePrefixes),
 		DrainQuiet:           optional(e, knative.EnvDrainQuiet, wantDuration, parseDuration),
 		DrainIdle:            optional(e, knative.EnvDrainIdle, wantDuration, parseDuration),
 	}
-	var l limits.Limits // what isn't set is New's to fill in
+	optional(e, knative.EnvFullDuplex, wantBool, strconv.ParseBool) // checked only: see WriteUsage
+	var l limits.Limits                                             // what isn't set is New's to fill in
 	e.bad = append(e.bad, l.All().Environment(e.lookup)...)
 	c.Server, c.MaxWaitingBytes = l.Server(proxy.ServerConfig{}), int64(l.WaitingBytes)
 	c.Timeouts, c.GracePeriod = timeoutsFrom(e)

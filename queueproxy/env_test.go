@@ -80,7 +80,7 @@ func TestConfigFromEnvReads(t *testing.T) {
 		{"queue", []string{knative.EnvQueueDepth, "5", knative.EnvQueueDeadline, "2s"}, func(c Config) any { return [2]any{c.QueueDepth, c.QueueDeadline} }, [2]any{5, 2 * time.Second}},
 		{"drain", []string{knative.EnvDrainQuiet, "3s", knative.EnvDrainIdle, "1s"}, func(c Config) any { return [2]any{c.DrainQuiet, c.DrainIdle} }, [2]any{3 * time.Second, time.Second}},
 		{"trust", []string{knative.EnvTrustedPeers, "10.1.2.3/8, fd00::/8"}, func(c Config) any { return c.TrustedPeers }, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}},
-		{"flags", []string{knative.EnvFullDuplex, "true", knative.EnvHTTP2AutoDetection, "1"}, func(c Config) any { return [2]any{c.FullDuplex, c.HTTP2AutoDetection} }, [2]any{true, true}},
+		{"flags", []string{knative.EnvFullDuplex, "true", knative.EnvHTTP2AutoDetection, "1"}, func(c Config) any { return c.HTTP2AutoDetection }, true},
 		{"metrics", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus"},"unknown":1}`}, func(c Config) any { return [2]any{c.RequestMetrics, c.Addrs.Metrics} }, [2]any{MetricsPrometheus, ":9091"}},
 		{"metrics endpoint", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus","endpoint":":7777"}}`}, func(c Config) any { return c.Addrs.Metrics }, ":7777"},
 		{"metrics port wins", []string{knative.EnvMetricsPort, "8", knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus","endpoint":":7777"}}`}, func(c Config) any { return c.Addrs.Metrics }, ":8"},

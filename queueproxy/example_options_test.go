@@ -38,9 +38,9 @@ func (g guarded) Begin(req *proxy.Request) proxy.Exchange {
 
 type guardedExchange struct{ proxy.Exchange }
 
-func (e guardedExchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+func (e guardedExchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 	if req.Header.Get("X-Token") != "secret" {
-		return proxy.Hop{Local: &proxy.Local{Status: http.StatusForbidden, Body: "no token\n"}}, nil
+		return proxy.Answer(&proxy.Local{Status: http.StatusForbidden, Body: "no token\n"}), nil
 	}
 	return e.Exchange.Next(req, a)
 }
@@ -48,12 +48,6 @@ func (e guardedExchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, e
 func (e guardedExchange) Response(req *proxy.Request, resp *proxy.Response) bool {
 	resp.Header.Set("X-Guarded", "yes")
 	return e.Exchange.Response(req, resp)
-}
-
-func (e guardedExchange) Release(h proxy.Hop, o proxy.Outcome) {
-	if h.Local == nil { // the inner exchange knows nothing of ours
-		e.Exchange.Release(h, o)
-	}
 }
 
 // Middleware as it exists for net/http, put in front without a change.

@@ -114,7 +114,7 @@ func (e *exchange) count(now time.Time) {
 }
 
 // Next takes a slot, waiting for it, and sends the request to the app.
-func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 	p := e.policy
 	if e.misdirected {
 		return e.elsewhere(req, misdirected())
@@ -124,10 +124,12 @@ func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 		return e.down(req, a.Cause)
 	}
 	if p.breaker != nil && !e.holds {
-		if err := e.enter(req, a.Ended); err != nil {
+		switch waits, err := e.enter(req, a.Ended); {
+		case err != nil:
 			return e.refusal(req, err)
-		}
-		if !e.holds {
+		case waits:
+			return proxy.Wait(), nil
+		case !e.holds:
 			return e.busy(req), nil
 		}
 	}
@@ -135,50 +137,50 @@ func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 		e.count(time.Now())
 	}
 	if err := e.awaitStart(req); err != nil {
-		return proxy.Hop{}, late(err, func() string { return p.readiness.ailment.refuses(p.config.UserAddr) })
+		return proxy.Decision{}, late(err, func() string { return p.readiness.ailment.refuses(p.config.UserAddr) })
 	}
 	if !e.pruned {
 		e.host, e.pruned = p.prune(req.Header, e.trusted), true
 	}
-	return proxy.Hop{
-		Addr: p.config.UserAddr, Host: e.host, Timeouts: p.config.Timeouts, From: e.entered,
-		FullDuplex: p.config.FullDuplex,
-	}, nil
+	return proxy.Forward(proxy.Hop{Addr: p.config.UserAddr, Host: e.host, Timeouts: p.config.Timeouts, From: e.entered}), nil
 }
 
-// enter takes a slot, or a place in the queue for one, as proxy.ErrSuspended says; without error and slot the request must
-// not wait. It is called again when that wait is over, by what ended it if that was not a slot.
-func (e *exchange) enter(req *proxy.Request, ended error) (err error) {
+// enter takes a slot, or a place in the queue for one, in which it waits. With neither, nor an error, the request must
+// not wait. It is called again when that wait is over, with what ended it if that was not a slot.
+func (e *exchange) enter(req *proxy.Request, ended error) (waits bool, err error) {
 	p := e.policy
 	switch {
 	case e.place != nil:
 		err = e.seat(ended)
 	case p.breaker.TryAcquire():
 	case e.noQueue:
-		return nil
+		return false, nil
 	default:
-		err = e.queue(req)
+		if waits, err = e.queue(req); waits {
+			return true, nil
+		}
 	}
 	e.holds = err == nil
-	return err
+	return false, err
 }
 
-// queue takes a place in the queue, where a request waits under its timeouts unless the wait has a deadline of its own.
-func (e *exchange) queue(req *proxy.Request) (err error) {
+// queue takes a place in the queue, where a request waits under its timeouts unless the wait has a deadline of its own; or
+// a slot, if there is one by now.
+func (e *exchange) queue(req *proxy.Request) (waits bool, err error) {
 	e.bytes = int64(req.HeadBytes())
 	if !e.policy.heads.Take(e.bytes, 0, 0) {
 		e.bytes = 0
-		return throttler.ErrQueueFull
+		return false, throttler.ErrQueueFull
 	}
 	wake := req.Suspend(e.waiting())
 	if e.place, err = e.policy.breaker.Queue(wake); e.place == nil {
 		e.forgetHead()
-		return err
+		return false, err
 	}
 	if d := e.policy.config.QueueDeadline; d > 0 {
 		e.deadline = time.AfterFunc(d, wake)
 	}
-	return proxy.ErrSuspended
+	return true, nil
 }
 
 // forgetHead says that the head isn't one of a request that waits any more.
@@ -253,10 +255,7 @@ func (e *exchange) Response(*proxy.Request, *proxy.Response) bool {
 
 // Release gives the slot to the next in line; not when the app has closed a pooled connection, and the request is to be
 // sent once more over a fresh one: it has had its turn, and would lose it.
-func (e *exchange) Release(h proxy.Hop, o proxy.Outcome) {
-	if h.Local != nil {
-		return
-	}
+func (e *exchange) Release(_ proxy.Hop, o proxy.Outcome) {
 	if o.Reason != proxy.ConnectRefused && o.Reason != proxy.ConnectTimeout {
 		e.reached, e.appSpent = true, o.Total
 	}

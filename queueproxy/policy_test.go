@@ -432,12 +432,12 @@ func TestPeers6StaleConnectionKeepsItsTurn(t *testing.T) {
 
 func exchangeOnce(t testing.TB, p *policy, req *proxy.Request, resp *proxy.Response) {
 	e := p.Begin(req)
-	hop, err := e.Next(req, proxy.Attempt{})
+	d, err := e.Next(req, proxy.Attempt{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	e.Response(req, resp)
-	e.Release(hop, proxy.Outcome{Status: 200, Total: time.Millisecond})
+	e.Release(d.Upstream, proxy.Outcome{Status: 200, Total: time.Millisecond})
 	e.End(req, proxy.Result{Status: 200, Total: time.Millisecond})
 }
 

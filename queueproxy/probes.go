@@ -47,11 +47,12 @@ func IsProbe(h proxy.Header) bool { return askerOf(h) != askedByNone }
 
 // probe is the exchange of a probe: answered here, outside limit and stats.
 type probe struct {
+	proxy.NopExchange
 	policy *policy
 	asker  asker
 }
 
-func (p *probe) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+func (p *probe) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 	if p.policy.drain.active.Load() {
 		return p.shuttingDown(req), nil
 	}
@@ -63,7 +64,7 @@ func (p *probe) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
 	case p.asker == askedByIngress && value == knative.ProbeIngress:
 		return p.echo(req)
 	case p.asker == askedByIngress, value != knative.ProbeQueue:
-		return proxy.Hop{}, &proxy.Error{
+		return proxy.Decision{}, &proxy.Error{
 			Reason: proxy.BadRequest,
 			Text:   "unexpected probe header value: " + value + "\n",
 		}
@@ -71,7 +72,7 @@ func (p *probe) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
 	return p.answer(req)
 }
 
-func (p *probe) shuttingDown(req *proxy.Request) proxy.Hop {
+func (p *probe) shuttingDown(req *proxy.Request) proxy.Decision {
 	if p.asker == askedByKubelet || p.asker == askedByActivator {
 		p.policy.drain.tell()
 	}
@@ -79,10 +80,10 @@ func (p *probe) shuttingDown(req *proxy.Request) proxy.Hop {
 }
 
 // echo answers an ingress that wants to know which configuration has got here.
-func (p *probe) echo(req *proxy.Request) (proxy.Hop, error) {
+func (p *probe) echo(req *proxy.Request) (proxy.Decision, error) {
 	hash := req.Header.Get(knative.HeaderHash)
 	if hash == "" {
-		return proxy.Hop{}, &proxy.Error{
+		return proxy.Decision{}, &proxy.Error{
 			Reason: proxy.BadRequest,
 			Text:   `a probe request must contain a non-empty "` + knative.HeaderHash + "\" header\n",
 		}
@@ -91,7 +92,7 @@ func (p *probe) echo(req *proxy.Request) (proxy.Hop, error) {
 }
 
 // answer says whether the app is ready, waiting for it when the activator asks or the probe is an aggressive one.
-func (p *probe) answer(req *proxy.Request) (proxy.Hop, error) {
+func (p *probe) answer(req *proxy.Request) (proxy.Decision, error) {
 	ctx, cancel := context.WithCancelCause(req.Park(proxy.Timeouts{}))
 	defer cancel(nil)
 	stop := context.AfterFunc(p.policy.drain.untilDraining(), func() { cancel(errDraining) })
@@ -102,7 +103,7 @@ func (p *probe) answer(req *proxy.Request) (proxy.Hop, error) {
 		return p.shuttingDown(req), nil
 	case err != nil: // the prober has left, as a kubelet does after a second, with no answer either
 		p.policy.readiness.ailment.unready()
-		return proxy.Hop{}, err
+		return proxy.Decision{}, err
 	case !ready:
 		return unready(req, p.policy.readiness.ailment.unready()), nil
 	case p.policy.certs.missing():
@@ -130,26 +131,22 @@ func patience(req *proxy.Request) time.Duration {
 }
 
 // unready is the answer to a probe while the app isn't ready; its body is empty (contract, "Probes").
-func unready(req *proxy.Request, why string) proxy.Hop {
-	hop := notPassing(req, &proxy.Error{Reason: proxy.NotReady, Details: why})
-	hop.Local.Body = ""
-	return hop
+func unready(req *proxy.Request, why string) proxy.Decision {
+	d := notPassing(req, &proxy.Error{Reason: proxy.NotReady, Details: why})
+	d.Local.Body = ""
+	return d
 }
 
 // notPassing is the answer to a probe that doesn't pass.
-func notPassing(req *proxy.Request, why *proxy.Error) proxy.Hop {
-	return proxy.Hop{Local: why.Local(req, name, features)}
+func notPassing(req *proxy.Request, why *proxy.Error) proxy.Decision {
+	return proxy.Answer(why.Local(req, name, features))
 }
 
 // local is the answer to a probe that passes.
-func local(status int, body string, header ...[2]string) proxy.Hop {
+func local(status int, body string, header ...[2]string) proxy.Decision {
 	header = append(header, features)
 	if body != "" {
 		header = append(header, [2]string{"Content-Type", "text/plain; charset=utf-8"})
 	}
-	return proxy.Hop{Local: &proxy.Local{Status: status, Header: header, Body: body}}
+	return proxy.Answer(&proxy.Local{Status: status, Header: header, Body: body})
 }
-
-func (p *probe) Response(*proxy.Request, *proxy.Response) bool { return true }
-func (p *probe) Release(proxy.Hop, proxy.Outcome)              {}
-func (p *probe) End(*proxy.Request, proxy.Result)              {}

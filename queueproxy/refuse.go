@@ -21,9 +21,9 @@ func errQueueDeadline() error {
 
 // refusal is the answer to a request that gets no slot because of err: of the breaker, or the cause of the wait's end.
 // What came through an activator that finds the queue full may go to another pod.
-func (e *exchange) refusal(req *proxy.Request, err error) (proxy.Hop, error) {
+func (e *exchange) refusal(req *proxy.Request, err error) (proxy.Decision, error) {
 	if !errors.Is(err, throttler.ErrQueueFull) {
-		return proxy.Hop{}, late(err, e.atLimit)
+		return proxy.Decision{}, late(err, e.atLimit)
 	}
 	failed := &proxy.Error{
 		Reason: proxy.QueueFull, Status: e.policy.config.FullStatus, Text: queueFull, Details: e.atLimit(),
@@ -63,29 +63,29 @@ func detailed(err *proxy.Error, sentence string) *proxy.Error {
 }
 
 // busy refuses a request of another activator's share, for it to go elsewhere.
-func (e *exchange) busy(req *proxy.Request) proxy.Hop {
+func (e *exchange) busy(req *proxy.Request) proxy.Decision {
 	return notProcessed(req, &proxy.Error{Reason: proxy.Busy, Text: "busy\n", RetryAfter: e.policy.breaker.RetryAfter()})
 }
 
 // down is the answer when the app can't be reached. It has not got the request, which may go elsewhere when it came
 // through an activator.
-func (e *exchange) down(req *proxy.Request, cause error) (proxy.Hop, error) {
+func (e *exchange) down(req *proxy.Request, cause error) (proxy.Decision, error) {
 	var failed *proxy.Error
 	if errors.As(cause, &failed) {
 		return e.elsewhere(req, detailed(failed, e.policy.readiness.ailment.refuses(e.policy.config.UserAddr)))
 	}
-	return proxy.Hop{}, cause
+	return proxy.Decision{}, cause
 }
 
 // elsewhere refuses a request that the app has not got: one that came through an activator may go to another pod.
-func (e *exchange) elsewhere(req *proxy.Request, err *proxy.Error) (proxy.Hop, error) {
+func (e *exchange) elsewhere(req *proxy.Request, err *proxy.Error) (proxy.Decision, error) {
 	if e.proxied {
 		return notProcessed(req, err), nil
 	}
-	return proxy.Hop{}, err
+	return proxy.Decision{}, err
 }
 
 // notProcessed tells an activator, as well as a client should the activator have no other pod, or not know the field.
-func notProcessed(req *proxy.Request, err *proxy.Error) proxy.Hop {
-	return proxy.Hop{Local: err.Local(req, name, [2]string{knative.HeaderNotProcessed, "1"})}
+func notProcessed(req *proxy.Request, err *proxy.Error) proxy.Decision {
+	return proxy.Answer(err.Local(req, name, [2]string{knative.HeaderNotProcessed, "1"}))
 }

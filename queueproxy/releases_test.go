@@ -230,7 +230,7 @@ func TestReleasesWhenAsked(t *testing.T) {
 		ask("CONTAINER_CONCURRENCY", "5")
 		want.ContainerConcurrency = 5
 		want.HTTP2AutoDetection = ask("ENABLE_HTTP2_AUTO_DETECTION", "true")
-		want.FullDuplex = ask("ENABLE_HTTP_FULL_DUPLEX", "true")
+		ask("ENABLE_HTTP_FULL_DUPLEX", "true")
 		if ask("ENABLE_MULTI_CONTAINER_PROBES", "true") {
 			ask("SERVING_READINESS_PROBE", `[{"tcpSocket":{"port":8080,"host":"127.0.0.1"},"successThreshold":1},{"grpc":{"port":9000,"service":"x"},"periodSeconds":10,"timeoutSeconds":2}]`)
 			want.Probes = append(want.Probes, Probe{Kind: ProbeGRPC, Addr: "127.0.0.1:9000", Service: "x", Timeout: 2 * time.Second})

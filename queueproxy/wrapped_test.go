@@ -8,8 +8,8 @@ import (
 	"github.com/sluice-proxy/sluice/proxy/proxytest"
 )
 
-// A wait that a policy around ours breaks off leaves neither a place in the queue nor a slot taken.
-func TestWaitBrokenOffByAnEmbedder(t *testing.T) {
+// A policy around ours may answer at any time, which leaves neither a place in the queue nor a slot taken.
+func TestAnsweredByAnEmbedder(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	p := startPod(t, startApp(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/long" {
@@ -40,6 +40,12 @@ func TestWaitBrokenOffByAnEmbedder(t *testing.T) {
 	close(leave)
 	if got := <-long; got != http.StatusOK {
 		t.Error(got)
+	}
+	eventually(t, "no slot is held", func() bool { return p.policy.breaker.InFlight() == 0 })
+	for _, path := range []string{"/before", "/after"} {
+		if got := get(path); got != http.StatusTeapot {
+			t.Errorf("%s: %d", path, got)
+		}
 	}
 	eventually(t, "no slot is held", func() bool { return p.policy.breaker.InFlight() == 0 })
 	if got := get("/"); got != http.StatusOK {

@@ -21,7 +21,6 @@ type Backend struct {
 	ID    string // the pod's UID; empty means Addr. Addresses are reused by other pods, IDs are not
 	Addr  string // where to dial; a change of it concerns new leases
 	Slots int    // how many requests at a time; 0 is unlimited
-	Zone  string // where the pod runs; kept for who asks, no pick considers it yet
 	Own   bool   // in this activator's share
 	Lend  bool   // not in the share, but known to answer "not processed" when full: may be lent one request at a time
 	State State

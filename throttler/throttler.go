@@ -46,7 +46,6 @@ func New(c Config) (*Throttler, error) {
 // Demand is what a request asks for.
 type Demand struct {
 	Revision RevisionID
-	Key      uint64 // for affinity; no pick considers it yet
 	// Client is who asks, of those who share the bounds on what waits (quota.Client's form); zero: nobody in particular, as
 	// where many come through one address.
 	Client   netip.Addr

@@ -31,7 +31,7 @@ type revision struct {
 	ResponseStartTimeout at[float64] `yaml:"responseStartTimeoutSeconds"`
 	IdleTimeout          at[float64] `yaml:"idleTimeoutSeconds"`
 	Protocol             at[string]  `yaml:"protocol"`
-	FullDuplex           bool        `yaml:"fullDuplex"`
+	FullDuplex           bool        `yaml:"fullDuplex"` // no effect: an app may always answer while it reads
 	MaxWaiting           at[int]     `yaml:"maxWaiting"`
 	NoEarlyUse           bool        `yaml:"noEarlyUse"`
 	Probe                at[string]  `yaml:"probe"`
@@ -42,7 +42,7 @@ type revision struct {
 type pod struct {
 	ID      string     `yaml:"id"`
 	Address at[string] `yaml:"address"`
-	Zone    string     `yaml:"zone"`
+	Zone    string     `yaml:"zone"` // no effect
 	Ready   at[bool]   `yaml:"ready"`
 }
 
@@ -157,7 +157,6 @@ func (p *parser) revision(r *revision, lines revisionLines) Revision {
 				Idle:          p.seconds("idleTimeoutSeconds", r.IdleTimeout, 0),
 			},
 			Proto:         p.protocol(r.Protocol),
-			FullDuplex:    r.FullDuplex,
 			Service:       r.Service,
 			Configuration: r.Configuration,
 			NoEarlyUse:    r.NoEarlyUse,
@@ -177,7 +176,7 @@ func (p *parser) pod(e *activator.Endpoints, d pod, line int, ids map[string]boo
 		p.fail(max(line, d.Address.line), "address %q is not HOST:PORT", d.Address.v)
 		return
 	}
-	ep := activator.Endpoint{ID: d.ID, Addr: d.Address.v, Zone: d.Zone}
+	ep := activator.Endpoint{ID: d.ID, Addr: d.Address.v}
 	if ep.ID == "" {
 		ep.ID = ep.Addr
 	}

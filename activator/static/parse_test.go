@@ -29,8 +29,8 @@ func TestParseExample(t *testing.T) {
 			Service:  "hello", Configuration: "hello", MaxWaiting: 1000,
 		},
 		Endpoints: activator.Endpoints{
-			Ready:    []activator.Endpoint{{ID: "hello-1", Addr: "127.0.0.1:9012", Zone: "a"}},
-			NotReady: []activator.Endpoint{{ID: "hello-2", Addr: "127.0.0.1:9022", Zone: "b"}},
+			Ready:    []activator.Endpoint{{ID: "hello-1", Addr: "127.0.0.1:9012"}},
+			NotReady: []activator.Endpoint{{ID: "hello-2", Addr: "127.0.0.1:9022"}},
 		},
 	}, {
 		Revision: activator.Revision{

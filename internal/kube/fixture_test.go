@@ -51,9 +51,9 @@ func aService(rev, ip string) *corev1.Service {
 }
 
 type pod struct {
-	uid, ip, zone string
-	namespace     string // ns
-	state         string // ready, unready, terminating, "" for no condition
+	uid, ip   string
+	namespace string // ns
+	state     string // ready, unready, terminating, "" for no condition
 }
 
 // podsFrom makes ready ones, numbered.
@@ -79,9 +79,6 @@ func slice(m metav1.ObjectMeta, port string, all ...pod) *discoveryv1.EndpointSl
 	s.Ports = []discoveryv1.EndpointPort{{Name: &metrics, Port: &metricsNumber}, {Name: &port, Port: &number}}
 	for _, p := range all {
 		e := discoveryv1.Endpoint{Addresses: []string{p.ip}, TargetRef: p.target()}
-		if p.zone != "" {
-			e.Zone = &p.zone
-		}
 		yes, no := true, false
 		switch p.state {
 		case "ready":

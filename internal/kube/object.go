@@ -28,7 +28,6 @@ type revisionMeta struct {
 		Configuration string `json:"serving.knative.dev/configuration"`
 	} `json:"labels"`
 	Annotations struct {
-		FullDuplex string `json:"features.knative.dev/http-full-duplex"`
 		// InitialEventsEnd is on the bookmark that ends a list that comes as a watch.
 		InitialEventsEnd string `json:"k8s.io/initial-events-end"`
 	} `json:"annotations"`

@@ -61,12 +61,8 @@ func (r reader) readSlice(s *discoveryv1.EndpointSlice) *list {
 		if len(e.Addresses) == 0 || isTrue(e.Conditions.Terminating) {
 			continue
 		}
-		zone := ""
-		if e.Zone != nil {
-			zone = intern(*e.Zone)
-		}
 		// All addresses of an endpoint are the same pod's: the first will do, as the API's documentation says.
-		r.add(l, e.Addresses[0], port, zone, e.TargetRef, e.Conditions.Ready == nil || *e.Conditions.Ready)
+		r.add(l, e.Addresses[0], port, e.TargetRef, e.Conditions.Ready == nil || *e.Conditions.Ready)
 	}
 	return l
 }
@@ -97,10 +93,10 @@ func (r reader) readEndpoints(s *coreEndpoints) *list {
 			continue
 		}
 		for j := range sub.Addresses {
-			r.add(l, sub.Addresses[j].IP, port, "", sub.Addresses[j].TargetRef, true)
+			r.add(l, sub.Addresses[j].IP, port, sub.Addresses[j].TargetRef, true)
 		}
 		for j := range sub.NotReadyAddresses {
-			r.add(l, sub.NotReadyAddresses[j].IP, port, "", sub.NotReadyAddresses[j].TargetRef, false)
+			r.add(l, sub.NotReadyAddresses[j].IP, port, sub.NotReadyAddresses[j].TargetRef, false)
 		}
 	}
 	return l
@@ -120,8 +116,8 @@ func subsetPort(all []corev1.EndpointPort) (string, bool) {
 // add lists an endpoint: of a public Service only if it is an activator that is ready, which is a pod of the system
 // namespace. Knative keeps the reference to it when it copies the activators' addresses; an address without one is anybody's,
 // and would be told of pods and their tokens.
-func (r reader) add(l *list, ip, port, zone string, target *corev1.ObjectReference, ready bool) {
-	e := endpoint{activator.Endpoint{Addr: net.JoinHostPort(ip, port), Zone: zone}, ready}
+func (r reader) add(l *list, ip, port string, target *corev1.ObjectReference, ready bool) {
+	e := endpoint{activator.Endpoint{Addr: net.JoinHostPort(ip, port)}, ready}
 	if target != nil {
 		e.ID = string(target.UID)
 	}

@@ -2,11 +2,9 @@ package kube
 
 import (
 	"cmp"
-	"strings"
 	"time"
 
 	"github.com/sluice-proxy/sluice/activator"
-	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
 )
@@ -26,7 +24,6 @@ func (rd reader) revision(obj any) item {
 		ID:            throttler.RevisionID{Namespace: m.Namespace, Name: m.Name},
 		Limit:         int(max(0, s.ContainerConcurrency)),
 		Timeouts:      rd.timeouts(s),
-		FullDuplex:    strings.EqualFold(m.Annotations.FullDuplex, knative.FeatureEnabled),
 		Service:       m.Labels.Service,
 		Configuration: m.Labels.Configuration,
 		NoEarlyUse:    probedByKubelet(s.Containers),

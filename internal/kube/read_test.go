@@ -37,8 +37,6 @@ func TestReadRevision(t *testing.T) {
 			r.Timeouts = proxy.Timeouts{Total: 30 * time.Second, ResponseStart: 20 * time.Second, Idle: 10 * time.Second}
 		})},
 		{"h2c is the client's protocol too", ``, `{"containers":[{"ports":[{"name":"h2c"}]}]}`, defaults},
-		{"full duplex", `,"annotations":{"features.knative.dev/http-full-duplex":"enabled","k":"v"}`, `{}`, with(func(r *activator.Revision) { r.FullDuplex = true })},
-		{"no full duplex", `,"annotations":{"features.knative.dev/http-full-duplex":"Disabled"}`, `{}`, defaults},
 		{"labels", `,"labels":{"serving.knative.dev/service":"s","serving.knative.dev/configuration":"c"}`, `{}`, with(func(r *activator.Revision) {
 			r.Service, r.Configuration = "s", "c"
 		})},
@@ -80,8 +78,8 @@ func TestReadLists(t *testing.T) {
 	empty.Ports = nil
 	noAddress := podSlice("r", 0, pod{uid: "u", ip: "10.0.0.1"})
 	noAddress.Endpoints[0].Addresses = nil
-	one := func(id, addr, zone string, ready bool) []endpoint {
-		e := activator.Endpoint{ID: id, Addr: addr, Zone: zone}
+	one := func(id, addr string, ready bool) []endpoint {
+		e := activator.Endpoint{ID: id, Addr: addr}
 		if strings.Contains(addr, ":") && id != "" { // a pod; of an activator the address is all that is wanted
 			e.Name = "pod-" + id
 		}
@@ -93,27 +91,27 @@ func TestReadLists(t *testing.T) {
 		public bool
 		want   []endpoint
 	}{
-		{"ready", podSlice("r", 0, pod{uid: "u", ip: "10.0.0.1", zone: "z", state: "ready"}), false, one("u", "10.0.0.1:8012", "z", true)},
-		{"not ready", podSlice("r", 0, pod{uid: "u", ip: "10.0.0.1", state: "unready"}), false, one("u", "10.0.0.1:8012", "", false)},
-		{"no condition is ready", podSlice("r", 0, pod{uid: "u", ip: "10.0.0.1"}), false, one("u", "10.0.0.1:8012", "", true)},
+		{"ready", podSlice("r", 0, pod{uid: "u", ip: "10.0.0.1", state: "ready"}), false, one("u", "10.0.0.1:8012", true)},
+		{"not ready", podSlice("r", 0, pod{uid: "u", ip: "10.0.0.1", state: "unready"}), false, one("u", "10.0.0.1:8012", false)},
+		{"no condition is ready", podSlice("r", 0, pod{uid: "u", ip: "10.0.0.1"}), false, one("u", "10.0.0.1:8012", true)},
 		{"terminating", podSlice("r", 0, pod{uid: "u", ip: "10.0.0.1", state: "terminating"}), false, nil},
-		{"no pod behind it", podSlice("r", 0, pod{ip: "10.0.0.1", state: "ready"}), false, one("", "10.0.0.1:8012", "", true)},
-		{"IPv6", podSlice("r", 0, pod{uid: "u", ip: "fd00::1", state: "ready"}), false, one("u", "[fd00::1]:8012", "", true)},
-		{"h2c", h2c, false, one("u", "10.0.0.1:8013", "", true)},
-		{"both ports", both, false, one("u", "10.0.0.1:8012", "", true)},
+		{"no pod behind it", podSlice("r", 0, pod{ip: "10.0.0.1", state: "ready"}), false, one("", "10.0.0.1:8012", true)},
+		{"IPv6", podSlice("r", 0, pod{uid: "u", ip: "fd00::1", state: "ready"}), false, one("u", "[fd00::1]:8012", true)},
+		{"h2c", h2c, false, one("u", "10.0.0.1:8013", true)},
+		{"both ports", both, false, one("u", "10.0.0.1:8012", true)},
 		{"names for addresses", fqdn, false, nil},
 		{"no ports", empty, false, nil},
 		{"no addresses", noAddress, false, nil},
-		{"activators", peerSlice("r", system("10.1.0.1")), true, one("u10.1.0.1", "10.1.0.1", "", true)},
+		{"activators", peerSlice("r", system("10.1.0.1")), true, one("u10.1.0.1", "10.1.0.1", true)},
 		{"an activator that isn't ready", peerSlice("r", pod{uid: "u", ip: "10.1.0.1", namespace: "knative-serving", state: "unready"}), true, nil},
 		{"pods in public", peerSlice("r", pod{uid: "u", ip: "10.0.0.1", state: "ready"}), true, nil},
 		{"C10 nobody knows who in public", peerSlice("r", pod{ip: "10.1.0.1", state: "ready"}), true, nil},
 		{"C10 nobody knows who in public Endpoints", coreList(labelled("r", "r", "Public"), pod{ip: "10.1.0.1"}), true, nil},
 		{"C10 loopback in public", peerSlice("r", system("127.0.0.1")), true, nil},
 		{"C10 link-local in public", peerSlice("r", system("169.254.169.254")), true, nil},
-		{"Endpoints", coreList(labelled("x", "r", "Private"), pod{uid: "u", ip: "10.0.0.1", state: "ready"}), false, one("u", "10.0.0.1:8012", "", true)},
-		{"Endpoints not ready", coreList(labelled("x", "r", "Private"), pod{uid: "u", ip: "10.0.0.1", state: "unready"}), false, one("u", "10.0.0.1:8012", "", false)},
-		{"Endpoints of activators", coreList(labelled("x", "r", "Public"), system("10.1.0.1")), true, one("u10.1.0.1", "10.1.0.1", "", true)},
+		{"Endpoints", coreList(labelled("x", "r", "Private"), pod{uid: "u", ip: "10.0.0.1", state: "ready"}), false, one("u", "10.0.0.1:8012", true)},
+		{"Endpoints not ready", coreList(labelled("x", "r", "Private"), pod{uid: "u", ip: "10.0.0.1", state: "unready"}), false, one("u", "10.0.0.1:8012", false)},
+		{"Endpoints of activators", coreList(labelled("x", "r", "Public"), system("10.1.0.1")), true, one("u10.1.0.1", "10.1.0.1", true)},
 		{"Endpoints without the port", &coreEndpoints{ObjectMeta: labelled("x", "r", "Private"), Subsets: []coreSubset{{
 			Addresses: []corev1.EndpointAddress{{IP: "10.0.0.1"}}, Ports: []corev1.EndpointPort{{Name: "other", Port: 1}},
 		}}}, false, nil},

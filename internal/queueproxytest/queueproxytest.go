@@ -46,7 +46,6 @@ func Config(s proxytest.Setting) queueproxy.Config {
 		UserAddr:             s.App,
 		ContainerConcurrency: s.Limit,
 		Timeouts:             s.Timeouts,
-		FullDuplex:           s.FullDuplex,
 		RequestMetrics:       queueproxy.MetricsPrometheus,
 		WrapPolicy:           func(p proxy.Policy) proxy.Policy { return butProbes{own: p, watched: s.Watch(p)} },
 		GracePeriod:          10 * time.Second,

@@ -16,22 +16,20 @@ import (
 
 // editor is a policy that does to a header what the real ones do, and answers as told.
 type editor struct {
-	addr  string
+	addr string
+	proxy.NopExchange
 	err   error
 	local *proxy.Local
 }
 
 func (p editor) Begin(*proxy.Request) proxy.Exchange { return p }
 
-func (p editor) Next(r *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+func (p editor) Next(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 	r.Header.Set("User-Agent", "edited")
 	r.Header.Del("Referer")
 	r.Header.Del("Traceparent")
-	return proxy.Hop{Addr: p.addr, Local: p.local}, p.err
+	return proxy.Decision{Upstream: proxy.Hop{Addr: p.addr}, Local: p.local}, p.err
 }
-func (editor) Response(*proxy.Request, *proxy.Response) bool { return true }
-func (editor) Release(proxy.Hop, proxy.Outcome)              {}
-func (editor) End(*proxy.Request, proxy.Result)              {}
 
 // lines is an Out that keeps each Write.
 type lines struct {

@@ -85,7 +85,7 @@ func TestQueueProxyCommand(t *testing.T) {
 	if got.UserAddr != "127.0.0.1:5000" || got.Addrs.Serve != "127.0.0.1:5001" || got.Addrs.Admin != "127.0.0.1:5002" || got.Addrs.Stats != "127.0.0.1:5003" {
 		t.Errorf("%s %+v", got.UserAddr, got.Addrs)
 	}
-	if got.ContainerConcurrency != 4 || !got.FullDuplex || got.Timeouts.Total != 30*time.Second || got.Timeouts.ResponseStart != 20*time.Second || got.Timeouts.Idle != 10*time.Second {
+	if got.ContainerConcurrency != 4 || got.Timeouts.Total != 30*time.Second || got.Timeouts.ResponseStart != 20*time.Second || got.Timeouts.Idle != 10*time.Second {
 		t.Errorf("%+v", got)
 	}
 	p := got.Probes[0]

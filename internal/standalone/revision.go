@@ -73,7 +73,6 @@ func (s *Server) add(r *catalog.Revision, now time.Time) {
 		ID:            id,
 		Limit:         t.ContainerConcurrency,
 		Timeouts:      proxy.Timeouts{Total: t.Timeout, ResponseStart: t.ResponseStart, Idle: t.Idle},
-		FullDuplex:    fullDuplex(t),
 		Service:       r.Service,
 		Configuration: r.Service,
 	}

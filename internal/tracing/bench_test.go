@@ -20,8 +20,8 @@ func (d discard) WriteHeader(int)             {}
 type local struct{ fixed }
 
 func (p local) Begin(*proxy.Request) proxy.Exchange { return p }
-func (local) Next(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
-	return proxy.Hop{Local: &proxy.Local{Status: 200}}, nil
+func (local) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+	return proxy.Answer(&proxy.Local{Status: 200}), nil
 }
 
 // BenchmarkRequest is a request that the policy answers, without a socket: what counts is the difference.

@@ -47,8 +47,8 @@ func attributesLen(all []otlp.Attribute) (n int) {
 type nothing struct{}
 
 func (nothing) Begin(*proxy.Request) proxy.Exchange { return nothing{} }
-func (nothing) Next(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
-	return proxy.Hop{}, context.Canceled
+func (nothing) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+	return proxy.Decision{}, context.Canceled
 }
 func (nothing) Response(*proxy.Request, *proxy.Response) bool { return true }
 func (nothing) Release(proxy.Hop, proxy.Outcome)              {}

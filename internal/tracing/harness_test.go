@@ -30,9 +30,9 @@ type toApp struct {
 
 func (p toApp) Begin(*proxy.Request) proxy.Exchange { return p }
 
-func (p toApp) Next(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
+func (p toApp) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
 	time.Sleep(p.wait)
-	return proxy.Hop{Addr: p.addr}, p.err
+	return proxy.Forward(proxy.Hop{Addr: p.addr}), p.err
 }
 
 func newTracer(t testing.TB, c Config) *Tracer {

@@ -151,11 +151,13 @@ func TestPropagation(t *testing.T) {
 // fixed is a policy that does nothing.
 type fixed struct{}
 
-func (p fixed) Begin(*proxy.Request) proxy.Exchange                 { return p }
-func (fixed) Next(*proxy.Request, proxy.Attempt) (proxy.Hop, error) { return proxy.Hop{}, nil }
-func (fixed) Response(*proxy.Request, *proxy.Response) bool         { return true }
-func (fixed) Release(proxy.Hop, proxy.Outcome)                      {}
-func (fixed) End(*proxy.Request, proxy.Result)                      {}
+func (p fixed) Begin(*proxy.Request) proxy.Exchange { return p }
+func (fixed) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+	return proxy.Decision{}, nil
+}
+func (fixed) Response(*proxy.Request, *proxy.Response) bool { return true }
+func (fixed) Release(proxy.Hop, proxy.Outcome)              {}
+func (fixed) End(*proxy.Request, proxy.Result)              {}
 
 func TestSampler(t *testing.T) {
 	for _, rate := range []float64{0, 0.25, 1} {

@@ -99,13 +99,13 @@ func (p *parent) decline(h proxy.Header, trace traceID) {
 }
 
 // Next measures the wait that it may contain, or begin.
-func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 	if x.asked.IsZero() {
 		x.asked = time.Now()
 	}
-	hop, err := x.Exchange.Next(req, a)
-	if err == proxy.ErrSuspended {
-		return hop, err
+	d, err := x.Exchange.Next(req, a)
+	if d.Wait && err == nil {
+		return d, nil
 	}
 	begin := x.asked
 	x.asked = time.Time{}
@@ -113,7 +113,7 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) 
 		wait := t.spans.start(t.config.Wait, x.span.trace(), x.span.id(), otlp.Internal)
 		wait.since(begin)
 	}
-	return hop, err
+	return d, err
 }
 
 // End ends the span once the policy within has ended.

@@ -23,7 +23,9 @@ var answers = []testCase{
 
 func local(r *rig) {
 	for _, proto := range both {
-		p := to(proxy.Hop{Local: &proxy.Local{Status: 200, Header: [][2]string{{"Content-Length", "5"}, {"X-A", "1"}, {"X-A", "2"}}, Body: "queue"}})
+		p := newScript(func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+			return proxy.Answer(&proxy.Local{Status: 200, Header: [][2]string{{"Content-Length", "5"}, {"X-A", "1"}, {"X-A", "2"}}, Body: "queue"}), nil
+		})
 		addr, c := r.proxy(p, proxy.Config{}), r.client(proto)
 		for _, method := range []string{"GET", "HEAD", "POST"} {
 			resp, body := r.do(c, r.request(method, r.path.scheme()+"://"+addr+"//healthz", strings.NewReader("body")))
@@ -49,10 +51,10 @@ func policyErrors(r *rig) {
 		{&proxy.Error{Reason: proxy.QueueFull, Status: 429, Text: "full"}, 429, "full", "1", "connection_limit_reached", proxy.QueueFull},
 		{&proxy.Error{Reason: proxy.Draining, Text: "shutting down", RetryAfter: 1500 * time.Millisecond}, 503, "shutting down", "2", "destination_unavailable", proxy.Draining},
 		{&proxy.Error{Reason: proxy.UnknownRevision, Err: errPolicy}, 404, errPolicy.Error() + "\n", "", "destination_not_found", proxy.UnknownRevision},
-		{errPolicy, 500, errPolicy.Error() + "\n", "", "proxy_internal_error", proxy.Internal},
+		{errPolicy, 500, "internal error\n", "", "proxy_internal_error", proxy.Internal},
 	} {
 		for _, proto := range both {
-			p := newScript(func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) { return proxy.Hop{}, c.err })
+			p := newScript(func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) { return proxy.Decision{}, c.err })
 			resp, body := r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
 			if resp.StatusCode != c.status || body != c.body || resp.Header.Get("Retry-After") != c.retry {
 				r.Errorf("%v: %s %q, Retry-After %q", c.err, resp.Status, body, resp.Header.Get("Retry-After"))
@@ -141,11 +143,11 @@ func hostOfHop(r *rig) {
 // copyOfHead: what Request.HTTP returns is the head, and stays when the request has gone.
 func copyOfHead(r *rig) {
 	heads := make(chan *http.Request, 1)
-	p := newScript(func(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+	p := newScript(func(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 		h := req.HTTP()
 		req.Header.Set("X-Later", "1")
 		heads <- h
-		return proxy.Hop{Local: &proxy.Local{Status: 204}}, nil
+		return proxy.Answer(&proxy.Local{Status: 204}), nil
 	})
 	req := r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{})+"/path?q", strings.NewReader("body"))
 	req.Header.Set("X-Now", "1")

@@ -157,9 +157,9 @@ func continued(r *rig) {
 // invited: where the policy takes Expect away the client is told to send its body at once.
 func invited(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { _, _ = io.Copy(w, req.Body) })
-	p := newScript(func(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+	p := newScript(func(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 		req.Header.Del("Expect")
-		return proxy.Hop{Addr: app}, nil
+		return proxy.Forward(proxy.Hop{Addr: app}), nil
 	})
 	w := r.dial(r.proxy(p, proxy.Config{ExpectTimeout: 2 * patience}))
 	w.send("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
@@ -222,32 +222,30 @@ func fullDuplex(r *rig) {
 			}
 		}
 	})
-	for _, hop := range []proxy.Hop{{Addr: app, FullDuplex: true}, {Addr: app}} {
-		for _, proto := range both {
-			body, send := io.Pipe()
-			resp, err := r.client(proto).Do(r.request("POST", r.path.scheme()+"://"+r.proxy(to(hop), proxy.Config{}), body))
-			if err != nil {
-				r.Fatal(err)
-			}
-			in := bufio.NewReader(resp.Body)
-			for i := range 10 {
-				fmt.Fprintf(send, "line %d\n", i)
-				if line, err := in.ReadString('\n'); line != fmt.Sprintf("line %d\n", i) {
-					r.Fatalf("read %q, %v", line, err)
-				}
-			}
-			send.Close()
-			if _, err := in.ReadByte(); err != io.EOF {
-				r.Errorf("the end: %v", err)
-			}
-			resp.Body.Close()
+	for _, proto := range both {
+		body, send := io.Pipe()
+		resp, err := r.client(proto).Do(r.request("POST", r.path.scheme()+"://"+r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}), body))
+		if err != nil {
+			r.Fatal(err)
 		}
-		all := strings.Repeat("0123456789abcdef", 1<<16)
-		w := r.dial(r.proxy(to(hop), proxy.Config{}))
-		w.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n" + all)
-		if back, err := io.ReadAll(w.answer("POST").Body); string(back) != all || err != nil {
-			r.Errorf("%d bytes came back, %v", len(back), err)
+		in := bufio.NewReader(resp.Body)
+		for i := range 10 {
+			fmt.Fprintf(send, "line %d\n", i)
+			if line, err := in.ReadString('\n'); line != fmt.Sprintf("line %d\n", i) {
+				r.Fatalf("read %q, %v", line, err)
+			}
 		}
+		send.Close()
+		if _, err := in.ReadByte(); err != io.EOF {
+			r.Errorf("the end: %v", err)
+		}
+		resp.Body.Close()
+	}
+	all := strings.Repeat("0123456789abcdef", 1<<16)
+	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	w.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n" + all)
+	if back, err := io.ReadAll(w.answer("POST").Body); string(back) != all || err != nil {
+		r.Errorf("%d bytes came back, %v", len(back), err)
 	}
 }
 

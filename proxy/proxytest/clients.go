@@ -202,13 +202,13 @@ func malformedBody(r *rig) {
 // parkedServed: a wait, watched or not, leaves no trace on the connection. In a product it is for the only slot.
 func parkedServed(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(w, req.Body) })
-	p := newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+	p := newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 		ctx := req.Park(proxy.Timeouts{})
 		if req.Park(proxy.Timeouts{Total: time.Hour}) == nil || ctx.Err() != nil {
 			r.Error("Park again")
 		}
 		time.Sleep(time.Millisecond)
-		return proxy.Hop{Addr: app}, a.Cause
+		return proxy.Forward(proxy.Hop{Addr: app}), a.Cause
 	})
 	p.hop, p.limit = &proxy.Hop{Addr: app}, 1
 	addr := r.proxy(p, proxy.Config{})
@@ -246,11 +246,11 @@ func answeredWhileSending(r *rig) {
 // refusedWhileSending: the same of answers of the policy's own.
 func refusedWhileSending(r *rig) {
 	answers := map[int]*script{
-		http.StatusServiceUnavailable: newScript(func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
-			return proxy.Hop{}, &proxy.Error{Reason: proxy.QueueFull, Text: "full\n"}
+		http.StatusServiceUnavailable: newScript(func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+			return proxy.Decision{}, &proxy.Error{Reason: proxy.QueueFull, Text: "full\n"}
 		}),
-		http.StatusNotFound: newScript(func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
-			return proxy.Hop{Local: &proxy.Local{Status: http.StatusNotFound, Body: "none\n"}}, nil
+		http.StatusNotFound: newScript(func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+			return proxy.Answer(&proxy.Local{Status: http.StatusNotFound, Body: "none\n"}), nil
 		}),
 	}
 	atOnce(slices.Collect(maps.Keys(answers)), func(want int) { whileSending(r, answers[want], want) })

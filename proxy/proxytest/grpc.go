@@ -196,7 +196,7 @@ func grpcErrors(r *rig) {
 		{&proxy.Error{Reason: proxy.ConnectRefused, Text: "refused"}, codes.Unavailable},
 	} {
 		c, _, p := r.grpc(func(string) *script {
-			return newScript(func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) { return proxy.Hop{}, want.err })
+			return newScript(func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) { return proxy.Decision{}, want.err })
 		})
 		var header metadata.MD
 		_, err := c.UnaryCall(r.Context(), &grpc_testing.SimpleRequest{}, grpc.Header(&header))

@@ -209,12 +209,12 @@ func hopByHop(r *rig) {
 func endToEnd(r *rig) {
 	got := make(chan http.Header, 1)
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { got <- req.Header })
-	p := newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+	p := newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 		if req.Header.Has("X-Victim") {
 			r.Error("the policy saw a hop-by-hop field")
 		}
 		req.Header.Set("K-Proxy-Request", "activator")
-		return proxy.Hop{Addr: app}, a.Cause
+		return proxy.Forward(proxy.Hop{Addr: app}), a.Cause
 	})
 	w := r.dial(r.proxy(p, proxy.Config{EndToEnd: []string{"knative-serving-revision"}}))
 	w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: K-Proxy-Request, Knative-Serving-Revision, X-Victim, X-Forwarded-For\r\n" +

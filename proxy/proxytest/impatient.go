@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// Impatient is an embedder's policy around another one: it answers 418 by itself whatever within has an error for, the
-// beginning of a wait too.
+// Impatient is an embedder's policy around another one. It answers 418 by itself what within has an error for or lets wait;
+// so too a request for /before, of which within is not asked, and one for /after, for which within has chosen an upstream.
 func Impatient(within proxy.Policy) proxy.Policy { return impatient{within} }
 
 type impatient struct{ within proxy.Policy }
@@ -18,16 +18,15 @@ func (p impatient) Begin(req *proxy.Request) proxy.Exchange {
 
 type impatientExchange struct{ proxy.Exchange }
 
-func (x impatientExchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
-	hop, err := x.Exchange.Next(req, a)
-	if err != nil {
-		return proxy.Hop{Local: &proxy.Local{Status: http.StatusTeapot}}, nil
+func (x impatientExchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
+	if req.Target == "/before" {
+		return teapot, nil
 	}
-	return hop, nil
+	d, err := x.Exchange.Next(req, a)
+	if err != nil || d.Wait || req.Target == "/after" {
+		return teapot, nil
+	}
+	return d, nil
 }
 
-func (x impatientExchange) Release(h proxy.Hop, o proxy.Outcome) {
-	if h.Local == nil {
-		x.Exchange.Release(h, o)
-	}
-}
+var teapot = proxy.Answer(&proxy.Local{Status: http.StatusTeapot})

@@ -57,8 +57,6 @@ type Setting struct {
 	Watch    func(proxy.Policy) proxy.Policy
 	AtFront  bool
 	Timeouts proxy.Timeouts
-
-	FullDuplex bool
 }
 
 // own is the path's implementation as it speaks of itself.

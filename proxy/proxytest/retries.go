@@ -33,11 +33,11 @@ var retries = []testCase{
 
 // hops gives each attempt its own.
 func hops(addrs ...string) *script {
-	return newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+	return newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 		if a.N >= len(addrs) {
-			return proxy.Hop{}, a.Cause
+			return proxy.Decision{}, a.Cause
 		}
-		return proxy.Hop{Addr: addrs[a.N], NotProcessed: notProcessedField}, nil
+		return proxy.Forward(proxy.Hop{Addr: addrs[a.N], NotProcessed: notProcessedField}), nil
 	})
 }
 
@@ -128,7 +128,9 @@ func notBelieved(r *rig) {
 				w.Header().Set(notProcessedField, "1")
 				w.WriteHeader(status)
 			})
-			p := newScript(func(*proxy.Request, proxy.Attempt) (proxy.Hop, error) { return proxy.Hop{Addr: stranger}, nil })
+			p := newScript(func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+				return proxy.Forward(proxy.Hop{Addr: stranger}), nil
+			})
 			p.response = func(*proxy.Request, *proxy.Response) bool { return false }
 			resp, _ := r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
 			if resp.StatusCode != status || asked.Load() != 1 {
@@ -182,8 +184,8 @@ func endedElsewhere(r *rig) {
 		attempts int
 	}{{"PUT", true, 2}, {"PUT", false, 1}, {"POST", true, 1}} {
 		for _, proto := range both {
-			p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
-				return proxy.Hop{Addr: []string{dying, app}[a.N], Proto: proxy.HTTP1, Replay: c.replay}, nil
+			p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
+				return proxy.Forward(proxy.Hop{Addr: []string{dying, app}[a.N], Proto: proxy.HTTP1, Replay: c.replay}), nil
 			})
 			resp, body := r.do(r.client(proto), r.request(c.method, r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
 			res := take(r, "the result", p.results)
@@ -352,8 +354,8 @@ func streamElsewhere(r *rig) {
 		}
 	})
 	for _, proto := range both {
-		p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
-			return proxy.Hop{Addr: []string{busy, app}[a.N], FullDuplex: true, NotProcessed: notProcessedField}, nil
+		p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
+			return proxy.Forward(proxy.Hop{Addr: []string{busy, app}[a.N], NotProcessed: notProcessedField}), nil
 		})
 		p.response = func(_ *proxy.Request, resp *proxy.Response) bool { return resp.Status != 503 }
 		body, send := io.Pipe()

@@ -16,7 +16,7 @@ type script struct {
 	front bool       // a product is watched next to the client, not next to the app
 
 	begin    func(req *proxy.Request) // nil: nothing
-	next     func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error)
+	next     func(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error)
 	response func(req *proxy.Request, resp *proxy.Response) bool // nil: pass
 
 	outcomes chan proxy.Outcome
@@ -24,7 +24,7 @@ type script struct {
 	entered  chan bool // told of each request that asks where to go
 }
 
-func newScript(next func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error)) *script {
+func newScript(next func(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error)) *script {
 	return &script{
 		next: next, outcomes: make(chan proxy.Outcome, 1000), results: make(chan proxy.Result, 1000), entered: make(chan bool, 1000),
 	}
@@ -32,11 +32,11 @@ func newScript(next func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error)
 
 // to sends everything to hop, once more too if package proxy asks for that.
 func to(hop proxy.Hop) *script {
-	s := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+	s := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 		if proxy.ReasonOf(a.Cause) == proxy.ConnectRefused || proxy.ReasonOf(a.Cause) == proxy.ConnectTimeout {
-			return proxy.Hop{}, a.Cause // as queue-proxies do: there is no other
+			return proxy.Decision{}, a.Cause // as queue-proxies do: there is no other
 		}
-		return hop, nil
+		return proxy.Forward(hop), nil
 	})
 	s.hop = &hop
 	return s
@@ -46,13 +46,13 @@ func (s *script) Begin(*proxy.Request) proxy.Exchange { return scripted{s} }
 
 // asProduct reports whether a product can be like s.
 func (s *script) asProduct() bool {
-	return s.hop != nil && s.response == nil && s.hop.Host == "" && s.hop.TLS == nil && s.hop.From.IsZero() && s.hop.Local == nil
+	return s.hop != nil && s.response == nil && s.hop.Host == "" && s.hop.TLS == nil && s.hop.From.IsZero()
 }
 
 // setting is what a product has to be to be like s.
 func (s *script) setting() Setting {
 	return Setting{
-		App: s.hop.Addr, Proto: s.hop.Proto, Limit: s.limit, Timeouts: s.hop.Timeouts, FullDuplex: s.hop.FullDuplex,
+		App: s.hop.Addr, Proto: s.hop.Proto, Limit: s.limit, Timeouts: s.hop.Timeouts,
 		Watch: s.watch, AtFront: s.front,
 	}
 }
@@ -60,7 +60,9 @@ func (s *script) setting() Setting {
 // scripted is an exchange of a script.
 type scripted struct{ *script }
 
-func (x scripted) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) { return x.next(req, a) }
+func (x scripted) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
+	return x.next(req, a)
+}
 
 func (x scripted) Response(req *proxy.Request, resp *proxy.Response) bool {
 	return x.response == nil || x.response(req, resp)
@@ -96,7 +98,6 @@ type watched struct {
 	busy    atomic.Bool
 	entered bool // Next
 	hop     bool // Next has returned one that is not released yet
-	local   bool
 	begun   bool // the final answer may have
 	ended   bool
 }
@@ -112,12 +113,12 @@ func (x *watched) enter(call string) (leave func()) {
 	return func() { x.busy.Store(false) }
 }
 
-func (x *watched) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+func (x *watched) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 	defer x.enter("Next")()
 	if x.hop {
 		x.script.t.Error("Next before the earlier hop's Release")
 	}
-	if (a.N == 0) != (a.Cause == nil) || a.N > 2 || !a.Replayable {
+	if (a.N == 0) != (a.Cause == nil) || a.N > 2 || a.Last != (a.N == 2) {
 		x.script.t.Errorf("Next for attempt %+v", a)
 	}
 	if !x.entered {
@@ -127,14 +128,14 @@ func (x *watched) Next(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
 		default: // nobody counts so many
 		}
 	}
-	hop, err := x.Exchange.Next(req, a)
-	x.hop, x.local = err == nil, hop.Local != nil
-	return hop, err
+	d, err := x.Exchange.Next(req, a)
+	x.hop = err == nil && d.Local == nil && !d.Wait
+	return d, err
 }
 
 func (x *watched) Response(req *proxy.Request, resp *proxy.Response) bool {
 	defer x.enter("Response")()
-	if !x.hop || x.local {
+	if !x.hop {
 		x.script.t.Error("Response without a hop")
 	}
 	pass := x.Exchange.Response(req, resp)

@@ -248,9 +248,9 @@ func notReading(r *rig) {
 // fromFrom: timeouts count from the moment that the hop says, or the arrival.
 func fromFrom(r *rig) {
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
-	p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Hop, error) {
+	p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 		time.Sleep(short) // a wait that is not to count
-		return proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Total: short}, From: time.Now()}, a.Cause
+		return proxy.Forward(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Total: short}, From: time.Now()}), a.Cause
 	})
 	r.do(r.client(proxy.HTTP1), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))
 	if res := take(r, "the result", p.results); res.Total < 2*short || res.Reason != proxy.TimeoutTotal {

@@ -9,20 +9,20 @@ import (
 )
 
 // wait is how a policy waits for what never comes.
-type wait func(req *proxy.Request, a proxy.Attempt, t proxy.Timeouts) error
+type wait func(req *proxy.Request, a proxy.Attempt, t proxy.Timeouts) (proxy.Decision, error)
 
-func park(req *proxy.Request, _ proxy.Attempt, t proxy.Timeouts) error {
+func park(req *proxy.Request, _ proxy.Attempt, t proxy.Timeouts) (proxy.Decision, error) {
 	ctx := req.Park(t)
 	<-ctx.Done()
-	return context.Cause(ctx)
+	return proxy.Decision{}, context.Cause(ctx)
 }
 
-func suspend(req *proxy.Request, a proxy.Attempt, t proxy.Timeouts) error {
+func suspend(req *proxy.Request, a proxy.Attempt, t proxy.Timeouts) (proxy.Decision, error) {
 	if a.Ended != nil {
-		return a.Ended
+		return proxy.Decision{}, a.Ended
 	}
 	req.Suspend(t)
-	return proxy.ErrSuspended
+	return proxy.Wait(), nil
 }
 
 // waits are the ways; a product has its own.
@@ -36,7 +36,7 @@ func (r *rig) waits() []wait {
 // parking makes a proxy in which requests wait, for t at most, and nothing ever turns up. In a product they wait for the
 // only slot, which a request has that nobody watches.
 func (r *rig) parking(t proxy.Timeouts, wait wait) (addr string, p *script) {
-	p = newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Hop, error) { return proxy.Hop{}, wait(req, a, t) })
+	p = newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) { return wait(req, a, t) })
 	taken := make(chan bool, 100)
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) {
 		io.Copy(io.Discard, req.Body) // or net/http doesn't see the end of the connection

@@ -115,7 +115,7 @@ func (p *routed) Begin(req *proxy.Request) proxy.Exchange {
 	t := p.ingress.table.Load()
 	d, ok := t.hosts[p.ingress.name(req.Host)]
 	if !ok {
-		return notFound{p.ingress, t}
+		return notFound{ingress: p.ingress, table: t}
 	}
 	for _, name := range p.forged {
 		req.Header.Del(name)
@@ -165,21 +165,18 @@ func (d *destination) tagged() bool {
 
 // notFound is the exchange of a request whose host is nobody's.
 type notFound struct {
+	proxy.NopExchange
 	ingress *Ingress
 	table   *table
 }
 
 // Next answers which hosts there are.
-func (n notFound) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Hop, error) {
+func (n notFound) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "no service is called %q\n", req.Host)
 	if len(n.table.shown) > 0 {
 		fmt.Fprintf(&b, "the hosts here: %s\n", strings.Join(n.table.shown, ", "))
 	}
 	err := &proxy.Error{Reason: proxy.UnknownRevision, Text: b.String()}
-	return proxy.Hop{Local: err.Local(req, n.ingress.config.ProxyStatus)}, nil
+	return proxy.Answer(err.Local(req, n.ingress.config.ProxyStatus)), nil
 }
-
-func (notFound) Response(*proxy.Request, *proxy.Response) bool { return true }
-func (notFound) Release(proxy.Hop, proxy.Outcome)              {}
-func (notFound) End(*proxy.Request, proxy.Result)              {}

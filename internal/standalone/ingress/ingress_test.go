@@ -37,8 +37,8 @@ func route(t testing.TB, routes []Route, host string, fields ...string) (*http.R
 type behind struct{ got *http.Request }
 
 func (b *behind) Begin(req *proxy.Request) proxy.Exchange { b.got = req.HTTP(); return b }
-func (*behind) Next(*proxy.Request, proxy.Attempt) (proxy.Hop, error) {
-	return proxy.Hop{Local: &proxy.Local{Status: http.StatusOK}}, nil
+func (*behind) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
+	return proxy.Answer(&proxy.Local{Status: http.StatusOK}), nil
 }
 func (*behind) Response(*proxy.Request, *proxy.Response) bool { return true }
 func (*behind) Release(proxy.Hop, proxy.Outcome)              {}
