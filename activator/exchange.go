@@ -104,7 +104,7 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, er
 		m.AddActive(1)
 	}
 	x.mark(req)
-	return proxy.Forward(x.hop(req)), nil
+	return proxy.Forward(x.upstream(req)), nil
 }
 
 // mark removes what only proxies of the data path may say, and says it itself.
@@ -143,8 +143,8 @@ func (x *exchange) lend(req *proxy.Request, lent bool) {
 	}
 }
 
-func (x *exchange) hop(req *proxy.Request) proxy.Hop {
-	h := proxy.Hop{
+func (x *exchange) upstream(req *proxy.Request) proxy.Upstream {
+	h := proxy.Upstream{
 		Addr:     x.lease.Addr(),
 		TLS:      x.a.podTLS(x.t.id.Namespace),
 		Host:     x.lease.Addr(),
@@ -222,7 +222,7 @@ func saysDown(resp *proxy.Response) bool {
 }
 
 // Release gives the slot back, and says what is now known of the pod.
-func (x *exchange) Release(_ proxy.Hop, o proxy.Outcome) {
+func (x *exchange) Release(_ proxy.Upstream, o proxy.AttemptResult) {
 	verdict := x.judge(o)
 	if verdict == throttler.DialFailed || verdict == throttler.Lost {
 		x.avoid()
@@ -239,7 +239,7 @@ func (x *exchange) giveBack(verdict throttler.Outcome) {
 	}
 }
 
-func (x *exchange) judge(o proxy.Outcome) throttler.Outcome {
+func (x *exchange) judge(o proxy.AttemptResult) throttler.Outcome {
 	switch {
 	case x.busy && x.lease.ID() == clusterID: // other pods are behind it
 		return throttler.OK

@@ -78,25 +78,25 @@ func TestJudge(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		x    exchange
-		o    proxy.Outcome
+		o    proxy.AttemptResult
 		want throttler.Outcome
 	}{
-		{"an answer", exchange{}, proxy.Outcome{Status: 200}, throttler.OK},
-		{"the app's own 503", exchange{}, proxy.Outcome{Status: 503}, throttler.OK},
-		{"full", exchange{busy: true}, proxy.Outcome{Status: 503}, throttler.Busy},
-		{"full, and then cut", exchange{busy: true}, proxy.Outcome{Status: 503, Reason: proxy.TLSFailed}, throttler.Busy},
-		{"its app is down", exchange{down: true}, proxy.Outcome{Status: 502}, throttler.DialFailed},
-		{"refused", exchange{}, proxy.Outcome{Reason: proxy.ConnectRefused}, throttler.DialFailed},
-		{"silence", exchange{}, proxy.Outcome{Reason: proxy.ConnectTimeout}, throttler.DialFailed},
-		{"no trust", exchange{}, proxy.Outcome{Reason: proxy.TLSFailed}, throttler.DialFailed},
-		{"the client went before it was dialled", exchange{}, proxy.Outcome{Reason: proxy.ClientGone}, throttler.Unused},
-		{"the client went after", exchange{}, proxy.Outcome{Reason: proxy.ClientGone, Connect: 1}, throttler.OK},
-		{"the client went from an old connection", exchange{}, proxy.Outcome{Reason: proxy.ClientGone, Reused: true}, throttler.OK},
-		{"it died", exchange{held: true}, proxy.Outcome{Reason: proxy.UpstreamClosed, Connect: 1}, throttler.Lost},
-		{"it died, an old connection", exchange{held: true}, proxy.Outcome{Reason: proxy.UpstreamClosed, Connect: 1, Reused: true}, throttler.Lost},
-		{"it closed on a large body", exchange{}, proxy.Outcome{Reason: proxy.UpstreamClosed, Connect: 1}, throttler.Unused},
-		{"it died in its answer", exchange{}, proxy.Outcome{Reason: proxy.ResponseTruncated, Status: 200}, throttler.OK},
-		{"too late", exchange{}, proxy.Outcome{Reason: proxy.TimeoutTotal, Status: 200}, throttler.OK},
+		{"an answer", exchange{}, proxy.AttemptResult{Status: 200}, throttler.OK},
+		{"the app's own 503", exchange{}, proxy.AttemptResult{Status: 503}, throttler.OK},
+		{"full", exchange{busy: true}, proxy.AttemptResult{Status: 503}, throttler.Busy},
+		{"full, and then cut", exchange{busy: true}, proxy.AttemptResult{Status: 503, Reason: proxy.TLSFailed}, throttler.Busy},
+		{"its app is down", exchange{down: true}, proxy.AttemptResult{Status: 502}, throttler.DialFailed},
+		{"refused", exchange{}, proxy.AttemptResult{Reason: proxy.ConnectRefused}, throttler.DialFailed},
+		{"silence", exchange{}, proxy.AttemptResult{Reason: proxy.ConnectTimeout}, throttler.DialFailed},
+		{"no trust", exchange{}, proxy.AttemptResult{Reason: proxy.TLSFailed}, throttler.DialFailed},
+		{"the client went before it was dialled", exchange{}, proxy.AttemptResult{Reason: proxy.ClientGone}, throttler.Unused},
+		{"the client went after", exchange{}, proxy.AttemptResult{Reason: proxy.ClientGone, Connect: 1}, throttler.OK},
+		{"the client went from an old connection", exchange{}, proxy.AttemptResult{Reason: proxy.ClientGone, Reused: true}, throttler.OK},
+		{"it died", exchange{held: true}, proxy.AttemptResult{Reason: proxy.UpstreamClosed, Connect: 1}, throttler.Lost},
+		{"it died, an old connection", exchange{held: true}, proxy.AttemptResult{Reason: proxy.UpstreamClosed, Connect: 1, Reused: true}, throttler.Lost},
+		{"it closed on a large body", exchange{}, proxy.AttemptResult{Reason: proxy.UpstreamClosed, Connect: 1}, throttler.Unused},
+		{"it died in its answer", exchange{}, proxy.AttemptResult{Reason: proxy.ResponseTruncated, Status: 200}, throttler.OK},
+		{"too late", exchange{}, proxy.AttemptResult{Reason: proxy.TimeoutTotal, Status: 200}, throttler.OK},
 	} {
 		if got := c.x.judge(c.o); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)

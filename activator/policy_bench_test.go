@@ -67,7 +67,7 @@ func (x againExchange) Response(req *proxy.Request, resp *proxy.Response) bool {
 			break
 		}
 		y.Response(req, resp)
-		y.Release(d.Upstream, proxy.Outcome{Status: http.StatusOK, Connect: 1})
+		y.Release(d.Upstream, proxy.AttemptResult{Status: http.StatusOK, Connect: 1})
 		y.End(req, proxy.Result{Status: http.StatusOK, Attempts: 1, Total: time.Millisecond})
 	}
 	x.p.b.StopTimer()

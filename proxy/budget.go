@@ -3,7 +3,7 @@ package proxy
 import "sync/atomic"
 
 // budget is a token bucket that requests fill and retries empty: one retry for retryPerSent requests, and a burst, so
-// that the dials of a cold start aren't starved while hops that fail everything don't see their load trebled.
+// that the dials of a cold start aren't starved while upstreams that fail everything don't see their load trebled.
 type budget struct {
 	tokens atomic.Int64 // a retry costs retryPerSent
 	limit  int64

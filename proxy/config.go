@@ -48,24 +48,24 @@ type Config struct {
 	// upstream, be it final, interim or a 101's, nor in trailers, be they of a request or of a response. The policy sees
 	// them in a final head; of the head of a request it has to remove by itself what isn't for the upstream.
 	Private []string
-	// Dial makes connections to hops, within DialTimeout. nil: a net.Dialer. A *net.TCPConn or *net.UnixConn is read and
+	// Dial makes connections to upstreams, within DialTimeout. nil: a net.Dialer. A *net.TCPConn or *net.UnixConn is read and
 	// written by system calls of the proxy's own; a connection of any other type, also one that embeds or wraps those, by its
 	// own methods, which must heed deadlines. If that has a SyscallConn, the proxy looks at the socket, and takes nothing:
 	// whether an unused connection has ended, or got bytes that nobody asked for.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// DialTimeout bounds a dial and, by itself, a TLS handshake. 0: DefaultDialTimeout.
 	DialTimeout time.Duration
-	// IdleConnTimeout is how long a connection to a hop is kept unused; an app's `Keep-Alive: timeout` shortens it.
+	// IdleConnTimeout is how long a connection to an upstream is kept unused; an app's `Keep-Alive: timeout` shortens it.
 	// 0: DefaultIdleConnTimeout.
 	IdleConnTimeout time.Duration
 	// MaxIdleConns and MaxIdleConnsPerHost bound the unused HTTP/1.1 connections. 0: the defaults; negative: none.
 	MaxIdleConns, MaxIdleConnsPerHost int
-	// ExpectTimeout is how long the body of a request with `Expect: 100-continue` waits for the hop's say before it is
+	// ExpectTimeout is how long the body of a request with `Expect: 100-continue` waits for the upstream's say before it is
 	// sent anyway (RFC 9110 §10.1.1 tells not to wait for ever). 0: DefaultExpectTimeout.
 	ExpectTimeout time.Duration
 	// RetryBurst is how many retries may be made beyond one in five requests; so many fifths are saved at most. 0:
 	// DefaultRetryBurst; negative: no retry at all, but for one after an answer by which the upstream says that it has not
-	// processed the request (see Hop.NotProcessed), which costs nothing.
+	// processed the request (see Upstream.NotProcessed), which costs nothing.
 	RetryBurst int
 	// OnUnwatched, when not nil, is called once: when a request waits on a connection that can't be watched, so that its
 	// client's leaving goes unnoticed meanwhile. In net/http's server that is one with an unread body where

@@ -1,7 +1,7 @@
-// Package proxy moves the bytes of HTTP between a client and a hop, and knows no rule: where a request goes, how long it
+// Package proxy moves the bytes of HTTP between a client and an upstream, and knows no rule: where a request goes, how long it
 // waits and what counts is decided by a Policy, which touches no byte.
 //
-//	client ──► Handler ──► Policy.Begin ──► Exchange.Next ──► hop
+//	client ──► Handler ──► Policy.Begin ──► Exchange.Next ──► upstream
 //	   ◄────────  copy  ◄── Exchange.Response ◄──────────────┘
 //	                        Exchange.Release, Exchange.End
 //
@@ -26,23 +26,23 @@
 // Both directions flow at once, on HTTP/1.1 too. An answer that comes before its request has been read in full
 // reaches the client at once; on HTTP/1.1 its connection is closed after it, once net/http has read what the client goes
 // on to send, for 2 s and up to 256 KiB, so that no reset loses the answer. With `Expect: 100-continue` on HTTP/1.1 the
-// body is asked for when the hop asks for it, or has said nothing for Config.ExpectTimeout; one that comes all the same
-// passes as soon as the hop has begun its answer. Whatever comes from a hop is flushed at once.
+// body is asked for when the upstream asks for it, or has said nothing for Config.ExpectTimeout; one that comes all the same
+// passes as soon as the upstream has begun its answer. Whatever comes from an upstream is flushed at once.
 //
 // # Attempts
 //
 // A request gets three attempts at most, and retries are a fifth of all requests at most, beyond a burst. An attempt may
 // be followed by another while the client has got nothing and every byte of the body that was taken is still held
 // (64 KiB at most), and
-//   - nothing of the request was sent, or an HTTP/2 hop refused the stream, or left with GOAWAY before it came to it; or
-//   - the hop said that it has not processed the request (Hop.NotProcessed), and the policy declined its answer,
+//   - nothing of the request was sent, or an HTTP/2 upstream refused the stream, or left with GOAWAY before it came to it; or
+//   - the upstream said that it has not processed the request (Upstream.NotProcessed), and the policy declined its answer,
 //     which costs no retry; or
 //   - the method is idempotent and the connection ended before the first byte of an answer: a pooled one, or any where
-//     the policy says that the hop is one of several (Hop.Replay).
+//     the policy says that the upstream is one of several (Upstream.Replay).
 //
 // A connection is looked at before it is used again, and not used beyond an app's `Keep-Alive: timeout`, so that the
 // third is rare and a POST seldom meets a connection that has been closed. After one that was closed as it was used again,
-// what can't be repeated goes to that hop over fresh connections only, for a while: HTTP/1.1, 10 s and up to 10 min.
+// what can't be repeated goes to that upstream over fresh connections only, for a while: HTTP/1.1, 10 s and up to 10 min.
 //
 // # Failures
 //
@@ -52,14 +52,14 @@
 // # The engine
 //
 // A connection's goroutine reads a head into a borrowed buffer, makes one string of it, which all names and values are
-// parts of, asks the policy, writes head and body to a pooled connection of the hop's, waits, and writes the answer's head
+// parts of, asks the policy, writes head and body to a pooled connection of the upstream's, waits, and writes the answer's head
 // and what came of its body in one go:
 //
 //	client.step ─► client.begin ─► flow.run ─► flow.ask ─► flight.run ─► flight.pass
-//	   read          parse          Begin        Next       hopConn        write
+//	   read          parse          Begin        Next       upstreamConn        write
 //
-// A connection that waits, for its client or for its hop, holds no buffer. The whole of this runs inside one
-// RawConn.Read of the client's socket, and the wait for the hop inside one of the hop's: Go's poller keeps an edge that
+// A connection that waits, for its client or for its upstream, holds no buffer. The whole of this runs inside one
+// RawConn.Read of the client's socket, and the wait for the upstream inside one of the upstream's: Go's poller keeps an edge that
 // comes while a RawConn.Read is in progress, so that no read is needed to be told that there is nothing. Whatever needs
 // the client's bytes beyond what came with the head (a body that is still coming, an upgrade) leaves that callback first.
 //
@@ -85,7 +85,7 @@
 // the policy. Beside it there are, while they are needed:
 //   - one goroutine that reads the body of the request (upload), which the exchange interrupts and waits for at its end;
 //   - one for the way up of an upgraded connection (tunnel), for which it waits too;
-//   - net/http's own two for a connection to a hop, which end with the connection;
+//   - net/http's own two for a connection to an upstream, which end with the connection;
 //   - one that writes what HTTP/2's streams have said to a connection, on either side, while there is something (gathered),
 //     for which the connection's Close waits;
 //   - one timer (clock), which touches the exchange under a lock and not after its end.

@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-var errDiscarded = errors.New("the hop has not processed the request")
+var errDiscarded = errors.New("the upstream has not processed the request")
 
-// answered passes the final answer of a hop on.
+// answered passes the final answer of an upstream on.
 func (t *try) answered(resp *http.Response) error {
 	ex := t.ex
 	if resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols || resp.StatusCode > 999 {
 		return malformed("status %d", resp.StatusCode)
 	}
-	notProcessed := t.hop.NotProcessed != "" && len(resp.Header.Values(t.hop.NotProcessed)) > 0
-	hop := removeHopByHop(resp.Header, ex.h.cfg.EndToEnd)
-	if resp.StatusCode == http.StatusSwitchingProtocols && (ex.req.Upgrade == "" || hop.upgrade == "") {
+	notProcessed := t.upstream.NotProcessed != "" && len(resp.Header.Values(t.upstream.NotProcessed)) > 0
+	upstream := removeHopByHop(resp.Header, ex.h.cfg.EndToEnd)
+	if resp.StatusCode == http.StatusSwitchingProtocols && (ex.req.Upgrade == "" || upstream.upgrade == "") {
 		return malformed("101 that was not asked for")
 	}
 	head := Response{Status: resp.StatusCode, Header: Header{fields: resp.Header}}
@@ -35,7 +35,7 @@ func (t *try) answered(resp *http.Response) error {
 		return &Error{Reason: Busy, Status: resp.StatusCode, Err: errDiscarded}
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return t.upgrade(resp, hop.upgrade)
+		return t.upgrade(resp, upstream.upgrade)
 	}
 	if !ex.writeHead(resp) {
 		return ex.why()
@@ -47,7 +47,7 @@ func (t *try) answered(resp *http.Response) error {
 func (ex *exchange) writeHead(resp *http.Response) bool {
 	half := ex.req.Proto == HTTP1 && ex.r.ContentLength != 0
 	if half {
-		// Without it net/http would eat what the client still sends, and the hop miss it.
+		// Without it net/http would eat what the client still sends, and the upstream miss it.
 		_ = ex.rc.EnableFullDuplex()
 	}
 	if !ex.clock.begin() {
@@ -183,7 +183,7 @@ func (ex *exchange) clientWrite() *Error {
 // drain reads the rest of a short answer, so that its connection can be used again.
 func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, copyBuffer) }
 
-// keepAlive is how long a hop keeps an unused connection open, less a margin for the way of its end to us; 0 when it
+// keepAlive is how long an upstream keeps an unused connection open, less a margin for the way of its end to us; 0 when it
 // doesn't say (`Keep-Alive: timeout=5`, RFC 2068 §19.7.1.1, as Node.js and Apache send it).
 func keepAlive(lines []string) time.Duration {
 	for _, line := range lines {

@@ -77,8 +77,8 @@ type toAddr string
 
 func (a toAddr) Begin(*Request) Exchange { return a }
 func (a toAddr) Next(_ *Request, at Attempt) (Decision, error) {
-	return Forward(Hop{Addr: string(a), Proto: HTTP1}), at.Cause
+	return Forward(Upstream{Addr: string(a), Proto: HTTP1}), at.Cause
 }
 func (toAddr) Response(*Request, *Response) bool { return true }
-func (toAddr) Release(Hop, Outcome)              {}
+func (toAddr) Release(Upstream, AttemptResult)   {}
 func (toAddr) End(*Request, Result)              {}

@@ -26,7 +26,7 @@ type Engine struct {
 	h          *Handler
 	cfg        ServerConfig
 	log        *log.Logger
-	pool       hopPool
+	pool       upstreamPool
 	rounds     rounds
 	heads      headCache
 	unfinished unfinishedHeads
@@ -78,7 +78,7 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 	e.tls = newConnections(c.MaxTLSConns, "max-tls-connections")
 	e.http2 = newConnections(c.MaxHTTP2Conns, "max-http2-connections")
 	e.heads.seed = maphash.MakeSeed()
-	e.pool = hopPool{newIdlePool[hopConn](&h.cfg), &e.inboxes, &e.heads, &h.buffers}
+	e.pool = upstreamPool{newIdlePool[upstreamConn](&h.cfg), &e.inboxes, &e.heads, &h.buffers}
 	return e
 }
 
@@ -91,7 +91,7 @@ func (e *Engine) keepFlow(f *flow) {
 	f.head.Fields = f.head.Fields[:0]
 	f.x, f.target, f.req, f.resp = nil, "", Request{}, Response{}
 	f.mu.Lock()
-	f.c, f.cause, f.hop, f.cut, f.tunnelled, f.late, f.waits, f.suspended = nil, nil, nil, false, false, false, nil, nil
+	f.c, f.cause, f.upstream, f.cut, f.tunnelled, f.late, f.waits, f.suspended = nil, nil, nil, false, false, false, nil, nil
 	f.mu.Unlock()
 	f.waited, f.down, f.writing, f.aborted, f.hurt, f.done = 0, 0, false, false, false, time.Time{}
 	if f.try != nil {

@@ -144,20 +144,20 @@ func TestEngineClosesIdleConnections(t *testing.T) {
 	}
 }
 
-// A connection whose request turns out to go to a hop over HTTP/2 loses nothing: neither what is pipelined behind it, nor
+// A connection whose request turns out to go to an upstream over HTTP/2 loses nothing: neither what is pipelined behind it, nor
 // a body that is still coming, nor what the policy has edited.
 func TestEngineHandsOver(t *testing.T) {
 	app := proxy.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %s %s", r.Proto, r.RequestURI, r.Header.Get("X-Edited"), b)
 	}), proxy.ServerConfig{})
-	hop := listenAndServe(t, app)
+	upstream := listenAndServe(t, app)
 	results := make(chan proxy.Result, 10)
 	var begun atomic.Int32
 	addr := engineOf(t, counting{policyFuncs{
 		next: func(r *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 			r.Header.Set("X-Edited", "yes")
-			return proxy.Forward(proxy.Hop{Addr: hop, Proto: proxy.HTTP2}), a.Cause
+			return proxy.Forward(proxy.Upstream{Addr: upstream, Proto: proxy.HTTP2}), a.Cause
 		},
 		end: func(r proxy.Result) { results <- r },
 	}, &begun}, proxy.ServerConfig{})
@@ -208,7 +208,7 @@ func TestEngineSplices(t *testing.T) {
 	results := make(chan proxy.Result, 1)
 	addr := engineOf(t, policyFuncs{
 		next: func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
-			return proxy.Forward(proxy.Hop{Addr: app.Listener.Addr().String()}), nil
+			return proxy.Forward(proxy.Upstream{Addr: app.Listener.Addr().String()}), nil
 		},
 		end: func(r proxy.Result) { results <- r },
 	}, proxy.ServerConfig{})

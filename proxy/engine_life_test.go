@@ -128,7 +128,7 @@ func TestPeers8TheEngineDrains(t *testing.T) {
 		if r.Target == "/own" {
 			return proxy.Answer(&proxy.Local{Status: 204}), nil
 		}
-		return proxy.Forward(proxy.Hop{Addr: app.Listener.Addr().String()}), nil
+		return proxy.Forward(proxy.Upstream{Addr: app.Listener.Addr().String()}), nil
 	}}})
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +150,7 @@ func TestPeers8TheEngineDrains(t *testing.T) {
 	}
 }
 
-// A policy that panics at an answer leaves neither a connection to the hop nor the reading of a body behind.
+// A policy that panics at an answer leaves neither a connection to the upstream nor the reading of a body behind.
 func TestEngineSurvivesPanicsAtAnswers(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
@@ -158,7 +158,7 @@ func TestEngineSurvivesPanicsAtAnswers(t *testing.T) {
 	results := make(chan proxy.Result, 1)
 	addr := engineOf(t, panicking{policyFuncs{
 		next: func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
-			return proxy.Forward(proxy.Hop{Addr: app.Listener.Addr().String()}), nil
+			return proxy.Forward(proxy.Upstream{Addr: app.Listener.Addr().String()}), nil
 		},
 		end: func(r proxy.Result) { results <- r },
 	}}, proxy.ServerConfig{})

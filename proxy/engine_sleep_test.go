@@ -47,7 +47,7 @@ func (noContent) Next(*Request, Attempt) (Decision, error) {
 	return Answer(&Local{Status: http.StatusNoContent}), nil
 }
 func (noContent) Response(*Request, *Response) bool { return true }
-func (noContent) Release(Hop, Outcome)              {}
+func (noContent) Release(Upstream, AttemptResult)   {}
 func (noContent) End(*Request, Result)              {}
 
 // asleep blocks until n of the connections sleep.

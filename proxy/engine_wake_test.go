@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// connected makes a connection to a hop, and the hop's end of it.
-func connected(t *testing.T) (c *hopConn, hop net.Conn) {
+// connected makes a connection to an upstream, and the upstream's end of it.
+func connected(t *testing.T) (c *upstreamConn, upstream net.Conn) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -22,16 +22,16 @@ func connected(t *testing.T) (c *hopConn, hop net.Conn) {
 		t.Fatal(err)
 	}
 	e := NewEngine(h, ServerConfig{})
-	c, err = e.pool.dial(t.Context(), hopKey{l.Addr().String(), nil, HTTP1})
+	c, err = e.pool.dial(t.Context(), upstreamKey{l.Addr().String(), nil, HTTP1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if hop, err = l.Accept(); err != nil {
+	if upstream, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { hop.Close(); e.pool.drop(c); e.Close(); h.Close() })
-	_ = hop.SetDeadline(time.Now().Add(20 * time.Second))
-	return c, hop
+	t.Cleanup(func() { upstream.Close(); e.pool.drop(c); e.Close(); h.Close() })
+	_ = upstream.SetDeadline(time.Now().Add(20 * time.Second))
+	return c, upstream
 }
 
 type nobody struct{}
@@ -40,7 +40,7 @@ func (nobody) Begin(*Request) Exchange { return nil }
 
 // A nudge that comes before the request is written doesn't lose it.
 func TestANudgeBeforeTheRequestDoesNotLoseIt(t *testing.T) {
-	c, hop := connected(t)
+	c, upstream := connected(t)
 	f := new(flow)
 	f.attach(c)
 	f.mu.Lock()
@@ -48,26 +48,26 @@ func TestANudgeBeforeTheRequestDoesNotLoseIt(t *testing.T) {
 	f.mu.Unlock()
 	var app sync.WaitGroup
 	app.Go(func() {
-		if line, err := bufio.NewReader(hop).ReadString('\n'); line != "request\n" {
-			t.Errorf("the hop got %q, %v", line, err)
+		if line, err := bufio.NewReader(upstream).ReadString('\n'); line != "request\n" {
+			t.Errorf("the upstream got %q, %v", line, err)
 		}
-		io.WriteString(hop, "HTTP/1.1 204 No Content\r\n\r\n")
+		io.WriteString(upstream, "HTTP/1.1 204 No Content\r\n\r\n")
 	})
 	give := time.AfterFunc(10*time.Second, func() { f.mu.Lock(); defer f.mu.Unlock(); f.cause = errClientGone; c.SetDeadline(past()) })
 	defer give.Stop()
 	if err := (&flight{f: f, conn: c}).await([]byte("request\n"), nil); err != nil {
 		t.Error(err)
 	}
-	hop.Close()
+	upstream.Close()
 	app.Wait()
 }
 
 // An answer that was there before the request is found, also by a flow at which the rounds have been already.
 func TestAnAnswerBeforeTheRequestIsFound(t *testing.T) {
-	c, hop := connected(t)
+	c, upstream := connected(t)
 	f := &flow{late: true}
 	f.attach(c)
-	io.WriteString(hop, "HTTP/1.1 503 Service Unavailable\r\n\r\n")
+	io.WriteString(upstream, "HTTP/1.1 503 Service Unavailable\r\n\r\n")
 	for deadline := time.Now().Add(10 * time.Second); !c.hasNews(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("nothing came")

@@ -9,16 +9,18 @@ import (
 	"time"
 )
 
-// toHop sends everything to one hop.
-type toHop struct {
+// toUpstream sends everything to one upstream.
+type toUpstream struct {
 	noContent
 	addr    string
 	results chan Result
 }
 
-func (p toHop) Begin(*Request) Exchange                  { return p }
-func (p toHop) Next(*Request, Attempt) (Decision, error) { return Forward(Hop{Addr: p.addr}), nil }
-func (p toHop) End(_ *Request, r Result)                 { p.results <- r }
+func (p toUpstream) Begin(*Request) Exchange { return p }
+func (p toUpstream) Next(*Request, Attempt) (Decision, error) {
+	return Forward(Upstream{Addr: p.addr}), nil
+}
+func (p toUpstream) End(_ *Request, r Result) { p.results <- r }
 
 // A connection is watched from its first slow request on. So an end is noticed during a later one, after a sleep as well,
 // and before that one is slow.
@@ -28,8 +30,8 @@ func TestEngineWatchesForGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := make(chan struct{}, 1) // /never is at the hop
-	hop := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	at := make(chan struct{}, 1) // /never is at the upstream
+	upstream := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/slow":
 			time.Sleep(2 * slowAfter)
@@ -38,9 +40,9 @@ func TestEngineWatchesForGood(t *testing.T) {
 			<-r.Context().Done()
 		}
 	})}
-	go func() { _ = hop.Serve(l) }()
-	defer hop.Close()
-	p := toHop{addr: l.Addr().String(), results: make(chan Result, 1)}
+	go func() { _ = upstream.Serve(l) }()
+	defer upstream.Close()
+	p := toUpstream{addr: l.Addr().String(), results: make(chan Result, 1)}
 	e, addr := looked(t, p, nil)
 
 	for name, way := range map[string]func(c *net.TCPConn, ask func(path string)){
@@ -80,7 +82,7 @@ func TestEngineWatchesForGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-p.results
-	get(t, c, "/never") // perhaps not as far as the hop
+	get(t, c, "/never") // perhaps not as far as the upstream
 	_ = c.CloseWrite()
 	if r := <-p.results; r.Reason != ClientGone {
 		t.Errorf("%+v", r)

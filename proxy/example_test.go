@@ -15,10 +15,10 @@ type toApp struct{ addr string }
 func (p toApp) Begin(*proxy.Request) proxy.Exchange { return p }
 
 func (p toApp) Next(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
-	return proxy.Forward(proxy.Hop{Addr: p.addr}), a.Cause
+	return proxy.Forward(proxy.Upstream{Addr: p.addr}), a.Cause
 }
 func (toApp) Response(*proxy.Request, *proxy.Response) bool { return true }
-func (toApp) Release(proxy.Hop, proxy.Outcome)              {}
+func (toApp) Release(proxy.Upstream, proxy.AttemptResult)   {}
 func (toApp) End(*proxy.Request, proxy.Result)              {}
 
 // A proxy in ten lines: it forwards whatever it is asked to one app.

@@ -32,7 +32,7 @@ type exchange struct {
 	clock  clock
 	up     upload
 	parked *parked
-	begun  *begun // by an Engine; nil once its hop has been taken up
+	begun  *begun // by an Engine; nil once its upstream has been taken up
 
 	watched     uint64 // by h.watch; 0: not
 	watchedConn syscall.RawConn
@@ -51,23 +51,23 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request, target stri
 	ex.ctx, ex.cancel = context.WithCancelCause(r.Context())
 	ex.up.init(h, r)
 	ex.up.wake, ex.up.fail = ex.clock.touch, ex.clientFailed
-	hop := removeHopByHop(r.Header, h.cfg.EndToEnd)
-	ex.te = hop.trailers
+	upstream := removeHopByHop(r.Header, h.cfg.EndToEnd)
+	ex.te = upstream.trailers
 	delete(r.Header, "Host") // HTTP/2: the same as :authority
 	proto := HTTP1
 	if r.ProtoMajor >= 2 {
-		proto, hop.upgrade = HTTP2, ""
+		proto, upstream.upgrade = HTTP2, ""
 	}
 	if !r.ProtoAtLeast(1, 1) {
-		hop.upgrade = "" // RFC 9110 §7.8
+		upstream.upgrade = "" // RFC 9110 §7.8
 		delete(r.Header, "Expect")
 	}
 	if r.ContentLength != 0 {
-		hop.upgrade = "" // the body would have to come first, which net/http's client does not wait for
+		upstream.upgrade = "" // the body would have to come first, which net/http's client does not wait for
 	}
 	ex.req = Request{
 		Method: r.Method, Target: r.RequestURI, Host: r.Host, Proto: proto, Header: Header{fields: r.Header},
-		RemoteAddr: r.RemoteAddr, ContentLength: r.ContentLength, BodyHeld: holds(r.ContentLength), Upgrade: hop.upgrade,
+		RemoteAddr: r.RemoteAddr, ContentLength: r.ContentLength, BodyHeld: holds(r.ContentLength), Upgrade: upstream.upgrade,
 		Arrived: time.Now(), ex: ex,
 	}
 	ex.clock.init(ex, h.cfg.TimeoutText, ex.req.Arrived)
@@ -93,7 +93,7 @@ func (ex *exchange) run() (abort bool) {
 	return ex.aborted
 }
 
-// forward asks the policy for hops and tries them. A nil error means that the client has a complete answer.
+// forward asks the policy for upstreams and tries them. A nil error means that the client has a complete answer.
 func (ex *exchange) forward() error {
 	at := Attempt{}
 	if ex.begun != nil {
@@ -111,10 +111,10 @@ func (ex *exchange) forward() error {
 			return nil
 		}
 		t := &try{ex: ex, last: at.Last, begin: time.Now()}
-		t.hop = d.Upstream // not above: that would be made on the stack first
-		ex.clock.start(t.hop.Timeouts, t.hop.From)
+		t.upstream = d.Upstream // not above: that would be made on the stack first
+		ex.clock.start(t.upstream.Timeouts, t.upstream.From)
 		if !ex.req.BodyHeld {
-			ex.watchClient() // a hop that doesn't read would hide its leaving
+			ex.watchClient() // an upstream that doesn't read would hide its leaving
 		}
 		err = t.run()
 		ex.release(t, err)
@@ -126,7 +126,7 @@ func (ex *exchange) forward() error {
 		}
 		at.N++
 		at.Cause = err
-		// What the hop was sent may still be read while its connection winds up.
+		// What the upstream was sent may still be read while its connection winds up.
 		ex.r.Header = ex.r.Header.Clone()
 		ex.req.Header = Header{fields: ex.r.Header}
 	}
@@ -136,7 +136,7 @@ func (ex *exchange) forward() error {
 func (ex *exchange) next(at Attempt) (Decision, error) {
 	if b := ex.begun; b != nil {
 		ex.begun = nil
-		return Forward(b.hop), nil
+		return Forward(b.upstream), nil
 	}
 	begin := time.Now()
 	defer func() {
@@ -166,7 +166,7 @@ func (ex *exchange) unpark() {
 func (ex *exchange) release(t *try, err error) {
 	t.out.Total = time.Since(t.begin)
 	t.out.Reason = ReasonOf(err)
-	ex.x.Release(t.hop, t.out)
+	ex.x.Release(t.upstream, t.out)
 }
 
 // local gives an answer of the policy's own.

@@ -37,7 +37,7 @@ func TestABodyThatWasNotAskedForIsSent(t *testing.T) {
 					answersFirst(l, answer)
 				}()
 				addr := run(t, proxy.Config{Name: "test", Policy: policyFuncs{next: func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
-					return proxy.Forward(proxy.Hop{Addr: l.Addr().String(), Timeouts: proxy.Timeouts{Total: 10 * time.Second}}), nil
+					return proxy.Forward(proxy.Upstream{Addr: l.Addr().String(), Timeouts: proxy.Timeouts{Total: 10 * time.Second}}), nil
 				}}})
 				c, in := dialEngine(t, addr)
 				_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")

@@ -9,20 +9,20 @@ import (
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
 
-// flight is one attempt of a flow's to have its request answered by a hop.
+// flight is one attempt of a flow's to have its request answered by an upstream.
 type flight struct {
-	f     *flow
-	hop   Hop
-	last  bool // no other attempt will be made
-	begin time.Time
-	ans   h1.Response
-	out   Outcome
-	again bool // what went wrong may be tried once more
+	f        *flow
+	upstream Upstream
+	last     bool // no other attempt will be made
+	begin    time.Time
+	ans      h1.Response
+	out      AttemptResult
+	again    bool // what went wrong may be tried once more
 
-	conn      *hopConn
-	expecting bool // the body waits for the hop's 100
+	conn      *upstreamConn
+	expecting bool // the body waits for the upstream's 100
 	asked     *time.Timer
-	reusable  bool // the connection, as far as the hop is concerned
+	reusable  bool // the connection, as far as the upstream is concerned
 	drained   bool // of an answer that was discarded
 	keep      time.Duration
 
@@ -37,7 +37,7 @@ func (t *flight) reset() {
 }
 
 // run makes the attempt. A nil error means that the client has a complete answer. Nobody reads the body of the request,
-// nor uses the hop's connection, when it returns.
+// nor uses the upstream's connection, when it returns.
 func (t *flight) run() (err error) {
 	f := t.f
 	if f.up.broken != nil {
@@ -67,9 +67,9 @@ func (f *flow) repeatable() bool {
 }
 
 // connect takes a connection from the pool or makes one.
-func (t *flight) connect() (*hopConn, error) {
+func (t *flight) connect() (*upstreamConn, error) {
 	f := t.f
-	key := hopKey{t.hop.Addr, t.hop.TLS, HTTP1}
+	key := upstreamKey{t.upstream.Addr, t.upstream.TLS, HTTP1}
 	if c := f.e.pool.take(key, t.begin, f.repeatable()); c != nil {
 		t.out.Reused = true
 		t.out.Connect = 1 // the least that there is: no clock is read for it
@@ -90,9 +90,9 @@ func (t *flight) exchange() error {
 	if err := t.send(); err != nil {
 		e := t.why(err)
 		if t.out.Reused && e.Reason == UpstreamClosed && t.conn.in.len() == 0 {
-			f.e.pool.recycled(t.conn.hop.key, time.Now())
+			f.e.pool.recycled(t.conn.upstream.key, time.Now())
 		}
-		return t.failed(e, t.conn.wrote == 0, t.conn.in.len() == 0 && (t.out.Reused || t.hop.Replay))
+		return t.failed(e, t.conn.wrote == 0, t.conn.in.len() == 0 && (t.out.Reused || t.upstream.Replay))
 	}
 	for {
 		if t.out.FirstByte == 0 {
@@ -116,11 +116,11 @@ func (t *flight) exchange() error {
 	return t.answered()
 }
 
-// send sends the head and what there is of the body, and blocks until the hop has answered.
+// send sends the head and what there is of the body, and blocks until the upstream has answered.
 func (t *flight) send() error {
 	f := t.f
 	buf := f.h.buffer()
-	b := f.appendRequestHead(buf[:0], &t.hop)
+	b := f.appendRequestHead(buf[:0], &t.upstream)
 	f.up.sent = false
 	t.expecting = f.head.Length != 0 && f.head.Fields.Find("Expect", 0) >= 0
 	if !t.expecting {
@@ -136,7 +136,7 @@ func (t *flight) send() error {
 	if err == nil { // otherwise an answer may have come all the same
 		if t.expecting {
 			t.expect()
-		} else if err := f.invite(); err != nil { // the hop isn't to be asked
+		} else if err := f.invite(); err != nil { // the upstream isn't to be asked
 			return err
 		} else {
 			f.up.start(t.conn, false)
@@ -210,7 +210,7 @@ func (t *flight) settle(err error) {
 // answered passes the final answer on.
 func (t *flight) answered() error {
 	f, r := t.f, &t.ans
-	notProcessed := t.hop.NotProcessed != "" && r.Fields.Find(t.hop.NotProcessed, 0) >= 0
+	notProcessed := t.upstream.NotProcessed != "" && r.Fields.Find(t.upstream.NotProcessed, 0) >= 0
 	t.keep = t.keptFor()
 	o, ok := stripFields(&r.Fields, f.h.cfg.EndToEnd)
 	if !ok {
@@ -235,7 +235,7 @@ func (t *flight) answered() error {
 	return t.pass(&body)
 }
 
-// keptFor is how long the hop keeps an unused connection.
+// keptFor is how long the upstream keeps an unused connection.
 func (t *flight) keptFor() time.Duration {
 	for i := range t.ans.Fields {
 		if x := &t.ans.Fields[i]; x.Kind == h1.KeepAlive {

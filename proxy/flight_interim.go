@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// expect gives the hop its time to ask for the body.
+// expect gives the upstream its time to ask for the body.
 func (t *flight) expect() {
 	f, c := t.f, t.conn
 	t.asked = time.AfterFunc(f.h.cfg.ExpectTimeout, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if f.hop == c { // it may have become another request's, which takes a nudge for what it is
+		if f.upstream == c { // it may have become another request's, which takes a nudge for what it is
 			f.due = true
 			f.nudgeLocked()
 		}
 	})
 }
 
-// askForBody has the client send its body, which the hop wants, or has not refused for long enough.
+// askForBody has the client send its body, which the upstream wants, or has not refused for long enough.
 func (t *flight) askForBody(tell bool) error {
 	f := t.f
 	t.expecting = false

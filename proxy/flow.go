@@ -24,7 +24,7 @@ type flow struct {
 	req     Request
 	resp    Response
 	head    h1.Request
-	target  string // for a hop
+	target  string // for an upstream
 	te      bool   // the client takes trailers
 	keep    bool   // the client's connection can be used again afterwards
 	clock   clock
@@ -46,11 +46,11 @@ type flow struct {
 
 	mu        sync.Mutex
 	cause     *Error // what ended it; the first counts
-	hop       *hopConn
+	upstream  *upstreamConn
 	late      bool // slow has been called
-	nudged    bool // hop's read deadline is in the past, and it means nothing
+	nudged    bool // upstream's read deadline is in the past, and it means nothing
 	tunnelled bool // nudges are over
-	due       bool // the hop has had its time to ask for the body
+	due       bool // the upstream has had its time to ask for the body
 	cut       bool // the client's write deadline is in the past
 	waits     context.CancelCauseFunc
 	parked    *parkedFlow
@@ -128,7 +128,7 @@ func (f *flow) run() {
 	f.panics = false
 }
 
-// forward asks the policy for hops and tries them. A nil error means that the client has a complete answer.
+// forward asks the policy for upstreams and tries them. A nil error means that the client has a complete answer.
 func (f *flow) forward() error {
 	at := Attempt{}
 	if s := f.suspended; s != nil {
@@ -142,7 +142,7 @@ func (f *flow) forward() error {
 	}
 	for {
 		at.Last = at.N+1 >= maxAttempts
-		l, err := f.ask(&at, &t.hop)
+		l, err := f.ask(&at, &t.upstream)
 		if err != nil {
 			return err
 		}
@@ -151,15 +151,15 @@ func (f *flow) forward() error {
 			f.local(l)
 			return nil
 		}
-		if !t.hop.http1() {
-			return f.handOver(t.hop, at)
+		if !t.upstream.http1() {
+			return f.handOver(t.upstream, at)
 		}
 		t.begin = f.req.Arrived
 		if f.waited > 0 || at.N > 0 {
 			t.begin = time.Now()
 		}
 		t.last = at.Last
-		f.clock.start(t.hop.Timeouts, t.hop.From)
+		f.clock.start(t.upstream.Timeouts, t.upstream.From)
 		err = t.run()
 		if t.out.Total == 0 { // there was no connection to settle
 			t.out.Total = time.Since(t.begin)
@@ -168,7 +168,7 @@ func (f *flow) forward() error {
 		if err == nil {
 			f.done = t.begin.Add(t.out.Total)
 		}
-		f.x.Release(t.hop, t.out)
+		f.x.Release(t.upstream, t.out)
 		if err == nil || !t.again {
 			return err
 		}
@@ -178,8 +178,8 @@ func (f *flow) forward() error {
 	}
 }
 
-// http1 says that an HTTP/1.1 client's request goes to the hop in HTTP/1.1.
-func (h *Hop) http1() bool { return h.Proto == SameProto || h.Proto == HTTP1 }
+// http1 says that an HTTP/1.1 client's request goes to the upstream in HTTP/1.1.
+func (h *Upstream) http1() bool { return h.Proto == SameProto || h.Proto == HTTP1 }
 
 // errWaits says that f is suspended, and its goroutine is free.
 var errWaits = errors.New("the request waits")
@@ -187,9 +187,9 @@ var errWaits = errors.New("the request waits")
 // errNoSuspend is what a policy has answered that says Wait and has not called Suspend.
 var errNoSuspend = errors.New("proxy: the policy waits for nothing")
 
-// ask has the policy decide, and ends what Park began. It returns the policy's own answer, or sets hop. The frames of this
+// ask has the policy decide, and ends what Park began. It returns the policy's own answer, or sets upstream. The frames of this
 // and of what calls it are on the stack of everything that waits in a Next.
-func (f *flow) ask(at *Attempt, hop *Hop) (*Local, error) {
+func (f *flow) ask(at *Attempt, upstream *Upstream) (*Local, error) {
 	d, err := f.x.Next(&f.req, *at)
 	if f.parked != nil {
 		f.unpark()
@@ -204,7 +204,7 @@ func (f *flow) ask(at *Attempt, hop *Hop) (*Local, error) {
 	case waits:
 		return nil, errNoSuspend
 	}
-	*hop = d.Upstream
+	*upstream = d.Upstream
 	return d.Local, err
 }
 
@@ -286,7 +286,7 @@ func (f *flow) detached() *http.Request {
 	return r
 }
 
-var errTruncated = errors.New("the hop's answer ended before its time")
+var errTruncated = errors.New("the upstream's answer ended before its time")
 
 // truncated gives the end of a body that should have gone on its reason.
 func truncated(err error) *Error {

@@ -20,8 +20,8 @@ func (f *flow) cancelLocked(e *Error, writing bool) {
 			f.waits(e)
 		}
 		f.suspended.wakeLocked()
-		if f.hop != nil {
-			_ = f.hop.SetDeadline(past())
+		if f.upstream != nil {
+			_ = f.upstream.SetDeadline(past())
 		}
 	}
 	if writing {
@@ -44,12 +44,12 @@ func (f *flow) ended() *Error {
 	return f.cause
 }
 
-// attach makes c the hop's connection that cancel ends; it fails when that has come already.
-func (f *flow) attach(c *hopConn) *Error {
+// attach makes c the upstream's connection that cancel ends; it fails when that has come already.
+func (f *flow) attach(c *upstreamConn) *Error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.cause == nil {
-		f.hop = c
+		f.upstream = c
 		c.late.Store(f.late)
 	}
 	return f.cause
@@ -59,30 +59,30 @@ func (f *flow) attach(c *hopConn) *Error {
 func (f *flow) detach() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.hop != nil && f.nudged {
-		_ = f.hop.SetReadDeadline(time.Time{})
+	if f.upstream != nil && f.nudged {
+		_ = f.upstream.SetReadDeadline(time.Time{})
 	}
-	f.hop, f.nudged, f.due = nil, false, false
+	f.upstream, f.nudged, f.due = nil, false, false
 	return f.cause == nil
 }
 
-// nudgeLocked wakes the flow from its wait for the hop.
+// nudgeLocked wakes the flow from its wait for the upstream.
 func (f *flow) nudgeLocked() {
-	if f.hop != nil && f.cause == nil && !f.tunnelled {
+	if f.upstream != nil && f.cause == nil && !f.tunnelled {
 		f.nudged = true
-		_ = f.hop.SetReadDeadline(past())
+		_ = f.upstream.SetReadDeadline(past())
 	}
 }
 
-// onlyNudged reports that a read from the hop has returned because of a nudge, and readies the connection to read on.
+// onlyNudged reports that a read from the upstream has returned because of a nudge, and readies the connection to read on.
 func (f *flow) onlyNudged() (due, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.nudged || f.cause != nil || f.hop == nil {
+	if !f.nudged || f.cause != nil || f.upstream == nil {
 		return false, false
 	}
 	f.nudged, due, f.due = false, f.due, false
-	_ = f.hop.SetReadDeadline(time.Time{})
+	_ = f.upstream.SetReadDeadline(time.Time{})
 	return due, true
 }
 
@@ -99,8 +99,8 @@ func (f *flow) tunnel() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.tunnelled = true
-	if f.nudged && f.cause == nil && f.hop != nil {
-		_ = f.hop.SetReadDeadline(time.Time{})
+	if f.nudged && f.cause == nil && f.upstream != nil {
+		_ = f.upstream.SetReadDeadline(time.Time{})
 	}
 }
 
@@ -117,11 +117,11 @@ func (f *flow) slow() {
 	if f.c.left.Load() {
 		f.cancelLocked(errClientGone, true)
 	}
-	if f.hop == nil {
+	if f.upstream == nil {
 		return
 	}
-	f.hop.late.Store(true) // before the look: see hopConn.step
-	if f.hop.hasNews() {
+	f.upstream.late.Store(true) // before the look: see upstreamConn.step
+	if f.upstream.hasNews() {
 		f.nudgeLocked()
 	}
 }

@@ -11,25 +11,25 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// gonePolicy sends everything to one hop, and tells what became of it.
+// gonePolicy sends everything to one upstream, and tells what became of it.
 type gonePolicy struct {
 	addr     string
-	outcomes chan proxy.Outcome
+	outcomes chan proxy.AttemptResult
 }
 
 func (p *gonePolicy) Begin(*proxy.Request) proxy.Exchange { return p }
 func (p *gonePolicy) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
-	return proxy.Forward(proxy.Hop{Addr: p.addr}), nil
+	return proxy.Forward(proxy.Upstream{Addr: p.addr}), nil
 }
-func (p *gonePolicy) Response(*proxy.Request, *proxy.Response) bool { return true }
-func (p *gonePolicy) Release(_ proxy.Hop, o proxy.Outcome)          { p.outcomes <- o }
-func (p *gonePolicy) End(*proxy.Request, proxy.Result)              {}
+func (p *gonePolicy) Response(*proxy.Request, *proxy.Response) bool   { return true }
+func (p *gonePolicy) Release(_ proxy.Upstream, o proxy.AttemptResult) { p.outcomes <- o }
+func (p *gonePolicy) End(*proxy.Request, proxy.Result)                {}
 
-// A client that leaves in the middle of a dial has shown nothing of the hop: there is no Connect.
+// A client that leaves in the middle of a dial has shown nothing of the upstream: there is no Connect.
 func TestNoConnectWithoutAConnection(t *testing.T) {
 	for name, run := range map[string]func(testing.TB, proxy.Config) string{"engine": serveEngine, "handler": serve} {
 		t.Run(name, func(t *testing.T) {
-			p := &gonePolicy{"192.0.2.1:1", make(chan proxy.Outcome, 1)}
+			p := &gonePolicy{"192.0.2.1:1", make(chan proxy.AttemptResult, 1)}
 			dialling := make(chan struct{})
 			addr := run(t, proxy.Config{Name: "x", Policy: p, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				close(dialling)
@@ -64,32 +64,32 @@ func TestUpgradeIsWatchedUntilGranted(t *testing.T) {
 			granted <- c
 		}
 	}()
-	p := &gonePolicy{l.Addr().String(), make(chan proxy.Outcome, 1)}
+	p := &gonePolicy{l.Addr().String(), make(chan proxy.AttemptResult, 1)}
 	addr := serveEngine(t, proxy.Config{Name: "x", Policy: p})
 	const head = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 
 	conn, in := dialEngine(t, addr)
 	io.WriteString(conn, head)
-	hop := <-granted
+	upstream := <-granted
 	time.Sleep(100 * time.Millisecond) // it is slow, and watched
-	io.WriteString(hop, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	io.WriteString(upstream, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
 	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatal(resp, err)
 	}
 	io.WriteString(conn, "up")
 	_ = conn.(*net.TCPConn).CloseWrite()
-	up, err := io.ReadAll(hop)
+	up, err := io.ReadAll(upstream)
 	for i := len("GET / HTTP/1.1\r\n"); i < len(up); i++ { // behind the head
 		if string(up[i-4:i]) == "\r\n\r\n" {
 			up = up[i:]
 		}
 	}
 	if err != nil || string(up) != "up" {
-		t.Errorf("the hop got %q, %v", up, err)
+		t.Errorf("the upstream got %q, %v", up, err)
 	}
 	time.Sleep(50 * time.Millisecond) // a watch would have been told of the end by now
-	io.WriteString(hop, "down")
-	hop.Close()
+	io.WriteString(upstream, "down")
+	upstream.Close()
 	if down, err := io.ReadAll(in); err != nil || string(down) != "down" {
 		t.Errorf("the client got %q, %v", down, err)
 	}

@@ -126,7 +126,7 @@ func (h *Handler) Drain(ctx context.Context) error {
 	}
 }
 
-// Close ends the unused connections to hops, and the goroutine that watches clients, and waits for it. Call it when
+// Close ends the unused connections to upstreams, and the goroutine that watches clients, and waits for it. Call it when
 // nothing is in flight any more; connections that are still in use end with their request. It returns nil.
 func (h *Handler) Close() error {
 	h.pool.close()

@@ -213,7 +213,7 @@ func TestPanickingPolicy(t *testing.T) {
 	}
 }
 
-// TLS on both sides: the client is watched below it, and hops are verified and reached by both protocols.
+// TLS on both sides: the client is watched below it, and upstreams are verified and reached by both protocols.
 func TestTLS(t *testing.T) {
 	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
@@ -224,7 +224,7 @@ func TestTLS(t *testing.T) {
 	defer app.Close()
 	trusted := app.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	trusted.ServerName, trusted.NextProtos = "example.com", []string{"h2", "http/1.1"}
-	hop := proxy.Hop{Addr: app.Listener.Addr().String(), TLS: trusted}
+	upstream := proxy.Upstream{Addr: app.Listener.Addr().String(), TLS: trusted}
 	results := make(chan proxy.Result, 10)
 	parked := make(chan bool, 1)
 	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{
@@ -236,9 +236,9 @@ func TestTLS(t *testing.T) {
 				<-ctx.Done()
 				return proxy.Decision{}, context.Cause(ctx)
 			case "/untrusted":
-				return proxy.Forward(proxy.Hop{Addr: hop.Addr, TLS: new(tls.Config)}), a.Cause
+				return proxy.Forward(proxy.Upstream{Addr: upstream.Addr, TLS: new(tls.Config)}), a.Cause
 			}
-			return proxy.Forward(hop), a.Cause
+			return proxy.Forward(upstream), a.Cause
 		},
 		end: func(r proxy.Result) { results <- r },
 	}})

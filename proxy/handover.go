@@ -19,7 +19,7 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 var errHandedOver = errors.New("net/http goes on with the connection")
 
 // handover is the listener through which net/http's server gets whole connections: those of HTTP/2, and those of which a
-// request turned out to go to a hop over HTTP/2, which Handler speaks.
+// request turned out to go to an upstream over HTTP/2, which Handler speaks.
 type handover struct {
 	server *http.Server
 	conns  chan given
@@ -108,7 +108,7 @@ func (e *Engine) handOver(from *client) {
 	}
 }
 
-// lateLocked is for what is handed over after Shutdown has begun, such as a request that waited for its hop by then: a server
+// lateLocked is for what is handed over after Shutdown has begun, such as a request that waited for its upstream by then: a server
 // that is shutting down takes no connection any more. This one answers what comes, and tells each client to go.
 func (e *Engine) lateLocked() *handover {
 	if e.late == nil {
@@ -209,12 +209,12 @@ func (c *replayed) Close() error {
 	return c.Conn.Close()
 }
 
-// begun is a request that a policy has been asked about, on its way to a Handler, with the hop that the policy has named.
+// begun is a request that a policy has been asked about, on its way to a Handler, with the upstream that the policy has named.
 type begun struct {
-	flow    *flow
-	hop     Hop
-	at      Attempt
-	claimed atomic.Bool
+	flow     *flow
+	upstream Upstream
+	at       Attempt
+	claimed  atomic.Bool
 }
 
 type replayedKey struct{}
@@ -243,7 +243,7 @@ func claim(r *http.Request) *begun {
 // lost ends the request for the policy, without another to go on with it.
 func (b *begun) lost(why Reason) {
 	f := b.flow
-	f.x.Release(b.hop, Outcome{Reason: why})
+	f.x.Release(b.upstream, AttemptResult{Reason: why})
 	f.result.Reason, f.result.Status = why, why.Status()
 	f.x.End(&f.req, f.result)
 }
@@ -266,7 +266,7 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 
 // handOver has net/http go on with the connection: it gets the head as the policy has left it, what has been read of the
 // body, and everything that follows.
-func (f *flow) handOver(hop Hop, at Attempt) error {
+func (f *flow) handOver(upstream Upstream, at Attempt) error {
 	b := append(append([]byte(f.head.Method), ' '), f.head.Target...)
 	b = append(b, " HTTP/1."...)
 	b = append(strconv.AppendInt(b, int64(f.head.Minor), 10), "\r\n"...)
@@ -293,7 +293,7 @@ func (f *flow) handOver(hop Hop, at Attempt) error {
 	b = append(f.appendConnection(b), "\r\n"...)
 	b = f.up.body.AppendRewound(b, f.up.held)
 	f.c.handed = &replayed{
-		Conn: f.c.conn, prefix: append(b, f.c.in.bytes()...), begun: &begun{flow: f, hop: hop, at: at},
+		Conn: f.c.conn, prefix: append(b, f.c.in.bytes()...), begun: &begun{flow: f, upstream: upstream, at: at},
 	}
 	f.c.in.drop()
 	return errHandedOver

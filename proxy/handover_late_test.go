@@ -26,7 +26,7 @@ func (w waiting) Next(*Request, Attempt) (Decision, error) {
 	return Answer(&Local{Status: http.StatusOK, Body: "served"}), nil
 }
 func (waiting) Response(*Request, *Response) bool { return true }
-func (waiting) Release(Hop, Outcome)              {}
+func (waiting) Release(Upstream, AttemptResult)   {}
 func (waiting) End(*Request, Result)              {}
 
 // A connection that turns out to be one of HTTP/2 after Shutdown has begun has its request answered, and is told to go.

@@ -24,7 +24,7 @@ type shutting struct {
 
 func newShutting(t *testing.T, suspended bool) *shutting {
 	t.Helper()
-	hop := listenAndServe(t, proxy.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	upstream := listenAndServe(t, proxy.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s", r.Proto, b)
 	}), proxy.ServerConfig{}))
@@ -33,7 +33,7 @@ func newShutting(t *testing.T, suspended bool) *shutting {
 		next: func(r *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 			select {
 			case <-s.letOn:
-				return proxy.Forward(proxy.Hop{Addr: hop, Proto: proxy.HTTP2}), a.Cause
+				return proxy.Forward(proxy.Upstream{Addr: upstream, Proto: proxy.HTTP2}), a.Cause
 			default:
 			}
 			s.entered <- true
@@ -43,7 +43,7 @@ func newShutting(t *testing.T, suspended bool) *shutting {
 				return proxy.Wait(), nil
 			}
 			<-s.letOn
-			return proxy.Forward(proxy.Hop{Addr: hop, Proto: proxy.HTTP2}), a.Cause
+			return proxy.Forward(proxy.Upstream{Addr: upstream, Proto: proxy.HTTP2}), a.Cause
 		},
 		end: func(r proxy.Result) { s.results <- r },
 	}})
@@ -83,7 +83,7 @@ func (s *shutting) shutDown(t *testing.T) (down chan error) {
 	}
 }
 
-// A request that waits for its hop when Shutdown begins, and is then handed to net/http, is answered, and its client told to
+// A request that waits for its upstream when Shutdown begins, and is then handed to net/http, is answered, and its client told to
 // go.
 func TestF3RequestThatWaitsWhenShutdownBegins(t *testing.T) {
 	for _, suspended := range []bool{false, true} {

@@ -47,7 +47,7 @@ func fuzzedHead(lines ...string) string {
 	return crlf(strings.Trim(strings.Join(lines, "\n"), "\n") + "\n\n")
 }
 
-// FuzzRequestHeads: the head that a hop is sent is one that net/http and our own parser take for the same single request,
+// FuzzRequestHeads: the head that an upstream is sent is one that net/http and our own parser take for the same single request,
 // and its fields are those that the Handler sends: hop-by-hop ones removed, X-Forwarded-For written in one line. The only
 // exceptions: for the Engine a Connection field can't name Expect, and X-Forwarded-For is one line also when the client
 // has no address to add.
@@ -78,7 +78,7 @@ func FuzzRequestHeads(f *testing.F) {
 			return
 		}
 		defer e.keepFlow(fl)
-		sent := fl.appendRequestHead(nil, &Hop{Addr: "192.0.2.9:80"})
+		sent := fl.appendRequestHead(nil, &Upstream{Addr: "192.0.2.9:80"})
 		var again h1.Request
 		if end, _, err := h1.HeadEnd(sent, 0, false); err != nil || end != len(sent) {
 			t.Fatalf("%q became %q, which ends at %d: %v", head, sent, end, err)
@@ -154,7 +154,7 @@ func sameFields(t *testing.T, head string, got, want http.Header) {
 }
 
 // FuzzAnswerHeads: the head that a client is sent is one that net/http takes for the same answer, framed in one way, and
-// its fields are those of the hop's but for what the Handler removes too. The only exception: of `Connection: close, X` net/http
+// its fields are those of the upstream's but for what the Handler removes too. The only exception: of `Connection: close, X` net/http
 // shows the Handler nothing, so that X stays there; here it goes.
 func FuzzAnswerHeads(f *testing.F) {
 	for _, s := range [][3]string{

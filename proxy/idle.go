@@ -16,25 +16,25 @@ const (
 	roundAtOnce = 32
 )
 
-// How long a hop that has closed a connection as it was used again gets no request over a used one that could not be
+// How long an upstream that has closed a connection as it was used again gets no request over a used one that could not be
 // repeated. Servers that recycle their workers close connections after some requests without saying so (gunicorn's
-// max_requests, https://github.com/openfaas/of-watchdog/issues/102), and go on doing so: a hop that does it again soon after
+// max_requests, https://github.com/openfaas/of-watchdog/issues/102), and go on doing so: an upstream that does it again soon after
 // the time is over gets twice as long.
 const (
 	recyclesFirst = 10 * time.Second
 	recyclesMost  = 10 * time.Minute
 )
 
-type hopKey struct {
+type upstreamKey struct {
 	addr  string
 	tls   *tls.Config
 	proto Proto
 }
 
-// hopConns is what there is of connections C to one hop. It goes when the last of them does, and the TLS configuration with
+// upstreamConns is what there is of connections C to one upstream. It goes when the last of them does, and the TLS configuration with
 // it.
-type hopConns[C any] struct {
-	key  hopKey
+type upstreamConns[C any] struct {
+	key  upstreamKey
 	refs int  // connections and dials
 	idle []*C // the last used at the end
 
@@ -46,7 +46,7 @@ type hopConns[C any] struct {
 
 // idle is what an idlePool notes of a connection C. C embeds it.
 type idle[C any] struct {
-	hop        *hopConns[C]
+	upstream   *upstreamConns[C]
 	since      time.Time     // unused since
 	keep       time.Duration // unused at most so long; 0: as configured
 	prev, next *C            // in idleList
@@ -69,36 +69,36 @@ type pooled[C any] interface {
 	shut()
 }
 
-// recycling is a hop's closing of connections that are used again.
+// recycling is an upstream's closing of connections that are used again.
 type recycling struct {
 	until time.Time
 	spell time.Duration
 }
 
-// idlePool keeps the connections to hops that are not in use, and counts the others.
+// idlePool keeps the connections to upstreams that are not in use, and counts the others.
 type idlePool[C any, P pooled[C]] struct {
-	cfg    *Config
-	mu     sync.Mutex
-	hops   map[hopKey]*hopConns[C]
-	idle   idleList[C, P]
-	rounds *time.Timer // runs while idle or recycles is not empty
-	next   *C          // that round looks at; nil: none
-	closed bool
+	cfg       *Config
+	mu        sync.Mutex
+	upstreams map[upstreamKey]*upstreamConns[C]
+	idle      idleList[C, P]
+	rounds    *time.Timer // runs while idle or recycles is not empty
+	next      *C          // that round looks at; nil: none
+	closed    bool
 
-	recycles map[hopKey]recycling
+	recycles map[upstreamKey]recycling
 }
 
 func newIdlePool[C any, P pooled[C]](cfg *Config) *idlePool[C, P] {
-	return &idlePool[C, P]{cfg: cfg, hops: make(map[hopKey]*hopConns[C]), recycles: make(map[hopKey]recycling)}
+	return &idlePool[C, P]{cfg: cfg, upstreams: make(map[upstreamKey]*upstreamConns[C]), recycles: make(map[upstreamKey]recycling)}
 }
 
 // take returns an unused connection; nil when there is none. Each is looked at, however short a while it was unused: bytes
 // that have come meanwhile would be taken for the answer to the next request, somebody else's perhaps. A request that can't
-// be repeated gets none while the hop recycles connections; the fresh one that it needs takes the place of the longest unused.
-func (p *idlePool[C, P]) take(key hopKey, now time.Time, repeatable bool) *C {
+// be repeated gets none while the upstream recycles connections; the fresh one that it needs takes the place of the longest unused.
+func (p *idlePool[C, P]) take(key upstreamKey, now time.Time, repeatable bool) *C {
 	for {
 		p.mu.Lock()
-		h := p.hops[key]
+		h := p.upstreams[key]
 		if h == nil || len(h.idle) == 0 {
 			p.mu.Unlock()
 			return nil
@@ -120,8 +120,8 @@ func (p *idlePool[C, P]) take(key hopKey, now time.Time, repeatable bool) *C {
 	}
 }
 
-// recycled notes that a hop has closed a connection without an answer as it was used again.
-func (p *idlePool[C, P]) recycled(key hopKey, now time.Time) {
+// recycled notes that an upstream has closed a connection without an answer as it was used again.
+func (p *idlePool[C, P]) recycled(key upstreamKey, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := p.recycles[key]
@@ -151,12 +151,12 @@ func (p *idlePool[C, P]) give(c *C, now time.Time, keep time.Duration) {
 	i := P(c).unused()
 	i.since, i.keep = now, keep
 	p.mu.Lock()
-	if p.closed || len(i.hop.idle) >= p.cfg.MaxIdleConnsPerHost {
+	if p.closed || len(i.upstream.idle) >= p.cfg.MaxIdleConnsPerHost {
 		p.mu.Unlock()
 		p.drop(c)
 		return
 	}
-	i.hop.idle = append(i.hop.idle, c)
+	i.upstream.idle = append(i.upstream.idle, c)
 	p.idle.push(c)
 	var oldest *C
 	if p.idle.n > p.cfg.MaxIdleConns {
@@ -173,12 +173,12 @@ func (p *idlePool[C, P]) give(c *C, now time.Time, keep time.Duration) {
 // drop closes a connection that is in no list.
 func (p *idlePool[C, P]) drop(c *C) {
 	P(c).shut()
-	p.unref(P(c).unused().hop)
+	p.unref(P(c).unused().upstream)
 }
 
-// takeLocked removes c from the lists; it is mostly the last of its hop's.
+// takeLocked removes c from the lists; it is mostly the last of its upstream's.
 func (p *idlePool[C, P]) takeLocked(c *C) {
-	h := P(c).unused().hop
+	h := P(c).unused().upstream
 	for i := len(h.idle) - 1; i >= 0; i-- {
 		if h.idle[i] == c {
 			h.idle = slices.Delete(h.idle, i, i+1)
@@ -191,7 +191,7 @@ func (p *idlePool[C, P]) takeLocked(c *C) {
 	p.idle.remove(c)
 }
 
-// round closes what has been unused for too long, and what its hop has closed, and forgets which hops recycled. It doesn't
+// round closes what has been unused for too long, and what its upstream has closed, and forgets which upstreams recycled. It doesn't
 // keep the pool from those who need a connection for longer than it takes to look at some.
 func (p *idlePool[C, P]) round() {
 	now := time.Now()
@@ -205,7 +205,7 @@ func (p *idlePool[C, P]) round() {
 		}
 		p.mu.Lock()
 	}
-	maps.DeleteFunc(p.recycles, func(_ hopKey, r recycling) bool { return !now.Before(r.until.Add(r.spell)) })
+	maps.DeleteFunc(p.recycles, func(_ upstreamKey, r recycling) bool { return !now.Before(r.until.Add(r.spell)) })
 	p.rounds = nil
 	p.roundLocked()
 	p.mu.Unlock()
@@ -250,24 +250,24 @@ func (p *idlePool[C, P]) close() {
 	}
 }
 
-// ref finds or makes the entry of a hop, and counts a connection to it.
-func (p *idlePool[C, P]) ref(key hopKey) *hopConns[C] {
+// ref finds or makes the entry of an upstream, and counts a connection to it.
+func (p *idlePool[C, P]) ref(key upstreamKey) *upstreamConns[C] {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := p.hops[key]
+	h := p.upstreams[key]
 	if h == nil {
-		h = &hopConns[C]{key: key}
-		p.hops[key] = h
+		h = &upstreamConns[C]{key: key}
+		p.upstreams[key] = h
 	}
 	h.refs++
 	return h
 }
 
-func (p *idlePool[C, P]) unref(h *hopConns[C]) {
+func (p *idlePool[C, P]) unref(h *upstreamConns[C]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if h.refs--; h.refs == 0 && p.hops[h.key] == h {
-		delete(p.hops, h.key)
+	if h.refs--; h.refs == 0 && p.upstreams[h.key] == h {
+		delete(p.upstreams, h.key)
 	}
 }
 

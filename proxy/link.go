@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// link is a connection to a hop, below TLS. It counts what http.ClientConn does not tell.
+// link is a connection to an upstream, below TLS. It counts what http.ClientConn does not tell.
 type link struct {
 	net.Conn
 	raw   syscall.RawConn // to look at the socket; nil when Conn has no descriptor
@@ -19,7 +19,7 @@ type link struct {
 	wrote atomic.Int64    // bytes
 	// more says that bytes beyond the end of a head came with it, so that the body has begun.
 	more  atomic.Bool
-	ended atomic.Bool // by the hop
+	ended atomic.Bool // by the upstream
 	// body is that of the request in progress. net/http's client, having closed a connection, waits for its writer,
 	// and the writer for the body: closing ends that.
 	body atomic.Pointer[reader]
@@ -39,7 +39,7 @@ func newLink(c net.Conn) *link {
 	return l
 }
 
-// Write tells of a failure only when the reading has come to its end too; until then what is written goes nowhere. A hop that
+// Write tells of a failure only when the reading has come to its end too; until then what is written goes nowhere. An upstream that
 // answers a request early and closes the connection resets it when more of the body comes. What it has said before is there
 // to be read, but net/http's client would give up the connection, or the stream, as soon as it heard of a write that failed.
 func (l *link) Write(p []byte) (int, error) {

@@ -49,7 +49,7 @@ func edit(b *testing.B, e *Engine, fields int) {
 			header.Del(name)
 		}
 		header.Set("Forwarded", "for=192.0.2.1")
-		if buf = f.appendRequestHead(buf[:0], &Hop{Addr: "192.0.2.2:8080"}); len(buf) == 0 {
+		if buf = f.appendRequestHead(buf[:0], &Upstream{Addr: "192.0.2.2:8080"}); len(buf) == 0 {
 			b.Fatal("nothing was written")
 		}
 	}
@@ -62,7 +62,7 @@ func takeAndGive(b *testing.B, e *Engine) {
 		b.Fatal(err)
 	}
 	defer l.Close()
-	key := hopKey{addr: l.Addr().String(), proto: HTTP1}
+	key := upstreamKey{addr: l.Addr().String(), proto: HTTP1}
 	c, err := e.pool.dial(b.Context(), key)
 	if err != nil {
 		b.Fatal(err)

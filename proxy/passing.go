@@ -27,7 +27,7 @@ func (t *flight) pass(body *h1.Body) error {
 		return err
 	}
 	if t.expecting && t.asked != nil && t.ans.Status < http.StatusBadRequest && !body.Done() {
-		// A hop that knows nothing of Expect, as in HTTP/1.0, may want the body after it has begun its answer. A client
+		// An upstream that knows nothing of Expect, as in HTTP/1.0, may want the body after it has begun its answer. A client
 		// that was not told to go on does so by itself (RFC 9110 §10.1.1).
 		_ = t.askForBody(false) // tells nobody, so that nothing can fail
 	}
@@ -140,7 +140,7 @@ func (t *flight) move(body *h1.Body) error {
 	return nil
 }
 
-// read reads from the hop, through nudges.
+// read reads from the upstream, through nudges.
 func (t *flight) read() (buf *[copyBuffer]byte, n int, err error) {
 	for {
 		buf, n, err = t.conn.more()
@@ -156,7 +156,7 @@ func (t *flight) read() (buf *[copyBuffer]byte, n int, err error) {
 	}
 }
 
-// ended is the end of the hop's bytes before that of the body, unless the one is the other.
+// ended is the end of the upstream's bytes before that of the body, unless the one is the other.
 func (t *flight) ended(err error, body *h1.Body) error {
 	f := t.f
 	if e := f.ended(); e != nil {
@@ -175,7 +175,7 @@ func (t *flight) ended(err error, body *h1.Body) error {
 }
 
 // spliced moves a piece of a large body from socket to socket; false: it has to be copied. The error is the client's
-// end's: what is wrong with the hop's, or only a nudge, turns up again in a plain read.
+// end's: what is wrong with the upstream's, or only a nudge, turns up again in a plain read.
 func (t *flight) spliced(sp *splice, body *h1.Body) (moved bool, err error) {
 	left := body.Left()
 	if left < spliceFrom {
@@ -235,7 +235,7 @@ func (t *flight) upgrade(protocol string) error {
 	}
 	tun := tunnel{
 		h: f.h, clock: &f.clock, up: &t.tunnelUp, down: &t.tunnelDown, why: f.ended,
-		client: f.c.conn, hop: t.conn, link: t.conn.Conn, spliceUp: f.spliceUp(t.conn), spliceDown: f.spliceDown(t.conn),
+		client: f.c.conn, upstream: t.conn, link: t.conn.Conn, spliceUp: f.spliceUp(t.conn), spliceDown: f.spliceDown(t.conn),
 	}
 	if !f.clock.take(tun.cut) { // a timeout in between found nothing to cut
 		return f.ended()

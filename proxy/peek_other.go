@@ -4,7 +4,7 @@ package proxy
 
 import "syscall"
 
-// peek can't look here: an idle connection that its hop has closed is found out when it is used, unless its reader has
+// peek can't look here: an idle connection that its upstream has closed is found out when it is used, unless its reader has
 // seen the end before.
 func peek(syscall.RawConn, []byte) (int, error) { return -1, nil }
 

@@ -27,11 +27,11 @@ type Exchange interface {
 	Next(req *Request, a Attempt) (Decision, error)
 	// Response sees the final (or 101) head before it is passed on, and may edit its header. False discards the answer
 	// and asks Next for another upstream, unless this was the last attempt; it is ignored unless the head has the field that
-	// Hop.NotProcessed names. It must not block.
+	// Upstream.NotProcessed names. It must not block.
 	Response(req *Request, resp *Response) (pass bool)
-	// Release gives the upstream back, once per Hop that Next has chosen, when both directions have ended: the only place
+	// Release gives the upstream back, once per Upstream that Next has chosen, when both directions have ended: the only place
 	// that judges a pod. It must not block.
-	Release(h Hop, o Outcome)
+	Release(h Upstream, o AttemptResult)
 	// End is called exactly once, also after a failed Next: the only place that counts a request. It must not block.
 	End(req *Request, r Result)
 }
@@ -48,13 +48,13 @@ type Attempt struct {
 
 // A Decision is what Next returns; [Forward], [Answer] and [Wait] make them.
 type Decision struct {
-	Upstream Hop    // where the request goes, if nothing else is said below
-	Local    *Local // an answer of the policy's own; it is neither shown to Response nor released
-	Wait     bool   // Request.Suspend has been called: Next is called again when that wait is over
+	Upstream Upstream // where the request goes, if nothing else is said below
+	Local    *Local   // an answer of the policy's own; it is neither shown to Response nor released
+	Wait     bool     // Request.Suspend has been called: Next is called again when that wait is over
 }
 
 // Forward sends the request to an upstream.
-func Forward(to Hop) Decision { return Decision{Upstream: to} }
+func Forward(to Upstream) Decision { return Decision{Upstream: to} }
 
 // Answer has the request answered by the policy itself.
 func Answer(l *Local) Decision { return Decision{Local: l} }
@@ -72,29 +72,29 @@ func (NopExchange) Next(*Request, Attempt) (Decision, error) { return Decision{}
 func (NopExchange) Response(*Request, *Response) bool { return true }
 
 // Release does nothing.
-func (NopExchange) Release(Hop, Outcome) {}
+func (NopExchange) Release(Upstream, AttemptResult) {}
 
 // End does nothing.
 func (NopExchange) End(*Request, Result) {}
 
 var errNoNext = errors.New("proxy: the exchange has no Next of its own")
 
-// Hop is one place to send a request to.
-type Hop struct {
+// Upstream is one place to send a request to.
+type Upstream struct {
 	Addr string      // host:port
-	TLS  *tls.Config // nil: cleartext. Hops with the same *tls.Config share connections
-	Host string      // Host (:authority) for this hop; empty: the request's
-	// Proto is the protocol spoken to the hop; the zero value is SameProto.
+	TLS  *tls.Config // nil: cleartext. Upstreams with the same *tls.Config share connections
+	Host string      // Host (:authority) for this upstream; empty: the request's
+	// Proto is the protocol spoken to the upstream; the zero value is SameProto.
 	Proto Proto
 	// Timeouts bound the exchange. They count from From, or from the arrival of the head when From is zero.
 	Timeouts Timeouts
 	From     time.Time
-	// Replay lets an idempotent request (RFC 9110 §9.2.2) be sent once more when the connection to this hop ends before any of
-	// an answer, be it a fresh one: such an end says more of the hop than of the request, which may go to another. Without it
+	// Replay lets an idempotent request (RFC 9110 §9.2.2) be sent once more when the connection to this upstream ends before any of
+	// an answer, be it a fresh one: such an end says more of the upstream than of the request, which may go to another. Without it
 	// only the end of a pooled connection does, which may have come before the request.
 	Replay bool
-	// NotProcessed is a field of an answer by which this hop says that it has not processed the request, so that it may
-	// be sent elsewhere whatever its method. Empty: the hop isn't believed, since an app behind it may say anything.
+	// NotProcessed is a field of an answer by which this upstream says that it has not processed the request, so that it may
+	// be sent elsewhere whatever its method. Empty: the upstream isn't believed, since an app behind it may say anything.
 	NotProcessed string
 }
 
@@ -114,8 +114,8 @@ type Timeouts struct {
 	Idle          time.Duration // without a byte in either direction
 }
 
-// Outcome is what a hop showed of itself.
-type Outcome struct {
+// AttemptResult is what an upstream showed of itself.
+type AttemptResult struct {
 	Reason                    Reason // ReasonNone: answered in full
 	Status                    int    // of the final answer; 0 when there was none
 	Connect, FirstByte, Total time.Duration
@@ -124,7 +124,7 @@ type Outcome struct {
 
 // Result is what became of a request.
 type Result struct {
-	Reason             Reason // ReasonNone: answered by a hop, or by a Local that is no error
+	Reason             Reason // ReasonNone: answered by an upstream, or by a Local that is no error
 	Status             int    // as the client saw it; 499 when it was gone before an answer
 	BytesIn, BytesOut  int64  // bodies
 	Wait, Start, Total time.Duration
@@ -134,9 +134,9 @@ type Result struct {
 // Proto is a protocol of HTTP.
 type Proto uint8
 
-// The protocols. SameProto stands, in a Hop, for that of the client; for a request of HTTP/2 to a hop that turns out to speak
-// HTTP/1.1 only it is HTTP/1.1. That is found out before anything of a request is sent, by how the hop takes the beginning of
-// HTTP/2 on a new connection, and believed until a connection to it is refused or breaks. A gRPC call to such a hop fails as
+// The protocols. SameProto stands, in an Upstream, for that of the client; for a request of HTTP/2 to an upstream that turns out to speak
+// HTTP/1.1 only it is HTTP/1.1. That is found out before anything of a request is sent, by how the upstream takes the beginning of
+// HTTP/2 on a new connection, and believed until a connection to it is refused or breaks. A gRPC call to such an upstream fails as
 // BadResponse.
 const (
 	SameProto Proto = iota

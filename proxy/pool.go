@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// pool keeps a Handler's connections to hops. It makes them with http.Transport.NewClientConn and not with Transport's
+// pool keeps a Handler's connections to upstreams. It makes them with http.Transport.NewClientConn and not with Transport's
 // own pool, because that one sends a request again by itself, uncounted, and does not tell what it did.
 type pool struct {
 	*idlePool[conn, *conn]
-	http1Only upstreams
+	http1Only origins
 }
 
-// conn is a connection to a hop.
+// conn is a connection to an upstream.
 type conn struct {
 	*http.ClientConn
 	link    *link
@@ -27,13 +27,13 @@ type conn struct {
 type dial struct {
 	done      chan struct{}
 	err       error
-	abandoned bool // the request that made it has ended: err says nothing of the hop
+	abandoned bool // the request that made it has ended: err says nothing of the upstream
 }
 
 func newPool(cfg *Config) *pool { return &pool{idlePool: newIdlePool[conn](cfg)} }
 
 // get returns a connection with room for one request, reserved. It blocks on a dial, which ctx ends.
-func (p *pool) get(ctx context.Context, key hopKey, n needs) (c *conn, reused bool, err error) {
+func (p *pool) get(ctx context.Context, key upstreamKey, n needs) (c *conn, reused bool, err error) {
 	if key.proto != HTTP1 {
 		return p.getShared(ctx, key, n.grpc)
 	}
@@ -73,7 +73,7 @@ func (p *pool) put(c *conn, keep time.Duration) {
 }
 
 // shared says that it is one of HTTP/2.
-func (c *conn) shared() bool { return c.hop.key.proto != HTTP1 }
+func (c *conn) shared() bool { return c.upstream.key.proto != HTTP1 }
 
 func (c *conn) quiet() bool { return c.link.quiet() }
 func (c *conn) shut()       { c.Close() }
@@ -82,7 +82,7 @@ func (p *pool) close() {
 	p.idlePool.close()
 	p.mu.Lock()
 	var shared []*conn
-	for _, h := range p.hops {
+	for _, h := range p.upstreams {
 		shared = append(shared, h.shared...)
 		h.shared = nil
 	}

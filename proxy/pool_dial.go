@@ -8,7 +8,7 @@ import (
 )
 
 // transport is what makes connections to h.
-func (p *pool) transport(h *hopConns[conn]) *http.Transport {
+func (p *pool) transport(h *upstreamConns[conn]) *http.Transport {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if h.transport == nil {
@@ -18,7 +18,7 @@ func (p *pool) transport(h *hopConns[conn]) *http.Transport {
 }
 
 // newTransport makes one for connections of one protocol.
-func (p *pool) newTransport(key hopKey) *http.Transport {
+func (p *pool) newTransport(key upstreamKey) *http.Transport {
 	var protocols http.Protocols
 	next := "http/1.1"
 	switch {
@@ -50,14 +50,14 @@ func (p *pool) newTransport(key hopKey) *http.Transport {
 			// Enough for 1 Gbit/s at 8 ms, and no more than a slow client can make us hold.
 			MaxReceiveBufferPerStream:     1 << 20,
 			MaxReceiveBufferPerConnection: 4<<20 - 1,
-			// No pings: gRPC's servers cut a connection whose client sends two in silence (golang/go#70575). A hop that has
+			// No pings: gRPC's servers cut a connection whose client sends two in silence (golang/go#70575). An upstream that has
 			// vanished is found out by TCP's keep-alive: see NewServer.
 		},
 	}
 }
 
 // dial makes a connection, for which h has been counted.
-func (p *pool) dial(ctx context.Context, h *hopConns[conn]) (*conn, error) {
+func (p *pool) dial(ctx context.Context, h *upstreamConns[conn]) (*conn, error) {
 	begin := time.Now()
 	made := &madeLink{plain: h.key.tls == nil && h.key.proto == HTTP1, shared: h.key.proto != HTTP1}
 	if h.key.tls == nil && h.key.proto == SameProto {
@@ -77,7 +77,7 @@ func (p *pool) dial(ctx context.Context, h *hopConns[conn]) (*conn, error) {
 			return nil, err
 		}
 	}
-	return &conn{ClientConn: cc, link: made.link, connect: time.Since(begin), idle: idle[conn]{hop: h}}, nil
+	return &conn{ClientConn: cc, link: made.link, connect: time.Since(begin), idle: idle[conn]{upstream: h}}, nil
 }
 
 // madeLink is how dialLink tells dial, which is the caller of its caller, what it made or why it could not.

@@ -9,12 +9,12 @@ import (
 // getShared returns an HTTP/2 connection with room for a stream. When all are full, or there is none, one request
 // dials and the others wait for it, and share its failure. Unless it must ask again, an upstream known to speak HTTP/1.1
 // only is errHTTP1Only without a dial.
-func (p *pool) getShared(ctx context.Context, key hopKey, ask bool) (c *conn, reused bool, err error) {
+func (p *pool) getShared(ctx context.Context, key upstreamKey, ask bool) (c *conn, reused bool, err error) {
 	for {
 		p.mu.Lock()
 		var shared []*conn
 		var d *dial
-		if h := p.hops[key]; h != nil {
+		if h := p.upstreams[key]; h != nil {
 			shared, d = h.shared, h.dialing
 		}
 		p.mu.Unlock()
@@ -41,7 +41,7 @@ func (p *pool) getShared(ctx context.Context, key hopKey, ask bool) (c *conn, re
 }
 
 // dialShared adds an HTTP/2 connection, unless somebody else is at it.
-func (p *pool) dialShared(ctx context.Context, key hopKey, ask bool) error {
+func (p *pool) dialShared(ctx context.Context, key upstreamKey, ask bool) error {
 	h := p.ref(key)
 	p.mu.Lock()
 	if h.dialing != nil {
@@ -79,7 +79,7 @@ func (p *pool) dialShared(ctx context.Context, key hopKey, ask bool) error {
 // putShared closes a connection that the pool has given up, after its last request.
 func (p *pool) putShared(c *conn) {
 	p.mu.Lock()
-	kept := slices.Contains(c.hop.shared, c)
+	kept := slices.Contains(c.upstream.shared, c)
 	p.mu.Unlock()
 	if !kept && c.InFlight() == 0 {
 		c.Close()
@@ -89,12 +89,12 @@ func (p *pool) putShared(c *conn) {
 // forget removes an HTTP/2 connection that has ended.
 func (p *pool) forget(c *conn) {
 	p.mu.Lock()
-	i := slices.Index(c.hop.shared, c)
+	i := slices.Index(c.upstream.shared, c)
 	if i >= 0 {
-		c.hop.shared = slices.Delete(slices.Clone(c.hop.shared), i, i+1)
+		c.upstream.shared = slices.Delete(slices.Clone(c.upstream.shared), i, i+1)
 	}
 	p.mu.Unlock()
 	if i >= 0 {
-		p.unref(c.hop)
+		p.unref(c.upstream)
 	}
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // use makes one request over a connection of p's and gives it back.
-func use(t *testing.T, p *pool, key hopKey, conns int) (reused bool) {
+func use(t *testing.T, p *pool, key upstreamKey, conns int) (reused bool) {
 	t.Helper()
 	var all []*conn
 	for range conns {
@@ -54,22 +54,22 @@ func testPool(t *testing.T, c Config) (*pool, *httptest.Server) {
 	return p, app
 }
 
-func (p *pool) kept() (idle, hops int) {
+func (p *pool) kept() (idle, upstreams int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.idle.n, len(p.hops)
+	return p.idle.n, len(p.upstreams)
 }
 
 func TestPoolKeepsNoMoreThanItMay(t *testing.T) {
 	p, app := testPool(t, Config{MaxIdleConns: 3, MaxIdleConnsPerHost: 2})
 	other := httptest.NewServer(app.Config.Handler)
 	defer other.Close()
-	one, two := hopKey{addr: app.Listener.Addr().String(), proto: HTTP1}, hopKey{addr: other.Listener.Addr().String(), proto: HTTP1}
+	one, two := upstreamKey{addr: app.Listener.Addr().String(), proto: HTTP1}, upstreamKey{addr: other.Listener.Addr().String(), proto: HTTP1}
 	if use(t, p, one, 5) {
 		t.Error("a fresh connection was called reused")
 	}
-	if idle, hops := p.kept(); idle != 2 || hops != 1 {
-		t.Errorf("%d idle connections to %d hops, want 2 to 1", idle, hops)
+	if idle, upstreams := p.kept(); idle != 2 || upstreams != 1 {
+		t.Errorf("%d idle connections to %d upstreams, want 2 to 1", idle, upstreams)
 	}
 	use(t, p, two, 2)
 	if idle, _ := p.kept(); idle != 3 {
@@ -79,19 +79,19 @@ func TestPoolKeepsNoMoreThanItMay(t *testing.T) {
 		t.Error("an idle connection was not used")
 	}
 	p.close()
-	if idle, hops := p.kept(); idle != 0 || hops != 0 {
-		t.Errorf("%d connections to %d hops after close", idle, hops)
+	if idle, upstreams := p.kept(); idle != 0 || upstreams != 0 {
+		t.Errorf("%d connections to %d upstreams after close", idle, upstreams)
 	}
 }
 
-// What is not used any more is forgotten: connections, hops, and TLS configurations with them.
+// What is not used any more is forgotten: connections, upstreams, and TLS configurations with them.
 func TestPoolForgets(t *testing.T) {
 	p, app := testPool(t, Config{IdleConnTimeout: 20 * time.Millisecond})
 	secure := httptest.NewTLSServer(app.Config.Handler)
 	defer secure.Close()
 	config := secure.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	config.ServerName = "example.com"
-	for _, key := range []hopKey{
+	for _, key := range []upstreamKey{
 		{addr: app.Listener.Addr().String(), proto: HTTP1},
 		{addr: app.Listener.Addr().String(), proto: SameProto},
 		{addr: app.Listener.Addr().String(), proto: HTTP2},
@@ -100,30 +100,30 @@ func TestPoolForgets(t *testing.T) {
 		use(t, p, key, 1)
 	}
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		idle, hops := p.kept()
-		if idle == 0 && hops == 0 {
+		idle, upstreams := p.kept()
+		if idle == 0 && upstreams == 0 {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatalf("%d idle connections to %d hops are left", idle, hops)
+			t.Fatalf("%d idle connections to %d upstreams are left", idle, upstreams)
 		}
 	}
-	if _, _, err := p.get(t.Context(), hopKey{addr: secure.Listener.Addr().String(), tls: new(tls.Config), proto: HTTP1}, needs{repeatable: true}); ReasonOf(err) != TLSFailed {
+	if _, _, err := p.get(t.Context(), upstreamKey{addr: secure.Listener.Addr().String(), tls: new(tls.Config), proto: HTTP1}, needs{repeatable: true}); ReasonOf(err) != TLSFailed {
 		t.Errorf("untrusted: %v", err)
 	}
-	if _, hops := p.kept(); hops != 0 {
-		t.Errorf("%d hops after a failed dial", hops)
+	if _, upstreams := p.kept(); upstreams != 0 {
+		t.Errorf("%d upstreams after a failed dial", upstreams)
 	}
 }
 
-// A burst of HTTP/2 requests to a new hop makes one dial, and shares it.
+// A burst of HTTP/2 requests to a new upstream makes one dial, and shares it.
 func TestPoolDialsHTTP2Once(t *testing.T) {
 	dials := make(chan bool, 100)
 	p, app := testPool(t, Config{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		dials <- true
 		return new(net.Dialer).DialContext(ctx, network, addr)
 	}})
-	key := hopKey{addr: app.Listener.Addr().String(), proto: HTTP2}
+	key := upstreamKey{addr: app.Listener.Addr().String(), proto: HTTP2}
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
@@ -155,7 +155,7 @@ func TestPoolSharesAFailedDial(t *testing.T) {
 			}
 		}}.withDefaults()
 		p := newPool(&c)
-		key := hopKey{addr: "h:1", proto: HTTP2}
+		key := upstreamKey{addr: "h:1", proto: HTTP2}
 		var mu sync.Mutex
 		var reasons []Reason
 		get := func(ctx context.Context) {
@@ -181,8 +181,8 @@ func TestPoolSharesAFailedDial(t *testing.T) {
 		if dials != 2 || len(reasons) != 10 || slices.Contains(reasons[1:], ClientGone) || reasons[9] != ConnectRefused {
 			t.Errorf("after the dial failed: %d dials, %v", dials, reasons)
 		}
-		if _, hops := p.kept(); hops != 0 {
-			t.Errorf("%d hops are left", hops)
+		if _, upstreams := p.kept(); upstreams != 0 {
+			t.Errorf("%d upstreams are left", upstreams)
 		}
 	})
 }
@@ -195,7 +195,7 @@ func TestF14WhoLookedBeforeDoesNotAskAgain(t *testing.T) {
 		return nil, syscall.ECONNREFUSED
 	}}.withDefaults()
 	p := newPool(&c)
-	key := hopKey{addr: "h:1", proto: SameProto}
+	key := upstreamKey{addr: "h:1", proto: SameProto}
 	p.http1Only.add(key)
 	if _, _, err := p.getShared(t.Context(), key, false); !errors.Is(err, errHTTP1Only) || dials != 0 {
 		t.Errorf("%v, %d dials", err, dials)

@@ -15,16 +15,16 @@ type unusedConn struct {
 func (c *unusedConn) quiet() bool { return true }
 func (c *unusedConn) shut()       { c.closed = true }
 
-// TestF16RecyclingIsRemembered: after a hop has closed a connection as it was used again, requests that can't be repeated get
+// TestF16RecyclingIsRemembered: after an upstream has closed a connection as it was used again, requests that can't be repeated get
 // none, for a while that doubles when it does so again soon after, up to ten minutes; others do. In the end it is forgotten.
 func TestF16RecyclingIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := Config{MaxIdleConns: 1 << 20, MaxIdleConnsPerHost: 1 << 20, IdleConnTimeout: 24 * time.Hour}
 		p := newIdlePool[unusedConn](&c)
 		defer p.close()
-		key, other := hopKey{addr: "recycles:1", proto: HTTP1}, hopKey{addr: "other:1", proto: HTTP1}
-		keep := func(key hopKey) *unusedConn {
-			u := &unusedConn{idle: idle[unusedConn]{hop: p.ref(key)}}
+		key, other := upstreamKey{addr: "recycles:1", proto: HTTP1}, upstreamKey{addr: "other:1", proto: HTTP1}
+		keep := func(key upstreamKey) *unusedConn {
+			u := &unusedConn{idle: idle[unusedConn]{upstream: p.ref(key)}}
 			p.give(u, time.Now(), 0)
 			return u
 		}
@@ -55,7 +55,7 @@ func TestF16RecyclingIsRemembered(t *testing.T) {
 			}
 			keep(other)
 			if p.take(other, time.Now(), false) == nil {
-				t.Error("another hop is taken for it")
+				t.Error("another upstream is taken for it")
 			}
 			time.Sleep(time.Millisecond)
 			if fresh() {
@@ -83,15 +83,15 @@ func TestF16AFreshConnectionReplacesAnUnusedOne(t *testing.T) {
 		c := Config{MaxIdleConns: 10, MaxIdleConnsPerHost: 10, IdleConnTimeout: time.Hour}
 		p := newIdlePool[unusedConn](&c)
 		defer p.close()
-		key := hopKey{addr: "recycles:1", proto: HTTP1}
-		first := &unusedConn{idle: idle[unusedConn]{hop: p.ref(key)}}
+		key := upstreamKey{addr: "recycles:1", proto: HTTP1}
+		first := &unusedConn{idle: idle[unusedConn]{upstream: p.ref(key)}}
 		p.give(first, time.Now(), 0)
 		p.recycled(key, time.Now())
 		for range 5 {
 			if p.take(key, time.Now(), false) != nil {
 				t.Fatal("a used connection")
 			}
-			p.give(&unusedConn{idle: idle[unusedConn]{hop: p.ref(key)}}, time.Now(), 0)
+			p.give(&unusedConn{idle: idle[unusedConn]{upstream: p.ref(key)}}, time.Now(), 0)
 		}
 		if p.idle.n != 1 || !first.closed {
 			t.Errorf("%d connections are kept, the first is closed: %v", p.idle.n, first.closed)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Request is the head of a request. Header is the policy's to edit: what it holds when Next returns goes to the hop,
+// Request is the head of a request. Header is the policy's to edit: what it holds when Next returns goes to the upstream,
 // after X-Forwarded-For has got the peer's address. The other fields are for reading.
 type Request struct {
 	Method string
@@ -37,7 +37,7 @@ type carrier interface {
 	detached() *http.Request
 }
 
-// Response is the head of a hop's final (or 101) answer.
+// Response is the head of an upstream's final (or 101) answer.
 type Response struct {
 	Status int
 	Header Header

@@ -23,7 +23,7 @@ type sending struct {
 
 	done    chan struct{} // closed when pump has ended; nil while there is none
 	stopped atomic.Bool
-	sent    bool // to the hop, in full
+	sent    bool // to the upstream, in full
 }
 
 // begin decodes what has come with the head.
@@ -72,7 +72,7 @@ func (s *sending) account(n int, err error) {
 	s.whole.Store(s.body.Done())
 }
 
-// appendHeld appends what is held, framed for the hop, and the end if that is all.
+// appendHeld appends what is held, framed for the upstream, and the end if that is all.
 func (s *sending) appendHeld(b []byte) []byte {
 	if !s.body.Chunked() {
 		return append(b, s.held...)
@@ -105,14 +105,14 @@ func appendTrailers(b []byte, f h1.Fields, p *private) []byte {
 }
 
 // start has a goroutine send the rest to c; with held also what is held.
-func (s *sending) start(c *hopConn, held bool) {
+func (s *sending) start(c *upstreamConn, held bool) {
 	s.stopped.Store(false)
 	s.done = make(chan struct{})
 	go s.pump(c, held)
 }
 
 // pump is the goroutine: it ends with the body, with an end of the connection that it reads or writes, or with stop.
-func (s *sending) pump(c *hopConn, held bool) {
+func (s *sending) pump(c *upstreamConn, held bool) {
 	defer close(s.done)
 	if held {
 		if _, err := c.Conn.Write(s.appendHeld(nil)); err != nil {
@@ -127,14 +127,14 @@ func (s *sending) pump(c *hopConn, held bool) {
 	for !s.body.Done() {
 		moved, err := s.spliced(sp)
 		if err != nil || !moved && !s.copied(c) {
-			return // the hop's end says why, if fail hasn't
+			return // the upstream's end says why, if fail hasn't
 		}
 	}
 	s.sent = true
 }
 
 // copied sends a piece of the body by way of a buffer; false: there is no sending on.
-func (s *sending) copied(c *hopConn) bool {
+func (s *sending) copied(c *upstreamConn) bool {
 	buf := s.f.h.buffer()
 	defer s.f.h.putBuffer(buf)
 	b, err := s.next(buf)
@@ -159,7 +159,7 @@ const (
 	endRoom   = 2
 )
 
-// next reads some of the body into buf, and frames it for the hop.
+// next reads some of the body into buf, and frames it for the upstream.
 func (s *sending) next(buf *[copyBuffer]byte) ([]byte, error) {
 	content := buf[chunkRoom : len(buf)-endRoom]
 	in := &s.f.c.in
@@ -231,7 +231,7 @@ func (s *sending) fail(err error) {
 }
 
 // stop ends pump and waits for it. c is of no more use when it had to be interrupted.
-func (s *sending) stop(c *hopConn) {
+func (s *sending) stop(c *upstreamConn) {
 	if s.done == nil {
 		return
 	}
@@ -248,7 +248,7 @@ func (s *sending) stop(c *hopConn) {
 	s.done = nil
 }
 
-// spliced moves a piece of a large body from socket to socket; false: it has to be copied. The error is the hop's end's:
+// spliced moves a piece of a large body from socket to socket; false: it has to be copied. The error is the upstream's end's:
 // what is wrong with the client's turns up again in a plain read.
 func (s *sending) spliced(sp *splice) (moved bool, err error) {
 	left := s.body.Left()

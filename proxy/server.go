@@ -29,7 +29,7 @@ const (
 // ServerConfig of NewServer. The zero value of each field is its documented default; there is no way to have none.
 type ServerConfig struct {
 	// HeadTimeout bounds the reading of a request's head, TLS handshake included. 0: DefaultHeadTimeout. Bodies have
-	// no such bound: Hop.Timeouts are theirs.
+	// no such bound: Upstream.Timeouts are theirs.
 	HeadTimeout time.Duration
 	// IdleTimeout is how long a connection is kept without a request. 0: DefaultIdleTimeout, which is longer than a
 	// load balancer's usual minute, so that it is the client who closes and no request meets a closing connection.
@@ -58,7 +58,7 @@ type ServerConfig struct {
 	OnRefused func(remote string, err *Error)
 	// MaxStreams bounds the requests in progress on one HTTP/2 connection. 0: DefaultMaxStreams.
 	MaxStreams int
-	// StreamWindow is how many bytes of a body one HTTP/2 stream may send ahead of the hop. 0: DefaultStreamWindow. A
+	// StreamWindow is how many bytes of a body one HTTP/2 stream may send ahead of the upstream. 0: DefaultStreamWindow. A
 	// connection may send four times as many, less than 4 MiB.
 	StreamWindow int
 	// FreeMemory, when not nil, is called by an Engine, on a goroutine of its own, when a thousand or more connections and
@@ -75,7 +75,7 @@ type ServerConfig struct {
 // Handlers below h. The caller listens, serves and shuts down. It sends no pings: a client that has vanished without an end of
 // its connection is found out by TCP's keep-alive, which Go's listeners and dialers have on by default: 15 s of silence, then
 // nine probes 15 s apart, so after two and a half minutes (net.KeepAliveConfig); while something is on its way to it, when the
-// system gives up sending that again, or by Hop.Timeouts.
+// system gives up sending that again, or by Upstream.Timeouts.
 func NewServer(h http.Handler, c ServerConfig) *http.Server {
 	s := &http.Server{
 		Handler:           &bounded{h, c.withLimits()},

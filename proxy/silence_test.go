@@ -120,7 +120,7 @@ func TestF17ASilentStreamStays(t *testing.T) {
 		app := grpc.NewServer()
 		grpc_testing.RegisterTestServiceServer(app, silent{})
 		h, err := proxy.New(proxy.Config{Name: "x", Dial: toApp.dial, Policy: policyFuncs{next: func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
-			return proxy.Forward(proxy.Hop{Addr: "app:1"}), nil
+			return proxy.Forward(proxy.Upstream{Addr: "app:1"}), nil
 		}}})
 		if err != nil {
 			t.Fatal(err)

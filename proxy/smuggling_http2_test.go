@@ -22,7 +22,7 @@ import (
 func TestNothingIsSmuggledFromHTTP2(t *testing.T) {
 	var app atomic.Pointer[recorder]
 	addr := serveEngine(t, proxy.Config{Name: "x", Policy: policyFuncs{next: func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
-		return proxy.Forward(proxy.Hop{Addr: app.Load().addr, Proto: proxy.HTTP1}), a.Cause
+		return proxy.Forward(proxy.Upstream{Addr: app.Load().addr, Proto: proxy.HTTP1}), a.Cause
 	}}})
 	for about, all := range downgrades {
 		for i, d := range all {

@@ -31,7 +31,7 @@ func TestNothingIsSmuggled(t *testing.T) {
 	}
 	var app atomic.Pointer[recorder]
 	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
-		return proxy.Forward(proxy.Hop{Addr: app.Load().addr}), a.Cause
+		return proxy.Forward(proxy.Upstream{Addr: app.Load().addr}), a.Cause
 	}}})
 	if err != nil {
 		t.Fatal(err)

@@ -31,7 +31,7 @@ type needs struct {
 
 // find returns a connection with room for one request, reserved. With SameProto in key, for a request of HTTP/2, it
 // finds out what the upstream speaks. It blocks on a dial and, then, on the upstream's first bytes, which ctx ends.
-func (p *pool) find(ctx context.Context, key hopKey, n needs) (c *conn, reused bool, err error) {
+func (p *pool) find(ctx context.Context, key upstreamKey, n needs) (c *conn, reused bool, err error) {
 	if key.proto != SameProto {
 		return p.get(ctx, key, n)
 	}
@@ -54,7 +54,7 @@ func (p *pool) find(ctx context.Context, key hopKey, n needs) (c *conn, reused b
 }
 
 // learn takes what became of a request that find has found a connection of HTTP/1.1 for.
-func (p *pool) learn(key hopKey, c *conn, err *Error) {
+func (p *pool) learn(key upstreamKey, c *conn, err *Error) {
 	switch {
 	case key.proto != SameProto || c.shared():
 	case err == nil:
@@ -67,52 +67,52 @@ func (p *pool) learn(key hopKey, c *conn, err *Error) {
 // maxRemembered bounds what is remembered of upstreams that may have gone long since. What is forgotten is found out again.
 const maxRemembered = 1000
 
-// upstreams is a set of a bounded size.
-type upstreams struct {
+// origins is a set of a bounded size.
+type origins struct {
 	mu  sync.RWMutex
-	all map[upstream]struct{}
+	all map[origin]struct{}
 }
 
-// upstream is an address, in the clear or inside TLS, whatever its configuration.
-type upstream struct {
+// origin is an address, in the clear or inside TLS, whatever its configuration.
+type origin struct {
 	addr string
 	tls  bool
 }
 
-func (k *hopKey) upstream() upstream { return upstream{k.addr, k.tls != nil} }
+func (k *upstreamKey) origin() origin { return origin{k.addr, k.tls != nil} }
 
-func (u *upstreams) has(key hopKey) bool {
-	u.mu.RLock()
-	defer u.mu.RUnlock()
-	_, ok := u.all[key.upstream()]
+func (o *origins) has(key upstreamKey) bool {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	_, ok := o.all[key.origin()]
 	return ok
 }
 
-func (u *upstreams) add(key hopKey) {
-	if u.has(key) {
+func (o *origins) add(key upstreamKey) {
+	if o.has(key) {
 		return
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.all == nil {
-		u.all = make(map[upstream]struct{})
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.all == nil {
+		o.all = make(map[origin]struct{})
 	}
-	for old := range u.all {
-		if len(u.all) < maxRemembered {
+	for old := range o.all {
+		if len(o.all) < maxRemembered {
 			break
 		}
-		delete(u.all, old) // any
+		delete(o.all, old) // any
 	}
-	u.all[key.upstream()] = struct{}{}
+	o.all[key.origin()] = struct{}{}
 }
 
-func (u *upstreams) forget(key hopKey) {
-	if !u.has(key) {
+func (o *origins) forget(key upstreamKey) {
+	if !o.has(key) {
 		return
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	delete(u.all, key.upstream())
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.all, key.origin())
 }
 
 // firstBytes are those that an upstream sends on a connection on which HTTP/2 has begun.

@@ -5,13 +5,13 @@ const (
 	spliceFrom = 256 << 10
 	// spliceMost is how much is moved at a time at most. With a quarter of it a GiB costs a third more.
 	spliceMost = 1 << 20
-	// spliceTail is left of an upload for next, which notes the end of the body before it sends it: a hop that answers
+	// spliceTail is left of an upload for next, which notes the end of the body before it sends it: an upstream that answers
 	// at once finds the connection of further use.
 	spliceTail = 1
 )
 
 // spliceUp makes a splice from f's client to c; nil when one of them is more than a socket.
-func (f *flow) spliceUp(c *hopConn) *splice {
+func (f *flow) spliceUp(c *upstreamConn) *splice {
 	if !f.c.direct || !c.plain {
 		return nil
 	}
@@ -19,7 +19,7 @@ func (f *flow) spliceUp(c *hopConn) *splice {
 }
 
 // spliceDown makes one from c to f's client.
-func (f *flow) spliceDown(c *hopConn) *splice {
+func (f *flow) spliceDown(c *upstreamConn) *splice {
 	if !f.c.direct || !c.plain {
 		return nil
 	}

@@ -24,26 +24,26 @@ func TestSpliceIsCut(t *testing.T) {
 		name     string
 		at       place
 		timeouts proxy.Timeouts
-		client   bool // is it that goes; else the hop, unless there are timeouts
+		client   bool // is it that goes; else the upstream, unless there are timeouts
 		reset    bool
 		reads    bool // the other end
 		why      proxy.Reason
 	}{
-		{"the hop closes", place{}, proxy.Timeouts{}, false, false, true, proxy.ResponseTruncated},
-		{"the hop resets", place{}, proxy.Timeouts{}, false, true, true, proxy.ResponseTruncated},
+		{"the upstream closes", place{}, proxy.Timeouts{}, false, false, true, proxy.ResponseTruncated},
+		{"the upstream resets", place{}, proxy.Timeouts{}, false, true, true, proxy.ResponseTruncated},
 		{"the client closes", place{}, proxy.Timeouts{}, true, false, false, proxy.ClientGone},
 		{"the client resets", place{}, proxy.Timeouts{}, true, true, false, proxy.ClientGone},
 		{"a timeout", place{}, within, false, false, false, proxy.TimeoutTotal},
 		{"up: the client closes", place{up: true}, proxy.Timeouts{}, true, false, true, proxy.ClientGone},
 		{"up: the client resets", place{up: true}, proxy.Timeouts{}, true, true, true, proxy.ClientGone},
-		{"up: the client resets, the hop reads nothing", place{up: true}, proxy.Timeouts{}, true, true, false, proxy.ClientGone},
-		{"up: the hop resets", place{up: true}, proxy.Timeouts{}, false, true, false, proxy.UpstreamClosed},
+		{"up: the client resets, the upstream reads nothing", place{up: true}, proxy.Timeouts{}, true, true, false, proxy.ClientGone},
+		{"up: the upstream resets", place{up: true}, proxy.Timeouts{}, false, true, false, proxy.UpstreamClosed},
 		{"up: a timeout", place{up: true}, within, false, false, false, proxy.TimeoutTotal},
-		{"tunnel: the hop resets", place{tunnel: true}, proxy.Timeouts{}, false, true, true, proxy.UpstreamClosed},
+		{"tunnel: the upstream resets", place{tunnel: true}, proxy.Timeouts{}, false, true, true, proxy.UpstreamClosed},
 		{"tunnel: the client resets", place{tunnel: true}, proxy.Timeouts{}, true, true, false, proxy.ClientGone},
 		{"tunnel: a timeout", place{tunnel: true}, within, false, false, false, proxy.TimeoutTotal},
 		{"tunnel, up: the client resets", place{true, true}, proxy.Timeouts{}, true, true, true, proxy.ClientGone},
-		{"tunnel, up: the hop resets", place{true, true}, proxy.Timeouts{}, false, true, false, proxy.UpstreamClosed},
+		{"tunnel, up: the upstream resets", place{true, true}, proxy.Timeouts{}, false, true, false, proxy.UpstreamClosed},
 		{"tunnel, up: a timeout", place{true, true}, within, false, false, false, proxy.TimeoutTotal},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -84,7 +84,7 @@ func TestSpliceWaitsForItsReader(t *testing.T) {
 	}
 }
 
-// A hop that answers in the middle of an upload is heard.
+// An upstream that answers in the middle of an upload is heard.
 func TestSpliceIsLeftForAnAnswer(t *testing.T) {
 	over := make(chan bool)
 	r := newSpliceRig(t, proxy.Timeouts{}, func(c *net.TCPConn, in *bufio.Reader, _ *http.Request) {
@@ -155,7 +155,7 @@ func TestSpliceWithoutDescriptors(t *testing.T) {
 		compare(t, resp.Body, size)
 		r.ended(proxy.ReasonNone)
 	}
-	echo(10) // there is a connection to the hop now
+	echo(10) // there is a connection to the upstream now
 	restore := noDescriptors(t)
 	echo(size)
 	if used, unused := r.h.Pipes(); used+unused > 0 {
@@ -212,7 +212,7 @@ func TestSpliceBetweenUnixSockets(t *testing.T) {
 		w.Header().Set("Content-Length", fmt.Sprint(req.ContentLength))
 		_, _ = io.Copy(w, bytesOf(req.ContentLength))
 	}), proxy.ServerConfig{})
-	h, err := proxy.New(proxy.Config{Name: "x", Policy: &lean{proxy.Hop{Addr: "app"}}, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: &lean{proxy.Upstream{Addr: "app"}}, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", back)
 	}})
 	if err != nil {

@@ -71,7 +71,7 @@ func newSpliceRig(t *testing.T, timeouts proxy.Timeouts, app func(c *net.TCPConn
 	r := &spliceRig{T: t, results: make(chan proxy.Result, 1000)}
 	r.h, err = proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{
 		next: func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
-			return proxy.Forward(proxy.Hop{Addr: l.Addr().String(), Timeouts: timeouts}), a.Cause
+			return proxy.Forward(proxy.Upstream{Addr: l.Addr().String(), Timeouts: timeouts}), a.Cause
 		},
 		end: func(res proxy.Result) { r.results <- res },
 	}})

@@ -48,7 +48,7 @@ func (x *suspended) Next(r *proxy.Request, a proxy.Attempt) (proxy.Decision, err
 		case "/panic":
 			panic("after Suspend")
 		case "/not":
-			return proxy.Forward(proxy.Hop{Addr: x.policy.app}), nil
+			return proxy.Forward(proxy.Upstream{Addr: x.policy.app}), nil
 		case "/blocks":
 			<-r.Park(proxy.Timeouts{ResponseStart: 50 * time.Millisecond}).Done()
 			return proxy.Decision{}, errors.New("waited")
@@ -58,10 +58,10 @@ func (x *suspended) Next(r *proxy.Request, a proxy.Attempt) (proxy.Decision, err
 		return proxy.Wait(), nil
 	}
 	r.Header.Set("X-Nexts", fmt.Sprint(x.nexts))
-	return proxy.Forward(proxy.Hop{Addr: x.policy.app}), nil
+	return proxy.Forward(proxy.Upstream{Addr: x.policy.app}), nil
 }
 func (x *suspended) Response(*proxy.Request, *proxy.Response) bool { return true }
-func (x *suspended) Release(proxy.Hop, proxy.Outcome)              {}
+func (x *suspended) Release(proxy.Upstream, proxy.AttemptResult)   {}
 func (x *suspended) End(_ *proxy.Request, r proxy.Result)          { x.policy.results <- r }
 
 // eachServer runs f against an Engine and a Handler in a server of NewServer, both of the policy.

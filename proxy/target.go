@@ -12,8 +12,8 @@ import (
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
 
-// checkRequest refuses what net/http lets through and two parsers could read differently, and what no hop is for. It
-// returns the request-target for a hop: in origin-form or asterisk-form, byte for byte as it was received.
+// checkRequest refuses what net/http lets through and two parsers could read differently, and what no upstream is for. It
+// returns the request-target for an upstream: in origin-form or asterisk-form, byte for byte as it was received.
 func checkRequest(r *http.Request) (target string, err error) {
 	if r.Method == http.MethodConnect {
 		// RFC 9110 §15.6.2: a method that is not implemented for any resource. 405 would have to list what the

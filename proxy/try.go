@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// try is one attempt to have a request answered by a hop.
+// try is one attempt to have a request answered by an upstream.
 type try struct {
-	ex    *exchange
-	hop   Hop
-	last  bool // no other attempt will be made
-	begin time.Time
-	out   Outcome
+	ex       *exchange
+	upstream Upstream
+	last     bool // no other attempt will be made
+	begin    time.Time
+	out      AttemptResult
 
 	again bool // what went wrong may be tried once more
 
@@ -39,7 +39,7 @@ type try struct {
 // it may be made once more. It returns when nobody reads the body of the request any more.
 func (t *try) run() (err error) {
 	ex := t.ex
-	key := hopKey{t.hop.Addr, t.hop.TLS, t.hop.Proto}
+	key := upstreamKey{t.upstream.Addr, t.upstream.TLS, t.upstream.Proto}
 	if key.proto == SameProto && ex.req.Proto == HTTP1 {
 		key.proto = HTTP1
 	}
@@ -67,9 +67,9 @@ func (t *try) run() (err error) {
 		e := t.reason(err)
 		ex.h.pool.learn(key, c, e)
 		if reused && proto == HTTP1 && e.Reason == UpstreamClosed && t.first.Load() == 0 {
-			ex.h.pool.recycled(c.hop.key, time.Now())
+			ex.h.pool.recycled(c.upstream.key, time.Now())
 		}
-		return t.failed(e, t.unsent(proto, err), t.first.Load() == 0 && (reused || t.hop.Replay && e.Reason == UpstreamClosed))
+		return t.failed(e, t.unsent(proto, err), t.first.Load() == 0 && (reused || t.upstream.Replay && e.Reason == UpstreamClosed))
 	}
 	ex.h.pool.learn(key, c, nil)
 	t.out.FirstByte = time.Duration(t.first.Load())
@@ -87,17 +87,17 @@ func (ex *exchange) needs() needs {
 	}
 }
 
-// request is what the hop is sent: the policy's header, the proxy's own fields last.
+// request is what the upstream is sent: the policy's header, the proxy's own fields last.
 func (t *try) request(proto Proto) *http.Request {
 	ex := t.ex
-	scheme, host := "http", t.hop.Host
-	if t.hop.TLS != nil {
+	scheme, host := "http", t.upstream.Host
+	if t.upstream.TLS != nil {
 		scheme = "https"
 	}
 	if host == "" {
 		host = ex.r.Host
 	}
-	targetURL(&t.url, scheme, t.hop.Addr, host, ex.target)
+	targetURL(&t.url, scheme, t.upstream.Addr, host, ex.target)
 	t.trace = httptrace.ClientTrace{
 		GotFirstResponseByte: func() { t.first.CompareAndSwap(0, int64(max(1, time.Since(t.begin)))) },
 		Got1xxResponse:       t.interim,
@@ -165,8 +165,8 @@ func (t *try) header(proto Proto) http.Header {
 	return h
 }
 
-// interim passes a 1xx answer on. 100 is not the hop's to send on: net/http sends it when the body is read, which the
-// hop's own 100 sets off.
+// interim passes a 1xx answer on. 100 is not the upstream's to send on: net/http sends it when the body is read, which the
+// upstream's own 100 sets off.
 func (t *try) interim(code int, header textproto.MIMEHeader) error {
 	t.conn.link.more.Store(false)
 	ex := t.ex
@@ -212,12 +212,12 @@ func (t *try) reason(err error) *Error {
 	if broken := t.ex.up.broken(); broken != nil {
 		return uploadError(broken)
 	}
-	return hopError(err, t.conn)
+	return upstreamError(err, t.conn)
 }
 
 // failed decides whether the attempt may be repeated: when nothing of the request was processed, or, for a request
-// that may be made twice anyway, when a pooled connection turns out to have been closed, or any where the hop is one of
-// several (see Hop.Replay).
+// that may be made twice anyway, when a pooled connection turns out to have been closed, or any where the upstream is one of
+// several (see Upstream.Replay).
 func (t *try) failed(e *Error, unsent, unanswered bool) error {
 	t.again = (unsent || unanswered && idempotent(t.ex.r.Method)) && t.mayRepeat() && t.ex.h.budget.withdraw()
 	return e
@@ -227,7 +227,7 @@ func (t *try) mayRepeat() bool {
 	return !t.last && t.ex.ctx.Err() == nil && t.ex.up.replayable()
 }
 
-// unsent reports that the hop has nothing of the request, or has said that it did nothing with it.
+// unsent reports that the upstream has nothing of the request, or has said that it did nothing with it.
 func (t *try) unsent(proto Proto, err error) bool {
 	if proto == HTTP2 {
 		return !t.headers.Load() || refused(err)

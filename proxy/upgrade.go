@@ -30,7 +30,7 @@ func (t *try) upgrade(resp *http.Response, protocol string) error {
 	ex.writing.Store(true)
 	ex.tunnelled = true
 	ex.result.Reason, ex.result.Status, ex.result.Start = ReasonNone, resp.StatusCode, time.Since(ex.req.Arrived)
-	tun := tunnel{h: ex.h, clock: &ex.clock, up: &ex.bytesUp, down: &ex.bytesOut, why: ex.ended, client: client, hop: back, link: t.conn.link}
+	tun := tunnel{h: ex.h, clock: &ex.clock, up: &ex.bytesUp, down: &ex.bytesOut, why: ex.ended, client: client, upstream: back, link: t.conn.link}
 	if !ex.clock.take(tun.cut) { // a timeout in between found nothing to cut
 		return ex.why()
 	}
@@ -62,8 +62,8 @@ type tunnel struct {
 	up, down *atomic.Int64 // bytes
 	why      func() *Error // what ended the exchange; nil: nothing
 	client   net.Conn
-	hop      tunnelEnd
-	link     interface{ SetDeadline(time.Time) error } // below hop
+	upstream tunnelEnd
+	link     interface{ SetDeadline(time.Time) error } // below upstream
 
 	spliceUp, spliceDown *splice // nil: one of the ends is more than a socket
 
@@ -73,8 +73,10 @@ type tunnel struct {
 // run copies both ways until both have ended. The way up has a goroutine of its own, for which run waits.
 func (t *tunnel) run(client io.Reader) error {
 	up := make(chan error, 1)
-	go func() { up <- t.copy(&lane{t: t, src: client, dst: t.hop, splice: t.spliceUp, bytes: t.up, up: true}) }()
-	down := t.copy(&lane{t: t, src: t.hop, dst: clientEnd{t.client}, splice: t.spliceDown, bytes: t.down})
+	go func() {
+		up <- t.copy(&lane{t: t, src: client, dst: t.upstream, splice: t.spliceUp, bytes: t.up, up: true})
+	}()
+	down := t.copy(&lane{t: t, src: t.upstream, dst: clientEnd{t.client}, splice: t.spliceDown, bytes: t.down})
 	err := errors.Join(<-up, down)
 	if err == nil {
 		return nil

@@ -10,7 +10,7 @@ import (
 
 var errUploadEnded = errors.New("proxy: the attempt has ended")
 
-// upload is the body of a request on its way up. One goroutine reads it, from the first time that a hop wants some
+// upload is the body of a request on its way up. One goroutine reads it, from the first time that an upstream wants some
 // until its end, into one buffer; attempts take it from there. So an attempt can be given up while the client is
 // silent, without a read of its own that hangs, and the next one goes on with what has come meanwhile.
 type upload struct {
@@ -72,8 +72,8 @@ func (u *upload) replayable() bool {
 }
 
 // withhold keeps a body to which the client wants consent (Expect: 100-continue) from being asked for: until ask, which
-// comes with the hop's 100; or with the head of the final answer, after which net/http sends no 100, but some clients send
-// a body that they have waited with for long enough, and some hops want one behind the beginning of their answer; or when
+// comes with the upstream's 100; or with the head of the final answer, after which net/http sends no 100, but some clients send
+// a body that they have waited with for long enough, and some upstreams want one behind the beginning of their answer; or when
 // limit has passed.
 func (u *upload) withhold(limit time.Duration) {
 	u.mu.Lock()

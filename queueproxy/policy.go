@@ -142,7 +142,7 @@ func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, er
 	if !e.pruned {
 		e.host, e.pruned = p.prune(req.Header, e.trusted), true
 	}
-	return proxy.Forward(proxy.Hop{Addr: p.config.UserAddr, Host: e.host, Timeouts: p.config.Timeouts, From: e.entered}), nil
+	return proxy.Forward(proxy.Upstream{Addr: p.config.UserAddr, Host: e.host, Timeouts: p.config.Timeouts, From: e.entered}), nil
 }
 
 // enter takes a slot, or a place in the queue for one, in which it waits. With neither, nor an error, the request must
@@ -255,7 +255,7 @@ func (e *exchange) Response(*proxy.Request, *proxy.Response) bool {
 
 // Release gives the slot to the next in line; not when the app has closed a pooled connection, and the request is to be
 // sent once more over a fresh one: it has had its turn, and would lose it.
-func (e *exchange) Release(_ proxy.Hop, o proxy.Outcome) {
+func (e *exchange) Release(_ proxy.Upstream, o proxy.AttemptResult) {
 	if o.Reason != proxy.ConnectRefused && o.Reason != proxy.ConnectTimeout {
 		e.reached, e.appSpent = true, o.Total
 	}

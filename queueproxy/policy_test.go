@@ -296,8 +296,8 @@ func TestPeers28ConnectionOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close, K-Proxy-Request, K-Original-Host, X-Hop\r\n"+
-		"K-Proxy-Request: activator\r\nK-Original-Host: hello.example.com\r\nX-Hop: 1\r\n\r\n")
+	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close, K-Proxy-Request, K-Original-Host, X-Upstream\r\n"+
+		"K-Proxy-Request: activator\r\nK-Original-Host: hello.example.com\r\nX-Upstream: 1\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -306,7 +306,7 @@ func TestPeers28ConnectionOptions(t *testing.T) {
 	resp.Body.Close()
 	contains(t, string(body), "Host: hello.example.com\n")
 	contains(t, string(body), "K-Proxy-Request: activator\r\n")
-	if strings.Contains(string(body), "X-Hop") {
+	if strings.Contains(string(body), "X-Upstream") {
 		t.Errorf("a hop-by-hop field reaches the app:\n%s", body)
 	}
 	if r := p.policy.stats.Report(time.Now()); r.ProxiedRequests != 1 {
@@ -437,7 +437,7 @@ func exchangeOnce(t testing.TB, p *policy, req *proxy.Request, resp *proxy.Respo
 		t.Fatal(err)
 	}
 	e.Response(req, resp)
-	e.Release(d.Upstream, proxy.Outcome{Status: 200, Total: time.Millisecond})
+	e.Release(d.Upstream, proxy.AttemptResult{Status: 200, Total: time.Millisecond})
 	e.End(req, proxy.Result{Status: 200, Total: time.Millisecond})
 }
 

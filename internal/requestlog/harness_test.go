@@ -28,7 +28,7 @@ func (p editor) Next(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) 
 	r.Header.Set("User-Agent", "edited")
 	r.Header.Del("Referer")
 	r.Header.Del("Traceparent")
-	return proxy.Decision{Upstream: proxy.Hop{Addr: p.addr}, Local: p.local}, p.err
+	return proxy.Decision{Upstream: proxy.Upstream{Addr: p.addr}, Local: p.local}, p.err
 }
 
 // lines is an Out that keeps each Write.

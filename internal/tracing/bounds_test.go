@@ -32,7 +32,7 @@ func TestSpansHoldLittle(t *testing.T) {
 		t.Errorf("%d spans hold %d bytes", len(spans), held)
 	}
 	if got := req.Header.Get(tracestate); got != "a="+long {
-		t.Error("the hop does not get the tracestate")
+		t.Error("the upstream does not get the tracestate")
 	}
 }
 
@@ -51,5 +51,5 @@ func (nothing) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
 	return proxy.Decision{}, context.Canceled
 }
 func (nothing) Response(*proxy.Request, *proxy.Response) bool { return true }
-func (nothing) Release(proxy.Hop, proxy.Outcome)              {}
+func (nothing) Release(proxy.Upstream, proxy.AttemptResult)   {}
 func (nothing) End(*proxy.Request, proxy.Result)              {}

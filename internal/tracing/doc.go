@@ -2,12 +2,12 @@
 //
 //	Begin ── traceparent or B3 in ── sampled? ──► span ──► End ──► queue ──► Run ──► OTLP, Zipkin or JSON lines
 //	             ▼
-//	         the same fields for the hop, with the span as the parent
+//	         the same fields for the upstream, with the span as the parent
 //
 // A sampled request is one span, and one more for each wait for a slot or a pod of a millisecond or longer. Its attributes
 // are those of OpenTelemetry's HTTP conventions, the reason (a word of proxy.Reason) and the number of attempts.
 //
-// # What reaches the hop
+// # What reaches the upstream
 //
 // Of a sampled request: traceparent (https://www.w3.org/TR/trace-context/) with the new span, tracestate as it came, and
 // the fields of B3 (https://github.com/openzipkin/b3-propagation) in the form in which they came, if they did. Of one that is not

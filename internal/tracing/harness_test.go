@@ -32,7 +32,7 @@ func (p toApp) Begin(*proxy.Request) proxy.Exchange { return p }
 
 func (p toApp) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
 	time.Sleep(p.wait)
-	return proxy.Forward(proxy.Hop{Addr: p.addr}), p.err
+	return proxy.Forward(proxy.Upstream{Addr: p.addr}), p.err
 }
 
 func newTracer(t testing.TB, c Config) *Tracer {

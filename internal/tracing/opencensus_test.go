@@ -36,11 +36,11 @@ func TestOpenCensusIsUnderstood(t *testing.T) {
 				if p.trace != traceID(theirs.TraceID) || p.span != spanID(theirs.SpanID) || p.sampled != sampled || !p.decided {
 					t.Fatalf("of %v: %+v", r.Header, p)
 				}
-				var hop spanID
-				draw("hop", hop[:])
-				p.inject(h, p.trace, hop, sampled)
+				var upstream spanID
+				draw("upstream", upstream[:])
+				p.inject(h, p.trace, upstream, sampled)
 				again, ok := format.SpanContextFromRequest(r)
-				if !ok || again.TraceID != theirs.TraceID || again.SpanID != trace.SpanID(hop) || again.IsSampled() != sampled {
+				if !ok || again.TraceID != theirs.TraceID || again.SpanID != trace.SpanID(upstream) || again.IsSampled() != sampled {
 					t.Fatalf("it reads %+v, %v of %v", again, ok, r.Header)
 				}
 			})

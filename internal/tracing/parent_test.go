@@ -45,7 +45,7 @@ func TestTraceparent(t *testing.T) {
 	}
 }
 
-// What a hop gets of what came, sampled and not.
+// What an upstream gets of what came, sampled and not.
 func TestPropagation(t *testing.T) {
 	short := aTrace[16:]
 	w3c := "00-" + aTrace + "-" + aSpan + "-0"
@@ -124,7 +124,7 @@ func TestPropagation(t *testing.T) {
 				got.Add(k, v)
 			}
 			if len(got) != len(c.want) {
-				t.Errorf("the hop gets %v, want %v", got, c.want)
+				t.Errorf("the upstream gets %v, want %v", got, c.want)
 			}
 			for k, want := range c.want {
 				for i, w := range want {
@@ -156,7 +156,7 @@ func (fixed) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
 	return proxy.Decision{}, nil
 }
 func (fixed) Response(*proxy.Request, *proxy.Response) bool { return true }
-func (fixed) Release(proxy.Hop, proxy.Outcome)              {}
+func (fixed) Release(proxy.Upstream, proxy.AttemptResult)   {}
 func (fixed) End(*proxy.Request, proxy.Result)              {}
 
 func TestSampler(t *testing.T) {
@@ -199,16 +199,16 @@ func FuzzPropagation(f *testing.F) {
 		p.inject(h, id, next, true)
 		again := extract(h)
 		if again.trace != id || again.span != next || !again.sampled || !again.w3c {
-			t.Fatalf("the hop reads %+v of %v", again, fields)
+			t.Fatalf("the upstream reads %+v of %v", again, fields)
 		}
 		if p.multi {
 			if b := fromMulti(h); b.trace != id || b.span != next || !b.sampled {
-				t.Fatalf("the hop reads %+v of %v", b, fields)
+				t.Fatalf("the upstream reads %+v of %v", b, fields)
 			}
 		}
 		if p.single {
 			if b := parseSingle(h.Get(b3Single)); b.trace != id || b.span != next || !b.sampled {
-				t.Fatalf("the hop reads %+v of %v", b, fields)
+				t.Fatalf("the upstream reads %+v of %v", b, fields)
 			}
 		}
 	})

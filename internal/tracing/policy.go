@@ -36,10 +36,10 @@ type exchange struct {
 	proxy.Exchange
 	policy *policy
 	span   span
-	asked  time.Time // for a hop, first
+	asked  time.Time // for an upstream, first
 }
 
-// Begin decides whether the request is recorded, and tells the hop.
+// Begin decides whether the request is recorded, and tells the upstream.
 func (p *policy) Begin(req *proxy.Request) proxy.Exchange {
 	t := p.tracer
 	s := t.setting.Load()
@@ -78,7 +78,7 @@ func (p *policy) Begin(req *proxy.Request) proxy.Exchange {
 // kept is a string of a request, which doesn't outlive its head, as a span holds it.
 func kept(s string) string { return strings.Clone(s[:min(len(s), maxText)]) }
 
-// decline tells the hop that a request is not recorded, unless what it came with says so or was decided elsewhere.
+// decline tells the upstream that a request is not recorded, unless what it came with says so or was decided elsewhere.
 func (p *parent) decline(h proxy.Header, trace traceID) {
 	if p.w3c {
 		return

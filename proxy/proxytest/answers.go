@@ -16,7 +16,7 @@ var answers = []testCase{
 	{"ErrorsOfThePolicy", policyErrors, ownAnswers},
 	{"Peers17EachFailureHasItsReason", reasons, ""},
 	{"Peers17ADialThatTakesTooLong", dialTooLong, ownDial},
-	{"AHostOfTheHops", hostOfHop, ownEdits},
+	{"AHostOfTheUpstreams", hostOfUpstream, ownEdits},
 	{"ACopyOfTheHead", copyOfHead, ownEdits},
 	{"AnAnswerMayBeEdited", edited, ownEdits},
 }
@@ -69,7 +69,7 @@ func policyErrors(r *rig) {
 	}
 }
 
-// reasons: what goes wrong at a hop is told apart.
+// reasons: what goes wrong at an upstream is told apart.
 func reasons(r *rig) {
 	answer := func(s string) string {
 		return r.rawApp(func(c net.Conn, in *bufio.Reader) {
@@ -81,26 +81,26 @@ func reasons(r *rig) {
 		})
 	}
 	for _, c := range []struct {
-		name   string
-		hop    proxy.Hop
-		status int
-		reason proxy.Reason
+		name     string
+		upstream proxy.Upstream
+		status   int
+		reason   proxy.Reason
 	}{
-		{"refused", proxy.Hop{Addr: deadAddr}, 502, proxy.ConnectRefused},
-		{"closed", proxy.Hop{Addr: answer("")}, 502, proxy.UpstreamClosed},
-		{"cut in the head", proxy.Hop{Addr: answer("HTTP/1.1 200 OK\r\nX: ")}, 502, proxy.UpstreamClosed},
-		{"not HTTP", proxy.Hop{Addr: answer("SSH-2.0-x\r\n")}, 502, proxy.BadResponse},
-		{"bad head", proxy.Hop{Addr: answer("HTTP/1.1 200 OK\r\nno colon\r\n\r\n")}, 502, proxy.BadResponse},
-		{"bad length", proxy.Hop{Addr: answer("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n")}, 502, proxy.BadResponse},
-		{"endless head", proxy.Hop{Addr: answer("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 20<<20))}, 502, proxy.BadResponse},
-		{"status below 100", proxy.Hop{Addr: answer("HTTP/1.1 007 Bond\r\n\r\n")}, 502, proxy.BadResponse},
-		{"HTTP/1.1 where HTTP/2 was expected", proxy.Hop{Proto: proxy.HTTP2, Addr: answer("HTTP/1.1 400 Bad Request\r\n\r\n")}, 502, proxy.BadResponse},
+		{"refused", proxy.Upstream{Addr: deadAddr}, 502, proxy.ConnectRefused},
+		{"closed", proxy.Upstream{Addr: answer("")}, 502, proxy.UpstreamClosed},
+		{"cut in the head", proxy.Upstream{Addr: answer("HTTP/1.1 200 OK\r\nX: ")}, 502, proxy.UpstreamClosed},
+		{"not HTTP", proxy.Upstream{Addr: answer("SSH-2.0-x\r\n")}, 502, proxy.BadResponse},
+		{"bad head", proxy.Upstream{Addr: answer("HTTP/1.1 200 OK\r\nno colon\r\n\r\n")}, 502, proxy.BadResponse},
+		{"bad length", proxy.Upstream{Addr: answer("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n")}, 502, proxy.BadResponse},
+		{"endless head", proxy.Upstream{Addr: answer("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 20<<20))}, 502, proxy.BadResponse},
+		{"status below 100", proxy.Upstream{Addr: answer("HTTP/1.1 007 Bond\r\n\r\n")}, 502, proxy.BadResponse},
+		{"HTTP/1.1 where HTTP/2 was expected", proxy.Upstream{Proto: proxy.HTTP2, Addr: answer("HTTP/1.1 400 Bad Request\r\n\r\n")}, 502, proxy.BadResponse},
 	} {
-		if c.hop.Proto == proxy.HTTP2 && r.path.Product != nil {
+		if c.upstream.Proto == proxy.HTTP2 && r.path.Product != nil {
 			continue // there the proxy next to the app finds out
 		}
-		p := to(c.hop)
-		client := r.client(r.path.protos(max(c.hop.Proto, proxy.HTTP1))[0])
+		p := to(c.upstream)
+		client := r.client(r.path.protos(max(c.upstream.Proto, proxy.HTTP1))[0])
 		resp, body := r.do(client, r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
 		if s := resp.Header.Get("Proxy-Status"); resp.StatusCode != c.status || !strings.HasPrefix(s, r.self(p).Name+"; error="+c.reason.ProxyStatus()+";") {
 			r.Errorf("%s: %s %q, Proxy-Status %q", c.name, resp.Status, body, s)
@@ -116,7 +116,7 @@ func reasons(r *rig) {
 
 func dialTooLong(r *rig) {
 	for _, proto := range both {
-		p := to(proxy.Hop{Addr: "dial-timeout:1"})
+		p := to(proxy.Upstream{Addr: "dial-timeout:1"})
 		addr := r.proxy(p, proxy.Config{DialTimeout: short, Dial: dialOrHang})
 		resp, _ := r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+addr, strings.NewReader("body")))
 		if s := resp.Header.Get("Proxy-Status"); resp.StatusCode != 502 || !strings.Contains(s, proxy.ConnectTimeout.ProxyStatus()) {
@@ -128,11 +128,11 @@ func dialTooLong(r *rig) {
 	}
 }
 
-// hostOfHop: a policy may give a hop another Host.
-func hostOfHop(r *rig) {
+// hostOfUpstream: a policy may give an upstream another Host.
+func hostOfUpstream(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Host) })
 	for _, proto := range both {
-		req := r.request("GET", r.path.scheme()+"://"+r.proxy(to(proxy.Hop{Addr: app, Host: "other.example:81"}), proxy.Config{}), nil)
+		req := r.request("GET", r.path.scheme()+"://"+r.proxy(to(proxy.Upstream{Addr: app, Host: "other.example:81"}), proxy.Config{}), nil)
 		req.Host = "asked.example"
 		if _, got := r.do(r.client(proto), req); got != "other.example:81" {
 			r.Errorf("%d: Host %q", proto, got)
@@ -162,7 +162,7 @@ func copyOfHead(r *rig) {
 
 func edited(r *rig) {
 	app := r.app(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Internal", "1"); w.WriteHeader(202) })
-	p := to(proxy.Hop{Addr: app})
+	p := to(proxy.Upstream{Addr: app})
 	p.response = func(_ *proxy.Request, resp *proxy.Response) bool {
 		if resp.Status != 202 || resp.Header.Get("X-Internal") != "1" {
 			r.Errorf("the policy saw %d %q", resp.Status, resp.Header.Get("X-Internal"))

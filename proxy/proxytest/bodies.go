@@ -24,8 +24,8 @@ var bodies = []testCase{
 	{"F1TrailersThatMayNotCome", trailersEnd, ""},
 	{"F1TrailersOfRequestsThatMayNotCome", trailersUp, ""},
 	{"AnHTTP2BodyThatIsMissing", missingBody, ""},
-	{"ContinueIsTheHops", continued, ""},
-	{"ContinueIsOursWhereTheHopIsNotAsked", invited, ownEdits},
+	{"ContinueIsTheUpstreams", continued, ""},
+	{"ContinueIsOursWhereTheUpstreamIsNotAsked", invited, ownEdits},
 	{"EarlyFinalAnswersPass", earlyFinal, ""},
 	{"F13EarlyAnswersOverHTTP2", earlyOverHTTP2, ""},
 	{"Peers21FullDuplex", fullDuplex, ""},
@@ -54,7 +54,7 @@ func flushed(r *rig) {
 				<-step
 			}
 		})
-		resp, err := r.client(proto).Do(r.request("GET", r.path.scheme()+"://"+r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}), nil))
+		resp, err := r.client(proto).Do(r.request("GET", r.path.scheme()+"://"+r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{}), nil))
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func headFirst(r *rig) {
 			<-step
 			io.WriteString(w, "ok")
 		})
-		resp, err := r.client(proto).Do(r.request("GET", r.path.scheme()+"://"+r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}), nil))
+		resp, err := r.client(proto).Do(r.request("GET", r.path.scheme()+"://"+r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{}), nil))
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func headFirst(r *rig) {
 
 // trailersPass: announced and not, up and down. net/http's HTTP/2 server drops a request's that were not announced.
 func trailersPass(r *rig) {
-	for _, way := range []struct{ proto, hop proxy.Proto }{{proxy.HTTP1, proxy.SameProto}, {proxy.HTTP2, proxy.SameProto}, {proxy.HTTP2, proxy.HTTP1}} {
+	for _, way := range []struct{ proto, upstream proxy.Proto }{{proxy.HTTP1, proxy.SameProto}, {proxy.HTTP2, proxy.SameProto}, {proxy.HTTP2, proxy.HTTP1}} {
 		proto := way.proto
 		up := make(chan http.Header, 1)
 		app := r.app(func(w http.ResponseWriter, req *http.Request) {
@@ -105,7 +105,7 @@ func trailersPass(r *rig) {
 			w.Header().Set("X-Announced", "1")
 			w.Header().Set(http.TrailerPrefix+"X-Other", "2")
 		})
-		addr := r.proxy(to(proxy.Hop{Addr: app, Proto: way.hop}), proxy.Config{})
+		addr := r.proxy(to(proxy.Upstream{Addr: app, Proto: way.upstream}), proxy.Config{})
 		req := r.request("POST", r.path.scheme()+"://"+addr, io.MultiReader(strings.NewReader("body")))
 		req.Trailer = http.Header{"X-Up": {"3"}}
 		resp, body := r.do(r.client(proto), req)
@@ -113,7 +113,7 @@ func trailersPass(r *rig) {
 			r.Errorf("%d: body %q, trailers %v", proto, body, resp.Trailer)
 		}
 		if h := take(r, "the request's trailers", up); h.Get("X-Up") != "3" {
-			r.Errorf("%d: the hop got trailers %v", proto, h)
+			r.Errorf("%d: the upstream got trailers %v", proto, h)
 		}
 		if proto == proxy.HTTP1 {
 			w := r.dial(addr).send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sudden: 4\r\n\r\n")
@@ -125,7 +125,7 @@ func trailersPass(r *rig) {
 	}
 }
 
-// continued: the client gets its 100 when the hop has sent one, not before, and sends the body then.
+// continued: the client gets its 100 when the upstream has sent one, not before, and sends the body then.
 func continued(r *rig) {
 	asked, allow := make(chan string, 1), make(chan bool)
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
@@ -137,14 +137,14 @@ func continued(r *rig) {
 		io.ReadFull(in, b)
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n%s", b)
 	})
-	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{ExpectTimeout: patience}))
+	w := r.dial(r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{ExpectTimeout: patience}))
 	w.send("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
 	if h := take(r, "the request", asked); !strings.Contains(h, "Expect: 100-continue\r\n") {
-		r.Errorf("the hop was not asked: %q", h)
+		r.Errorf("the upstream was not asked: %q", h)
 	}
 	_ = w.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) // that something does not come can only be waited for
 	if b, err := w.in.Peek(1); err == nil {
-		r.Errorf("%q came before the hop's 100", b)
+		r.Errorf("%q came before the upstream's 100", b)
 	}
 	_ = w.SetReadDeadline(time.Now().Add(patience))
 	allow <- true
@@ -159,7 +159,7 @@ func invited(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { _, _ = io.Copy(w, req.Body) })
 	p := newScript(func(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 		req.Header.Del("Expect")
-		return proxy.Forward(proxy.Hop{Addr: app}), nil
+		return proxy.Forward(proxy.Upstream{Addr: app}), nil
 	})
 	w := r.dial(r.proxy(p, proxy.Config{ExpectTimeout: 2 * patience}))
 	w.send("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
@@ -176,7 +176,7 @@ func earlyFinal(r *rig) {
 		io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
 		io.Copy(io.Discard, in)
 	})
-	addr := r.proxy(to(proxy.Hop{Addr: app, Proto: proxy.HTTP1}), proxy.Config{ExpectTimeout: patience})
+	addr := r.proxy(to(proxy.Upstream{Addr: app, Proto: proxy.HTTP1}), proxy.Config{ExpectTimeout: patience})
 	for _, h := range []string{
 		"Expect: 100-continue\r\nContent-Length: 1000000\r\n\r\n",
 		"Content-Length: 1000000\r\n\r\nsome",
@@ -224,7 +224,7 @@ func fullDuplex(r *rig) {
 	})
 	for _, proto := range both {
 		body, send := io.Pipe()
-		resp, err := r.client(proto).Do(r.request("POST", r.path.scheme()+"://"+r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}), body))
+		resp, err := r.client(proto).Do(r.request("POST", r.path.scheme()+"://"+r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{}), body))
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -242,7 +242,7 @@ func fullDuplex(r *rig) {
 		resp.Body.Close()
 	}
 	all := strings.Repeat("0123456789abcdef", 1<<16)
-	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	w := r.dial(r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{}))
 	w.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n" + all)
 	if back, err := io.ReadAll(w.answer("POST").Body); string(back) != all || err != nil {
 		r.Errorf("%d bytes came back, %v", len(back), err)
@@ -261,7 +261,7 @@ func wrappedSocket(r *rig) {
 		w.Header().Set("Content-Length", req.Header.Get("X-Length"))
 		_, _ = io.Copy(w, req.Body)
 	})
-	p := to(proxy.Hop{Addr: app})
+	p := to(proxy.Upstream{Addr: app})
 	addr := r.proxy(p, proxy.Config{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := new(net.Dialer).DialContext(ctx, network, addr)
 		if err != nil {

@@ -92,7 +92,7 @@ func vanishWaiting(r *rig, wait wait) {
 	}
 }
 
-// vanishBefore: the hop's request is cancelled at once when the client goes before there is an answer.
+// vanishBefore: the upstream's request is cancelled at once when the client goes before there is an answer.
 func vanishBefore(r *rig) {
 	for _, proto := range both {
 		got, gone := make(chan bool, 1), make(chan error, 1)
@@ -103,7 +103,7 @@ func vanishBefore(r *rig) {
 			gone <- req.Context().Err()
 		})
 		for _, body := range []string{"", "body"} {
-			p := to(proxy.Hop{Addr: app})
+			p := to(proxy.Upstream{Addr: app})
 			ctx, cancel := context.WithCancel(r.Context())
 			req := r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader(body)).WithContext(ctx)
 			done := make(chan error, 1)
@@ -114,7 +114,7 @@ func vanishBefore(r *rig) {
 			take(r, "the request", got)
 			cancel()
 			take(r, "the client's error", done)
-			take(r, "the hop's cancellation", gone)
+			take(r, "the upstream's cancellation", gone)
 			if res := take(r, "the result", p.results); res.Reason != proxy.ClientGone || res.Status != proxy.StatusClientClosedRequest {
 				r.Errorf("%d: %+v", proto, res)
 			}
@@ -134,7 +134,7 @@ func vanishDuring(r *rig) {
 			<-req.Context().Done()
 			gone <- req.Context().Err()
 		})
-		p := to(proxy.Hop{Addr: app})
+		p := to(proxy.Upstream{Addr: app})
 		ctx, cancel := context.WithCancel(r.Context())
 		resp, err := r.client(proto).Do(r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil).WithContext(ctx))
 		if err != nil {
@@ -142,14 +142,14 @@ func vanishDuring(r *rig) {
 		}
 		cancel()
 		resp.Body.Close()
-		take(r, "the hop's cancellation", gone)
+		take(r, "the upstream's cancellation", gone)
 		if res := take(r, "the result", p.results); res.Reason != proxy.ClientGone || res.Status != 200 {
 			r.Errorf("%d: %+v", proto, res)
 		}
 	}
 }
 
-// vanishUpload: in the middle of a body, with a hop that reads and one that does not.
+// vanishUpload: in the middle of a body, with an upstream that reads and one that does not.
 func vanishUpload(r *rig) {
 	for _, reads := range []bool{true, false} {
 		got, gone, release := make(chan bool, 1), make(chan bool, 1), make(chan bool)
@@ -163,20 +163,20 @@ func vanishUpload(r *rig) {
 			}
 			gone <- true
 		})
-		p := to(proxy.Hop{Addr: app})
+		p := to(proxy.Upstream{Addr: app})
 		w := r.dial(r.proxy(p, proxy.Config{}))
 		w.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n" + big(reads))
 		take(r, "the request", got)
 		w.Close()
 		if res := take(r, "the result", p.results); res.Reason != proxy.ClientGone {
-			r.Errorf("hop reads %v: %+v", reads, res)
+			r.Errorf("upstream reads %v: %+v", reads, res)
 		}
 		close(release)
-		take(r, "the end at the hop", gone)
+		take(r, "the end at the upstream", gone)
 	}
 }
 
-// big is what a client sends of its body before it goes: so much that a hop which doesn't read has the proxy stuck in a
+// big is what a client sends of its body before it goes: so much that an upstream which doesn't read has the proxy stuck in a
 // write, and yet its own FIN gets through.
 func big(reads bool) string {
 	if reads {
@@ -188,7 +188,7 @@ func big(reads bool) string {
 // malformedBody: wrong framing is the client's fault and said so.
 func malformedBody(r *rig) {
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) })
-	p := to(proxy.Hop{Addr: app})
+	p := to(proxy.Upstream{Addr: app})
 	p.front = true
 	w := r.dial(r.proxy(p, proxy.Config{})).send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nbody\r\n0\r\n\r\n")
 	if resp := w.answer("POST"); resp.StatusCode != http.StatusBadRequest || !resp.Close {
@@ -208,9 +208,9 @@ func parkedServed(r *rig) {
 			r.Error("Park again")
 		}
 		time.Sleep(time.Millisecond)
-		return proxy.Forward(proxy.Hop{Addr: app}), a.Cause
+		return proxy.Forward(proxy.Upstream{Addr: app}), a.Cause
 	})
-	p.hop, p.limit = &proxy.Hop{Addr: app}, 1
+	p.upstream, p.limit = &proxy.Upstream{Addr: app}, 1
 	addr := r.proxy(p, proxy.Config{})
 	atOnce([]proxy.Proto{proxy.HTTP1, proxy.HTTP2, proxy.HTTP1, proxy.HTTP1}, func(proto proxy.Proto) {
 		c := r.client(proto)
@@ -225,7 +225,7 @@ func parkedServed(r *rig) {
 // pipelined requests are answered in order.
 func pipelined(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.RequestURI) })
-	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	w := r.dial(r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{}))
 	w.send("GET /1 HTTP/1.1\r\nHost: x\r\n\r\nPOST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbodyGET /3 HTTP/1.1\r\nHost: x\r\n\r\n")
 	for _, want := range []string{"/1", "/2", "/3"} {
 		w.answer("GET")
@@ -240,7 +240,7 @@ func answeredWhileSending(r *rig) {
 		_ = http.NewResponseController(w).EnableFullDuplex() // or net/http would wait for the body
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 	})
-	whileSending(r, to(proxy.Hop{Addr: app}), http.StatusRequestEntityTooLarge)
+	whileSending(r, to(proxy.Upstream{Addr: app}), http.StatusRequestEntityTooLarge)
 }
 
 // refusedWhileSending: the same of answers of the policy's own.
@@ -274,7 +274,7 @@ func whileSending(r *rig, p *script, want int) {
 // long would be 408.
 func endsInAHead(r *rig) {
 	app := r.app(func(http.ResponseWriter, *http.Request) {})
-	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+	addr := r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{})
 	const ask = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 	for i := range 40 {
 		w := r.dial(addr).send(ask)
@@ -297,7 +297,7 @@ func vanishInterim(r *rig) {
 		}
 	})
 	for i := range 20 {
-		p := to(proxy.Hop{Addr: app})
+		p := to(proxy.Upstream{Addr: app})
 		p.front = i%2 == 0
 		addr := r.proxy(p, proxy.Config{})
 		if proto := both[i%3%2]; i%3 < 2 {
@@ -334,7 +334,7 @@ func earlyAnswers(r *rig) {
 				io.Copy(io.Discard, in)
 			}
 		})
-		addr := r.proxy(to(proxy.Hop{Addr: app, Proto: proxy.HTTP1}), proxy.Config{})
+		addr := r.proxy(to(proxy.Upstream{Addr: app, Proto: proxy.HTTP1}), proxy.Config{})
 		for _, size := range []int64{50_000_000, -1} {
 			c := r.client(proxy.HTTP1)
 			for i := range 20 {

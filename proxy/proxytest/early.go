@@ -105,7 +105,7 @@ func earlyOverHTTP2(r *rig) {
 		if !r.path.reaches(app.proto, proxy.HTTP2) {
 			continue
 		}
-		p := to(proxy.Hop{Addr: r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		p := to(proxy.Upstream{Addr: r.rawApp(func(c net.Conn, in *bufio.Reader) {
 			if b, _ := in.Peek(4); app.proto == proxy.HTTP1 && string(b) == "PRI " {
 				_, _ = io.WriteString(c, "HTTP/1.1 505 HTTP Version Not Supported\r\n\r\n")
 				return

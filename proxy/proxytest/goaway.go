@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// goAway: a hop that leaves with GOAWAY answers what it has come to, and gets the rest again on another connection: it
+// goAway: an upstream that leaves with GOAWAY answers what it has come to, and gets the rest again on another connection: it
 // has done nothing with that (RFC 9113 §6.8), whatever the method.
 func goAway(r *rig) {
 	for _, came := range []bool{true, false} {
@@ -49,7 +49,7 @@ func goAway(r *rig) {
 				_ = fr.WriteData(id, true, []byte("answer"))
 			}
 		})
-		p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP2})
+		p := to(proxy.Upstream{Addr: app, Proto: proxy.HTTP2})
 		addr, c := r.proxy(p, proxy.Config{}), r.client(r.path.protos(proxy.HTTP2)[0])
 		for i := range 2 {
 			if resp, body := r.do(c, r.request("POST", r.path.scheme()+"://"+addr, strings.NewReader("body"))); resp.StatusCode != 200 || body != "answer" {

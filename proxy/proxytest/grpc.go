@@ -82,7 +82,7 @@ func (a *grpcApp) FullDuplexCall(s grpc_testing.TestService_FullDuplexCallServer
 	}
 }
 
-// grpc serves the app and returns a client through a proxy that p rules; p's hops go to the app.
+// grpc serves the app and returns a client through a proxy that p rules; p's upstreams go to the app.
 func (r *rig) grpc(p func(app string) *script) (grpc_testing.TestServiceClient, *grpcApp, *script) {
 	l := r.listen()
 	s, app := grpc.NewServer(), &grpcApp{cancelled: make(chan error, 1)}
@@ -111,7 +111,7 @@ func (r *rig) grpc(p func(app string) *script) (grpc_testing.TestServiceClient, 
 	return grpc_testing.NewTestServiceClient(c), app, script
 }
 
-func plain(app string) *script { return to(proxy.Hop{Addr: app}) }
+func plain(app string) *script { return to(proxy.Upstream{Addr: app}) }
 
 func payload(n int) *grpc_testing.Payload { return &grpc_testing.Payload{Body: make([]byte, n)} }
 
@@ -243,7 +243,7 @@ func grpcCancelled(r *rig) {
 // grpcTimeout: a stream that outlives its timeout is reset, and its message is not invented.
 func grpcTimeout(r *rig) {
 	c, _, p := r.grpc(func(app string) *script {
-		return to(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Idle: 20 * short}})
+		return to(proxy.Upstream{Addr: app, Timeouts: proxy.Timeouts{Idle: 20 * short}})
 	})
 	s, err := c.FullDuplexCall(r.Context())
 	if err != nil {

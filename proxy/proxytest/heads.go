@@ -22,14 +22,14 @@ var heads = []testCase{
 	{"HopByHopFieldsEndHere", hopByHop, ""},
 	{"Peers28ConnectionOptionsSpareTheProxysOwn", endToEnd, ownEdits},
 	{"ForwardedForGrowsByThePeer", forwardedFor, ""},
-	{"ForwardedForGrowsOnceForAllAttempts", forwardedOnce, severalHops},
+	{"ForwardedForGrowsOnceForAllAttempts", forwardedOnce, severalUpstreams},
 	{"ConnectIsRefused", connectRefused, ""},
 	{"UpgradeToH2CIsDeclined", h2cDeclined, ""},
 	{"AmbiguousFramingIsRefused", ambiguous, ""},
 	{"AnswersPassAsTheyAre", answersPass, ""},
 	{"InterimAnswersPass", interims, ""},
 	{"F12PrivateFieldsEndHere", privateFields, ""},
-	{"ConnectionsToHopsAreReused", reuse, ""},
+	{"ConnectionsToUpstreamsAreReused", reuse, ""},
 	{"F15LargeHeadsPass", largeHeads, ""},
 }
 
@@ -56,7 +56,7 @@ func targetsPass(r *rig) {
 	app2 := r.app(func(_ http.ResponseWriter, req *http.Request) { got <- req.RequestURI })
 	seen := make(chan string, 1)
 	through := func(app string) string {
-		p := to(proxy.Hop{Addr: app})
+		p := to(proxy.Upstream{Addr: app})
 		p.begin = func(req *proxy.Request) { seen <- req.Target }
 		return r.proxy(p, proxy.Config{})
 	}
@@ -83,7 +83,7 @@ func targetsPass(r *rig) {
 func absoluteForm(r *rig) {
 	got := make(chan string, 1)
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { got <- req.Host + " " + req.RequestURI })
-	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	w := r.dial(r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{}))
 	for target, want := range map[string]string{
 		"http://a.example/b//c?d": "a.example /b//c?d",
 		"http://a.example":        "a.example /",
@@ -104,7 +104,7 @@ func absoluteForm(r *rig) {
 // hostsPass: the app gets the Host that the client asked for.
 func hostsPass(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Host) })
-	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+	addr := r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{})
 	for _, proto := range both {
 		for _, want := range []string{"asked.example", "asked.example:81", "[::1]:82", "UPPER.example"} {
 			req := r.request("GET", r.path.scheme()+"://"+addr, nil)
@@ -116,7 +116,7 @@ func hostsPass(r *rig) {
 	}
 }
 
-// nothingInvented looks at the whole head that a hop gets for the shortest of requests.
+// nothingInvented looks at the whole head that an upstream gets for the shortest of requests.
 func nothingInvented(r *rig) {
 	got := make(chan string, 1)
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
@@ -124,12 +124,12 @@ func nothingInvented(r *rig) {
 		got <- h
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 	})
-	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	w := r.dial(r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{}))
 	w.send("GET / HTTP/1.1\r\nHost: h:1\r\n\r\n")
 	lines := slices.Concat([]string{"GET / HTTP/1.1", "Host: h:1"}, r.path.Adds, []string{"X-Forwarded-For: " + r.peers(), "", ""})
 	want := strings.Join(lines, "\r\n")
 	if h := take(r, "the request", got); h != want {
-		r.Errorf("the hop got %q, want %q", h, want)
+		r.Errorf("the upstream got %q, want %q", h, want)
 	}
 	resp := w.answer("GET")
 	resp.Header.Del("Date")
@@ -151,7 +151,7 @@ func largeHeads(r *rig) {
 		fmt.Fprint(w, len(req.RequestURI), " ", n)
 	})
 	for _, proto := range []proxy.Proto{proxy.HTTP1, proxy.HTTP2} {
-		addr := r.proxy(to(proxy.Hop{Addr: app, Proto: proto}), proxy.Config{})
+		addr := r.proxy(to(proxy.Upstream{Addr: app, Proto: proto}), proxy.Config{})
 		client := r.client(proto)
 		for _, c := range []struct{ target, fields, size int }{
 			{20 << 10, 1, 1}, {1, 10, 10 << 10}, {1, 600, 1}, {proxy.DefaultMaxTarget, 1, 1}, {1, 10, 25 << 10}, {1, proxy.DefaultMaxFields - 3, 1},
@@ -180,18 +180,18 @@ func hopByHop(r *rig) {
 		h.Set("Proxy-Authenticate", "Basic")
 		h.Set("X-Other", "2")
 	})
-	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	w := r.dial(r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{}))
 	w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: x-one , keep-alive\r\nConnection: X-TWO,,\r\nX-One: 1\r\nX-Two: 2\r\nX-Three: 3\r\n" +
 		"Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: gzip, trailers\r\nProxy-Authorization: Basic eA==\r\n\r\n")
 	h := take(r, "the request", got)
 	for _, name := range []string{"X-One", "X-Two", "Keep-Alive", "Proxy-Connection"} {
 		if v, ok := h[name]; ok {
-			r.Errorf("%s: %q reached the hop", name, v)
+			r.Errorf("%s: %q reached the upstream", name, v)
 		}
 	}
 	for name, want := range map[string]string{"X-Three": "3", "Te": "trailers", "Proxy-Authorization": "Basic eA=="} {
 		if h.Get(name) != want {
-			r.Errorf("%s: %q at the hop, want %q", name, h.Get(name), want)
+			r.Errorf("%s: %q at the upstream, want %q", name, h.Get(name), want)
 		}
 	}
 	resp := w.answer("GET")
@@ -214,7 +214,7 @@ func endToEnd(r *rig) {
 			r.Error("the policy saw a hop-by-hop field")
 		}
 		req.Header.Set("K-Proxy-Request", "activator")
-		return proxy.Forward(proxy.Hop{Addr: app}), a.Cause
+		return proxy.Forward(proxy.Upstream{Addr: app}), a.Cause
 	})
 	w := r.dial(r.proxy(p, proxy.Config{EndToEnd: []string{"knative-serving-revision"}}))
 	w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: K-Proxy-Request, Knative-Serving-Revision, X-Victim, X-Forwarded-For\r\n" +
@@ -222,7 +222,7 @@ func endToEnd(r *rig) {
 	h := take(r, "the request", got)
 	for name, want := range map[string]string{"K-Proxy-Request": "activator", "Knative-Serving-Revision": "rev", "X-Victim": "", "X-Forwarded-For": "127.0.0.1"} {
 		if h.Get(name) != want {
-			r.Errorf("%s: %q at the hop, want %q", name, h.Get(name), want)
+			r.Errorf("%s: %q at the upstream, want %q", name, h.Get(name), want)
 		}
 	}
 }
@@ -238,17 +238,17 @@ func forwardedFor(r *rig) {
 	}
 }
 
-// forwardedOnce: also when the first hop could not be reached.
+// forwardedOnce: also when the first upstream could not be reached.
 func forwardedOnce(r *rig) {
 	for _, proto := range both {
-		forwarded(r, proto, func(hop proxy.Hop) *script { return hops(deadAddr, hop.Addr) }, r.peers())
+		forwarded(r, proto, func(upstream proxy.Upstream) *script { return upstreams(deadAddr, upstream.Addr) }, r.peers())
 	}
 }
 
-func forwarded(r *rig, proto proxy.Proto, through func(proxy.Hop) *script, peers string) {
+func forwarded(r *rig, proto proxy.Proto, through func(proxy.Upstream) *script, peers string) {
 	got := make(chan http.Header, 1)
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { got <- req.Header })
-	req := r.request("GET", r.path.scheme()+"://"+r.proxy(through(proxy.Hop{Addr: app}), proxy.Config{}), nil)
+	req := r.request("GET", r.path.scheme()+"://"+r.proxy(through(proxy.Upstream{Addr: app}), proxy.Config{}), nil)
 	req.Header["X-Forwarded-For"] = []string{"192.0.2.1, 192.0.2.2", "192.0.2.3"}
 	req.Header.Set("X-Forwarded-Proto", "https")
 	r.do(r.client(proto), req)
@@ -263,7 +263,7 @@ func forwarded(r *rig, proto proxy.Proto, through func(proxy.Hop) *script, peers
 
 func connectRefused(r *rig) {
 	app := r.app(func(http.ResponseWriter, *http.Request) { r.Error("the app was asked") })
-	p := to(proxy.Hop{Addr: app})
+	p := to(proxy.Upstream{Addr: app})
 	p.front, p.begin = true, func(*proxy.Request) { r.Error("the policy was asked") }
 	addr := r.proxy(p, proxy.Config{})
 	resp := r.dial(addr).send("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n").answer("CONNECT")
@@ -272,16 +272,16 @@ func connectRefused(r *rig) {
 	}
 }
 
-// h2cDeclined: the request is served as HTTP/1.1, and the hop is not asked either.
+// h2cDeclined: the request is served as HTTP/1.1, and the upstream is not asked either.
 func h2cDeclined(r *rig) {
 	got := make(chan http.Header, 1)
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { got <- req.Header; io.WriteString(w, "one") })
-	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	w := r.dial(r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{}))
 	w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n")
 	h := take(r, "the request", got)
 	for _, name := range []string{"Upgrade", "Connection", "Http2-Settings"} {
 		if v, ok := h[name]; ok {
-			r.Errorf("%s: %q reached the hop", name, v)
+			r.Errorf("%s: %q reached the upstream", name, v)
 		}
 	}
 	if resp := w.answer("GET"); resp.StatusCode != http.StatusOK {
@@ -297,7 +297,7 @@ func ambiguous(r *rig) {
 		}
 		io.Copy(io.Discard, req.Body)
 	})
-	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+	addr := r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{})
 	const second = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 	for _, h := range []string{
 		"POST /first HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n",

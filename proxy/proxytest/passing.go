@@ -27,7 +27,7 @@ func answersPass(r *rig) {
 			io.WriteString(c, "HTTP/1.1 "+a)
 		}
 	})
-	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	w := r.dial(r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{}))
 	for _, want := range []struct {
 		method string
 		status int
@@ -59,7 +59,7 @@ func interims(r *rig) {
 				"HTTP/1.1 103 Early Hints\r\nLink: </b>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 		}
 	})
-	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	w := r.dial(r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{}))
 	w.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	var got []string
 	for range 4 {
@@ -70,18 +70,18 @@ func interims(r *rig) {
 		r.Errorf("answers %q, want %q", got, want)
 	}
 	w.expect("ok")
-	old := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})).send("GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+	old := r.dial(r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{})).send("GET / HTTP/1.0\r\nHost: x\r\n\r\n")
 	if resp := old.answer("GET"); resp.StatusCode != 200 {
 		r.Errorf("HTTP/1.0 got %s first", resp.Status)
 	}
 }
 
-// reuse: many requests, one after the other, take one connection to the hop.
+// reuse: many requests, one after the other, take one connection to the upstream.
 func reuse(r *rig) {
 	for _, proto := range []proxy.Proto{proxy.HTTP1, proxy.HTTP2} {
 		peers := make(chan string, 100)
 		app := r.app(func(_ http.ResponseWriter, req *http.Request) { peers <- req.RemoteAddr })
-		p := to(proxy.Hop{Addr: app})
+		p := to(proxy.Upstream{Addr: app})
 		addr, client := r.proxy(p, proxy.Config{}), r.client(proto)
 		first := ""
 		for i := range 20 {

@@ -53,13 +53,13 @@ func privateFields(r *rig) {
 			if name == "by hand" && !r.path.reaches(proxy.HTTP1, proto) {
 				continue
 			}
-			hop := proxy.Hop{Addr: addr}
+			upstream := proxy.Upstream{Addr: addr}
 			if name == "by hand" {
-				hop.Proto = proxy.HTTP1
+				upstream.Proto = proxy.HTTP1
 			}
 			early := make(chan http.Header, 1)
 			// Of unknown length, since net/http sends no trailers otherwise.
-			req := r.request("POST", r.path.scheme()+"://"+r.proxy(to(hop), proxy.Config{}), io.MultiReader(strings.NewReader("body")))
+			req := r.request("POST", r.path.scheme()+"://"+r.proxy(to(upstream), proxy.Config{}), io.MultiReader(strings.NewReader("body")))
 			req.Trailer = http.Header{"X-Up": {"1"}, privateField: {"1"}}
 			req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 				Got1xxResponse: func(_ int, h textproto.MIMEHeader) error { early <- http.Header(h); return nil },
@@ -83,7 +83,7 @@ func privateFields(r *rig) {
 			}
 		}
 	}
-	w := r.dial(r.proxy(to(proxy.Hop{Addr: raw}), proxy.Config{}))
+	w := r.dial(r.proxy(to(proxy.Upstream{Addr: raw}), proxy.Config{}))
 	w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
 	if resp := w.answer("GET"); resp.StatusCode != 101 || resp.Header.Get("X-Kept") != "1" || resp.Header.Get(privateField) != "" {
 		r.Errorf("%s %v", resp.Status, resp.Header)

@@ -16,39 +16,39 @@ import (
 )
 
 var retries = []testCase{
-	{"ADialThatFailsGoesElsewhere", dialElsewhere, severalHops},
-	{"ThreeAttemptsAtMost", threeAttempts, severalHops},
-	{"NotProcessedGoesElsewhere", notProcessed, severalHops},
-	{"F12NotProcessedOfAStrangerIsNotBelieved", notBelieved, severalHops},
-	{"ABodyTooLargeToHold", tooLarge, severalHops},
+	{"ADialThatFailsGoesElsewhere", dialElsewhere, severalUpstreams},
+	{"ThreeAttemptsAtMost", threeAttempts, severalUpstreams},
+	{"NotProcessedGoesElsewhere", notProcessed, severalUpstreams},
+	{"F12NotProcessedOfAStrangerIsNotBelieved", notBelieved, severalUpstreams},
+	{"ABodyTooLargeToHold", tooLarge, severalUpstreams},
 	{"APostThatMayHaveArrivedIsNotRepeated", postNotRepeated, ""},
 	{"Peers6AnIdleConnectionThatWasClosed", idleClosed, ""},
 	{"F16AServerThatRecyclesConnections", recycling, ""},
 	{"Peers6KeepAliveTimeoutIsHonoured", keepAliveHonoured, ""},
-	{"F10ARequestWhoseConnectionEndedGoesElsewhere", endedElsewhere, severalHops},
-	{"AStreamThatWaitsIsSentElsewhere", streamElsewhere, severalHops},
+	{"F10ARequestWhoseConnectionEndedGoesElsewhere", endedElsewhere, severalUpstreams},
+	{"AStreamThatWaitsIsSentElsewhere", streamElsewhere, severalUpstreams},
 	{"TheBudgetIsLimited", budgetLimited, smallBudget},
-	{"AHopThatGoesAway", goAway, ""},
+	{"AnUpstreamThatGoesAway", goAway, ""},
 }
 
-// hops gives each attempt its own.
-func hops(addrs ...string) *script {
+// upstreams gives each attempt its own.
+func upstreams(addrs ...string) *script {
 	return newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 		if a.N >= len(addrs) {
 			return proxy.Decision{}, a.Cause
 		}
-		return proxy.Forward(proxy.Hop{Addr: addrs[a.N], NotProcessed: notProcessedField}), nil
+		return proxy.Forward(proxy.Upstream{Addr: addrs[a.N], NotProcessed: notProcessedField}), nil
 	})
 }
 
-// notProcessedField is what the hops of hops are believed.
+// notProcessedField is what the upstreams of upstreams are believed.
 const notProcessedField = "Not-Processed"
 
-// dialElsewhere: nothing was sent, so that any method may go to another hop, its body whole.
+// dialElsewhere: nothing was sent, so that any method may go to another upstream, its body whole.
 func dialElsewhere(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(w, req.Body) })
 	for _, proto := range both {
-		p := hops(deadAddr, app)
+		p := upstreams(deadAddr, app)
 		_, body := r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
 		if body != "body" {
 			r.Errorf("%d: %q", proto, body)
@@ -67,7 +67,7 @@ func dialElsewhere(r *rig) {
 
 func threeAttempts(r *rig) {
 	for _, proto := range both {
-		p := hops(deadAddr, deadAddr, deadAddr, deadAddr, deadAddr)
+		p := upstreams(deadAddr, deadAddr, deadAddr, deadAddr, deadAddr)
 		resp, body := r.do(r.client(proto), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))
 		if resp.StatusCode != 502 || !strings.Contains(body, "refused") || !strings.HasSuffix(body, "\n") {
 			r.Errorf("%s %q", resp.Status, body)
@@ -78,7 +78,7 @@ func threeAttempts(r *rig) {
 	}
 }
 
-// notProcessed: an answer by which the hop says so is discarded when the policy wants, a POST's too.
+// notProcessed: an answer by which the upstream says so is discarded when the policy wants, a POST's too.
 func notProcessed(r *rig) {
 	busy := r.app(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method == "PUT" {
@@ -91,7 +91,7 @@ func notProcessed(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(w, req.Body) })
 	for _, proto := range both {
 		for _, method := range []string{"POST", "PUT"} {
-			p := hops(busy, busy, app)
+			p := upstreams(busy, busy, app)
 			p.response = func(_ *proxy.Request, resp *proxy.Response) bool { return resp.Status != 503 }
 			addr := r.proxy(p, proxy.Config{RetryBurst: -1}) // which such answers do not draw on
 			if _, got := r.do(r.client(proto), r.request(method, r.path.scheme()+"://"+addr, strings.NewReader("body"))); got != "body" {
@@ -102,7 +102,7 @@ func notProcessed(r *rig) {
 					r.Errorf("%+v", o)
 				}
 			}
-			p = hops(busy, busy, busy, app)
+			p = upstreams(busy, busy, busy, app)
 			p.response = func(_ *proxy.Request, resp *proxy.Response) bool { return resp.Status != 503 }
 			if resp, got := r.do(r.client(proto), r.request(method, r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body"))); resp.StatusCode != 503 || got != "busy" {
 				r.Errorf("%d: the third answer: %s %q", proto, resp.Status, got)
@@ -111,14 +111,14 @@ func notProcessed(r *rig) {
 	}
 	// Without the field an answer is what the client gets, whatever the policy would like.
 	plain := r.app(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
-	p := hops(plain, app)
+	p := upstreams(plain, app)
 	p.response = func(*proxy.Request, *proxy.Response) bool { return false }
 	if resp, _ := r.do(r.client(proxy.HTTP1), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil)); resp.StatusCode != 503 {
 		r.Errorf("%s", resp.Status)
 	}
 }
 
-// notBelieved: with the field, too, when the policy has not said that this hop is believed.
+// notBelieved: with the field, too, when the policy has not said that this upstream is believed.
 func notBelieved(r *rig) {
 	for _, proto := range both {
 		for _, status := range []int{200, 429, 502, 503} {
@@ -129,7 +129,7 @@ func notBelieved(r *rig) {
 				w.WriteHeader(status)
 			})
 			p := newScript(func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
-				return proxy.Forward(proxy.Hop{Addr: stranger}), nil
+				return proxy.Forward(proxy.Upstream{Addr: stranger}), nil
 			})
 			p.response = func(*proxy.Request, *proxy.Response) bool { return false }
 			resp, _ := r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
@@ -149,7 +149,7 @@ func tooLarge(r *rig) {
 		fmt.Fprint(w, n)
 	})
 	for _, proto := range both {
-		p := hops(busy, busy)
+		p := upstreams(busy, busy)
 		p.response = func(*proxy.Request, *proxy.Response) bool { return false }
 		resp, body := r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), limited(65_537)))
 		if resp.StatusCode != 503 || body != "65537" {
@@ -166,7 +166,7 @@ func postNotRepeated(r *rig) {
 			asked.Add(1)
 		}
 	})
-	p := to(proxy.Hop{Addr: app})
+	p := to(proxy.Upstream{Addr: app})
 	resp, body := r.do(r.client(proxy.HTTP1), r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
 	if res := take(r, "the result", p.results); resp.StatusCode != 502 || res.Reason != proxy.UpstreamClosed || res.Attempts != 1 || asked.Load() != 1 {
 		r.Errorf("%s %q after %d requests, %+v", resp.Status, body, asked.Load(), res)
@@ -185,7 +185,7 @@ func endedElsewhere(r *rig) {
 	}{{"PUT", true, 2}, {"PUT", false, 1}, {"POST", true, 1}} {
 		for _, proto := range both {
 			p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
-				return proxy.Forward(proxy.Hop{Addr: []string{dying, app}[a.N], Proto: proxy.HTTP1, Replay: c.replay}), nil
+				return proxy.Forward(proxy.Upstream{Addr: []string{dying, app}[a.N], Proto: proxy.HTTP1, Replay: c.replay}), nil
 			})
 			resp, body := r.do(r.client(proto), r.request(c.method, r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader("body")))
 			res := take(r, "the result", p.results)
@@ -221,7 +221,7 @@ func idleClosed(r *rig) {
 			}
 		}
 	})
-	p := to(proxy.Hop{Addr: app})
+	p := to(proxy.Upstream{Addr: app})
 	addr, c := r.proxy(p, proxy.Config{}), r.client(proxy.HTTP1)
 	ask := func(method string) (int, proxy.Result) {
 		var body io.Reader
@@ -271,7 +271,7 @@ func recycling(r *rig) {
 		_, _ = http.ReadRequest(in)
 	})
 	for _, proto := range r.path.protos(proxy.HTTP1) {
-		p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP1})
+		p := to(proxy.Upstream{Addr: app, Proto: proxy.HTTP1})
 		addr := r.proxy(p, proxy.Config{})
 		ask := func(method string) (lost int64) {
 			var all sync.WaitGroup
@@ -320,7 +320,7 @@ func keepAliveHonoured(r *rig) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nKeep-Alive: timeout=0, max=7\r\n\r\n")
 		}
 	})
-	addr, c := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}), r.client(proxy.HTTP1)
+	addr, c := r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{}), r.client(proxy.HTTP1)
 	for range 3 {
 		r.do(c, r.request("GET", r.path.scheme()+"://"+addr, nil))
 		time.Sleep(5 * time.Millisecond) // longer than the app's word
@@ -330,7 +330,7 @@ func keepAliveHonoured(r *rig) {
 	}
 }
 
-// streamElsewhere: a hop declines a stream whose client waits to be answered before it sends more; the next hop gets
+// streamElsewhere: an upstream declines a stream whose client waits to be answered before it sends more; the next upstream gets
 // what was sent so far and then what follows.
 func streamElsewhere(r *rig) {
 	busy := r.app(func(w http.ResponseWriter, req *http.Request) {
@@ -355,7 +355,7 @@ func streamElsewhere(r *rig) {
 	})
 	for _, proto := range both {
 		p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
-			return proxy.Forward(proxy.Hop{Addr: []string{busy, app}[a.N], NotProcessed: notProcessedField}), nil
+			return proxy.Forward(proxy.Upstream{Addr: []string{busy, app}[a.N], NotProcessed: notProcessedField}), nil
 		})
 		p.response = func(_ *proxy.Request, resp *proxy.Response) bool { return resp.Status != 503 }
 		body, send := io.Pipe()
@@ -380,7 +380,7 @@ func streamElsewhere(r *rig) {
 
 // budgetLimited: when everything fails, one request in five is tried again.
 func budgetLimited(r *rig) {
-	p := hops(deadAddr, deadAddr, deadAddr)
+	p := upstreams(deadAddr, deadAddr, deadAddr)
 	addr, c := r.proxy(p, proxy.Config{RetryBurst: 2}), r.client(proxy.HTTP1)
 	const requests = 100
 	attempts := 0

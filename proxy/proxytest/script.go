@@ -8,37 +8,37 @@ import (
 )
 
 // script is what a case has for a policy: one made of functions, or, on the path of a product, the product's own, which
-// goes to one hop too. Either is watched.
+// goes to one upstream too. Either is watched.
 type script struct {
-	t     testing.TB
-	hop   *proxy.Hop // what a product is told to do likewise; nil: none can
-	limit int        // of requests at once, for a product
-	front bool       // a product is watched next to the client, not next to the app
+	t        testing.TB
+	upstream *proxy.Upstream // what a product is told to do likewise; nil: none can
+	limit    int             // of requests at once, for a product
+	front    bool            // a product is watched next to the client, not next to the app
 
 	begin    func(req *proxy.Request) // nil: nothing
 	next     func(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error)
 	response func(req *proxy.Request, resp *proxy.Response) bool // nil: pass
 
-	outcomes chan proxy.Outcome
+	outcomes chan proxy.AttemptResult
 	results  chan proxy.Result
 	entered  chan bool // told of each request that asks where to go
 }
 
 func newScript(next func(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error)) *script {
 	return &script{
-		next: next, outcomes: make(chan proxy.Outcome, 1000), results: make(chan proxy.Result, 1000), entered: make(chan bool, 1000),
+		next: next, outcomes: make(chan proxy.AttemptResult, 1000), results: make(chan proxy.Result, 1000), entered: make(chan bool, 1000),
 	}
 }
 
-// to sends everything to hop, once more too if package proxy asks for that.
-func to(hop proxy.Hop) *script {
+// to sends everything to upstream, once more too if package proxy asks for that.
+func to(upstream proxy.Upstream) *script {
 	s := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 		if proxy.ReasonOf(a.Cause) == proxy.ConnectRefused || proxy.ReasonOf(a.Cause) == proxy.ConnectTimeout {
 			return proxy.Decision{}, a.Cause // as queue-proxies do: there is no other
 		}
-		return proxy.Forward(hop), nil
+		return proxy.Forward(upstream), nil
 	})
-	s.hop = &hop
+	s.upstream = &upstream
 	return s
 }
 
@@ -46,13 +46,13 @@ func (s *script) Begin(*proxy.Request) proxy.Exchange { return scripted{s} }
 
 // asProduct reports whether a product can be like s.
 func (s *script) asProduct() bool {
-	return s.hop != nil && s.response == nil && s.hop.Host == "" && s.hop.TLS == nil && s.hop.From.IsZero()
+	return s.upstream != nil && s.response == nil && s.upstream.Host == "" && s.upstream.TLS == nil && s.upstream.From.IsZero()
 }
 
 // setting is what a product has to be to be like s.
 func (s *script) setting() Setting {
 	return Setting{
-		App: s.hop.Addr, Proto: s.hop.Proto, Limit: s.limit, Timeouts: s.hop.Timeouts,
+		App: s.upstream.Addr, Proto: s.upstream.Proto, Limit: s.limit, Timeouts: s.upstream.Timeouts,
 		Watch: s.watch, AtFront: s.front,
 	}
 }
@@ -68,8 +68,8 @@ func (x scripted) Response(req *proxy.Request, resp *proxy.Response) bool {
 	return x.response == nil || x.response(req, resp)
 }
 
-func (scripted) Release(proxy.Hop, proxy.Outcome) {}
-func (scripted) End(*proxy.Request, proxy.Result) {}
+func (scripted) Release(proxy.Upstream, proxy.AttemptResult) {}
+func (scripted) End(*proxy.Request, proxy.Result)            {}
 
 // occupant is the target of a request that nobody watches.
 const occupant = "/occupant"
@@ -94,12 +94,12 @@ func (p policy) Begin(req *proxy.Request) proxy.Exchange { return p(req) }
 // watched is an exchange and what has been called of it.
 type watched struct {
 	proxy.Exchange
-	script  *script
-	busy    atomic.Bool
-	entered bool // Next
-	hop     bool // Next has returned one that is not released yet
-	begun   bool // the final answer may have
-	ended   bool
+	script   *script
+	busy     atomic.Bool
+	entered  bool // Next
+	upstream bool // Next has returned one that is not released yet
+	begun    bool // the final answer may have
+	ended    bool
 }
 
 // enter checks that no two calls overlap and none comes after End.
@@ -115,8 +115,8 @@ func (x *watched) enter(call string) (leave func()) {
 
 func (x *watched) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 	defer x.enter("Next")()
-	if x.hop {
-		x.script.t.Error("Next before the earlier hop's Release")
+	if x.upstream {
+		x.script.t.Error("Next before the earlier upstream's Release")
 	}
 	if (a.N == 0) != (a.Cause == nil) || a.N > 2 || a.Last != (a.N == 2) {
 		x.script.t.Errorf("Next for attempt %+v", a)
@@ -129,33 +129,33 @@ func (x *watched) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, err
 		}
 	}
 	d, err := x.Exchange.Next(req, a)
-	x.hop = err == nil && d.Local == nil && !d.Wait
+	x.upstream = err == nil && d.Local == nil && !d.Wait
 	return d, err
 }
 
 func (x *watched) Response(req *proxy.Request, resp *proxy.Response) bool {
 	defer x.enter("Response")()
-	if !x.hop {
-		x.script.t.Error("Response without a hop")
+	if !x.upstream {
+		x.script.t.Error("Response without an upstream")
 	}
 	pass := x.Exchange.Response(req, resp)
 	x.begun = x.begun || pass && resp.Status != proxy.StatusClientClosedRequest
 	return pass
 }
 
-func (x *watched) Release(h proxy.Hop, o proxy.Outcome) {
+func (x *watched) Release(h proxy.Upstream, o proxy.AttemptResult) {
 	defer x.enter("Release")()
-	if !x.hop {
-		x.script.t.Error("Release without a hop, or twice")
+	if !x.upstream {
+		x.script.t.Error("Release without an upstream, or twice")
 	}
-	x.hop = false
+	x.upstream = false
 	x.Exchange.Release(h, o)
 	x.script.outcomes <- o
 }
 
 func (x *watched) End(req *proxy.Request, r proxy.Result) {
 	defer x.enter("End")()
-	if x.hop {
+	if x.upstream {
 		x.script.t.Error("End before Release")
 	}
 	x.ended = true

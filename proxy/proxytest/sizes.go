@@ -23,7 +23,7 @@ func flatMemory(r *rig) {
 		}
 		io.Copy(w, limited(size))
 	})
-	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+	addr := r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{})
 	for _, proto := range both {
 		before, most := live(), new(atomic.Uint64)
 		bound := before + 16<<20
@@ -86,7 +86,7 @@ func counted(r *rig) {
 		io.WriteString(w, strings.Repeat("x", 70_000))
 	})
 	for _, proto := range both {
-		p := to(proxy.Hop{Addr: app})
+		p := to(proxy.Upstream{Addr: app})
 		r.do(r.client(proto), r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), strings.NewReader(strings.Repeat("y", 50_000))))
 		res, out := take(r, "the result", p.results), take(r, "the outcome", p.outcomes)
 		if res.BytesIn != 50_000 || res.BytesOut != 70_000 || res.Status != 201 || res.Reason != proxy.ReasonNone || res.Attempts != 1 {
@@ -113,7 +113,7 @@ func truncated(r *rig) {
 	})
 	for _, proto := range r.path.protos(proxy.HTTP1) {
 		for _, path := range []string{"/chunked", "/length"} {
-			p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP1})
+			p := to(proxy.Upstream{Addr: app, Proto: proxy.HTTP1})
 			resp, err := r.client(proto).Do(r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{})+path, nil))
 			if err != nil {
 				r.Fatal(err)
@@ -140,7 +140,7 @@ func untilClose(r *rig) {
 		io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\nall of it")
 	})
 	for _, proto := range r.path.protos(proxy.HTTP1) {
-		addr := r.proxy(to(proxy.Hop{Addr: app, Proto: proxy.HTTP1}), proxy.Config{})
+		addr := r.proxy(to(proxy.Upstream{Addr: app, Proto: proxy.HTTP1}), proxy.Config{})
 		if _, body := r.do(r.client(proto), r.request("GET", r.path.scheme()+"://"+addr, nil)); body != "all of it" {
 			r.Errorf("%d: %q", proto, body)
 		}
@@ -157,7 +157,7 @@ func sequence(r *rig) {
 		b, _ := io.ReadAll(req.Body)
 		fmt.Fprintf(w, "%s:%s", req.URL.Path, b)
 	})
-	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+	addr := r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{})
 	for _, proto := range both {
 		c := r.client(proto)
 		for i := range 30 {
@@ -181,7 +181,7 @@ func sequence(r *rig) {
 func uploads(r *rig) {
 	const size = 1 << 20
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) })
-	addr := r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{})
+	addr := r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{})
 	request := fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size))
 	atOnce(make([]bool, 8), func(bool) {
 		w := r.dial(addr)

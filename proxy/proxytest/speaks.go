@@ -59,7 +59,7 @@ func http1Alone(r *rig) {
 		l := r.listen()
 		r.appOf(l, echo, app...)
 		for _, proto := range both {
-			p := to(proxy.Hop{Addr: l.Addr().String()})
+			p := to(proxy.Upstream{Addr: l.Addr().String()})
 			url, c := r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), r.client(proto)
 			want := "HTTP/1.1"
 			if proto == proxy.HTTP2 && len(app) == 2 {
@@ -107,7 +107,7 @@ func (r *rig) asked(answer string) (addr string, two *atomic.Int32) {
 // if it keeps no connection.
 func foundOnce(r *rig) {
 	addr, two := r.asked("HTTP/1.1 505 HTTP Version Not Supported\r\nConnection: close\r\n\r\n")
-	url := r.path.scheme() + "://" + r.proxy(to(proxy.Hop{Addr: addr}), proxy.Config{})
+	url := r.path.scheme() + "://" + r.proxy(to(proxy.Upstream{Addr: addr}), proxy.Config{})
 	r.do(r.client(proxy.HTTP1), r.request("GET", url, nil))
 	if n := two.Load(); n != 0 {
 		r.Errorf("asked %d times for a client of HTTP/1.1", n)
@@ -128,7 +128,7 @@ func foundOnce(r *rig) {
 // closesAtHTTP2: some servers say nothing to what they don't understand.
 func closesAtHTTP2(r *rig) {
 	addr, two := r.asked("")
-	url, c := r.path.scheme()+"://"+r.proxy(to(proxy.Hop{Addr: addr}), proxy.Config{}), r.client(proxy.HTTP2)
+	url, c := r.path.scheme()+"://"+r.proxy(to(proxy.Upstream{Addr: addr}), proxy.Config{}), r.client(proxy.HTTP2)
 	for range 5 {
 		if resp, body := r.do(c, r.request("POST", url, strings.NewReader("body"))); resp.StatusCode != 200 || body != "ok" {
 			r.Errorf("%s %q", resp.Status, body)
@@ -167,7 +167,7 @@ func slowToSay(r *rig) {
 				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 			}
 		})
-		p := to(proxy.Hop{Addr: addr})
+		p := to(proxy.Upstream{Addr: addr})
 		at := r.proxy(p, proxy.Config{})
 		leaves := r.dialHTTP2(at)
 		id := leaves.request(true, ":method", "GET", ":scheme", "http", ":authority", "x", ":path", "/")
@@ -197,7 +197,7 @@ func learnsHTTP2(r *rig) {
 	l := r.listen()
 	addr := l.Addr().String()
 	end := r.appOf(l, echo, proxy.HTTP1)
-	url, c := r.path.scheme()+"://"+r.proxy(to(proxy.Hop{Addr: addr}), proxy.Config{}), r.client(proxy.HTTP2)
+	url, c := r.path.scheme()+"://"+r.proxy(to(proxy.Upstream{Addr: addr}), proxy.Config{}), r.client(proxy.HTTP2)
 	get := func(want string) {
 		if resp, body := r.do(c, r.request("GET", url, nil)); body != want {
 			r.Errorf("%s %q, want %q", resp.Status, body, want)
@@ -229,7 +229,7 @@ func listenAgain(addr string) (net.Listener, bool) {
 func grpcNeedsHTTP2(r *rig) {
 	l := r.listen()
 	r.appOf(l, echo, proxy.HTTP1)
-	p := to(proxy.Hop{Addr: l.Addr().String()})
+	p := to(proxy.Upstream{Addr: l.Addr().String()})
 	addr := r.proxy(p, proxy.Config{})
 	creds := insecure.NewCredentials()
 	if r.path.TLS != nil {

@@ -16,13 +16,13 @@ type testCase struct {
 
 // Why cases are scripted.
 const (
-	severalHops   = "the policy chooses between hops"
-	ownAnswers    = "the policy answers by itself"
-	ownEdits      = "the policy edits or looks at heads"
-	ownMoments    = "the policy says from when timeouts count"
-	ownDial       = "the dial is the test's"
-	smallBudget   = "the budget of retries is the test's"
-	ownErrorTexts = "the texts of errors are the test's"
+	severalUpstreams = "the policy chooses between upstreams"
+	ownAnswers       = "the policy answers by itself"
+	ownEdits         = "the policy edits or looks at heads"
+	ownMoments       = "the policy says from when timeouts count"
+	ownDial          = "the dial is the test's"
+	smallBudget      = "the budget of retries is the test's"
+	ownErrorTexts    = "the texts of errors are the test's"
 )
 
 // group is a part of the table.

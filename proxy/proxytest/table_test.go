@@ -10,7 +10,7 @@ func TestFewCasesAreScripted(t *testing.T) {
 	want := []string{
 		"Heads/Peers28ConnectionOptionsSpareTheProxysOwn",
 		"Heads/ForwardedForGrowsOnceForAllAttempts",
-		"Bodies/ContinueIsOursWhereTheHopIsNotAsked",
+		"Bodies/ContinueIsOursWhereTheUpstreamIsNotAsked",
 		"Bodies/F4ADialThatWrapsTheSocket",
 		"Timeouts/TheyCountFromFrom",
 		"Timeouts/TheTextOfATimeout",
@@ -26,7 +26,7 @@ func TestFewCasesAreScripted(t *testing.T) {
 		"Answers/Local",
 		"Answers/ErrorsOfThePolicy",
 		"Answers/Peers17ADialThatTakesTooLong",
-		"Answers/AHostOfTheHops",
+		"Answers/AHostOfTheUpstreams",
 		"Answers/ACopyOfTheHead",
 		"Answers/AnAnswerMayBeEdited",
 		"GRPC/Peers20ErrorsAreStatuses",

@@ -44,7 +44,7 @@ func timeoutBefore(r *rig) {
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
 	for _, k := range kinds {
 		for _, proto := range both {
-			p := to(proxy.Hop{Addr: app, Timeouts: k.t})
+			p := to(proxy.Upstream{Addr: app, Timeouts: k.t})
 			addr, c, res := r.proxy(p, proxy.Config{}), r.client(proto), proxy.Result{}
 			for i := 0; res.Attempts == 0 && i < 20; i++ { // on a busy machine it may be over before it comes to the app
 				begin := time.Now()
@@ -92,7 +92,7 @@ func timeoutParked(r *rig) {
 
 func timeoutText(r *rig) {
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
-	p := to(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Total: short}})
+	p := to(proxy.Upstream{Addr: app, Timeouts: proxy.Timeouts{Total: short}})
 	_, body := r.do(r.client(proxy.HTTP1), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{TimeoutText: "too slow"}), nil))
 	if body != "too slow" {
 		r.Errorf("%q", body)
@@ -107,7 +107,7 @@ func timeoutAfter(r *rig) {
 		<-req.Context().Done()
 	})
 	atOnce([]proxy.Timeouts{{Total: 20 * short}, {Idle: 20 * short}}, func(t proxy.Timeouts) {
-		p := to(proxy.Hop{Addr: app, Timeouts: t})
+		p := to(proxy.Upstream{Addr: app, Timeouts: t})
 		addr := r.proxy(p, proxy.Config{})
 		w := r.dial(addr).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		w2 := r.dialHTTP2(addr)
@@ -155,7 +155,7 @@ func idleBoth(r *rig) {
 		}
 	})
 	atOnce(both, func(proto proxy.Proto) {
-		addr, c := r.proxy(to(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Idle: idle}}), proxy.Config{}), r.client(proto)
+		addr, c := r.proxy(to(proxy.Upstream{Addr: app, Timeouts: proxy.Timeouts{Idle: idle}}), proxy.Config{}), r.client(proto)
 		atOnce([]string{"GET", "POST"}, func(method string) {
 			if method == "GET" {
 				if _, body := r.do(c, r.request("GET", r.path.scheme()+"://"+addr, nil)); len(body) != bytes {
@@ -178,7 +178,7 @@ func idleHeads(r *rig) {
 		}
 	})
 	atOnce(r.path.protos(proxy.HTTP1), func(proto proxy.Proto) {
-		p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP1, Timeouts: proxy.Timeouts{Idle: 40 * short}})
+		p := to(proxy.Upstream{Addr: app, Proto: proxy.HTTP1, Timeouts: proxy.Timeouts{Idle: 40 * short}})
 		resp, body := r.do(r.client(proto), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))
 		if resp.StatusCode != 200 || body != "ok" {
 			r.Errorf("%d: %s %q", proto, resp.Status, body)
@@ -186,7 +186,7 @@ func idleHeads(r *rig) {
 	})
 }
 
-// interimUntil: a hop that sends interim answers without end, and a client that reads them or doesn't, when the timeout
+// interimUntil: an upstream that sends interim answers without end, and a client that reads them or doesn't, when the timeout
 // comes in the middle of one.
 func interimUntil(r *rig) {
 	hint := "HTTP/1.1 103 Early Hints\r\n" + strings.Repeat("Link: </style.css>; rel=preload; as=style\r\n", 20) + "\r\n"
@@ -197,7 +197,7 @@ func interimUntil(r *rig) {
 		}
 	})
 	for i := range 20 {
-		p := to(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Total: time.Duration(5+i%10) * time.Millisecond}})
+		p := to(proxy.Upstream{Addr: app, Timeouts: proxy.Timeouts{Total: time.Duration(5+i%10) * time.Millisecond}})
 		w := r.dial(r.proxy(p, proxy.Config{})).send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		if i%2 == 0 {
 			_, _ = io.Copy(io.Discard, w)
@@ -233,7 +233,7 @@ func notReading(r *rig) {
 		if t.Idle > 0 {
 			want = proxy.TimeoutIdle
 		}
-		p := to(proxy.Hop{Addr: app, Timeouts: t})
+		p := to(proxy.Upstream{Addr: app, Timeouts: t})
 		addr := r.proxy(p, proxy.Config{})
 		r.dial(addr).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		r.dialHTTP2(addr).request(true, ":method", "GET", ":scheme", "http", ":authority", "x", ":path", "/")
@@ -245,12 +245,12 @@ func notReading(r *rig) {
 	})
 }
 
-// fromFrom: timeouts count from the moment that the hop says, or the arrival.
+// fromFrom: timeouts count from the moment that the upstream says, or the arrival.
 func fromFrom(r *rig) {
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
 	p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 		time.Sleep(short) // a wait that is not to count
-		return proxy.Forward(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Total: short}, From: time.Now()}), a.Cause
+		return proxy.Forward(proxy.Upstream{Addr: app, Timeouts: proxy.Timeouts{Total: short}, From: time.Now()}), a.Cause
 	})
 	r.do(r.client(proxy.HTTP1), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))
 	if res := take(r, "the result", p.results); res.Total < 2*short || res.Reason != proxy.TimeoutTotal {
@@ -262,7 +262,7 @@ func fromFrom(r *rig) {
 func stalledUpload(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) })
 	for _, framing := range []string{"Content-Length: 10\r\n\r\nsome", "Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n"} {
-		p := to(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Idle: short}})
+		p := to(proxy.Upstream{Addr: app, Timeouts: proxy.Timeouts{Idle: short}})
 		w := r.dial(r.proxy(p, proxy.Config{})).send("POST / HTTP/1.1\r\nHost: x\r\n" + framing)
 		if resp := w.answer("POST"); resp.StatusCode != 504 || !resp.Close {
 			r.Errorf("%q: %s, close %v", framing, resp.Status, resp.Close)
@@ -275,9 +275,9 @@ func stalledUpload(r *rig) {
 			r.Errorf("%q: %+v", framing, res)
 		}
 	}
-	// The other way round: the hop doesn't read, and so the client can't send.
+	// The other way round: the upstream doesn't read, and so the client can't send.
 	deaf := r.rawApp(func(_ net.Conn, in *bufio.Reader) { _, _ = head(in); <-r.Context().Done() })
-	p := to(proxy.Hop{Addr: deaf, Timeouts: proxy.Timeouts{Idle: short}})
+	p := to(proxy.Upstream{Addr: deaf, Timeouts: proxy.Timeouts{Idle: short}})
 	resp, err := r.client(proxy.HTTP1).Do(r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), limited(1<<30)))
 	if err == nil { // net/http's client may lose the answer in the reset that follows it
 		resp.Body.Close()

@@ -144,14 +144,14 @@ var trailedAnswers = []trailed{
 // trailersEnd: whatever an app says of trailers and does, the answer ends, the next request gets its slot, and the
 // trailers that there are arrive.
 func trailersEnd(r *rig) {
-	for _, hop := range both {
-		for _, proto := range r.path.protos(hop) {
-			trailersFrom(r, hop, proto)
+	for _, upstream := range both {
+		for _, proto := range r.path.protos(upstream) {
+			trailersFrom(r, upstream, proto)
 		}
 	}
 }
 
-func trailersFrom(r *rig, hop, proto proxy.Proto) {
+func trailersFrom(r *rig, upstream, proto proxy.Proto) {
 	byPath := map[string]trailed{}
 	for i, a := range trailedAnswers {
 		byPath[fmt.Sprint("/", i)] = a
@@ -169,24 +169,24 @@ func trailersFrom(r *rig, hop, proto proxy.Proto) {
 			_, _ = io.WriteString(c, "HTTP/1.1 "+byPath[strings.Fields(h)[1]].one)
 		}
 	})
-	if hop == proxy.HTTP2 {
+	if upstream == proxy.HTTP2 {
 		app = r.rawApp(func(c net.Conn, in *bufio.Reader) {
 			serveFrames(c, in, func(path string) []sent { return byPath[path].two })
 		})
 	}
-	p := to(proxy.Hop{Addr: app, Proto: hop})
+	p := to(proxy.Upstream{Addr: app, Proto: upstream})
 	p.limit = 1
 	url, c := r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), r.client(proto)
 	for i, a := range trailedAnswers {
 		path := fmt.Sprint("/", i)
-		if hop == proxy.HTTP1 && a.one == "" || hop == proxy.HTTP2 && a.two == nil {
+		if upstream == proxy.HTTP1 && a.one == "" || upstream == proxy.HTTP2 && a.two == nil {
 			continue
 		}
 		if a.name == "announced with 304 and a length" && proto == proxy.HTTP2 {
 			continue // net/http's client takes it for the length of a body
 		}
 		for _, takes := range []bool{true, false} {
-			name := fmt.Sprintf("%s, over HTTP/%d from HTTP/%d, TE %v", a.name, proto, hop, takes)
+			name := fmt.Sprintf("%s, over HTTP/%d from HTTP/%d, TE %v", a.name, proto, upstream, takes)
 			req := r.request(a.method, url+path, nil)
 			if takes {
 				req.Header.Set("TE", "trailers")
@@ -266,7 +266,7 @@ func missingBody(r *rig) {
 		serveFrames(c, in, func(string) []sent { return blocks([]string{":status", "200", "content-length", "4"}, "") })
 	})
 	for _, proto := range r.path.protos(proxy.HTTP2) {
-		p := to(proxy.Hop{Addr: app, Proto: proxy.HTTP2})
+		p := to(proxy.Upstream{Addr: app, Proto: proxy.HTTP2})
 		resp, err := r.client(proto).Do(r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))
 		if err == nil {
 			_, err = io.ReadAll(resp.Body)
@@ -286,9 +286,9 @@ func trailersUp(r *rig) {
 		_, _ = io.Copy(io.Discard, req.Body)
 		ups <- req.Trailer
 	})
-	for _, hop := range both {
-		for _, proto := range r.path.protos(hop) {
-			p := to(proxy.Hop{Addr: app, Proto: hop})
+	for _, upstream := range both {
+		for _, proto := range r.path.protos(upstream) {
+			p := to(proxy.Upstream{Addr: app, Proto: upstream})
 			url, c := r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), r.client(proto)
 			for _, body := range []string{"", "body"} {
 				for _, trailers := range []http.Header{{"X": nil}, {"X": {"1"}}} {
@@ -296,7 +296,7 @@ func trailersUp(r *rig) {
 					req.Trailer = trailers
 					r.do(c, req)
 					if got := take(r, "the request", ups); got.Get("X") != trailers.Get("X") {
-						r.Errorf("HTTP/%d to HTTP/%d: %q: trailers %v, want %v", proto, hop, body, got, trailers)
+						r.Errorf("HTTP/%d to HTTP/%d: %q: trailers %v, want %v", proto, upstream, body, got, trailers)
 					}
 				}
 			}

@@ -54,7 +54,7 @@ func trickling(r *rig) {
 		}
 	})
 	atOnce(both, func(proto proxy.Proto) {
-		p := to(proxy.Hop{Addr: app, Timeouts: proxy.Timeouts{Idle: idle}})
+		p := to(proxy.Upstream{Addr: app, Timeouts: proxy.Timeouts{Idle: idle}})
 		addr, c := r.proxy(p, proxy.Config{}), r.client(proto)
 		atOnce([]string{"GET", "POST"}, func(method string) {
 			req := r.request(method, r.path.scheme()+"://"+addr, nil)

@@ -16,7 +16,7 @@ import (
 
 var upgrades = []testCase{
 	{"Websocket", websockets, ""},
-	{"AnUpgradeThatTheHopDeclines", declined, ""},
+	{"AnUpgradeThatTheUpstreamDeclines", declined, ""},
 	{"HalfClosePassesBothWays", halfClose, ""},
 	{"A101ThatWasNotAskedFor", unasked, ""},
 	{"AnUpgradedClientThatVanishes", upgradedVanishes, ""},
@@ -28,7 +28,7 @@ var upgrades = []testCase{
 // websockets: a library's client and server, messages small and large.
 func websockets(r *rig) {
 	app := r.app(echoWebsocket)
-	p := to(proxy.Hop{Addr: app})
+	p := to(proxy.Upstream{Addr: app})
 	ctx := r.Context()
 	c, _, err := websocket.Dial(ctx, r.path.scheme()+"://"+r.proxy(p, proxy.Config{})+"/echo", &websocket.DialOptions{HTTPClient: r.client(proxy.HTTP1)})
 	if err != nil {
@@ -70,12 +70,12 @@ func echoWebsocket(w http.ResponseWriter, req *http.Request) {
 func declined(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) {
 		if req.Header.Get("Upgrade") != "echo/1" || !strings.EqualFold(req.Header.Get("Connection"), "upgrade") {
-			r.Errorf("the hop got Upgrade %q, Connection %q", req.Header.Get("Upgrade"), req.Header.Get("Connection"))
+			r.Errorf("the upstream got Upgrade %q, Connection %q", req.Header.Get("Upgrade"), req.Header.Get("Connection"))
 		}
 		w.WriteHeader(http.StatusForbidden)
 		io.WriteString(w, "no")
 	})
-	w := r.dial(r.proxy(to(proxy.Hop{Addr: app}), proxy.Config{}))
+	w := r.dial(r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{}))
 	for range 2 { // the connection is of further use
 		w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo/1\r\n\r\n")
 		if resp := w.answer("GET"); resp.StatusCode != http.StatusForbidden {
@@ -85,7 +85,7 @@ func declined(r *rig) {
 	}
 }
 
-const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\nX-Hop: 1\r\n\r\n"
+const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\nX-Upstream: 1\r\n\r\n"
 
 // upgraded makes an upgraded connection through p to an app that says hello at once, and goes on with f.
 func (r *rig) upgraded(p *script, f func(c *net.TCPConn, in *bufio.Reader)) *wire {
@@ -96,21 +96,21 @@ func (r *rig) upgraded(p *script, f func(c *net.TCPConn, in *bufio.Reader)) *wir
 
 // switched is upgraded by an app that has such a first word.
 func (r *rig) switched(p *script, word string, f func(c *net.TCPConn, in *bufio.Reader)) *wire {
-	p.hop.Addr = r.rawApp(func(c net.Conn, in *bufio.Reader) {
+	p.upstream.Addr = r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		_, _ = head(in)
 		io.WriteString(c, switching+word)
 		f(c.(*net.TCPConn), in)
 	})
 	w := r.dial(r.proxy(p, proxy.Config{}))
 	w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nfirst")
-	if resp := w.answer("GET"); resp.StatusCode != 101 || resp.Header.Get("X-Hop") != "1" || resp.Header.Get("Upgrade") != "echo" {
+	if resp := w.answer("GET"); resp.StatusCode != 101 || resp.Header.Get("X-Upstream") != "1" || resp.Header.Get("Upgrade") != "echo" {
 		r.Fatalf("%s %v", resp.Status, resp.Header)
 	}
 	return w
 }
 
 func halfClose(r *rig) {
-	p := to(proxy.Hop{})
+	p := to(proxy.Upstream{})
 	w := r.upgraded(p, func(c *net.TCPConn, in *bufio.Reader) {
 		b, _ := io.ReadAll(in) // ends with the client's half
 		_, _ = c.Write(append(b, " and goodbye"...))
@@ -124,19 +124,19 @@ func halfClose(r *rig) {
 		r.Errorf("%+v", res)
 	}
 	sent := make(chan string, 1)
-	p = to(proxy.Hop{})
+	p = to(proxy.Upstream{})
 	w = r.upgraded(p, func(c *net.TCPConn, in *bufio.Reader) {
 		_ = c.CloseWrite()
 		b, _ := io.ReadAll(in)
 		sent <- string(b)
 	})
 	if _, err := w.in.Peek(1); err != io.EOF {
-		r.Errorf("the hop's half did not end: %v", err)
+		r.Errorf("the upstream's half did not end: %v", err)
 	}
 	w.send(" third")
 	w.Close()
 	if s := take(r, "the client's half", sent); s != "first third" {
-		r.Errorf("the hop read %q", s)
+		r.Errorf("the upstream read %q", s)
 	}
 	take(r, "the result", p.results)
 }
@@ -147,7 +147,7 @@ func unasked(r *rig) {
 		io.WriteString(c, switching)
 		io.Copy(io.Discard, in)
 	})
-	p := to(proxy.Hop{Addr: app})
+	p := to(proxy.Upstream{Addr: app})
 	resp, _ := r.do(r.client(proxy.HTTP1), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))
 	if res := take(r, "the result", p.results); resp.StatusCode != http.StatusBadGateway || res.Reason != proxy.BadResponse {
 		r.Errorf("%s, %+v", resp.Status, res)
@@ -156,14 +156,14 @@ func unasked(r *rig) {
 
 func upgradedVanishes(r *rig) {
 	ended := make(chan error, 1)
-	p := to(proxy.Hop{})
+	p := to(proxy.Upstream{})
 	p.front = true // what lies behind sees the end, and not why
 	w := r.upgraded(p, func(c *net.TCPConn, in *bufio.Reader) {
 		_, err := io.Copy(io.Discard, in)
 		ended <- err
 	})
 	w.vanish(true)
-	take(r, "the end at the hop", ended)
+	take(r, "the end at the upstream", ended)
 	if res := take(r, "the result", p.results); res.Reason != proxy.ClientGone || res.Status != 101 {
 		r.Errorf("%+v", res)
 	}
@@ -173,7 +173,7 @@ func upgradedVanishes(r *rig) {
 func traffic(r *rig) {
 	const idle = 25 * short
 	timeouts := proxy.Timeouts{ResponseStart: idle, Idle: idle}
-	p := to(proxy.Hop{Timeouts: timeouts})
+	p := to(proxy.Upstream{Timeouts: timeouts})
 	w := r.upgraded(p, func(c *net.TCPConn, in *bufio.Reader) {
 		io.Copy(io.Discard, in)
 	})
@@ -193,7 +193,7 @@ func traffic(r *rig) {
 
 func upgradedTotal(r *rig) {
 	const total = 10 * short
-	p := to(proxy.Hop{Timeouts: proxy.Timeouts{Total: total}})
+	p := to(proxy.Upstream{Timeouts: proxy.Timeouts{Total: total}})
 	w := r.upgraded(p, func(c *net.TCPConn, in *bufio.Reader) {
 		for {
 			if _, err := c.Write([]byte(".")); err != nil {
@@ -216,8 +216,8 @@ func upgradedTotal(r *rig) {
 // client says; once it has said something the timer cuts no more, neither small messages nor what is moved in bulk.
 func upgradedStart(r *rig) {
 	const start, bulk = 10 * short, 4 << 20
-	silent := to(proxy.Hop{Timeouts: proxy.Timeouts{ResponseStart: start}})
-	speaks := to(proxy.Hop{Timeouts: proxy.Timeouts{ResponseStart: start}})
+	silent := to(proxy.Upstream{Timeouts: proxy.Timeouts{ResponseStart: start}})
+	speaks := to(proxy.Upstream{Timeouts: proxy.Timeouts{ResponseStart: start}})
 	atOnce([]func(){
 		func() {
 			w := r.switched(silent, "", func(_ *net.TCPConn, in *bufio.Reader) { io.Copy(io.Discard, in) })

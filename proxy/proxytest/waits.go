@@ -43,7 +43,7 @@ func (r *rig) parking(t proxy.Timeouts, wait wait) (addr string, p *script) {
 		taken <- true
 		<-req.Context().Done()
 	})
-	p.hop, p.limit, p.front = &proxy.Hop{Addr: app, Timeouts: t}, 1, true
+	p.upstream, p.limit, p.front = &proxy.Upstream{Addr: app, Timeouts: t}, 1, true
 	addr = r.proxy(p, proxy.Config{OnUnwatched: func() { r.Error("OnUnwatched was called") }})
 	if r.path.Product != nil {
 		r.dial(addr).send("GET " + occupant + " HTTP/1.1\r\nHost: x\r\n\r\n")

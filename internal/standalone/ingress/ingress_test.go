@@ -41,7 +41,7 @@ func (*behind) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
 	return proxy.Answer(&proxy.Local{Status: http.StatusOK}), nil
 }
 func (*behind) Response(*proxy.Request, *proxy.Response) bool { return true }
-func (*behind) Release(proxy.Hop, proxy.Outcome)              {}
+func (*behind) Release(proxy.Upstream, proxy.AttemptResult)   {}
 func (*behind) End(*proxy.Request, proxy.Result)              {}
 
 var hello = []Route{

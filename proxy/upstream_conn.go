@@ -14,8 +14,8 @@ import (
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
 
-// hopConn is an Engine's connection to a hop, HTTP/1.1 on it. It belongs to one flow or to the pool.
-type hopConn struct {
+// upstreamConn is an Engine's connection to an upstream, HTTP/1.1 on it. It belongs to one flow or to the pool.
+type upstreamConn struct {
 	net.Conn
 	sock  syscall.RawConn // of the socket; nil when there is none
 	plain bool            // Conn is the socket: no TLS, nor a type of Config.Dial's own
@@ -38,14 +38,14 @@ type hopConn struct {
 	byte    [1]byte
 	heads   *headCache
 
-	idle[hopConn]
+	idle[upstreamConn]
 }
 
 // step is one go at a round trip: what there is to write, and then what there is to read, up to the end of a head. It
 // runs inside RawConn.Read, and asks with false to be called again when there is more. After a write nothing can be
 // there yet, so that no read is wasted on it; should that be wrong, the flow is looked after within tens of milliseconds
 // (see rounds), and one for which that is over reads. What comes from now on, within RawConn.Read, is never lost.
-func (c *hopConn) step(fd uintptr) (done bool) {
+func (c *upstreamConn) step(fd uintptr) (done bool) {
 	if c.out != nil {
 		n := writeSocket(fd, c.out)
 		c.wrote += int64(n)
@@ -72,8 +72,8 @@ func (c *hopConn) step(fd uintptr) (done bool) {
 	}
 }
 
-// write sends out; false when it can't, so that the hop has ended, perhaps after an answer.
-func (c *hopConn) write() bool {
+// write sends out; false when it can't, so that the upstream has ended, perhaps after an answer.
+func (c *upstreamConn) write() bool {
 	n, err := c.Conn.Write(c.out)
 	c.wrote += int64(n)
 	c.out = nil
@@ -84,7 +84,7 @@ func (c *hopConn) write() bool {
 const versions = "HTTP/1."
 
 // found looks for the end of a head; a head that is too large counts, as failed.
-func (c *hopConn) found() bool {
+func (c *upstreamConn) found() bool {
 	b := c.in.bytes()
 	end, next, err := h1.HeadEnd(b, c.scanned, true)
 	c.end, c.scanned = end, next
@@ -99,7 +99,7 @@ func (c *hopConn) found() bool {
 }
 
 // written gives back what out was in.
-func (c *hopConn) written() {
+func (c *upstreamConn) written() {
 	c.out = nil
 	if c.loan != nil {
 		c.buffers.Put(c.loan)
@@ -109,7 +109,7 @@ func (c *hopConn) written() {
 
 // more reads some bytes and returns the buffer in which they lie, from chunkRoom on; none is held while there are no
 // bytes. The caller gives it back.
-func (c *hopConn) more() (buf *[copyBuffer]byte, n int, err error) {
+func (c *upstreamConn) more() (buf *[copyBuffer]byte, n int, err error) {
 	if c.in.len() == 0 && c.plain && rawReads {
 		c.loan, c.got, c.failed = nil, 0, nil
 		if err := c.sock.Read(c.reader); err != nil {
@@ -124,7 +124,7 @@ func (c *hopConn) more() (buf *[copyBuffer]byte, n int, err error) {
 }
 
 // readStep is one go at more.
-func (c *hopConn) readStep(fd uintptr) (done bool) {
+func (c *upstreamConn) readStep(fd uintptr) (done bool) {
 	buf := c.buffers.Get().(*[copyBuffer]byte)
 	n, wait, err := readSocket(fd, buf[chunkRoom:len(buf)-endRoom])
 	if wait {
@@ -137,7 +137,7 @@ func (c *hopConn) readStep(fd uintptr) (done bool) {
 
 // awaitHead writes out, if there is something, gives back the buffer that it is in, and blocks until the head of an
 // answer is there, for head. When it fails, c.out, in c.loan, is what a deadline has kept it from writing.
-func (c *hopConn) awaitHead(out []byte, in *[copyBuffer]byte) error {
+func (c *upstreamConn) awaitHead(out []byte, in *[copyBuffer]byte) error {
 	c.out, c.loan, c.failed = out, in, nil
 	if c.out == nil && c.in.len() > 0 && c.found() {
 		return c.failed
@@ -166,7 +166,7 @@ func (c *hopConn) awaitHead(out []byte, in *[copyBuffer]byte) error {
 }
 
 // head takes the head that awaitHead has found.
-func (c *hopConn) head() string {
+func (c *upstreamConn) head() string {
 	h := c.heads.text(c.in.bytes()[:c.end])
 	c.in.skip(c.end)
 	c.end, c.scanned = 0, 0
@@ -174,7 +174,7 @@ func (c *hopConn) head() string {
 }
 
 // Read gives what is there already first.
-func (c *hopConn) Read(p []byte) (int, error) {
+func (c *upstreamConn) Read(p []byte) (int, error) {
 	if c.in.len() > 0 {
 		n := copy(p, c.in.bytes())
 		c.in.skip(n)
@@ -185,7 +185,7 @@ func (c *hopConn) Read(p []byte) (int, error) {
 }
 
 // CloseWrite passes a half-close on.
-func (c *hopConn) CloseWrite() error {
+func (c *upstreamConn) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()
 	}
@@ -195,7 +195,7 @@ func (c *hopConn) CloseWrite() error {
 // quiet reports that nothing has come on an unused connection, neither its end nor bytes that nobody asked for. What comes of
 // TLS then is mostly its end, too, or a ticket later than others send it, for which a connection is no great price. The
 // same goes for what else may be above the socket.
-func (c *hopConn) quiet() bool {
+func (c *upstreamConn) quiet() bool {
 	if c.sock == nil {
 		return true
 	}
@@ -204,20 +204,20 @@ func (c *hopConn) quiet() bool {
 }
 
 // held reports that what is above the socket has got bytes, or an end, together with what was asked for.
-func (c *hopConn) held() bool {
+func (c *upstreamConn) held() bool {
 	_ = c.Conn.SetReadDeadline(past()) // with which nothing more is read
 	n, err := c.Conn.Read(c.byte[:])
 	_ = c.Conn.SetReadDeadline(time.Time{})
 	return n > 0 || !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-func (c *hopConn) shut() {
+func (c *upstreamConn) shut() {
 	c.Close()
 	c.in.drop()
 }
 
 // hasNews reports that there is something to read, or an end, which step may have missed.
-func (c *hopConn) hasNews() bool {
+func (c *upstreamConn) hasNews() bool {
 	if !c.plain {
 		return false
 	}
@@ -226,22 +226,22 @@ func (c *hopConn) hasNews() bool {
 }
 
 // peek is the function of that name, without allocation.
-func (c *hopConn) peek() (n int, err error) {
+func (c *upstreamConn) peek() (n int, err error) {
 	if err := c.sock.Control(c.peeker); err != nil {
 		return 0, err
 	}
 	return c.peeked, c.peekErr
 }
 
-func (c *hopConn) look(fd uintptr) { c.peeked, c.peekErr = peekSocket(fd, c.byte[:]) }
+func (c *upstreamConn) look(fd uintptr) { c.peeked, c.peekErr = peekSocket(fd, c.byte[:]) }
 
 // brokenBy gives a failure before the answer its reason.
-func (c *hopConn) brokenBy(err error) *Error {
+func (c *upstreamConn) brokenBy(err error) *Error {
 	if e, ok := errors.AsType[*h1.Error](err); ok {
 		return &Error{Reason: BadResponse, Err: fmt.Errorf("the upstream's answer can't be used: %w", e)}
 	}
 	if err == io.EOF {
-		err = errHopClosed
+		err = errUpstreamClosed
 	}
 	return &Error{Reason: UpstreamClosed, Err: err}
 }

@@ -8,23 +8,23 @@ import (
 	"syscall"
 )
 
-// hopPool keeps an Engine's connections to hops, HTTP/1.1 on them.
-type hopPool struct {
-	*idlePool[hopConn, *hopConn]
+// upstreamPool keeps an Engine's connections to upstreams, HTTP/1.1 on them.
+type upstreamPool struct {
+	*idlePool[upstreamConn, *upstreamConn]
 	inbox   *sync.Pool
 	heads   *headCache
 	buffers *sync.Pool // of *[copyBuffer]byte
 }
 
 // dial makes a connection. It blocks; ctx ends that.
-func (p *hopPool) dial(ctx context.Context, key hopKey) (*hopConn, error) {
+func (p *upstreamPool) dial(ctx context.Context, key upstreamKey) (*upstreamConn, error) {
 	h := p.ref(key)
 	c, err := p.connect(ctx, key)
 	if err != nil {
 		p.unref(h)
 		return nil, err
 	}
-	hc := &hopConn{Conn: c, plain: bare(c) != nil, idle: idle[hopConn]{hop: h}, in: inbox{pool: p.inbox}, heads: p.heads, buffers: p.buffers}
+	hc := &upstreamConn{Conn: c, plain: bare(c) != nil, idle: idle[upstreamConn]{upstream: h}, in: inbox{pool: p.inbox}, heads: p.heads, buffers: p.buffers}
 	hc.stepper, hc.reader, hc.peeker = hc.step, hc.readStep, hc.look
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
@@ -35,7 +35,7 @@ func (p *hopPool) dial(ctx context.Context, key hopKey) (*hopConn, error) {
 	return hc, nil
 }
 
-func (p *hopPool) connect(ctx context.Context, key hopKey) (net.Conn, error) {
+func (p *upstreamPool) connect(ctx context.Context, key upstreamKey) (net.Conn, error) {
 	within, cancel := context.WithTimeout(ctx, p.cfg.DialTimeout)
 	defer cancel()
 	c, err := p.cfg.Dial(within, "tcp", key.addr)

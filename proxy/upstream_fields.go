@@ -95,13 +95,13 @@ func connectionOptions(f *h1.Fields, value string, keep []string, o *options) (u
 	return upgrading
 }
 
-// appendRequestHead writes the head that a hop is sent.
-func (f *flow) appendRequestHead(b []byte, hop *Hop) []byte {
+// appendRequestHead writes the head that an upstream is sent.
+func (f *flow) appendRequestHead(b []byte, upstream *Upstream) []byte {
 	b = append(b, f.head.Method...)
 	b = append(b, ' ')
 	b = append(b, f.target...)
 	b = append(b, " HTTP/1.1\r\nHost: "...)
-	b = append(b, cmp.Or(hop.Host, f.head.Host, hop.Addr)...)
+	b = append(b, cmp.Or(upstream.Host, f.head.Host, upstream.Addr)...)
 	b = append(b, "\r\n"...)
 	skip := uint(connectionKinds | framingKinds | 1<<h1.Host | 1<<h1.XForwardedFor)
 	if !f.up.body.Chunked() {
@@ -155,7 +155,7 @@ func (f *flow) appendForwarded(b []byte) []byte {
 	return append(b, "\r\n"...)
 }
 
-// appendAnswerHead writes the head of an answer of a hop's, as framing says.
+// appendAnswerHead writes the head of an answer of an upstream's, as framing says.
 func (f *flow) appendAnswerHead(b []byte, r *h1.Response) []byte {
 	b = appendStatusLine(b, r.Status, r.Reason)
 	skip := uint(connectionKinds | framingKinds)

@@ -9,20 +9,20 @@ import (
 )
 
 var (
-	errHopClosed = errors.New("the upstream closed the connection before its answer")
-	errHopWrong  = errors.New("the upstream's answer is malformed")
+	errUpstreamClosed = errors.New("the upstream closed the connection before its answer")
+	errUpstreamWrong  = errors.New("the upstream's answer is malformed")
 )
 
-// hopError gives what http.ClientConn returned its reason. net/http exports few of its errors.
-func hopError(err error, c *conn) *Error {
+// upstreamError gives what http.ClientConn returned its reason. net/http exports few of its errors.
+func upstreamError(err error, c *conn) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	if errors.Is(err, errUploadEnded) { // net/http closed the connection while the body was being sent: see link.body
 		if c.link.ended.Load() {
-			return &Error{Reason: UpstreamClosed, Err: errHopClosed}
+			return &Error{Reason: UpstreamClosed, Err: errUpstreamClosed}
 		}
-		return &Error{Reason: BadResponse, Err: errHopWrong}
+		return &Error{Reason: BadResponse, Err: errUpstreamWrong}
 	}
 	if closed(err) {
 		return &Error{Reason: UpstreamClosed, Err: err}
