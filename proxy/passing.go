@@ -234,7 +234,7 @@ func (t *flight) upgrade(protocol string) error {
 		return f.clientWrite()
 	}
 	tun := tunnel{
-		h: f.h, clock: &f.clock, up: &t.tunnelUp, down: &t.tunnelDown, why: f.ended,
+		h: f.h, clock: &f.clock, up: &t.tunnelUp, down: &t.tunnelDown, why: f.ended, protocol: protocol,
 		client: f.c.conn, upstream: t.conn, link: t.conn.Conn, spliceUp: f.spliceUp(t.conn), spliceDown: f.spliceDown(t.conn),
 	}
 	if !f.clock.take(tun.cut) { // a timeout in between found nothing to cut

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -30,7 +31,7 @@ func (t *try) upgrade(resp *http.Response, protocol string) error {
 	ex.writing.Store(true)
 	ex.tunnelled = true
 	ex.result.Reason, ex.result.Status, ex.result.Start = ReasonNone, resp.StatusCode, time.Since(ex.req.Arrived)
-	tun := tunnel{h: ex.h, clock: &ex.clock, up: &ex.bytesUp, down: &ex.bytesOut, why: ex.ended, client: client, upstream: back, link: t.conn.link}
+	tun := tunnel{h: ex.h, clock: &ex.clock, up: &ex.bytesUp, down: &ex.bytesOut, why: ex.ended, protocol: protocol, client: client, upstream: back, link: t.conn.link}
 	if !ex.clock.take(tun.cut) { // a timeout in between found nothing to cut
 		return ex.why()
 	}
@@ -61,6 +62,7 @@ type tunnel struct {
 	clock    *clock
 	up, down *atomic.Int64 // bytes
 	why      func() *Error // what ended the exchange; nil: nothing
+	protocol string
 	client   net.Conn
 	upstream tunnelEnd
 	link     interface{ SetDeadline(time.Time) error } // below upstream
@@ -68,6 +70,7 @@ type tunnel struct {
 	spliceUp, spliceDown *splice // nil: one of the ends is more than a socket
 
 	severed atomic.Bool
+	over    atomic.Bool // the upstream has ended, and there is no more to it
 }
 
 // run copies both ways until both have ended. The way up has a goroutine of its own, for which run waits.
@@ -90,7 +93,9 @@ func (t *tunnel) run(client io.Reader) error {
 	return &Error{Reason: Internal, Err: err}
 }
 
-// copy moves bytes until the source ends, which it passes on. A failure cuts both ends, so that the other copy ends.
+// copy moves bytes until the source ends, which it passes on. A failure cuts both ends, so that the other copy ends. So does
+// the end of a websocket's upstream, which has said its last by then (RFC 6455 §7.1.1): a client that leaves its half open,
+// or has vanished, would keep the slot of a pod in which nobody serves it. Other protocols may end one half only.
 func (t *tunnel) copy(l *lane) error {
 	defer l.rest()
 	for {
@@ -102,6 +107,13 @@ func (t *tunnel) copy(l *lane) error {
 			if l.dst.CloseWrite() != nil {
 				t.cut()
 			}
+			if !l.up && strings.EqualFold(t.protocol, "websocket") {
+				t.over.Store(true)
+				_ = t.client.SetReadDeadline(time.Now().Add(afterAnswer))
+			}
+			return nil
+		case l.up && t.over.Load():
+			t.cut()
 			return nil
 		case err != nil:
 			return t.broken(l.up, err)

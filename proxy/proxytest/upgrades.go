@@ -16,6 +16,7 @@ import (
 
 var upgrades = []testCase{
 	{"Websocket", websockets, ""},
+	{"AWebsocketEndsWithItsApp", endsWithApp, ""},
 	{"AnUpgradeThatTheUpstreamDeclines", declined, ""},
 	{"HalfClosePassesBothWays", halfClose, ""},
 	{"A101ThatWasNotAskedFor", unasked, ""},
@@ -48,6 +49,24 @@ func websockets(r *rig) {
 		r.Errorf("close: %v", err)
 	}
 	if res := take(r, "the result", p.results); res.Status != 101 || res.Reason != proxy.ReasonNone || res.BytesIn < 2_000_000 || res.BytesOut < 2_000_000 {
+		r.Errorf("%+v", res)
+	}
+}
+
+// endsWithApp: an app that is gone from its websocket has ended it, although the client leaves its half open.
+func endsWithApp(r *rig) {
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		_, _ = head(in)
+		io.WriteString(c, strings.ReplaceAll(switching, "echo", "WebSocket")+"bye")
+	})
+	p := to(proxy.Upstream{Addr: app})
+	w := r.dial(r.proxy(p, proxy.Config{}))
+	w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	w.answer("GET")
+	if b, err := io.ReadAll(w.in); string(b) != "bye" || err != nil {
+		r.Errorf("read %q, %v", b, err)
+	}
+	if res := take(r, "the result, of a client that is still there", p.results); res.Status != 101 || res.Reason != proxy.ReasonNone {
 		r.Errorf("%+v", res)
 	}
 }
