@@ -122,8 +122,20 @@ func (c *clock) fire() {
 		c.armLocked()
 		return
 	}
+	c.endLocked(&Error{Reason: why, Text: c.text, Err: fmt.Errorf("%s after %v", why, time.Since(c.from).Round(time.Millisecond))})
+}
+
+// end ends the exchange as a timeout does, now and because of e.
+func (c *clock) end(e *Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stopped {
+		c.endLocked(e)
+	}
+}
+
+func (c *clock) endLocked(e *Error) {
 	c.stopped = true
-	e := &Error{Reason: why, Text: c.text, Err: fmt.Errorf("%s after %v", why, time.Since(c.from).Round(time.Millisecond))}
 	c.owner.timedOut(e, c.hijack == nil && (c.started || c.held)) // a client that doesn't read must not hold us
 	if c.hijack != nil {
 		c.hijack()

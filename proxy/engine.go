@@ -295,9 +295,11 @@ func (e *Engine) stopListening() {
 	}
 }
 
-// Close ends everything at once, requests in progress too, and waits for it. It returns nil.
+// Close ends everything now, requests in progress too, and waits for it, a second at most. A request whose answer has not
+// begun gets a 503 (Draining). It returns nil.
 func (e *Engine) Close() error {
 	e.stopListening()
+	e.endRequests()
 	e.closed.Store(true)
 	e.mu.Lock()
 	for c := range e.clients {
@@ -324,6 +326,37 @@ func (e *Engine) Close() error {
 	}
 	e.finish()
 	return nil
+}
+
+// lastAnswers is how long Close takes to tell those whose requests it ends.
+const lastAnswers = time.Second
+
+// endRequests ends all requests, and blocks until that has been said to those who can be told.
+func (e *Engine) endRequests() {
+	if e.h.InFlight() == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
+	defer cancel()
+	why := &Error{Reason: Draining, Text: "shutting down\n"}
+	e.mu.Lock()
+	servers := []*handover{e.handover}
+	if e.late != nil {
+		servers = append(servers, e.late)
+	}
+	for c := range e.clients {
+		if f := c.current.Load(); f != nil {
+			f.clock.end(why)
+		}
+	}
+	e.mu.Unlock()
+	for _, l := range servers {
+		l.end(why)
+	}
+	_ = e.h.Drain(ctx)
+	for _, l := range servers {
+		_ = l.server.Shutdown(ctx) // what HTTP/2 still has to write
+	}
 }
 
 // finish is the last of an engine.

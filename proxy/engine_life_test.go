@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -91,15 +92,35 @@ func TestEngineShutsDown(t *testing.T) {
 	}
 }
 
-// Close ends requests that wait too.
+// Close ends requests that wait, for a place or for their app, and tells their clients; what has begun to be answered is cut.
 func TestEngineCloses(t *testing.T) {
-	parked := make(chan bool)
-	ended := make(chan proxy.Result, 1)
-	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
-		ctx := r.Park(proxy.Timeouts{})
-		parked <- true
-		<-ctx.Done()
-		return proxy.Decision{}, context.Cause(ctx)
+	begun := make(chan string, 10)
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/answers" {
+			io.WriteString(w, "begun")
+			_ = http.NewResponseController(w).Flush()
+		} else {
+			begun <- r.URL.Path
+		}
+		<-r.Context().Done()
+	}))
+	defer app.Close()
+	ended := make(chan proxy.Result, 10)
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
+		switch {
+		case a.Ended != nil:
+			return proxy.Decision{}, a.Ended
+		case r.Target == "/parks":
+			ctx := r.Park(proxy.Timeouts{})
+			begun <- r.Target
+			<-ctx.Done()
+			return proxy.Decision{}, context.Cause(ctx)
+		case r.Target == "/waits":
+			r.Suspend(proxy.Timeouts{})
+			begun <- r.Target
+			return proxy.Wait(), nil
+		}
+		return proxy.Forward(proxy.Upstream{Addr: app.Listener.Addr().String(), Proto: proxy.HTTP1}), a.Cause
 	}, end: func(r proxy.Result) { ended <- r }}})
 	if err != nil {
 		t.Fatal(err)
@@ -111,12 +132,49 @@ func TestEngineCloses(t *testing.T) {
 	}
 	e := proxy.NewEngine(h, proxy.ServerConfig{})
 	go func() { _ = e.Serve(l) }()
-	conn, _ := dialEngine(t, l.Addr().String())
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	<-parked
+	var told sync.WaitGroup
+	paths := []string{"/parks", "/waits", "/hangs", "/answers"}
+	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		var p http.Protocols
+		p.SetHTTP1(proto == "HTTP/1.1")
+		p.SetUnencryptedHTTP2(proto != "HTTP/1.1")
+		tr := &http.Transport{Protocols: &p}
+		defer tr.CloseIdleConnections()
+		for _, path := range paths {
+			told.Go(func() {
+				resp, err := (&http.Client{Transport: tr}).Get("http://" + l.Addr().String() + path)
+				if err != nil {
+					t.Errorf("%s %s: %v", proto, path, err)
+					return
+				}
+				defer resp.Body.Close()
+				if path == "/answers" {
+					begun <- path
+				}
+				b, err := io.ReadAll(resp.Body)
+				switch {
+				case path == "/answers":
+					if err == nil || string(b) != "begun" {
+						t.Errorf("%s %s: %q, %v", proto, path, b, err)
+					}
+				case resp.Proto != proto || resp.StatusCode != http.StatusServiceUnavailable || string(b) != "shutting down\n":
+					t.Errorf("%s %s: %s %s %q", proto, path, resp.Proto, resp.Status, b)
+				}
+			})
+		}
+	}
+	for range 2 * len(paths) {
+		<-begun
+	}
 	e.Close()
-	if r := <-ended; r.Reason != proxy.ClientGone || h.InFlight() != 0 {
-		t.Errorf("%+v, %d in flight", r, h.InFlight())
+	told.Wait()
+	for range 2 * len(paths) {
+		if r := <-ended; r.Reason != proxy.Draining {
+			t.Errorf("%+v", r)
+		}
+	}
+	if n := h.InFlight(); n != 0 {
+		t.Errorf("%d in flight", n)
 	}
 }
 

@@ -22,6 +22,7 @@ var errHandedOver = errors.New("net/http goes on with the connection")
 // request turned out to go to an upstream over HTTP/2, which Handler speaks.
 type handover struct {
 	server *http.Server
+	end    context.CancelCauseFunc // ends all its requests
 	conns  chan given
 	last   chan struct{} // taken of the last that was accepted; Accept's, which one goroutine calls
 	once   sync.Once
@@ -37,6 +38,9 @@ type given struct {
 func newHandover(h *Handler, c ServerConfig) *handover {
 	l := &handover{server: NewServer(h, c), conns: make(chan given), done: make(chan struct{})}
 	l.server.ConnContext, l.server.ConnState = connContext, connState
+	var requests context.Context
+	requests, l.end = context.WithCancelCause(context.Background())
+	l.server.BaseContext = func(net.Listener) context.Context { return requests }
 	return l
 }
 

@@ -231,28 +231,3 @@ func TestSuspendedRequestsRace(t *testing.T) {
 		all.Wait()
 	})
 }
-
-// Close ends what is suspended.
-func TestEngineClosesTheSuspended(t *testing.T) {
-	p := &suspending{"127.0.0.1:1", make(chan func(), 1), make(chan proxy.Result, 1)}
-	h, err := proxy.New(proxy.Config{Name: "x", Policy: p})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := proxy.NewEngine(h, proxy.ServerConfig{})
-	done := make(chan struct{})
-	go func() { defer close(done); _ = e.Serve(l) }()
-	conn, _ := dialEngine(t, l.Addr().String())
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	<-p.asked
-	e.Close()
-	<-done
-	if r := <-p.results; r.Reason != proxy.ClientGone || h.InFlight() != 0 {
-		t.Errorf("%+v, %d in flight", r, h.InFlight())
-	}
-}
