@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -36,28 +35,12 @@ type Announce struct {
 	TokenFile string
 }
 
-// announceFrom reads where activators are and the token, if Knative has mounted one.
-func announceFrom(e *env) Announce {
-	a := Announce{Activators: e.value(knative.EnvAnnounceTo), TokenFile: e.value(knative.EnvAnnounceToken)}
-	if a.Activators == Off {
-		return Announce{}
+// Validate reports an address that can't be used.
+func (a Announce) Validate() error {
+	if a.Activators == "" {
+		return nil
 	}
-	if a.Activators != "" {
-		if err := checkAddr(a.Activators, false); err != nil {
-			e.fail("%s is %q, expected host:port or off", knative.EnvAnnounceTo, a.Activators)
-		}
-	} else if ns := e.value(knative.EnvSystemNamespace); ns != "" {
-		// Absolute, so that it is looked up once and not with each domain of the search list before it.
-		host := knative.ActivatorService + "." + ns + ".svc." + knative.ClusterDomain(e.value(knative.EnvClusterDomain)) + "."
-		a.Activators = net.JoinHostPort(host, strconv.Itoa(knative.PortActivatorService))
-	}
-	if a.TokenFile == "" {
-		a.TokenFile = filepath.Join(knative.TokenDir, knative.AudienceSluice)
-		if _, err := os.Stat(a.TokenFile); err != nil {
-			return Announce{} // the operator has not asked for it
-		}
-	}
-	return a
+	return checkAddr(a.Activators, false)
 }
 
 // announced is the address to announce, if there is one.

@@ -1,6 +1,7 @@
 package queueproxy
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,8 +31,7 @@ func newCollectors(c Config, depth func() int, budgets func() []metrics.Budget) 
 	if c.RequestMetrics == MetricsClassic {
 		pod = c.Identity.Pod
 	}
-	c.ensureRegistry()
-	k := &collectors{registry: c.Registry}
+	k := &collectors{registry: cmp.Or(c.Registry, prometheus.NewRegistry())}
 	var err error
 	k.requests, err = metrics.NewQueueCollectors(k.registry, metrics.QueueConfig{
 		Classic:   c.RequestMetrics == MetricsClassic,

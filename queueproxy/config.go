@@ -2,6 +2,7 @@ package queueproxy
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -16,7 +17,6 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/limits"
-	"github.com/sluice-proxy/sluice/internal/memlimit"
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
@@ -30,7 +30,13 @@ const (
 	DefaultDrainIdle   = 5 * time.Second
 	// DefaultGracePeriod is the timeoutSeconds of a revision that sets none, and so the grace period of its pods.
 	DefaultGracePeriod = 300 * time.Second
+	// FlushTime is what a drain leaves of the pod's grace period for a program to write and send what is left, once Run has
+	// returned.
+	FlushTime = time.Second
 )
+
+// DialFunc opens a connection to the app. It must heed ctx.
+type DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // Config is everything that a queue-proxy needs to know. UserAddr is required; the zero value of any other field is the
 // default that it documents.
@@ -166,6 +172,9 @@ func (c Config) Validate() error {
 			wrong("Addrs."+a.field, "%w", err)
 		}
 	}
+	if err := c.Announce.Validate(); err != nil {
+		wrong("Announce", "%w", err)
+	}
 	if c.ContainerConcurrency < 0 {
 		wrong("ContainerConcurrency", "%d is negative", c.ContainerConcurrency)
 	}
@@ -175,7 +184,7 @@ func (c Config) Validate() error {
 	if c.MaxWaitingBytes < 0 {
 		wrong("MaxWaitingBytes", "%d is negative", c.MaxWaitingBytes)
 	}
-	if c.FullStatus != 0 && !fullStatus(c.FullStatus) {
+	if c.FullStatus != 0 && !slices.Contains(FullStatuses(), c.FullStatus) {
 		wrong("FullStatus", "%d is neither 503 nor 429", c.FullStatus)
 	}
 	for _, d := range []struct {
@@ -205,13 +214,8 @@ func (c Config) Validate() error {
 	return errors.Join(bad...)
 }
 
-func defaultLimits() limits.Limits {
-	return limits.Default(memlimit.Bytes(), limits.Descriptors()).Behind()
-}
-
-func fullStatus(n int) bool {
-	return n == http.StatusServiceUnavailable || n == http.StatusTooManyRequests
-}
+// FullStatuses are those that Config.FullStatus may be.
+func FullStatuses() []int { return []int{http.StatusServiceUnavailable, http.StatusTooManyRequests} }
 
 func checkAddr(addr string, anyPort bool) error {
 	_, port, err := net.SplitHostPort(addr)
@@ -235,7 +239,7 @@ func (c Config) withDefaults() Config {
 	or(&c.Addrs.Metrics, knative.PortQueueMetrics)
 	or(&c.Addrs.Profiling, knative.PortProfiling)
 	or(&c.Addrs.TLS, knative.PortTLS)
-	l := defaultLimits()
+	l := limits.OfProcess().Behind()
 	defaults := l.Server(proxy.ServerConfig{})
 	c.Server.MaxHead = cmp.Or(c.Server.MaxHead, defaults.MaxHead)
 	c.Server.MaxFields = cmp.Or(c.Server.MaxFields, defaults.MaxFields)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-proxy/sluice/internal/contracttest"
 	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
@@ -91,9 +92,9 @@ func TestContractAnswers(t *testing.T) {
 			}
 		})
 	}
-	follow(t, []rule{
-		{says: "a refused port is dialled again for up to a second while the pod is starting, else not", shown: by(TestRequestWaitsForTheAppToStart)},
-		{says: "a timeout after the answer has started cuts it and adds nothing", test: func(t *testing.T) {
+	contracttest.Follow(t, []contracttest.Rule{
+		{Says: "a refused port is dialled again for up to a second while the pod is starting, else not", Shown: contracttest.By(TestRequestWaitsForTheAppToStart)},
+		{Says: "a timeout after the answer has started cuts it and adds nothing", Test: func(t *testing.T) {
 			p, _ := up(t, func(c *Config) { c.Timeouts.Total = 100 * time.Millisecond })
 			for _, client := range []*http.Client{p.client, p.h2c} {
 				resp, err := client.Do(p.request("/begin"))
@@ -110,7 +111,7 @@ func TestContractAnswers(t *testing.T) {
 				}
 			}
 		}},
-		{says: "a client that went is 499 in metrics", test: func(t *testing.T) {
+		{Says: "a client that went is 499 in metrics", Test: func(t *testing.T) {
 			p, _ := up(t, func(c *Config) { c.RequestMetrics = MetricsPrometheus })
 			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 50 * time.Millisecond}
 			if _, err := client.Do(p.request("/")); err == nil {
@@ -119,11 +120,11 @@ func TestContractAnswers(t *testing.T) {
 			const want = `http_server_request_duration_seconds_count{http_response_status_code="499",kn_route_tag="kn:disabled"} 1`
 			eventually(t, want, func() bool { return strings.Contains(p.at(p.Addrs().Metrics, "/metrics").body, want) })
 		}},
-		{says: "a full queue sends an activator's request to another pod", shown: by(TestPeers33FullPodSendsElsewhere)},
-		{says: "Retry-After comes from the queue", shown: by(TestPeers15QueueFull)},
-		{says: "waiting counts against the revision timeout, unless there is a queue deadline", shown: by(TestWaitingCountsAgainstTheTimeout, TestPeers16QueueDeadline)},
-		{says: "what a lent request is told", shown: by(TestNoQueue)},
-		{says: "what an app that died did not get goes elsewhere", shown: by(TestWhatADeadAppDidNotGetGoesElsewhere)},
+		{Says: "a full queue sends an activator's request to another pod", Shown: contracttest.By(TestPeers33FullPodSendsElsewhere)},
+		{Says: "Retry-After comes from the queue", Shown: contracttest.By(TestPeers15QueueFull)},
+		{Says: "waiting counts against the revision timeout, unless there is a queue deadline", Shown: contracttest.By(TestWaitingCountsAgainstTheTimeout, TestPeers16QueueDeadline)},
+		{Says: "what a lent request is told", Shown: contracttest.By(TestNoQueue)},
+		{Says: "what an app that died did not get goes elsewhere", Shown: contracttest.By(TestWhatADeadAppDidNotGetGoesElsewhere)},
 	})
 }
 

@@ -4,14 +4,15 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/sluice-proxy/sluice/internal/contracttest"
 	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
 func TestContractConcurrency(t *testing.T) {
-	follow(t, []rule{
-		{says: "0: no limit and no queue", shown: by(TestNoLimitNoQueue)},
-		{says: "N: at most N in flight", shown: by(TestLimitIsExact, TestLimitIsNeverExceeded)},
-		{says: "N: at most 10 × N waiting", test: func(t *testing.T) {
+	contracttest.Follow(t, []contracttest.Rule{
+		{Says: "0: no limit and no queue", Shown: contracttest.By(TestNoLimitNoQueue)},
+		{Says: "N: at most N in flight", Shown: contracttest.By(TestLimitIsExact, TestLimitIsNeverExceeded)},
+		{Says: "N: at most 10 × N waiting", Test: func(t *testing.T) {
 			const n = 2
 			g := newGate()
 			p := startPod(t, startApp(t, g), func(c *Config) { c.ContainerConcurrency = n })
@@ -35,16 +36,16 @@ func TestContractConcurrency(t *testing.T) {
 				}
 			}
 		}},
-		{says: "the depth is configurable", shown: by(TestPeers15QueueFull)},
-		{says: "probes are outside the limit", shown: by(TestProbesAreOutsideTheLimit)},
-		{says: "Sluice-No-Queue: 1 is answered 503 busy with Sluice-Not-Processed: 1", shown: by(TestNoQueue)},
-		{says: "a probe's answer tells that this is understood", test: func(t *testing.T) {
+		{Says: "the depth is configurable", Shown: contracttest.By(TestPeers15QueueFull)},
+		{Says: "probes are outside the limit", Shown: contracttest.By(TestProbesAreOutsideTheLimit)},
+		{Says: "Sluice-No-Queue: 1 is answered 503 busy with Sluice-Not-Processed: 1", Shown: contracttest.By(TestNoQueue)},
+		{Says: "a probe's answer tells that this is understood", Test: func(t *testing.T) {
 			p := startPod(t, startApp(t, http.HandlerFunc(ok)), nil)
 			got := p.get("/", "User-Agent", activator, knative.HeaderProbe, "queue")
 			if f := got.header.Get("Sluice-Features"); f != "no-queue" {
 				t.Errorf("Sluice-Features: %q", f)
 			}
 		}},
-		{says: "who leaves the queue is not served", shown: by(TestPeers1ClientLeavesTheQueue)},
+		{Says: "who leaves the queue is not served", Shown: contracttest.By(TestPeers1ClientLeavesTheQueue)},
 	})
 }

@@ -10,14 +10,16 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/sluice-proxy/sluice/internal/contracttest"
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/proxy"
 )
 
 func TestContractDraining(t *testing.T) {
-	follow(t, []rule{
-		{says: "probes fail at once, serving goes on, listeners close when it is quiet, what is in flight finishes", shown: by(TestPeers8DrainCutsNothing, TestContractProbes, TestDrainOfBothPorts)},
-		{says: "the quiet period is 30 s and each request restarts it", shown: by(TestDrainIsQuiet)},
-		{says: "probes don't restart it", test: func(t *testing.T) {
+	contracttest.Follow(t, []contracttest.Rule{
+		{Says: "probes fail at once, serving goes on, listeners close when it is quiet, what is in flight finishes", Shown: contracttest.By(TestPeers8DrainCutsNothing, TestContractProbes, TestDrainOfBothPorts)},
+		{Says: "the quiet period is 30 s and each request restarts it", Shown: contracttest.By(TestDrainIsQuiet)},
+		{Says: "probes don't restart it", Test: func(t *testing.T) {
 			p := startPod(t, startApp(t, http.HandlerFunc(ok)), func(c *Config) {
 				c.DrainQuiet, c.DrainIdle = 300*time.Millisecond, time.Minute
 			})
@@ -37,40 +39,35 @@ func TestContractDraining(t *testing.T) {
 				t.Error(err)
 			}
 		}},
-		{says: "it ends early once idle and a prober has been told", shown: by(TestPeers8IdlePodGoesEarly, TestDrainIsQuiet)},
-		{says: "Connection: close on HTTP/1.1", shown: by(TestPeers8DrainCutsNothing)},
-		{says: "GOAWAY on HTTP/2, for whoever asks while it drains", test: testGoAway},
-		{says: "upgraded connections and streams have until the revision timeout, and never longer", shown: by(TestPeers8DrainCutsNothing, TestDrainPastTheGracePeriod, TestDrainEndsWithTheGracePeriod)},
-		{says: "the grace period is timeoutSeconds, classic or not, and a drain ends before", test: func(t *testing.T) {
+		{Says: "it ends early once idle and a prober has been told", Shown: contracttest.By(TestPeers8IdlePodGoesEarly, TestDrainIsQuiet)},
+		{Says: "Connection: close on HTTP/1.1", Shown: contracttest.By(TestPeers8DrainCutsNothing)},
+		{Says: "GOAWAY on HTTP/2, for whoever asks while it drains", Test: testGoAway},
+		{Says: "upgraded connections and streams have until the revision timeout, and never longer", Shown: contracttest.By(TestPeers8DrainCutsNothing, TestDrainPastTheGracePeriod, TestDrainEndsWithTheGracePeriod)},
+		{Says: "the grace period is timeoutSeconds, and a drain ends before", Test: func(t *testing.T) {
 			for _, row := range []struct {
-				env  []string
-				want time.Duration
+				config Config
+				want   time.Duration
 			}{
-				{nil, 298500 * time.Millisecond},
-				{[]string{knative.EnvRevisionTimeout, "20"}, 18500 * time.Millisecond},
-				{[]string{knative.EnvRevisionTimeout, "5"}, 4500 * time.Millisecond},
-				{[]string{knative.EnvRevisionTimeout, "0"}, 298500 * time.Millisecond},
-				{[]string{knative.EnvResponseStartTimeout, "-", knative.EnvRevisionTimeout, "20", knative.EnvMaxDuration, "0"}, 18500 * time.Millisecond},
-				{[]string{knative.EnvResponseStartTimeout, "-", knative.EnvRevisionTimeout, "20", knative.EnvMaxDuration, "600"}, 18500 * time.Millisecond},
+				{Config{}, 298500 * time.Millisecond},
+				{Config{GracePeriod: 20 * time.Second, Timeouts: proxy.Timeouts{Total: 600 * time.Second}}, 18500 * time.Millisecond},
+				{Config{Timeouts: proxy.Timeouts{Total: 5 * time.Second}}, 4500 * time.Millisecond},
 			} {
-				c, err := ConfigFromEnv(environment(row.env...))
-				if err != nil {
-					t.Fatal(err)
-				}
+				c := row.config
+				c.UserAddr = deadAddr(t)
 				p, err := New(c, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if got := p.policy.drain.limit; got != row.want {
-					t.Errorf("%v: %v, want %v", row.env, got, row.want)
+					t.Errorf("%v: %v, want %v", row.config.Timeouts, got, row.want)
 				}
 				if err := p.Close(); err != nil {
 					t.Error(err)
 				}
 			}
 		}},
-		{says: "/wait-for-drain starts the same, blocks, then 200 empty; undone unless SIGTERM follows", shown: by(TestWaitForDrain, TestDrainIsUndone, TestDrainIsTakenOver)},
-		{says: "no request is lost under load", shown: by(TestPeers9NoRequestIsLostByADrain)},
+		{Says: "/wait-for-drain starts the same, blocks, then 200 empty; undone unless SIGTERM follows", Shown: contracttest.By(TestWaitForDrain, TestDrainIsUndone, TestDrainIsTakenOver)},
+		{Says: "no request is lost under load", Shown: contracttest.By(TestPeers9NoRequestIsLostByADrain)},
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-proxy/sluice/internal/contracttest"
 	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
@@ -84,8 +85,8 @@ func TestContractHeaders(t *testing.T) {
 			}
 		})
 	}
-	follow(t, []rule{
-		{says: "what came through the activator counts as proxied", test: func(t *testing.T) {
+	contracttest.Follow(t, []contracttest.Rule{
+		{Says: "what came through the activator counts as proxied", Test: func(t *testing.T) {
 			p.policy.stats.Report(time.Now())
 			p.get("/", "K-Proxy-Request", "activator")
 			p.get("/", "K-Proxy-Request", "somebody")
@@ -94,7 +95,7 @@ func TestContractHeaders(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 		}},
-		{says: "no User-Agent and no Accept-Encoding are invented", test: func(t *testing.T) {
+		{Says: "no User-Agent and no Accept-Encoding are invented", Test: func(t *testing.T) {
 			got := raw(t, p, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 			for _, name := range []string{"User-Agent", "Accept-Encoding"} {
 				if strings.Contains(got.body, name+":") {
@@ -102,7 +103,7 @@ func TestContractHeaders(t *testing.T) {
 				}
 			}
 		}},
-		{says: "bodies are untouched", test: func(t *testing.T) {
+		{Says: "bodies are untouched", Test: func(t *testing.T) {
 			mirror := startPod(t, startApp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Encoding", "gzip") // that it isn't is nobody's business here
 				body, _ := io.ReadAll(r.Body)              // all of it first: net/http drops the rest when the answer begins
@@ -117,9 +118,9 @@ func TestContractHeaders(t *testing.T) {
 				}
 			}
 		}},
-		{says: "a hostile Connection field strips no internal header", shown: by(TestPeers28ConnectionOptions)},
-		{says: "the forms of Forwarded", shown: by(TestForwarded)},
-		{says: "internal headers are heeded only from trusted peers, when there is a list", shown: by(TestPeers31OnlyTrustedPeersAreHeeded)},
-		{says: "Sluice's own headers end here", shown: by(TestWhatTheAppGetsToSee)},
+		{Says: "a hostile Connection field strips no internal header", Shown: contracttest.By(TestPeers28ConnectionOptions)},
+		{Says: "the forms of Forwarded", Shown: contracttest.By(TestForwarded)},
+		{Says: "internal headers are heeded only from trusted peers, when there is a list", Shown: contracttest.By(TestPeers31OnlyTrustedPeersAreHeeded)},
+		{Says: "Sluice's own headers end here", Shown: contracttest.By(TestWhatTheAppGetsToSee)},
 	})
 }

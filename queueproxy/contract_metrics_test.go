@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/sluice-proxy/sluice/internal/contracttest"
 	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
@@ -112,18 +113,18 @@ func TestContractMetricNames(t *testing.T) {
 			}
 		})
 	}
-	follow(t, []rule{
-		{says: "no depth without a limit", test: func(t *testing.T) {
+	contracttest.Follow(t, []contracttest.Rule{
+		{Says: "no depth without a limit", Test: func(t *testing.T) {
 			got := gathered(t, MetricsPrometheus, func(c *Config) { c.ContainerConcurrency = 0 })
 			if _, ok := got["kn_serving_queue_depth"]; ok {
 				t.Error("there is one")
 			}
 		}},
-		{says: "service_name is unknown when there is none", test: func(t *testing.T) {
+		{Says: "service_name is unknown when there is none", Test: func(t *testing.T) {
 			got := gathered(t, MetricsClassic, func(c *Config) { c.Identity.Service = "" })
 			contains(t, labelsOf(got["revision_request_count"].GetMetric()[0]), "service_name=unknown")
 		}},
-		{says: "the route's tag", test: func(t *testing.T) {
+		{Says: "the route's tag", Test: func(t *testing.T) {
 			for _, row := range []struct{ tag, defaultRoute, current, classic string }{
 				{"", "", "kn:disabled", "DISABLED"},
 				{"", "true", "kn:default", "DEFAULT"},
@@ -154,6 +155,5 @@ func TestContractMetricNames(t *testing.T) {
 				}
 			}
 		}},
-		{says: "the request log's template", shown: by(TestRequestLog)},
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/sluice-proxy/sluice/internal/contracttest"
 	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
@@ -17,8 +18,8 @@ func speaks(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestContractPorts(t *testing.T) {
-	follow(t, []rule{
-		{says: "QUEUE_SERVING_PORT takes HTTP/1.1 and HTTP/2, and each goes on in its own protocol", test: func(t *testing.T) {
+	contracttest.Follow(t, []contracttest.Rule{
+		{Says: "QUEUE_SERVING_PORT takes HTTP/1.1 and HTTP/2, and each goes on in its own protocol", Test: func(t *testing.T) {
 			p := startPod(t, startApp(t, http.HandlerFunc(speaks)), nil)
 			if got := p.do(p.client, p.request("/")); got.body != `HTTP/1.1 upgrade="" settings=""` {
 				t.Errorf("HTTP/1.1 arrives as %s", got.body)
@@ -27,23 +28,22 @@ func TestContractPorts(t *testing.T) {
 				t.Errorf("h2c arrives as %s", got.body)
 			}
 		}},
-		{says: "HTTP/1.0 goes on as HTTP/1.1", test: func(t *testing.T) {
+		{Says: "HTTP/1.0 goes on as HTTP/1.1", Test: func(t *testing.T) {
 			p := startPod(t, startApp(t, http.HandlerFunc(speaks)), nil)
 			if got := raw(t, p, "GET / HTTP/1.0\r\nHost: x\r\n\r\n"); got.body != `HTTP/1.1 upgrade="" settings=""` {
 				t.Errorf("arrives as %s", got.body)
 			}
 		}},
-		{says: "Upgrade: h2c is declined and never sent upstream", test: func(t *testing.T) {
+		{Says: "Upgrade: h2c is declined and never sent upstream", Test: func(t *testing.T) {
 			p := startPod(t, startApp(t, http.HandlerFunc(speaks)), nil)
 			got := raw(t, p, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n")
 			if got.status != 200 || got.body != `HTTP/1.1 upgrade="" settings=""` {
 				t.Errorf("%d, arrives as %s", got.status, got.body)
 			}
 		}},
-		{says: "the ports are 8022, 9090, 9091, 8008 and 8112", shown: by(TestConfigFromEnvOfKnative)},
-		{says: "8112 is the same over TLS, HTTP/2 without ALPN included, and plain HTTP stays on", shown: by(TestTLSAsTheActivatorSpeaksIt, TestPeers22RotationLosesNothing)},
-		{says: "8112 is open only with a certificate", shown: by(TestNoCertificateNoTLS)},
-		{says: "8022 has /wait-for-drain and nothing else", test: func(t *testing.T) {
+		{Says: "8112 is the same over TLS, HTTP/2 without ALPN included, and plain HTTP stays on", Shown: contracttest.By(TestTLSAsTheActivatorSpeaksIt, TestPeers22RotationLosesNothing)},
+		{Says: "8112 is open only with a certificate", Shown: contracttest.By(TestNoCertificateNoTLS)},
+		{Says: "8022 has /wait-for-drain and nothing else", Test: func(t *testing.T) {
 			p := startPod(t, deadAddr(t), nil)
 			for _, path := range []string{"/", "/metrics", "/debug/pprof/", knative.AdminDrainPath + "/x"} {
 				if got := p.at(p.Addrs().Admin, path); got.status != 404 {
@@ -51,7 +51,7 @@ func TestContractPorts(t *testing.T) {
 				}
 			}
 		}},
-		{says: "9090 has /metrics and nothing else", test: func(t *testing.T) {
+		{Says: "9090 has /metrics and nothing else", Test: func(t *testing.T) {
 			p := startPod(t, deadAddr(t), nil)
 			if got := p.at(p.Addrs().Stats, "/metrics"); got.status != 200 {
 				t.Errorf("/metrics: %d", got.status)
@@ -60,7 +60,7 @@ func TestContractPorts(t *testing.T) {
 				t.Errorf("/: %d", got.status)
 			}
 		}},
-		{says: "9091 is open only when request metrics use prometheus", test: func(t *testing.T) {
+		{Says: "9091 is open only when request metrics use prometheus", Test: func(t *testing.T) {
 			for kind, open := range map[RequestMetrics]bool{
 				MetricsOff: false, MetricsCollected: false, MetricsPrometheus: true, MetricsClassic: true,
 			} {
@@ -70,7 +70,7 @@ func TestContractPorts(t *testing.T) {
 				}
 			}
 		}},
-		{says: "8008 has profiles when they are on, and is closed when they are off", shown: by(TestProfiling, TestRequestMetrics)},
+		{Says: "8008 has profiles when they are on, and is closed when they are off", Shown: contracttest.By(TestProfiling, TestRequestMetrics)},
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-proxy/sluice/internal/contracttest"
 	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
@@ -103,17 +104,17 @@ func TestContractProbes(t *testing.T) {
 	})
 	p.policy.drain.idle = 0 // so that the pod ends now
 	p.policy.drain.tell()
-	follow(t, []rule{
-		{says: "concurrent probe requests share one check", shown: by(TestSharedRunsOnce, TestProbeSlowerThanItsProber)},
-		{says: "SERVING_READINESS_PROBE is a probe or a list; null is skipped, {} is never ready, empty is always ready", shown: by(TestParseProbes, TestNeverReady)},
-		{says: "httpGet: 200 to 399, redirects not followed, kube-probe/, its own headers", shown: by(TestHTTPProbe, TestHTTPSProbe)},
-		{says: "tcpSocket and grpc", shown: by(TestTCPProbe, TestGRPCProbeOfARealServer, TestGRPCProbeOfSomethingElse)},
-		{says: "periodSeconds 0 asks until successThreshold, else once", shown: by(TestReadinessAfterListen, TestPlainProbeAsksOnce)},
-		{says: "timeoutSeconds", shown: by(TestProbeTimeout)},
-		{says: "all containers must be ready", shown: by(TestSeveralContainers)},
-		{says: "ENABLE_HTTP2_AUTO_DETECTION: h2c first, then HTTP/1.1", shown: by(TestHTTP2AutoDetection, TestHTTP2AutoDetectionOfAnAppThatIsDown)},
-		{says: "an activator's probe is held until the app is ready", shown: by(TestPeers30HeldProbe, TestPeers30ListenIsNoticedWithin2ms)},
-		{says: "probes are outside limit and stats", shown: by(TestProbesAreOutsideTheLimit)},
-		{says: "a drain answers held probes", shown: by(TestDrainEndsHeldProbes)},
+	contracttest.Follow(t, []contracttest.Rule{
+		{Says: "concurrent probe requests share one check", Shown: contracttest.By(TestSharedRunsOnce, TestProbeSlowerThanItsProber)},
+		{Says: "SERVING_READINESS_PROBE is a probe or a list; null is skipped, {} is never ready, empty is always ready", Shown: contracttest.By(TestParseProbes, TestNeverReady)},
+		{Says: "httpGet: 200 to 399, redirects not followed, kube-probe/, its own headers", Shown: contracttest.By(TestHTTPProbe, TestHTTPSProbe)},
+		{Says: "tcpSocket and grpc", Shown: contracttest.By(TestTCPProbe, TestGRPCProbeOfARealServer, TestGRPCProbeOfSomethingElse)},
+		{Says: "periodSeconds 0 asks until successThreshold, else once", Shown: contracttest.By(TestReadinessAfterListen, TestPlainProbeAsksOnce)},
+		{Says: "timeoutSeconds", Shown: contracttest.By(TestProbeTimeout)},
+		{Says: "all containers must be ready", Shown: contracttest.By(TestSeveralContainers)},
+		{Says: "ENABLE_HTTP2_AUTO_DETECTION: h2c first, then HTTP/1.1", Shown: contracttest.By(TestHTTP2AutoDetection, TestHTTP2AutoDetectionOfAnAppThatIsDown)},
+		{Says: "an activator's probe is held until the app is ready", Shown: contracttest.By(TestPeers30HeldProbe, TestPeers30ListenIsNoticedWithin2ms)},
+		{Says: "probes are outside limit and stats", Shown: contracttest.By(TestProbesAreOutsideTheLimit)},
+		{Says: "a drain answers held probes", Shown: contracttest.By(TestDrainEndsHeldProbes)},
 	})
 }

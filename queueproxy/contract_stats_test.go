@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/sluice-proxy/sluice/internal/contracttest"
 	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
@@ -35,8 +36,8 @@ func fieldsOf(t *testing.T, b []byte) (all []field) {
 }
 
 func TestContractStats(t *testing.T) {
-	follow(t, []rule{
-		{says: "one Stat with the fields 1 to 7 of their kinds", test: func(t *testing.T) {
+	contracttest.Follow(t, []contracttest.Rule{
+		{Says: "one Stat with the fields 1 to 7 of their kinds", Test: func(t *testing.T) {
 			p, letGo := full(t, 1, nil)
 			defer letGo()
 			p.policy.stats.Report(p.created) // measured from here
@@ -63,13 +64,13 @@ func TestContractStats(t *testing.T) {
 				t.Errorf("fields that nobody knows: %v", got)
 			}
 		}},
-		{says: "at most 336 bytes, however long the pod's name", test: func(t *testing.T) {
+		{Says: "at most 336 bytes, however long the pod's name", Test: func(t *testing.T) {
 			p := startPod(t, deadAddr(t), func(c *Config) { c.Identity.Pod = strings.Repeat("p", 400) })
 			if n := len(p.at(p.Addrs().Stats, "/metrics").body); n == 0 || n > 336 {
 				t.Errorf("%d bytes", n)
 			}
 		}},
-		{says: "protobuf whatever is accepted, unless that names text; then the classic gauges", test: func(t *testing.T) {
+		{Says: "protobuf whatever is accepted, unless that names text; then the classic gauges", Test: func(t *testing.T) {
 			p := startPod(t, deadAddr(t), nil)
 			for accept, text := range map[string]bool{
 				"": false, "*/*": false, "application/protobuf": false, "application/json": false,
@@ -95,9 +96,9 @@ func TestContractStats(t *testing.T) {
 				}
 			}
 		}},
-		{says: "averages over the last second, counts per second, totals include proxied", shown: by(TestStats)},
-		{says: "probes and lent requests that were refused don't count", shown: by(TestContractProbes, TestNoQueue)},
-		{says: "what was refused for a full queue counts as what came", test: func(t *testing.T) {
+		{Says: "averages over the last second, counts per second, totals include proxied", Shown: contracttest.By(TestStats)},
+		{Says: "probes and lent requests that were refused don't count", Shown: contracttest.By(TestContractProbes, TestNoQueue)},
+		{Says: "what was refused for a full queue counts as what came", Test: func(t *testing.T) {
 			p, letGo := full(t, 1, nil)
 			defer letGo()
 			p.policy.stats.Report(time.Now())

@@ -10,6 +10,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/sluice-proxy/sluice/internal/contracttest"
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
@@ -73,20 +74,20 @@ func TestContractTimeouts(t *testing.T) {
 		}
 		both.Wait()
 	}
-	follow(t, []rule{
-		{says: "REVISION_TIMEOUT_SECONDS bounds the whole request", test: func(t *testing.T) {
+	contracttest.Follow(t, []contracttest.Rule{
+		{Says: "REVISION_TIMEOUT_SECONDS bounds the whole request", Test: func(t *testing.T) {
 			t.Parallel()
 			whole(t, start(t, proxy.Timeouts{Total: within}), "timeout_total")
 		}},
-		{says: "REVISION_RESPONSE_START_TIMEOUT_SECONDS bounds the first byte alone", test: func(t *testing.T) {
+		{Says: "REVISION_RESPONSE_START_TIMEOUT_SECONDS bounds the first byte alone", Test: func(t *testing.T) {
 			t.Parallel()
 			whole(t, start(t, proxy.Timeouts{ResponseStart: within}), "")
 		}},
-		{says: "REVISION_IDLE_TIMEOUT_SECONDS is not used up while the answer flows", test: func(t *testing.T) {
+		{Says: "REVISION_IDLE_TIMEOUT_SECONDS is not used up while the answer flows", Test: func(t *testing.T) {
 			t.Parallel()
 			whole(t, start(t, proxy.Timeouts{Idle: within}), "")
 		}},
-		{says: "nor while the request does", test: func(t *testing.T) {
+		{Says: "nor while the request does", Test: func(t *testing.T) {
 			t.Parallel()
 			p := start(t, proxy.Timeouts{Idle: within})
 			var both sync.WaitGroup
@@ -101,11 +102,11 @@ func TestContractTimeouts(t *testing.T) {
 			}
 			both.Wait()
 		}},
-		{says: "0 is off", test: func(t *testing.T) {
+		{Says: "0 is off", Test: func(t *testing.T) {
 			t.Parallel()
 			whole(t, start(t, proxy.Timeouts{}), "")
 		}},
-		{says: "the first byte behind a 101 is the start of the answer, and what flows after it is activity", test: func(t *testing.T) {
+		{Says: "the first byte behind a 101 is the start of the answer, and what flows after it is activity", Test: func(t *testing.T) {
 			t.Parallel()
 			p := startPod(t, startApp(t, websocketApp(nil)), func(c *Config) {
 				c.Timeouts = proxy.Timeouts{ResponseStart: within, Idle: within}
@@ -125,8 +126,7 @@ func TestContractTimeouts(t *testing.T) {
 				}
 			}
 		}},
-		{says: "the texts and statuses", shown: by(TestContractAnswers)},
-		{says: "the classic meaning with MAX_DURATION_SECONDS", shown: by(TestConfigFromEnvReads)},
-		{says: "waiting and start count, unless there is a queue deadline", shown: by(TestWaitingCountsAgainstTheTimeout, TestRequestWaitsForTheAppToStart, TestPeers16QueueDeadline)},
+		{Says: "the texts and statuses", Shown: contracttest.By(TestContractAnswers)},
+		{Says: "waiting and start count, unless there is a queue deadline", Shown: contracttest.By(TestWaitingCountsAgainstTheTimeout, TestRequestWaitsForTheAppToStart, TestPeers16QueueDeadline)},
 	})
 }

@@ -8,10 +8,10 @@
 //	autoscaler ──────────► :9090 Stat, once a second
 //	Prometheus ──────────► :9091 request metrics
 //
-// The rules are a proxy.Policy; package proxy moves the bytes. As a program it is [Main]. Within an app's own process it
+// The rules are a proxy.Policy; package proxy moves the bytes. As a program it is package sidecar. Within an app's own process it
 // is [New] and [Proxy.Run], see the example: the contract with Knative is the same, without a container of its own.
 //
-// Requests are served by a proxy.Engine, HTTP/2 by net/http. With [WithHandler] everything is on net/http, as it is behind
+// Requests are served by a proxy.Engine, HTTP/2 by net/http. With Config.WrapHandler everything is on net/http, as it is behind
 // [Proxy.Handler], for a server of the embedder's own. What comes on a connection to the engine and is no request is
 // refused without the policy; that is logged, one line in ten seconds at most, and counted.
 //

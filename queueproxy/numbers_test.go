@@ -21,7 +21,7 @@ func TestNumbersOfTheContract(t *testing.T) {
 		{"waiting requests for each slot", DefaultQueueFactor, 10},
 		{"a drain of 300 s", drainLimit(300 * time.Second), 298500 * time.Millisecond},
 		{"a drain of 10 s", drainLimit(10 * time.Second), 9 * time.Second},
-		{"for the last telemetry", flushTime, time.Second},
+		{"for the last telemetry", FlushTime, time.Second},
 		{"for hooks to be answered", adminGrace, 500 * time.Millisecond},
 	} {
 		if n.got != n.want {

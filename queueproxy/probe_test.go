@@ -11,8 +11,6 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-
-	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
 func TestParseProbes(t *testing.T) {
@@ -133,12 +131,12 @@ func TestC6InitialDelayIsTold(t *testing.T) {
 		`{"tcpSocket":{"port":8080},"initialDelaySeconds":3}`: 1,
 		`{"tcpSocket":{"port":8080}}`:                         0,
 	} {
-		c, err := ConfigFromEnv(environment(knative.EnvReadinessProbe, probe))
+		probes, err := ParseProbes(probe, false, "127.0.0.1", 8080)
 		if err != nil {
 			t.Fatal(err)
 		}
 		core, logs := observer.New(zap.InfoLevel)
-		p, err := New(c, zap.New(core))
+		p, err := New(Config{UserAddr: "127.0.0.1:8080", Probes: probes}, zap.New(core))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -180,5 +180,5 @@ func (p *Proxy) measure(now time.Time) {
 
 // drainLimit is how long a drain may take. What comes after it is quick, but SIGKILL doesn't wait.
 func drainLimit(gracePeriod time.Duration) time.Duration {
-	return gracePeriod - min(adminGrace+flushTime, gracePeriod/10)
+	return gracePeriod - min(adminGrace+FlushTime, gracePeriod/10)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/logging"
 	"github.com/sluice-proxy/sluice/internal/profiling"
 	"github.com/sluice-proxy/sluice/proxy"
 )
@@ -31,7 +32,7 @@ func (p *Proxy) requestServer() server {
 
 // serverLog is what the server of that name has to say.
 func (p *Proxy) serverLog(name string) *log.Logger {
-	return log.New(serverLog{p.log.Named(name)}, "", 0)
+	return logging.Servers(p.log.Named(name))
 }
 
 // adminServer answers the preStop hook of the app's container.

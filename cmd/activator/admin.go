@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/sluice-proxy/sluice/internal/logging"
 	"github.com/sluice-proxy/sluice/internal/profiling"
 	"go.uber.org/zap"
 )
@@ -25,7 +26,7 @@ func openAdmin(what, addr string, h http.Handler, log *zap.Logger) (*admin, erro
 	}
 	a := &admin{
 		server: &http.Server{
-			Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: newServerLog(log),
+			Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: logging.Servers(log),
 		},
 		done: make(chan struct{}),
 	}

@@ -2,8 +2,6 @@ package main
 
 import (
 	"io"
-	stdlog "log"
-	"strings"
 	"sync/atomic"
 
 	"github.com/sluice-proxy/sluice/internal/logging"
@@ -78,19 +76,3 @@ func (c liveCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 }
 
 func (c liveCore) Sync() error { return c.newest().Sync() }
-
-// serverLog gets what net/http's servers have to say. It is mostly of clients that break off, for which there is no
-// reason to wake anybody; a panic that they have caught is another matter.
-type serverLog struct{ log *zap.Logger }
-
-func newServerLog(log *zap.Logger) *stdlog.Logger { return stdlog.New(serverLog{log}, "", 0) }
-
-func (l serverLog) Write(line []byte) (int, error) {
-	text := strings.TrimSuffix(string(line), "\n")
-	if strings.Contains(text, "panic serving") {
-		l.log.Error(text)
-	} else {
-		l.log.Debug(text)
-	}
-	return len(line), nil
-}

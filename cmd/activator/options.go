@@ -12,7 +12,6 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/limits"
-	"github.com/sluice-proxy/sluice/internal/memlimit"
 	"go.uber.org/zap/zapcore"
 )
 
@@ -78,7 +77,7 @@ func (o options) onKubernetes() bool { return o.config == "" }
 func parse(args []string, env func(string) (string, bool), stderr io.Writer) (options, error) {
 	e := &environment{lookup: env}
 	o := fromEnvironment(e)
-	o.limits = limits.Default(memlimit.Bytes(), limits.Descriptors())
+	o.limits = limits.OfProcess()
 	e.errs = append(e.errs, o.limits.Activator().Environment(env)...)
 	level, release := e.text(envLogLevel, "info"), e.text(envRelease, autoRelease)
 	f := o.flags(&level, &release)

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/limits"
-	"github.com/sluice-proxy/sluice/internal/memlimit"
 )
 
 // TestWrongStarts: one line says what is wrong, and the exit code is 1.
@@ -72,7 +71,7 @@ func TestParse(t *testing.T) {
 	plain := options{
 		http1: 8012, http2: 8013, tlsPort: 8112, metricsPort: -1, pprofPort: 8008,
 		autoscaler: "ws://autoscaler.knative-serving.svc.example.org:8080", drain: 45 * time.Second, shutdown: 550 * time.Second,
-		podName: "a", podIP: "10.0.0.1", clusterDomain: "example.org", limits: limits.Default(memlimit.Bytes(), limits.Descriptors()),
+		podName: "a", podIP: "10.0.0.1", clusterDomain: "example.org", limits: limits.OfProcess(),
 		namespace: "knative-serving", loggingMap: "config-logging", observability: "config-observability",
 	}
 	with := func(change func(*options)) options { o := plain; change(&o); return o }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/internal/logging"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/proxy"
 	"go.uber.org/zap"
@@ -51,7 +52,7 @@ func compose(o options, c activator.Config, source activator.Source, p *ports, l
 	if s.activator, err = activator.New(c, log); err != nil {
 		return nil, err
 	}
-	s.front = s.activator.Engine(o.limits.Server(proxy.ServerConfig{ErrorLog: newServerLog(log), FreeMemory: debug.FreeOSMemory}))
+	s.front = s.activator.Engine(o.limits.Server(proxy.ServerConfig{ErrorLog: logging.Servers(log), FreeMemory: debug.FreeOSMemory}))
 	return s, nil
 }
 

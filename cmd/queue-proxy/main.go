@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/heap"
 	"github.com/sluice-proxy/sluice/internal/procs"
 	"github.com/sluice-proxy/sluice/internal/shutdown"
-	"github.com/sluice-proxy/sluice/queueproxy"
+	"github.com/sluice-proxy/sluice/queueproxy/sidecar"
 )
 
 func main() {
@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 	version := flags.Bool("version", false, "print the version and exit")
 	flags.Usage = func() {
 		_, _ = fmt.Fprintln(stderr, "queue-proxy takes everything from its environment:")
-		_ = queueproxy.WriteUsage(stderr)
+		_ = sidecar.WriteUsage(stderr)
 		_, _ = fmt.Fprintln(stderr, "\nGOMAXPROCS, GOMEMLIMIT and GOGC are Go's own; without the first, as many CPUs as a limit or an affinity gives, else half of them.")
 		_, _ = fmt.Fprintln(stderr, "\nFlags:")
 		flags.PrintDefaults()
@@ -60,8 +60,8 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		return err
 	}
 	defer heap.Slack(slack)()
-	return queueproxy.Main(ctx, queueproxy.WithEnv(env), queueproxy.WithStderr(stderr), queueproxy.WithFreeMemory(debug.FreeOSMemory),
-		queueproxy.WithStandardLog())
+	return sidecar.Main(ctx, sidecar.WithEnv(env), sidecar.WithStderr(stderr), sidecar.WithFreeMemory(debug.FreeOSMemory),
+		sidecar.WithStandardLog())
 }
 
 func buildVersion() string {

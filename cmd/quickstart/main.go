@@ -20,7 +20,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
-	"github.com/sluice-proxy/sluice/queueproxy"
+	"github.com/sluice-proxy/sluice/queueproxy/sidecar"
 )
 
 func main() {
@@ -28,7 +28,7 @@ func main() {
 	case replica.SupervisorName:
 		os.Exit(replica.Main())
 	case standalone.QueueProxyName:
-		os.Exit(status(queueproxy.Main(signalled(), queueproxy.WithFreeMemory(debug.FreeOSMemory), queueproxy.WithStandardLog())))
+		os.Exit(status(sidecar.Main(signalled(), sidecar.WithFreeMemory(debug.FreeOSMemory), sidecar.WithStandardLog())))
 	case hello.Name:
 		os.Exit(status(hello.Main(signalled(), os.Getenv)))
 	}

@@ -16,7 +16,6 @@ import (
 
 	"github.com/sluice-proxy/sluice/examples"
 	"github.com/sluice-proxy/sluice/internal/limits"
-	"github.com/sluice-proxy/sluice/internal/memlimit"
 	"github.com/sluice-proxy/sluice/internal/standalone"
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
@@ -49,7 +48,7 @@ func (l *list) Set(v string) error {
 
 // parse reads the command line. Its error is one line, or flag.ErrHelp when help has been printed.
 func parse(args []string, stderr io.Writer) (options, error) {
-	scaling, bounds := autoscaler.Standard(), limits.Default(memlimit.Bytes(), limits.Descriptors())
+	scaling, bounds := autoscaler.Standard(), limits.OfProcess()
 	o := options{config: standalone.Config{Scaling: &scaling, Limits: &bounds, ReplicaPorts: standalone.DefaultReplicaPorts, Images: map[string][]string{}}}
 	if errs := bounds.Activator().Environment(os.LookupEnv); errs != nil {
 		return o, errors.Join(errs...)

@@ -69,7 +69,7 @@ var rooms = map[string][]string{
 	"internal/cgroup":        {},
 	"internal/orphans":       {},
 	"internal/shutdown":      {},
-	"internal/limits":        {"proxy"},
+	"internal/limits":        {"proxy", "internal/memlimit"},
 	"internal/quota":         {},
 	"internal/memlimit":      {"internal/cgroup"},
 	"internal/tracing":       {"proxy", "metrics/otlp", "internal/knative", "internal/observability"},
@@ -78,9 +78,13 @@ var rooms = map[string][]string{
 	},
 	"internal/podtls": {},
 	"queueproxy": {
-		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "internal/filewatch", "internal/limits", "internal/logging", "internal/logpace", "internal/memlimit", "internal/quota", "internal/observability", "internal/profiling", "internal/refused", "internal/requestlog",
-		"internal/tracing", "metrics/otlp", "go.uber.org/zap", "golang.org/x/sync", "golang.org/x/sys",
-		"github.com/prometheus/client_golang", "google.golang.org/protobuf",
+		"throttler", "proxy", "metrics", "internal/knative", "internal/filewatch", "internal/limits", "internal/logging", "internal/logpace", "internal/quota",
+		"internal/profiling", "internal/refused", "go.uber.org/zap", "golang.org/x/sync", "golang.org/x/sys", "github.com/prometheus/client_golang",
+		"google.golang.org/protobuf",
+	},
+	"queueproxy/sidecar": {
+		"queueproxy", "proxy", "metrics", "metrics/otlp", "internal/knative", "internal/limits", "internal/logging", "internal/observability", "internal/requestlog",
+		"internal/tracing", "go.uber.org/zap", "github.com/prometheus/client_golang",
 	},
 	"activator": {
 		"throttler", "proxy", "metrics", "metrics/statpb", "internal/knative", "internal/logpace", "internal/quota", "internal/refused", "go.uber.org/zap",

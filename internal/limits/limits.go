@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-proxy/sluice/internal/memlimit"
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
@@ -68,6 +69,9 @@ const (
 	headBehind   = 4 << 10
 	fieldsBehind = 24
 )
+
+// OfProcess is Default for the process that calls it.
+func OfProcess() Limits { return Default(memlimit.Bytes(), Descriptors()) }
 
 // Behind are the limits of a server that gets what one with l lets through, and what that adds.
 func (l Limits) Behind() Limits {

@@ -35,3 +35,19 @@ func (s *standard) Write(line []byte) (int, error) {
 	}
 	return len(line), nil
 }
+
+// Servers is a logger for servers of net/http. What they say is mostly of clients that break off, for which there is no
+// reason to wake anybody; a panic that they have caught is another matter.
+func Servers(log *zap.Logger) *stdlog.Logger { return stdlog.New(servers{log}, "", 0) }
+
+type servers struct{ log *zap.Logger }
+
+func (s servers) Write(line []byte) (int, error) {
+	text := strings.TrimSuffix(string(line), "\n")
+	if strings.Contains(text, "panic serving") {
+		s.log.Error(text)
+	} else {
+		s.log.Debug(text)
+	}
+	return len(line), nil
+}

@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/internal/limits"
-	"github.com/sluice-proxy/sluice/internal/memlimit"
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
@@ -79,7 +78,7 @@ func (c Config) withDefaults() Config {
 		c.Scaling = &d
 	}
 	if c.Limits == nil {
-		l := limits.Default(memlimit.Bytes(), limits.Descriptors())
+		l := limits.OfProcess()
 		c.Limits = &l
 	}
 	if c.Log == nil {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
-	"github.com/sluice-proxy/sluice/queueproxy"
+	"github.com/sluice-proxy/sluice/queueproxy/sidecar"
 )
 
 // The test binary is every process of a replica too, as cmd/quickstart is.
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	case replica.SupervisorName:
 		os.Exit(replica.Main())
 	case QueueProxyName:
-		err = queueproxy.Main(ctx)
+		err = sidecar.Main(ctx)
 	case hello.Name:
 		err = hello.Main(ctx, os.Getenv)
 	default:

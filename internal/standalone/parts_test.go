@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/metrics/statpb"
 	"github.com/sluice-proxy/sluice/queueproxy"
+	"github.com/sluice-proxy/sluice/queueproxy/sidecar"
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
@@ -68,7 +69,7 @@ func cutEnv(v string) (name, value string, ok bool) {
 // The environment that a queue-proxy gets is one that it understands as it was meant.
 func TestQueueProxyCommand(t *testing.T) {
 	c := queueProxyCommand(sample, "cart-1", ports{5000, 5001, 5002, 5003}, "/self", "error", limits.Default(1<<30, 1<<20).Behind())
-	got, err := queueproxy.ConfigFromEnv(func(name string) (string, bool) {
+	got, err := sidecar.ConfigFromEnv(func(name string) (string, bool) {
 		for _, v := range c.Env {
 			if n, value, _ := cutEnv(v); n == name {
 				return value, true

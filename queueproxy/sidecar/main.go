@@ -1,4 +1,4 @@
-package queueproxy
+package sidecar
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/internal/logging"
+	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
 // Main is a queue-proxy as a program: it reads the environment, sets up logging and runs until ctx ends. It is what
@@ -37,7 +38,7 @@ func Main(ctx context.Context, opts ...Option) error {
 	}
 	o.into(&c)
 	telemetry := newTelemetry(seen, &c, o.stdout, log)
-	p, err := New(c, log)
+	p, err := queueproxy.New(c, log)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,7 @@
-package queueproxy
+package sidecar
 
 import (
 	"io"
-	"strings"
 
 	"go.uber.org/zap"
 
@@ -16,18 +15,4 @@ func loggerFrom(e *env, stderr io.Writer) *zap.Logger {
 	e.ignore(knative.EnvLoggingConfig, configErr)
 	e.ignore(knative.EnvLoggingLevel, levelErr)
 	return log
-}
-
-// serverLog gets what net/http's servers have to say. It is mostly of clients that break off, for which there is no
-// reason to wake anybody; a panic that they have caught is another matter.
-type serverLog struct{ log *zap.Logger }
-
-func (l serverLog) Write(line []byte) (int, error) {
-	text := strings.TrimSuffix(string(line), "\n")
-	if strings.Contains(text, "panic serving") {
-		l.log.Error(text)
-	} else {
-		l.log.Debug(text)
-	}
-	return len(line), nil
 }

@@ -1,10 +1,11 @@
-package queueproxy
+package sidecar
 
 import (
 	"fmt"
 	"io"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/limits"
 )
 
 // variable is one of the environment, for WriteUsage.
@@ -18,7 +19,7 @@ const (
 // variables lists what Main reads, in the order of the contract.
 func variables() []variable {
 	all := contract()
-	l := defaultLimits()
+	l := limits.OfProcess().Behind()
 	for _, s := range l.All() {
 		all = append(all, variable{s.Variable(), s.Value.String(), s.Text()})
 	}

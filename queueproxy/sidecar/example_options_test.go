@@ -1,4 +1,4 @@
-package queueproxy_test
+package sidecar_test
 
 import (
 	"context"
@@ -11,13 +11,14 @@ import (
 
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/queueproxy"
+	"github.com/sluice-proxy/sluice/queueproxy/sidecar"
 )
 
 // A guard that looks at heads only: it refuses what has no token before it takes a slot, and marks what the app says.
 func ExampleWithPolicy() {
 	guard := func(next proxy.Policy) proxy.Policy { return guarded{next} }
 
-	get, stop := runMain(queueproxy.WithPolicy(guard))
+	get, stop := runMain(sidecar.WithPolicy(guard))
 	defer stop()
 	fmt.Println(get("/", ""))
 	fmt.Println(get("/", "secret"))
@@ -63,7 +64,7 @@ func ExampleWithHandler() {
 		})
 	}
 
-	get, stop := runMain(queueproxy.WithHandler(middleware))
+	get, stop := runMain(sidecar.WithHandler(middleware))
 	defer stop()
 	fmt.Println(get("/", ""))
 	fmt.Println(get("/", "secret"))
@@ -85,7 +86,7 @@ func ExampleWithDial() {
 		}
 	}
 
-	get, stop := runMain(queueproxy.WithDial(watch))
+	get, stop := runMain(sidecar.WithDial(watch))
 	defer stop()
 	fmt.Println(get("/", ""))
 	fmt.Println("dialled", <-dialled)
@@ -95,7 +96,7 @@ func ExampleWithDial() {
 }
 
 // runMain is the program of an extension, with an app and an environment as a pod has them.
-func runMain(options ...queueproxy.Option) (get func(path, token string) string, stop func()) {
+func runMain(options ...sidecar.Option) (get func(path, token string) string, stop func()) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "Hello "+r.URL.Path)
 	}))
@@ -111,8 +112,8 @@ func runMain(options ...queueproxy.Option) (get func(path, token string) string,
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() {
-		ended <- queueproxy.Main(ctx, append(options, queueproxy.WithStderr(io.Discard),
-			queueproxy.WithEnv(func(name string) (string, bool) { v, ok := env[name]; return v, ok }))...)
+		ended <- sidecar.Main(ctx, append(options, sidecar.WithStderr(io.Discard),
+			sidecar.WithEnv(func(name string) (string, bool) { v, ok := env[name]; return v, ok }))...)
 	}()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	get = func(path, token string) string {

@@ -1,4 +1,4 @@
-package queueproxy
+package sidecar
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
 // hanging is a collector that takes a request and never answers.
@@ -45,7 +46,7 @@ func TestEndWithACollectorThatHangs(t *testing.T) {
 		}
 		stopped = time.Now()
 	})
-	if took := time.Since(stopped); took > flushTime+10*time.Second {
+	if took := time.Since(stopped); took > queueproxy.FlushTime+10*time.Second {
 		t.Errorf("it ends after %v", took)
 	}
 	if n := strings.Count(out.String(), "line 200\n"); n != 100 {
@@ -70,7 +71,7 @@ func TestEndWithAStdoutThatBlocks(t *testing.T) {
 		}
 		stopped = time.Now()
 	})
-	if took := time.Since(stopped); took > flushTime+10*time.Second {
+	if took := time.Since(stopped); took > queueproxy.FlushTime+10*time.Second {
 		t.Errorf("it ends after %v", took)
 	}
 }
@@ -104,7 +105,7 @@ func TestDrainWithALogThatBlocks(t *testing.T) {
 			<-release
 		}
 	})), zapcore.InfoLevel))
-	p, err := New(Config{UserAddr: startApp(t, http.HandlerFunc(ok)), DrainQuiet: time.Millisecond}, log)
+	p, err := queueproxy.New(queueproxy.Config{UserAddr: startApp(t, http.HandlerFunc(ok)), DrainQuiet: time.Millisecond}, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package queueproxy
+package sidecar
 
 import (
 	"bufio"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
 // startMain runs Main until the test ends, and returns the address of requests.
@@ -35,23 +36,8 @@ func startMain(t *testing.T, app string, changes []string, more ...Option) (url 
 			t.Error(err)
 		}
 	})
-	eventually(t, "it listens", func() bool {
-		c, err := net.Dial("tcp", "127.0.0.1:"+serve)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
+	eventually(t, "it listens", func() bool { return listens("127.0.0.1:" + serve) })
 	return "http://127.0.0.1:" + serve
-}
-
-// visit gets a page on a connection of its own.
-func visit(t *testing.T, url string, fields ...string) answer {
-	t.Helper()
-	p := &pod{t: t, url: url}
-	tr := &http.Transport{DisableKeepAlives: true}
-	defer tr.CloseIdleConnections()
-	return p.do(&http.Client{Transport: tr}, p.request("/", fields...))
 }
 
 // Extensions in the form of an http.Handler get requests and not probes, and upgrades pass through them.
@@ -119,7 +105,7 @@ func TestPeers12Policy(t *testing.T) {
 	wrap := func(name string) Option {
 		return WithPolicy(func(next proxy.Policy) proxy.Policy {
 			return policyFunc(func(req *proxy.Request) proxy.Exchange {
-				if IsProbe(req.Header) {
+				if queueproxy.IsProbe(req.Header) {
 					seen <- name + " probe"
 				} else {
 					seen <- name
@@ -142,9 +128,9 @@ func TestPeers12Policy(t *testing.T) {
 func TestPeers12Dial(t *testing.T) {
 	app := startApp(t, http.HandlerFunc(ok))
 	dials := make(chan string, 100)
-	url := startMain(t, deadAddr(t), []string{
+	url := startMain(t, freeAddr(t), []string{
 		knative.EnvReadinessProbe, `{"httpGet":{"path":"/"},"successThreshold":1}`,
-	}, WithDial(func(next DialFunc) DialFunc {
+	}, WithDial(func(next queueproxy.DialFunc) queueproxy.DialFunc {
 		return func(ctx context.Context, network, addr string) (net.Conn, error) {
 			dials <- addr
 			return next(ctx, network, app) // elsewhere

@@ -1,4 +1,4 @@
-package queueproxy
+package sidecar
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
 // env reads variables and collects what is wrong with them: bad keeps the pod from starting, since it would serve other
@@ -137,11 +139,12 @@ func parseDuration(v string) (time.Duration, error) {
 }
 
 func parseFullStatus(v string) (int, error) {
-	n, err := strconv.Atoi(v)
-	if err == nil && !fullStatus(n) {
-		err = errRange
+	for _, status := range queueproxy.FullStatuses() {
+		if v == strconv.Itoa(status) {
+			return status, nil
+		}
 	}
-	return n, err
+	return 0, errRange
 }
 
 func parseHost(v string) (string, error) {

@@ -1,7 +1,6 @@
-package queueproxy
+package sidecar
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -10,10 +9,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/queueproxy"
 )
-
-// DialFunc opens a connection to the app. It must heed ctx.
-type DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // Option changes what Main runs. Of several that wrap the same thing the later ones are outside.
 type Option func(*options)
@@ -25,7 +22,7 @@ type options struct {
 	logger       *zap.Logger // nil: as the environment says
 	wrapPolicies []func(proxy.Policy) proxy.Policy
 	wrapHandlers []func(http.Handler) http.Handler
-	wrapDials    []func(DialFunc) DialFunc
+	wrapDials    []func(queueproxy.DialFunc) queueproxy.DialFunc
 	freeMemory   func()
 	standardLog  bool
 }
@@ -70,7 +67,7 @@ func WithHandler(wrap func(http.Handler) http.Handler) Option {
 
 // WithDial wraps the dialling of the app, for requests and for those of its probes that go to the same address. That
 // something listens is then found out by dialling every few milliseconds, rather than by watching the port.
-func WithDial(wrap func(next DialFunc) DialFunc) Option {
+func WithDial(wrap func(next queueproxy.DialFunc) queueproxy.DialFunc) Option {
 	return func(o *options) { o.wrapDials = append(o.wrapDials, wrap) }
 }
 
@@ -83,7 +80,7 @@ func WithFreeMemory(free func()) Option { return func(o *options) { o.freeMemory
 func WithStandardLog() Option { return func(o *options) { o.standardLog = true } }
 
 // into puts what the options say into c.
-func (o *options) into(c *Config) {
+func (o *options) into(c *queueproxy.Config) {
 	c.Server.FreeMemory = o.freeMemory
 	if len(o.wrapPolicies) > 0 {
 		c.WrapPolicy = chain(o.wrapPolicies)

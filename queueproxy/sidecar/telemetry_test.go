@@ -1,4 +1,4 @@
-package queueproxy
+package sidecar
 
 import (
 	"io"
@@ -69,7 +69,7 @@ func TestRequestMetricsArePushed(t *testing.T) {
 func TestCollectorThatIsAway(t *testing.T) {
 	t.Parallel()
 	pod := startMain(t, startApp(t, http.HandlerFunc(ok)), []string{
-		knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"grpc","endpoint":"http://` + deadAddr(t) + `","exportInterval":1000000}}`,
+		knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"grpc","endpoint":"http://` + freeAddr(t) + `","exportInterval":1000000}}`,
 	})
 	for range 10 {
 		if got := visit(t, pod); got.status != 200 {

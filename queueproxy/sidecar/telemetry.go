@@ -1,4 +1,4 @@
-package queueproxy
+package sidecar
 
 import (
 	"cmp"
@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -18,10 +17,8 @@ import (
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/metrics/otlp"
 	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/queueproxy"
 )
-
-// flushTime is for what is left to be written and sent at the end. A drain leaves it of the pod's grace period.
-const flushTime = time.Second
 
 // telemetry is what Main puts around a Proxy: the request log, traces and metrics that are pushed.
 type telemetry struct {
@@ -36,7 +33,7 @@ type telemetry struct {
 
 // newTelemetry makes what o asks for and has c use it. What can't be made is logged and left out: it comes from a
 // configuration of the whole cluster, whose pods should start all the same.
-func newTelemetry(o observed, c *Config, out io.Writer, log *zap.Logger) *telemetry {
+func newTelemetry(o observed, c *queueproxy.Config, out io.Writer, log *zap.Logger) *telemetry {
 	t := &telemetry{log: log}
 	out = zapcore.Lock(zapcore.AddSync(out)) // lines of requests and of spans
 	without := func(what string, err error) {
@@ -59,11 +56,11 @@ func newTelemetry(o observed, c *Config, out io.Writer, log *zap.Logger) *teleme
 	return t
 }
 
-func (t *telemetry) trace(o observed, id Identity, out io.Writer, log *zap.Logger) error {
+func (t *telemetry) trace(o observed, id queueproxy.Identity, out io.Writer, log *zap.Logger) error {
 	tracer, err := tracing.New(tracing.Config{
 		Span: "queue", Wait: "kn.queueproxy.wait", // Knative's names
-		Resource: o.resource(id), Out: out, Failed: failing(log, "traces"), FlushTimeout: flushTime,
-		Skip: func(req *proxy.Request) bool { return IsProbe(req.Header) },
+		Resource: o.resource(id), Out: out, Failed: failing(log, "traces"), FlushTimeout: queueproxy.FlushTime,
+		Skip: func(req *proxy.Request) bool { return queueproxy.IsProbe(req.Header) },
 	})
 	if err != nil {
 		return err
@@ -87,10 +84,10 @@ func failing(log *zap.Logger, of string) func(error) {
 }
 
 // pushMetrics has what c counts go to a collector.
-func (t *telemetry) pushMetrics(o observed, c *Config, log *zap.Logger) (err error) {
-	c.ensureRegistry()
+func (t *telemetry) pushMetrics(o observed, c *queueproxy.Config, log *zap.Logger) (err error) {
+	c.Registry = cmp.Or(c.Registry, prometheus.NewRegistry())
 	to := collector(o.RequestMetrics, o.resource(c.Identity))
-	to.Gatherer, to.Interval, to.FlushTimeout = c.Registry, o.RequestMetrics.Interval, flushTime
+	to.Gatherer, to.Interval, to.FlushTimeout = c.Registry, o.RequestMetrics.Interval, queueproxy.FlushTime
 	to.Failed = failing(log, "metrics")
 	t.pushed, err = otlp.NewMetrics(to)
 	return err
@@ -105,7 +102,7 @@ func collector(e observability.Exporter, resource map[string]string) otlp.Config
 }
 
 // resource says what metrics and traces belong to, in the names of OpenTelemetry and of Knative.
-func (o *observed) resource(id Identity) map[string]string {
+func (o *observed) resource(id queueproxy.Identity) map[string]string {
 	host := cmp.Or(id.Host, id.Pod)
 	r := maps.Clone(o.Resource)
 	if r == nil {
@@ -140,7 +137,7 @@ func (t *telemetry) start() {
 	}
 }
 
-func (t *telemetry) logRequests(r observability.RequestLog, c *Config, out io.Writer, log *zap.Logger) error {
+func (t *telemetry) logRequests(r observability.RequestLog, c *queueproxy.Config, out io.Writer, log *zap.Logger) error {
 	id := c.Identity
 	revision := requestlog.Revision{
 		Name: id.Revision, Namespace: id.Namespace, Service: id.Service, Configuration: id.Configuration,
@@ -149,7 +146,7 @@ func (t *telemetry) logRequests(r observability.RequestLog, c *Config, out io.Wr
 	l, err := requestlog.New(requestlog.Config{
 		Out:      out,
 		Revision: func(*proxy.Request) requestlog.Revision { return revision },
-		Probe:    func(req *proxy.Request) bool { return IsProbe(req.Header) },
+		Probe:    func(req *proxy.Request) bool { return queueproxy.IsProbe(req.Header) },
 		Failed:   func(err error) { log.Error("a line of the request log is not whole", zap.Error(err)) },
 	})
 	if err != nil {
@@ -160,17 +157,11 @@ func (t *telemetry) logRequests(r observability.RequestLog, c *Config, out io.Wr
 		return nil
 	}
 	t.requests = l
-	if c.RequestMetrics == MetricsOff {
+	if c.RequestMetrics == queueproxy.MetricsOff {
 		return nil
 	}
-	c.ensureRegistry()
+	c.Registry = cmp.Or(c.Registry, prometheus.NewRegistry())
 	return metrics.RegisterRequestLog(c.Registry, l)
-}
-
-func (c *Config) ensureRegistry() {
-	if c.Registry == nil {
-		c.Registry = prometheus.NewRegistry()
-	}
 }
 
 // wrap puts the request log around everything, so that it sees what the client sent and got, and the trace around
@@ -185,10 +176,10 @@ func (t *telemetry) wrap(p proxy.Policy) proxy.Policy {
 	return p
 }
 
-// close writes and sends what is left, for flushTime at most. A reader of stdout that doesn't read, or a collector that
+// close writes and sends what is left, for queueproxy.FlushTime at most. A reader of stdout that doesn't read, or a collector that
 // doesn't answer, keeps nobody from ending; what is lost is logged.
 func (t *telemetry) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	ctx, cancel := context.WithTimeout(context.Background(), queueproxy.FlushTime)
 	defer cancel()
 	t.stop()
 	sent := make(chan struct{})
@@ -201,7 +192,7 @@ func (t *telemetry) close() {
 	case <-ctx.Done():
 	}
 	if err := ctx.Err(); err != nil {
-		t.log.Warn("telemetry was not sent in time, some of it is lost", zap.Duration("after", flushTime))
+		t.log.Warn("telemetry was not sent in time, some of it is lost", zap.Duration("after", queueproxy.FlushTime))
 	}
 	if t.requests != nil && t.requests.Dropped() > 0 {
 		t.log.Warn("lines of the request log were lost", zap.Uint64("lines", t.requests.Dropped()))

@@ -1,4 +1,4 @@
-package queueproxy
+package sidecar
 
 import (
 	"cmp"
@@ -6,31 +6,34 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
 // ConfigFromEnv reads the contract's environment; WriteUsage lists it. lookup is os.LookupEnv or like it. The error has
 // one line for each variable that is missing or malformed: its name, what it holds, what was expected. A value that may
 // hold a secret, as JSON may, is not repeated. What only says how the pod tells of itself (metrics, traces, logs, profiles)
-// is no error: Config.Ignored has what of it can't be used.
+// is no error: queueproxy.Config.Ignored has what of it can't be used.
 //
 // The request log, traces and metrics that are pushed are Main's, not a Config's.
-func ConfigFromEnv(lookup func(string) (string, bool)) (Config, error) {
+func ConfigFromEnv(lookup func(string) (string, bool)) (queueproxy.Config, error) {
 	e := &env{lookup: lookup}
 	c := configFrom(e, observedFrom(e))
 	if err := errors.Join(e.bad...); err != nil {
-		return Config{}, err
+		return queueproxy.Config{}, err
 	}
 	return c, nil
 }
 
-func configFrom(e *env, o observed) Config {
-	c := Config{
+func configFrom(e *env, o observed) queueproxy.Config {
+	c := queueproxy.Config{
 		Identity:             identityFrom(e),
 		ContainerConcurrency: required(e, knative.EnvContainerConcurrency, "a number of requests, 0 for no limit", parseCount),
 		QueueDepth:           optional(e, knative.EnvQueueDepth, "a number of requests", parseCount),
@@ -49,7 +52,7 @@ func configFrom(e *env, o observed) Config {
 	appFrom(e, &c)
 	c.RequestMetrics, c.Profiling = o.metrics(), o.Profiling
 	c.Addrs = addrsFrom(e)
-	if c.RequestMetrics == MetricsPrometheus && e.value(knative.EnvMetricsPort) == "" {
+	if c.RequestMetrics == queueproxy.MetricsPrometheus && e.value(knative.EnvMetricsPort) == "" {
 		c.Addrs.Metrics = cmp.Or(o.RequestMetrics.Endpoint, c.Addrs.Metrics)
 	}
 	c.CertsDir, c.TLS = tlsFrom(e)
@@ -58,8 +61,8 @@ func configFrom(e *env, o observed) Config {
 	return c
 }
 
-func identityFrom(e *env) Identity {
-	return Identity{
+func identityFrom(e *env) queueproxy.Identity {
+	return queueproxy.Identity{
 		Namespace:     required(e, knative.EnvServingNamespace, wantText, parseText),
 		Service:       e.value(knative.EnvServingService),
 		Configuration: e.present(knative.EnvServingConfiguration),
@@ -71,7 +74,7 @@ func identityFrom(e *env) Identity {
 }
 
 // appFrom reads where the app is and how to tell that it is ready.
-func appFrom(e *env, c *Config) {
+func appFrom(e *env, c *queueproxy.Config) {
 	port := required(e, knative.EnvUserPort, wantPort, parsePort)
 	host := e.value(knative.EnvUserHost)
 	if host == "" {
@@ -83,7 +86,7 @@ func appFrom(e *env, c *Config) {
 		return // a probe may make use of it
 	}
 	var err error
-	c.Probes, err = ParseProbes(e.value(knative.EnvReadinessProbe), list, host, port)
+	c.Probes, err = queueproxy.ParseProbes(e.value(knative.EnvReadinessProbe), list, host, port)
 	if err != nil {
 		what := "a probe"
 		if list {
@@ -104,7 +107,7 @@ func tlsFrom(e *env) (dir string, settings *tls.Config) {
 }
 
 // addrsFrom reads the ports.
-func addrsFrom(e *env) Addrs {
+func addrsFrom(e *env) queueproxy.Addrs {
 	host := optional(e, knative.EnvBindAddress, "a host name or an IP address", parseHost)
 	own := func(name string, fallback int) string {
 		port := fallback
@@ -112,11 +115,11 @@ func addrsFrom(e *env) Addrs {
 			port = optional(e, name, wantPort+", or 0 for none", parsePortOrNone)
 		}
 		if port == 0 {
-			return Off
+			return queueproxy.Off
 		}
 		return net.JoinHostPort(host, strconv.Itoa(port))
 	}
-	a := Addrs{
+	a := queueproxy.Addrs{
 		Serve:     net.JoinHostPort(host, strconv.Itoa(required(e, knative.EnvQueueServingPort, wantPort, parsePort))),
 		Admin:     own(knative.EnvAdminPort, knative.PortQueueAdmin),
 		Stats:     own(knative.EnvStatsPort, knative.PortQueueStats),
@@ -144,4 +147,28 @@ func timeoutsFrom(e *env) (t proxy.Timeouts, gracePeriod time.Duration) {
 		t.Total, t.ResponseStart = longest, t.Total
 	}
 	return t, gracePeriod
+}
+
+// announceFrom reads where activators are and the token, if Knative has mounted one.
+func announceFrom(e *env) queueproxy.Announce {
+	a := queueproxy.Announce{Activators: e.value(knative.EnvAnnounceTo), TokenFile: e.value(knative.EnvAnnounceToken)}
+	if a.Activators == queueproxy.Off {
+		return queueproxy.Announce{}
+	}
+	if a.Activators != "" {
+		if err := a.Validate(); err != nil {
+			e.fail("%s is %q, expected host:port or off", knative.EnvAnnounceTo, a.Activators)
+		}
+	} else if ns := e.value(knative.EnvSystemNamespace); ns != "" {
+		// Absolute, so that it is looked up once and not with each domain of the search list before it.
+		host := knative.ActivatorService + "." + ns + ".svc." + knative.ClusterDomain(e.value(knative.EnvClusterDomain)) + "."
+		a.Activators = net.JoinHostPort(host, strconv.Itoa(knative.PortActivatorService))
+	}
+	if a.TokenFile == "" {
+		a.TokenFile = filepath.Join(knative.TokenDir, knative.AudienceSluice)
+		if _, err := os.Stat(a.TokenFile); err != nil {
+			return queueproxy.Announce{} // the operator has not asked for it
+		}
+	}
+	return a
 }

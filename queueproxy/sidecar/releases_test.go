@@ -1,4 +1,4 @@
-package queueproxy
+package sidecar
 
 import (
 	"crypto/tls"
@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
 // release is what a release of Knative changes in the environment that its controller gives a sidecar (module
@@ -24,7 +25,7 @@ type release struct {
 	knative, module string
 	gone            []string
 	set             [][2]string
-	means           func(*Config, *observed)
+	means           func(*queueproxy.Config, *observed)
 }
 
 const (
@@ -77,18 +78,18 @@ func releases() []release {
 				{"HOST_IP", "10.0.0.1"},
 				{"ENABLE_HTTP2_AUTO_DETECTION", "false"},
 			},
-			means: func(c *Config, o *observed) {
-				*c = Config{
-					Identity: Identity{
+			means: func(c *queueproxy.Config, o *observed) {
+				*c = queueproxy.Config{
+					Identity: queueproxy.Identity{
 						Namespace: "default", Service: "hello", Configuration: "hello", Revision: "hello-00001", Pod: "hello-00001-abc",
 						PodIP: "10.0.0.7",
 					},
-					Addrs:    Addrs{Serve: ":8012", Admin: ":8022", Stats: ":9090", Metrics: ":9091", Profiling: ":8008", TLS: ":8112"},
+					Addrs:    queueproxy.Addrs{Serve: ":8012", Admin: ":8022", Stats: ":9090", Metrics: ":9091", Profiling: ":8008", TLS: ":8112"},
 					UserAddr: "127.0.0.1:8080",
 					// REVISION_TIMEOUT_SECONDS bounds the first byte, and nothing the whole.
 					Timeouts: proxy.Timeouts{ResponseStart: 300 * time.Second}, GracePeriod: 300 * time.Second,
-					Probes:         []Probe{{Kind: ProbeTCP, Addr: "127.0.0.1:8080", Aggressive: true, SuccessThreshold: 1}},
-					RequestMetrics: MetricsClassic, CertsDir: "/var/lib/knative/certs", TLS: &tls.Config{MinVersion: tls.VersionTLS13},
+					Probes:         []queueproxy.Probe{{Kind: queueproxy.ProbeTCP, Addr: "127.0.0.1:8080", Aggressive: true, SuccessThreshold: 1}},
+					RequestMetrics: queueproxy.MetricsClassic, CertsDir: "/var/lib/knative/certs", TLS: &tls.Config{MinVersion: tls.VersionTLS13},
 				}
 				*o = observed{classicMetrics: true}
 			},
@@ -101,7 +102,7 @@ func releases() []release {
 			knative: "1.7", module: "v0.34",
 			set: [][2]string{{"REVISION_RESPONSE_START_TIMEOUT_SECONDS", "0"}, {"REVISION_IDLE_TIMEOUT_SECONDS", "0"}},
 			// From here on REVISION_TIMEOUT_SECONDS bounds the whole.
-			means: func(c *Config, _ *observed) { c.Timeouts = proxy.Timeouts{Total: 300 * time.Second} },
+			means: func(c *queueproxy.Config, _ *observed) { c.Timeouts = proxy.Timeouts{Total: 300 * time.Second} },
 		},
 		same("1.8", "v0.35"),
 		{knative: "1.9", module: "v0.36", set: [][2]string{{"ROOT_CA", ""}}},
@@ -122,15 +123,15 @@ func releases() []release {
 				"TRACING_CONFIG_BACKEND", "TRACING_CONFIG_DEBUG", "TRACING_CONFIG_SAMPLE_RATE", "TRACING_CONFIG_ZIPKIN_ENDPOINT",
 			},
 			set: [][2]string{{"OBSERVABILITY_CONFIG", observabilityConfig(logTemplate)}},
-			means: func(c *Config, o *observed) {
-				c.RequestMetrics, o.classicMetrics = MetricsOff, false // none is the default now
+			means: func(c *queueproxy.Config, o *observed) {
+				c.RequestMetrics, o.classicMetrics = queueproxy.MetricsOff, false // none is the default now
 				o.RequestLog.Template = logTemplate
 			},
 		},
 		same("1.20", "v0.47"),
 		{
 			knative: "1.21", module: "v0.48", set: [][2]string{{"OBSERVABILITY_CONFIG", observabilityConfig(logTemplateNow)}},
-			means: func(_ *Config, o *observed) { o.RequestLog.Template = logTemplateNow },
+			means: func(_ *queueproxy.Config, o *observed) { o.RequestLog.Template = logTemplateNow },
 		},
 		{
 			knative: "1.22", module: "v0.49",
@@ -147,9 +148,9 @@ func releases() []release {
 }
 
 // eachRelease calls do with the whole environment of each release, and what we make of it.
-func eachRelease(t *testing.T, do func(t *testing.T, r release, vars map[string]string, c Config, o observed)) {
+func eachRelease(t *testing.T, do func(t *testing.T, r release, vars map[string]string, c queueproxy.Config, o observed)) {
 	vars := map[string]string{}
-	var c Config
+	var c queueproxy.Config
 	var o observed
 	for _, r := range releases() {
 		for _, name := range r.gone {
@@ -174,7 +175,7 @@ func lookupIn(vars map[string]string) func(string) (string, bool) {
 
 // The environment of each release is understood as that release's own queue-proxy does, without a complaint.
 func TestReleases(t *testing.T) {
-	eachRelease(t, func(t *testing.T, _ release, vars map[string]string, want Config, wantObserved observed) {
+	eachRelease(t, func(t *testing.T, _ release, vars map[string]string, want queueproxy.Config, wantObserved observed) {
 		got, err := ConfigFromEnv(lookupIn(vars))
 		if err != nil {
 			t.Fatal(err)
@@ -207,7 +208,7 @@ var unread = []string{
 
 // What a service or an operator may say differs from release to release too.
 func TestReleasesWhenAsked(t *testing.T) {
-	eachRelease(t, func(t *testing.T, _ release, vars map[string]string, want Config, wantObserved observed) {
+	eachRelease(t, func(t *testing.T, _ release, vars map[string]string, want queueproxy.Config, wantObserved observed) {
 		ask := func(name, value string) bool {
 			_, ok := vars[name]
 			if ok {
@@ -233,7 +234,7 @@ func TestReleasesWhenAsked(t *testing.T) {
 		ask("ENABLE_HTTP_FULL_DUPLEX", "true")
 		if ask("ENABLE_MULTI_CONTAINER_PROBES", "true") {
 			ask("SERVING_READINESS_PROBE", `[{"tcpSocket":{"port":8080,"host":"127.0.0.1"},"successThreshold":1},{"grpc":{"port":9000,"service":"x"},"periodSeconds":10,"timeoutSeconds":2}]`)
-			want.Probes = append(want.Probes, Probe{Kind: ProbeGRPC, Addr: "127.0.0.1:9000", Service: "x", Timeout: 2 * time.Second})
+			want.Probes = append(want.Probes, queueproxy.Probe{Kind: queueproxy.ProbeGRPC, Addr: "127.0.0.1:9000", Service: "x", Timeout: 2 * time.Second})
 		}
 		if ask("QUEUE_SERVING_TLS_PORT", "8443") {
 			want.Addrs.TLS = ":8443"
@@ -244,7 +245,7 @@ func TestReleasesWhenAsked(t *testing.T) {
 		log := observability.RequestLog{Enabled: true, Probes: true, Template: "{{.Request.Host}}"}
 		if ask("OBSERVABILITY_CONFIG", `{"tracing":{"protocol":"grpc","endpoint":"http://c:4317","samplingRate":1},"runtime":{"profiling":"enabled"},`+
 			`"requestMetrics":{"protocol":"prometheus"},"enableRequestLog":true,"enableProbeRequestLog":true,"requestLogTemplate":"{{.Request.Host}}"}`) {
-			want.RequestMetrics = MetricsPrometheus
+			want.RequestMetrics = queueproxy.MetricsPrometheus
 			wantObserved.RequestMetrics = observability.Exporter{Protocol: observability.Prometheus}
 			wantObserved.Tracing = observability.Exporter{Protocol: observability.GRPC, Endpoint: "http://c:4317", SamplingRate: 1}
 		} else {
@@ -282,7 +283,7 @@ func TestC1ClassicTimeoutIsTheFirstByte(t *testing.T) {
 		case <-r.Context().Done():
 		}
 	}))
-	eachRelease(t, func(t *testing.T, r release, vars map[string]string, _ Config, _ observed) {
+	eachRelease(t, func(t *testing.T, r release, vars map[string]string, _ queueproxy.Config, _ observed) {
 		if !slices.Contains([]string{"1.2", "1.3", "1.6", "1.7", "1.24"}, r.knative) {
 			return // as the one before
 		}

@@ -1,4 +1,4 @@
-package queueproxy
+package sidecar
 
 import (
 	"bytes"
@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
 // environment is what Knative's controller sets, with some variables changed; "-" takes one out.
@@ -42,9 +45,9 @@ func TestConfigFromEnvOfKnative(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Config{
-		Identity: Identity{Namespace: "default", Revision: "hello-00001", Pod: "hello-00001-abc", PodIP: "10.0.0.7"},
-		Addrs:    Addrs{Serve: ":8012", Admin: ":8022", Stats: ":9090", Metrics: ":9091", Profiling: ":8008", TLS: ":8112"},
+	want := queueproxy.Config{
+		Identity: queueproxy.Identity{Namespace: "default", Revision: "hello-00001", Pod: "hello-00001-abc", PodIP: "10.0.0.7"},
+		Addrs:    queueproxy.Addrs{Serve: ":8012", Admin: ":8022", Stats: ":9090", Metrics: ":9091", Profiling: ":8008", TLS: ":8112"},
 		UserAddr: "127.0.0.1:8080", ContainerConcurrency: 10,
 		Timeouts: proxy.Timeouts{Total: 300 * time.Second}, GracePeriod: 300 * time.Second,
 		CertsDir: "/var/lib/knative/certs", TLS: &tls.Config{MinVersion: tls.VersionTLS13},
@@ -55,48 +58,45 @@ func TestConfigFromEnvOfKnative(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Error(err)
 	}
-	if n := c.withDefaults().QueueDepth; n != 100 {
-		t.Errorf("queue depth %d, want ten times the limit", n)
-	}
 }
 
 func TestConfigFromEnvReads(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		changes []string
-		got     func(Config) any
+		got     func(queueproxy.Config) any
 		want    any
 	}{
-		{"timeouts", []string{knative.EnvResponseStartTimeout, "7", knative.EnvIdleTimeout, "8"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{Total: 300 * time.Second, ResponseStart: 7 * time.Second, Idle: 8 * time.Second}},
-		{"classic timeouts", []string{knative.EnvResponseStartTimeout, "-", knative.EnvMaxDuration, "900"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{Total: 900 * time.Second, ResponseStart: 300 * time.Second}},
-		{"classic timeouts without end", []string{knative.EnvResponseStartTimeout, "-", knative.EnvMaxDuration, "0"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{ResponseStart: 300 * time.Second}},
-		{"classic timeouts without a longest", []string{knative.EnvResponseStartTimeout, "-"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{ResponseStart: 300 * time.Second}},
-		{"empty is set", []string{knative.EnvResponseStartTimeout, ""}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{Total: 300 * time.Second}},
-		{"current beside classic", []string{knative.EnvMaxDuration, "900", knative.EnvResponseStartTimeout, "7"}, func(c Config) any { return c.Timeouts }, proxy.Timeouts{Total: 300 * time.Second, ResponseStart: 7 * time.Second}},
-		{"no limit", []string{knative.EnvContainerConcurrency, "0"}, func(c Config) any { return c.ContainerConcurrency }, 0},
-		{"bind", []string{knative.EnvBindAddress, "127.0.0.1", knative.EnvAdminPort, "1", knative.EnvStatsPort, "2", knative.EnvMetricsPort, "0"}, func(c Config) any { return c.Addrs }, Addrs{"127.0.0.1:8012", "127.0.0.1:1", "127.0.0.1:2", Off, "127.0.0.1:8008", "127.0.0.1:8112"}},
-		{"bind IPv6", []string{knative.EnvBindAddress, "::1"}, func(c Config) any { return c.Addrs.Serve }, "[::1]:8012"},
-		{"user host", []string{knative.EnvUserHost, "::1"}, func(c Config) any { return c.UserAddr }, "[::1]:8080"},
-		{"queue", []string{knative.EnvQueueDepth, "5", knative.EnvQueueDeadline, "2s"}, func(c Config) any { return [2]any{c.QueueDepth, c.QueueDeadline} }, [2]any{5, 2 * time.Second}},
-		{"drain", []string{knative.EnvDrainQuiet, "3s", knative.EnvDrainIdle, "1s"}, func(c Config) any { return [2]any{c.DrainQuiet, c.DrainIdle} }, [2]any{3 * time.Second, time.Second}},
-		{"trust", []string{knative.EnvTrustedPeers, "10.1.2.3/8, fd00::/8"}, func(c Config) any { return c.TrustedPeers }, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}},
-		{"flags", []string{knative.EnvFullDuplex, "true", knative.EnvHTTP2AutoDetection, "1"}, func(c Config) any { return c.HTTP2AutoDetection }, true},
-		{"metrics", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus"},"unknown":1}`}, func(c Config) any { return [2]any{c.RequestMetrics, c.Addrs.Metrics} }, [2]any{MetricsPrometheus, ":9091"}},
-		{"metrics endpoint", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus","endpoint":":7777"}}`}, func(c Config) any { return c.Addrs.Metrics }, ":7777"},
-		{"metrics port wins", []string{knative.EnvMetricsPort, "8", knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus","endpoint":":7777"}}`}, func(c Config) any { return c.Addrs.Metrics }, ":8"},
-		{"metrics of others", []string{knative.EnvObservabilityConfig, `{"metrics":{"protocol":"prometheus"}}`}, func(c Config) any { return c.RequestMetrics }, MetricsOff},
-		{"metrics pushed", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"grpc","endpoint":"http://c:4317"}}`}, func(c Config) any { return c.RequestMetrics }, MetricsCollected},
-		{"current metrics beside classic", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus"}}`, knative.EnvRequestMetricsBackend, "prometheus"}, func(c Config) any { return c.RequestMetrics }, MetricsPrometheus},
-		{"name of the host", []string{knative.EnvHostname, "h", knative.EnvPodName, ""}, func(c Config) any { return c.Identity.Host }, "h"},
-		{"name of the pod", []string{knative.EnvHostname, "h", knative.EnvPodName, "p"}, func(c Config) any { return c.Identity.Host }, "p"},
-		{"classic metrics", []string{knative.EnvRequestMetricsBackend, "prometheus"}, func(c Config) any { return c.RequestMetrics }, MetricsClassic},
-		{"profiling", []string{knative.EnvObservabilityConfig, `{"runtime":{"profiling":"enabled"}}`, knative.EnvProfilingPort, "9"}, func(c Config) any { return [2]any{c.Profiling, c.Addrs.Profiling} }, [2]any{true, ":9"}},
-		{"classic profiling", []string{knative.EnvEnableProfiling, "true"}, func(c Config) any { return c.Profiling }, true},
-		{"probe", []string{knative.EnvReadinessProbe, `{"tcpSocket":{"port":8080,"host":"127.0.0.1"},"successThreshold":1}`}, func(c Config) any { return c.Probes }, []Probe{{Kind: ProbeTCP, Addr: "127.0.0.1:8080", Aggressive: true, SuccessThreshold: 1}}},
-		{"probes", []string{knative.EnvMultiContainerProbes, "true", knative.EnvReadinessProbe, `[null,{}]`}, func(c Config) any { return c.Probes }, []Probe{{Aggressive: true}}},
-		{"tls", []string{knative.EnvQueueServingTLSPort, "8112", knative.EnvTLSMinVersion, "1.2", knative.EnvTLSMaxVersion, "1.3", knative.EnvTLSCipherSuites, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", knative.EnvTLSCurvePreferences, "X25519,CurveP256"}, func(c Config) any { return [2]any{c.Addrs.TLS, c.TLS} }, [2]any{":8112", &tls.Config{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}, CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}}}},
-		{"certificate", []string{knative.EnvQueueServingTLSPort, "8443", knative.EnvCertsDir, "/certs"}, func(c Config) any { return [2]any{c.Addrs.TLS, c.CertsDir} }, [2]any{":8443", "/certs"}},
-		{"full status", []string{knative.EnvFullStatus, "429"}, func(c Config) any { return c.FullStatus }, 429},
+		{"timeouts", []string{knative.EnvResponseStartTimeout, "7", knative.EnvIdleTimeout, "8"}, func(c queueproxy.Config) any { return c.Timeouts }, proxy.Timeouts{Total: 300 * time.Second, ResponseStart: 7 * time.Second, Idle: 8 * time.Second}},
+		{"classic timeouts", []string{knative.EnvResponseStartTimeout, "-", knative.EnvMaxDuration, "900"}, func(c queueproxy.Config) any { return c.Timeouts }, proxy.Timeouts{Total: 900 * time.Second, ResponseStart: 300 * time.Second}},
+		{"classic timeouts without end", []string{knative.EnvResponseStartTimeout, "-", knative.EnvMaxDuration, "0"}, func(c queueproxy.Config) any { return c.Timeouts }, proxy.Timeouts{ResponseStart: 300 * time.Second}},
+		{"classic timeouts without a longest", []string{knative.EnvResponseStartTimeout, "-"}, func(c queueproxy.Config) any { return c.Timeouts }, proxy.Timeouts{ResponseStart: 300 * time.Second}},
+		{"empty is set", []string{knative.EnvResponseStartTimeout, ""}, func(c queueproxy.Config) any { return c.Timeouts }, proxy.Timeouts{Total: 300 * time.Second}},
+		{"current beside classic", []string{knative.EnvMaxDuration, "900", knative.EnvResponseStartTimeout, "7"}, func(c queueproxy.Config) any { return c.Timeouts }, proxy.Timeouts{Total: 300 * time.Second, ResponseStart: 7 * time.Second}},
+		{"no limit", []string{knative.EnvContainerConcurrency, "0"}, func(c queueproxy.Config) any { return c.ContainerConcurrency }, 0},
+		{"bind", []string{knative.EnvBindAddress, "127.0.0.1", knative.EnvAdminPort, "1", knative.EnvStatsPort, "2", knative.EnvMetricsPort, "0"}, func(c queueproxy.Config) any { return c.Addrs }, queueproxy.Addrs{Serve: "127.0.0.1:8012", Admin: "127.0.0.1:1", Stats: "127.0.0.1:2", Metrics: queueproxy.Off, Profiling: "127.0.0.1:8008", TLS: "127.0.0.1:8112"}},
+		{"bind IPv6", []string{knative.EnvBindAddress, "::1"}, func(c queueproxy.Config) any { return c.Addrs.Serve }, "[::1]:8012"},
+		{"user host", []string{knative.EnvUserHost, "::1"}, func(c queueproxy.Config) any { return c.UserAddr }, "[::1]:8080"},
+		{"queue", []string{knative.EnvQueueDepth, "5", knative.EnvQueueDeadline, "2s"}, func(c queueproxy.Config) any { return [2]any{c.QueueDepth, c.QueueDeadline} }, [2]any{5, 2 * time.Second}},
+		{"drain", []string{knative.EnvDrainQuiet, "3s", knative.EnvDrainIdle, "1s"}, func(c queueproxy.Config) any { return [2]any{c.DrainQuiet, c.DrainIdle} }, [2]any{3 * time.Second, time.Second}},
+		{"trust", []string{knative.EnvTrustedPeers, "10.1.2.3/8, fd00::/8"}, func(c queueproxy.Config) any { return c.TrustedPeers }, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}},
+		{"flags", []string{knative.EnvFullDuplex, "true", knative.EnvHTTP2AutoDetection, "1"}, func(c queueproxy.Config) any { return c.HTTP2AutoDetection }, true},
+		{"metrics", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus"},"unknown":1}`}, func(c queueproxy.Config) any { return [2]any{c.RequestMetrics, c.Addrs.Metrics} }, [2]any{queueproxy.MetricsPrometheus, ":9091"}},
+		{"metrics endpoint", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus","endpoint":":7777"}}`}, func(c queueproxy.Config) any { return c.Addrs.Metrics }, ":7777"},
+		{"metrics port wins", []string{knative.EnvMetricsPort, "8", knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus","endpoint":":7777"}}`}, func(c queueproxy.Config) any { return c.Addrs.Metrics }, ":8"},
+		{"metrics of others", []string{knative.EnvObservabilityConfig, `{"metrics":{"protocol":"prometheus"}}`}, func(c queueproxy.Config) any { return c.RequestMetrics }, queueproxy.MetricsOff},
+		{"metrics pushed", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"grpc","endpoint":"http://c:4317"}}`}, func(c queueproxy.Config) any { return c.RequestMetrics }, queueproxy.MetricsCollected},
+		{"current metrics beside classic", []string{knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus"}}`, knative.EnvRequestMetricsBackend, "prometheus"}, func(c queueproxy.Config) any { return c.RequestMetrics }, queueproxy.MetricsPrometheus},
+		{"name of the host", []string{knative.EnvHostname, "h", knative.EnvPodName, ""}, func(c queueproxy.Config) any { return c.Identity.Host }, "h"},
+		{"name of the pod", []string{knative.EnvHostname, "h", knative.EnvPodName, "p"}, func(c queueproxy.Config) any { return c.Identity.Host }, "p"},
+		{"classic metrics", []string{knative.EnvRequestMetricsBackend, "prometheus"}, func(c queueproxy.Config) any { return c.RequestMetrics }, queueproxy.MetricsClassic},
+		{"profiling", []string{knative.EnvObservabilityConfig, `{"runtime":{"profiling":"enabled"}}`, knative.EnvProfilingPort, "9"}, func(c queueproxy.Config) any { return [2]any{c.Profiling, c.Addrs.Profiling} }, [2]any{true, ":9"}},
+		{"classic profiling", []string{knative.EnvEnableProfiling, "true"}, func(c queueproxy.Config) any { return c.Profiling }, true},
+		{"probe", []string{knative.EnvReadinessProbe, `{"tcpSocket":{"port":8080,"host":"127.0.0.1"},"successThreshold":1}`}, func(c queueproxy.Config) any { return c.Probes }, []queueproxy.Probe{{Kind: queueproxy.ProbeTCP, Addr: "127.0.0.1:8080", Aggressive: true, SuccessThreshold: 1}}},
+		{"probes", []string{knative.EnvMultiContainerProbes, "true", knative.EnvReadinessProbe, `[null,{}]`}, func(c queueproxy.Config) any { return c.Probes }, []queueproxy.Probe{{Aggressive: true}}},
+		{"tls", []string{knative.EnvQueueServingTLSPort, "8112", knative.EnvTLSMinVersion, "1.2", knative.EnvTLSMaxVersion, "1.3", knative.EnvTLSCipherSuites, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", knative.EnvTLSCurvePreferences, "X25519,CurveP256"}, func(c queueproxy.Config) any { return [2]any{c.Addrs.TLS, c.TLS} }, [2]any{":8112", &tls.Config{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}, CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}}}},
+		{"certificate", []string{knative.EnvQueueServingTLSPort, "8443", knative.EnvCertsDir, "/certs"}, func(c queueproxy.Config) any { return [2]any{c.Addrs.TLS, c.CertsDir} }, [2]any{":8443", "/certs"}},
+		{"full status", []string{knative.EnvFullStatus, "429"}, func(c queueproxy.Config) any { return c.FullStatus }, 429},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, err := ConfigFromEnv(environment(test.changes...))
@@ -211,7 +211,7 @@ func TestC5UnknownTelemetryIsAWarning(t *testing.T) {
 	}
 	// The rest of one that is partly understood holds.
 	c, err := ConfigFromEnv(environment(knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus"},"tracing":{"protocol":"x"},"runtime":{"profiling":"enabled"}}`))
-	if err != nil || c.RequestMetrics != MetricsPrometheus || !c.Profiling || len(c.Ignored) != 1 {
+	if err != nil || c.RequestMetrics != queueproxy.MetricsPrometheus || !c.Profiling || len(c.Ignored) != 1 {
 		t.Errorf("%+v, %v", c, err)
 	}
 }
@@ -243,7 +243,7 @@ func TestC5ExportersThatCannotStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			core, logs := observer.New(zap.InfoLevel)
-			startMain(t, deadAddr(t), test.env, WithLogger(zap.New(core)), WithStdout(io.Discard))
+			startMain(t, freeAddr(t), test.env, WithLogger(zap.New(core)), WithStdout(io.Discard))
 			for _, line := range test.told {
 				if logs.FilterMessage(line).Len() != 1 {
 					t.Errorf("not told: %s in %v", line, logs.All())
@@ -316,27 +316,37 @@ func TestUsageIsComplete(t *testing.T) {
 	contains(t, b.String(), knative.EnvDrainQuiet+" (default 30s)")
 }
 
-func TestConfigValidate(t *testing.T) {
-	good := Config{UserAddr: "127.0.0.1:8080"}
-	if err := good.Validate(); err != nil {
-		t.Errorf("the zero value with an app: %v", err)
+func TestWhetherToAnnounce(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "sluice")
+	if err := os.WriteFile(token, []byte("a.b.c"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	for field, edit := range map[string]func(*Config){
-		"UserAddr":             func(c *Config) { c.UserAddr = "" },
-		"Addrs.Serve":          func(c *Config) { c.Addrs.Serve = "8012" },
-		"Addrs.Stats":          func(c *Config) { c.Addrs.Stats = ":http" },
-		"ContainerConcurrency": func(c *Config) { c.ContainerConcurrency = -1 },
-		"QueueDepth":           func(c *Config) { c.QueueDepth = -1 },
-		"QueueDeadline":        func(c *Config) { c.QueueDeadline = -1 },
-		"Timeouts.Total":       func(c *Config) { c.Timeouts.Total = -1 },
-		"DrainIdle":            func(c *Config) { c.DrainIdle = -1 },
-		"RequestMetrics":       func(c *Config) { c.RequestMetrics = 9 },
-		"Probes[0]":            func(c *Config) { c.Probes = []Probe{{Kind: ProbeTCP, Addr: "x"}} },
+	for _, c := range []struct {
+		name string
+		vars map[string]string
+		want queueproxy.Announce
+		bad  string
+	}{
+		{name: "no token mounted", vars: map[string]string{"SYSTEM_NAMESPACE": "knative-serving"}},
+		{name: "Knative's own Service", vars: map[string]string{
+			"SYSTEM_NAMESPACE": "knative-serving", "CLUSTER_DOMAIN": "corp.test", "SLUICE_ANNOUNCE_TOKEN": token,
+		}, want: queueproxy.Announce{Activators: "activator-service.knative-serving.svc.corp.test.:80", TokenFile: token}},
+		{name: "another place", vars: map[string]string{"SLUICE_ANNOUNCE_TO": "127.0.0.1:8012", "SLUICE_ANNOUNCE_TOKEN": token}, want: queueproxy.Announce{Activators: "127.0.0.1:8012", TokenFile: token}},
+		{name: "off", vars: map[string]string{"SYSTEM_NAMESPACE": "knative-serving", "SLUICE_ANNOUNCE_TO": "off", "SLUICE_ANNOUNCE_TOKEN": token}},
+		{name: "no address", vars: map[string]string{"SLUICE_ANNOUNCE_TO": "activator"}, bad: "SLUICE_ANNOUNCE_TO"},
 	} {
-		c := good
-		edit(&c)
-		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "Config."+field+" ") && !strings.Contains(err.Error(), "Config."+field+":") {
-			t.Errorf("%s: %v", field, err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			e := &env{lookup: func(name string) (string, bool) { v, ok := c.vars[name]; return v, ok }}
+			got := announceFrom(e)
+			if c.bad != "" {
+				if len(e.bad) != 1 || !strings.Contains(e.bad[0].Error(), c.bad) {
+					t.Errorf("%v", e.bad)
+				}
+				return
+			}
+			if got != c.want || len(e.bad) > 0 {
+				t.Errorf("%+v, %v", got, e.bad)
+			}
+		})
 	}
 }

@@ -1,4 +1,4 @@
-package queueproxy
+package sidecar
 
 import (
 	"strconv"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/observability"
+	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
 // observed is what is to be measured, traced and logged.
@@ -54,17 +55,17 @@ func (o *observed) classic(e *env) {
 	o.classicMetrics = prometheus && o.RequestMetrics.Protocol == observability.None
 }
 
-// metrics is the kind of metrics that Config.RequestMetrics should be.
-func (o *observed) metrics() RequestMetrics {
+// metrics is the kind of metrics that queueproxy.Config.RequestMetrics should be.
+func (o *observed) metrics() queueproxy.RequestMetrics {
 	switch {
 	case o.classicMetrics:
-		return MetricsClassic
+		return queueproxy.MetricsClassic
 	case o.RequestMetrics.Protocol == observability.Prometheus:
-		return MetricsPrometheus
+		return queueproxy.MetricsPrometheus
 	case o.RequestMetrics.OTLP():
-		return MetricsCollected
+		return queueproxy.MetricsCollected
 	}
-	return MetricsOff
+	return queueproxy.MetricsOff
 }
 
 // leaveOut records the lines of an error about the parts of a variable that can be done without.
