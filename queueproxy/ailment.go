@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/internal/logpace"
+	"github.com/sluice-proxy/sluice/proxy"
 )
 
 // cause is why the app can't be served to. The list is closed: the same words stand in logs and metrics, and
@@ -30,6 +31,8 @@ const (
 	probeFailed  cause = "probe_failed"  // it listens, and its readiness probe fails
 	noCertFound  cause = "certificate"   // the pod's certificate can't be used yet
 	atLimit      cause = "full"          // it has as many requests as it may have
+	noAnswer     cause = "no_answer"     // it has taken a request, and closed the connection
+	badAnswer    cause = "bad_answer"    // what it answers is no HTTP, or another version of it
 )
 
 const (
@@ -99,6 +102,16 @@ func (a *ailment) unready() string {
 		a.tell(c, sentence)
 	}
 	return sentence
+}
+
+// unanswered tells of a request that the app has got and not answered; its own answer says so, too.
+func (a *ailment) unanswered(why proxy.Reason) {
+	switch why {
+	case proxy.UpstreamClosed:
+		a.tell(noAnswer, "the app has closed the connection on which it got a request, without an answer")
+	case proxy.BadResponse:
+		a.tell(badAnswer, "what the app answers is no HTTP, or not the version that it was asked in")
+	}
 }
 
 // refuses is what is wrong when a request has found that nobody listens at addr.

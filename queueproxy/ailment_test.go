@@ -3,6 +3,7 @@ package queueproxy
 import (
 	"bufio"
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -158,6 +159,42 @@ func TestC9FullPod(t *testing.T) {
 	}
 	if n := counted(t, p.policy.collectors.registry, atLimit); n != 1 {
 		t.Errorf("counted %v", n)
+	}
+}
+
+// An app that takes requests and answers none, or no HTTP, is told of as one that can't be reached is.
+func TestC9AnAppThatDoesNotAnswer(t *testing.T) {
+	for says, want := range map[string]cause{"": noAnswer, "SSH-2.0-OpenSSH_9.2\r\n": badAnswer} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		go func() {
+			for {
+				c, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = c.Read(make([]byte, 4<<10))
+				_, _ = io.WriteString(c, says)
+				_ = c.Close()
+			}
+		}()
+		core, logs := observer.New(zap.InfoLevel)
+		p := startPod(t, ln.Addr().String(), func(c *Config) { c.RequestMetrics = MetricsPrometheus })
+		p.policy.readiness.ailment.log = zap.New(core)
+		for range 3 {
+			if got := p.get("/"); got.status != 502 {
+				t.Errorf("%q: %d %q", says, got.status, got.body)
+			}
+		}
+		if lines := logs.All(); len(lines) != 1 || lines[0].ContextMap()["cause"] != string(want) {
+			t.Errorf("%q: logged %v", says, lines)
+		}
+		if n := counted(t, p.policy.collectors.registry, want); n != 3 {
+			t.Errorf("%q: counted %v", says, n)
+		}
 	}
 }
 

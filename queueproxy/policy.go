@@ -262,6 +262,9 @@ func (e *exchange) Release(_ proxy.Upstream, o proxy.AttemptResult) {
 	if o.Reason == proxy.UpstreamClosed && o.Reused && o.Status == 0 {
 		return // Next takes the slot over, or End gives it back
 	}
+	if o.Status == 0 {
+		e.policy.readiness.ailment.unanswered(o.Reason)
+	}
 	e.leave()
 }
 
