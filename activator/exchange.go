@@ -26,7 +26,7 @@ type exchange struct {
 	err     error
 	early   *throttler.RevisionID // it came before the source had told everything, and its revision isn't known
 	spec    *spec
-	stats   *metrics.RevisionStats
+	stats   *metrics.RevisionLoad
 	demand  throttler.Demand
 	lease   throttler.Lease  // the last one
 	holds   bool             // it has not been given back

@@ -91,7 +91,7 @@ type SyncedSource interface {
 	Synced() <-chan struct{} // closed when it has
 }
 
-// Reporter takes statistics to the autoscaler. Send must not block. *metrics.Sink is one.
+// Reporter takes statistics to the autoscaler. Send must not block. *metrics.StatSender is one.
 type Reporter interface {
 	Send(*statpb.WireStatMessages)
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// RevisionStats is a revision at one moment.
-type RevisionStats struct {
+// RevisionSnapshot is a revision at one moment.
+type RevisionSnapshot struct {
 	ID       throttler.RevisionID
 	Limit    int
 	Waiting  int // requests that wait for a pod
@@ -18,35 +18,35 @@ type RevisionStats struct {
 }
 
 // Stats is the revision at this moment; false when it is not known.
-func (a *Activator) Stats(id throttler.RevisionID) (RevisionStats, bool) {
+func (a *Activator) Stats(id throttler.RevisionID) (RevisionSnapshot, bool) {
 	t := a.revisions.get(id.Namespace, id.Name)
 	if t == nil {
-		return RevisionStats{}, false
+		return RevisionSnapshot{}, false
 	}
 	return t.stats()
 }
 
 // Snapshot is every revision at this moment, in the order of their names.
-func (a *Activator) Snapshot() []RevisionStats {
-	var all []RevisionStats
+func (a *Activator) Snapshot() []RevisionSnapshot {
+	var all []RevisionSnapshot
 	for _, t := range a.revisions.all() {
 		if s, ok := t.stats(); ok {
 			all = append(all, s)
 		}
 	}
-	slices.SortFunc(all, func(x, y RevisionStats) int { return strings.Compare(x.ID.String(), y.ID.String()) })
+	slices.SortFunc(all, func(x, y RevisionSnapshot) int { return strings.Compare(x.ID.String(), y.ID.String()) })
 	return all
 }
 
-func (t *tracked) stats() (RevisionStats, bool) {
+func (t *tracked) stats() (RevisionSnapshot, bool) {
 	s := t.spec.Load()
 	ts, ok := t.a.throttler.Stats(t.id)
 	if s == nil || !ok {
-		return RevisionStats{}, false
+		return RevisionSnapshot{}, false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return RevisionStats{
+	return RevisionSnapshot{
 		ID: t.id, Limit: s.Limit, Waiting: ts.Waiting, InFlight: ts.InFlight,
 		Pods: len(t.pods), Usable: int(t.usable.Load()),
 	}, true

@@ -16,12 +16,12 @@ type ActivatorConfig struct {
 	// Pod is the activator's own, a label of the classic names.
 	Pod string
 	// Connected and ConnectionErrors are read at each scrape: the state of
-	// the connection to the autoscaler, see Sink. Current names only;
+	// the connection to the autoscaler, see StatSender. Current names only;
 	// nil: no such metric.
 	Connected        func() bool
 	ConnectionErrors func() uint64
 	// LostReports is read at each scrape: the reports that did not get to
-	// the autoscaler, see Sink.Dropped. nil: no such metric.
+	// the autoscaler, see StatSender.Dropped. nil: no such metric.
 	LostReports func() uint64
 }
 

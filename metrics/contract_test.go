@@ -23,7 +23,7 @@ func TestNumbersOfTheContract(t *testing.T) {
 	if MaxStatSize != 336 {
 		t.Errorf("a scraper reads 336 bytes, not %d", MaxStatSize)
 	}
-	c := SinkConfig{URL: "ws://x"}.withDefaults()
+	c := StatSenderConfig{URL: "ws://x"}.withDefaults()
 	if c.PingInterval != 10*time.Second/3 || c.PongTimeout != 10*time.Second {
 		t.Errorf("pings each %v, %v without a pong", c.PingInterval, c.PongTimeout)
 	}

@@ -44,7 +44,7 @@ func ExampleRevisions() {
 			fmt.Println(w.GetNamespace(), w.GetName(), w.GetStat().GetAverageConcurrentRequests(), w.GetStat().GetRequestCount())
 		}
 	}
-	// In an activator, First is Sink.Send.
+	// In an activator, First is StatSender.Send.
 	r, err := metrics.NewRevisions(metrics.RevisionsConfig{Pod: "activator-0", First: show})
 	if err != nil {
 		panic(err)

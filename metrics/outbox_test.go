@@ -82,7 +82,7 @@ func TestOutboxAgainstModel(t *testing.T) {
 // TestPeers18OnlyTheNewestSecondIsKept: while the autoscaler is away a report is dropped as soon as the next one comes,
 // and counted.
 func TestPeers18OnlyTheNewestSecondIsKept(t *testing.T) {
-	s, err := NewSink(SinkConfig{URL: "ws://autoscaler:8080"})
+	s, err := NewStatSender(StatSenderConfig{URL: "ws://autoscaler:8080"})
 	if err != nil {
 		t.Fatal(err)
 	}

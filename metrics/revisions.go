@@ -43,7 +43,7 @@ func (c RevisionsConfig) Validate() error {
 type Revisions struct {
 	config RevisionsConfig
 	mu     sync.RWMutex
-	byKey  map[RevisionKey]*RevisionStats
+	byKey  map[RevisionKey]*RevisionLoad
 }
 
 // NewRevisions returns an empty set, or the error of Validate.
@@ -51,12 +51,12 @@ func NewRevisions(c RevisionsConfig) (*Revisions, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Revisions{config: c, byKey: map[RevisionKey]*RevisionStats{}}, nil
+	return &Revisions{config: c, byKey: map[RevisionKey]*RevisionLoad{}}, nil
 }
 
-// RevisionStats is one revision's part of Revisions, held by a request from
+// RevisionLoad is one revision's part of Revisions, held by a request from
 // Start to End.
-type RevisionStats struct {
+type RevisionLoad struct {
 	key   RevisionKey
 	conc  Concurrency
 	early float64 // already told by First; guarded by conc.mu
@@ -64,7 +64,7 @@ type RevisionStats struct {
 
 // Start counts a request of the revision that arrives at now. The request
 // calls End on what it got, once.
-func (r *Revisions) Start(key RevisionKey, now time.Time) *RevisionStats {
+func (r *Revisions) Start(key RevisionKey, now time.Time) *RevisionLoad {
 	r.mu.RLock()
 	s := r.byKey[key]
 	if s != nil {
@@ -78,11 +78,11 @@ func (r *Revisions) Start(key RevisionKey, now time.Time) *RevisionStats {
 	return r.startFirst(key, now)
 }
 
-func (r *Revisions) startFirst(key RevisionKey, now time.Time) *RevisionStats {
+func (r *Revisions) startFirst(key RevisionKey, now time.Time) *RevisionLoad {
 	r.mu.Lock()
 	s, known := r.byKey[key]
 	if !known {
-		s = &RevisionStats{key: key}
+		s = &RevisionLoad{key: key}
 		s.conc.start, s.conc.last = now, now
 		if r.config.First != nil {
 			s.early = 1
@@ -102,13 +102,13 @@ func (r *Revisions) startFirst(key RevisionKey, now time.Time) *RevisionStats {
 }
 
 // End counts the departure of a request that Start returned s for.
-func (s *RevisionStats) End(now time.Time) { s.conc.End(now, false) }
+func (s *RevisionLoad) End(now time.Time) { s.conc.End(now, false) }
 
 // Key is the revision that s belongs to.
-func (s *RevisionStats) Key() RevisionKey { return s.key }
+func (s *RevisionLoad) Key() RevisionKey { return s.key }
 
 // InFlight is the number of the revision's requests that have not ended.
-func (s *RevisionStats) InFlight() int { return s.conc.InFlight() }
+func (s *RevisionLoad) InFlight() int { return s.conc.InFlight() }
 
 // End counts the departure of a request of the revision, for callers that kept
 // only the key. An unknown revision is ignored.

@@ -20,7 +20,7 @@ func (r *Revisions) Report(now time.Time) *statpb.WireStatMessages {
 	stats := make([]statpb.Stat, len(all))
 	wires := make([]statpb.WireStatMessage, len(all))
 	out := &statpb.WireStatMessages{Messages: make([]*statpb.WireStatMessage, len(all))}
-	var idle []*RevisionStats
+	var idle []*RevisionLoad
 	for i, s := range all {
 		m, early := s.report(now)
 		if r.config.Observe != nil {
@@ -39,10 +39,10 @@ func (r *Revisions) Report(now time.Time) *statpb.WireStatMessages {
 	return out
 }
 
-func (r *Revisions) snapshot() []*RevisionStats {
+func (r *Revisions) snapshot() []*RevisionLoad {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	all := make([]*RevisionStats, 0, len(r.byKey))
+	all := make([]*RevisionLoad, 0, len(r.byKey))
 	for _, s := range r.byKey {
 		all = append(all, s)
 	}
@@ -50,7 +50,7 @@ func (r *Revisions) snapshot() []*RevisionStats {
 }
 
 // drop forgets those that no request has come to since they were reported.
-func (r *Revisions) drop(idle []*RevisionStats) {
+func (r *Revisions) drop(idle []*RevisionLoad) {
 	if len(idle) == 0 {
 		return
 	}
@@ -65,7 +65,7 @@ func (r *Revisions) drop(idle []*RevisionStats) {
 	}
 }
 
-func (s *RevisionStats) report(now time.Time) (m Report, early float64) {
+func (s *RevisionLoad) report(now time.Time) (m Report, early float64) {
 	m = s.conc.Report(now)
 	s.conc.mu.Lock()
 	early, s.early = s.early, 0
@@ -73,7 +73,7 @@ func (s *RevisionStats) report(now time.Time) (m Report, early float64) {
 	return m, early
 }
 
-func (s *RevisionStats) untouched() bool {
+func (s *RevisionLoad) untouched() bool {
 	s.conc.mu.Lock()
 	defer s.conc.mu.Unlock()
 	return s.conc.inFlight == 0 && s.conc.all.requests == 0 && s.conc.all.area == 0

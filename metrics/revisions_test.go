@@ -123,7 +123,7 @@ func TestObserveSeesWhatWasMeasured(t *testing.T) {
 func TestRequestDuringReportIsNotDropped(t *testing.T) {
 	var r *Revisions
 	key, now := RevisionKey{"ns", "rev"}, epoch()
-	var late *RevisionStats
+	var late *RevisionLoad
 	r, err := NewRevisions(RevisionsConfig{Pod: "activator-1", Observe: func(_ RevisionKey, m Report) {
 		if m.Requests == 0 && late == nil {
 			late = r.Start(key, now)
@@ -158,7 +158,7 @@ func TestRevisionsAgainstModel(t *testing.T) {
 		r, f := newTestRevisions(t)
 		now := epoch()
 		type model struct {
-			open    []*RevisionStats
+			open    []*RevisionLoad
 			arrived int // in this period
 			early   int // told by First in this period
 		}

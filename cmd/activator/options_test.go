@@ -41,7 +41,7 @@ func TestWrongStarts(t *testing.T) {
 		{"level", []string{"SLUICE_LOG_LEVEL=loud"}, []string{"-config", good}, "activator: log level \"loud\" is none of debug, info, warn, error\n"},
 		{"variable", []string{"PROBE_TIMEOUT=5"}, []string{"-config", good}, "activator: PROBE_TIMEOUT=\"5\" is not a positive duration such as 300ms\n"},
 		{"classic metrics", []string{"SLUICE_CLASSIC_METRICS=old"}, []string{"-config", good}, "activator: SLUICE_CLASSIC_METRICS=\"old\" is neither true nor false\n"},
-		{"autoscaler", nil, []string{"-config", good, "-autoscaler", "http://x"}, "activator: metrics: SinkConfig.URL \"http://x\" is not ws://host or wss://host\n"},
+		{"autoscaler", nil, []string{"-config", good, "-autoscaler", "http://x"}, "activator: metrics: StatSenderConfig.URL \"http://x\" is not ws://host or wss://host\n"},
 		{"port taken", nil, []string{"-config", good, "-bind", "127.0.0.1", "-http1-port", port}, "activator: port " + port + " (see -help for the flags that choose ports): listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
 		{"a bare pod", []string{"KUBERNETES_SERVICE_HOST=10.96.0.1"}, nil, `activator: POD_NAME is missing: it should be the pod's name (metadata.name)
 POD_IP is missing: it should be the pod's address (status.podIP)

@@ -29,7 +29,7 @@ type server struct {
 	tls       *tls.Config // of ports.tls
 	activator *activator.Activator
 	source    activator.Source
-	sink      *metrics.Sink // nil: no autoscaler
+	sender    *metrics.StatSender // nil: no autoscaler
 	front     *proxy.Engine
 }
 
@@ -44,10 +44,10 @@ func compose(o options, c activator.Config, source activator.Source, p *ports, l
 	c.ClassicMetrics = o.classicMetrics
 	var err error
 	if o.autoscaler != "" {
-		if s.sink, err = metrics.NewSink(metrics.SinkConfig{URL: o.autoscaler, MaxBackoff: maxReconnect, OnState: s.logSink}); err != nil {
+		if s.sender, err = metrics.NewStatSender(metrics.StatSenderConfig{URL: o.autoscaler, MaxBackoff: maxReconnect, OnState: s.logSender}); err != nil {
 			return nil, err
 		}
-		c.Reporter = s.sink
+		c.Reporter = s.sender
 	}
 	if s.activator, err = activator.New(c, log); err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func compose(o options, c activator.Config, source activator.Source, p *ports, l
 	return s, nil
 }
 
-func (s *server) logSink(connected bool, err error) {
+func (s *server) logSender(connected bool, err error) {
 	switch {
 	case connected:
 		s.log.Info("autoscaler connected", zap.String("url", s.o.autoscaler))
@@ -71,8 +71,8 @@ func (s *server) serve(ctx context.Context, signals <-chan os.Signal) error {
 	defer cancel()
 	g, life := errgroup.WithContext(life)
 	g.Go(func() error { return s.activator.Run(life, s.source) })
-	if s.sink != nil {
-		g.Go(func() error { return s.sink.Run(life) })
+	if s.sender != nil {
+		g.Go(func() error { return s.sender.Run(life) })
 	}
 	for _, l := range s.listeners() {
 		g.Go(func() error { return served(s.front.Serve(l)) })

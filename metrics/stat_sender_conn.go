@@ -13,21 +13,21 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// sinkConn is one websocket. serve writes; goroutines that it waits for read
+// senderConn is one websocket. serve writes; goroutines that it waits for read
 // and ping.
-type sinkConn struct {
-	sink *Sink
-	ws   *websocket.Conn
-	pong atomic.Pointer[time.Time] // when the last one came
-	wire []byte                    // encoding buffer of the writer
+type senderConn struct {
+	sender *StatSender
+	ws     *websocket.Conn
+	pong   atomic.Pointer[time.Time] // when the last one came
+	wire   []byte                    // encoding buffer of the writer
 	// pings that wait for their pong; added to by ping alone.
 	pings sync.WaitGroup
 }
 
-func (c *sinkConn) dial(ctx context.Context, t *http.Transport) error {
-	ctx, cancel := context.WithTimeout(ctx, c.sink.config.DialTimeout)
+func (c *senderConn) dial(ctx context.Context, t *http.Transport) error {
+	ctx, cancel := context.WithTimeout(ctx, c.sender.config.DialTimeout)
 	defer cancel()
-	ws, resp, err := websocket.Dial(ctx, c.sink.config.URL, &websocket.DialOptions{
+	ws, resp, err := websocket.Dial(ctx, c.sender.config.URL, &websocket.DialOptions{
 		HTTPClient:     &http.Client{Transport: t},
 		OnPongReceived: func(context.Context, []byte) { c.heard() },
 	})
@@ -42,14 +42,14 @@ func (c *sinkConn) dial(ctx context.Context, t *http.Transport) error {
 	return nil
 }
 
-func (c *sinkConn) heard() {
+func (c *senderConn) heard() {
 	now := time.Now()
 	c.pong.Store(&now)
 }
 
 // serve sends until the connection breaks or life ends (an error), or until
 // ctx is done and the buffer is empty (nil).
-func (c *sinkConn) serve(ctx, life context.Context) error {
+func (c *senderConn) serve(ctx, life context.Context) error {
 	connected, fail := context.WithCancelCause(life)
 	var wg sync.WaitGroup
 	wg.Go(func() { fail(c.read(connected)) })
@@ -67,8 +67,8 @@ func (c *sinkConn) serve(ctx, life context.Context) error {
 	return err
 }
 
-func (c *sinkConn) write(ctx, connected context.Context) error {
-	q := &c.sink.queue
+func (c *senderConn) write(ctx, connected context.Context) error {
+	q := &c.sender.queue
 	for {
 		o, ok := q.pop(time.Now())
 		if ok {
@@ -80,7 +80,7 @@ func (c *sinkConn) write(ctx, connected context.Context) error {
 				q.putBack(o)
 				return err
 			}
-			c.sink.sent.Add(1)
+			c.sender.sent.Add(1)
 			continue
 		}
 		select {
@@ -95,13 +95,13 @@ func (c *sinkConn) write(ctx, connected context.Context) error {
 	}
 }
 
-func (c *sinkConn) encode(o outgoing) (err error) {
+func (c *senderConn) encode(o outgoing) (err error) {
 	c.wire, err = proto.MarshalOptions{}.MarshalAppend(c.wire[:0], o.m)
 	return err
 }
 
-func (c *sinkConn) send(connected context.Context) error {
-	ctx, cancel := context.WithTimeout(connected, c.sink.config.WriteTimeout)
+func (c *senderConn) send(connected context.Context) error {
+	ctx, cancel := context.WithTimeout(connected, c.sender.config.WriteTimeout)
 	defer cancel()
 	if err := c.ws.Write(ctx, websocket.MessageBinary, c.wire); err != nil {
 		if cause := context.Cause(connected); cause != nil {
@@ -113,7 +113,7 @@ func (c *sinkConn) send(connected context.Context) error {
 }
 
 // read discards what the peer sends; pongs and the close frame come with it.
-func (c *sinkConn) read(connected context.Context) error {
+func (c *senderConn) read(connected context.Context) error {
 	for {
 		_, r, err := c.ws.Reader(connected)
 		if err == nil {
@@ -127,9 +127,9 @@ func (c *sinkConn) read(connected context.Context) error {
 
 // ping sends one ping each PingInterval and returns ErrNoPong when none was
 // answered for PongTimeout.
-func (c *sinkConn) ping(connected context.Context) error {
-	timeout := c.sink.config.PongTimeout
-	every := time.NewTicker(c.sink.config.PingInterval)
+func (c *senderConn) ping(connected context.Context) error {
+	timeout := c.sender.config.PongTimeout
+	every := time.NewTicker(c.sender.config.PingInterval)
 	defer every.Stop()
 	verdict := time.NewTimer(timeout)
 	defer verdict.Stop()

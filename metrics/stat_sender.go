@@ -18,13 +18,13 @@ import (
 var (
 	// ErrNoPong: the peer answered no ping for PongTimeout.
 	ErrNoPong = errors.New("metrics: no pong from the autoscaler")
-	// ErrSinkRunning is returned by a Run while another one is under way.
-	ErrSinkRunning = errors.New("metrics: the sink is running already")
+	// ErrSenderRunning is returned by a Run while another one is under way.
+	ErrSenderRunning = errors.New("metrics: the sender is running already")
 )
 
-// SinkConfig says where messages go. All fields but URL have a default, which
+// StatSenderConfig says where messages go. All fields but URL have a default, which
 // a zero selects.
-type SinkConfig struct {
+type StatSenderConfig struct {
 	// URL of the autoscaler: ws:// or wss://. Required.
 	URL string
 	// Buffer is how many messages wait while the connection is down or slow;
@@ -58,29 +58,29 @@ type SinkConfig struct {
 }
 
 // Validate reports the first field that can't be used.
-func (c SinkConfig) Validate() error {
+func (c StatSenderConfig) Validate() error {
 	u, err := url.Parse(c.URL)
 	if err != nil {
-		return fmt.Errorf("metrics: SinkConfig.URL: %w", err)
+		return fmt.Errorf("metrics: StatSenderConfig.URL: %w", err)
 	}
 	if u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
-		return fmt.Errorf("metrics: SinkConfig.URL %q is not ws://host or wss://host", c.URL)
+		return fmt.Errorf("metrics: StatSenderConfig.URL %q is not ws://host or wss://host", c.URL)
 	}
 	if c.Buffer < 0 {
-		return fmt.Errorf("metrics: SinkConfig.Buffer %d is negative", c.Buffer)
+		return fmt.Errorf("metrics: StatSenderConfig.Buffer %d is negative", c.Buffer)
 	}
 	for _, d := range []time.Duration{c.PingInterval, c.PongTimeout, c.DialTimeout, c.WriteTimeout, c.MinBackoff, c.MaxBackoff, c.FlushTimeout} {
 		if d < 0 {
-			return fmt.Errorf("metrics: SinkConfig has a negative duration: %v", d)
+			return fmt.Errorf("metrics: StatSenderConfig has a negative duration: %v", d)
 		}
 	}
 	if d := c.withDefaults(); d.MinBackoff > d.MaxBackoff {
-		return fmt.Errorf("metrics: SinkConfig.MinBackoff %v exceeds MaxBackoff %v", d.MinBackoff, d.MaxBackoff)
+		return fmt.Errorf("metrics: StatSenderConfig.MinBackoff %v exceeds MaxBackoff %v", d.MinBackoff, d.MaxBackoff)
 	}
 	return nil
 }
 
-func (c SinkConfig) withDefaults() SinkConfig {
+func (c StatSenderConfig) withDefaults() StatSenderConfig {
 	for _, f := range []struct {
 		d   *time.Duration
 		def time.Duration
@@ -104,7 +104,7 @@ func (c SinkConfig) withDefaults() SinkConfig {
 	return c
 }
 
-// Sink sends messages to the autoscaler over one websocket, in the order of
+// StatSender sends messages to the autoscaler over one websocket, in the order of
 // Send, and connects again when it breaks. Run owns the connection and all
 // goroutines. The other methods may be called at any time, concurrently, and
 // never block.
@@ -112,8 +112,8 @@ func (c SinkConfig) withDefaults() SinkConfig {
 // A message is sent at most once whole: one whose sending failed is tried
 // again on the next connection, one that the kernel took before the connection
 // broke may be lost.
-type Sink struct {
-	config    SinkConfig
+type StatSender struct {
+	config    StatSenderConfig
 	queue     outbox
 	running   atomic.Bool
 	connected atomic.Bool
@@ -121,13 +121,13 @@ type Sink struct {
 	errors    atomic.Uint64
 }
 
-// NewSink returns a sink that buffers until Run, or the error of Validate.
-func NewSink(c SinkConfig) (*Sink, error) {
+// NewStatSender returns a sender that buffers until Run, or the error of Validate.
+func NewStatSender(c StatSenderConfig) (*StatSender, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	c = c.withDefaults()
-	return &Sink{config: c, queue: outbox{
+	return &StatSender{config: c, queue: outbox{
 		ring:   make([]outgoing, c.Buffer),
 		maxAge: c.MaxAge,
 		wake:   make(chan struct{}, 1),
@@ -135,29 +135,29 @@ func NewSink(c SinkConfig) (*Sink, error) {
 }
 
 // Send hands m over. The caller must not change m afterwards.
-func (s *Sink) Send(m *statpb.WireStatMessages) {
+func (s *StatSender) Send(m *statpb.WireStatMessages) {
 	s.queue.push(outgoing{m: m, at: time.Now()})
 }
 
 // Connected says whether the websocket is up.
-func (s *Sink) Connected() bool { return s.connected.Load() }
+func (s *StatSender) Connected() bool { return s.connected.Load() }
 
 // Dropped counts messages that were pushed out of a full buffer, grew older
 // than MaxAge or can't be encoded (a name that is no UTF-8).
-func (s *Sink) Dropped() uint64 { return s.queue.droppedSoFar() }
+func (s *StatSender) Dropped() uint64 { return s.queue.droppedSoFar() }
 
 // Sent counts messages that were written to a connection.
-func (s *Sink) Sent() uint64 { return s.sent.Load() }
+func (s *StatSender) Sent() uint64 { return s.sent.Load() }
 
 // Errors counts failed attempts to connect and broken connections.
-func (s *Sink) Errors() uint64 { return s.errors.Load() }
+func (s *StatSender) Errors() uint64 { return s.errors.Load() }
 
 // Run connects and sends until ctx is done, then tries for FlushTimeout to
 // send what is buffered, closes the connection and returns nil. It returns
-// ErrSinkRunning at once if the sink is running already.
-func (s *Sink) Run(ctx context.Context) error {
+// ErrSenderRunning at once if the sender is running already.
+func (s *StatSender) Run(ctx context.Context) error {
 	if !s.running.CompareAndSwap(false, true) {
-		return ErrSinkRunning
+		return ErrSenderRunning
 	}
 	defer s.running.Store(false)
 
@@ -175,7 +175,7 @@ func (s *Sink) Run(ctx context.Context) error {
 }
 
 // stayConnected returns when ctx is done and nothing more can be flushed.
-func (s *Sink) stayConnected(ctx, life context.Context, t *http.Transport) {
+func (s *StatSender) stayConnected(ctx, life context.Context, t *http.Transport) {
 	told := false // whether the owner knows that there is no connection
 	for failures := 0; ; failures++ {
 		up, err := s.session(ctx, life, t)
@@ -201,7 +201,7 @@ func (s *Sink) stayConnected(ctx, life context.Context, t *http.Transport) {
 
 // outlast ends life when the time to flush is over, at once if there is
 // nothing to flush and no connection to close.
-func (s *Sink) outlast(ctx, life context.Context, end func()) {
+func (s *StatSender) outlast(ctx, life context.Context, end func()) {
 	select {
 	case <-life.Done():
 		return
@@ -223,8 +223,8 @@ func (s *Sink) outlast(ctx, life context.Context, end func()) {
 // session is one connection from dial to end. The time that it was up is 0 if
 // there was none; the error is nil if ctx ended it and all was sent. It tells
 // the owner of a connection and of its end, not of a failure to connect.
-func (s *Sink) session(ctx, life context.Context, t *http.Transport) (up time.Duration, err error) {
-	c := &sinkConn{sink: s}
+func (s *StatSender) session(ctx, life context.Context, t *http.Transport) (up time.Duration, err error) {
+	c := &senderConn{sender: s}
 	if err := c.dial(life, t); err != nil {
 		return 0, err
 	}
@@ -242,7 +242,7 @@ func (s *Sink) session(ctx, life context.Context, t *http.Transport) (up time.Du
 }
 
 // pause waits before the next attempt; it returns false when ctx is done.
-func (s *Sink) pause(ctx context.Context, failures int) bool {
+func (s *StatSender) pause(ctx context.Context, failures int) bool {
 	t := time.NewTimer(s.config.backoff(failures))
 	defer t.Stop()
 	select {
@@ -253,7 +253,7 @@ func (s *Sink) pause(ctx context.Context, failures int) bool {
 	}
 }
 
-func (c SinkConfig) backoff(failures int) time.Duration {
+func (c StatSenderConfig) backoff(failures int) time.Duration {
 	d := c.MinBackoff
 	for range failures {
 		if d >= c.MaxBackoff/2 {
@@ -265,7 +265,7 @@ func (c SinkConfig) backoff(failures int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-func (s *Sink) tell(connected bool, err error) {
+func (s *StatSender) tell(connected bool, err error) {
 	if s.config.OnState != nil {
 		s.config.OnState(connected, err)
 	}

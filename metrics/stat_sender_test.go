@@ -26,23 +26,23 @@ type change struct {
 	err       error
 }
 
-// runningSink is a Sink whose Run is under way until stop.
-type runningSink struct {
-	*Sink
+// runningSender is a StatSender whose Run is under way until stop.
+type runningSender struct {
+	*StatSender
 	stop func() // cancels and waits
 	mu   sync.Mutex
 	seen []change
 }
 
-func (r *runningSink) changes() []change {
+func (r *runningSender) changes() []change {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.seen)
 }
 
-func runSink(t *testing.T, c SinkConfig) *runningSink {
+func runSender(t *testing.T, c StatSenderConfig) *runningSender {
 	t.Helper()
-	r := &runningSink{}
+	r := &runningSender{}
 	c.OnState = func(connected bool, err error) {
 		r.mu.Lock()
 		r.seen = append(r.seen, change{connected, err})
@@ -51,11 +51,11 @@ func runSink(t *testing.T, c SinkConfig) *runningSink {
 	if c.MaxBackoff == 0 {
 		c.MinBackoff, c.MaxBackoff = time.Millisecond, 20*time.Millisecond
 	}
-	s, err := NewSink(c)
+	s, err := NewStatSender(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Sink = s
+	r.StatSender = s
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -69,10 +69,10 @@ func runSink(t *testing.T, c SinkConfig) *runningSink {
 	return r
 }
 
-func TestSinkKeepsOrderAndFlushesAtTheEnd(t *testing.T) {
+func TestStatSenderKeepsOrderAndFlushesAtTheEnd(t *testing.T) {
 	a := newAutoscaler(t)
 	a.listen()
-	s := runSink(t, SinkConfig{URL: a.url(), Buffer: 1000})
+	s := runSender(t, StatSenderConfig{URL: a.url(), Buffer: 1000})
 	eventually(t, "connected", s.Connected)
 	for i := range 1000 {
 		s.Send(numbered(i))
@@ -94,10 +94,10 @@ func TestSinkKeepsOrderAndFlushesAtTheEnd(t *testing.T) {
 	}
 }
 
-func TestSinkComesBackAfterTheServerDied(t *testing.T) {
+func TestStatSenderComesBackAfterTheServerDied(t *testing.T) {
 	a := newAutoscaler(t)
 	a.listen()
-	s := runSink(t, SinkConfig{URL: a.url(), Buffer: 10_000, MaxAge: -1})
+	s := runSender(t, StatSenderConfig{URL: a.url(), Buffer: 10_000, MaxAge: -1})
 	n := 0
 	for range 4 {
 		eventually(t, "connected", s.Connected)
@@ -141,8 +141,8 @@ func TestSinkComesBackAfterTheServerDied(t *testing.T) {
 	}
 }
 
-func TestSinkTellsOnceThatNobodyListens(t *testing.T) {
-	s := runSink(t, SinkConfig{URL: "ws://" + unusedAddr(t)})
+func TestStatSenderTellsOnceThatNobodyListens(t *testing.T) {
+	s := runSender(t, StatSenderConfig{URL: "ws://" + unusedAddr(t)})
 	eventually(t, "several attempts", func() bool { return s.Errors() >= 5 })
 	if got := s.changes(); len(got) != 1 || got[0].connected || got[0].err == nil {
 		t.Errorf("told %v", got)
@@ -155,12 +155,12 @@ func TestSinkTellsOnceThatNobodyListens(t *testing.T) {
 	}
 }
 
-func TestSinkGivesUpAConnectionWithoutPong(t *testing.T) {
+func TestStatSenderGivesUpAConnectionWithoutPong(t *testing.T) {
 	a := newAutoscaler(t)
 	a.silent = true
 	a.listen()
 	began := time.Now()
-	s := runSink(t, SinkConfig{URL: a.url(), PingInterval: 20 * time.Millisecond, PongTimeout: 300 * time.Millisecond})
+	s := runSender(t, StatSenderConfig{URL: a.url(), PingInterval: 20 * time.Millisecond, PongTimeout: 300 * time.Millisecond})
 	eventually(t, "given up", func() bool { return len(s.changes()) >= 2 })
 	if d := time.Since(began); d < 300*time.Millisecond {
 		t.Errorf("after %v", d)
@@ -177,21 +177,21 @@ func TestSinkGivesUpAConnectionWithoutPong(t *testing.T) {
 
 // A ping that takes longer than the interval, on a loaded machine, is no
 // reason to give up: the verdict is the pong timeout's alone.
-func TestSinkKeepsAConnectionThatAnswersPings(t *testing.T) {
+func TestStatSenderKeepsAConnectionThatAnswersPings(t *testing.T) {
 	a := newAutoscaler(t)
 	a.listen()
-	s := runSink(t, SinkConfig{URL: a.url(), PingInterval: 20 * time.Millisecond, PongTimeout: 10 * time.Second})
+	s := runSender(t, StatSenderConfig{URL: a.url(), PingInterval: 20 * time.Millisecond, PongTimeout: 10 * time.Second})
 	eventually(t, "pings", func() bool { return a.pings.Load() >= 20 })
 	if a.conns.Load() != 1 || s.Errors() != 0 {
 		t.Errorf("%d connections, %d errors", a.conns.Load(), s.Errors())
 	}
 }
 
-func TestSinkDropsTheOldestForASlowServer(t *testing.T) {
+func TestStatSenderDropsTheOldestForASlowServer(t *testing.T) {
 	a := newAutoscaler(t)
 	a.gate = make(chan struct{})
 	a.listen()
-	s := runSink(t, SinkConfig{
+	s := runSender(t, StatSenderConfig{
 		URL: a.url(), Buffer: 8, MaxAge: -1,
 		PongTimeout: time.Minute, WriteTimeout: time.Minute,
 	})
@@ -227,12 +227,12 @@ func TestSinkDropsTheOldestForASlowServer(t *testing.T) {
 	}
 }
 
-func TestSinkEndsInTimeWithAServerThatHangs(t *testing.T) {
+func TestStatSenderEndsInTimeWithAServerThatHangs(t *testing.T) {
 	a := newAutoscaler(t)
 	a.gate = make(chan struct{})
 	defer close(a.gate)
 	a.listen()
-	s := runSink(t, SinkConfig{URL: a.url(), FlushTimeout: 100 * time.Millisecond, PongTimeout: time.Minute})
+	s := runSender(t, StatSenderConfig{URL: a.url(), FlushTimeout: 100 * time.Millisecond, PongTimeout: time.Minute})
 	eventually(t, "connected", s.Connected)
 	m := numbered(1)
 	m.Messages[0].Name = strings.Repeat("x", 32<<20)
@@ -244,10 +244,10 @@ func TestSinkEndsInTimeWithAServerThatHangs(t *testing.T) {
 	}
 }
 
-func TestSinkFlushesWithALateConnection(t *testing.T) {
+func TestStatSenderFlushesWithALateConnection(t *testing.T) {
 	a := newAutoscaler(t)
 	a.addr = unusedAddr(t)
-	s := runSink(t, SinkConfig{URL: a.url(), MinBackoff: time.Hour, MaxBackoff: time.Hour})
+	s := runSender(t, StatSenderConfig{URL: a.url(), MinBackoff: time.Hour, MaxBackoff: time.Hour})
 	eventually(t, "the first attempt failed", func() bool { return s.Errors() == 1 })
 	s.Send(numbered(7))
 	a.listen()
@@ -256,11 +256,11 @@ func TestSinkFlushesWithALateConnection(t *testing.T) {
 }
 
 // What was half sent when the connection broke is sent again, in its place.
-func TestSinkSendsAgainWhatBroke(t *testing.T) {
+func TestStatSenderSendsAgainWhatBroke(t *testing.T) {
 	a := newAutoscaler(t)
 	a.gate = make(chan struct{})
 	a.listen()
-	s := runSink(t, SinkConfig{URL: a.url(), MaxAge: -1, PongTimeout: time.Minute, WriteTimeout: time.Minute})
+	s := runSender(t, StatSenderConfig{URL: a.url(), MaxAge: -1, PongTimeout: time.Minute, WriteTimeout: time.Minute})
 	eventually(t, "connected", s.Connected)
 	m := numbered(1)
 	m.Messages[0].Name = strings.Repeat("x", 32<<20) // more than the socket takes
@@ -278,10 +278,10 @@ func TestSinkSendsAgainWhatBroke(t *testing.T) {
 	}
 }
 
-func TestSinkSkipsWhatCannotBeEncoded(t *testing.T) {
+func TestStatSenderSkipsWhatCannotBeEncoded(t *testing.T) {
 	a := newAutoscaler(t)
 	a.listen()
-	s := runSink(t, SinkConfig{URL: a.url()})
+	s := runSender(t, StatSenderConfig{URL: a.url()})
 	bad := numbered(1)
 	bad.Messages[0].Name = "\xff"
 	s.Send(bad)
@@ -292,18 +292,18 @@ func TestSinkSkipsWhatCannotBeEncoded(t *testing.T) {
 	}
 }
 
-func TestSinkRunsOnce(t *testing.T) {
+func TestStatSenderRunsOnce(t *testing.T) {
 	a := newAutoscaler(t)
 	a.listen()
-	s := runSink(t, SinkConfig{URL: a.url()})
+	s := runSender(t, StatSenderConfig{URL: a.url()})
 	eventually(t, "connected", s.Connected)
-	if err := s.Run(t.Context()); !errors.Is(err, ErrSinkRunning) {
+	if err := s.Run(t.Context()); !errors.Is(err, ErrSenderRunning) {
 		t.Errorf("second Run: %v", err)
 	}
 }
 
-func TestSinkConfig(t *testing.T) {
-	for _, c := range []SinkConfig{
+func TestStatSenderConfig(t *testing.T) {
+	for _, c := range []StatSenderConfig{
 		{},
 		{URL: "http://host"},
 		{URL: "ws://"},
@@ -312,11 +312,11 @@ func TestSinkConfig(t *testing.T) {
 		{URL: "ws://host", PongTimeout: -1},
 		{URL: "ws://host", MinBackoff: time.Minute},
 	} {
-		if _, err := NewSink(c); err == nil {
+		if _, err := NewStatSender(c); err == nil {
 			t.Errorf("%+v is accepted", c)
 		}
 	}
-	d := SinkConfig{URL: "ws://host"}.withDefaults()
+	d := StatSenderConfig{URL: "ws://host"}.withDefaults()
 	if d.PingInterval*3 > 10*time.Second || d.PingInterval*3 < 9*time.Second || d.PongTimeout != 10*time.Second {
 		t.Errorf("pings each %v, no pong for %v", d.PingInterval, d.PongTimeout)
 	}
