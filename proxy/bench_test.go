@@ -25,7 +25,7 @@ func benchmark(b *testing.B, proto proxy.Proto, through bool) {
 	}), proxy.ServerConfig{})
 	addr := listenAndServe(b, app)
 	if through {
-		addr = serve(b, proxy.Config{Policy: toApp{addr}, Name: "bench"})
+		addr = serve(b, proxy.Config{Policy: toApp{addr: addr}, Name: "bench"})
 	}
 	var p http.Protocols
 	p.SetHTTP1(proto == proxy.HTTP1)

@@ -11,7 +11,7 @@ import (
 // TestEngineHardlyAllocates: a request and its answer, both heads other than those before, cost an allocation each, which
 // holds the head; those that are the same as before cost none.
 func TestEngineHardlyAllocates(t *testing.T) {
-	addr := engineOf(t, &lean{proxy.Upstream{Addr: rawApp(t, small)}}, proxy.ServerConfig{})
+	addr := engineOf(t, &lean{upstream: proxy.Upstream{Addr: rawApp(t, small)}}, proxy.ServerConfig{})
 	for _, c := range []struct {
 		name, ask string
 		vary      bool

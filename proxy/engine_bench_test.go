@@ -95,21 +95,21 @@ const (
 var askMany = "GET /hello?some=query HTTP/1.1\r\nHost: example.com\r\n" + strings.Repeat("X-Some-Header: and what is in it\r\n", 13) + "\r\n"
 
 // lean is a policy that costs nothing.
-type lean struct{ upstream proxy.Upstream }
+type lean struct {
+	proxy.NopExchange
+	upstream proxy.Upstream
+}
 
 func (p *lean) Begin(*proxy.Request) proxy.Exchange { return p }
 func (p *lean) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
 	return proxy.Forward(p.upstream), nil
 }
-func (p *lean) Response(*proxy.Request, *proxy.Response) bool { return true }
-func (p *lean) Release(proxy.Upstream, proxy.AttemptResult)   {}
-func (p *lean) End(*proxy.Request, proxy.Result)              {}
 
 // BenchmarkOverSockets has the engine and the Handler in net/http's server do the same for the same client and app, which
 // cost as much as they can't help: see the direct one.
 func BenchmarkOverSockets(b *testing.B) {
 	app := rawApp(b, small)
-	config := proxy.Config{Policy: &lean{proxy.Upstream{Addr: app}}, Name: "bench", MaxIdleConnsPerHost: 1000}
+	config := proxy.Config{Policy: &lean{upstream: proxy.Upstream{Addr: app}}, Name: "bench", MaxIdleConnsPerHost: 1000}
 	for _, s := range []struct {
 		name string
 		addr func(b *testing.B) string
@@ -157,7 +157,7 @@ func BenchmarkEngineLarge(b *testing.B) {
 		w.Header()["Content-Length"] = []string{"1048576"}
 		_, _ = w.Write(make([]byte, size))
 	}), proxy.ServerConfig{}))
-	config := proxy.Config{Policy: &lean{proxy.Upstream{Addr: app}}, Name: "bench"}
+	config := proxy.Config{Policy: &lean{upstream: proxy.Upstream{Addr: app}}, Name: "bench"}
 	for _, s := range []struct {
 		name string
 		addr func() string

@@ -306,7 +306,7 @@ func TestF4AcceptedConnectionThatWrapsTheSocket(t *testing.T) {
 	server, trust := certified(t)
 	for name, inside := range map[string]*tls.Config{"clear": nil, "TLS": server} {
 		t.Run(name, func(t *testing.T) {
-			h, err := proxy.New(proxy.Config{Name: "x", Policy: toApp{app.Listener.Addr().String()}})
+			h, err := proxy.New(proxy.Config{Name: "x", Policy: toApp{addr: app.Listener.Addr().String()}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -260,7 +260,7 @@ func TestEngineSeesAnEndThatComesWithARequest(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer app.Close()
 	var closed atomic.Int32
-	h, err := proxy.New(proxy.Config{Name: "x", Policy: toApp{app.Listener.Addr().String()}})
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: toApp{addr: app.Listener.Addr().String()}})
 	if err != nil {
 		t.Fatal(err)
 	}

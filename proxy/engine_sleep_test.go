@@ -40,15 +40,12 @@ func looked(t *testing.T, p Policy, config *tls.Config) (e *Engine, addr string)
 	return e, addr
 }
 
-type noContent struct{}
+type noContent struct{ NopExchange }
 
 func (noContent) Begin(*Request) Exchange { return noContent{} }
 func (noContent) Next(*Request, Attempt) (Decision, error) {
 	return Answer(&Local{Status: http.StatusNoContent}), nil
 }
-func (noContent) Response(*Request, *Response) bool { return true }
-func (noContent) Release(Upstream, AttemptResult)   {}
-func (noContent) End(*Request, Result)              {}
 
 // asleep blocks until n of the connections sleep.
 func (e *Engine) asleep(t *testing.T, n int) {

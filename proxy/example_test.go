@@ -10,16 +10,16 @@ import (
 )
 
 // toApp is a policy without rules: every request goes to one place.
-type toApp struct{ addr string }
+type toApp struct {
+	proxy.NopExchange
+	addr string
+}
 
 func (p toApp) Begin(*proxy.Request) proxy.Exchange { return p }
 
 func (p toApp) Next(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 	return proxy.Forward(proxy.Upstream{Addr: p.addr}), a.Cause
 }
-func (toApp) Response(*proxy.Request, *proxy.Response) bool { return true }
-func (toApp) Release(proxy.Upstream, proxy.AttemptResult)   {}
-func (toApp) End(*proxy.Request, proxy.Result)              {}
 
 // A proxy in ten lines: it forwards whatever it is asked to one app.
 func Example() {
@@ -28,7 +28,7 @@ func Example() {
 	}))
 	defer app.Close()
 
-	h, err := proxy.New(proxy.Config{Policy: toApp{app.Listener.Addr().String()}, Name: "example"})
+	h, err := proxy.New(proxy.Config{Policy: toApp{addr: app.Listener.Addr().String()}, Name: "example"})
 	if err != nil {
 		panic(err)
 	}

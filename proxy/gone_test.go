@@ -13,6 +13,7 @@ import (
 
 // gonePolicy sends everything to one upstream, and tells what became of it.
 type gonePolicy struct {
+	proxy.NopExchange
 	addr     string
 	outcomes chan proxy.AttemptResult
 }
@@ -21,15 +22,13 @@ func (p *gonePolicy) Begin(*proxy.Request) proxy.Exchange { return p }
 func (p *gonePolicy) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
 	return proxy.Forward(proxy.Upstream{Addr: p.addr}), nil
 }
-func (p *gonePolicy) Response(*proxy.Request, *proxy.Response) bool   { return true }
 func (p *gonePolicy) Release(_ proxy.Upstream, o proxy.AttemptResult) { p.outcomes <- o }
-func (p *gonePolicy) End(*proxy.Request, proxy.Result)                {}
 
 // A client that leaves in the middle of a dial has shown nothing of the upstream: there is no Connect.
 func TestNoConnectWithoutAConnection(t *testing.T) {
 	for name, run := range map[string]func(testing.TB, proxy.Config) string{"engine": serveEngine, "handler": serve} {
 		t.Run(name, func(t *testing.T) {
-			p := &gonePolicy{"192.0.2.1:1", make(chan proxy.AttemptResult, 1)}
+			p := &gonePolicy{addr: "192.0.2.1:1", outcomes: make(chan proxy.AttemptResult, 1)}
 			dialling := make(chan struct{})
 			addr := run(t, proxy.Config{Name: "x", Policy: p, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				close(dialling)

@@ -47,7 +47,7 @@ func TestConfigIsValidated(t *testing.T) {
 func TestPeers8DrainingSendsClientsAway(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer app.Close()
-	h, err := proxy.New(proxy.Config{Policy: toApp{app.Listener.Addr().String()}, Name: "x"})
+	h, err := proxy.New(proxy.Config{Policy: toApp{addr: app.Listener.Addr().String()}, Name: "x"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 
 // waiting is a policy whose requests wait until they are let on.
 type waiting struct {
+	NopExchange
 	entered, letOn chan bool
 }
 
@@ -25,13 +26,10 @@ func (w waiting) Next(*Request, Attempt) (Decision, error) {
 	<-w.letOn
 	return Answer(&Local{Status: http.StatusOK, Body: "served"}), nil
 }
-func (waiting) Response(*Request, *Response) bool { return true }
-func (waiting) Release(Upstream, AttemptResult)   {}
-func (waiting) End(*Request, Result)              {}
 
 // A connection that turns out to be one of HTTP/2 after Shutdown has begun has its request answered, and is told to go.
 func TestF3HTTP2BegunAfterShutdown(t *testing.T) {
-	p := waiting{make(chan bool, 10), make(chan bool)}
+	p := waiting{entered: make(chan bool, 10), letOn: make(chan bool)}
 	h, err := New(Config{Name: "x", Policy: p})
 	if err != nil {
 		t.Fatal(err)

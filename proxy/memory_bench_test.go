@@ -130,7 +130,7 @@ func memoryServer(b *testing.B, app, how string) (addr string, pid int) {
 
 // serveForMemory is what that program does: it prints its address, and serves until its input ends.
 func serveForMemory(app string) error {
-	c := proxy.Config{Name: "x", Policy: &holding{lean{proxy.Upstream{Addr: app, Timeouts: proxy.Timeouts{Total: time.Hour}}}}}
+	c := proxy.Config{Name: "x", Policy: &holding{lean: lean{upstream: proxy.Upstream{Addr: app, Timeouts: proxy.Timeouts{Total: time.Hour}}}}}
 	if os.Getenv(memoryServe+copying) != "" {
 		c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := new(net.Dialer).DialContext(ctx, network, addr)

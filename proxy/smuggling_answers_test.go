@@ -39,7 +39,7 @@ func TestNoAnswerIsTakenForAnother(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a, client := startAnswerer(t, s)
-			addr := serveEngine(t, proxy.Config{Name: "x", Policy: &lean{proxy.Upstream{Addr: a, TLS: client}}})
+			addr := serveEngine(t, proxy.Config{Name: "x", Policy: &lean{upstream: proxy.Upstream{Addr: a, TLS: client}}})
 			for about, all := range answers {
 				for i, d := range all {
 					d.check(t, s, fmt.Sprintf("%s/%d: RFC %s: %q", about, i, d.rfc, d.sent), addr, fmt.Sprintf("/%s/%d", about, i))

@@ -21,7 +21,7 @@ func TestParsersAgreeOnAnswers(t *testing.T) {
 		t.Run("Node "+mode, func(t *testing.T) {
 			t.Parallel()
 			app, _ := startAnswerer(t, schedule{stray: true})
-			addr := serveEngine(t, proxy.Config{Name: "x", Policy: toApp{app}})
+			addr := serveEngine(t, proxy.Config{Name: "x", Policy: toApp{addr: app}})
 			ask := startNodeClient(t, addr, mode)
 			for about, all := range answers {
 				for i, d := range all {

@@ -50,7 +50,7 @@ func TestParsersAgreeOnWhatIsForwarded(t *testing.T) {
 			w := startTap(t, p.addr)
 			addr := w.addr
 			for range 2 { // an activator and a queue-proxy
-				addr = serveEngine(t, proxy.Config{Name: "x", Policy: toApp{addr}})
+				addr = serveEngine(t, proxy.Config{Name: "x", Policy: toApp{addr: addr}})
 			}
 			var n, sent, refused, before int
 			for about, messages := range corpus {

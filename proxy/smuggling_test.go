@@ -55,7 +55,7 @@ func TestNothingIsSmuggled(t *testing.T) {
 // nothing that merely resembles one.
 func TestOneEmptyLineBetweenRequests(t *testing.T) {
 	r, end := newRecorder(t)
-	addr := serveEngine(t, proxy.Config{Name: "x", Policy: toApp{r.addr}})
+	addr := serveEngine(t, proxy.Config{Name: "x", Policy: toApp{addr: r.addr}})
 	for between, want := range map[string]string{
 		"": "200 200", "\r\n": "200 200", "\r\n\r\n": "200 400", "\n": "200 400", "\r": "200 400", "\n\r\n": "200 400", " \r\n": "200 400",
 	} {

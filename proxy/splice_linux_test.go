@@ -212,7 +212,7 @@ func TestSpliceBetweenUnixSockets(t *testing.T) {
 		w.Header().Set("Content-Length", fmt.Sprint(req.ContentLength))
 		_, _ = io.Copy(w, bytesOf(req.ContentLength))
 	}), proxy.ServerConfig{})
-	h, err := proxy.New(proxy.Config{Name: "x", Policy: &lean{proxy.Upstream{Addr: "app"}}, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: &lean{upstream: proxy.Upstream{Addr: "app"}}, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", back)
 	}})
 	if err != nil {

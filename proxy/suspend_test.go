@@ -26,6 +26,7 @@ type suspending struct {
 func (p *suspending) Begin(*proxy.Request) proxy.Exchange { return &suspended{policy: p} }
 
 type suspended struct {
+	proxy.NopExchange
 	policy *suspending
 	nexts  int
 }
@@ -60,9 +61,7 @@ func (x *suspended) Next(r *proxy.Request, a proxy.Attempt) (proxy.Decision, err
 	r.Header.Set("X-Nexts", fmt.Sprint(x.nexts))
 	return proxy.Forward(proxy.Upstream{Addr: x.policy.app}), nil
 }
-func (x *suspended) Response(*proxy.Request, *proxy.Response) bool { return true }
-func (x *suspended) Release(proxy.Upstream, proxy.AttemptResult)   {}
-func (x *suspended) End(_ *proxy.Request, r proxy.Result)          { x.policy.results <- r }
+func (x *suspended) End(_ *proxy.Request, r proxy.Result) { x.policy.results <- r }
 
 // eachServer runs f against an Engine and a Handler in a server of NewServer, both of the policy.
 func eachServer(t *testing.T, f func(t *testing.T, p *suspending, addr string)) {

@@ -44,12 +44,9 @@ func attributesLen(all []otlp.Attribute) (n int) {
 }
 
 // nothing is a policy whose exchanges do nothing.
-type nothing struct{}
+type nothing struct{ proxy.NopExchange }
 
 func (nothing) Begin(*proxy.Request) proxy.Exchange { return nothing{} }
 func (nothing) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
 	return proxy.Decision{}, context.Canceled
 }
-func (nothing) Response(*proxy.Request, *proxy.Response) bool { return true }
-func (nothing) Release(proxy.Upstream, proxy.AttemptResult)   {}
-func (nothing) End(*proxy.Request, proxy.Result)              {}

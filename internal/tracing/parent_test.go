@@ -149,15 +149,12 @@ func TestPropagation(t *testing.T) {
 }
 
 // fixed is a policy that does nothing.
-type fixed struct{}
+type fixed struct{ proxy.NopExchange }
 
 func (p fixed) Begin(*proxy.Request) proxy.Exchange { return p }
 func (fixed) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
 	return proxy.Decision{}, nil
 }
-func (fixed) Response(*proxy.Request, *proxy.Response) bool { return true }
-func (fixed) Release(proxy.Upstream, proxy.AttemptResult)   {}
-func (fixed) End(*proxy.Request, proxy.Result)              {}
 
 func TestSampler(t *testing.T) {
 	for _, rate := range []float64{0, 0.25, 1} {

@@ -34,15 +34,15 @@ func route(t testing.TB, routes []Route, host string, fields ...string) (*http.R
 }
 
 // behind is a policy that keeps the request and answers it.
-type behind struct{ got *http.Request }
+type behind struct {
+	proxy.NopExchange
+	got *http.Request
+}
 
 func (b *behind) Begin(req *proxy.Request) proxy.Exchange { b.got = req.HTTP(); return b }
 func (*behind) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
 	return proxy.Answer(&proxy.Local{Status: http.StatusOK}), nil
 }
-func (*behind) Response(*proxy.Request, *proxy.Response) bool { return true }
-func (*behind) Release(proxy.Upstream, proxy.AttemptResult)   {}
-func (*behind) End(*proxy.Request, proxy.Result)              {}
 
 var hello = []Route{
 	{Namespace: "default", Service: "hello", Targets: []Target{{"hello-2", 100, ""}, {"hello-1", 0, "old"}}, Revisions: []string{"hello-1", "hello-2", "hello-0"}},
