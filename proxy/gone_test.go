@@ -63,7 +63,7 @@ func TestUpgradeIsWatchedUntilGranted(t *testing.T) {
 			granted <- c
 		}
 	}()
-	p := &gonePolicy{l.Addr().String(), make(chan proxy.AttemptResult, 1)}
+	p := &gonePolicy{addr: l.Addr().String(), outcomes: make(chan proxy.AttemptResult, 1)}
 	addr := serveEngine(t, proxy.Config{Name: "x", Policy: p})
 	const head = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 
