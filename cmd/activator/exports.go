@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/observability"
+	"github.com/sluice-proxy/sluice/internal/program"
 	"github.com/sluice-proxy/sluice/metrics/otlp"
 	"go.uber.org/zap"
 )
@@ -50,11 +51,9 @@ func (ob *observed) page(e observability.Exporter) (export, error) {
 }
 
 func (ob *observed) push(e observability.Exporter) (export, error) {
-	m, err := otlp.NewMetrics(otlp.Config{
-		Protocol: e.Protocol, Endpoint: e.Endpoint, Headers: e.Headers, Gzip: e.Gzip, Timeout: e.Timeout,
-		CAFile: e.CAFile, CertFile: e.CertFile, KeyFile: e.KeyFile,
-		Resource: ob.resource, Gatherer: ob.registry, Interval: e.Interval, Failed: failing(ob.log, "metrics"),
-	})
+	to := program.Collector(e, ob.resource)
+	to.Gatherer, to.Failed = ob.registry, program.Failing(ob.log, "metrics")
+	m, err := otlp.NewMetrics(to)
 	if err != nil {
 		return none(), err
 	}
@@ -68,21 +67,10 @@ func (ob *observed) push(e observability.Exporter) (export, error) {
 	return export{close: func() { cancel(); <-done }}, nil
 }
 
-// failing says when exports begin to fail, and when they work again.
-func failing(log *zap.Logger, what string) func(error) {
-	return func(err error) {
-		if err != nil {
-			log.Warn(what+" don't reach their collector", zap.Error(err))
-		} else {
-			log.Info(what + " reach their collector again")
-		}
-	}
-}
-
 // resourceOf says what the metrics and traces belong to, by OpenTelemetry's names; its variables win.
 func resourceOf(o options, c observability.Config) map[string]string {
 	r := map[string]string{
-		"service.name": defaultActivator, "service.version": version(),
+		"service.name": defaultActivator, "service.version": program.Version(),
 		"k8s.namespace.name": o.namespace, "k8s.pod.name": o.podName,
 	}
 	for name, value := range c.Resource {

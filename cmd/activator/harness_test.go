@@ -38,7 +38,7 @@ func start(t testing.TB, args ...string) *process {
 	config := filepath.Join(t.TempDir(), "revisions.yaml")
 	p := &process{config: config}
 	p.configure(t, oneRevision+"[]\n")
-	p.run(t, exec.Command(program, append([]string{
+	p.run(t, exec.Command(binary, append([]string{
 		"-config", config, "-bind", "127.0.0.1", "-http1-port", "0", "-http2-port", "0",
 	}, args...)...))
 	await(t, "both ports", func() bool { return len(p.addresses("requests")) == 2 })

@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-proxy/sluice/activator"
 	"github.com/sluice-proxy/sluice/internal/kube"
 	"github.com/sluice-proxy/sluice/internal/logging"
+	"github.com/sluice-proxy/sluice/internal/program"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -122,6 +123,6 @@ func restConfig(o options) (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("how to reach Kubernetes: %w", err)
 	}
-	c.UserAgent = "sluice-activator/" + version()
+	c.UserAgent = "sluice-activator/" + program.Version()
 	return c, nil
 }

@@ -29,7 +29,7 @@ func TestProcessOutlivesItsLogs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "-config", config, "-bind", "127.0.0.1", "-http1-port", port, "-http2-port", "0", "-drain", "1ms")
+	cmd := exec.Command(binary, "-config", config, "-bind", "127.0.0.1", "-http1-port", port, "-http2-port", "0", "-drain", "1ms")
 	cmd.Stdout, cmd.Stderr = logs, logs
 	err = orphans.StartFor(t, cmd)
 	logs.Close()

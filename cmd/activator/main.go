@@ -8,19 +8,18 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/sluice-proxy/sluice/internal/heap"
 	"github.com/sluice-proxy/sluice/internal/logging"
 	"github.com/sluice-proxy/sluice/internal/procs"
-	"github.com/sluice-proxy/sluice/internal/shutdown"
+	"github.com/sluice-proxy/sluice/internal/program"
 )
 
 func main() {
 	unfollow := procs.Follow()
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, shutdown.Signals()...)
+	signal.Notify(signals, program.Signals()...)
 	// Whoever reads the logs may go: that is no reason for requests to fail. Go would end the process at the next line.
 	signal.Ignore(syscall.SIGPIPE)
 	err := run(context.Background(), signals, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
@@ -48,7 +47,7 @@ func run(
 		return err
 	}
 	if o.version {
-		fmt.Fprintln(stderr, "sluice activator", version())
+		fmt.Fprintln(stderr, "sluice activator", program.Version())
 		return nil
 	}
 	defer heap.Slack(slack)()
@@ -59,18 +58,4 @@ func run(
 	defer func() { _ = log.Sync() }()
 	defer logging.Standard(log)()
 	return runFromFile(ctx, signals, o, log)
-}
-
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			v += " " + s.Value
-		}
-	}
-	return v + " " + info.GoVersion
 }

@@ -10,8 +10,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// program is the binary under test, and queueProxy that of its pods.
-var program, queueProxy string
+// binary is the one under test, and queueProxy that of its pods.
+var binary, queueProxy string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "activator")
@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	program, queueProxy = filepath.Join(dir, "activator"), filepath.Join(dir, "queue-proxy")
+	binary, queueProxy = filepath.Join(dir, "activator"), filepath.Join(dir, "queue-proxy")
 	if out, err := exec.Command("go", "build", "-o", dir, ".", "../queue-proxy").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 		os.Exit(1)

@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-proxy/sluice/activator"
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/observability"
+	"github.com/sluice-proxy/sluice/internal/program"
 	"github.com/sluice-proxy/sluice/internal/requestlog"
 	"github.com/sluice-proxy/sluice/internal/tracing"
 	"github.com/sluice-proxy/sluice/metrics"
@@ -60,7 +61,7 @@ func newObserved(o options, env func(string) (string, bool), stdout io.Writer, l
 	}
 	ob.tracer, err = tracing.New(tracing.Config{
 		Span: "handle", Wait: "throttler_try", // Knative's names
-		Resource: ob.resource, Attributes: ob.attributes, Out: stdout, Failed: failing(log, "traces"),
+		Resource: ob.resource, Attributes: ob.attributes, Out: stdout, Failed: program.Failing(log, "traces"),
 	})
 	return ob, err
 }

@@ -1,17 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net"
+	"net/netip"
 	"strconv"
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/limits"
+	"github.com/sluice-proxy/sluice/internal/program"
 	"go.uber.org/zap/zapcore"
 )
 
@@ -75,11 +77,11 @@ func (o options) onKubernetes() bool { return o.config == "" }
 
 // parse reads the environment, then args, which win. Its error is flag.ErrHelp when help was asked for and given.
 func parse(args []string, env func(string) (string, bool), stderr io.Writer) (options, error) {
-	e := &environment{lookup: env}
+	e := &program.Environment{Lookup: env}
 	o := fromEnvironment(e)
 	o.limits = limits.OfProcess()
-	e.errs = append(e.errs, o.limits.Activator().Environment(env)...)
-	level, release := e.text(envLogLevel, "info"), e.text(envRelease, autoRelease)
+	e.Bad = append(e.Bad, o.limits.Activator().Environment(env)...)
+	level, release := cmp.Or(e.Value(envLogLevel), "info"), cmp.Or(e.Value(envRelease), autoRelease)
 	f := o.flags(&level, &release)
 	f.SetOutput(stderr)
 	if err := f.Parse(args); err != nil {
@@ -102,31 +104,31 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 	}
 	if o.onKubernetes() {
 		if isSet(f, "metrics-port") {
-			e.fail("-metrics-port is for -config; on Kubernetes %s says where metrics go", o.observability)
+			e.Fail("-metrics-port is for -config; on Kubernetes %s says where metrics go", o.observability)
 		}
 		o.forKubernetes(e, isSet(f, "profiling-port"))
 	} else if o.podName == "" {
 		o.podName = defaultActivator
 	}
-	return o, errors.Join(e.errs...)
+	return o, errors.Join(e.Bad...)
 }
 
-func fromEnvironment(e *environment) options {
+func fromEnvironment(e *program.Environment) options {
 	return options{
-		podName:             e.text(knative.EnvPodName, ""),
-		podIP:               e.text(knative.EnvPodIP, ""),
-		clusterDomain:       knative.ClusterDomain(e.text(knative.EnvClusterDomain, "")),
-		maxIdleConns:        e.count(knative.EnvMaxIdleConns),
-		maxIdleConnsPerHost: e.count(knative.EnvMaxIdleConnsPerHost),
-		probeTimeout:        e.duration(knative.EnvProbeTimeout),
-		probeFrequency:      e.duration(knative.EnvProbeFrequency),
-		bind:                e.text(knative.EnvBindAddress, ""),
-		autoscaler:          e.text(envAutoscaler, ""),
-		classicMetrics:      e.truth(envClassicMetrics),
-		namespace:           e.text(knative.EnvSystemNamespace, ""),
-		kubeconfigs:         e.text(envKubeconfig, ""),
-		loggingMap:          e.text(envLoggingMap, loggingMap),
-		observability:       e.text(envObservability, observabilityMap),
+		podName:             e.Value(knative.EnvPodName),
+		podIP:               e.Value(knative.EnvPodIP),
+		clusterDomain:       knative.ClusterDomain(e.Value(knative.EnvClusterDomain)),
+		maxIdleConns:        program.Optional(e, knative.EnvMaxIdleConns, program.WantPositive, program.Positive),
+		maxIdleConnsPerHost: program.Optional(e, knative.EnvMaxIdleConnsPerHost, program.WantPositive, program.Positive),
+		probeTimeout:        program.Optional(e, knative.EnvProbeTimeout, program.WantDuration, program.Duration),
+		probeFrequency:      program.Optional(e, knative.EnvProbeFrequency, program.WantDuration, program.Duration),
+		bind:                e.Value(knative.EnvBindAddress),
+		autoscaler:          e.Value(envAutoscaler),
+		classicMetrics:      program.Optional(e, envClassicMetrics, program.WantBool, strconv.ParseBool),
+		namespace:           e.Value(knative.EnvSystemNamespace),
+		kubeconfigs:         e.Value(envKubeconfig),
+		loggingMap:          cmp.Or(e.Value(envLoggingMap), loggingMap),
+		observability:       cmp.Or(e.Value(envObservability), observabilityMap),
 	}
 }
 
@@ -153,9 +155,9 @@ func (o *options) flags(level, release *string) *flag.FlagSet {
 }
 
 // forKubernetes asks for what a pod must be told, and takes Knative's defaults.
-func (o *options) forKubernetes(e *environment, pprofSet bool) {
-	if o.kubeconfig == "" && o.kubeconfigs == "" && e.text(envInPod, "") == "" {
-		e.errs = []error{errNowhere}
+func (o *options) forKubernetes(e *program.Environment, pprofSet bool) {
+	if o.kubeconfig == "" && o.kubeconfigs == "" && e.Value(envInPod) == "" {
+		e.Bad = []error{errNowhere}
 		return
 	}
 	for _, v := range []struct{ name, value, want string }{
@@ -164,21 +166,22 @@ func (o *options) forKubernetes(e *environment, pprofSet bool) {
 		{knative.EnvSystemNamespace, o.namespace, "the namespace of Knative Serving (metadata.namespace)"},
 	} {
 		if v.value == "" {
-			e.fail("%s is missing: it should be %s", v.name, v.want)
+			e.Fail("%s is missing: it should be %s", v.name, v.want)
 		}
 	}
-	if o.podIP != "" && net.ParseIP(o.podIP) == nil {
-		e.fail("%s=%q is not an IP address", knative.EnvPodIP, o.podIP)
-	}
+	program.Optional(e, knative.EnvPodIP, "an IP address", netip.ParseAddr)
 	if !pprofSet {
-		o.pprofPort = e.port(knative.EnvProfilingPort, knative.PortProfiling)
+		o.pprofPort = knative.PortProfiling
+		if e.Value(knative.EnvProfilingPort) != "" {
+			o.pprofPort = program.Optional(e, knative.EnvProfilingPort, program.WantPort+", or 0 for none", program.PortOrNone)
+		}
 	}
 	if o.autoscaler == "" {
 		o.autoscaler = fmt.Sprintf(knativeAutoscaler, o.namespace, o.clusterDomain, knative.PortAutoscaler)
 	}
 	var err error
-	if o.tls, err = knative.TLSFromEnv(knative.PrefixActivator, e.lookup); err != nil {
-		e.errs = append(e.errs, err)
+	if o.tls, err = knative.TLSFromEnv(knative.PrefixActivator, e.Lookup); err != nil {
+		e.Bad = append(e.Bad, err)
 	}
 }
 

@@ -39,22 +39,22 @@ func TestWrongStarts(t *testing.T) {
 		{"wrong file", nil, []string{"-config", bad}, "activator: " + bad + ":3: field nam not found\n"},
 		{"argument", nil, []string{"-config", good, "x"}, "activator: unexpected argument \"x\"\n"},
 		{"level", []string{"SLUICE_LOG_LEVEL=loud"}, []string{"-config", good}, "activator: log level \"loud\" is none of debug, info, warn, error\n"},
-		{"variable", []string{"PROBE_TIMEOUT=5"}, []string{"-config", good}, "activator: PROBE_TIMEOUT=\"5\" is not a positive duration such as 300ms\n"},
-		{"classic metrics", []string{"SLUICE_CLASSIC_METRICS=old"}, []string{"-config", good}, "activator: SLUICE_CLASSIC_METRICS=\"old\" is neither true nor false\n"},
+		{"variable", []string{"PROBE_TIMEOUT=5"}, []string{"-config", good}, "activator: PROBE_TIMEOUT is \"5\", expected a duration such as 30s\n"},
+		{"classic metrics", []string{"SLUICE_CLASSIC_METRICS=old"}, []string{"-config", good}, "activator: SLUICE_CLASSIC_METRICS is \"old\", expected true or false\n"},
 		{"autoscaler", nil, []string{"-config", good, "-autoscaler", "http://x"}, "activator: metrics: StatSenderConfig.URL \"http://x\" is not ws://host or wss://host\n"},
 		{"port taken", nil, []string{"-config", good, "-bind", "127.0.0.1", "-http1-port", port}, "activator: port " + port + " (see -help for the flags that choose ports): listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
 		{"a bare pod", []string{"KUBERNETES_SERVICE_HOST=10.96.0.1"}, nil, `activator: POD_NAME is missing: it should be the pod's name (metadata.name)
 POD_IP is missing: it should be the pod's address (status.podIP)
 SYSTEM_NAMESPACE is missing: it should be the namespace of Knative Serving (metadata.namespace)
 `},
-		{"address", append([]string{"POD_IP=here"}, pod...), nil, "activator: POD_IP=\"here\" is not an IP address\n"},
-		{"profiling port", append([]string{"PROFILING_PORT=x"}, pod...), nil, "activator: PROFILING_PORT=\"x\" is not a port\n"},
+		{"address", append([]string{"POD_IP=here"}, pod...), nil, "activator: POD_IP is \"here\", expected an IP address\n"},
+		{"profiling port", append([]string{"PROFILING_PORT=x"}, pod...), nil, "activator: PROFILING_PORT is \"x\", expected a port number from 1 to 65535, or 0 for none\n"},
 		{"TLS", append([]string{"ACTIVATOR_TLS_MIN_VERSION=1.1"}, pod...), nil, "activator: ACTIVATOR_TLS_MIN_VERSION is \"1.1\", expected 1.2 or 1.3\n"},
 		{"metrics port", pod, []string{"-metrics-port", "1"}, "activator: -metrics-port is for -config; on Kubernetes config-observability says where metrics go\n"},
 		{"missing kubeconfig", pod, []string{"-kubeconfig", dir + "/none"}, "activator: how to reach Kubernetes: stat " + dir + "/none: no such file or directory\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cmd := exec.Command(program, c.args...)
+			cmd := exec.Command(binary, c.args...)
 			slices.Reverse(c.env) // the last wins
 			cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, c.env...)
 			out, err := cmd.CombinedOutput()
@@ -112,7 +112,7 @@ func TestHelpAndVersion(t *testing.T) {
 	for arg, want := range map[string]string{
 		"-help": "activator -config FILE", "--help": "PROBE_FREQUENCY", "-version": "sluice activator ",
 	} {
-		out, err := exec.Command(program, arg).CombinedOutput()
+		out, err := exec.Command(binary, arg).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s: %v, %s", arg, err, out)
 		}

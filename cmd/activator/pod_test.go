@@ -17,7 +17,7 @@ import (
 func onKubernetes(t testing.TB, a *apiServer, args ...string) *process {
 	t.Helper()
 	p := &process{}
-	cmd := exec.Command(program, append([]string{
+	cmd := exec.Command(binary, append([]string{
 		"-bind", "127.0.0.1", "-http1-port", "0", "-http2-port", "0", "-profiling-port", "0", "-tls-port", "0",
 		"-autoscaler", "ws://127.0.0.1:1",
 	}, args...)...)

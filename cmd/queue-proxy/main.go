@@ -15,13 +15,13 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/heap"
 	"github.com/sluice-proxy/sluice/internal/procs"
-	"github.com/sluice-proxy/sluice/internal/shutdown"
+	"github.com/sluice-proxy/sluice/internal/program"
 	"github.com/sluice-proxy/sluice/queueproxy/sidecar"
 )
 
 func main() {
 	unfollow := procs.Follow() // first of all: each thread that runs Go has memory of its own
-	ctx, stop := signal.NotifyContext(context.Background(), shutdown.Signals()...)
+	ctx, stop := signal.NotifyContext(context.Background(), program.Signals()...)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	// Whoever reads the logs may go: that is no reason for requests to fail. Go would end the process at the next line.
 	signal.Ignore(syscall.SIGPIPE)
@@ -56,18 +56,10 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	if *version {
-		_, err := fmt.Fprintln(stderr, "queue-proxy", buildVersion())
+		_, err := fmt.Fprintln(stderr, "queue-proxy", program.Version())
 		return err
 	}
 	defer heap.Slack(slack)()
 	return sidecar.Main(ctx, sidecar.WithEnv(env), sidecar.WithStderr(stderr), sidecar.WithFreeMemory(debug.FreeOSMemory),
 		sidecar.WithStandardLog())
-}
-
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }

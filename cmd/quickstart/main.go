@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/sluice-proxy/sluice/internal/shutdown"
+	"github.com/sluice-proxy/sluice/internal/program"
 	"github.com/sluice-proxy/sluice/internal/standalone"
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
@@ -52,7 +52,7 @@ func status(err error) int {
 // little later, all replicas: their supervisors see to that. Ctrl-C doesn't reach the processes of a replica, which are in
 // groups of their own.
 func signalled() context.Context {
-	ctx, stop := signal.NotifyContext(context.Background(), shutdown.Signals()...)
+	ctx, stop := signal.NotifyContext(context.Background(), program.Signals()...)
 	context.AfterFunc(ctx, stop)
 	return ctx
 }
@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	if o.version {
-		_, err := fmt.Fprintln(stdout, version())
+		_, err := fmt.Fprintln(stdout, "quickstart", program.Version())
 		return err
 	}
 	if slices.Contains(o.files, manifest.Stdin) {

@@ -7,8 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"strings"
 
 	"go.uber.org/zap"
@@ -146,11 +144,3 @@ func (l logLines) Write(p []byte) (int, error) {
 }
 
 func (l logLines) Sync() error { return nil }
-
-func version() string {
-	v := "(devel)"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		v = info.Main.Version
-	}
-	return fmt.Sprintf("quickstart %s %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-}

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/program"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
@@ -298,7 +299,7 @@ func TestUsageIsComplete(t *testing.T) {
 		if _, err := ConfigFromEnv(lookup); err != nil {
 			t.Fatal(err)
 		}
-		loggerFrom(&env{lookup: lookup}, &bytes.Buffer{})
+		loggerFrom(&program.Environment{Lookup: lookup}, &bytes.Buffer{})
 	}
 	for _, v := range variables() {
 		if !read[v.name] {
@@ -336,16 +337,16 @@ func TestWhetherToAnnounce(t *testing.T) {
 		{name: "no address", vars: map[string]string{"SLUICE_ANNOUNCE_TO": "activator"}, bad: "SLUICE_ANNOUNCE_TO"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := &env{lookup: func(name string) (string, bool) { v, ok := c.vars[name]; return v, ok }}
+			e := &program.Environment{Lookup: func(name string) (string, bool) { v, ok := c.vars[name]; return v, ok }}
 			got := announceFrom(e)
 			if c.bad != "" {
-				if len(e.bad) != 1 || !strings.Contains(e.bad[0].Error(), c.bad) {
-					t.Errorf("%v", e.bad)
+				if len(e.Bad) != 1 || !strings.Contains(e.Bad[0].Error(), c.bad) {
+					t.Errorf("%v", e.Bad)
 				}
 				return
 			}
-			if got != c.want || len(e.bad) > 0 {
-				t.Errorf("%+v, %v", got, e.bad)
+			if got != c.want || len(e.Bad) > 0 {
+				t.Errorf("%+v, %v", got, e.Bad)
 			}
 		})
 	}

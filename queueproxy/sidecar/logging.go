@@ -7,12 +7,13 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/logging"
+	"github.com/sluice-proxy/sluice/internal/program"
 )
 
 // loggerFrom makes the logger that the environment asks for; by default JSON lines of level info on stderr.
-func loggerFrom(e *env, stderr io.Writer) *zap.Logger {
-	log, configErr, levelErr := logging.New(e.present(knative.EnvLoggingConfig), e.present(knative.EnvLoggingLevel), stderr)
-	e.ignore(knative.EnvLoggingConfig, configErr)
-	e.ignore(knative.EnvLoggingLevel, levelErr)
+func loggerFrom(e *program.Environment, stderr io.Writer) *zap.Logger {
+	log, configErr, levelErr := logging.New(e.Present(knative.EnvLoggingConfig), e.Present(knative.EnvLoggingLevel), stderr)
+	e.Ignore(knative.EnvLoggingConfig, configErr)
+	e.Ignore(knative.EnvLoggingLevel, levelErr)
 	return log
 }

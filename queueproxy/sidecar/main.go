@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/internal/logging"
+	"github.com/sluice-proxy/sluice/internal/program"
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
@@ -18,14 +19,14 @@ import (
 func Main(ctx context.Context, opts ...Option) error {
 	started := time.Now()
 	o := newOptions(opts)
-	e := &env{lookup: o.lookup}
+	e := &program.Environment{Lookup: o.lookup}
 	log := loggerFrom(e, o.stderr)
 	if o.logger != nil {
 		log = o.logger
 	}
 	seen := observedFrom(e)
 	c := configFrom(e, seen)
-	if err := errors.Join(e.bad...); err != nil {
+	if err := errors.Join(e.Bad...); err != nil {
 		return err
 	}
 	log = log.Named("queueproxy").With(

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/observability"
+	"github.com/sluice-proxy/sluice/internal/program"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
@@ -186,7 +187,7 @@ func TestReleases(t *testing.T) {
 		if err := got.Validate(); err != nil {
 			t.Error(err)
 		}
-		if o := observedFrom(&env{lookup: lookupIn(vars)}); !reflect.DeepEqual(o, wantObserved) {
+		if o := observedFrom(&program.Environment{Lookup: lookupIn(vars)}); !reflect.DeepEqual(o, wantObserved) {
 			t.Errorf("observed\ngot  %+v\nwant %+v", o, wantObserved)
 		}
 		for _, name := range slices.Sorted(maps.Keys(vars)) {
@@ -263,7 +264,7 @@ func TestReleasesWhenAsked(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%v\ngot  %+v\nwant %+v", err, got, want)
 		}
-		if o := observedFrom(&env{lookup: lookupIn(vars)}); !reflect.DeepEqual(o, wantObserved) {
+		if o := observedFrom(&program.Environment{Lookup: lookupIn(vars)}); !reflect.DeepEqual(o, wantObserved) {
 			t.Errorf("observed\ngot  %+v\nwant %+v", o, wantObserved)
 		}
 	})

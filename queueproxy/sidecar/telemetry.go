@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/sluice-proxy/sluice/internal/observability"
+	"github.com/sluice-proxy/sluice/internal/program"
 	"github.com/sluice-proxy/sluice/internal/requestlog"
 	"github.com/sluice-proxy/sluice/internal/tracing"
 	"github.com/sluice-proxy/sluice/metrics"
@@ -59,7 +60,7 @@ func newTelemetry(o observed, c *queueproxy.Config, out io.Writer, log *zap.Logg
 func (t *telemetry) trace(o observed, id queueproxy.Identity, out io.Writer, log *zap.Logger) error {
 	tracer, err := tracing.New(tracing.Config{
 		Span: "queue", Wait: "kn.queueproxy.wait", // Knative's names
-		Resource: o.resource(id), Out: out, Failed: failing(log, "traces"), FlushTimeout: queueproxy.FlushTime,
+		Resource: o.resource(id), Out: out, Failed: program.Failing(log, "traces"), FlushTimeout: queueproxy.FlushTime,
 		Skip: func(req *proxy.Request) bool { return queueproxy.IsProbe(req.Header) },
 	})
 	if err != nil {
@@ -72,33 +73,14 @@ func (t *telemetry) trace(o observed, id queueproxy.Identity, out io.Writer, log
 	return nil
 }
 
-// failing logs the first of a row of failures, and its end.
-func failing(log *zap.Logger, of string) func(error) {
-	return func(err error) {
-		if err != nil {
-			log.Warn("the collector of "+of+" takes none", zap.Error(err))
-		} else {
-			log.Info("the collector of " + of + " takes them again")
-		}
-	}
-}
-
 // pushMetrics has what c counts go to a collector.
 func (t *telemetry) pushMetrics(o observed, c *queueproxy.Config, log *zap.Logger) (err error) {
 	c.Registry = cmp.Or(c.Registry, prometheus.NewRegistry())
-	to := collector(o.RequestMetrics, o.resource(c.Identity))
-	to.Gatherer, to.Interval, to.FlushTimeout = c.Registry, o.RequestMetrics.Interval, queueproxy.FlushTime
-	to.Failed = failing(log, "metrics")
+	to := program.Collector(o.RequestMetrics, o.resource(c.Identity))
+	to.Gatherer, to.FlushTimeout = c.Registry, queueproxy.FlushTime
+	to.Failed = program.Failing(log, "metrics")
 	t.pushed, err = otlp.NewMetrics(to)
 	return err
-}
-
-// collector is where an exporter of OTLP sends.
-func collector(e observability.Exporter, resource map[string]string) otlp.Config {
-	return otlp.Config{
-		Protocol: e.Protocol, Endpoint: e.Endpoint, Headers: e.Headers, Gzip: e.Gzip, Timeout: e.Timeout,
-		CAFile: e.CAFile, CertFile: e.CertFile, KeyFile: e.KeyFile, Resource: resource,
-	}
 }
 
 // resource says what metrics and traces belong to, in the names of OpenTelemetry and of Knative.

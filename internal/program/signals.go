@@ -1,10 +1,4 @@
-// Package shutdown names the signals that ask one of this project's programs to end, in one place for all of them.
-//
-//	ctx, stop := signal.NotifyContext(context.Background(), shutdown.Signals()...)
-//
-// SIGQUIT is none of them: Go's runtime prints the stacks of all goroutines and ends the process with status 2, which is
-// what it is sent for.
-package shutdown
+package program
 
 import (
 	"os"
