@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
 // client is a client's connection to an Engine. It has one goroutine, live.
@@ -125,7 +127,7 @@ func (c *client) handshake() bool {
 
 // read reads heads, and carries through the requests that need no more bytes, until something else comes up.
 func (c *client) read() error {
-	if c.direct && rawReads {
+	if c.direct && netio.Reads {
 		if c.in.len() > 0 && c.advance() {
 			return nil
 		}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
+	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
 // step is one go at reading, inside RawConn.Read; false asks to be called again when there is more. Everything that
@@ -16,7 +17,7 @@ func (c *client) step(fd uintptr) (done bool) {
 	defer c.leaveStep()
 	for more := true; more; {
 		p := c.in.space()
-		n, wait, err := readSocket(fd, p)
+		n, wait, err := netio.Read(fd, p)
 		if wait {
 			c.entered = false
 			c.in.rest()
@@ -43,7 +44,7 @@ const noSocket = ^uintptr(0)
 // write writes to the client.
 func (c *client) write(b []byte) error {
 	if c.fd != noSocket {
-		if b = b[writeSocket(c.fd, b):]; len(b) == 0 {
+		if b = b[netio.Write(c.fd, b):]; len(b) == 0 {
 			return nil
 		}
 	}

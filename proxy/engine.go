@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
 // Engine serves a Handler without net/http, as far as HTTP/1.1 goes on both sides; the rest it hands to a server of
@@ -182,8 +184,8 @@ func (e *Engine) accept(conn net.Conn) {
 	if s, ok := socket.(syscall.Conn); ok {
 		c.sock, _ = s.SyscallConn()
 	}
-	c.direct = bare(conn) != nil
-	c.sleeps = c.direct || c.tls != nil && bare(c.tls.NetConn()) != nil
+	c.direct = netio.Socket(conn) != nil
+	c.sleeps = c.direct || c.tls != nil && netio.Socket(c.tls.NetConn()) != nil
 	c.stepper = c.step
 	c.since.Store(e.since(time.Now()))
 	c.payer = e.payerOf(c.peer)

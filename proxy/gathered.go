@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
 const (
@@ -39,7 +41,7 @@ type gathered struct {
 }
 
 func gather(c net.Conn) *gathered {
-	g := &gathered{Conn: rawly(c)}
+	g := &gathered{Conn: netio.Raw(c)}
 	g.moved.L = &g.mu
 	return g
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
 // Handler forwards requests as its Policy says. It is an http.Handler for a server whose ConnContext is ConnContext;
@@ -18,7 +20,7 @@ type Handler struct {
 	buffers   sync.Pool // of *[copyBuffer]byte
 	smalls    sync.Pool // of *[smallBuffer]byte
 	helds     sync.Pool // of *[maxHeld]byte
-	pipes     pipes
+	pipes     netio.Pipes
 	unwatched sync.Once
 	draining  atomic.Bool
 
@@ -131,7 +133,7 @@ func (h *Handler) Drain(ctx context.Context) error {
 func (h *Handler) Close() error {
 	h.pool.close()
 	h.watch.close()
-	h.pipes.close()
+	h.pipes.Close()
 	return nil
 }
 

@@ -3,6 +3,8 @@ package proxy
 import (
 	"io"
 	"sync/atomic"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
 // lane is one direction of a tunnel. Most upgraded connections say little, and there are many of them: what is little
@@ -11,7 +13,7 @@ type lane struct {
 	t      *tunnel
 	src    io.Reader
 	dst    halfWriter
-	splice *splice       // nil: an end is more than a socket
+	splice *netio.Splice // nil: an end is more than a socket
 	bytes  *atomic.Int64 // that have been written
 	up     bool
 
@@ -24,13 +26,13 @@ type lane struct {
 // move moves what comes next. Its errors are the source's, and the sink's.
 func (l *lane) move() (rerr, werr error) {
 	if l.busy {
-		n, err := l.splice.take(spliceMost)
+		n, err := l.splice.Take(netio.SpliceMost)
 		if err != nil {
 			return err, nil
 		}
 		if n > 0 {
 			l.busy = n >= len(l.small)
-			n, err = l.splice.give()
+			n, err = l.splice.Give()
 			l.bytes.Add(int64(n))
 			return nil, err
 		}

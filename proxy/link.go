@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
 // link is a connection to an upstream, below TLS. It counts what http.ClientConn does not tell.
@@ -126,7 +128,7 @@ func (l *link) quiet() bool {
 	if l.raw == nil {
 		return true
 	}
-	n, err := peek(l.raw, make([]byte, 1))
+	n, err := netio.Peek(l.raw, make([]byte, 1))
 	if err != nil {
 		return false
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
+	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
 // pass writes the final answer to the client: the head and what has come of the body with it at once, then whatever comes.
@@ -31,7 +32,7 @@ func (t *flight) pass(body *h1.Body) error {
 		// that was not told to go on does so by itself (RFC 9110 §10.1.1).
 		_ = t.askForBody(false) // tells nobody, so that nothing can fail
 	}
-	var sp *splice
+	var sp *netio.Splice
 	if body.Left() >= spliceFrom {
 		sp = f.spliceDown(t.conn)
 	}
@@ -176,17 +177,17 @@ func (t *flight) ended(err error, body *h1.Body) error {
 
 // spliced moves a piece of a large body from socket to socket; false: it has to be copied. The error is the client's
 // end's: what is wrong with the upstream's, or only a nudge, turns up again in a plain read.
-func (t *flight) spliced(sp *splice, body *h1.Body) (moved bool, err error) {
+func (t *flight) spliced(sp *netio.Splice, body *h1.Body) (moved bool, err error) {
 	left := body.Left()
 	if left < spliceFrom {
 		return false, nil
 	}
-	n, _ := sp.take(left)
+	n, _ := sp.Take(left)
 	if n == 0 {
 		return false, nil
 	}
 	body.Skip(int64(n))
-	n, err = sp.give()
+	n, err = sp.Give()
 	t.f.down += int64(n)
 	if err != nil {
 		return true, t.f.clientWrite()

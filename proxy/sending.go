@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
+	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
 // sending is the body of a request on its way up. What came with the head is decoded at once, and when that was all, as
@@ -120,7 +121,7 @@ func (s *sending) pump(c *upstreamConn, held bool) {
 		}
 		s.f.clock.touch(1)
 	}
-	var sp *splice
+	var sp *netio.Splice
 	if s.body.Left() >= spliceFrom {
 		sp = s.f.spliceUp(c)
 	}
@@ -250,19 +251,19 @@ func (s *sending) stop(c *upstreamConn) {
 
 // spliced moves a piece of a large body from socket to socket; false: it has to be copied. The error is the upstream's end's:
 // what is wrong with the client's turns up again in a plain read.
-func (s *sending) spliced(sp *splice) (moved bool, err error) {
+func (s *sending) spliced(sp *netio.Splice) (moved bool, err error) {
 	left := s.body.Left()
 	if left < spliceFrom {
 		return false, nil
 	}
-	n, _ := sp.take(left - spliceTail)
+	n, _ := sp.Take(left - spliceTail)
 	if n == 0 {
 		return false, nil
 	}
 	s.body.Skip(int64(n))
 	s.lost = true
 	s.account(n, nil)
-	_, err = sp.give()
+	_, err = sp.Give()
 	return true, err
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
 // upgrade passes a 101 on and then bytes, both ways, until both directions have ended. An end in one direction is
@@ -67,7 +69,7 @@ type tunnel struct {
 	upstream tunnelEnd
 	link     interface{ SetDeadline(time.Time) error } // below upstream
 
-	spliceUp, spliceDown *splice // nil: one of the ends is more than a socket
+	spliceUp, spliceDown *netio.Splice // nil: one of the ends is more than a socket
 
 	severed atomic.Bool
 	over    atomic.Bool // the upstream has ended, and there is no more to it

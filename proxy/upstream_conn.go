@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
+	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
 // upstreamConn is an Engine's connection to an upstream, HTTP/1.1 on it. It belongs to one flow or to the pool.
@@ -47,7 +48,7 @@ type upstreamConn struct {
 // (see rounds), and one for which that is over reads. What comes from now on, within RawConn.Read, is never lost.
 func (c *upstreamConn) step(fd uintptr) (done bool) {
 	if c.out != nil {
-		n := writeSocket(fd, c.out)
+		n := netio.Write(fd, c.out)
 		c.wrote += int64(n)
 		c.out = c.out[n:]
 		sent := len(c.out) == 0 || c.write()
@@ -57,7 +58,7 @@ func (c *upstreamConn) step(fd uintptr) (done bool) {
 		}
 	}
 	for {
-		n, wait, err := readSocket(fd, c.in.space())
+		n, wait, err := netio.Read(fd, c.in.space())
 		if wait {
 			c.in.rest()
 			return false
@@ -110,7 +111,7 @@ func (c *upstreamConn) written() {
 // more reads some bytes and returns the buffer in which they lie, from chunkRoom on; none is held while there are no
 // bytes. The caller gives it back.
 func (c *upstreamConn) more() (buf *[copyBuffer]byte, n int, err error) {
-	if c.in.len() == 0 && c.plain && rawReads {
+	if c.in.len() == 0 && c.plain && netio.Reads {
 		c.loan, c.got, c.failed = nil, 0, nil
 		if err := c.sock.Read(c.reader); err != nil {
 			return nil, 0, err
@@ -126,7 +127,7 @@ func (c *upstreamConn) more() (buf *[copyBuffer]byte, n int, err error) {
 // readStep is one go at more.
 func (c *upstreamConn) readStep(fd uintptr) (done bool) {
 	buf := c.buffers.Get().(*[copyBuffer]byte)
-	n, wait, err := readSocket(fd, buf[chunkRoom:len(buf)-endRoom])
+	n, wait, err := netio.Read(fd, buf[chunkRoom:len(buf)-endRoom])
 	if wait {
 		c.buffers.Put(buf)
 		return false
@@ -142,7 +143,7 @@ func (c *upstreamConn) awaitHead(out []byte, in *[copyBuffer]byte) error {
 	if c.out == nil && c.in.len() > 0 && c.found() {
 		return c.failed
 	}
-	if c.plain && rawReads {
+	if c.plain && netio.Reads {
 		if err := c.sock.Read(c.stepper); err != nil {
 			return err
 		}
@@ -233,7 +234,7 @@ func (c *upstreamConn) peek() (n int, err error) {
 	return c.peeked, c.peekErr
 }
 
-func (c *upstreamConn) look(fd uintptr) { c.peeked, c.peekErr = peekSocket(fd, c.byte[:]) }
+func (c *upstreamConn) look(fd uintptr) { c.peeked, c.peekErr = netio.PeekFD(fd, c.byte[:]) }
 
 // brokenBy gives a failure before the answer its reason.
 func (c *upstreamConn) brokenBy(err error) *Error {

@@ -40,7 +40,7 @@ func closed(err error) bool {
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return true
 	}
-	if _, ok := errors.AsType[syscall.Errno](err); ok { // of a rawConn
+	if _, ok := errors.AsType[syscall.Errno](err); ok { // of netio
 		return true
 	}
 	if s, ok := errors.AsType[streamError](err); ok {

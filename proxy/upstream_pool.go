@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"syscall"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
 // upstreamPool keeps an Engine's connections to upstreams, HTTP/1.1 on them.
@@ -24,7 +26,7 @@ func (p *upstreamPool) dial(ctx context.Context, key upstreamKey) (*upstreamConn
 		p.unref(h)
 		return nil, err
 	}
-	hc := &upstreamConn{Conn: c, plain: bare(c) != nil, idle: idle[upstreamConn]{upstream: h}, in: inbox{pool: p.inbox}, heads: p.heads, buffers: p.buffers}
+	hc := &upstreamConn{Conn: c, plain: netio.Socket(c) != nil, idle: idle[upstreamConn]{upstream: h}, in: inbox{pool: p.inbox}, heads: p.heads, buffers: p.buffers}
 	hc.stepper, hc.reader, hc.peeker = hc.step, hc.readStep, hc.look
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()

@@ -1,6 +1,6 @@
 //go:build unix && (race || !linux || 386 || s390x)
 
-package proxy
+package netio
 
 import (
 	"io"
@@ -13,8 +13,8 @@ import (
 // For the race detector a read of what has been written comes after what was done before the write, if both go through
 // package syscall: so tests of programs that talk to themselves by way of an Engine see no races that there are not.
 
-// readSocket reads what there is on a socket that doesn't block; wait says that there is nothing. The end is io.EOF.
-func readSocket(fd uintptr, p []byte) (n int, wait bool, err error) {
+// Read reads what there is on a socket that doesn't block; wait says that there is nothing. The end is io.EOF.
+func Read(fd uintptr, p []byte) (n int, wait bool, err error) {
 	for {
 		n, err = syscall.Read(int(fd), p)
 		switch {
@@ -31,8 +31,8 @@ func readSocket(fd uintptr, p []byte) (n int, wait bool, err error) {
 	}
 }
 
-// writeSocket writes what there is room for on Linux, and elsewhere leaves everything to the connection.
-func writeSocket(fd uintptr, p []byte) int {
+// Write writes what there is room for on Linux, and elsewhere leaves everything to the connection.
+func Write(fd uintptr, p []byte) int {
 	if runtime.GOOS != "linux" {
 		return 0
 	}
@@ -43,9 +43,9 @@ func writeSocket(fd uintptr, p []byte) int {
 	return n
 }
 
-// peekSocket is peek for a descriptor, with one byte of room. Mostly there is nothing, which poll tells without an
+// PeekFD is Peek for a descriptor, with one byte of room. Mostly there is nothing, which poll tells without an
 // allocation.
-func peekSocket(fd uintptr, b []byte) (n int, err error) {
+func PeekFD(fd uintptr, b []byte) (n int, err error) {
 	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	if n, err := unix.Poll(fds[:], 0); n == 0 && err == nil {
 		return -1, nil
@@ -57,4 +57,5 @@ func peekSocket(fd uintptr, b []byte) (n int, err error) {
 	return n, err
 }
 
-const rawReads = true
+// Reads says that Read, Write and PeekFD are there for sockets.
+const Reads = true

@@ -1,13 +1,13 @@
-package proxy
+package netio
 
 import (
 	"net"
 	"syscall"
 )
 
-// rawConn is a socket that is read and written as by an Engine: see readSocket. One goroutine may read while another
+// conn is a socket that is read and written as by an Engine: see Read. One goroutine may read while another
 // writes.
-type rawConn struct {
+type conn struct {
 	net.Conn
 	raw syscall.RawConn
 
@@ -20,9 +20,9 @@ type rawConn struct {
 	writer func(fd uintptr) bool
 }
 
-// bare gives access to the socket that c is, and nil if c is anything more. What only embeds a socket has a SyscallConn
+// Socket gives access to the socket that c is, and nil if c is anything more. What only embeds a socket has a SyscallConn
 // too, but Read and Write of its own, which must not be gone round.
-func bare(c net.Conn) (raw syscall.RawConn) {
+func Socket(c net.Conn) (raw syscall.RawConn) {
 	switch c := c.(type) {
 	case *net.TCPConn:
 		raw, _ = c.SyscallConn()
@@ -32,24 +32,24 @@ func bare(c net.Conn) (raw syscall.RawConn) {
 	return raw
 }
 
-// rawly makes a rawConn of a socket, and leaves alone what is more than that.
-func rawly(c net.Conn) net.Conn {
-	raw := bare(c)
-	if !rawReads || raw == nil {
+// Raw makes a conn of a socket, and leaves alone what is more than that.
+func Raw(c net.Conn) net.Conn {
+	raw := Socket(c)
+	if !Reads || raw == nil {
 		return c
 	}
-	r := &rawConn{Conn: c, raw: raw}
+	r := &conn{Conn: c, raw: raw}
 	r.reader, r.writer = r.readStep, r.writeStep
 	return r
 }
 
 // NetConn is for socketOf.
-func (r *rawConn) NetConn() net.Conn { return r.Conn }
+func (r *conn) NetConn() net.Conn { return r.Conn }
 
 // CloseWrite passes a half-close on.
-func (r *rawConn) CloseWrite() error { return r.Conn.(interface{ CloseWrite() error }).CloseWrite() }
+func (r *conn) CloseWrite() error { return r.Conn.(interface{ CloseWrite() error }).CloseWrite() }
 
-func (r *rawConn) Read(p []byte) (int, error) {
+func (r *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return r.Conn.Read(p)
 	}
@@ -62,14 +62,14 @@ func (r *rawConn) Read(p []byte) (int, error) {
 	return r.got, r.failed
 }
 
-func (r *rawConn) readStep(fd uintptr) (done bool) {
+func (r *conn) readStep(fd uintptr) (done bool) {
 	var wait bool
-	r.got, wait, r.failed = readSocket(fd, r.in)
+	r.got, wait, r.failed = Read(fd, r.in)
 	return !wait
 }
 
 // Write leaves what there is no room for to the connection, and what is wrong.
-func (r *rawConn) Write(p []byte) (n int, err error) {
+func (r *conn) Write(p []byte) (n int, err error) {
 	r.out = p
 	if err := r.raw.Write(r.writer); err != nil {
 		return 0, err
@@ -82,7 +82,7 @@ func (r *rawConn) Write(p []byte) (n int, err error) {
 	return n + m, err
 }
 
-func (r *rawConn) writeStep(fd uintptr) (done bool) {
-	r.out = r.out[writeSocket(fd, r.out):]
+func (r *conn) writeStep(fd uintptr) (done bool) {
+	r.out = r.out[Write(fd, r.out):]
 	return true
 }

@@ -1,4 +1,4 @@
-package proxy
+package netio
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A rawConn is a connection like any other: what doesn't fit waits, deadlines and ends are told, by halves too.
+// A conn is a connection like any other: what doesn't fit waits, deadlines and ends are told, by halves too.
 func TestRawConn(t *testing.T) {
 	for network, addr := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "s")} {
 		t.Run(network, func(t *testing.T) {
@@ -28,7 +28,7 @@ func TestRawConn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, d := rawly(near), rawly(far)
+			c, d := Raw(near), Raw(far)
 			defer c.Close()
 			defer d.Close()
 
@@ -37,7 +37,7 @@ func TestRawConn(t *testing.T) {
 				t.Errorf("nothing to read: %d, %v", n, err)
 			}
 			_ = c.SetReadDeadline(time.Time{})
-			_ = c.SetWriteDeadline(past())
+			_ = c.SetWriteDeadline(time.Unix(1, 0))
 			if n, err := c.Write([]byte("x")); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("too late to write: %d, %v", n, err)
 			}
@@ -69,7 +69,7 @@ func TestRawConn(t *testing.T) {
 	a, b := net.Pipe()
 	defer a.Close()
 	defer b.Close()
-	if rawly(a) != a {
+	if Raw(a) != a {
 		t.Error("what has no socket is left alone")
 	}
 }

@@ -1,4 +1,4 @@
-package proxy
+package netio
 
 import (
 	"sync"
@@ -9,7 +9,7 @@ import (
 const (
 	// pipeSize is asked for, and the kernel gives what it can: it is counted in pages, of which one takes each piece that
 	// the network has received, be it ever so small.
-	pipeSize = spliceMost
+	pipeSize = SpliceMost
 	// maxPipes is how many are in use at most: as many of that size as a user without privileges may have
 	// (fs.pipe-user-pages-soft, pipe(7)).
 	maxPipes = 64
@@ -17,8 +17,8 @@ const (
 	idlePipes = 32
 )
 
-// pipes are those of a Handler's splices. They are safe for concurrent use.
-type pipes struct {
+// Pipes are those of splices. They are safe for concurrent use.
+type Pipes struct {
 	mu     sync.Mutex
 	n      int // in use
 	idle   []*pipe
@@ -32,7 +32,7 @@ type pipe struct {
 }
 
 // get takes an empty one; nil: there is none to be had.
-func (p *pipes) get() *pipe {
+func (p *Pipes) get() *pipe {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if last := len(p.idle) - 1; last >= 0 {
@@ -55,7 +55,7 @@ func (p *pipes) get() *pipe {
 }
 
 // put gives one back. What still holds bytes is of no further use.
-func (p *pipes) put(used *pipe) {
+func (p *Pipes) put(used *pipe) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.n--
@@ -66,7 +66,8 @@ func (p *pipes) put(used *pipe) {
 	p.idle = append(p.idle, used)
 }
 
-func (p *pipes) close() {
+// Close closes those that are unused, now, and the others once they are.
+func (p *Pipes) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
@@ -74,6 +75,13 @@ func (p *pipes) close() {
 		unused.close()
 	}
 	p.idle = nil
+}
+
+// Count tells how many are in use, and how many are kept unused.
+func (p *Pipes) Count() (used, unused int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.n, len(p.idle)
 }
 
 func (p *pipe) close() {

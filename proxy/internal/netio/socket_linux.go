@@ -1,6 +1,6 @@
 //go:build !race && !386 && !s390x
 
-package proxy
+package netio
 
 import (
 	"io"
@@ -14,8 +14,8 @@ import (
 // twentieth of all CPU time, or of a slow trickle of requests a third. recvfrom and sendto, which two kinds of machines
 // don't have, do less than read and write, which are for files too.
 
-// readSocket reads what there is on a socket that doesn't block; wait says that there is nothing. The end is io.EOF.
-func readSocket(fd uintptr, p []byte) (n int, wait bool, err error) {
+// Read reads what there is on a socket that doesn't block; wait says that there is nothing. The end is io.EOF.
+func Read(fd uintptr, p []byte) (n int, wait bool, err error) {
 	for {
 		r, _, e := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), syscall.MSG_DONTWAIT, 0, 0)
 		switch {
@@ -32,8 +32,8 @@ func readSocket(fd uintptr, p []byte) (n int, wait bool, err error) {
 	}
 }
 
-// writeSocket writes what there is room for on a socket that doesn't block. What is wrong shows when the rest is written.
-func writeSocket(fd uintptr, p []byte) int {
+// Write writes what there is room for on a socket that doesn't block. What is wrong shows when the rest is written.
+func Write(fd uintptr, p []byte) int {
 	r, _, e := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
 		syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
 	if e != 0 {
@@ -42,8 +42,8 @@ func writeSocket(fd uintptr, p []byte) int {
 	return int(r)
 }
 
-// peekSocket is peek for a descriptor.
-func peekSocket(fd uintptr, p []byte) (n int, err error) {
+// PeekFD is Peek for a descriptor.
+func PeekFD(fd uintptr, p []byte) (n int, err error) {
 	r, _, e := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
 		syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
 	switch e {
@@ -55,4 +55,5 @@ func peekSocket(fd uintptr, p []byte) (n int, err error) {
 	return 0, e
 }
 
-const rawReads = true
+// Reads says that Read, Write and PeekFD are there for sockets.
+const Reads = true

@@ -1,4 +1,4 @@
-package proxy
+package netio
 
 import (
 	"io"
@@ -7,16 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// splice moves bytes from one socket to another within the kernel: a take and a give, which are what a Read and a Write
+// Splice moves bytes from one socket to another within the kernel: a Take and a Give, which are what a Read and a Write
 // are, and end with deadlines as those do. In between the bytes are in a pipe. None is held while there are no bytes. It
 // belongs to one goroutine, and neither socket may be in a RawConn callback of the same direction.
-type splice struct {
-	pipes    *pipes
-	clock    *clock
-	before   *inbox // what has been read from the source already, and goes first
+type Splice struct {
+	pipes    *Pipes
+	source   Source
 	from, to syscall.RawConn
 
-	pipe  *pipe // between take and give
+	pipe  *pipe // between Take and Give
 	most  int
 	moved int
 	err   error
@@ -24,28 +23,29 @@ type splice struct {
 	giver func(fd uintptr) bool
 }
 
-func newSplice(p *pipes, c *clock, before *inbox, from, to syscall.RawConn) *splice {
-	s := &splice{pipes: p, clock: c, before: before, from: from, to: to}
+// NewSplice makes one from a socket to another.
+func NewSplice(p *Pipes, source Source, from, to syscall.RawConn) *Splice {
+	s := &Splice{pipes: p, source: source, from: from, to: to}
 	s.taker, s.giver = s.takeStep, s.giveStep
 	return s
 }
 
-// take blocks until something has come, and takes up to most bytes of it, which give has to follow. It fails as a read
+// Take blocks until something has come, and takes up to most bytes of it, which Give has to follow. It fails as a read
 // does, with io.EOF at the end. No bytes and no error: what comes has to be copied, this time.
-func (s *splice) take(most int64) (n int, err error) {
-	if s == nil || s.before.len() > 0 {
+func (s *Splice) Take(most int64) (n int, err error) {
+	if s == nil || s.source.Pending() {
 		return 0, nil
 	}
-	s.most, s.moved, s.err = int(min(most, spliceMost)), 0, nil
+	s.most, s.moved, s.err = int(min(most, SpliceMost)), 0, nil
 	if err := s.from.Read(s.taker); err != nil {
 		return 0, err
 	}
-	s.clock.touch(s.moved)
+	s.source.Moved(s.moved)
 	return s.moved, s.err
 }
 
-// takeStep is one go at take, inside RawConn.Read.
-func (s *splice) takeStep(fd uintptr) (done bool) {
+// takeStep is one go at Take, inside RawConn.Read.
+func (s *Splice) takeStep(fd uintptr) (done bool) {
 	p := s.pipes.get()
 	if p == nil {
 		return true
@@ -68,8 +68,8 @@ func (s *splice) takeStep(fd uintptr) (done bool) {
 	return true
 }
 
-// give blocks until what take has taken has been written, as far as that goes: n bytes. It fails as a write does.
-func (s *splice) give() (n int, err error) {
+// Give blocks until what Take has taken has been written, as far as that goes: n bytes. It fails as a write does.
+func (s *Splice) Give() (n int, err error) {
 	s.moved, s.err = 0, nil
 	err = s.to.Write(s.giver)
 	if err == nil {
@@ -80,8 +80,8 @@ func (s *splice) give() (n int, err error) {
 	return s.moved, err
 }
 
-// giveStep is one go at give, inside RawConn.Write.
-func (s *splice) giveStep(fd uintptr) (done bool) {
+// giveStep is one go at Give, inside RawConn.Write.
+func (s *Splice) giveStep(fd uintptr) (done bool) {
 	for s.pipe.holds > 0 {
 		n, err := move(s.pipe.out, int(fd), s.pipe.holds)
 		switch {
@@ -96,7 +96,7 @@ func (s *splice) giveStep(fd uintptr) (done bool) {
 		}
 		s.pipe.holds -= n
 		s.moved += n
-		s.clock.touch(n)
+		s.source.Moved(n)
 	}
 	return true
 }
