@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -16,46 +17,54 @@ import (
 	"time"
 )
 
-// A held probe learns within 2 ms that the app listens, its own HTTP round trip apart: here the probe is a connection.
-// The median of many starts is looked at, since a loaded machine may hold up any one of them.
-func TestPeers30ListenIsNoticedWithin2ms(t *testing.T) {
-	const starts = 41
-	var late []time.Duration
-	for i := range starts {
-		addr := freeAddr(t)
-		r := newReadiness(Config{UserAddr: addr, Probes: []Probe{{Kind: ProbeTCP, Addr: addr, Aggressive: true}}})
-		noticed := make(chan time.Time, 1)
-		go func() {
-			if ready, err := r.probe(t.Context(), true, readinessPatience); !ready || err != nil {
-				t.Error(ready, err)
-			}
-			noticed <- time.Now()
-		}()
-		// Not in step with the watch.
-		time.Sleep(5*time.Millisecond + time.Duration(i)*137*time.Microsecond)
-		select {
-		case <-noticed:
-			t.Fatal("ready before the app listens")
-		default:
-		}
-		ln, err := net.Listen("tcp", addr)
-		up := time.Now()
-		if err != nil {
-			t.Fatal(err)
-		}
-		late = append(late, (<-noticed).Sub(up))
-		ln.Close()
-		r.close()
-	}
-	slices.Sort(late)
-	t.Logf("from listen() to the answer: p50 %v, p90 %v, max %v", late[starts/2], late[starts*9/10], late[starts-1])
-	if p50 := late[starts/2]; p50 > 2*time.Millisecond {
-		t.Errorf("p50 %v, want at most 2ms", p50)
+// A probe that is held learns that the app listens: nobody has to ask again.
+func TestPeers30ListenIsNoticed(t *testing.T) {
+	for range 20 {
+		untilNoticed(t)
 	}
 }
 
+// untilNoticed holds a probe, has the app listen, and returns how long it then took for the probe to be answered.
+func untilNoticed(t testing.TB) time.Duration {
+	addr := freeAddr(t)
+	r := newReadiness(Config{UserAddr: addr, Probes: []Probe{{Kind: ProbeTCP, Addr: addr, Aggressive: true}}})
+	defer r.close()
+	noticed := make(chan time.Time, 1)
+	go func() {
+		if ready, err := r.probe(t.Context(), true, readinessPatience); !ready || err != nil {
+			t.Error(ready, err)
+		}
+		noticed <- time.Now()
+	}()
+	time.Sleep(5*time.Millisecond + rand.N(5*time.Millisecond)) // not in step with the watch
+	select {
+	case <-noticed:
+		t.Fatal("ready before the app listens")
+	default:
+	}
+	ln, err := net.Listen("tcp", addr)
+	up := time.Now()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return (<-noticed).Sub(up)
+}
+
+// BenchmarkReadinessNotice measures the time from the app's listen() to the answer of a held probe, its own HTTP round trip
+// apart: here the probe is a connection.
+func BenchmarkReadinessNotice(b *testing.B) {
+	var late []time.Duration
+	for b.Loop() {
+		late = append(late, untilNoticed(b))
+	}
+	slices.Sort(late)
+	b.ReportMetric(float64(late[len(late)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(late[len(late)*9/10].Microseconds())/1000, "p90-ms")
+}
+
 // BenchmarkReadinessPolling measures what waiting for an app costs: the share of one core, of which cpu-idle-% is what
-// the process uses without a wait, and what noticing costs in time is TestPeers30's. One iteration is a wait of 2 s.
+// the process uses without a wait, and what noticing costs in time is BenchmarkReadinessNotice's. One iteration is a wait of 2 s.
 func BenchmarkReadinessPolling(b *testing.B) {
 	addr := freeAddr(b)
 	const wait = 2 * time.Second
