@@ -91,7 +91,7 @@ func (t *tracked) logTrouble(tr trouble) {
 	}
 	fields := []zap.Field{
 		zap.Stringer("revision", t.id), zap.Stringer("cause", tr.cause), zap.String("why", tr.sentence),
-		zap.Int32("waiting", t.haste.waiting.Load()), zap.Int("others since the last line", others),
+		zap.Int32("waiting", t.haste.waiting.Load()), zap.Int("suppressed", others),
 	}
 	if tr.pod.Addr != "" {
 		fields = append(fields, zap.String("pod", tr.pod.called()), zap.String("address", tr.pod.Addr))

@@ -128,7 +128,7 @@ func (a *ailment) tell(c cause, sentence string) {
 	}
 	if others, due := a.pace.Due(); due {
 		a.log.Info("the app can't be served to", zap.String("cause", string(c)), zap.String("why", sentence),
-			zap.Int("others since the last line", others))
+			zap.Int("suppressed", others))
 	}
 }
 

@@ -252,7 +252,7 @@ func (c *cluster) tellReady(ctx context.Context, a *activator.Activator) {
 		cancel()
 		switch {
 		case err == nil:
-			c.log.Info("ready", zap.Duration("revisions and pods read in", time.Since(began)))
+			c.log.Info("ready", zap.Duration("syncTime", time.Since(began)))
 			return
 		case ctx.Err() != nil:
 			return
@@ -274,6 +274,6 @@ func (c *cluster) start() (network, bool) {
 	if !c.release.ActivatorTimeouts() {
 		by = "the queue-proxy alone"
 	}
-	c.log.Info("Knative", zap.Stringer("release", c.release), zap.String("from", c.release.from), zap.String("requests are bounded by", by))
+	c.log.Info("Knative", zap.Stringer("release", c.release), zap.String("from", c.release.from), zap.String("timeoutsBy", by))
 	return c.network, true
 }

@@ -51,12 +51,12 @@ func TestC2TimeoutsOfTheInstalledRelease(t *testing.T) {
 		whole                  bool // a stream that is longer than timeoutSeconds
 		says                   string
 	}{
-		{"nothing is known", nil, nil, nil, false, `"release":"not known","from":"","requests are bounded by":"activator and queue-proxy"`},
+		{"nothing is known", nil, nil, nil, false, `"release":"not known","from":"","timeoutsBy":"activator and queue-proxy"`},
 		{"built from source", labelled("devel"), nil, nil, false, `"release":"not known"`},
-		{"1.2", labels.Set{"serving.knative.dev/release": "v1.2.0"}, nil, nil, true, `"release":"1.2","from":"labels of ConfigMap config-observability","requests are bounded by":"the queue-proxy alone"`},
+		{"1.2", labels.Set{"serving.knative.dev/release": "v1.2.0"}, nil, nil, true, `"release":"1.2","from":"labels of ConfigMap config-observability","timeoutsBy":"the queue-proxy alone"`},
 		{"1.6", labelled("1.6.0"), labelled("1.6.0"), nil, true, `"release":"1.6"`},
 		{"one without labels", nil, labelled("1.7.4"), nil, true, `"release":"1.7","from":"labels of ConfigMap config-logging"`},
-		{"1.8", labelled("1.8.0"), labelled("1.8.0"), nil, false, `"release":"1.8","from":"labels of ConfigMap config-observability","requests are bounded by":"activator and queue-proxy"`},
+		{"1.8", labelled("1.8.0"), labelled("1.8.0"), nil, false, `"release":"1.8","from":"labels of ConfigMap config-observability","timeoutsBy":"activator and queue-proxy"`},
 		{"told", labelled("1.23.0"), nil, []string{"-knative-release", "1.6"}, true, `"release":"1.6","from":"-knative-release"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

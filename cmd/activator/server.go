@@ -96,7 +96,7 @@ func (s *server) listeners() []net.Listener {
 func (s *server) end(ctx, life context.Context, signals <-chan os.Signal) {
 	select {
 	case sig := <-signals:
-		s.log.Info("ending", zap.Stringer("signal", sig), zap.Duration("serving on for", s.o.drain))
+		s.log.Info("ending", zap.Stringer("signal", sig), zap.Duration("drainFor", s.o.drain))
 	case <-ctx.Done():
 	case <-life.Done():
 	}

@@ -31,7 +31,7 @@ type standard struct {
 func (s *standard) Write(line []byte) (int, error) {
 	if more, due := s.pace.Due(); due {
 		text, _, _ := strings.Cut(strings.TrimSuffix(string(line), "\n"), " starting with ")
-		s.log.Info(text, zap.Int("others since the last line", more))
+		s.log.Info(text, zap.Int("suppressed", more))
 	}
 	return len(line), nil
 }

@@ -41,6 +41,6 @@ func (t *Teller) Tell(remote string, err *proxy.Error) {
 	}
 	if more, due := t.pace.Due(); due {
 		t.log.Info("a connection is refused: no request came on it",
-			zap.String("client", remote), zap.String("reason", err.Error()), zap.Int("others since the last line", more))
+			zap.String("client", remote), zap.String("reason", err.Error()), zap.Int("suppressed", more))
 	}
 }

@@ -44,7 +44,7 @@ func TestEachCountsAndFewAreLogged(t *testing.T) {
 			if i == 0 {
 				others = 0
 			}
-			if fields["reason"] != "missing Host (RFC 9112 §3.2)" || fields["client"] != fmt.Sprintf("192.0.2.1:%d", 10*i) || fields["others since the last line"] != others {
+			if fields["reason"] != "missing Host (RFC 9112 §3.2)" || fields["client"] != fmt.Sprintf("192.0.2.1:%d", 10*i) || fields["suppressed"] != others {
 				t.Errorf("line %d: %v", i, fields)
 			}
 		}
