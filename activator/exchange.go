@@ -121,19 +121,19 @@ func (x *exchange) mark(req *proxy.Request) {
 	h.Del(knative.HeaderPassthroughLB)
 	h.Set(knative.HeaderProxyRequest, knative.ProxyActivator)
 	h.Set(knative.HeaderOriginalHost, original)
-	x.lend(req, x.lease.Lent())
+	x.spill(req, x.lease.Spillover())
 }
 
-// lend says that a pod is another activator's, which may decline the request, so that it has to go elsewhere. Of a body that
+// spill says that a pod is another activator's, which may decline the request, so that it has to go elsewhere. Of a body that
 // is not held for that nothing is sent before the pod has let the request in: its queue-proxy asks for it then, at once,
 // whatever its app thinks of Expect.
-func (x *exchange) lend(req *proxy.Request, lent bool) {
+func (x *exchange) spill(req *proxy.Request, spilled bool) {
 	h := req.Header
 	if x.expect {
 		h.Del("Expect")
 		x.expect = false
 	}
-	if !lent {
+	if !spilled {
 		return
 	}
 	h.Set(knative.HeaderNoQueue, "1")

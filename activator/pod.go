@@ -32,7 +32,7 @@ type pod struct {
 
 	announced bool // by itself, and not listed since
 
-	foreign bool // in the share of another activator
+	remote  bool // in the share of another activator
 	ordered bool // in tracked.order
 	counted bool // in tracked.usable
 	told    bool // the throttler knows it, as backend
@@ -123,11 +123,11 @@ func (t *tracked) newsLocked(p *pod, s *spec) (throttler.Backend, bool) {
 
 func (t *tracked) describeLocked(p *pod, s *spec) throttler.Backend {
 	b := throttler.Backend{
-		ID: p.ID, Addr: p.Addr, Slots: s.Limit, Own: !p.foreign, Lend: p.declines, Declines: p.declines, State: throttler.Ready,
+		ID: p.ID, Addr: p.Addr, Slots: s.Limit, Own: !p.remote, Spillover: p.declines, Declines: p.declines, State: throttler.Ready,
 	}
 	port := knative.PortTLS
 	if p == &t.cluster {
-		b.Slots, b.Lend, port = t.clusterSlotsLocked(s), false, clusterPortTLS
+		b.Slots, b.Spillover, port = t.clusterSlotsLocked(s), false, clusterPortTLS
 	}
 	if t.a.config.PodTLS != nil {
 		b.Addr = withPort(p.Addr, port)

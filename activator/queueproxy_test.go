@@ -115,9 +115,9 @@ func TestPeers30ThroughARealQueueProxy(t *testing.T) {
 	}
 }
 
-// TestLentBodyIsAskedForAtOnce: the queue-proxy that lets a lent request in asks for its body itself; an app that
+// TestSpilloverBodyIsAskedForAtOnce: the queue-proxy that lets a spillover request in asks for its body itself; an app that
 // knows nothing of Expect: 100-continue would have everybody wait.
-func TestLentBodyIsAskedForAtOnce(t *testing.T) {
+func TestSpilloverBodyIsAskedForAtOnce(t *testing.T) {
 	s := newSidecar(t, "pod-1", 1, 0)
 	s.listen()
 	taken := newPod(t, "pod-0", 1, false, nil)

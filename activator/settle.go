@@ -71,7 +71,7 @@ func (t *tracked) shareLocked(s *spec) {
 		return !p.ordered
 	})
 	for _, p := range t.pods {
-		p.foreign = false
+		p.remote = false
 		if shared && !p.ordered && t.usesLocked(p, s) {
 			t.order, p.ordered = append(t.order, p), true
 		}
@@ -86,6 +86,6 @@ func (t *tracked) shareLocked(s *spec) {
 		addrs[i] = p.Addr
 	}
 	for i, own := range throttler.Share(addrs, t.peers, t.a.config.PodIP) {
-		t.order[i].foreign = !own
+		t.order[i].remote = !own
 	}
 }

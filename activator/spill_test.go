@@ -12,7 +12,7 @@ import (
 )
 
 // TestPeers3SpillOver: two activators share two pods of limit 1. Each may use the other's pod while it is idle; when
-// both are full, requests wait in their place and none fails, whatever a pod answers to what was lent to it.
+// both are full, requests wait in their place and none fails, whatever a pod answers to what spilled over to it.
 func TestPeers3SpillOver(t *testing.T) {
 	t.Parallel()
 	peers := []string{"10.0.0.1", "10.0.0.2"}
@@ -33,17 +33,17 @@ func TestPeers3SpillOver(t *testing.T) {
 		fronts = append(fronts, f)
 	}
 
-	lent := 0
+	spilled := 0
 	for _, a := range together(2, func(int) answer { return fronts[0].get("/") }) {
 		if !a.ok() {
 			t.Fatal(a)
 		}
 		if a.header.Get("Lent") != "" {
-			lent++
+			spilled++
 		}
 	}
-	if lent > 1 {
-		t.Errorf("%d of 2 requests were lent", lent)
+	if spilled > 1 {
+		t.Errorf("%d of 2 requests spilled over", spilled)
 	}
 
 	for _, a := range together(64, func(i int) (a answer) {
@@ -70,8 +70,8 @@ func TestPeers3SpillOver(t *testing.T) {
 }
 
 // sharer is which of the activators 10.0.0.1 and 10.0.0.2 has the one of two pods as its share.
-func sharer(own, foreign string) string {
-	if own < foreign {
+func sharer(own, remote string) string {
+	if own < remote {
 		return "10.0.0.1"
 	}
 	return "10.0.0.2"
@@ -102,7 +102,7 @@ func TestPeers3NeverWaitsBesideAnIdlePod(t *testing.T) {
 	}
 }
 
-// TestPeers3LargeBodies: a body that can't be held is not lost on a lent pod that declines the request, in either
+// TestPeers3LargeBodies: a body that can't be held is not lost on a remote pod that declines the request, in either
 // protocol.
 func TestPeers3LargeBodies(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
@@ -120,24 +120,24 @@ func largeBody(t *testing.T, http2 bool) {
 		n, _ := io.Copy(io.Discard, r.Body)
 		w.Header().Set("Got", strconv.FormatInt(n, 10))
 	}
-	own, foreign := newPod(t, "a", 1, false, app), newPod(t, "b", 1, false, app)
-	f := newFront(t, activator.Config{PodIP: sharer(own.addr, foreign.addr)})
+	own, remote := newPod(t, "a", 1, false, app), newPod(t, "b", 1, false, app)
+	f := newFront(t, activator.Config{PodIP: sharer(own.addr, remote.addr)})
 	f.client.Transport.(*http.Transport).Protocols = only(http2)
 	f.UpdatePeers(hello, []string{"10.0.0.1", "10.0.0.2"})
 	f.UpdateRevision(activator.Revision{ID: hello, Limit: 1})
-	f.UpdateEndpoints(hello, endpointsOf(own, foreign))
+	f.UpdateEndpoints(hello, endpointsOf(own, remote))
 	f.awaitUsable(t, 2)
 	blocked := make(chan answer)
 	go func() { blocked <- f.get("/block") }()
 	await(t, "the own pod to be taken", func() bool { return own.inFlight.Load() == 1 })
 	// The other pod is taken by somebody else, of which the activator knows nothing.
-	direct := &front{url: "http://" + foreign.addr, client: f.client}
+	direct := &front{url: "http://" + remote.addr, client: f.client}
 	go func() { blocked <- direct.get("/block") }()
-	await(t, "the foreign pod to be taken", func() bool { return foreign.inFlight.Load() == 1 })
+	await(t, "the remote pod to be taken", func() bool { return remote.inFlight.Load() == 1 })
 
 	upload := make(chan answer)
 	go func() { upload <- f.upload(1 << 20) }()
-	await(t, "the foreign pod to decline", func() bool { return foreign.refused.Load() > 0 })
+	await(t, "the remote pod to decline", func() bool { return remote.refused.Load() > 0 })
 	f.awaitWaiting(t, 1)
 	unblock()
 	if a := <-upload; !a.ok() || a.header.Get("Got") != "1048576" {

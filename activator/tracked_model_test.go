@@ -61,7 +61,7 @@ func TestTrackedModel(t *testing.T) {
 			},
 			"pass": func(t *rapid.T) {
 				id := rapid.SampledFrom(ids).Draw(t, "id")
-				if passAt(a, id+":8012", rapid.Bool().Draw(t, "lend")) {
+				if passAt(a, id+":8012", rapid.Bool().Draw(t, "spillover")) {
 					m.passed[id] = true
 				}
 			},

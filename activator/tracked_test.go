@@ -23,8 +23,8 @@ func unrun(t rapid.TB, c Config) *Activator {
 var rev = throttler.RevisionID{Namespace: "default", Name: "hello-00001"}
 
 // passAt lets the probe of an address pass, and says whether there was one.
-func passAt(a *Activator, addr string, lend bool) bool {
-	return tell(a, addr, finding{verdict: passed, declines: lend})
+func passAt(a *Activator, addr string, spills bool) bool {
+	return tell(a, addr, finding{verdict: passed, declines: spills})
 }
 
 // tell lets the probe of an address find out something, and says whether there was one.
@@ -194,7 +194,7 @@ func TestNothingIsKept(t *testing.T) {
 	}
 }
 
-// TestShares: for each number of activators every pod is own to one of them, and foreign ones may be lent.
+// TestShares: for each number of activators every pod is own to one of them, and remote ones may take spillover.
 func TestShares(t *testing.T) {
 	pods := []string{"a", "b", "c", "d", "e"}
 	for peers := 1; peers <= 7; peers++ {
@@ -242,7 +242,7 @@ func TestNoSharesWithoutALimit(t *testing.T) {
 	passAt(a, "b:8012", true)
 	for id, p := range a.revisions.get(rev.Namespace, rev.Name).pods {
 		if !p.backend.Own {
-			t.Errorf("%s is foreign though pods are unlimited", id)
+			t.Errorf("%s is remote though pods are unlimited", id)
 		}
 	}
 	a.UpdateRevision(Revision{ID: rev, Limit: 3})

@@ -109,7 +109,7 @@ func TestC9ThreeInTheMorning(t *testing.T) {
 		{name: "silent", cause: "no_answer", says: "accepts connections and doesn't answer the probe", pods: func(t *testing.T, _ *front) activator.Endpoints {
 			return ready(endpointAt(newPod(t, "held", 0, true, nil).addr))
 		}},
-		{name: "unready by a foreign queue-proxy", cause: "not_ready", says: "isn't ready: the probe was answered 503", pods: func(t *testing.T, _ *front) activator.Endpoints {
+		{name: "unready by a remote queue-proxy", cause: "not_ready", says: "isn't ready: the probe was answered 503", pods: func(t *testing.T, _ *front) activator.Endpoints {
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }))
 			t.Cleanup(s.Close)
 			return ready(endpointAt(s.Listener.Addr().String()))

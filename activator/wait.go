@@ -9,14 +9,14 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// acquire takes a slot, or a place in the queue for one, in which it waits, and the slot when that wait is over. A lent pod
-// may decline the request, so that the last attempt is never lent.
+// acquire takes a slot, or a place in the queue for one, in which it waits, and the slot when that wait is over. A remote pod
+// may decline the request, so that the last attempt is never a spillover.
 func (x *exchange) acquire(req *proxy.Request, a proxy.Attempt) (waits bool, err error) {
 	if x.place != nil {
 		x.lease, err = x.seat(a.Ended)
 	} else {
 		x.busy, x.down = false, false
-		x.demand.NoLend = a.Last
+		x.demand.NoSpillover = a.Last
 		var ok bool
 		if x.lease, ok, err = x.a.throttler.TryAcquire(x.demand); err == nil && !ok {
 			if x.lease, x.place, err = x.queue(req); x.place != nil {

@@ -123,7 +123,7 @@ func TestContractAnswers(t *testing.T) {
 		{Says: "a full queue sends an activator's request to another pod", Shown: contracttest.By(TestPeers33FullPodSendsElsewhere)},
 		{Says: "Retry-After comes from the queue", Shown: contracttest.By(TestPeers15QueueFull)},
 		{Says: "waiting counts against the revision timeout, unless there is a queue deadline", Shown: contracttest.By(TestWaitingCountsAgainstTheTimeout, TestPeers16QueueDeadline)},
-		{Says: "what a lent request is told", Shown: contracttest.By(TestNoQueue)},
+		{Says: "what a spillover request is told", Shown: contracttest.By(TestNoQueue)},
 		{Says: "what an app that died did not get goes elsewhere", Shown: contracttest.By(TestWhatADeadAppDidNotGetGoesElsewhere)},
 	})
 }

@@ -97,7 +97,7 @@ func TestContractStats(t *testing.T) {
 			}
 		}},
 		{Says: "averages over the last second, counts per second, totals include proxied", Shown: contracttest.By(TestStats)},
-		{Says: "probes and lent requests that were refused don't count", Shown: contracttest.By(TestContractProbes, TestNoQueue)},
+		{Says: "probes and spillover requests that were refused don't count", Shown: contracttest.By(TestContractProbes, TestNoQueue)},
 		{Says: "what was refused for a full queue counts as what came", Test: func(t *testing.T) {
 			p, letGo := full(t, 1, nil)
 			defer letGo()

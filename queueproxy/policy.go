@@ -231,7 +231,7 @@ func (p *policy) prune(h proxy.Header, trusted bool) (host string) {
 	h.Del(knative.HeaderNamespace)
 	h.Del(knative.HeaderRevision)
 	if h.Has(knative.HeaderNoQueue) {
-		// An activator that lends keeps a large body back until it is let in, which it is now, whatever the app thinks
+		// An activator that spills over keeps a large body back until it is let in, which it is now, whatever the app thinks
 		// of expectations.
 		h.Del("Expect")
 	}

@@ -218,7 +218,7 @@ func TestWaitingCountsAgainstTheTimeout(t *testing.T) {
 	}
 }
 
-// A request that another activator has lent is refused, not queued, and told apart from one that was processed.
+// A request that another activator has spilled over is refused, not queued, and told apart from one that was processed.
 func TestNoQueue(t *testing.T) {
 	p, letGo := full(t, 2, nil)
 	got := p.get("/", knative.HeaderNoQueue, "1", knative.HeaderProxyRequest, knative.ProxyActivator)

@@ -7,7 +7,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
-// What is sent elsewhere has its reason in the metrics of errors; only what was lent is not counted as a request: it
+// What is sent elsewhere has its reason in the metrics of errors; only what spilled over is not counted as a request: it
 // will be where it is processed.
 func TestWhatGoesElsewhereHasItsReason(t *testing.T) {
 	p, letGo := full(t, 1, func(c *Config) { c.RequestMetrics = MetricsPrometheus })

@@ -18,12 +18,12 @@ const (
 
 // Backend is a pod as its revision's owner describes it. Use keyed literals: fields will be added.
 type Backend struct {
-	ID    string // the pod's UID; empty means Addr. Addresses are reused by other pods, IDs are not
-	Addr  string // where to dial; a change of it concerns new leases
-	Slots int    // how many requests at a time; 0 is unlimited
-	Own   bool   // in this activator's share
-	Lend  bool   // not in the share, but known to answer "not processed" when full: may be lent one request at a time
-	State State
+	ID        string // the pod's UID; empty means Addr. Addresses are reused by other pods, IDs are not
+	Addr      string // where to dial; a change of it concerns new leases
+	Slots     int    // how many requests at a time; 0 is unlimited
+	Own       bool   // in this activator's share
+	Spillover bool   // not in the share, but known to answer "not processed" when full: may take one spillover request at a time
+	State     State
 	// Declines: the pod is known to say so when it does not process a request; kept for who asks (Lease.Declines), no pick
 	// considers it.
 	Declines bool
@@ -61,7 +61,7 @@ type place uint8
 const (
 	nowhere place = iota // no free slot, or not to be used
 	atHome               // an own pod with a free slot
-	abroad               // another activator's pod that may be lent a request
+	remote               // another activator's pod that may take a spillover request
 )
 
 const unranked = -1
@@ -109,8 +109,8 @@ func (p *pod) offer() place {
 		return nowhere
 	case p.Own && (p.Slots <= 0 || p.inFlight < p.Slots):
 		return atHome
-	case !p.Own && p.Lend && p.inFlight == 0:
-		return abroad
+	case !p.Own && p.Spillover && p.inFlight == 0:
+		return remote
 	}
 	return nowhere
 }

@@ -13,7 +13,7 @@
 //
 // A queue is strictly first in, first out: a freed slot is handed to the oldest waiter while the lock is held, so
 // that no late arrival can take it. A request that comes back after an attempt that did not reach a pod gives its
-// first time in [Demand.Enqueued] and waits in its old place. Who may be given own pods only ([Demand.NoLend]) does
+// first time in [Demand.Enqueued] and waits in its old place. Who may be given own pods only ([Demand.NoSpillover]) does
 // not hold up the lending of other pods to those behind.
 //
 // # Invariants

@@ -9,7 +9,7 @@ const (
 	OK Outcome = iota
 	// DialFailed says that no connection could be made: nothing was sent, and the pod is ejected for a while.
 	DialFailed
-	// Busy says that the pod did not process the request: it is left alone for a while. Of a lent pod that has become an
+	// Busy says that the pod did not process the request: it is left alone for a while. Of a remote pod that has become an
 	// own one it says nothing.
 	Busy
 	// Unused says that the request gave up before it learned anything.
@@ -32,12 +32,12 @@ type Lease struct {
 type grant struct {
 	revision *revision
 	pod      *pod
-	gen      uint64 // even plus lentBit; never the same twice
+	gen      uint64 // even plus spillBit; never the same twice
 	epoch    uint32 // the pod's at the time of the grant
 	next     *grant // while free
 }
 
-const lentBit = 1
+const spillBit = 1
 
 // Valid says whether l was given by an Acquire, also after its Release.
 func (l Lease) Valid() bool { return l.g != nil }
@@ -61,8 +61,8 @@ func (l Lease) ID() string {
 // Declines is the pod's Backend.Declines, as it was when the lease was given; it may be asked also after Release.
 func (l Lease) Declines() bool { return l.endpoint != nil && l.endpoint.declines }
 
-// Lent says that the pod is in another activator's share: the request must not wait there.
-func (l Lease) Lent() bool { return l.gen&lentBit != 0 }
+// Spillover says that the pod is in another activator's share: the request must not wait there.
+func (l Lease) Spillover() bool { return l.gen&spillBit != 0 }
 
 // Release ends the lease and hands the slot to the oldest waiter, if there is one. It never blocks. A second Release
 // does nothing and is counted. Release of the zero value does nothing.

@@ -56,11 +56,11 @@ func (m *machine) check(t *rapid.T) {
 func (m *machine) checkStats(t *rapid.T, s RevisionStats) {
 	want := s // counters of events are compared where the model has them
 	want.Backends, want.Ready, want.Draining, want.Ejected, want.Resting, want.Leaving, want.Slots = 0, 0, 0, 0, 0, 0, 0
-	want.InFlight, want.Lent, want.WaitingBytes, want.Waiting = len(m.leases), 0, 0, len(m.queue)
+	want.InFlight, want.Spillover, want.WaitingBytes, want.Waiting = len(m.leases), 0, 0, len(m.queue)
 	want.Handed, want.WakeUps, want.Declined = m.handed, m.handed, m.declined
 	for _, l := range m.leases {
-		if l.Lent() {
-			want.Lent++
+		if l.Spillover() {
+			want.Spillover++
 		}
 	}
 	for _, c := range m.queue {

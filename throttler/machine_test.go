@@ -81,8 +81,8 @@ var notIDs = rapid.SampledFrom([][2]string{{}, {}, {}, {"a"}, {"b"}, {"c"}, {"",
 
 func (m *machine) acquire(t *rapid.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &call{cancel: cancel, since: time.Now(), not: notIDs.Draw(t, "not"), noLend: rapid.IntRange(0, 2).Draw(t, "no lend") == 0, bytes: rapid.IntRange(0, 40).Draw(t, "bytes")}
-	d := Demand{Revision: m.id, Bytes: c.bytes, Not: c.not, NoLend: c.noLend}
+	c := &call{cancel: cancel, since: time.Now(), not: notIDs.Draw(t, "not"), noSpillover: rapid.IntRange(0, 2).Draw(t, "no spillover") == 0, bytes: rapid.IntRange(0, 40).Draw(t, "bytes")}
+	d := Demand{Revision: m.id, Bytes: c.bytes, Not: c.not, NoSpillover: c.noSpillover}
 	if age := rapid.SampledFrom([]int{0, 0, 1, 2, 3}).Draw(t, "age"); age > 0 {
 		d.Enqueued = c.since.Add(-time.Duration(age) * time.Second)
 		c.since = d.Enqueued
@@ -96,11 +96,11 @@ func (m *machine) acquire(t *rapid.T) {
 		c.done.Store(true)
 	}()
 	synctest.Wait()
-	if m.mayEnter(c.not, c.noLend) {
+	if m.mayEnter(c.not, c.noSpillover) {
 		if !c.done.Load() || c.err != nil {
 			t.Fatalf("a slot is free: done %v, %v", c.done.Load(), c.err)
 		}
-		m.grant(t, c.lease, c.not, c.noLend)
+		m.grant(t, c.lease, c.not, c.noSpillover)
 		return
 	}
 	if want := m.refusal(c, m.total); want != nil {
@@ -113,16 +113,16 @@ func (m *machine) acquire(t *rapid.T) {
 }
 
 func (m *machine) try(t *rapid.T) {
-	not, noLend := notIDs.Draw(t, "not"), rapid.Bool().Draw(t, "no lend")
-	l, ok, err := m.t.TryAcquire(Demand{Revision: m.id, Not: not, NoLend: noLend})
+	not, noSpillover := notIDs.Draw(t, "not"), rapid.Bool().Draw(t, "no spillover")
+	l, ok, err := m.t.TryAcquire(Demand{Revision: m.id, Not: not, NoSpillover: noSpillover})
 	if errors.Is(err, ErrUnknownRevision) == m.known || ok != l.Valid() {
 		t.Fatalf("known %v: %v, %v", m.known, ok, err)
 	}
-	if want := m.mayEnter(not, noLend); ok != want {
+	if want := m.mayEnter(not, noSpillover); ok != want {
 		t.Fatalf("TryAcquire: %v, want %v", ok, want)
 	}
 	if ok {
-		m.grant(t, l, not, noLend)
+		m.grant(t, l, not, noSpillover)
 	}
 }
 
@@ -182,12 +182,12 @@ func (m *machine) cancelOne(t *rapid.T) {
 
 var backends = rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) Backend {
 	return Backend{
-		ID:    rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(t, "id"),
-		Addr:  rapid.SampledFrom([]string{"10.0.0.1", "10.0.0.1", "10.0.0.2"}).Draw(t, "addr"),
-		Slots: rapid.SampledFrom([]int{0, 1, 1, 2, 3, 5}).Draw(t, "slots"),
-		Own:   rapid.IntRange(0, 2).Draw(t, "own") > 0,
-		Lend:  rapid.Bool().Draw(t, "lend"),
-		State: rapid.SampledFrom([]State{Ready, Ready, Ready, Draining}).Draw(t, "state"),
+		ID:        rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(t, "id"),
+		Addr:      rapid.SampledFrom([]string{"10.0.0.1", "10.0.0.1", "10.0.0.2"}).Draw(t, "addr"),
+		Slots:     rapid.SampledFrom([]int{0, 1, 1, 2, 3, 5}).Draw(t, "slots"),
+		Own:       rapid.IntRange(0, 2).Draw(t, "own") > 0,
+		Spillover: rapid.Bool().Draw(t, "spillover"),
+		State:     rapid.SampledFrom([]State{Ready, Ready, Ready, Draining}).Draw(t, "state"),
 	}
 }), 0, 5, func(b Backend) string { return b.ID })
 

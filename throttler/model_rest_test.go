@@ -29,7 +29,7 @@ func (m *model) release(i int, o Outcome, c Config) (rests *modelPod, most time.
 	case o == Busy:
 		m.declined++
 		p.declines++
-		if !l.Lent() || !p.Own {
+		if !l.Spillover() || !p.Own {
 			why, n, first, limit = declined, p.declines, c.Decline.First, c.Decline.Max
 		}
 	}
@@ -51,7 +51,7 @@ func (m *model) succeed(t *rapid.T, p *modelPod) {
 		return
 	}
 	c := m.queue[0]
-	if !c.done.Load() || c.err != nil || c.lease.ID() != p.ID || c.lease.Lent() {
+	if !c.done.Load() || c.err != nil || c.lease.ID() != p.ID || c.lease.Spillover() {
 		t.Fatalf("the oldest waiter has not been given the slot: done %v, %q, %v", c.done.Load(), c.lease.ID(), c.err)
 	}
 	m.queue = m.queue[1:]

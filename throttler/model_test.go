@@ -47,14 +47,14 @@ type modelLease struct {
 
 // call is one Acquire that is waiting, or was.
 type call struct {
-	cancel context.CancelFunc
-	since  time.Time
-	not    [2]string
-	noLend bool
-	bytes  int
-	done   atomic.Bool // a timer that wakes the goroutine is no synchronisation with us
-	lease  Lease
-	err    error
+	cancel      context.CancelFunc
+	since       time.Time
+	not         [2]string
+	noSpillover bool
+	bytes       int
+	done        atomic.Bool // a timer that wakes the goroutine is no synchronisation with us
+	lease       Lease
+	err         error
 }
 
 func (p *modelPod) usable() bool { return p.listed && p.State == Ready && p.why == awake }
@@ -63,7 +63,7 @@ func (p *modelPod) home() bool {
 	return p.usable() && p.Own && (p.Slots == 0 || p.inFlight < p.Slots)
 }
 
-func (p *modelPod) abroad() bool { return p.usable() && !p.Own && p.Lend && p.inFlight == 0 }
+func (p *modelPod) remote() bool { return p.usable() && !p.Own && p.Spillover && p.inFlight == 0 }
 
 func (m *model) rule() Pick {
 	if m.config.Pick != PickAuto {
@@ -82,25 +82,25 @@ func (m *model) rule() Pick {
 }
 
 // allowed is every pod that a request may be given now; empty if it has to wait.
-func (m *model) allowed(not [2]string, noLend bool) []*modelPod {
+func (m *model) allowed(not [2]string, noSpillover bool) []*modelPod {
 	if m.known {
 		for _, avoid := range [][2]string{not, {}} {
-			var home, abroad []*modelPod
+			var home, remote []*modelPod
 			for i := range m.order {
 				p := m.order[(i+m.cursor)%len(m.order)]
 				switch {
 				case p == nil || slices.Contains(avoid[:], p.ID):
 				case p.home():
 					home = append(home, p)
-				case p.abroad() && !noLend:
-					abroad = append(abroad, p)
+				case p.remote() && !noSpillover:
+					remote = append(remote, p)
 				}
 			}
 			if len(home) > 0 {
 				return m.byRule(home)
 			}
-			if len(abroad) > 0 {
-				return abroad
+			if len(remote) > 0 {
+				return remote
 			}
 		}
 	}
@@ -123,8 +123,8 @@ func (m *model) byRule(home []*modelPod) []*modelPod {
 }
 
 // grant takes over a lease if it was allowed.
-func (m *model) grant(t *rapid.T, l Lease, not [2]string, noLend bool) {
-	allowed := m.allowed(not, noLend)
+func (m *model) grant(t *rapid.T, l Lease, not [2]string, noSpillover bool) {
+	allowed := m.allowed(not, noSpillover)
 	p := m.pods[l.ID()]
 	if !slices.Contains(allowed, p) {
 		var ids []string
@@ -133,8 +133,8 @@ func (m *model) grant(t *rapid.T, l Lease, not [2]string, noLend bool) {
 		}
 		t.Fatalf("given %q avoiding %q, allowed %v", l.ID(), not, ids)
 	}
-	if l.Addr() != p.Addr || l.Lent() == p.Own {
-		t.Fatalf("lease of %q: addr %s, lent %v; pod %+v", l.ID(), l.Addr(), l.Lent(), p)
+	if l.Addr() != p.Addr || l.Spillover() == p.Own {
+		t.Fatalf("lease of %q: addr %s, spilled %v; pod %+v", l.ID(), l.Addr(), l.Spillover(), p)
 	}
 	if p.Own {
 		m.cursor = slices.Index(m.order, p) + 1
@@ -153,7 +153,7 @@ func (m *model) serve(t *rapid.T) {
 		}
 		m.queue = slices.Delete(m.queue, i, i+1)
 		m.handed++
-		m.grant(t, c.lease, c.not, c.noLend)
+		m.grant(t, c.lease, c.not, c.noSpillover)
 	}
 	if m.hopeless() {
 		for _, c := range m.queue {
@@ -179,12 +179,12 @@ func (m *model) hopeless() bool {
 
 // servable is the first waiter whom there is a pod for, or -1.
 func (m *model) servable() int {
-	return slices.IndexFunc(m.queue, func(c *call) bool { return len(m.allowed(c.not, c.noLend)) > 0 })
+	return slices.IndexFunc(m.queue, func(c *call) bool { return len(m.allowed(c.not, c.noSpillover)) > 0 })
 }
 
 // mayEnter says whether a newcomer is served at once: there is a pod, and nobody waits who could be given one.
-func (m *model) mayEnter(not [2]string, noLend bool) bool {
-	return len(m.allowed(not, noLend)) > 0 && m.servable() < 0
+func (m *model) mayEnter(not [2]string, noSpillover bool) bool {
+	return len(m.allowed(not, noSpillover)) > 0 && m.servable() < 0
 }
 
 func (m *model) wait(c *call) {

@@ -13,24 +13,24 @@ func TestPeers3SpillOver(t *testing.T) {
 	th, d := withPods(t, 0, 0)
 	pods := []throttler.Backend{
 		{ID: "own", Slots: 2, Own: true},
-		{ID: "foreign-1", Slots: 2, Lend: true},
-		{ID: "foreign-2", Slots: 2, Lend: true},
+		{ID: "remote-1", Slots: 2, Spillover: true},
+		{ID: "remote-2", Slots: 2, Spillover: true},
 		{ID: "unaware", Slots: 2},
 	}
 	th.SetBackends(d.Revision, pods)
 	for range 2 {
-		if l := acquire(t, th, d); l.ID() != "own" || l.Lent() {
-			t.Errorf("%s first, lent %v", l.ID(), l.Lent())
+		if l := acquire(t, th, d); l.ID() != "own" || l.Spillover() {
+			t.Errorf("%s first, spilled %v", l.ID(), l.Spillover())
 		}
 	}
 	one, two := acquire(t, th, d), acquire(t, th, d)
-	if !one.Lent() || !two.Lent() || one.ID() == two.ID() {
-		t.Errorf("lent %s and %s", one.ID(), two.ID())
+	if !one.Spillover() || !two.Spillover() || one.ID() == two.ID() {
+		t.Errorf("spilled %s and %s", one.ID(), two.ID())
 	}
 	full(t, th, d) // one request at a time for each, and none for the pod that would queue it
 	one.Release(throttler.OK)
 	if l := acquire(t, th, d); l.ID() != one.ID() {
-		t.Errorf("lent %s, want %s", l.ID(), one.ID())
+		t.Errorf("spilled %s, want %s", l.ID(), one.ID())
 	}
 }
 
@@ -38,10 +38,10 @@ func TestPeers3SpillOver(t *testing.T) {
 func TestPeers3NoLend(t *testing.T) {
 	th, d := withPods(t, 0, 0)
 	th.SetBackends(d.Revision, []throttler.Backend{
-		{ID: "own", Slots: 1, Own: true}, {ID: "foreign-1", Slots: 1, Lend: true}, {ID: "foreign-2", Slots: 1, Lend: true},
+		{ID: "own", Slots: 1, Own: true}, {ID: "remote-1", Slots: 1, Spillover: true}, {ID: "remote-2", Slots: 1, Spillover: true},
 	})
 	own := acquire(t, th, d)
-	d.NoLend = true
+	d.NoSpillover = true
 	full(t, th, d)
 	waited := make(chan throttler.Lease)
 	go func() {
@@ -62,27 +62,27 @@ func TestPeers3NoLend(t *testing.T) {
 	l.Release(throttler.OK)
 	d.Not = [2]string{"own"}
 	if l := acquire(t, th, d); l.ID() != "own" {
-		t.Errorf("lent %s rather than the own pod", l.ID())
+		t.Errorf("spilled %s rather than the own pod", l.ID())
 	}
-	d.NoLend, d.Not = false, [2]string{}
-	if l := acquire(t, th, d); !l.Lent() {
-		t.Errorf("got %s, not lent", l.ID())
+	d.NoSpillover, d.Not = false, [2]string{}
+	if l := acquire(t, th, d); !l.Spillover() {
+		t.Errorf("got %s, no spillover", l.ID())
 	}
 }
 
-// Who waits for an own pod does not keep those behind from being lent another.
+// Who waits for an own pod does not keep those behind from another activator's.
 func TestPeers3NoLendDoesNotHoldUpOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th, d := withPods(t, 0, 0)
 		own := throttler.Backend{ID: "own", Slots: 1, Own: true}
-		foreign := throttler.Backend{ID: "foreign", Slots: 1, Lend: true}
+		remote := throttler.Backend{ID: "remote", Slots: 1, Spillover: true}
 		th.SetBackends(d.Revision, []throttler.Backend{own})
 		held := acquire(t, th, d)
 		got := make(chan string)
-		wait := func(name string, noLend bool) {
+		wait := func(name string, noSpillover bool) {
 			go func() {
 				d := d
-				d.NoLend = noLend
+				d.NoSpillover = noSpillover
 				l, err := th.Acquire(t.Context(), d)
 				if err != nil {
 					t.Error(err)
@@ -94,8 +94,8 @@ func TestPeers3NoLendDoesNotHoldUpOthers(t *testing.T) {
 		}
 		wait("first", true)
 		wait("second", false)
-		th.PatchBackends(d.Revision, []throttler.Backend{foreign}, nil)
-		if who := <-got; who != "second foreign" {
+		th.PatchBackends(d.Revision, []throttler.Backend{remote}, nil)
+		if who := <-got; who != "second remote" {
 			t.Error(who)
 		}
 		synctest.Wait()
@@ -107,30 +107,30 @@ func TestPeers3NoLendDoesNotHoldUpOthers(t *testing.T) {
 	})
 }
 
-// Several activators that lend at the same time don't all ask the same pod first.
+// Several activators that spill over at the same time don't all ask the same pod first.
 func TestPeers3LendsAnywhere(t *testing.T) {
 	th, d := withPods(t, 0, 0)
-	foreign := podList(10, 1)
-	for i := range foreign {
-		foreign[i].Own, foreign[i].Lend = false, true
+	remote := podList(10, 1)
+	for i := range remote {
+		remote[i].Own, remote[i].Spillover = false, true
 	}
-	th.SetBackends(d.Revision, foreign)
-	lent := map[string]bool{}
+	th.SetBackends(d.Revision, remote)
+	spilled := map[string]bool{}
 	for range 500 {
 		l := acquire(t, th, d)
-		lent[l.ID()] = true
+		spilled[l.ID()] = true
 		l.Release(throttler.OK)
 	}
-	if len(lent) != 10 { // one is missed with a chance of 10 × 0.9^500 < 1e-20
-		t.Errorf("%d of 10 pods were asked", len(lent))
+	if len(spilled) != 10 { // one is missed with a chance of 10 × 0.9^500 < 1e-20
+		t.Errorf("%d of 10 pods were asked", len(spilled))
 	}
 }
 
-// A lent pod that was full is asked again after a while that grows, and the request waits in its old place.
+// A remote pod that was full is asked again after a while that grows, and the request waits in its old place.
 func TestPeers3BusyForeignPodIsNotHammered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th, d := withPods(t, 0, 0)
-		th.SetBackends(d.Revision, []throttler.Backend{{ID: "foreign", Slots: 2, Lend: true}})
+		th.SetBackends(d.Revision, []throttler.Backend{{ID: "remote", Slots: 2, Spillover: true}})
 		arrived := time.Now()
 		for _, most := range []time.Duration{50, 100, 200, 400, 800, 1000, 1000} {
 			l := acquire(t, th, d)
@@ -144,7 +144,7 @@ func TestPeers3BusyForeignPodIsNotHammered(t *testing.T) {
 				t.Fatal(err)
 			}
 			if took := time.Since(start); took > most*time.Millisecond || took < most*time.Millisecond*3/4 {
-				t.Errorf("lent to again after %v, want about %d ms", took, most)
+				t.Errorf("asked again after %v, want about %d ms", took, most)
 			}
 			l.Release(throttler.Unused)
 		}

@@ -32,7 +32,7 @@ func (r *revision) enqueue(d *Demand, tell func()) (*waiter, error) {
 		w = r.t.waiters.Get().(*waiter)
 	}
 	w.client = client
-	w.queued, w.bytes, w.not, w.noLend, w.since = true, bytes, avoided(d.Not), d.NoLend, now
+	w.queued, w.bytes, w.not, w.noSpillover, w.since = true, bytes, avoided(d.Not), d.NoSpillover, now
 	if !d.Enqueued.IsZero() && d.Enqueued.Before(now) {
 		w.since = d.Enqueued
 	}
@@ -51,7 +51,7 @@ func (r *revision) beforeAll(since time.Time) bool {
 func (r *revision) waiting() int { return r.anywhere.n + r.homeOnly.n }
 
 func (r *revision) queueOf(w *waiter) *waiters {
-	if w.noLend {
+	if w.noSpillover {
 		return &r.homeOnly
 	}
 	return &r.anywhere
@@ -67,19 +67,19 @@ func (r *revision) oldest() *waiter {
 }
 
 // mayEnter says whether a newcomer who finds a free slot may take it. While somebody waits no own slot is free; one
-// that can be lent may be, if all who wait would not take it.
-func (r *revision) mayEnter(noLend bool) bool {
-	return r.anywhere.n == 0 && (r.homeOnly.n == 0 || !noLend)
+// that may take spillover is given out, if all who wait would not take it.
+func (r *revision) mayEnter(noSpillover bool) bool {
+	return r.anywhere.n == 0 && (r.homeOnly.n == 0 || !noSpillover)
 }
 
 // next is the oldest waiter whom a pod can be found for, and the pod. Who waits for an own pod does not keep those
-// behind from being lent one.
+// behind from another activator's.
 func (r *revision) next() (*waiter, *pod) {
 	w := r.oldest()
 	if w == nil {
 		return nil, nil
 	}
-	if p := r.choose(w.not, w.noLend); p != nil {
+	if p := r.choose(w.not, w.noSpillover); p != nil {
 		return w, p
 	}
 	if w = r.anywhere.head; w == nil || r.homeOnly.head == nil {
@@ -110,7 +110,7 @@ func (r *revision) wait(ctx context.Context, w *waiter) (Lease, error) {
 		err = context.Cause(ctx)
 		r.leave(w)
 	}
-	w.lease, w.err, w.not, w.noLend = Lease{}, nil, avoided{}, false
+	w.lease, w.err, w.not, w.noSpillover = Lease{}, nil, avoided{}, false
 	r.t.waiters.Put(w)
 	return l, err
 }

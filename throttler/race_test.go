@@ -23,7 +23,7 @@ type ward struct {
 func (w *ward) pods() []throttler.Backend {
 	all := make([]throttler.Backend, len(w.inFlight))
 	for i := range all {
-		all[i] = throttler.Backend{ID: fmt.Sprint(i), Addr: fmt.Sprint(i), Slots: int(w.slots), Own: i > 1, Lend: true}
+		all[i] = throttler.Backend{ID: fmt.Sprint(i), Addr: fmt.Sprint(i), Slots: int(w.slots), Own: i > 1, Spillover: true}
 	}
 	return all
 }
@@ -31,7 +31,7 @@ func (w *ward) pods() []throttler.Backend {
 func (w *ward) visit(l throttler.Lease) {
 	pod := &w.inFlight[l.ID()[0]-'0']
 	most := w.slots
-	if l.Lent() {
+	if l.Spillover() {
 		most = 1
 	}
 	if pod.Add(1) > most {
@@ -50,7 +50,7 @@ func (w *ward) client(th *throttler.Throttler, d throttler.Demand, requests int)
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		d.Not = [2]string{fmt.Sprint(rand.IntN(8))}
 		d.Bytes = rand.IntN(100)
-		d.NoLend = rand.IntN(3) == 0
+		d.NoSpillover = rand.IntN(3) == 0
 		d.Enqueued = time.Time{}
 		if rand.IntN(4) == 0 {
 			d.Enqueued = time.Now().Add(-rand.N(time.Millisecond))
@@ -119,7 +119,7 @@ func TestThrottlerRaces(t *testing.T) {
 		t.Errorf("%d times above the slots of a pod", w.above.Load())
 	}
 	s, _ := th.Stats(d.Revision)
-	if s.InFlight != 0 || s.Waiting != 0 || s.WaitingBytes != 0 || s.Leaving != 0 || s.Lent != 0 {
+	if s.InFlight != 0 || s.Waiting != 0 || s.WaitingBytes != 0 || s.Leaving != 0 || s.Spillover != 0 {
 		t.Errorf("left behind: %+v", s)
 	}
 	if s.WakeUps != s.Handed {

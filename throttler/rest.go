@@ -22,7 +22,7 @@ func (r *revision) judge(p *pod, g *grant, o Outcome) {
 	case Busy:
 		r.count.Declined++
 		bump(&p.rest.declined)
-		if lent := g.gen&lentBit != 0; !lent || !p.Own { // what was lent has asked for less than our own may
+		if spilled := g.gen&spillBit != 0; !spilled || !p.Own { // what spilled over has asked for less than our own may
 			r.lay(p, declined, r.t.config.Decline.after(p.rest.declined, r.roll))
 		}
 	}

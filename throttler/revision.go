@@ -34,7 +34,7 @@ type revision struct {
 	order  []*pod // by position; nil where a pod has left
 	vacant bitset // positions that pods have left
 	home   bitset // positions of own pods with a free slot
-	abroad bitset // positions of others' pods that may be lent a request
+	remote bitset // positions of others' pods that may take a spillover request
 	fewest fewest // the pods of home, kept only when pick asks for it
 	pick   Pick   // as resolved: never PickAuto
 	cursor int    // position after the last one taken
@@ -76,8 +76,8 @@ func (r *revision) enter(d *Demand, wait bool, tell func()) (Lease, *waiter, err
 	if !r.known {
 		return Lease{}, nil, ErrUnknownRevision
 	}
-	if r.mayEnter(d.NoLend) {
-		if p := r.choose(d.Not, d.NoLend); p != nil {
+	if r.mayEnter(d.NoSpillover) {
+		if p := r.choose(d.Not, d.NoSpillover); p != nil {
 			return r.grant(p), nil, nil
 		}
 	}
@@ -96,13 +96,13 @@ type avoided [2]string
 
 func (a *avoided) has(p *pod) bool { return p.ID == a[0] || p.ID == a[1] }
 
-// choose finds the pod for a request: an own one, else one to be lent, and one of those to avoid only when there is no
+// choose finds the pod for a request: an own one, else one for a spillover, and one of those to avoid only when there is no
 // other with a free slot.
-func (r *revision) choose(not avoided, noLend bool) *pod {
+func (r *revision) choose(not avoided, noSpillover bool) *pod {
 	if p := r.chooseHome(not); p != nil {
 		return p
 	}
-	if !noLend {
+	if !noSpillover {
 		if p := r.chooseAbroad(not); p != nil {
 			return p
 		}
@@ -110,7 +110,7 @@ func (r *revision) choose(not avoided, noLend bool) *pod {
 	if not == (avoided{}) {
 		return nil
 	}
-	return r.choose(avoided{}, noLend)
+	return r.choose(avoided{}, noSpillover)
 }
 
 func (r *revision) chooseHome(not avoided) *pod {
@@ -126,10 +126,10 @@ func (r *revision) chooseHome(not avoided) *pod {
 
 // chooseAbroad begins anywhere, so that several activators don't ask the same pod.
 func (r *revision) chooseAbroad(not avoided) *pod {
-	if r.count.abroad == 0 {
+	if r.count.remote == 0 {
 		return nil
 	}
-	return r.at(r.abroad, r.roll(len(r.order)), not)
+	return r.at(r.remote, r.roll(len(r.order)), not)
 }
 
 // at finds the pod in the set at a position or the next after it, around the end.
@@ -155,11 +155,11 @@ func (r *revision) grant(p *pod) Lease {
 	} else {
 		g = &grant{revision: r}
 	}
-	g.gen = (g.gen | lentBit) + 1
-	if p.place == abroad {
-		g.gen |= lentBit
-		r.count.LentGrants++
-		r.count.Lent++
+	g.gen = (g.gen | spillBit) + 1
+	if p.place == remote {
+		g.gen |= spillBit
+		r.count.SpilloverGrants++
+		r.count.Spillover++
 	} else {
 		r.cursor = p.position + 1
 	}
@@ -181,8 +181,8 @@ func (r *revision) release(l Lease, o Outcome) {
 		return
 	}
 	p := g.pod
-	if l.Lent() {
-		r.count.Lent--
+	if l.Spillover() {
+		r.count.Spillover--
 	}
 	g.pod = nil
 	p.inFlight--
@@ -233,16 +233,16 @@ func (r *revision) displace(p *pod, to place) {
 	switch p.place {
 	case atHome:
 		r.home.clear(p.position)
-	case abroad:
-		r.abroad.clear(p.position)
-		r.count.abroad--
+	case remote:
+		r.remote.clear(p.position)
+		r.count.remote--
 	}
 	switch to {
 	case atHome:
 		r.home.set(p.position)
-	case abroad:
-		r.abroad.set(p.position)
-		r.count.abroad++
+	case remote:
+		r.remote.set(p.position)
+		r.count.remote++
 	}
 	p.place = to
 }

@@ -11,15 +11,15 @@ type RevisionStats struct {
 	Slots    int // of own ready pods; -1 when one is unlimited
 
 	InFlight     int // leases out
-	Lent         int // of these, on other activators' pods
+	Spillover    int // of these, on other activators' pods
 	Waiting      int
 	WaitingBytes int64
 
-	Grants     uint64 // leases given
-	LentGrants uint64 // of these, on other activators' pods
-	Handed     uint64 // of these, to waiters
-	WakeUps    uint64 // waiters that woke with a lease: as many as Handed, once they have run
-	PassedOn   uint64 // of these, had given up in the meantime
+	Grants          uint64 // leases given
+	SpilloverGrants uint64 // of these, on other activators' pods
+	Handed          uint64 // of these, to waiters
+	WakeUps         uint64 // waiters that woke with a lease: as many as Handed, once they have run
+	PassedOn        uint64 // of these, had given up in the meantime
 
 	Refused        uint64 // found the queue full
 	Cancelled      uint64 // left the queue
@@ -31,7 +31,7 @@ type RevisionStats struct {
 // counts is RevisionStats with what only the revision needs.
 type counts struct {
 	RevisionStats
-	abroad     int // pods that may be lent a request
+	remote     int // pods that may take a spillover request
 	ownReady   int // own pods with State Ready
 	ownEjected int // of these, ejected
 	unlimited  int // listed pods without a limit

@@ -48,11 +48,11 @@ type Demand struct {
 	Revision RevisionID
 	// Client is who asks, of those who share the bounds on what waits (quota.Client's form); zero: nobody in particular, as
 	// where many come through one address.
-	Client   netip.Addr
-	Bytes    int       // what the request holds while it waits
-	Enqueued time.Time // zero: now. That of an earlier attempt puts the request back in its old place
-	Not      [2]string // IDs of pods to avoid if another has a free slot; empty: none
-	NoLend   bool      // own pods only: the request could not go elsewhere if a lent pod declined it
+	Client      netip.Addr
+	Bytes       int       // what the request holds while it waits
+	Enqueued    time.Time // zero: now. That of an earlier attempt puts the request back in its old place
+	Not         [2]string // IDs of pods to avoid if another has a free slot; empty: none
+	NoSpillover bool      // own pods only: the request could not go elsewhere if a remote pod declined it
 }
 
 // TryAcquire takes a slot if one is free. It never blocks and never overtakes a waiter. Without a slot ok is false

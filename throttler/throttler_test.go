@@ -91,7 +91,7 @@ func TestDeletedRevision(t *testing.T) {
 func TestLeaseZeroValue(t *testing.T) {
 	var l throttler.Lease
 	l.Release(throttler.OK)
-	if l.Valid() || l.Addr() != "" || l.ID() != "" || l.Lent() {
+	if l.Valid() || l.Addr() != "" || l.ID() != "" || l.Spillover() {
 		t.Errorf("%+v", l)
 	}
 }

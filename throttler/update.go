@@ -107,15 +107,15 @@ func (r *revision) list(c *change) {
 		r.locate(p)
 		r.pods[p.ID] = p
 	}
-	foreign := !p.Own
+	remote := !p.Own
 	p.listed, p.Backend = true, c.to
 	r.tally(p, +1)
 	moved := p.endpoint == nil || p.endpoint.addr != c.to.Addr
 	if moved || p.endpoint.declines != c.to.Declines {
 		p.endpoint = c.endpoint
 	}
-	// A pod at a new address has not failed there, and may have declined to be lent what it now owes.
-	if moved || foreign && p.Own && p.rest.why == declined {
+	// A pod at a new address has not failed there, and may have declined a spillover of what it now owes.
+	if moved || remote && p.Own && p.rest.why == declined {
 		r.rouse(p)
 	}
 	r.settle(p)
@@ -151,7 +151,7 @@ func (r *revision) makeRoom(changes []change) {
 	r.order = slices.Grow(r.order, n-len(r.order))
 	r.vacant.grow(n)
 	r.home.grow(n)
-	r.abroad.grow(n)
+	r.remote.grow(n)
 }
 
 // locate gives p the first vacant position, or the one behind the last.

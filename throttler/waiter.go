@@ -9,18 +9,18 @@ import (
 // which has tell called, and is not pooled, since Leave may come before that. All fields but wake and tell are guarded by
 // the queue's lock until wake has been written.
 type waiter struct {
-	next, prev *waiter
-	queued     bool          // in the queue, neither granted nor failed
-	wake       chan struct{} // holds one, so that waking never blocks
-	tell       func()        // instead of wake
-	since      time.Time
-	seq        uint64 // decides between two of one age
-	bytes      int64
-	client     netip.Addr
-	not        avoided
-	noLend     bool
-	lease      Lease
-	err        error
+	next, prev  *waiter
+	queued      bool          // in the queue, neither granted nor failed
+	wake        chan struct{} // holds one, so that waking never blocks
+	tell        func()        // instead of wake
+	since       time.Time
+	seq         uint64 // decides between two of one age
+	bytes       int64
+	client      netip.Addr
+	not         avoided
+	noSpillover bool
+	lease       Lease
+	err         error
 }
 
 func newWaiter() any { return &waiter{wake: make(chan struct{}, 1)} }
