@@ -81,23 +81,23 @@ type pod struct {
 	position int   // in revision.order, while listed
 	rank     int32 // in revision.fewest, or unranked
 	ranked   int   // inFlight as revision.fewest knows it
-	rest     rest
+	backOff  backOff
 }
 
-// rest is a pod's time out of use.
-type rest struct {
+// backOff is a pod's time out of use.
+type backOff struct {
 	until    time.Time
-	why      restReason
-	index    int    // in revision.resting
-	epoch    uint32 // counts rests: an outcome of a lease given before the last one is old news
+	why      backOffReason
+	index    int    // in revision.backingOff
+	epoch    uint32 // counts back-offs: the outcome of a lease given before the last one counts no more
 	ejected  uint8  // failures in a row to be reached or to answer, each after the last ejection ended
 	declined uint8  // the same for requests that the pod declined
 }
 
-type restReason uint8
+type backOffReason uint8
 
 const (
-	awake restReason = iota
+	inUse backOffReason = iota
 	ejected
 	declined
 )
@@ -115,4 +115,4 @@ func (p *pod) offer() place {
 	return nowhere
 }
 
-func (p *pod) usable() bool { return p.listed && p.State == Ready && p.rest.why == awake }
+func (p *pod) usable() bool { return p.listed && p.State == Ready && p.backOff.why == inUse }

@@ -24,7 +24,7 @@ func (m *machine) sleepUntil(t *rapid.T, end time.Time) {
 		}
 		time.Sleep(time.Until(at))
 		synctest.Wait()
-		m.rouse()
+		m.endBackOff()
 		m.serve(t)
 	}
 	time.Sleep(time.Until(end))
@@ -46,16 +46,16 @@ func (m *machine) check(t *rapid.T) {
 		return
 	}
 	m.checkStats(t, s)
-	for id, until := range m.rests() {
-		if p := m.pods[id]; p == nil || p.why == awake || !p.until.Equal(until) {
-			t.Fatalf("%s rests until %v, want %+v", id, until, p)
+	for id, until := range m.backOffs() {
+		if p := m.pods[id]; p == nil || p.why == inUse || !p.until.Equal(until) {
+			t.Fatalf("%s backs off until %v, want %+v", id, until, p)
 		}
 	}
 }
 
 func (m *machine) checkStats(t *rapid.T, s RevisionStats) {
 	want := s // counters of events are compared where the model has them
-	want.Backends, want.Ready, want.Draining, want.Ejected, want.Resting, want.Leaving, want.Slots = 0, 0, 0, 0, 0, 0, 0
+	want.Backends, want.Ready, want.Draining, want.Ejected, want.BackedOff, want.Leaving, want.Slots = 0, 0, 0, 0, 0, 0, 0
 	want.InFlight, want.Spillover, want.WaitingBytes, want.Waiting = len(m.leases), 0, 0, len(m.queue)
 	want.Handed, want.WakeUps, want.Declined = m.handed, m.handed, m.declined
 	for _, l := range m.leases {
@@ -81,7 +81,7 @@ func (m *machine) checkStats(t *rapid.T, s RevisionStats) {
 				open = open || p.Slots == 0
 			}
 			want.Ejected += int(p.why & ejected)
-			want.Resting += int(p.why & declined >> 1)
+			want.BackedOff += int(p.why & declined >> 1)
 		}
 		want.Backends++
 	}

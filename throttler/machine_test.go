@@ -136,7 +136,7 @@ func (m *machine) releaseOne(t *rapid.T) {
 	m.ended = append(m.ended, l)
 	l.Release(o)
 	if p, most := m.release(i, o, m.total); p != nil {
-		m.rest(t, p, most, m.rests())
+		m.backOff(t, p, most, m.backOffs())
 		m.shorten()
 	}
 	synctest.Wait()
@@ -146,13 +146,13 @@ func (m *machine) releaseOne(t *rapid.T) {
 	m.serve(t)
 }
 
-// rests asks the real throttler until when its pods rest.
-func (m *machine) rests() map[string]time.Time {
+// backOffs asks the real throttler until when its pods back off.
+func (m *machine) backOffs() map[string]time.Time {
 	until := map[string]time.Time{}
 	if r := m.t.find(m.id); r != nil {
 		r.mu.Lock()
-		for _, p := range r.resting {
-			until[p.ID] = p.rest.until
+		for _, p := range r.backingOff {
+			until[p.ID] = p.backOff.until
 		}
 		r.mu.Unlock()
 	}

@@ -23,7 +23,7 @@ type model struct {
 	cursor   int
 	queue    []*call // oldest first
 	leases   []modelLease
-	clock    int // counts grants and rests
+	clock    int // counts grants and back-offs
 	handed   uint64
 	declined uint64
 }
@@ -32,11 +32,11 @@ type modelPod struct {
 	Backend
 	listed   bool
 	inFlight int
-	why      restReason
+	why      backOffReason
 	until    time.Time
 	failures int
 	declines int
-	rested   int // clock of the last rest
+	rested   int // clock of the last back-off
 }
 
 type modelLease struct {
@@ -57,7 +57,7 @@ type call struct {
 	err         error
 }
 
-func (p *modelPod) usable() bool { return p.listed && p.State == Ready && p.why == awake }
+func (p *modelPod) usable() bool { return p.listed && p.State == Ready && p.why == inUse }
 
 func (p *modelPod) home() bool {
 	return p.usable() && p.Own && (p.Slots == 0 || p.inFlight < p.Slots)
@@ -239,7 +239,7 @@ func (m *model) list(b Backend) {
 		m.order[i] = p
 	}
 	if p.Addr != b.Addr || b.Own && !p.Own && p.why == declined {
-		p.why = awake
+		p.why = inUse
 	}
 	p.listed, p.Backend = true, b
 }
@@ -247,7 +247,7 @@ func (m *model) list(b Backend) {
 func (m *model) unlist(id string) {
 	if p := m.pods[id]; p != nil && p.listed {
 		m.order[slices.Index(m.order, p)] = nil
-		p.listed, p.why = false, awake
+		p.listed, p.why = false, inUse
 		m.prune(p)
 	}
 }

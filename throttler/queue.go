@@ -164,10 +164,10 @@ func (r *revision) hand(p *pod, w *waiter, woken *waiters) {
 	woken.push(w)
 }
 
-// succeed hands the slot that a request has just left to the oldest waiter, though the pod rests because it had no room:
+// succeed hands the slot that a request has just left to the oldest waiter, though the pod backs off because it had no room:
 // now it has, for one. So a pod that was full for a moment doesn't stand idle, nor is it asked by more than it answers.
 func (r *revision) succeed(p *pod, woken *waiters) {
-	if !p.Own || !p.listed || p.State != Ready || p.rest.why != declined || p.Slots > 0 && p.inFlight >= p.Slots {
+	if !p.Own || !p.listed || p.State != Ready || p.backOff.why != declined || p.Slots > 0 && p.inFlight >= p.Slots {
 		return
 	}
 	if w := r.oldest(); w != nil {

@@ -39,9 +39,9 @@ type revision struct {
 	pick   Pick   // as resolved: never PickAuto
 	cursor int    // position after the last one taken
 
-	resting restHeap
-	timer   *time.Timer
-	alarmAt time.Time
+	backingOff backOffHeap
+	timer      *time.Timer
+	alarmAt    time.Time
 
 	anywhere waiters // who would also go to another activator's pod
 	homeOnly waiters // who would not; between the two lists the older goes first
@@ -163,11 +163,11 @@ func (r *revision) grant(p *pod) Lease {
 	} else {
 		r.cursor = p.position + 1
 	}
-	g.pod, g.epoch = p, p.rest.epoch
+	g.pod, g.epoch = p, p.backOff.epoch
 	p.inFlight++
 	r.count.InFlight++
 	r.count.Grants++
-	r.settle(p)
+	r.reindex(p)
 	return Lease{g: g, endpoint: p.endpoint, gen: g.gen}
 }
 
@@ -195,7 +195,7 @@ func (r *revision) release(l Lease, o Outcome) {
 		g.next, r.free = r.free, g
 		r.nfree++
 	}
-	r.settle(p)
+	r.reindex(p)
 	woken := r.serve()
 	if o == OK {
 		r.succeed(p, &woken)
@@ -208,8 +208,8 @@ func (r *revision) release(l Lease, o Outcome) {
 	}
 }
 
-// settle puts p where it belongs after any change of it. Every change of inFlight, Backend, listed or rest ends here.
-func (r *revision) settle(p *pod) {
+// reindex puts p where it belongs after any change of it. Every change of inFlight, Backend, listed or backOff ends here.
+func (r *revision) reindex(p *pod) {
 	if to := p.offer(); to != p.place {
 		r.displace(p, to)
 	}

@@ -2,13 +2,13 @@ package throttler
 
 // RevisionStats is a revision at one moment, and what has happened to it since it became known.
 type RevisionStats struct {
-	Backends int // listed
-	Ready    int // of these, with State Ready
-	Draining int // of these, with State Draining
-	Ejected  int // of those Ready, out of use after a failed dial
-	Resting  int // of those Ready, left alone after they declined
-	Leaving  int // not listed any more, with leases out
-	Slots    int // of own ready pods; -1 when one is unlimited
+	Backends  int // listed
+	Ready     int // of these, with State Ready
+	Draining  int // of these, with State Draining
+	Ejected   int // of those Ready, out of use after a failed dial
+	BackedOff int // of those Ready, left alone after they declined
+	Leaving   int // not listed any more, with leases out
+	Slots     int // of own ready pods; -1 when one is unlimited
 
 	InFlight     int // leases out
 	Spillover    int // of these, on other activators' pods
@@ -61,11 +61,11 @@ func (r *revision) tally(p *pod, n int) {
 		return
 	}
 	c.Ready += n
-	switch p.rest.why {
+	switch p.backOff.why {
 	case ejected:
 		c.Ejected += n
 	case declined:
-		c.Resting += n
+		c.BackedOff += n
 	}
 	if p.Own {
 		r.tallyOwn(p, n)
@@ -75,7 +75,7 @@ func (r *revision) tally(p *pod, n int) {
 func (r *revision) tallyOwn(p *pod, n int) {
 	c := &r.count
 	c.ownReady += n
-	if p.rest.why == ejected {
+	if p.backOff.why == ejected {
 		c.ownEjected += n
 	}
 	if p.Slots <= 0 {

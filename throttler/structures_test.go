@@ -245,14 +245,14 @@ func TestPassedOnIsNoSuccess(t *testing.T) {
 	th.SetBackends(id, []Backend{{ID: "a", Own: true}})
 	l, _, _ := th.TryAcquire(Demand{Revision: id})
 	r := th.find(id)
-	r.pods["a"].rest.ejected = 3
+	r.pods["a"].backOff.ejected = 3
 	r.passOn(l)
-	if got := r.pods["a"].rest.ejected; got != 3 {
+	if got := r.pods["a"].backOff.ejected; got != 3 {
 		t.Errorf("%d failures are left", got)
 	}
 	l, _, _ = th.TryAcquire(Demand{Revision: id})
 	l.Release(OK)
-	if got := r.pods["a"].rest.ejected; got != 0 {
+	if got := r.pods["a"].backOff.ejected; got != 0 {
 		t.Errorf("%d failures are left after a success", got)
 	}
 }

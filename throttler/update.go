@@ -79,7 +79,7 @@ func (r *revision) apply(changes []change) {
 		}
 	}
 	r.repick()
-	if len(r.resting) > 0 || !r.alarmAt.IsZero() {
+	if len(r.backingOff) > 0 || !r.alarmAt.IsZero() {
 		now := time.Now()
 		r.shorten(now)
 		r.setAlarm(now)
@@ -102,7 +102,7 @@ func (r *revision) list(c *change) {
 	r.tally(p, -1)
 	if !p.listed {
 		if p.inFlight == 0 {
-			p.rest = rest{epoch: p.rest.epoch} // nothing kept its past alive
+			p.backOff = backOff{epoch: p.backOff.epoch} // nothing kept its past alive
 		}
 		r.locate(p)
 		r.pods[p.ID] = p
@@ -115,10 +115,10 @@ func (r *revision) list(c *change) {
 		p.endpoint = c.endpoint
 	}
 	// A pod at a new address has not failed there, and may have declined a spillover of what it now owes.
-	if moved || remote && p.Own && p.rest.why == declined {
-		r.rouse(p)
+	if moved || remote && p.Own && p.backOff.why == declined {
+		r.endBackOff(p)
 	}
-	r.settle(p)
+	r.reindex(p)
 }
 
 // unlist takes p off the list. Its leases go on counting; if it comes back before they end, they count for it.
@@ -126,11 +126,11 @@ func (r *revision) unlist(p *pod) {
 	if !p.listed {
 		return
 	}
-	r.rouse(p)
+	r.endBackOff(p)
 	r.tally(p, -1)
 	p.listed = false
 	r.tally(p, +1)
-	r.settle(p)
+	r.reindex(p)
 	r.order[p.position] = nil
 	r.vacant.set(p.position)
 	if p.inFlight == 0 {
@@ -186,7 +186,7 @@ func (r *revision) repick() {
 	r.fewest.reset()
 	for _, p := range r.order {
 		if p != nil {
-			r.settle(p)
+			r.reindex(p)
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// release ends a lease and says whether its pod must now be at rest, and for how long at most.
-func (m *model) release(i int, o Outcome, c Config) (rests *modelPod, most time.Duration) {
+// release ends a lease and says whether its pod must now back off, and for how long at most.
+func (m *model) release(i int, o Outcome, c Config) (backs *modelPod, most time.Duration) {
 	l := m.leases[i]
 	p := l.pod
 	m.leases = slices.Delete(m.leases, i, i+1)
@@ -17,7 +17,7 @@ func (m *model) release(i int, o Outcome, c Config) (rests *modelPod, most time.
 	if l.given < p.rested {
 		return nil, 0
 	}
-	var why restReason
+	var why backOffReason
 	var first, limit time.Duration
 	n := 0
 	switch {
@@ -33,7 +33,7 @@ func (m *model) release(i int, o Outcome, c Config) (rests *modelPod, most time.
 			why, n, first, limit = declined, p.declines, c.Decline.First, c.Decline.Max
 		}
 	}
-	if why == awake {
+	if why == inUse {
 		return nil, 0
 	}
 	m.clock++
@@ -45,7 +45,7 @@ func (m *model) release(i int, o Outcome, c Config) (rests *modelPod, most time.
 	return p, min(first<<(n-1), limit)
 }
 
-// succeed is the rule that a request's success at a pod that rests because it had no room makes room for one.
+// succeed is the rule that a request's success at a pod that backs off because it had no room makes room for one.
 func (m *model) succeed(t *rapid.T, p *modelPod) {
 	if len(m.queue) == 0 || !p.listed || !p.Own || p.State != Ready || p.why != declined || p.Slots > 0 && p.inFlight >= p.Slots {
 		return
@@ -62,11 +62,11 @@ func (m *model) succeed(t *rapid.T, p *modelPod) {
 	m.leases = append(m.leases, modelLease{c.lease, p, m.clock})
 }
 
-// rest checks how long a pod was laid to rest, from the real throttler, and takes it over.
-func (m *model) rest(t *rapid.T, p *modelPod, most time.Duration, real map[string]time.Time) {
+// backOff checks for how long a pod backs off, from the real throttler, and takes it over.
+func (m *model) backOff(t *rapid.T, p *modelPod, most time.Duration, real map[string]time.Time) {
 	p.until = real[p.ID]
 	if d := time.Until(p.until); d > most || d < most*3/4 && (d != m.firstStep() || !m.allEjected()) {
-		t.Fatalf("%s rests for %v, at most %v", p.ID, d, most)
+		t.Fatalf("%s backs off for %v, at most %v", p.ID, d, most)
 	}
 }
 
@@ -101,20 +101,20 @@ func (m *model) shorten() {
 	}
 }
 
-// next is when the next rest ends.
+// next is when the next back-off ends.
 func (m *model) next() (at time.Time, ok bool) {
 	for _, p := range m.order {
-		if p != nil && p.why != awake && (!ok || p.until.Before(at)) {
+		if p != nil && p.why != inUse && (!ok || p.until.Before(at)) {
 			at, ok = p.until, true
 		}
 	}
 	return at, ok
 }
 
-func (m *model) rouse() {
+func (m *model) endBackOff() {
 	for _, p := range m.order {
-		if p != nil && p.why != awake && !p.until.After(time.Now()) {
-			p.why = awake
+		if p != nil && p.why != inUse && !p.until.After(time.Now()) {
+			p.why = inUse
 		}
 	}
 }
