@@ -28,22 +28,22 @@ const Name = "sluice-activator"
 
 // Activator is a [Sink] and, by [Activator.Engine], the server of the requests. Its methods may be called concurrently.
 type Activator struct {
-	config    Config
-	log       *zap.Logger
-	throttler *throttler.Throttler
-	handler   *proxy.Handler
-	engine    atomic.Pointer[proxy.Engine] // the last that was made, whose bounds are in the metrics
-	stats     *metrics.Revisions
-	meters    *meters // nil: no Registerer
-	refused   *refused.Teller
-	prober    *prober
-	revisions table
-	exchanges sync.Pool
-	gate      *throttler.Breaker        // open when the source has told everything: early requests wait before it
-	early     *quota.Shares[netip.Addr] // what waits before it
-	noTLS     *tls.Config               // believes nobody
-	private   []string                  // what no pod's app gets or says
-	relay     relay
+	config     Config
+	log        *zap.Logger
+	throttler  *throttler.Throttler
+	handler    *proxy.Handler
+	engine     atomic.Pointer[proxy.Engine] // the last that was made, whose bounds are in the metrics
+	stats      *metrics.Revisions
+	collectors *collectors // nil: no Registerer
+	refused    *refused.Teller
+	prober     *prober
+	revisions  table
+	exchanges  sync.Pool
+	gate       *throttler.Breaker        // open when the source has told everything: early requests wait before it
+	early      *quota.Shares[netip.Addr] // what waits before it
+	noTLS      *tls.Config               // believes nobody
+	private    []string                  // what no pod's app gets or says
+	relay      relay
 
 	local        bool // the activator's own address is loopback: so are those of the pods, on the same machine
 	reviews      reviews
@@ -71,7 +71,7 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 	a.exchanges.New = func() any { return &exchange{a: a} }
 	a.revisions.byID = map[throttler.RevisionID]*tracked{}
 	a.prober = newProber(a.config)
-	a.relay = relay{a.config.PodIP, a.config.PeerPort, a.prober.dial, func(result string) { a.meters.relayed(result) }, make(chan relayed, maxRelayed)}
+	a.relay = relay{a.config.PodIP, a.config.PeerPort, a.prober.dial, func(result string) { a.collectors.relayed(result) }, make(chan relayed, maxRelayed)}
 	var err error
 	if a.throttler, err = throttler.New(throttler.Config{
 		MaxWaiting:      a.config.MaxWaiting,
@@ -82,7 +82,7 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 	if err := a.measure(); err != nil {
 		return nil, err
 	}
-	a.refused = refused.New(log, a.meters.ofRefused())
+	a.refused = refused.New(log, a.collectors.ofRefused())
 	if err := a.forward(); err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (a *Activator) measure() (err error) {
 		c.First = a.config.Reporter.Send
 	}
 	if a.config.Registerer != nil {
-		if a.meters, err = newMeters(a.config, a.budgets); err != nil {
+		if a.collectors, err = newMeters(a.config, a.budgets); err != nil {
 			return fmt.Errorf("activator: %w", err)
 		}
 		c.Observe = a.observeConcurrency

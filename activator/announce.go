@@ -35,7 +35,7 @@ type announcement struct {
 // Next implements proxy.Exchange.
 func (x announcement) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 	h := x.a.hear(req)
-	x.a.meters.heard(h.result)
+	x.a.collectors.heard(h.result)
 	if h.why == "" {
 		return proxy.Answer(&proxy.Local{Status: h.status}), nil
 	}
@@ -149,7 +149,7 @@ func (t *tracked) unannounceLocked(p *pod) {
 		t.listLocked(p)
 		t.dropPodLocked(p)
 		delete(t.pods, p.ID)
-		t.settleLocked(nil, []string{p.ID})
+		t.reconcileLocked(nil, []string{p.ID})
 	}
 }
 

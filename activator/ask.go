@@ -18,19 +18,19 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// verdict is what one probe says of an address.
-type verdict uint8
+// probeStatus is what one probe says of an address.
+type probeStatus uint8
 
 const (
-	unasked   verdict = iota
-	passed            // the queue-proxy said yes
-	maybeMesh         // 502, 503 or no HTTP answer, as of a mesh in between
-	noMesh            // any other answer: nothing in between made it
+	unasked   probeStatus = iota
+	passed                // the queue-proxy said yes
+	maybeMesh             // 502, 503 or no HTTP answer, as of a mesh in between
+	noMesh                // any other answer: nothing in between made it
 )
 
-// finding is what one probe found out.
-type finding struct {
-	verdict  verdict
+// probeResult is what one probe found out.
+type probeResult struct {
+	status   probeStatus
 	declines bool   // see pod
 	cause    cause  // why it has not passed
 	detail   string // more of that, for everybody; it may be empty
@@ -57,11 +57,11 @@ const (
 // ask makes one probe, which a pod may hold until its app is ready. A token is held until the request is on its way.
 // It is written by hand, and on a connection of its own, since ten thousand may be held at once. A connection is all
 // that is asked for with ProbeTCP.
-func (p *prober) ask(ctx context.Context, pr *probe) finding {
+func (p *prober) ask(ctx context.Context, pr *probe) probeResult {
 	select {
 	case p.dials <- struct{}{}:
 	case <-ctx.Done():
-		return finding{verdict: maybeMesh}
+		return probeResult{status: maybeMesh}
 	}
 	release := sync.OnceFunc(func() { <-p.dials })
 	defer release()
@@ -74,7 +74,7 @@ func (p *prober) ask(ctx context.Context, pr *probe) finding {
 	}
 	defer conn.Close()
 	if pr.kind == ProbeTCP {
-		return finding{verdict: passed}
+		return probeResult{status: passed}
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 	if _, err := io.WriteString(conn, p.head+pr.to()); err != nil {
@@ -102,8 +102,8 @@ func (pr *probe) to() string {
 }
 
 // undialled is a probe that got no connection.
-func undialled(err error) finding {
-	f := finding{verdict: maybeMesh, cause: unreachable}
+func undialled(err error) probeResult {
+	f := probeResult{status: maybeMesh, cause: unreachable}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		f.cause = connectRefused
 		return f
@@ -116,8 +116,8 @@ func undialled(err error) finding {
 }
 
 // unanswered is a probe that got no answer of HTTP.
-func unanswered(err error) finding {
-	f := finding{verdict: maybeMesh, cause: noAnswer}
+func unanswered(err error) probeResult {
+	f := probeResult{status: maybeMesh, cause: noAnswer}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded): // it may be held
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -130,28 +130,28 @@ func unanswered(err error) finding {
 
 // judgeProbe says whether the queue-proxy said yes, and what else it said of itself then. What a queue-proxy says of itself
 // in any answer comes from no mesh.
-func judgeProbe(resp *http.Response) finding {
+func judgeProbe(resp *http.Response) probeResult {
 	features := resp.Header[knative.HeaderFeatures]
 	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(len(knative.ProbeQueue))+1))
 	switch {
 	case err == nil && resp.StatusCode == http.StatusOK && string(body) == knative.ProbeQueue:
-		return finding{verdict: passed, declines: lists(features, knative.FeatureNoQueue)}
+		return probeResult{status: passed, declines: lists(features, knative.FeatureNoQueue)}
 	case len(features) > 0 && resp.StatusCode == http.StatusMisdirectedRequest:
-		return finding{verdict: noMesh, cause: otherRevision}
+		return probeResult{status: noMesh, cause: otherRevision}
 	case len(features) > 0:
-		return finding{verdict: noMesh, cause: notReady, detail: brief(knative.ProxyDetails(resp.Header.Get("Proxy-Status")))}
+		return probeResult{status: noMesh, cause: notReady, detail: brief(knative.ProxyDetails(resp.Header.Get("Proxy-Status")))}
 	}
 	if err == nil { // what is there of the rest
 		more := make([]byte, maxDetail)
 		n, _ := resp.Body.Read(more)
 		body = append(body, more[:n]...)
 	}
-	f := finding{
-		verdict: noMesh, cause: wrongAnswer,
+	f := probeResult{
+		status: noMesh, cause: wrongAnswer,
 		detail: "the probe was answered " + strconv.Itoa(resp.StatusCode), answer: brief(string(body)),
 	}
 	if resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusServiceUnavailable {
-		f.verdict, f.cause = maybeMesh, notReady
+		f.status, f.cause = maybeMesh, notReady
 	}
 	return f
 }

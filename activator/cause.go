@@ -72,7 +72,7 @@ func (t *tracked) troubleLocked() trouble {
 	why := p.why
 	switch {
 	case p.passed && p != &t.cluster:
-		why = finding{cause: notListedReady}
+		why = probeResult{cause: notListedReady}
 	case why.cause == noCause:
 		why.cause = notAsked
 	}

@@ -22,7 +22,7 @@ func (x *exchange) warm(resp *proxy.Response) {
 	c := x.cold
 	x.cold = ColdStart{}
 	c.Revision, c.FirstByte = x.t.id, time.Now()
-	x.a.meters.coldStart(c)
+	x.a.collectors.coldStart(c)
 	if x.traced {
 		resp.Header.Add("Server-Timing", fmt.Sprintf("sluice-wait;dur=%.1f, sluice-first-byte;dur=%.1f",
 			milliseconds(c.Granted.Sub(c.Queued)), milliseconds(c.FirstByte.Sub(c.Granted))))

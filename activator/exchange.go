@@ -100,7 +100,7 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, er
 		return proxy.Decision{Wait: waits}, err
 	}
 	x.holds = true
-	if m := x.spec.meters; m != nil {
+	if m := x.spec.collectors; m != nil {
 		m.AddActive(1)
 	}
 	x.mark(req)
@@ -223,18 +223,18 @@ func saysDown(resp *proxy.Response) bool {
 
 // Release gives the slot back, and says what is now known of the pod.
 func (x *exchange) Release(_ proxy.Upstream, o proxy.AttemptResult) {
-	verdict := x.judge(o)
-	if verdict == throttler.DialFailed || verdict == throttler.Lost {
+	outcome := x.judge(o)
+	if outcome == throttler.DialFailed || outcome == throttler.Lost {
 		x.avoid()
 		x.t.suspect(x.lease.ID()) // before the slot is free for the next one
 	}
-	x.giveBack(verdict)
+	x.giveBack(outcome)
 }
 
-func (x *exchange) giveBack(verdict throttler.Outcome) {
+func (x *exchange) giveBack(outcome throttler.Outcome) {
 	x.holds = false
-	x.lease.Release(verdict)
-	if m := x.spec.meters; m != nil {
+	x.lease.Release(outcome)
+	if m := x.spec.collectors; m != nil {
 		m.AddActive(-1)
 	}
 }
@@ -286,12 +286,12 @@ func (x *exchange) End(req *proxy.Request, r proxy.Result) {
 		x.giveBack(throttler.Unused)
 	}
 	if x.local == nil {
-		x.a.meters.count(r.Reason)
+		x.a.collectors.count(r.Reason)
 	}
 	if x.t != nil {
 		x.failed(r.Reason)
 		x.stats.End(req.Arrived.Add(r.Total)) // the clock has just been read for it
-		if m := x.spec.meters; m != nil {
+		if m := x.spec.collectors; m != nil {
 			m.Observe(r.Status, r.Total)
 		}
 	}

@@ -37,13 +37,13 @@ func (q *passes) take() []pass {
 }
 
 // found is what a probe of p found out. It is called by the goroutine of the probe, and says how that goes on.
-func (t *tracked) found(p *pod, pr *probe, f finding) pace {
-	if f.verdict == passed {
+func (t *tracked) found(p *pod, pr *probe, f probeResult) pace {
+	if f.status == passed {
 		t.passing.add(pass{p, pr, f.declines})
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if f.verdict == passed {
+	if f.status == passed {
 		t.passLocked(t.passing.take())
 	} else if p.probe == pr {
 		t.failLocked(p, f)
@@ -77,29 +77,29 @@ func (t *tracked) passLocked(all []pass) {
 		if !p.passed {
 			p.since = time.Now()
 		}
-		p.passed, p.verdict, p.fails, p.declines = true, passed, 0, ps.declines
+		p.passed, p.status, p.fails, p.declines = true, passed, 0, ps.declines
 		t.proveLocked(p)
 		if !t.watchedLocked(p, s) {
 			p.probe = nil
 		}
 	}
-	t.settleLocked(changed, nil)
+	t.reconcileLocked(changed, nil)
 }
 
 // failLocked takes a pod that was in use out of it.
-func (t *tracked) failLocked(p *pod, f finding) {
+func (t *tracked) failLocked(p *pod, f probeResult) {
 	p.fails++
 	p.blame(f, time.Now())
 	t.worst = p
-	v := f.verdict
+	v := f.status
 	switch {
 	case p.passed && p.fails < failures && !t.meshed:
 	case p.passed:
-		p.passed, p.verdict, t.proving = false, v, false
-		t.settleLocked([]*pod{p}, nil)
-	case p.verdict != v:
-		p.verdict = v
-		t.settleLocked(nil, nil)
+		p.passed, p.status, t.proving = false, v, false
+		t.reconcileLocked([]*pod{p}, nil)
+	case p.status != v:
+		p.status = v
+		t.reconcileLocked(nil, nil)
 	}
 }
 
@@ -108,7 +108,7 @@ func (t *tracked) failLocked(p *pod, f finding) {
 const remembered = 5 * time.Second
 
 // blame keeps why a probe has failed.
-func (p *pod) blame(f finding, now time.Time) {
+func (p *pod) blame(f probeResult, now time.Time) {
 	if f.cause == noAnswer && f.detail == "" && p.why.cause == notReady && now.Sub(p.blamed) < remembered {
 		return
 	}
@@ -129,5 +129,5 @@ func (t *tracked) suspect(id string) {
 	}
 	p.restart()
 	t.probeLocked(p)
-	t.settleLocked([]*pod{p}, nil)
+	t.reconcileLocked([]*pod{p}, nil)
 }

@@ -64,7 +64,7 @@ func (t *tracked) fallbackLocked() bool {
 		return false
 	}
 	for _, p := range t.pods {
-		if p.passed || p.verdict == noMesh || p.ready && p.verdict == unasked {
+		if p.passed || p.status == noMesh || p.ready && p.status == unasked {
 			return false
 		}
 	}

@@ -35,8 +35,8 @@ func TestMeshModel(t *testing.T) {
 				if len(all) == 0 {
 					t.Skip("nothing is probed")
 				}
-				v := rapid.SampledFrom([]verdict{passed, maybeMesh, maybeMesh, noMesh}).Draw(t, "verdict")
-				tell(a, rapid.SampledFrom(all).Draw(t, "addr"), finding{verdict: v})
+				v := rapid.SampledFrom([]probeStatus{passed, maybeMesh, maybeMesh, noMesh}).Draw(t, "status")
+				tell(a, rapid.SampledFrom(all).Draw(t, "addr"), probeResult{status: v})
 			},
 			"suspect": func(t *rapid.T) {
 				id := rapid.SampledFrom(append(ids, clusterID)).Draw(t, "id")

@@ -39,16 +39,16 @@ func asked(a *Activator, addr string) bool {
 }
 
 var (
-	meshSays = finding{verdict: maybeMesh}
-	podSays  = finding{verdict: noMesh}
-	yes      = finding{verdict: passed}
+	meshSays = probeResult{status: maybeMesh}
+	podSays  = probeResult{status: noMesh}
+	yes      = probeResult{status: passed}
 )
 
 // TestMeshAuto: the cluster IP is tried when no pod passed and none ruled the mesh out.
 func TestMeshAuto(t *testing.T) {
 	type news struct {
 		addr string
-		f    finding
+		f    probeResult
 	}
 	a, b := "a:8012", "b:8012"
 	for _, c := range []struct {

@@ -16,14 +16,14 @@ import (
 // tracked.
 type pod struct {
 	Endpoint
-	ready   bool      // says Kubernetes
-	trusted bool      // ready, and that is enough: MeshDisabled
-	passed  bool      // says its probe
-	since   time.Time // it has passed each probe since
-	verdict verdict   // of the last probe since it was new or became ready
-	fails   int       // probes that failed in a row
-	why     finding   // of the last probe that failed since it was new
-	blamed  time.Time // when that was
+	ready   bool        // says Kubernetes
+	trusted bool        // ready, and that is enough: MeshDisabled
+	passed  bool        // says its probe
+	since   time.Time   // it has passed each probe since
+	status  probeStatus // of the last probe since it was new or became ready
+	fails   int         // probes that failed in a row
+	why     probeResult // of the last probe that failed since it was new
+	blamed  time.Time   // when that was
 	// declines: its queue-proxy has said that it says so when it does not process a request, and that it refuses rather
 	// than queues when asked to.
 	declines bool
@@ -32,18 +32,18 @@ type pod struct {
 
 	announced bool // by itself, and not listed since
 
-	remote  bool // in the share of another activator
-	ordered bool // in tracked.order
-	counted bool // in tracked.usable
-	told    bool // the throttler knows it, as backend
-	backend throttler.Backend
+	remote    bool // in the share of another activator
+	ordered   bool // in tracked.order
+	counted   bool // in tracked.usable
+	published bool // the throttler knows it, as backend
+	backend   throttler.Backend
 }
 
 func byID(p, q *pod) int { return strings.Compare(p.ID, q.ID) }
 
 // restart forgets what probes have said.
 func (p *pod) restart() {
-	p.passed, p.trusted, p.verdict, p.fails, p.declines, p.why = false, false, unasked, 0, false, finding{}
+	p.passed, p.trusted, p.status, p.fails, p.declines, p.why = false, false, unasked, 0, false, probeResult{}
 	p.rest()
 }
 
@@ -74,11 +74,11 @@ func (t *tracked) probeLocked(p *pod) {
 	case p != &t.cluster && t.a.config.MeshMode == MeshEnabled:
 		return
 	}
-	pr := &probe{addr: p.Addr, revision: t.id, haste: &t.haste, kind: s.Probe}
+	pr := &probe{addr: p.Addr, revision: t.id, demand: &t.demand, kind: s.Probe}
 	if host := t.host.Load(); host != nil {
 		pr.host = *host
 	}
-	pr.found = func(f finding) pace { return t.found(p, pr, f) }
+	pr.found = func(f probeResult) pace { return t.found(p, pr, f) }
 	p.probe = pr
 	t.a.prober.start(pr)
 }
@@ -89,17 +89,17 @@ func (t *tracked) watchedLocked(p *pod, s *spec) bool {
 	return p != &t.cluster && (t.meshed || !p.ready && !s.NoEarlyUse)
 }
 
-// tellLocked brings the throttler up to date with some pods, and with the cluster IP. One that may not be used is still
+// publishLocked brings the throttler up to date with some pods, and with the cluster IP. One that may not be used is still
 // told when it was before, as draining, so that its requests in flight stay counted.
-func (t *tracked) tellLocked(s *spec, pods iter.Seq[*pod], gone []string) {
+func (t *tracked) publishLocked(s *spec, pods iter.Seq[*pod], gone []string) {
 	var changed []throttler.Backend
 	for p := range pods {
-		if b, ok := t.newsLocked(p, s); ok {
+		if b, ok := t.diffLocked(p, s); ok {
 			changed = append(changed, b)
 		}
 	}
 	slices.SortFunc(changed, func(a, b throttler.Backend) int { return strings.Compare(a.ID, b.ID) }) // their order is that of picks
-	if b, ok := t.newsLocked(&t.cluster, s); ok {
+	if b, ok := t.diffLocked(&t.cluster, s); ok {
 		changed = append(changed, b)
 	}
 	if len(changed)+len(gone) > 0 {
@@ -107,21 +107,21 @@ func (t *tracked) tellLocked(s *spec, pods iter.Seq[*pod], gone []string) {
 	}
 }
 
-// newsLocked is p as the throttler should know it, if it doesn't.
-func (t *tracked) newsLocked(p *pod, s *spec) (throttler.Backend, bool) {
-	if !p.told && !t.usesLocked(p, s) {
+// diffLocked is p as the throttler should know it, if it doesn't.
+func (t *tracked) diffLocked(p *pod, s *spec) (throttler.Backend, bool) {
+	if !p.published && !t.usesLocked(p, s) {
 		return throttler.Backend{}, false
 	}
-	b := t.describeLocked(p, s)
-	if p.told && b == p.backend {
+	b := t.desiredLocked(p, s)
+	if p.published && b == p.backend {
 		return throttler.Backend{}, false
 	}
-	p.backend, p.told = b, true
+	p.backend, p.published = b, true
 	p.countLocked(t, b.State == throttler.Ready)
 	return b, true
 }
 
-func (t *tracked) describeLocked(p *pod, s *spec) throttler.Backend {
+func (t *tracked) desiredLocked(p *pod, s *spec) throttler.Backend {
 	b := throttler.Backend{
 		ID: p.ID, Addr: p.Addr, Slots: s.Limit, Own: !p.remote, Spillover: p.declines, Declines: p.declines, State: throttler.Ready,
 	}

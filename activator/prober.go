@@ -67,8 +67,8 @@ type probe struct {
 	kind     ProbeKind
 	// found is called after each probe and says how to go on. It may still be running when stop returns, so it has to
 	// look whether its news is wanted.
-	found func(finding) pace
-	haste *haste // of the revision; nil: somebody always waits
+	found  func(probeResult) pace
+	demand *demand // of the revision; nil: somebody always waits
 
 	prober *prober
 	cancel context.CancelFunc // nil: not running
@@ -169,7 +169,7 @@ func (p *prober) question(ctx context.Context, pr *probe) {
 func (p *prober) pause(ctx context.Context, pr *probe, at pace, began, asked time.Time) {
 	var wake <-chan struct{}
 	if at == search {
-		wake = pr.haste.idle()
+		wake = pr.demand.idle()
 	}
 	d := p.interval(at, wake != nil, time.Since(began))
 	if sleep(ctx, wake, time.Until(asked.Add(d))) {

@@ -88,8 +88,8 @@ func probing(f *fakePods) (p *prober, end func()) {
 // passing starts a probe and returns where its success will be told.
 func passing(p *prober, addr string) (*probe, <-chan bool) {
 	c := make(chan bool, 2)
-	pr := &probe{addr: addr, found: func(f finding) pace {
-		if f.verdict != passed {
+	pr := &probe{addr: addr, found: func(f probeResult) pace {
+		if f.status != passed {
 			return search
 		}
 		c <- f.declines
@@ -210,7 +210,7 @@ func TestWhatPasses(t *testing.T) {
 		status   int
 		body     string
 		header   []string
-		want     verdict
+		want     probeStatus
 		declines bool
 	}{
 		{"queue", 200, "queue", nil, passed, false},
@@ -233,7 +233,7 @@ func TestWhatPasses(t *testing.T) {
 				p := newProber(Config{Dial: (&fakePods{answer: func(string) func(net.Conn) {
 					return saying(0, c.status, c.body, c.header...)
 				}}).dial}.withDefaults())
-				if got := p.ask(context.Background(), &probe{addr: "pod:1"}); got.verdict != c.want || got.declines != c.declines {
+				if got := p.ask(context.Background(), &probe{addr: "pod:1"}); got.status != c.want || got.declines != c.declines {
 					t.Errorf("%+v", got)
 				}
 			})
@@ -246,7 +246,7 @@ func TestProbeOnTheWire(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
 	p := newProber(Config{Dial: func(context.Context, string, string) (net.Conn, error) { return ours, nil }}.withDefaults())
-	answered := make(chan finding)
+	answered := make(chan probeResult)
 	go func() { answered <- p.ask(context.Background(), &probe{addr: "10.0.0.1:8012", revision: rev}) }()
 	req, err := http.ReadRequest(bufio.NewReader(theirs))
 	if err != nil {
@@ -258,7 +258,7 @@ func TestProbeOnTheWire(t *testing.T) {
 		t.Errorf("got %+v", req)
 	}
 	fmt.Fprint(theirs, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nqueue\r\n0\r\n\r\n")
-	if f := <-answered; f.verdict != passed {
+	if f := <-answered; f.status != passed {
 		t.Error("not passed")
 	}
 }

@@ -75,8 +75,8 @@ func (t *tracked) tellShortage(own *time.Timer) {
 }
 
 func (t *tracked) countTrouble(tr trouble, requests int) {
-	if s := t.spec.Load(); s != nil && s.meters != nil && tr.cause != noCause {
-		s.meters.AddUnavailable(tr.cause.String(), requests)
+	if s := t.spec.Load(); s != nil && s.collectors != nil && tr.cause != noCause {
+		s.collectors.AddUnavailable(tr.cause.String(), requests)
 	}
 }
 
@@ -91,7 +91,7 @@ func (t *tracked) logTrouble(tr trouble) {
 	}
 	fields := []zap.Field{
 		zap.Stringer("revision", t.id), zap.Stringer("cause", tr.cause), zap.String("why", tr.sentence),
-		zap.Int32("waiting", t.haste.waiting.Load()), zap.Int("suppressed", others),
+		zap.Int32("waiting", t.demand.waiting.Load()), zap.Int("suppressed", others),
 	}
 	if tr.pod.Addr != "" {
 		fields = append(fields, zap.String("pod", tr.pod.called()), zap.String("address", tr.pod.Addr))

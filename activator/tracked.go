@@ -19,7 +19,7 @@ type tracked struct {
 	spec   atomic.Pointer[spec]   // nil: not known (yet); written under mu
 	usable atomic.Int32           // pods that may get requests, or the cluster IP; written under mu
 	host   atomic.Pointer[string] // Host of requests and probes, with Passthrough; nil: the address. Written under mu
-	haste  haste
+	demand demand
 
 	shortage shortage
 	pace     logpace.Pace // of the lines that say why it can't serve
@@ -48,7 +48,7 @@ type tracked struct {
 // spec is a Revision together with its collectors.
 type spec struct {
 	Revision
-	meters *metrics.RevisionCollectors // nil: none
+	collectors *metrics.RevisionCollectors // nil: none
 }
 
 func (t *tracked) emptyLocked() bool {
@@ -62,9 +62,9 @@ func (t *tracked) setSpecLocked(r Revision) {
 		return
 	}
 	if old != nil && (old.Service != r.Service || old.Configuration != r.Configuration) {
-		t.a.meters.forget(old.Revision)
+		t.a.collectors.forget(old.Revision)
 	}
-	t.spec.Store(&spec{Revision: r, meters: t.a.meters.of(r)})
+	t.spec.Store(&spec{Revision: r, collectors: t.a.collectors.of(r)})
 	t.a.throttler.SetRevision(t.id, throttler.RevisionConfig{
 		MaxWaiting: cmp.Or(r.MaxWaiting, t.a.config.RevisionMaxWaiting),
 	})
@@ -76,7 +76,7 @@ func (t *tracked) setSpecLocked(r Revision) {
 		}
 		t.probeLocked(p)
 	}
-	t.settleAllLocked()
+	t.reconcileAllLocked()
 }
 
 func (t *tracked) dropSpecLocked() {
@@ -86,7 +86,7 @@ func (t *tracked) dropSpecLocked() {
 	}
 	t.spec.Store(nil)
 	t.a.throttler.DeleteRevision(t.id)
-	t.a.meters.forget(s.Revision)
+	t.a.collectors.forget(s.Revision)
 	t.fallback, t.meshed, t.proving, t.proven = false, false, false, false
 	t.dropPodLocked(&t.cluster)
 	for _, p := range t.pods {
@@ -98,7 +98,7 @@ func (t *tracked) dropSpecLocked() {
 func (t *tracked) dropPodLocked(p *pod) {
 	p.restart()
 	p.countLocked(t, false)
-	p.told = false
+	p.published = false
 }
 
 func (t *tracked) setPeersLocked(peers []string) {
@@ -106,7 +106,7 @@ func (t *tracked) setPeersLocked(peers []string) {
 		return
 	}
 	t.peers = slices.Clone(peers)
-	t.settleAllLocked()
+	t.reconcileAllLocked()
 }
 
 func (t *tracked) peerList() []string {
@@ -139,7 +139,7 @@ func (t *tracked) setEndpointsLocked(e Endpoints) {
 			gone = append(gone, id)
 		}
 	}
-	t.settleLocked(changed, gone)
+	t.reconcileLocked(changed, gone)
 }
 
 // setPodLocked returns the pod if ep says something new of it.
@@ -182,8 +182,8 @@ func (t *tracked) readyLocked(p *pod, ready bool) {
 		return
 	}
 	t.nReady++
-	if p.verdict == maybeMesh || p.verdict == noMesh { // else it has passed, or is being asked right now
-		p.verdict = unasked
+	if p.status == maybeMesh || p.status == noMesh { // else it has passed, or is being asked right now
+		p.status = unasked
 		p.rest()
 	}
 }

@@ -24,11 +24,11 @@ var rev = throttler.RevisionID{Namespace: "default", Name: "hello-00001"}
 
 // passAt lets the probe of an address pass, and says whether there was one.
 func passAt(a *Activator, addr string, spills bool) bool {
-	return tell(a, addr, finding{verdict: passed, declines: spills})
+	return tell(a, addr, probeResult{status: passed, declines: spills})
 }
 
 // tell lets the probe of an address find out something, and says whether there was one.
-func tell(a *Activator, addr string, f finding) bool {
+func tell(a *Activator, addr string, f probeResult) bool {
 	for pr := range a.prober.pending {
 		if pr.addr == addr {
 			delete(a.prober.pending, pr)
@@ -152,7 +152,7 @@ func TestLateNewsOfAProbeIsIgnored(t *testing.T) {
 		old = pr
 	}
 	a.UpdateEndpoints(rev, Endpoints{Ready: []Endpoint{{ID: "a", Addr: "elsewhere:8012"}}})
-	old.found(finding{verdict: passed})
+	old.found(probeResult{status: passed})
 	if ready(t, a) != 0 {
 		t.Fatal("the answer of the old address counted for the new one")
 	}

@@ -43,10 +43,10 @@ func (x *exchange) queue(req *proxy.Request) (throttler.Lease, *throttler.Place,
 		x.short = true
 		x.t.beginShortage()
 	}
-	if m := x.spec.meters; m != nil {
+	if m := x.spec.collectors; m != nil {
 		m.AddQueued(1)
 	}
-	x.t.haste.begin()
+	x.t.demand.begin()
 	lease, place, err := x.a.throttler.Queue(x.demand, req.Suspend(x.spec.Timeouts))
 	if place == nil {
 		x.queued(lease, err)
@@ -63,11 +63,11 @@ func (x *exchange) seat(ended error) (throttler.Lease, error) {
 }
 
 func (x *exchange) queued(lease throttler.Lease, err error) {
-	x.t.haste.end()
+	x.t.demand.end()
 	if x.short {
 		x.short, x.counted = false, x.t.endShortage() || x.counted
 	}
-	if m := x.spec.meters; m != nil {
+	if m := x.spec.collectors; m != nil {
 		m.AddQueued(-1)
 	}
 	if err == nil && !x.cold.Queued.IsZero() {

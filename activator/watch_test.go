@@ -99,7 +99,7 @@ func TestDeadAddressIsLeftAlone(t *testing.T) {
 		time.Sleep(time.Second) // somewhere in a pause
 		synctest.Wait()
 		n = f.dials()
-		h := &a.revisions.get(rev.Namespace, rev.Name).haste
+		h := &a.revisions.get(rev.Namespace, rev.Name).demand
 		h.begin()
 		synctest.Wait()
 		if f.dials() != n+1 {

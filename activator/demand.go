@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// haste tells probes whether requests wait for their revision.
-type haste struct {
+// demand tells probes whether requests wait for their revision.
+type demand struct {
 	waiting atomic.Int32
 
 	mu   sync.Mutex
@@ -14,7 +14,7 @@ type haste struct {
 }
 
 // begin says that a request waits, until end.
-func (h *haste) begin() {
+func (h *demand) begin() {
 	if h.waiting.Add(1) > 1 {
 		return
 	}
@@ -26,10 +26,10 @@ func (h *haste) begin() {
 	}
 }
 
-func (h *haste) end() { h.waiting.Add(-1) }
+func (h *demand) end() { h.waiting.Add(-1) }
 
 // idle returns nil while requests wait, else a channel that is closed when one begins to.
-func (h *haste) idle() <-chan struct{} {
+func (h *demand) idle() <-chan struct{} {
 	if h == nil {
 		return nil
 	}

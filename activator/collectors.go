@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// meters are the activator's Prometheus collectors.
-type meters struct {
+// collectors are the activator's Prometheus collectors.
+type collectors struct {
 	revisions *metrics.ActivatorCollectors
 	errors    *metrics.ProxyErrors
 	cold      *metrics.ColdStarts
@@ -15,7 +15,7 @@ type meters struct {
 	announced *metrics.Announcements
 }
 
-func newMeters(c Config, budgets func() []metrics.Budget) (*meters, error) {
+func newMeters(c Config, budgets func() []metrics.Budget) (*collectors, error) {
 	ac := metrics.ActivatorConfig{Classic: c.ClassicMetrics, Pod: c.PodName}
 	if conn, ok := c.Reporter.(interface {
 		Connected() bool
@@ -53,11 +53,11 @@ func newMeters(c Config, budgets func() []metrics.Budget) (*meters, error) {
 	if err := metrics.NewBudgets(c.Registerer, budgets); err != nil {
 		return nil, err
 	}
-	return &meters{revisions, errs, cold, noRequests, announced}, nil
+	return &collectors{revisions, errs, cold, noRequests, announced}, nil
 }
 
 // ofRefused counts what is no request; nil when nothing is counted.
-func (m *meters) ofRefused() refused.Counter {
+func (m *collectors) ofRefused() refused.Counter {
 	if m == nil {
 		return nil
 	}
@@ -79,21 +79,21 @@ func (a *Activator) budgets() (all []metrics.Budget) {
 }
 
 // heard counts an announcement.
-func (m *meters) heard(result string) {
+func (m *collectors) heard(result string) {
 	if m != nil {
 		m.announced.Heard(result)
 	}
 }
 
 // relayed counts one that was passed on.
-func (m *meters) relayed(result string) {
+func (m *collectors) relayed(result string) {
 	if m != nil {
 		m.announced.Relayed(result)
 	}
 }
 
-// of returns the collectors of r; nil, which measures nothing, when there are no meters.
-func (m *meters) of(r Revision) *metrics.RevisionCollectors {
+// of returns the collectors of r; nil, which measures nothing, when there are no collectors.
+func (m *collectors) of(r Revision) *metrics.RevisionCollectors {
 	if m == nil {
 		return nil
 	}
@@ -102,19 +102,19 @@ func (m *meters) of(r Revision) *metrics.RevisionCollectors {
 	})
 }
 
-func (m *meters) forget(r Revision) {
+func (m *collectors) forget(r Revision) {
 	if m != nil {
 		m.revisions.Forget(metrics.RevisionKey(r.ID))
 	}
 }
 
-func (m *meters) count(r proxy.Reason) {
+func (m *collectors) count(r proxy.Reason) {
 	if m != nil && r != proxy.ReasonNone {
 		m.errors.Count(r.String())
 	}
 }
 
-func (m *meters) coldStart(c ColdStart) {
+func (m *collectors) coldStart(c ColdStart) {
 	if m != nil {
 		m.cold.Observe(c.Granted.Sub(c.Queued), c.FirstByte.Sub(c.Granted))
 	}
@@ -123,7 +123,7 @@ func (m *meters) coldStart(c ColdStart) {
 func (a *Activator) observeConcurrency(k metrics.RevisionKey, r metrics.Report) {
 	if t := a.revisions.get(k.Namespace, k.Name); t != nil {
 		if s := t.spec.Load(); s != nil {
-			s.meters.SetConcurrency(r.Concurrency)
+			s.collectors.SetConcurrency(r.Concurrency)
 		}
 	}
 }

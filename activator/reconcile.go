@@ -9,9 +9,9 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// settleLocked draws the conclusions from a change of some pods, which may change the shares of all, and whether pods
+// reconcileLocked draws the conclusions from a change of some pods, which may change the shares of all, and whether pods
 // are the way to go.
-func (t *tracked) settleLocked(changed []*pod, gone []string) {
+func (t *tracked) reconcileLocked(changed []*pod, gone []string) {
 	s := t.spec.Load()
 	if s == nil {
 		return
@@ -19,26 +19,26 @@ func (t *tracked) settleLocked(changed []*pod, gone []string) {
 	turned := t.routeLocked()
 	gone = t.dropClusterLocked(gone)
 	if turned || t.sharedLocked(s) && len(changed)+len(gone) > 0 {
-		t.tellAllLocked(s, gone)
+		t.publishAllLocked(s, gone)
 		return
 	}
-	t.tellLocked(s, slices.Values(changed), gone)
+	t.publishLocked(s, slices.Values(changed), gone)
 }
 
-// settleAllLocked draws the conclusions from a change that concerns all pods.
-func (t *tracked) settleAllLocked() {
+// reconcileAllLocked draws the conclusions from a change that concerns all pods.
+func (t *tracked) reconcileAllLocked() {
 	if s := t.spec.Load(); s != nil {
 		t.routeLocked()
-		t.tellAllLocked(s, t.dropClusterLocked(nil))
+		t.publishAllLocked(s, t.dropClusterLocked(nil))
 	}
 }
 
 // dropClusterLocked adds the cluster IP to what is gone, when pods are the way to go.
 func (t *tracked) dropClusterLocked(gone []string) []string {
-	if t.fallback || !t.cluster.told {
+	if t.fallback || !t.cluster.published {
 		return gone
 	}
-	t.cluster.told = false
+	t.cluster.published = false
 	t.cluster.countLocked(t, false)
 	return append(gone, clusterID)
 }
@@ -56,10 +56,10 @@ func (t *tracked) sharedLocked(s *spec) bool {
 	return s.Limit > 0 && len(t.peers) > 1 && t.a.config.PodIP != ""
 }
 
-// tellAllLocked brings the throttler up to date with every pod.
-func (t *tracked) tellAllLocked(s *spec, gone []string) {
+// publishAllLocked brings the throttler up to date with every pod.
+func (t *tracked) publishAllLocked(s *spec, gone []string) {
 	t.shareLocked(s)
-	t.tellLocked(s, maps.Values(t.pods), gone)
+	t.publishLocked(s, maps.Values(t.pods), gone)
 }
 
 // shareLocked finds out which of the pods that can be used are this activator's own. Those that can't be are not shared
