@@ -138,9 +138,9 @@ func BenchmarkChange(b *testing.B) {
 		})
 		b.Run(fmt.Sprintf("table/pods=%d", n), func(b *testing.B) {
 			t := newTable()
-			s := &shelf{endpoints, reader{systemNamespace: "knative-serving"}.list, t}
+			s := &store{endpoints, reader{systemNamespace: "knative-serving"}.list, t}
 			sink := &counter{watched: "r", told: make(chan int, 1)}
-			tl := &teller{table: t, sink: sink, index: map[string]int{}}
+			tl := &publisher{table: t, sink: sink, index: map[string]int{}}
 			for _, o := range slicesOf() {
 				_ = s.Add(o)
 			}

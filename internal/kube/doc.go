@@ -2,7 +2,7 @@
 // activators in their path, and the settings and certificates of the system namespace. It is the only package that
 // talks to an API server.
 //
-//	API server ──► reflector ──► item ──► table ──► tell ──► activator.Sink
+//	API server ──► reflector ──► item ──► table ──► publisher ──► activator.Sink
 //	 list, watch    of a kind    what matters  by revision  what changed
 //
 // A [Source] watches, in all namespaces, Revisions (JSON, read into types of this package), Services and EndpointSlices

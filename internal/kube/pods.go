@@ -21,7 +21,7 @@ const (
 	denialPatience = 30 * time.Second
 )
 
-// pods watches EndpointSlices where it may, and else Endpoints. Both go to the same shelf, so a list of one replaces all
+// pods watches EndpointSlices where it may, and else Endpoints. Both go to the same store, so a list of one replaces all
 // that the other has said.
 type pods struct {
 	slices, endpoints *watcher

@@ -183,7 +183,7 @@ func TestMerge(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := change{entry: entry{service: &service{clusterIP: tt.clusterIP}, pods: tt.lists}}
-			e := (&teller{index: map[string]int{}}).endpoints(&c)
+			e := (&publisher{index: map[string]int{}}).endpoints(&c)
 			if got := addrs(e.Ready); !reflect.DeepEqual(got, tt.ready) {
 				t.Errorf("ready %v, want %v", got, tt.ready)
 			}
@@ -203,7 +203,7 @@ func addrs(all []activator.Endpoint) (got []string) {
 
 func TestPeers29Tombstone(t *testing.T) {
 	tb := newTable()
-	s := &shelf{endpoints, reader{systemNamespace: "knative-serving"}.list, tb}
+	s := &store{endpoints, reader{systemNamespace: "knative-serving"}.list, tb}
 	o := podSlice("r", 0, podsFrom(1, 1)...)
 	if err := s.Add(o); err != nil {
 		t.Fatal(err)
@@ -216,8 +216,8 @@ func TestPeers29Tombstone(t *testing.T) {
 	}
 }
 
-func TestShelfRefusesWhatIsNotOfItsKind(t *testing.T) {
-	s := &shelf{services, readService, newTable()}
+func TestStoreRefusesWhatIsNotOfItsKind(t *testing.T) {
+	s := &store{services, readService, newTable()}
 	if s.Add(&corev1.Secret{}) == nil || s.Replace([]any{&corev1.Secret{}}, "") == nil {
 		t.Error("took a Secret for a Service")
 	}

@@ -76,7 +76,7 @@ func New(c Config) (*Source, error) {
 	ofRevision := knative.LabelRevision + "," + knative.LabelServiceType
 	private := knative.LabelRevision + "," + knative.LabelServiceType + "=" + knative.ServiceTypePrivate
 	watch := func(r resource, k kind, read func(any) item) *watcher {
-		return newWatcher(r, &shelf{k, read, s.table}, c.Relist, s.log)
+		return newWatcher(r, &store{k, read, s.table}, c.Relist, s.log)
 	}
 	read := reader{c.SystemNamespace, c.NoTimeouts}
 	s.watchers = []*watcher{
@@ -108,7 +108,7 @@ func (s *Source) Run(ctx context.Context, sink activator.Sink) error {
 		running.Go(func() { w.run(ctx) })
 	}
 	running.Go(func() { s.pods.run(ctx) })
-	(&teller{table: s.table, sink: sink}).run(ctx, s.synced)
+	(&publisher{table: s.table, sink: sink}).run(ctx, s.synced)
 	running.Wait()
 	s.clients.close()
 	return nil

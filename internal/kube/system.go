@@ -63,7 +63,7 @@ func (c SystemConfig) Validate() error {
 type System struct {
 	config   SystemConfig
 	clients  *clients
-	drawer   *drawer
+	state    *systemState
 	watchers []*watcher
 	log      *zap.Logger
 	synced   chan struct{}
@@ -82,17 +82,17 @@ func NewSystem(c SystemConfig) (*System, error) {
 	if c.Relist == 0 {
 		c.Relist = relistPeriod
 	}
-	s := &System{config: c, clients: all, drawer: newDrawer(c), log: seldom(c.Log), synced: make(chan struct{})}
+	s := &System{config: c, clients: all, state: newSystemState(c), log: seldom(c.Log), synced: make(chan struct{})}
 	watch := func(r resource, k kind, read func(any) item) {
 		r.client, r.namespace = all.core, c.Namespace
-		s.watchers = append(s.watchers, newWatcher(r, &shelf{k, read, s.drawer}, c.Relist, s.log))
+		s.watchers = append(s.watchers, newWatcher(r, &store{k, read, s.state}, c.Relist, s.log))
 	}
 	// One watch for the few ConfigMaps there are, by name or by label, and one for each Secret by its name, since others
 	// are nothing to have in memory.
-	watch(resource{name: "configmaps", example: &corev1.ConfigMap{}}, configMaps, s.drawer.readConfigMap)
+	watch(resource{name: "configmaps", example: &corev1.ConfigMap{}}, configMaps, s.state.readConfigMap)
 	for i, w := range c.Secrets {
 		byName := fields.OneTermEqualSelector("metadata.name", w.Name).String()
-		watch(resource{name: "secrets", fields: byName, example: &corev1.Secret{}}, secrets+kind(i), s.drawer.readSecret)
+		watch(resource{name: "secrets", fields: byName, example: &corev1.Secret{}}, secrets+kind(i), s.state.readSecret)
 	}
 	return s, nil
 }
@@ -133,9 +133,9 @@ func (s *System) tell(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.drawer.changed:
+		case <-s.state.changed:
 		}
-		calls, listed := s.drawer.take()
+		calls, listed := s.state.take()
 		for _, call := range calls {
 			call()
 		}

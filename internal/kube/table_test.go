@@ -17,7 +17,7 @@ import (
 func TestTableTellsWhatIsKnown(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		tb, rec := newTable(), newRecorder(t)
-		tl := &teller{table: tb, sink: rec, index: map[string]int{}}
+		tl := &publisher{table: tb, sink: rec, index: map[string]int{}}
 		known := [kinds]map[name]item{{}, {}, {}}
 		tell := func() {
 			for _, c := range tb.take(nil) {
@@ -151,7 +151,7 @@ func TestTellerTellsTheNewestState(t *testing.T) {
 		sink := slowSink{newRecorder(t), make(chan struct{}), make(chan struct{})}
 		synced := make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
-		go (&teller{table: tb, sink: sink}).run(ctx, synced)
+		go (&publisher{table: tb, sink: sink}).run(ctx, synced)
 		for k := range kinds {
 			tb.replace(k, nil)
 		}

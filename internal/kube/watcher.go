@@ -35,7 +35,7 @@ type resource struct {
 	example                   runtime.Object
 }
 
-// watcher keeps a shelf up to date with a resource.
+// watcher keeps a store up to date with a resource.
 type watcher struct {
 	resource
 	relist    time.Duration
@@ -45,7 +45,7 @@ type watcher struct {
 	failing   atomic.Bool
 }
 
-func newWatcher(r resource, s *shelf, relist time.Duration, log *zap.Logger) *watcher {
+func newWatcher(r resource, s *store, relist time.Duration, log *zap.Logger) *watcher {
 	w := &watcher{resource: r, relist: relist, log: log}
 	w.reflector = cache.NewReflectorWithOptions(w.listWatch(), r.example, s, cache.ReflectorOptions{
 		Name: r.name,
@@ -55,7 +55,7 @@ func newWatcher(r resource, s *shelf, relist time.Duration, log *zap.Logger) *wa
 	return w
 }
 
-// run keeps the shelf up to date until ctx ends.
+// run keeps the store up to date until ctx ends.
 func (w *watcher) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		_ = w.round(ctx)

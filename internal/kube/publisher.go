@@ -12,8 +12,8 @@ import (
 // portClear is that of a private Service in the clear.
 const portClear = "80"
 
-// teller tells a sink what changes in a table. Its buffers are for one call of the sink.
-type teller struct {
+// publisher tells a sink what changes in a table. Its buffers are for one call of the sink.
+type publisher struct {
 	table *table
 	sink  activator.Sink
 
@@ -24,7 +24,7 @@ type teller struct {
 }
 
 // run tells until ctx ends. It closes synced when it has told the first time, which is all that was listed.
-func (t *teller) run(ctx context.Context, synced chan<- struct{}) {
+func (t *publisher) run(ctx context.Context, synced chan<- struct{}) {
 	t.index = map[string]int{}
 	done := false
 	for {
@@ -47,7 +47,7 @@ func (t *teller) run(ctx context.Context, synced chan<- struct{}) {
 }
 
 // tell tells of peers before pods, so that the pods are shared among them from the beginning.
-func (t *teller) tell(c *change) {
+func (t *publisher) tell(c *change) {
 	if c.parts&partRevision != 0 {
 		if c.revision != nil {
 			t.sink.UpdateRevision(c.revision.Revision)
@@ -63,7 +63,7 @@ func (t *teller) tell(c *change) {
 	}
 }
 
-func (t *teller) endpoints(c *change) activator.Endpoints {
+func (t *publisher) endpoints(c *change) activator.Endpoints {
 	var e activator.Endpoints
 	v6 := false
 	if s := c.service; s != nil {
@@ -86,7 +86,7 @@ func (t *teller) endpoints(c *change) activator.Endpoints {
 	return e
 }
 
-func (t *teller) peers(all []*list) []string {
+func (t *publisher) peers(all []*list) []string {
 	t.merge(all, false)
 	peers := make([]string, 0, len(t.merged))
 	for _, p := range t.merged {
@@ -99,7 +99,7 @@ func (t *teller) peers(all []*list) []string {
 // merge makes one of the lists of a Service, in t.merged. A pod is listed twice while it moves from one slice to another
 // (then it is ready if either says so), and in a slice of each address family if the Service has two: then the family of
 // its first cluster IP counts.
-func (t *teller) merge(all []*list, v6 bool) {
+func (t *publisher) merge(all []*list, v6 bool) {
 	clear(t.index)
 	t.merged = t.merged[:0]
 	for _, l := range all {

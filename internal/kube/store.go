@@ -7,24 +7,24 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// keeper has what shelves put there.
-type keeper interface {
+// state has what stores put there.
+type state interface {
 	put(kind, item)
 	remove(kind, name)
 	replace(kind, []item)
 }
 
-// shelf is where a reflector puts objects of a kind. It passes on what read makes of them.
-type shelf struct {
+// store is where a reflector puts objects of a kind. It passes on what read makes of them.
+type store struct {
 	kind kind
 	read func(obj any) item // nil: not of this kind
-	keep keeper
+	into state
 }
 
-var _ cache.TransformingStore = (*shelf)(nil)
+var _ cache.TransformingStore = (*store)(nil)
 
 // item makes one of an object, which is one already when it has been in a list.
-func (s *shelf) item(obj any) (item, error) {
+func (s *store) item(obj any) (item, error) {
 	if it, ok := obj.(item); ok {
 		return it, nil
 	}
@@ -35,31 +35,31 @@ func (s *shelf) item(obj any) (item, error) {
 }
 
 // Add implements cache.ReflectorStore.
-func (s *shelf) Add(obj any) error {
+func (s *store) Add(obj any) error {
 	it, err := s.item(obj)
 	if err == nil {
-		s.keep.put(s.kind, it)
+		s.into.put(s.kind, it)
 	}
 	return err
 }
 
 // Update implements cache.ReflectorStore.
-func (s *shelf) Update(obj any) error { return s.Add(obj) }
+func (s *store) Update(obj any) error { return s.Add(obj) }
 
 // Delete implements cache.ReflectorStore. What the object was at last doesn't matter.
-func (s *shelf) Delete(obj any) error {
+func (s *store) Delete(obj any) error {
 	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = gone.Obj
 	}
 	m, err := meta.Accessor(obj)
 	if err == nil {
-		s.keep.remove(s.kind, name{m.GetNamespace(), m.GetName()})
+		s.into.remove(s.kind, name{m.GetNamespace(), m.GetName()})
 	}
 	return err
 }
 
 // Replace implements cache.ReflectorStore.
-func (s *shelf) Replace(objs []any, _ string) error {
+func (s *store) Replace(objs []any, _ string) error {
 	all := make([]item, len(objs))
 	for i, obj := range objs {
 		it, err := s.item(obj)
@@ -68,14 +68,14 @@ func (s *shelf) Replace(objs []any, _ string) error {
 		}
 		all[i] = it
 	}
-	s.keep.replace(s.kind, all)
+	s.into.replace(s.kind, all)
 	return nil
 }
 
 // Resync implements cache.ReflectorStore. The table tells of each change; lists, not repetition, mend what was missed.
-func (s *shelf) Resync() error { return nil }
+func (s *store) Resync() error { return nil }
 
 // Transformer implements cache.TransformingStore: of a list that comes as a watch, items are held, not objects.
-func (s *shelf) Transformer() cache.TransformFunc {
+func (s *store) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) { return s.item(obj) }
 }

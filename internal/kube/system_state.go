@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Kinds of a drawer. Each Secret is one of its own, as it has a watch of its own.
+// Kinds of a systemState. Each Secret is one of its own, as it has a watch of its own.
 const (
 	configMaps kind = iota
 	secrets         // and those after it
@@ -29,8 +29,8 @@ type secret struct {
 	data map[string][]byte
 }
 
-// drawer is what a System knows, and what of it has yet to be told.
-type drawer struct {
+// systemState is what a System knows, and what of it has yet to be told.
+type systemState struct {
 	config  SystemConfig
 	changed chan struct{} // of one
 
@@ -43,8 +43,8 @@ type drawer struct {
 	dirtySec   map[string]struct{}
 }
 
-func newDrawer(c SystemConfig) *drawer {
-	return &drawer{
+func newSystemState(c SystemConfig) *systemState {
+	return &systemState{
 		config: c, changed: make(chan struct{}, 1),
 		listed:     make([]bool, int(secrets)+len(c.Secrets)),
 		configMaps: map[string]*configMap{}, dirty: map[string]struct{}{},
@@ -52,7 +52,7 @@ func newDrawer(c SystemConfig) *drawer {
 	}
 }
 
-func (d *drawer) readConfigMap(obj any) item {
+func (d *systemState) readConfigMap(obj any) item {
 	o, ok := obj.(*corev1.ConfigMap)
 	if !ok {
 		return nil
@@ -71,7 +71,7 @@ func (d *drawer) readConfigMap(obj any) item {
 	return c
 }
 
-func (d *drawer) readSecret(obj any) item {
+func (d *systemState) readSecret(obj any) item {
 	o, ok := obj.(*corev1.Secret)
 	if !ok {
 		return nil
@@ -83,21 +83,21 @@ func (d *drawer) readSecret(obj any) item {
 	return s
 }
 
-func (d *drawer) put(_ kind, it item) {
+func (d *systemState) put(_ kind, it item) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.putLocked(it)
 	d.pokeLocked()
 }
 
-func (d *drawer) remove(k kind, n name) {
+func (d *systemState) remove(k kind, n name) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.removeLocked(k, n)
 	d.pokeLocked()
 }
 
-func (d *drawer) replace(k kind, all []item) {
+func (d *systemState) replace(k kind, all []item) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.listed[k] {
@@ -125,7 +125,7 @@ func (d *drawer) replace(k kind, all []item) {
 }
 
 // allDirtyLocked has everything of a kind told, also what there isn't.
-func (d *drawer) allDirtyLocked(k kind) {
+func (d *systemState) allDirtyLocked(k kind) {
 	if k >= secrets {
 		d.dirtySec[d.config.Secrets[k-secrets].Name] = struct{}{}
 		return
@@ -136,7 +136,7 @@ func (d *drawer) allDirtyLocked(k kind) {
 	}
 }
 
-func (d *drawer) putLocked(it item) {
+func (d *systemState) putLocked(it item) {
 	switch it := it.(type) {
 	case *configMap:
 		if old := d.configMaps[it.name.name]; old != nil && reflect.DeepEqual(old, it) {
@@ -154,7 +154,7 @@ func (d *drawer) putLocked(it item) {
 	}
 }
 
-func (d *drawer) removeLocked(k kind, n name) {
+func (d *systemState) removeLocked(k kind, n name) {
 	if k >= secrets {
 		if d.secrets[n.name] != nil {
 			d.dirtySec[n.name] = struct{}{}
@@ -168,14 +168,14 @@ func (d *drawer) removeLocked(k kind, n name) {
 	}
 }
 
-func (d *drawer) markLocked(c *configMap) {
+func (d *systemState) markLocked(c *configMap) {
 	if c.wanted {
 		d.dirty[c.name.name] = struct{}{}
 	}
 	d.dirtyTrust = d.dirtyTrust || c.bundle
 }
 
-func (d *drawer) pokeLocked() {
+func (d *systemState) pokeLocked() {
 	select {
 	case d.changed <- struct{}{}:
 	default:
@@ -183,7 +183,7 @@ func (d *drawer) pokeLocked() {
 }
 
 // take returns the calls that tell what has changed since the last time, and whether all has been listed by then.
-func (d *drawer) take() (calls []func(), listed bool) {
+func (d *systemState) take() (calls []func(), listed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c := &d.config
@@ -215,7 +215,7 @@ func (d *drawer) take() (calls []func(), listed bool) {
 	return calls, listed
 }
 
-func (d *drawer) bundlesLocked() [][]byte {
+func (d *systemState) bundlesLocked() [][]byte {
 	var pems [][]byte
 	byName := func(a, b *configMap) int { return cmp.Compare(a.name.name, b.name.name) }
 	for _, c := range slices.SortedFunc(maps.Values(d.configMaps), byName) {
