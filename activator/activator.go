@@ -15,7 +15,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/quota"
-	"github.com/sluice-proxy/sluice/internal/refused"
+	"github.com/sluice-proxy/sluice/internal/rejected"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
@@ -35,7 +35,7 @@ type Activator struct {
 	engine     atomic.Pointer[proxy.Engine] // the last that was made, whose bounds are in the metrics
 	stats      *metrics.Revisions
 	collectors *collectors // nil: no Registerer
-	refused    *refused.Teller
+	rejected   *rejected.Reporter
 	prober     *prober
 	revisions  table
 	exchanges  sync.Pool
@@ -82,7 +82,7 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 	if err := a.measure(); err != nil {
 		return nil, err
 	}
-	a.refused = refused.New(log, a.collectors.ofRefused())
+	a.rejected = rejected.New(log, a.collectors.ofRefused())
 	if err := a.forward(); err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (a *Activator) forward() (err error) {
 func (a *Activator) Engine(c proxy.ServerConfig) *proxy.Engine {
 	own := c.OnRefused
 	c.OnRefused = func(remote string, err *proxy.Error) {
-		a.refused.Tell(remote, err)
+		a.rejected.Report(remote, err)
 		if own != nil {
 			own(remote, err)
 		}

@@ -1,7 +1,7 @@
 package activator
 
 import (
-	"github.com/sluice-proxy/sluice/internal/refused"
+	"github.com/sluice-proxy/sluice/internal/rejected"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/proxy"
 )
@@ -57,7 +57,7 @@ func newMeters(c Config, budgets func() []metrics.Budget) (*collectors, error) {
 }
 
 // ofRefused counts what is no request; nil when nothing is counted.
-func (m *collectors) ofRefused() refused.Counter {
+func (m *collectors) ofRefused() rejected.Counter {
 	if m == nil {
 		return nil
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
-	"github.com/sluice-proxy/sluice/internal/refused"
+	"github.com/sluice-proxy/sluice/internal/rejected"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/proxy"
 )
@@ -67,7 +67,7 @@ func (k *collectors) ofUnavailable() func(cause) {
 }
 
 // ofRefused counts what is no request; nil when nothing is counted.
-func (k *collectors) ofRefused() refused.Counter {
+func (k *collectors) ofRefused() rejected.Counter {
 	if k == nil {
 		return nil
 	}

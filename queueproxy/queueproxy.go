@@ -10,7 +10,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/quota"
-	"github.com/sluice-proxy/sluice/internal/refused"
+	"github.com/sluice-proxy/sluice/internal/rejected"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
@@ -18,14 +18,14 @@ import (
 
 // Proxy is a queue-proxy. Its methods may be called concurrently, Listen and Run once.
 type Proxy struct {
-	config  Config
-	log     *zap.Logger
-	policy  *policy
-	handler *proxy.Handler
-	front   http.Handler // handler, with what an embedder has put in front of it
-	scrape  *metrics.Scrape
-	refused *refused.Teller
-	created time.Time
+	config   Config
+	log      *zap.Logger
+	policy   *policy
+	handler  *proxy.Handler
+	front    http.Handler // handler, with what an embedder has put in front of it
+	scrape   *metrics.Scrape
+	rejected *rejected.Reporter
+	created  time.Time
 
 	mu       sync.Mutex
 	services []*service // those that listen, in the order in which they were opened
@@ -73,7 +73,7 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 	if p.policy.collectors, err = newCollectors(c, depth, p.budgets); err != nil {
 		return nil, err
 	}
-	p.refused = refused.New(log, p.policy.collectors.ofRefused())
+	p.rejected = rejected.New(log, p.policy.collectors.ofRefused())
 	p.policy.readiness.ailment.count = p.policy.collectors.ofUnavailable()
 	var rules proxy.Policy = p.policy
 	if c.WrapPolicy != nil {

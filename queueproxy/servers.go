@@ -23,7 +23,7 @@ type server interface {
 // requestServer serves requests and probes: on HTTP/1.1 of our own, or behind an embedder's http.Handler on net/http's.
 func (p *Proxy) requestServer() server {
 	c := p.config.Server
-	c.ErrorLog, c.OnRefused = p.serverLog("requests"), p.refused.Tell
+	c.ErrorLog, c.OnRefused = p.serverLog("requests"), p.rejected.Report
 	if p.config.WrapHandler != nil {
 		return proxy.NewServer(p.front, c)
 	}

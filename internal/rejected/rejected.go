@@ -1,6 +1,6 @@
-// Package refused tells of connections that a proxy.Engine has ended because what came on them is no request.
+// Package rejected tells of connections that a proxy.Engine has ended because what came on them is no request.
 //
-//	Engine ──OnRefused──► Teller ──► sluice_refused_connections_total, each
+//	Engine ──OnRefused──► Reporter ──► sluice_refused_connections_total, each
 //	                        └──────► a line of the log, now and then
 //
 // Whoever can reach a port can have as many refused as they like, so that there is a line every ten seconds at most. It
@@ -8,8 +8,8 @@
 //
 // # Concurrency
 //
-// A Teller is safe for concurrent use. It blocks as long as the log does, on the goroutine of one connection.
-package refused
+// A Reporter is safe for concurrent use. It blocks as long as the log does, on the goroutine of one connection.
+package rejected
 
 import (
 	"strings"
@@ -23,18 +23,18 @@ import (
 // Counter counts by reason, of which there are few. It must not block.
 type Counter interface{ Count(reason string) }
 
-// Teller tells a log and a counter. Make one with New.
-type Teller struct {
+// Reporter tells a log and a counter. Make one with New.
+type Reporter struct {
 	log   *zap.Logger
 	count Counter // nil: there is none
 	pace  logpace.Pace
 }
 
-// New makes a Teller. A nil counter counts nothing.
-func New(log *zap.Logger, c Counter) *Teller { return &Teller{log: log, count: c} }
+// New makes a Reporter. A nil counter counts nothing.
+func New(log *zap.Logger, c Counter) *Reporter { return &Reporter{log: log, count: c} }
 
-// Tell is for proxy.ServerConfig.OnRefused.
-func (t *Teller) Tell(remote string, err *proxy.Error) {
+// Report is for proxy.ServerConfig.OnRefused.
+func (t *Reporter) Report(remote string, err *proxy.Error) {
 	if t.count != nil {
 		reason, _, _ := strings.Cut(err.Error(), " (RFC") // the log has the section too
 		t.count.Count(reason)

@@ -1,4 +1,4 @@
-package refused
+package rejected
 
 import (
 	"errors"
@@ -23,13 +23,13 @@ func TestEachCountsAndFewAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
 		counted := counts{}
-		teller := New(zap.New(core), counted)
+		reporter := New(zap.New(core), counted)
 		for i := range 100 {
 			err := "missing Host (RFC 9112 §3.2)"
 			if i%2 > 0 {
 				err = "no head within 30s"
 			}
-			teller.Tell(fmt.Sprintf("192.0.2.1:%d", i), &proxy.Error{Reason: proxy.BadRequest, Err: errors.New(err)})
+			reporter.Report(fmt.Sprintf("192.0.2.1:%d", i), &proxy.Error{Reason: proxy.BadRequest, Err: errors.New(err)})
 			time.Sleep(time.Second)
 		}
 		if want := (counts{"missing Host": 50, "no head within 30s": 50}); !maps.Equal(counted, want) {
@@ -53,7 +53,7 @@ func TestEachCountsAndFewAreLogged(t *testing.T) {
 
 func TestWithoutACounter(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
-	New(zap.New(core), nil).Tell("192.0.2.1:1", &proxy.Error{Reason: proxy.BadRequest})
+	New(zap.New(core), nil).Report("192.0.2.1:1", &proxy.Error{Reason: proxy.BadRequest})
 	if logs.Len() != 1 {
 		t.Errorf("%d lines", logs.Len())
 	}
