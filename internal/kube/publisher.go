@@ -35,7 +35,7 @@ func (t *publisher) run(ctx context.Context, synced chan<- struct{}) {
 		}
 		t.changes = t.table.take(t.changes[:0])
 		for i := range t.changes {
-			t.tell(&t.changes[i])
+			t.publish(&t.changes[i])
 		}
 		clear(t.changes) // lets go of what is overtaken
 		if !done {
@@ -46,8 +46,8 @@ func (t *publisher) run(ctx context.Context, synced chan<- struct{}) {
 	}
 }
 
-// tell tells of peers before pods, so that the pods are shared among them from the beginning.
-func (t *publisher) tell(c *change) {
+// publish tells of peers before pods, so that the pods are shared among them from the beginning.
+func (t *publisher) publish(c *change) {
 	if c.parts&partRevision != 0 {
 		if c.revision != nil {
 			t.sink.UpdateRevision(c.revision.Revision)
