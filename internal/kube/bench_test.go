@@ -150,7 +150,7 @@ func BenchmarkChange(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				_ = s.Update(events[i%2])
 				for changes = t.take(changes[:0]); len(changes) > 0; changes = changes[1:] {
-					tl.tell(&changes[0])
+					tl.publish(&changes[0])
 				}
 				<-sink.told
 			}

@@ -21,7 +21,7 @@ func TestTableTellsWhatIsKnown(t *testing.T) {
 		known := [kinds]map[name]item{{}, {}, {}}
 		tell := func() {
 			for _, c := range tb.take(nil) {
-				tl.tell(&c)
+				tl.publish(&c)
 			}
 		}
 		rt.Repeat(map[string]func(*rapid.T){
