@@ -114,7 +114,7 @@ func (t *tunnel) copy(l *lane) error {
 				_ = t.client.SetReadDeadline(time.Now().Add(afterAnswer))
 			}
 			return nil
-		case l.up && t.over.Load():
+		case err != nil && l.up && t.over.Load():
 			t.cut()
 			return nil
 		case err != nil:
