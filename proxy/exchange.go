@@ -51,23 +51,23 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request, target stri
 	ex.ctx, ex.cancel = context.WithCancelCause(r.Context())
 	ex.up.init(h, r)
 	ex.up.wake, ex.up.fail = ex.clock.touch, ex.clientFailed
-	upstream := removeHopByHop(r.Header, h.cfg.EndToEnd)
-	ex.te = upstream.trailers
+	connection := removeHopByHop(r.Header, h.cfg.EndToEnd)
+	ex.te = connection.trailers
 	delete(r.Header, "Host") // HTTP/2: the same as :authority
 	proto := HTTP1
 	if r.ProtoMajor >= 2 {
-		proto, upstream.upgrade = HTTP2, ""
+		proto, connection.upgrade = HTTP2, ""
 	}
 	if !r.ProtoAtLeast(1, 1) {
-		upstream.upgrade = "" // RFC 9110 §7.8
+		connection.upgrade = "" // RFC 9110 §7.8
 		delete(r.Header, "Expect")
 	}
 	if r.ContentLength != 0 {
-		upstream.upgrade = "" // the body would have to come first, which net/http's client does not wait for
+		connection.upgrade = "" // the body would have to come first, which net/http's client does not wait for
 	}
 	ex.req = Request{
 		Method: r.Method, Target: r.RequestURI, Host: r.Host, Proto: proto, Header: Header{fields: r.Header},
-		RemoteAddr: r.RemoteAddr, ContentLength: r.ContentLength, BodyHeld: holds(r.ContentLength), Upgrade: upstream.upgrade,
+		RemoteAddr: r.RemoteAddr, ContentLength: r.ContentLength, BodyHeld: holds(r.ContentLength), Upgrade: connection.upgrade,
 		Arrived: time.Now(), ex: ex,
 	}
 	ex.clock.init(ex, h.cfg.TimeoutText, ex.req.Arrived)

@@ -94,8 +94,8 @@ func (a *ailment) failed(p *prober, err error) {
 	a.asked, a.failure, a.found = p.Addr, "the readiness probe fails: "+p.describe(err), time.Time{}
 }
 
-// unready is what is wrong when a probe is answered that the app isn't ready, or its prober has left before. An app that has just been started is not
-// ill.
+// unready is what is wrong when a probe is answered that the app isn't ready, or its prober has left before. An app that
+// has just been started is not ill.
 func (a *ailment) unready() string {
 	c, sentence := a.explain("")
 	if time.Since(a.created) > startTime {
