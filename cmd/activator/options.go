@@ -171,10 +171,7 @@ func (o *options) forKubernetes(e *program.Environment, pprofSet bool) {
 	}
 	program.Optional(e, knative.EnvPodIP, "an IP address", netip.ParseAddr)
 	if !pprofSet {
-		o.pprofPort = knative.PortProfiling
-		if e.Value(knative.EnvProfilingPort) != "" {
-			o.pprofPort = program.Optional(e, knative.EnvProfilingPort, program.WantPort+", or 0 for none", program.PortOrNone)
-		}
+		o.pprofPort = program.ServerPort(e, knative.EnvProfilingPort, knative.PortProfiling)
 	}
 	if o.autoscaler == "" {
 		o.autoscaler = fmt.Sprintf(knativeAutoscaler, o.namespace, o.clusterDomain, knative.PortAutoscaler)

@@ -96,6 +96,14 @@ func Lenient[T any](e *Environment, name, want string, parse func(string) (T, er
 	return t
 }
 
+// ServerPort is the port of a server that a variable names, 0 for none; without the variable fallback.
+func ServerPort(e *Environment, name string, fallback int) int {
+	if e.Value(name) == "" {
+		return fallback
+	}
+	return Optional(e, name, WantPort+", or 0 for none", portOrNone)
+}
+
 // attempt parses a variable, and says what is wrong with one that is set.
 func attempt[T any](e *Environment, name, want string, parse func(string) (T, error)) (t T, bad error) {
 	v := e.Value(name)
@@ -137,8 +145,7 @@ func Positive(v string) (int, error) {
 	return n, err
 }
 
-// PortOrNone is a port, or 0 for none.
-func PortOrNone(v string) (int, error) {
+func portOrNone(v string) (int, error) {
 	n, err := strconv.ParseUint(v, 10, 16)
 	return int(n), err
 }
@@ -148,7 +155,7 @@ func Port(v string) (int, error) {
 	if _, err := Positive(v); err != nil {
 		return 0, err
 	}
-	return PortOrNone(v)
+	return portOrNone(v)
 }
 
 // Seconds is a whole number of them.

@@ -111,10 +111,7 @@ func tlsFrom(e *program.Environment) (dir string, settings *tls.Config) {
 func addrsFrom(e *program.Environment) queueproxy.Addrs {
 	host := program.Optional(e, knative.EnvBindAddress, "a host name or an IP address", program.Host)
 	own := func(name string, fallback int) string {
-		port := fallback
-		if e.Value(name) != "" {
-			port = program.Optional(e, name, program.WantPort+", or 0 for none", program.PortOrNone)
-		}
+		port := program.ServerPort(e, name, fallback)
 		if port == 0 {
 			return queueproxy.Off
 		}
