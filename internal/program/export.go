@@ -7,7 +7,7 @@ import (
 	"github.com/sluice-proxy/sluice/metrics/otlp"
 )
 
-// Collector is where metrics are pushed to that e describes, as what belongs to resource.
+// Collector is where metrics or spans are pushed to that e describes, as what belongs to resource.
 func Collector(e observability.Exporter, resource map[string]string) otlp.Config {
 	return otlp.Config{
 		Protocol: e.Protocol, Endpoint: e.Endpoint, Headers: e.Headers, Gzip: e.Gzip, Timeout: e.Timeout, Interval: e.Interval,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/observability"
+	"github.com/sluice-proxy/sluice/internal/program"
 	"github.com/sluice-proxy/sluice/metrics/otlp"
 	"github.com/sluice-proxy/sluice/proxy"
 )
@@ -125,10 +126,7 @@ func (t *Tracer) Set(e observability.Exporter) error {
 func (t *Tracer) newSink(e observability.Exporter) (sink, error) {
 	switch {
 	case e.OTLP():
-		return otlp.NewSpans(otlp.Config{
-			Protocol: e.Protocol, Endpoint: e.Endpoint, Headers: e.Headers, Gzip: e.Gzip, Timeout: e.Timeout,
-			CAFile: e.CAFile, CertFile: e.CertFile, KeyFile: e.KeyFile, Resource: t.config.Resource,
-		})
+		return otlp.NewSpans(program.Collector(e, t.config.Resource))
 	case e.Protocol == observability.Zipkin:
 		return newZipkin(e.Endpoint, t.config.Resource["service.name"]), nil
 	case e.Protocol == observability.Stdout:
