@@ -2,11 +2,12 @@ package activator_test
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 
 	"github.com/sluice-proxy/sluice/activator"
 	"github.com/sluice-proxy/sluice/activator/static"
@@ -14,43 +15,26 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// An activator in front of one backend, which gets ten requests at a time at most; the others wait their turn. The
-// backend may be any HTTP server: ProbeTCP has the activator wait until it accepts connections. Without it, what is asked
-// for is a queue-proxy.
+// An activator in front of one app, which gets ten requests at a time at most; the others wait their turn, and would also
+// wait for the app to come up. The app may be any HTTP server: ProbeTCP waits until it accepts connections. Without it
+// the activator expects a queue-proxy at the address.
 func Example() {
-	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "Hello from %s!", r.Header.Get("K-Original-Host"))
-	}))
-	defer backend.Close()
-
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "Hello!") }))
+	defer app.Close()
+	pods := activator.Endpoints{Ready: []activator.Endpoint{{Addr: app.Listener.Addr().String()}}}
+	id := throttler.RevisionID{Namespace: "default", Name: "hello"}
+	hello := activator.Revision{ID: id, Limit: 10, Probe: activator.ProbeTCP}
 	a, err := activator.New(activator.Config{}, nil)
-	if err != nil {
+	l, err2 := net.Listen("tcp", "127.0.0.1:0")
+	if err := errors.Join(err, err2); err != nil {
 		panic(err)
 	}
 	defer a.Close()
-	ctx, cancel := context.WithCancel(context.Background())
-	ran := make(chan error)
-	go func() {
-		ran <- a.Run(ctx, static.New(static.Revision{
-			Revision: activator.Revision{
-				ID: throttler.RevisionID{Namespace: "default", Name: "hello"}, Limit: 10, Probe: activator.ProbeTCP,
-			},
-			Endpoints: activator.Endpoints{Ready: []activator.Endpoint{{Addr: backend.Listener.Addr().String()}}},
-		}))
-	}()
-	defer func() { cancel(); <-ran }()
-	if err := a.Ready(ctx); err != nil {
-		panic(err)
-	}
-
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	front, served := a.Engine(proxy.ServerConfig{}), make(chan error)
-	go func() { served <- front.Serve(l) }()
-	defer func() { front.Close(); <-served }()
-
+	ctx, stop := context.WithCancel(context.Background())
+	front, ended := a.Engine(proxy.ServerConfig{}), make(chan error)
+	go func() { ended <- a.Run(ctx, static.New(static.Revision{Revision: hello, Endpoints: pods})) }()
+	go func() { ended <- front.Serve(l) }()
+	defer func() { front.Close(); stop(); <-ended; <-ended }()
 	req, _ := http.NewRequest(http.MethodGet, "http://"+l.Addr().String(), nil)
 	req.Host = "hello.default.svc.cluster.local"
 	resp, err := http.DefaultClient.Do(req)
@@ -58,7 +42,6 @@ func Example() {
 		panic(err)
 	}
 	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body)
-	fmt.Println(string(body))
-	// Output: Hello from hello.default.svc.cluster.local!
+	io.Copy(os.Stdout, resp.Body)
+	// Output: Hello!
 }

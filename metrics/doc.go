@@ -1,20 +1,14 @@
-// Package metrics measures what the proxies do and tells the autoscaler and
-// Prometheus.
+// Package metrics measures the load of the proxies, and reports it to the
+// autoscaler and to Prometheus.
 //
-//	request ─► Concurrency ─► Report ─► Stat ─► Scrape ◄─ autoscaler (pod, :9090)
-//	request ─► Revisions ─► WireStatMessages ─► StatSender ──► autoscaler (activator, websocket)
-//	request ─► QueueCollectors, ActivatorCollectors ◄─ Prometheus
+//	pod:        request ─► Concurrency ─► Stat ─► Scrape ◄── autoscaler (:9090)
+//	activator:  request ─► Revisions ─► StatSender ── websocket ──► autoscaler
+//	both:       request ─► QueueCollectors, ActivatorCollectors ◄── Prometheus
 //
-// A pod measures itself: each request calls [Concurrency.Start] and
-// [Concurrency.End], and once a second somebody turns the [Report] into a Stat
-// and gives it to [Scrape.Set]. The activator measures each revision with
-// [Revisions] and pushes through a [StatSender]. The messages are in package statpb.
+// Start with [Concurrency] and [Scrape] for a pod, with [Revisions] and
+// [StatSender] for an activator. Package statpb has the messages.
 //
-// # Concurrency
-//
-// The package starts goroutines in one place: [StatSender.Run] owns the connection
-// and the goroutines that read it and ping over it, and waits for them.
-// Everything else runs on the caller's goroutine and blocks at most on a mutex
-// held for nanoseconds. The clock is passed in where time is measured.
-// Nothing here logs: a sender tells its state to its owner's callback.
+// Every method may be called from any goroutine, and blocks on a short-held mutex
+// at most. Only [StatSender.Run] starts goroutines, and waits for them. Where time
+// is measured the caller passes it in. Nothing is logged.
 package metrics

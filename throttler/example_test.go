@@ -4,10 +4,44 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
 	"time"
 
 	"github.com/sluice-proxy/sluice/throttler"
 )
+
+// A reverse proxy that gives its pod one request at a time; the others wait, in order, also while there is no pod yet.
+func Example() {
+	pod := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "Hello!") }))
+	defer pod.Close()
+	t, _ := throttler.New(throttler.Config{}) // the zero Config is valid
+	hello := throttler.RevisionID{Namespace: "default", Name: "hello"}
+	t.SetRevision(hello, throttler.RevisionConfig{})
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		lease, err := t.Acquire(r.Context(), throttler.Demand{Revision: hello})
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		defer lease.Release(throttler.OK)
+		httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: lease.Addr()}).ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	backend := throttler.Backend{Addr: pod.Listener.Addr().String(), Slots: 1, Own: true}
+	time.AfterFunc(time.Millisecond, func() { t.SetBackends(hello, []throttler.Backend{backend}) })
+	resp, err := http.Get(front.URL)
+	if err != nil {
+		panic(err)
+	}
+	defer resp.Body.Close()
+	io.Copy(os.Stdout, resp.Body)
+	// Output: Hello!
+}
 
 func ExampleBreaker() {
 	b := throttler.NewBreaker(1, 0) // one at a time, nobody waits
@@ -23,31 +57,6 @@ func ExampleBreaker() {
 	// Output:
 	// in
 	// full, come back in 1s
-}
-
-func ExampleThrottler() {
-	t, err := throttler.New(throttler.Config{})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	hello := throttler.RevisionID{Namespace: "default", Name: "hello-world"}
-	t.SetRevision(hello, throttler.RevisionConfig{})
-
-	// The request waits: there is no pod yet. Then one comes up.
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	time.AfterFunc(time.Millisecond, func() {
-		t.SetBackends(hello, []throttler.Backend{{ID: "pod-uid", Addr: "10.0.0.7:8012", Slots: 1, Own: true}})
-	})
-	lease, err := t.Acquire(ctx, throttler.Demand{Revision: hello})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println("forward to", lease.Addr())
-	lease.Release(throttler.OK)
-	// Output: forward to 10.0.0.7:8012
 }
 
 func ExampleShare() {
