@@ -3,6 +3,8 @@ package proxy
 import (
 	"net/http"
 	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
 
 // expect gives the upstream its time to ask for the body.
@@ -37,7 +39,7 @@ func (f *flow) invite() error {
 	if !f.head.Expect || f.up.taken.Load() > 0 || f.up.body.Done() {
 		return nil
 	}
-	return f.writeInterim([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	return f.writeInterim([]byte(h1.Continue))
 }
 
 // interim passes a 1xx on, but for a 100 that the client has not asked for.
@@ -56,13 +58,7 @@ func (t *flight) interim() error {
 		return malformed("too many options in Connection")
 	}
 	f.h.private.strip(&t.ans.Fields)
-	b := appendStatusLine(nil, t.ans.Status, t.ans.Reason)
-	for i := range t.ans.Fields {
-		if x := &t.ans.Fields[i]; framingKinds&(1<<x.Kind) == 0 {
-			b = x.AppendTo(b)
-		}
-	}
-	return f.writeInterim(append(b, "\r\n"...))
+	return f.writeInterim(appendInformational(nil, &t.ans, ""))
 }
 
 // writeInterim writes an interim answer; a timeout doesn't wait for its end.

@@ -78,7 +78,7 @@ func (f *flow) begin(c *client, now time.Time) error {
 	}
 	if f.keep = !o.close && (f.head.Minor > 0 || o.keepAlive); f.head.Minor == 0 {
 		o.upgrade = "" // RFC 9110 §7.8
-		f.head.Fields.DelKind(1 << h1.Expect)
+		f.head.Fields.DelKinds(1 << h1.Expect)
 	}
 	if f.head.Length != 0 {
 		o.upgrade = "" // the body would have to come first

@@ -5,12 +5,9 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
 
 // preface is how a client begins HTTP/2 (RFC 9113 §3.4).
@@ -271,31 +268,7 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 // handOver has net/http go on with the connection: it gets the head as the policy has left it, what has been read of the
 // body, and everything that follows.
 func (f *flow) handOver(upstream Upstream, at Attempt) error {
-	b := append(append([]byte(f.head.Method), ' '), f.head.Target...)
-	b = append(b, " HTTP/1."...)
-	b = append(strconv.AppendInt(b, int64(f.head.Minor), 10), "\r\n"...)
-	if f.head.Host != "" || f.head.Minor > 0 {
-		b = append(append(append(b, "Host: "...), f.head.Host...), "\r\n"...)
-	}
-	for i := range f.head.Fields {
-		if x := &f.head.Fields[i]; (connectionKinds|framingKinds|1<<h1.Host)&(1<<x.Kind) == 0 {
-			b = x.AppendTo(b)
-		}
-	}
-	switch {
-	case f.up.body.Chunked():
-		b = append(b, "Transfer-Encoding: chunked\r\n"...)
-	case f.head.HasLength:
-		b = appendLength(b, f.head.Length)
-	}
-	if f.te {
-		b = append(b, "TE: trailers\r\n"...)
-	}
-	if f.req.Upgrade != "" {
-		b = append(append(append(b, "Connection: Upgrade\r\nUpgrade: "...), f.req.Upgrade...), "\r\n"...)
-	}
-	b = append(f.appendConnection(b), "\r\n"...)
-	b = f.up.body.AppendRewound(b, f.up.held)
+	b := f.up.body.AppendRewound(f.appendHandedHead(nil), f.up.held)
 	f.c.handed = &replayed{
 		Conn: f.c.conn, prefix: append(b, f.c.in.bytes()...), begun: &begun{flow: f, upstream: upstream, at: at},
 	}

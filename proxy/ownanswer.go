@@ -56,7 +56,7 @@ func (f *flow) own(a errorAnswered) {
 	buf := f.h.buffer()
 	defer f.h.putBuffer(buf)
 	b := appendOwn(buf[:0], a)
-	b = append(f.appendConnection(b), "\r\n"...)
+	b = h1.AppendEnd(f.appendConnection(b))
 	if f.head.Method != http.MethodHead && !a.bodiless {
 		b = append(b, a.body...)
 		f.down += int64(len(a.body))
@@ -74,18 +74,17 @@ const ownAnswerRest = 64 << 10
 
 // appendOwn writes the head of an answer of the proxy's own, but for its end.
 func appendOwn(b []byte, a errorAnswered) []byte {
-	b = appendStatusLine(b, a.status, http.StatusText(a.status))
-	b = append(time.Now().UTC().AppendFormat(append(b, "Date: "...), http.TimeFormat), "\r\n"...)
+	b = h1.AppendStatusLine(b, a.status, http.StatusText(a.status))
+	b = h1.AppendEnd(time.Now().UTC().AppendFormat(append(b, "Date: "...), http.TimeFormat))
 	for _, x := range a.header {
 		if h1.KindOf(x[0]) != h1.ContentLength {
-			field := h1.Field{Name: x[0], Value: x[1]}
-			b = field.AppendTo(b)
+			b = h1.AppendField(b, x[0], x[1])
 		}
 	}
 	if !a.bodiless {
-		b = appendLength(b, int64(len(a.body)))
+		b = h1.AppendLength(b, int64(len(a.body)))
 	} else if a.status == http.StatusOK {
-		b = appendLength(b, 0)
+		b = h1.AppendLength(b, 0)
 	}
 	return b
 }
@@ -93,6 +92,6 @@ func appendOwn(b []byte, a errorAnswered) []byte {
 // refusal is the answer to what is no request.
 func (h *Handler) refusal(e *Error) []byte {
 	a := errorAnswer(h.cfg.Name, e, false)
-	b := append(appendOwn(nil, a), "Connection: close\r\n\r\n"...)
+	b := h1.AppendEnd(h1.AppendField(appendOwn(nil, a), "Connection", "close"))
 	return append(b, strings.TrimSuffix(a.body, "\n")+"\n"...)
 }

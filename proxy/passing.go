@@ -102,10 +102,7 @@ func (t *flight) appendEnd(b []byte, body *h1.Body) []byte {
 	if !body.Done() || t.f.framing != framedByChunks {
 		return b
 	}
-	b = append(b, "0\r\n"...)
-	var trailers h1.Fields
-	_ = body.Trailers(&trailers) // has been checked
-	return append(appendTrailers(b, trailers, &t.f.h.private), "\r\n"...)
+	return t.f.h.appendLastChunk(b, body)
 }
 
 // move passes some of the body on, by a copy.
@@ -168,7 +165,7 @@ func (t *flight) ended(err error, body *h1.Body) error {
 	}
 	body.Start(0)
 	if f.framing == framedByChunks {
-		if _, err := f.c.conn.Write([]byte("0\r\n\r\n")); err != nil {
+		if _, err := f.c.conn.Write(h1.AppendLastChunk(nil, nil, 0)); err != nil {
 			return f.clientWrite()
 		}
 	}
@@ -224,14 +221,7 @@ func (t *flight) upgrade(protocol string) error {
 	}
 	f.writing = true
 	f.result.Reason, f.result.Status, f.result.Start = ReasonNone, http.StatusSwitchingProtocols, time.Since(f.req.Arrived)
-	b := appendStatusLine(nil, t.ans.Status, t.ans.Reason)
-	for i := range t.ans.Fields {
-		if x := &t.ans.Fields[i]; framingKinds&(1<<x.Kind) == 0 {
-			b = x.AppendTo(b)
-		}
-	}
-	b = append(append(append(b, "Connection: Upgrade\r\nUpgrade: "...), protocol...), "\r\n\r\n"...)
-	if _, err := f.c.conn.Write(b); err != nil {
+	if _, err := f.c.conn.Write(appendInformational(nil, &t.ans, protocol)); err != nil {
 		return f.clientWrite()
 	}
 	tun := tunnel{

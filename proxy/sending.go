@@ -82,25 +82,7 @@ func (s *sending) appendHeld(b []byte) []byte {
 		b = append(append(h1.AppendChunkSize(b, len(s.held)), s.held...), "\r\n"...)
 	}
 	if s.body.Done() {
-		b = s.appendEnd(b)
-	}
-	return b
-}
-
-// appendEnd appends the last chunk and the trailers.
-func (s *sending) appendEnd(b []byte) []byte {
-	b = append(b, "0\r\n"...)
-	var trailers h1.Fields
-	_ = s.body.Trailers(&trailers) // has been checked
-	return append(appendTrailers(b, trailers, &s.f.h.private), "\r\n"...)
-}
-
-// appendTrailers leaves out what has no business in a trailer section (RFC 9110 §6.5.1), and what is private.
-func appendTrailers(b []byte, f h1.Fields, p *private) []byte {
-	for i := range f {
-		if (f[i].Kind == h1.Plain || f[i].Kind == h1.XForwardedFor) && !p.has(f[i].Name) {
-			b = f[i].AppendTo(b)
-		}
+		b = s.f.h.appendLastChunk(b, &s.body)
 	}
 	return b
 }
@@ -195,7 +177,7 @@ func (s *sending) next(buf *[copyBuffer]byte) ([]byte, error) {
 	}
 	framed := frameChunk(buf[:], nd)
 	if s.body.Done() {
-		framed = s.appendEnd(framed)
+		framed = s.f.h.appendLastChunk(framed, &s.body)
 	}
 	return framed, nil
 }

@@ -150,17 +150,17 @@ func (t *try) header(proto Proto) http.Header {
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // net/http would add its own
 	}
-	var options []string
 	if ex.te {
 		h["Te"] = []string{"trailers"}
-		options = append(options, "TE") // RFC 9110 §10.1.4
 	}
-	if ex.req.Upgrade != "" && proto == HTTP1 {
+	if proto != HTTP1 {
+		return h
+	}
+	if ex.req.Upgrade != "" {
 		h["Upgrade"] = []string{ex.req.Upgrade}
-		options = append(options, "Upgrade")
 	}
-	if len(options) > 0 && proto == HTTP1 {
-		h["Connection"] = []string{strings.Join(options, ", ")}
+	if options := connectionOptions(ex.te, ex.req.Upgrade != ""); options != "" {
+		h["Connection"] = []string{options}
 	}
 	return h
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
@@ -46,9 +47,9 @@ func (t *try) upgrade(resp *http.Response, protocol string) error {
 }
 
 func writeSwitching(w *bufio.Writer, h http.Header) error {
-	_, _ = w.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	_, _ = w.Write(h1.AppendStatusLine(nil, http.StatusSwitchingProtocols, http.StatusText(http.StatusSwitchingProtocols)))
 	_ = h.Write(w)
-	_, _ = w.WriteString("\r\n")
+	_, _ = w.Write(h1.AppendEnd(nil))
 	return w.Flush() // has the error of the others
 }
 

@@ -173,8 +173,3 @@ func (c *Chunks) appendRewound(b, held []byte) []byte {
 	}
 	return b
 }
-
-// AppendChunkSize appends the line that goes before n bytes of content.
-func AppendChunkSize(b []byte, n int) []byte {
-	return append(strconv.AppendUint(b, uint64(n), 16), "\r\n"...)
-}

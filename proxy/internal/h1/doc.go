@@ -3,6 +3,7 @@
 //
 //	bytes ─► HeadEnd ─► one string ─► Request.Parse or Response.Parse ─► Fields, substrings of it
 //	      ─► Body.Decode ─► the body's bytes, its trailers
+//	AppendRequestLine or AppendStatusLine ─► Fields.AppendTo, AppendField ─► AppendLength or AppendChunked ─► AppendEnd ─► bytes
 //
 // A head is found first (HeadEnd) and parsed when it is complete, as one immutable string; names and values are
 // substrings of it, so whoever keeps one keeps the head and nothing else. A Body is framed by a length, by chunks, or by

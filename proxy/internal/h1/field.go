@@ -31,6 +31,12 @@ const (
 	XForwardedFor
 )
 
+// Kinds is a set of them: 1<<Kind for each.
+type Kinds uint16
+
+// Has reports whether k is in the set.
+func (s Kinds) Has(k Kind) bool { return s&(1<<k) != 0 }
+
 // KindOf is the kind of a field called name.
 func KindOf(name string) Kind {
 	kind, known := Plain, ""
@@ -115,11 +121,11 @@ func (f *Fields) del(name string, from int) {
 	*f = kept
 }
 
-// DelKind removes every field whose kind is in set, which holds 1<<Kind for each.
-func (f *Fields) DelKind(set uint) {
+// DelKinds removes every field whose kind is in set.
+func (f *Fields) DelKinds(set Kinds) {
 	kept := (*f)[:0]
 	for _, x := range *f {
-		if set&(1<<x.Kind) == 0 {
+		if !set.Has(x.Kind) {
 			kept = append(kept, x)
 		}
 	}
@@ -156,14 +162,6 @@ func (f *Fields) parse(s string, most int) error {
 		}
 		*f = append(*f, Field{l[:i], value, KindOf(l[:i])})
 	}
-}
-
-// AppendTo appends a field line to b.
-func (f *Field) AppendTo(b []byte) []byte {
-	b = append(b, f.Name...)
-	b = append(b, ": "...)
-	b = append(b, f.Value...)
-	return append(b, "\r\n"...)
 }
 
 // oneLine keeps a value from becoming two lines, as net/http does.

@@ -1,0 +1,114 @@
+package proxy
+
+import (
+	"cmp"
+	"net/http"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
+)
+
+// The heads that an Engine writes, each from a head that it has read. What it reads is bounded, so that these are too.
+
+// appendRequestHead writes the head that an upstream is sent.
+func (f *flow) appendRequestHead(b []byte, upstream *Upstream) []byte {
+	b = h1.AppendRequestLine(b, f.head.Method, f.target, 1)
+	b = h1.AppendField(b, "Host", cmp.Or(upstream.Host, f.head.Host, upstream.Addr))
+	skip := connectionKinds | framingKinds | 1<<h1.Host | 1<<h1.XForwardedFor
+	if !f.head.Chunked() {
+		skip |= 1 << h1.Trailer
+	}
+	b = f.appendForwarded(f.head.Fields.AppendTo(b, skip))
+	return h1.AppendEnd(f.appendOptions(f.head.AppendFraming(b)))
+}
+
+// appendForwarded makes one line of what X-Forwarded-For says, and the peer.
+func (f *flow) appendForwarded(b []byte) []byte {
+	forwarded := f.head.Fields.Find("X-Forwarded-For", 0)
+	if forwarded < 0 && f.c.peer == "" {
+		return b
+	}
+	b = append(b, "X-Forwarded-For: "...)
+	from := len(b)
+	for i := max(forwarded, 0); i < len(f.head.Fields); i++ {
+		if x := &f.head.Fields[i]; x.Kind == h1.XForwardedFor {
+			b = append(append(b, x.Value...), ", "...)
+		}
+	}
+	if f.c.peer != "" {
+		b = append(b, f.c.peer...)
+	} else if len(b) > from {
+		b = b[:len(b)-2]
+	}
+	return h1.AppendEnd(b)
+}
+
+// appendOptions writes what a request says of its own connection.
+func (f *flow) appendOptions(b []byte) []byte {
+	if f.te {
+		b = h1.AppendField(b, "TE", "trailers")
+	}
+	if f.req.Upgrade != "" {
+		b = h1.AppendField(b, "Upgrade", f.req.Upgrade)
+	}
+	if options := connectionOptions(f.te, f.req.Upgrade != ""); options != "" {
+		b = h1.AppendField(b, "Connection", options)
+	}
+	return b
+}
+
+// appendHandedHead writes the head of a request with which net/http goes on, as the policy has left it.
+func (f *flow) appendHandedHead(b []byte) []byte {
+	b = h1.AppendRequestLine(b, f.head.Method, f.head.Target, f.head.Minor)
+	if f.head.Host != "" || f.head.Minor > 0 {
+		b = h1.AppendField(b, "Host", f.head.Host)
+	}
+	b = f.head.Fields.AppendTo(b, connectionKinds|framingKinds|1<<h1.Host)
+	return h1.AppendEnd(f.appendConnection(f.appendOptions(f.head.AppendFraming(b))))
+}
+
+// appendAnswerHead writes the head of an upstream's answer, as framing says.
+func (f *flow) appendAnswerHead(b []byte, r *h1.Response) []byte {
+	b = h1.AppendStatusLine(b, r.Status, r.Reason)
+	skip := connectionKinds | framingKinds
+	if f.framing != framedByChunks {
+		skip |= 1 << h1.Trailer
+	}
+	b = r.Fields.AppendTo(b, skip)
+	switch {
+	case f.framing == framedByChunks:
+		b = h1.AppendChunked(b)
+	case r.Length >= 0 && r.Status != http.StatusNoContent:
+		b = h1.AppendLength(b, r.Length)
+	}
+	return h1.AppendEnd(f.appendConnection(b))
+}
+
+// appendConnection tells the client whether its connection can be used again.
+func (f *flow) appendConnection(b []byte) []byte {
+	switch {
+	case !f.keep:
+		return h1.AppendField(b, "Connection", "close")
+	case f.head.Minor == 0:
+		return h1.AppendField(b, "Connection", "keep-alive")
+	}
+	return b
+}
+
+// appendInformational writes the head of a 1xx, which has no body; with protocol, that of a 101.
+func appendInformational(b []byte, r *h1.Response, protocol string) []byte {
+	b = h1.AppendStatusLine(b, r.Status, r.Reason)
+	b = r.Fields.AppendTo(b, framingKinds)
+	if protocol != "" {
+		b = h1.AppendField(b, "Connection", "Upgrade")
+		b = h1.AppendField(b, "Upgrade", protocol)
+	}
+	return h1.AppendEnd(b)
+}
+
+// appendLastChunk writes the end of a body in chunks, and its trailers.
+func (h *Handler) appendLastChunk(b []byte, body *h1.Body) []byte {
+	var trailers h1.Fields
+	_ = body.Trailers(&trailers) // has been checked
+	h.private.strip(&trailers)
+	return h1.AppendLastChunk(b, trailers, noTrailers)
+}
