@@ -69,7 +69,7 @@ func (a *Activator) hear(req *proxy.Request) hearing {
 	if !knative.IsPodAddr(from) && !(a.local && from.IsLoopback()) {
 		return hearing{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is no address of a pod"}
 	}
-	peers := t.peerList()
+	peers := t.peers()
 	direct := cameFrom(req.RemoteAddr, from)
 	if !direct && !slices.ContainsFunc(peers, func(p string) bool { return cameFrom(req.RemoteAddr, parseAddr(p)) }) {
 		return hearing{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is not the sender's address"}
@@ -119,46 +119,17 @@ func (a *Activator) review(req *proxy.Request, said knative.Announcement) (PodId
 	return id, err
 }
 
-// announced adds a pod that Kubernetes doesn't list yet.
+// announced adds a pod that Kubernetes doesn't list yet, for announcedFor.
 func (a *Activator) announced(said knative.Announcement, id PodIdentity) {
 	a.change(throttler.RevisionID{Namespace: said.Namespace, Name: said.Revision}, func(t *tracked) {
 		s, addr := t.spec.Load(), netip.AddrPortFrom(said.Addr.Addr().Unmap(), said.Addr.Port()).String()
 		if s == nil || s.NoEarlyUse || a.config.MeshMode == MeshEnabled || a.config.Passthrough {
 			return // it can't be used before it is listed
 		}
-		if t.pods[id.UID] != nil || t.pods[addr] != nil { // by its address where no UID is known
-			return
+		if p := t.pods.announce(Endpoint{ID: id.UID, Addr: addr, Name: id.Name}); p != nil {
+			time.AfterFunc(announcedFor, func() { a.change(t.id, func(t *tracked) { t.pods.expire(p) }) })
 		}
-		if old := t.early[addr]; old != nil {
-			t.unannounceLocked(old) // it is gone: its address is another's
-		}
-		p := &pod{Endpoint: Endpoint{ID: id.UID, Addr: addr, Name: id.Name}, announced: true}
-		t.pods[p.ID] = p
-		if t.early == nil {
-			t.early = map[string]*pod{}
-		}
-		t.early[addr] = p
-		t.probeLocked(p)
-		time.AfterFunc(announcedFor, func() { a.change(t.id, func(t *tracked) { t.unannounceLocked(p) }) })
 	})
-}
-
-// unannounceLocked forgets a pod that has never been listed.
-func (t *tracked) unannounceLocked(p *pod) {
-	if t.pods[p.ID] == p && p.announced {
-		t.listLocked(p)
-		t.dropPodLocked(p)
-		delete(t.pods, p.ID)
-		t.reconcileLocked(nil, []string{p.ID})
-	}
-}
-
-// listLocked says that p is kept no longer than it is listed.
-func (t *tracked) listLocked(p *pod) {
-	if p.announced {
-		p.announced = false
-		delete(t.early, p.Addr)
-	}
 }
 
 func cameFrom(remote string, addr netip.Addr) bool {

@@ -1,9 +1,6 @@
 package activator
 
-import (
-	"fmt"
-	"strconv"
-)
+import "strconv"
 
 // cause is why a pod, or a revision, can't take a request. The list is closed: the same words stand in logs and metrics,
 // and docs/operations.md says what to do about each.
@@ -51,58 +48,11 @@ type trouble struct {
 	answer   string // the begin of what was answered to a probe, for the log
 }
 
-// troubleLocked finds out why requests of the revision don't get a pod: what the newest failure of a probe says, if that
-// pod still can't be used.
-func (t *tracked) troubleLocked() trouble {
-	s := t.spec.Load()
-	switch {
-	case s == nil:
-		return trouble{}
-	case t.usable.Load() > 0:
-		return t.fullLocked(s)
-	case len(t.pods) == 0:
-		return trouble{cause: noPod, sentence: "the revision has no pod"}
-	}
-	p := t.worst
-	if p == nil || t.pods[p.ID] != p && p != &t.cluster {
-		for _, p = range t.pods { // any: none has failed
-			break
-		}
-	}
-	why := p.why
-	switch {
-	case p.passed && p != &t.cluster:
-		why = probeResult{cause: notListedReady}
-	case why.cause == noCause:
-		why.cause = notAsked
-	}
-	sentence := causeTable[why.cause].says
-	if why.detail != "" {
-		sentence += ": " + why.detail
-	}
-	switch n := len(t.pods); {
-	case p == &t.cluster:
-		sentence = "the cluster IP before the revision's pods " + sentence
-	case n == 1:
-		sentence = "the revision's only pod " + sentence
-	default:
-		sentence = fmt.Sprintf("none of the revision's %d pods can be used; the one asked last %s", n, sentence)
-	}
-	return trouble{why.cause, sentence, p.Endpoint, why.answer}
-}
-
-// fullLocked is the trouble of a revision with pods that can be used.
-func (t *tracked) fullLocked(s *spec) trouble {
-	sentence := "every pod of the revision that can be used is busy (" + strconv.Itoa(int(t.usable.Load()))
-	if s.Limit > 0 {
-		sentence += ", each with " + strconv.Itoa(s.Limit) + " requests at a time"
+// busy is the trouble of a revision with pods that can be used.
+func busy(usable, limit int) trouble {
+	sentence := "every pod of the revision that can be used is busy (" + strconv.Itoa(usable)
+	if limit > 0 {
+		sentence += ", each with " + strconv.Itoa(limit) + " requests at a time"
 	}
 	return trouble{cause: full, sentence: sentence + ")"}
-}
-
-// trouble is troubleLocked for those who don't hold the lock.
-func (t *tracked) trouble() trouble {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.troubleLocked()
 }

@@ -67,7 +67,7 @@ func TestMeshModel(t *testing.T) {
 // later lets time pass, in which each pod that passes its probes has done so.
 func later(a *Activator, d time.Duration) {
 	for _, t := range a.revisions.all() {
-		for _, p := range t.pods {
+		for _, p := range t.pods.byID {
 			p.since = p.since.Add(-d)
 		}
 	}
@@ -76,24 +76,24 @@ func later(a *Activator, d time.Duration) {
 func checkMesh(t *rapid.T, a *Activator, mode MeshMode, listed Endpoints) {
 	tr := a.revisions.get(rev.Namespace, rev.Name)
 	n := ready(t, a)
-	if tr.cluster.counted && (n != 1 || mode == MeshDisabled || len(listed.Ready) == 0 || listed.ClusterIP == "") {
+	if tr.pods.cluster.used && (n != 1 || mode == MeshDisabled || len(listed.Ready) == 0 || listed.ClusterIP == "") {
 		t.Fatalf("the cluster IP is in use; so are %d in all, of %+v", n, listed)
 	}
-	for id, p := range tr.pods {
+	for id, p := range tr.pods.byID {
 		switch {
 		case mode == MeshEnabled:
-			if p.probe != nil || p.counted {
+			if p.probe != nil || p.used {
 				t.Fatalf("%s is probed or used", id)
 			}
 		case !p.passed && p.probe == nil:
 			t.Fatalf("%s has not passed and is not probed", id)
-		case p.passed && !tr.meshed && !p.counted:
+		case p.passed && !tr.pods.meshed && !p.used:
 			t.Fatalf("%s has passed and is not used", id)
-		case tr.meshed && p.probe == nil:
+		case tr.pods.meshed && p.probe == nil:
 			t.Fatalf("%s is not examined", id)
 		}
 	}
-	if tr.fallback && !tr.cluster.passed && tr.cluster.probe == nil {
+	if tr.pods.fallback && !tr.pods.cluster.passed && tr.pods.cluster.probe == nil {
 		t.Fatal("the cluster IP is neither used nor probed")
 	}
 }

@@ -18,32 +18,33 @@ const patience = time.Second
 
 // shortage is the time in which requests wait for a revision that has no pod to use. One timer serves all of them.
 type shortage struct {
+	of   *tracked
+	pace logpace.Pace // of the lines that say why the revision can't serve
+
 	mu      sync.Mutex
 	waiting int
 	long    bool        // it has lasted for patience: each request that comes counts
 	timer   *time.Timer // nil: nobody waits
 }
 
-// beginShortage is a request that begins to wait while t has no pod to use; it needs one endShortage.
-func (t *tracked) beginShortage() {
-	s := &t.shortage
+// begin counts a request that begins to wait while the revision has no pod to use; it needs one end.
+func (s *shortage) begin() {
 	s.mu.Lock()
 	s.waiting++
 	if s.timer == nil {
 		var own *time.Timer
-		own = time.AfterFunc(patience, func() { t.tellShortage(own) }) // which takes the lock first
+		own = time.AfterFunc(patience, func() { s.report(own) }) // which takes the lock first
 		s.timer = own
 	}
 	long := s.long
 	s.mu.Unlock()
 	if long {
-		t.countTrouble(t.trouble(), 1)
+		s.count(s.of.trouble(), 1)
 	}
 }
 
-// endShortage is the end of that wait, and says whether the request has been counted.
-func (t *tracked) endShortage() (counted bool) {
-	s := &t.shortage
+// end is the end of that wait. It returns whether the request has been counted.
+func (s *shortage) end() (counted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	counted = s.long
@@ -54,9 +55,8 @@ func (t *tracked) endShortage() (counted bool) {
 	return counted
 }
 
-// tellShortage is called by own when requests have waited for patience, and then from time to time.
-func (t *tracked) tellShortage(own *time.Timer) {
-	s := &t.shortage
+// report is called by own when requests have waited for patience, and then from time to time.
+func (s *shortage) report(own *time.Timer) {
 	s.mu.Lock()
 	if s.timer != own { // the wait has ended meanwhile
 		s.mu.Unlock()
@@ -67,31 +67,31 @@ func (t *tracked) tellShortage(own *time.Timer) {
 	own.Reset(logpace.Every)
 	s.mu.Unlock()
 
-	tr := t.trouble()
+	tr := s.of.trouble()
 	if first {
-		t.countTrouble(tr, waiting)
+		s.count(tr, waiting)
 	}
-	t.logTrouble(tr)
+	s.log(tr)
 }
 
-func (t *tracked) countTrouble(tr trouble, requests int) {
-	if s := t.spec.Load(); s != nil && s.collectors != nil && tr.cause != noCause {
-		s.collectors.AddUnavailable(tr.cause.String(), requests)
+func (s *shortage) count(tr trouble, requests int) {
+	if sp := s.of.spec.Load(); sp != nil && sp.collectors != nil && tr.cause != noCause {
+		sp.collectors.AddUnavailable(tr.cause.String(), requests)
 	}
 }
 
-// logTrouble writes the line of the log, if it is time for one.
-func (t *tracked) logTrouble(tr trouble) {
+// log writes the line of the log, if one is due.
+func (s *shortage) log(tr trouble) {
 	if tr.cause == noCause {
 		return
 	}
-	others, due := t.pace.Due()
+	others, due := s.pace.Due()
 	if !due {
 		return
 	}
 	fields := []zap.Field{
-		zap.Stringer("revision", t.id), zap.Stringer("cause", tr.cause), zap.String("why", tr.sentence),
-		zap.Int32("waiting", t.demand.waiting.Load()), zap.Int("suppressed", others),
+		zap.Stringer("revision", s.of.id), zap.Stringer("cause", tr.cause), zap.String("why", tr.sentence),
+		zap.Int32("waiting", s.of.demand.waiting.Load()), zap.Int("suppressed", others),
 	}
 	if tr.pod.Addr != "" {
 		fields = append(fields, zap.String("pod", tr.pod.called()), zap.String("address", tr.pod.Addr))
@@ -99,7 +99,7 @@ func (t *tracked) logTrouble(tr trouble) {
 	if tr.answer != "" {
 		fields = append(fields, zap.String("answer", tr.answer))
 	}
-	t.a.log.Info("a revision can't serve", fields...)
+	s.of.a.log.Info("a revision can't serve", fields...)
 }
 
 // unserved counts and logs that the request got no pod, and has the answer say why. What is no fault of the revision's
@@ -141,7 +141,7 @@ func (x *exchange) failed(r proxy.Reason) {
 func (x *exchange) blame(tr trouble) {
 	if !x.counted {
 		x.counted = true
-		x.t.countTrouble(tr, 1)
+		x.t.shortage.count(tr, 1)
 	}
-	x.t.logTrouble(tr)
+	x.t.shortage.log(tr)
 }

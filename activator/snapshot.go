@@ -23,31 +23,17 @@ func (a *Activator) Stats(id throttler.RevisionID) (RevisionSnapshot, bool) {
 	if t == nil {
 		return RevisionSnapshot{}, false
 	}
-	return t.stats()
+	return t.snapshot()
 }
 
 // Snapshot is every revision at this moment, in the order of their names.
 func (a *Activator) Snapshot() []RevisionSnapshot {
 	var all []RevisionSnapshot
 	for _, t := range a.revisions.all() {
-		if s, ok := t.stats(); ok {
+		if s, ok := t.snapshot(); ok {
 			all = append(all, s)
 		}
 	}
 	slices.SortFunc(all, func(x, y RevisionSnapshot) int { return strings.Compare(x.ID.String(), y.ID.String()) })
 	return all
-}
-
-func (t *tracked) stats() (RevisionSnapshot, bool) {
-	s := t.spec.Load()
-	ts, ok := t.a.throttler.Stats(t.id)
-	if s == nil || !ok {
-		return RevisionSnapshot{}, false
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return RevisionSnapshot{
-		ID: t.id, Limit: s.Limit, Waiting: ts.Waiting, InFlight: ts.InFlight,
-		Pods: len(t.pods), Usable: int(t.usable.Load()),
-	}, true
 }

@@ -34,7 +34,7 @@ func (b *table) getOrMake(id throttler.RevisionID, a *Activator) *tracked {
 	defer b.mu.Unlock()
 	t := b.byID[id]
 	if t == nil {
-		t = &tracked{a: a, id: id, pods: map[string]*pod{}, cluster: pod{Endpoint: Endpoint{ID: clusterID}}}
+		t = newTracked(a, id)
 		b.byID[id] = t
 	}
 	return t
@@ -46,7 +46,7 @@ func (b *table) remove(t *tracked) {
 	delete(b.byID, t.id)
 }
 
-// change calls f with what is tracked of id, locked. What nothing is known of afterwards is forgotten.
+// change calls f with the revision, locked, and reconciles. A revision of which nothing is known afterwards is forgotten.
 func (a *Activator) change(id throttler.RevisionID, f func(*tracked)) {
 	for {
 		t := a.revisions.getOrMake(id, a)
@@ -56,6 +56,7 @@ func (a *Activator) change(id throttler.RevisionID, f func(*tracked)) {
 			continue
 		}
 		f(t)
+		t.reconcileLocked()
 		if t.emptyLocked() {
 			t.forgotten = true
 			a.revisions.remove(t)
@@ -67,12 +68,12 @@ func (a *Activator) change(id throttler.RevisionID, f func(*tracked)) {
 
 // UpdateRevision makes a revision known or changes it. Requests under way keep what they began with.
 func (a *Activator) UpdateRevision(r Revision) {
-	a.change(r.ID, func(t *tracked) { t.setSpecLocked(r) })
+	a.change(r.ID, func(t *tracked) { t.setRevisionLocked(r) })
 }
 
 // DeleteRevision fails the requests that wait for the revision, and those that come.
 func (a *Activator) DeleteRevision(id throttler.RevisionID) {
-	a.change(id, (*tracked).dropSpecLocked)
+	a.change(id, (*tracked).deleteRevisionLocked)
 }
 
 // UpdateEndpoints says which pods the revision has. New ones are probed at once.
@@ -93,5 +94,5 @@ func (a *Activator) UpdateUnavailable(id throttler.RevisionID, why string) {
 
 // UpdatePeers says which activators are in the path of the revision.
 func (a *Activator) UpdatePeers(id throttler.RevisionID, peers []string) {
-	a.change(id, func(t *tracked) { t.setPeersLocked(peers) })
+	a.change(id, func(t *tracked) { t.pods.setPeers(peers) })
 }

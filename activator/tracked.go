@@ -2,47 +2,30 @@ package activator
 
 import (
 	"cmp"
-	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
-	"github.com/sluice-proxy/sluice/internal/logpace"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// tracked is what the activator knows of a revision. The mutex is held while the throttler is told, so that it hears
-// of changes in their order.
+// tracked is a revision: what requests need of it, without a lock, and its pods. A change of the pods is followed by one
+// reconcile under the same lock, so that the throttler learns of changes in their order.
 type tracked struct {
-	a      *Activator
-	id     throttler.RevisionID
-	spec   atomic.Pointer[spec]   // nil: not known (yet); written under mu
-	usable atomic.Int32           // pods that may get requests, or the cluster IP; written under mu
-	host   atomic.Pointer[string] // Host of requests and probes, with Passthrough; nil: the address. Written under mu
-	demand demand
-
+	a        *Activator
+	id       throttler.RevisionID
+	spec     atomic.Pointer[spec]   // nil: not known (yet); written under mu
+	usable   atomic.Int32           // pods.usable; written under mu
+	host     atomic.Pointer[string] // Host of requests and probes, with Passthrough; nil: the address. Written under mu
+	demand   demand
 	shortage shortage
-	pace     logpace.Pace // of the lines that say why it can't serve
+	passes   passes
 
 	mu        sync.Mutex
-	forgotten bool // no longer in the table
-	pods      map[string]*pod
-	early     map[string]*pod // those of pods that have announced themselves and aren't listed, by address
-	nReady    int             // pods that Kubernetes calls Ready
-	round     uint64          // counts updates of the endpoints
-	peers     []string
-	order     []*pod // that can be used, by address, when there are shares
+	forgotten bool   // no longer in the table
 	service   string // the private Service, with Passthrough
-
-	cluster  pod  // the cluster IP, as a pod with the ID clusterID
-	fallback bool // the cluster IP is to be probed and used
-	meshed   bool // pods are not used, since the cluster IP is
-	proving  bool // while meshed, a pod has passed
-	proven   bool // one has for long enough: routeLocked is to turn
-
-	worst *pod // whose probe was the last to fail; it may be gone
-
-	passing passes
+	pods      pods
 }
 
 // spec is a Revision together with its collectors.
@@ -51,11 +34,17 @@ type spec struct {
 	collectors *metrics.RevisionCollectors // nil: none
 }
 
-func (t *tracked) emptyLocked() bool {
-	return t.spec.Load() == nil && len(t.pods) == 0 && len(t.peers) == 0 && t.cluster.Addr == "" && t.service == ""
+func newTracked(a *Activator, id throttler.RevisionID) *tracked {
+	t := &tracked{a: a, id: id, pods: newPods(&a.config)}
+	t.shortage.of = t
+	return t
 }
 
-func (t *tracked) setSpecLocked(r Revision) {
+func (t *tracked) emptyLocked() bool {
+	return t.spec.Load() == nil && t.service == "" && t.pods.empty()
+}
+
+func (t *tracked) setRevisionLocked(r Revision) {
 	r.Limit = max(r.Limit, 0)
 	old := t.spec.Load()
 	if old != nil && old.Revision == r {
@@ -64,22 +53,17 @@ func (t *tracked) setSpecLocked(r Revision) {
 	if old != nil && (old.Service != r.Service || old.Configuration != r.Configuration) {
 		t.a.collectors.forget(old.Revision)
 	}
+	if old != nil && old.Probe != r.Probe {
+		t.pods.forget()
+	}
 	t.spec.Store(&spec{Revision: r, collectors: t.a.collectors.of(r)})
 	t.a.throttler.SetRevision(t.id, throttler.RevisionConfig{
 		MaxWaiting: cmp.Or(r.MaxWaiting, t.a.config.RevisionMaxWaiting),
 	})
-	for _, p := range t.pods {
-		if old == nil {
-			p.trusted = t.trustsLocked(p)
-		} else if old.Probe != r.Probe {
-			p.restart()
-		}
-		t.probeLocked(p)
-	}
-	t.reconcileAllLocked()
+	t.pods.all = true
 }
 
-func (t *tracked) dropSpecLocked() {
+func (t *tracked) deleteRevisionLocked() {
 	s := t.spec.Load()
 	if s == nil {
 		return
@@ -87,106 +71,159 @@ func (t *tracked) dropSpecLocked() {
 	t.spec.Store(nil)
 	t.a.throttler.DeleteRevision(t.id)
 	t.a.collectors.forget(s.Revision)
-	t.fallback, t.meshed, t.proving, t.proven = false, false, false, false
-	t.dropPodLocked(&t.cluster)
-	for _, p := range t.pods {
-		t.dropPodLocked(p)
-	}
-}
-
-// dropPodLocked forgets everything of p but that it is there.
-func (t *tracked) dropPodLocked(p *pod) {
-	p.restart()
-	p.countLocked(t, false)
-	p.published = false
-}
-
-func (t *tracked) setPeersLocked(peers []string) {
-	if slices.Equal(t.peers, peers) {
-		return
-	}
-	t.peers = slices.Clone(peers)
-	t.reconcileAllLocked()
-}
-
-func (t *tracked) peerList() []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.peers // replaced, never changed
+	t.pods.withdrawAll()
 }
 
 func (t *tracked) setEndpointsLocked(e Endpoints) {
 	t.setHostLocked(e.Service)
-	if t.cluster.Addr != e.ClusterIP {
-		t.cluster.restart()
-		t.cluster.Addr = e.ClusterIP
+	t.pods.setEndpoints(e)
+}
+
+// setHostLocked keeps the Host that a mesh passes through to a pod.
+func (t *tracked) setHostLocked(service string) {
+	if !t.a.config.Passthrough || service == t.service {
+		return
 	}
-	t.round++
-	var changed []*pod
-	for i, list := range [...][]Endpoint{e.Ready, e.NotReady} {
-		for _, ep := range list {
-			if p := t.setPodLocked(ep, i == 0); p != nil {
-				changed = append(changed, p)
+	t.service = service
+	t.host.Store(nil)
+	if service != "" {
+		host := service + "." + t.id.Namespace
+		t.host.Store(&host)
+	}
+	t.pods.all = true
+}
+
+// found takes over the result of a probe of p, and says how its probing goes on. It is called by the goroutine of the probe.
+func (t *tracked) found(p *pod, pr *probe, f probeResult) pace {
+	if f.status == passed {
+		t.passes.add(pass{p, pr, f.declines})
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	if f.status == passed {
+		for _, ps := range t.passes.take() {
+			if ps.pod.probe == ps.probe { // not stopped meanwhile
+				t.pods.passed(ps.pod, ps.declines, now)
 			}
 		}
+	} else if p.probe == pr {
+		t.pods.failed(p, f, now)
 	}
-	var gone []string
-	for id, p := range t.pods {
-		if p.seen != t.round && !p.announced {
-			t.readyLocked(p, false)
-			t.dropPodLocked(p)
-			delete(t.pods, id)
-			gone = append(gone, id)
-		}
-	}
-	t.reconcileLocked(changed, gone)
-}
-
-// setPodLocked returns the pod if ep says something new of it.
-func (t *tracked) setPodLocked(ep Endpoint, ready bool) *pod {
-	ep.ID = cmp.Or(ep.ID, ep.Addr)
-	if p := t.early[ep.Addr]; p != nil {
-		t.listLocked(p) // under another ID it is none of those that are listed
-	}
-	p := t.pods[ep.ID]
+	t.reconcileLocked()
 	switch {
-	case ep.Addr == "", p != nil && p.seen == t.round:
-		return nil
-	case p == nil:
-		p = &pod{}
-		t.pods[ep.ID] = p
-	case p.Endpoint == ep && p.ready == ready:
-		p.seen = t.round
-		return nil
-	case p.ready && !ready, p.Addr != ep.Addr:
-		// It may have restarted, or its app may have failed: what its last probe said is worth nothing now.
-		p.restart()
-		t.readyLocked(p, false)
+	case p.probe != pr: // stopped, or there is nothing more to find out
+		return done
+	case p.passed && p.fails == 0:
+		return watch
+	case t.pods.meshed && p != &t.pods.cluster:
+		return examine
 	}
-	t.listLocked(p)
-	p.Endpoint, p.seen = ep, t.round
-	t.readyLocked(p, ready)
-	t.probeLocked(p)
-	return p
+	return search
 }
 
-// readyLocked is what Kubernetes says of p.
-func (t *tracked) readyLocked(p *pod, ready bool) {
-	if p.ready == ready {
-		return
-	}
-	p.ready = ready
-	p.trusted = t.trustsLocked(p)
-	if !ready {
-		t.nReady--
-		return
-	}
-	t.nReady++
-	if p.status == maybeMesh || p.status == noMesh { // else it has passed, or is being asked right now
-		p.status = unasked
-		p.rest()
+// suspect has a pod that a request could not reach probed before further use.
+func (t *tracked) suspect(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.spec.Load() != nil {
+		t.pods.suspect(id)
+		t.reconcileLocked()
 	}
 }
 
-// trustsLocked says that the word of Kubernetes is enough to use p.
-func (t *tracked) trustsLocked(p *pod) bool { return p.ready && t.a.config.MeshMode == MeshDisabled }
+// reconcileLocked brings probes and the throttler in line with the pods.
+func (t *tracked) reconcileLocked() {
+	s := t.spec.Load()
+	if s == nil { // nothing is probed or published; everything is when the revision comes
+		t.pods.unmark()
+		t.usable.Store(0)
+		return
+	}
+	changed, upsert, gone := t.pods.reconcile(s)
+	for _, p := range changed {
+		t.probeLocked(p, s)
+	}
+	t.probeLocked(&t.pods.cluster, s)
+	t.usable.Store(int32(t.pods.usable))
+	if len(upsert)+len(gone) > 0 {
+		t.a.throttler.PatchBackends(t.id, upsert, gone)
+	}
+}
+
+// probeLocked has p probed as it should be now, or not at all.
+func (t *tracked) probeLocked(p *pod, s *spec) {
+	var host string
+	if h := t.host.Load(); h != nil {
+		host = *h
+	}
+	wanted := t.pods.probes(p, s)
+	if pr := p.probe; pr != nil && !(wanted && pr.addr == p.Addr && pr.host == host && pr.kind == s.Probe) {
+		p.stopProbe()
+	}
+	if p.probe != nil || !wanted {
+		return
+	}
+	pr := &probe{addr: p.Addr, revision: t.id, host: host, demand: &t.demand, kind: s.Probe}
+	pr.found = func(f probeResult) pace { return t.found(p, pr, f) }
+	p.probe = pr
+	t.a.prober.start(pr)
+}
+
+func (t *tracked) peers() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.pods.peers
+}
+
+// trouble is why requests of the revision don't get a pod.
+func (t *tracked) trouble() trouble {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.spec.Load(); s != nil {
+		return t.pods.trouble(s)
+	}
+	return trouble{}
+}
+
+func (t *tracked) snapshot() (RevisionSnapshot, bool) {
+	s := t.spec.Load()
+	ts, ok := t.a.throttler.Stats(t.id)
+	if s == nil || !ok {
+		return RevisionSnapshot{}, false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return RevisionSnapshot{
+		ID: t.id, Limit: s.Limit, Waiting: ts.Waiting, InFlight: ts.InFlight,
+		Pods: len(t.pods.byID), Usable: t.pods.usable,
+	}, true
+}
+
+// pass is a probe that succeeded.
+type pass struct {
+	pod      *pod
+	probe    *probe
+	declines bool
+}
+
+// passes collects what has passed while tracked.mu was held, so that a thousand pods that pass together cost a few updates,
+// not a thousand.
+type passes struct {
+	mu  sync.Mutex
+	all []pass
+}
+
+func (q *passes) add(p pass) {
+	q.mu.Lock()
+	q.all = append(q.all, p)
+	q.mu.Unlock()
+}
+
+func (q *passes) take() []pass {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := q.all
+	q.all = nil
+	return all
+}

@@ -110,13 +110,13 @@ func (m *model) checkShares(t *rapid.T, a *Activator) {
 	)
 	for id, r := range m.ready {
 		if m.passed[id] && (r || !m.spec.NoEarlyUse) {
-			pods, addrs = append(pods, tr.pods[id]), append(addrs, tr.pods[id].Addr)
+			pods, addrs = append(pods, tr.pods.byID[id]), append(addrs, tr.pods.byID[id].Addr)
 		}
 	}
-	shared := m.spec.Limit > 0 && len(tr.peers) > 1
-	for i, own := range throttler.Share(addrs, tr.peers, "2") {
+	shared := m.spec.Limit > 0 && len(tr.pods.peers) > 1
+	for i, own := range throttler.Share(addrs, tr.pods.peers, "2") {
 		if p := pods[i]; p.backend.Own != (own || !shared) {
-			t.Fatalf("%s of %v among %v: told as own: %t", p.ID, addrs, tr.peers, p.backend.Own)
+			t.Fatalf("%s of %v among %v: told as own: %t", p.ID, addrs, tr.pods.peers, p.backend.Own)
 		}
 	}
 }

@@ -212,7 +212,7 @@ func TestShares(t *testing.T) {
 				passAt(a, id+":8012", true)
 			}
 			own := 0
-			for id, p := range a.revisions.get(rev.Namespace, rev.Name).pods {
+			for id, p := range a.revisions.get(rev.Namespace, rev.Name).pods.byID {
 				if p.backend.Own {
 					owners[id]++
 					own++
@@ -240,7 +240,7 @@ func TestNoSharesWithoutALimit(t *testing.T) {
 	a.UpdateEndpoints(rev, Endpoints{Ready: endpoints("a", "b")})
 	passAt(a, "a:8012", true)
 	passAt(a, "b:8012", true)
-	for id, p := range a.revisions.get(rev.Namespace, rev.Name).pods {
+	for id, p := range a.revisions.get(rev.Namespace, rev.Name).pods.byID {
 		if !p.backend.Own {
 			t.Errorf("%s is remote though pods are unlimited", id)
 		}

@@ -41,7 +41,7 @@ func (x *exchange) queue(req *proxy.Request) (throttler.Lease, *throttler.Place,
 			tell(x.t.id)
 		}
 		x.short = true
-		x.t.beginShortage()
+		x.t.shortage.begin()
 	}
 	if m := x.spec.collectors; m != nil {
 		m.AddQueued(1)
@@ -65,7 +65,7 @@ func (x *exchange) seat(ended error) (throttler.Lease, error) {
 func (x *exchange) queued(lease throttler.Lease, err error) {
 	x.t.demand.end()
 	if x.short {
-		x.short, x.counted = false, x.t.endShortage() || x.counted
+		x.short, x.counted = false, x.t.shortage.end() || x.counted
 	}
 	if m := x.spec.collectors; m != nil {
 		m.AddQueued(-1)
