@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// admin serves one port beside those of the requests, from openAdmin to close.
+// admin serves one port beside those of the requests, from openAdmin to Close.
 type admin struct {
 	server *http.Server
 	done   chan struct{}
@@ -40,8 +40,8 @@ func openAdmin(what, addr string, h http.Handler, log *zap.Logger) (*admin, erro
 	return a, nil
 }
 
-// close cuts what is in progress, and waits for the port to be free again.
-func (a *admin) close() error {
+// Close cuts what is in progress, and waits for the port to be free again.
+func (a *admin) Close() error {
 	err := a.server.Close()
 	<-a.done
 	return err

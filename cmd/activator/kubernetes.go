@@ -35,7 +35,7 @@ func runOnKubernetes(
 	if err != nil {
 		return err
 	}
-	defer ob.close()
+	defer ob.telemetry.Close()
 	c, err := newCluster(o, api, ob, log)
 	if err != nil {
 		return err
@@ -58,7 +58,6 @@ func (c *cluster) run(ctx context.Context, signals <-chan os.Signal, api *rest.C
 	watching, cancel := context.WithCancel(ctx)
 	g, life := errgroup.WithContext(watching)
 	g.Go(func() error { return c.system.Run(life) })
-	g.Go(func() error { return c.observed.tracer.Run(life) })
 	err := func() error {
 		defer cancel()
 		var n network
@@ -90,7 +89,7 @@ func (c *cluster) compose(n network, api *rest.Config, p *ports) (*server, error
 		return nil, err
 	}
 	config := activator.Config{
-		Registerer: c.observed.registry, WrapPolicy: c.observed.wrap, MeshMode: n.mesh, Passthrough: n.passthrough,
+		Registerer: c.observed.registry, WrapPolicy: c.observed.telemetry.Wrap, MeshMode: n.mesh, Passthrough: n.passthrough,
 		Identify: reviewer.Identify, PeerPort: c.o.http1,
 	}
 	if n.tls {

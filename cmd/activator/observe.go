@@ -1,12 +1,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"io"
-	"reflect"
+	"maps"
+	"net"
+	"strconv"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sluice-proxy/sluice/activator"
@@ -14,8 +14,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/internal/program"
 	"github.com/sluice-proxy/sluice/internal/requestlog"
-	"github.com/sluice-proxy/sluice/internal/tracing"
-	"github.com/sluice-proxy/sluice/metrics"
+	"github.com/sluice-proxy/sluice/internal/telemetry"
 	"github.com/sluice-proxy/sluice/metrics/otlp"
 	"github.com/sluice-proxy/sluice/proxy"
 	"go.uber.org/zap"
@@ -23,51 +22,55 @@ import (
 
 // observed is what config-observability turns on and off while the program runs. Its set is called by one goroutine.
 type observed struct {
-	o        options
-	env      func(string) (string, bool)
-	log      *zap.Logger
-	resource map[string]string
-	registry *prometheus.Registry
-	requests *requestlog.Log
-	tracer   *tracing.Tracer
+	o         options
+	env       func(string) (string, bool)
+	log       *zap.Logger
+	registry  *prometheus.Registry
+	telemetry *telemetry.Telemetry
 
 	profiling atomic.Bool
 	release   knative.Release
 	classic   atomic.Bool // Knative is one of those that gave metrics their older names
 	activator atomic.Pointer[activator.Activator]
-	current   map[string]string      // config-observability, as it was read last
-	older     map[string]string      // config-tracing
-	ignored   bool                   // what can't be used of the environment has been said
-	parsed    observability.Config   // what was understood of both last
-	metrics   observability.Exporter // as it was set last
-	export    export                 // of metrics
+	current   map[string]string    // config-observability, as it was read last
+	older     map[string]string    // config-tracing
+	ignored   bool                 // what can't be used of the environment has been said
+	parsed    observability.Config // what was understood of both last
 }
 
 func newObserved(o options, env func(string) (string, bool), stdout io.Writer, log *zap.Logger) (*observed, error) {
 	c, _ := observability.ParseMap(nil, env, observability.Config{}) // of nothing there is no error
-	ob := &observed{o: o, env: env, log: log, registry: newRegistry(), resource: resourceOf(o, c), export: none()}
-	if err := ob.registry.Register(targetInfo(ob.resource)); err != nil {
-		log.Error("metrics have no target_info: OTEL_RESOURCE_ATTRIBUTES", zap.Error(err))
-	}
+	resource := resourceOf(o, c)
+	ob := &observed{o: o, env: env, log: log, registry: newRegistry()}
+	ob.failed("metrics have no target_info: OTEL_RESOURCE_ATTRIBUTES", ob.registry.Register(targetInfo(resource)))
 	var err error
-	if ob.requests, err = requestlog.New(requestlog.Config{
-		Out: stdout, Revision: ob.revision,
-		Failed: func(err error) { log.Error("a line of the request log is not whole", zap.Error(err)) },
-	}); err != nil {
-		return nil, err
-	}
-	if err := metrics.RegisterRequestLog(ob.registry, ob.requests); err != nil {
-		return nil, err
-	}
-	ob.tracer, err = tracing.New(tracing.Config{
+	ob.telemetry, err = telemetry.New(telemetry.Config{
 		Span: "handle", Wait: "throttler_try", // Knative's names
-		Resource: ob.resource, Attributes: ob.attributes, Out: stdout, Failed: program.Failing(log, "traces"),
+		Resource:   resource,
+		Attributes: ob.attributes,
+		Revision:   ob.revision,
+		Out:        stdout,
+		Registry:   ob.registry,
+		Page:       ob.page,
+		Log:        log,
 	})
 	return ob, err
 }
 
-// wrap puts what observes requests around the activator's policy.
-func (ob *observed) wrap(p proxy.Policy) proxy.Policy { return ob.tracer.Wrap(ob.requests.Wrap(p)) }
+// page serves the metrics for Prometheus.
+func (ob *observed) page(addr string) (io.Closer, error) {
+	if addr == "" {
+		addr = net.JoinHostPort(ob.o.bind, strconv.Itoa(knative.PortActivator))
+	}
+	return openAdmin("metrics", addr, metricsPage(ob.registry), ob.log)
+}
+
+// failed logs err, unless it is nil.
+func (ob *observed) failed(what string, err error, fields ...zap.Field) {
+	if err != nil {
+		ob.log.WithOptions(zap.AddCallerSkip(1)).Error(what, append(fields, zap.Error(err))...)
+	}
+}
 
 // find is what is known of the revision that a request is for.
 func (ob *observed) find(req *proxy.Request) (r activator.Revision) {
@@ -100,9 +103,7 @@ func (ob *observed) attributes(req *proxy.Request) []otlp.Attribute {
 func (ob *observed) set(data map[string]string) {
 	current, classic, olderErr := fromOlder(data, ob.release)
 	c, err := observability.ParseMap(current, ob.env, ob.parsed)
-	if err := errors.Join(olderErr, err); err != nil {
-		ob.log.Error("what can't be used stays as it is", zap.String("configmap", ob.o.observability), zap.Error(err))
-	}
+	ob.failed("what can't be used stays as it is", errors.Join(olderErr, err), zap.String("configmap", ob.o.observability))
 	ob.parsed = c
 	if !ob.ignored {
 		ob.ignored = true
@@ -110,38 +111,28 @@ func (ob *observed) set(data map[string]string) {
 			ob.log.Warn(line)
 		}
 	}
-	// Knative's switch for probes is without effect here: they never get to its request log.
-	if err := ob.requests.Set(c.RequestLog.Template, c.RequestLog.Enabled, false); err != nil {
-		ob.log.Error("the request log stays as it is", zap.Error(err))
-	}
+	c.RequestLog.Probes = false // Knative's switch is without effect here: they never get to its request log
+	ob.failed("the request log stays as it is", ob.telemetry.SetRequestLog(c.RequestLog))
 	ob.current = data
 	ob.trace(c.Tracing)
 	ob.profiling.Store(c.Profiling)
 	if ob.classic.Swap(classic) != classic && ob.activator.Load() != nil {
 		ob.log.Warn("the names of metrics change at the next start of the activator")
 	}
-	if !reflect.DeepEqual(c.Metrics, ob.metrics) {
-		ob.export.close()                     // the next one may want its port
-		ob.metrics = observability.Exporter{} // what can't be started now may be the next time
-		var started bool
-		if ob.export, started = ob.startExport(c.Metrics); started {
-			ob.metrics = c.Metrics
-		}
-	}
+	ob.failed("metrics are not exported", ob.telemetry.SetMetrics(c.Metrics))
 }
 
 // trace does what config-observability says of traces or, where that says nothing, config-tracing.
 func (ob *observed) trace(e observability.Exporter) {
+	const stay = "traces stay as they are"
 	if _, said := ob.current[keyTracing]; !said {
 		var err error
 		if e, err = observability.ClassicTracingMap(ob.older); err != nil {
-			ob.log.Error("traces stay as they are", zap.String("configmap", tracingMap), zap.Error(err))
+			ob.failed(stay, err, zap.String("configmap", tracingMap))
 			return
 		}
 	}
-	if err := ob.tracer.Set(e); err != nil {
-		ob.log.Error("traces stay as they are", zap.Error(err))
-	}
+	ob.failed(stay, ob.telemetry.SetTraces(e))
 }
 
 // setOlderTracing is set for config-tracing.
@@ -152,10 +143,40 @@ func (ob *observed) setOlderTracing(data map[string]string) {
 	}
 }
 
-// close ends what is left of it when set isn't called any more, and sends and writes what is buffered, for a while.
-func (ob *observed) close() {
-	ob.export.close()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	_ = ob.requests.Close(ctx)
+// resourceOf says what the metrics and traces belong to, by OpenTelemetry's names; its variables win.
+func resourceOf(o options, c observability.Config) map[string]string {
+	r := map[string]string{
+		"service.name": defaultActivator, "service.version": program.Version(),
+		"k8s.namespace.name": o.namespace, "k8s.pod.name": o.podName,
+	}
+	maps.Copy(r, c.Resource)
+	if c.ServiceName != "" {
+		r["service.name"] = c.ServiceName
+	}
+	return r
+}
+
+// targetInfo is the same for Prometheus.
+func targetInfo(resource map[string]string) prometheus.Collector {
+	labels := prometheus.Labels{}
+	for name, value := range resource {
+		labels[underscored(name)] = value
+	}
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "target_info", Help: "What the metrics of this target belong to.", ConstLabels: labels,
+	})
+	g.Set(1)
+	return g
+}
+
+// underscored makes an OpenTelemetry name one of Prometheus's
+// (https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/).
+func underscored(name string) string {
+	out := []byte(name)
+	for i, c := range out {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' && i > 0) {
+			out[i] = '_'
+		}
+	}
+	return string(out)
 }

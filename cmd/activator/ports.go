@@ -65,7 +65,7 @@ func portError(number int, err error) error {
 func (p *ports) close() error {
 	var errs []error
 	for _, a := range p.admins {
-		errs = append(errs, a.close())
+		errs = append(errs, a.Close())
 	}
 	if p.tls != nil {
 		errs = append(errs, closed(p.tls.Close()))

@@ -1,5 +1,5 @@
 // Package program is what this project's programs have in common besides what they do: the environment that they read, the
-// signals that end them, their version, and where their metrics and traces go.
+// signals that end them, and their version.
 //
 //	ctx, stop := signal.NotifyContext(context.Background(), program.Signals()...)
 //	e := program.Environment{Lookup: os.LookupEnv}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/observability"
-	"github.com/sluice-proxy/sluice/internal/program"
 	"github.com/sluice-proxy/sluice/metrics/otlp"
 	"github.com/sluice-proxy/sluice/proxy"
 )
@@ -126,7 +125,7 @@ func (t *Tracer) Set(e observability.Exporter) error {
 func (t *Tracer) newSink(e observability.Exporter) (sink, error) {
 	switch {
 	case e.OTLP():
-		return otlp.NewSpans(program.Collector(e, t.config.Resource))
+		return otlp.NewSpans(e.Collector(t.config.Resource))
 	case e.Protocol == observability.Zipkin:
 		return newZipkin(e.Endpoint, t.config.Resource["service.name"]), nil
 	case e.Protocol == observability.Stdout:

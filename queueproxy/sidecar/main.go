@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/internal/logging"
@@ -37,8 +38,15 @@ func Main(ctx context.Context, opts ...Option) error {
 	if o.standardLog {
 		defer logging.Standard(log)()
 	}
+	c.Registry = prometheus.NewRegistry()
+	telemetry, err := newTelemetry(seen, c, o.stdout, log)
+	if err != nil {
+		return err
+	}
+	if seen.wraps() {
+		o.wrapPolicies = append(o.wrapPolicies, telemetry.Wrap)
+	}
 	o.into(&c)
-	telemetry := newTelemetry(seen, &c, o.stdout, log)
 	p, err := queueproxy.New(c, log)
 	if err != nil {
 		return err
@@ -48,9 +56,9 @@ func Main(ctx context.Context, opts ...Option) error {
 	}
 	log.Info("listening", zap.Any("addresses", p.Addrs()), zap.String("app", c.UserAddr),
 		zap.Int("containerConcurrency", c.ContainerConcurrency), zap.Duration("startup", time.Since(started)))
-	telemetry.start()
+	seen.turnOn(telemetry, log)
 	err = p.Run(ctx)
-	telemetry.close()
+	telemetry.Close()
 	if err != nil {
 		return err
 	}
