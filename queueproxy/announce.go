@@ -20,18 +20,18 @@ import (
 
 const (
 	announceTimeout = 2 * time.Second // of one attempt
-	// announceLimit is when the pod's address has come to the activator by way of Kubernetes, if it ever does.
+	// By announceLimit the activator has the pod's address from Kubernetes, if it ever gets it.
 	announceLimit = 10 * time.Second
 	maxToken      = 16 << 10
 )
 
-// Announce has a pod that has just started tell the activators where it is. They would hear of it from Kubernetes, but
-// only when the kubelet has looked at the pod's containers the next time, which it does once a second.
+// Announce has a pod that has just started send its address to the activators. Kubernetes publishes the address too, but
+// only after the kubelet has next checked the pod's containers, which it does once a second.
 type Announce struct {
-	// Activators is where they can be reached, host:port. Empty: nobody is told.
+	// Activators is the address of their Service, host:port. Empty: the pod announces nothing.
 	Activators string
-	// TokenFile holds a service account token of the pod for the audience knative.AudienceSluice, by which an
-	// activator can see which pod speaks. Required with Activators.
+	// TokenFile holds a service account token of the pod for the audience knative.AudienceSluice, which proves to an
+	// activator which pod sent the announcement. Required with Activators.
 	TokenFile string
 }
 
@@ -43,7 +43,7 @@ func (a Announce) Validate() error {
 	return checkAddr(a.Activators, false)
 }
 
-// announced is the address to announce, if there is one.
+// announced returns the address to announce; false if there is none.
 func (p *Proxy) announced() (addr netip.AddrPort, ok bool) {
 	if p.config.Announce.Activators == "" || p.config.Announce.TokenFile == "" {
 		return addr, false
@@ -54,8 +54,8 @@ func (p *Proxy) announced() (addr netip.AddrPort, ok bool) {
 	return netip.AddrPortFrom(ip, uint16(n)), err == nil && perr == nil
 }
 
-// announce tells the activators until one has understood, for announceLimit at most or until ctx ends. An activator
-// that isn't Sluice's answers 400 and is left alone.
+// announce sends announcements until an activator accepts one, announceLimit has passed or ctx ends. It stops at a 400,
+// which is how an activator that isn't Sluice's responds, and at a 403.
 func (p *Proxy) announce(ctx context.Context, addr netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(ctx, announceLimit)
 	defer cancel()
@@ -66,11 +66,11 @@ func (p *Proxy) announce(ctx context.Context, addr netip.AddrPort) {
 			p.log.Debug("announced to the activators")
 			return
 		case err == nil && (status == http.StatusBadRequest || status == http.StatusForbidden):
-			p.log.Info("the activator takes no announcements", zap.Int("status", status))
+			p.log.Info("the activator doesn't accept announcements", zap.Int("status", status))
 			return
 		}
 		if !sleep(ctx, pause) {
-			p.log.Info("the activators could not be told of this pod", zap.Int("status", status), zap.Error(err))
+			p.log.Info("no activator has accepted the announcement of this pod", zap.Int("status", status), zap.Error(err))
 			return
 		}
 	}
@@ -111,7 +111,7 @@ func readToken(name string) (string, error) {
 	b, err := io.ReadAll(io.LimitReader(f, maxToken))
 	token := strings.TrimSpace(string(b))
 	if err == nil && (token == "" || strings.ContainsAny(token, " \r\n\x00")) {
-		err = fmt.Errorf("%s holds no token", name)
+		err = fmt.Errorf("%s contains no token", name)
 	}
 	return token, err
 }

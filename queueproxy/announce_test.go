@@ -17,7 +17,7 @@ import (
 
 var podAddr = netip.MustParseAddrPort("10.0.0.7:8012")
 
-// announcer is a queue-proxy that knows where its activators are and has a token, which it returns the file of.
+// announcer returns a queue-proxy with the address of its activators, and the file of its token.
 func announcer(t *testing.T, activators string) (p *Proxy, tokenFile string) {
 	t.Helper()
 	tokenFile = filepath.Join(t.TempDir(), "sluice")
@@ -73,11 +73,11 @@ func TestAnnouncedUntilUnderstood(t *testing.T) {
 	}
 }
 
-// Nobody there, nobody who answers, no token yet: it goes on until its context ends, and ends with it.
+// Without a server, without a response or without a token it retries until its context ends.
 func TestAnAnnouncementInVainEndsWithTheProxy(t *testing.T) {
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer silent.Close()
-	for name, addr := range map[string]string{"nobody": "127.0.0.1:1", "silence": silent.Listener.Addr().String(), "no token": silent.Listener.Addr().String()} {
+	for name, addr := range map[string]string{"no server": "127.0.0.1:1", "no response": silent.Listener.Addr().String(), "no token": silent.Listener.Addr().String()} {
 		t.Run(name, func(t *testing.T) {
 			p, file := announcer(t, addr)
 			if name == "no token" {
@@ -90,17 +90,17 @@ func TestAnAnnouncementInVainEndsWithTheProxy(t *testing.T) {
 			select {
 			case <-ended:
 			case <-time.After(10 * time.Second):
-				t.Fatal("it goes on")
+				t.Fatal("it didn't end with its context")
 			}
 		})
 	}
 }
 
 func TestRunAnnouncesThePod(t *testing.T) {
-	told := make(chan knative.Announcement, 10)
+	announced := make(chan knative.Announcement, 10)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a, _ := knative.ParseAnnouncement(r.Header.Get)
-		told <- a
+		announced <- a
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	defer s.Close()
@@ -111,7 +111,7 @@ func TestRunAnnouncesThePod(t *testing.T) {
 	ran := make(chan error, 1)
 	go func() { ran <- p.Run(ctx) }()
 	select {
-	case a := <-told:
+	case a := <-announced:
 		if !strings.HasSuffix(p.Addrs().Serve, a.Addr.String()[strings.LastIndex(a.Addr.String(), ":"):]) || a.Addr.Addr() != podAddr.Addr() {
 			t.Errorf("announced %v, serves on %s", a.Addr, p.Addrs().Serve)
 		}

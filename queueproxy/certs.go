@@ -20,12 +20,12 @@ import (
 	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
-// certsPeriod is how often the certificate's files are looked at. The kubelet takes a minute or more to bring new ones.
+// certsPeriod is how often the certificate's files are read. The kubelet takes a minute or more to update them.
 const certsPeriod = 5 * time.Second
 
 var errNoCertificate = errors.New("there is no usable certificate yet")
 
-// certs is the pod's certificate, which changes while the pod serves: each handshake gets the newest that was usable.
+// certs holds the pod's certificate, which may change while the pod serves: each handshake uses the newest valid pair.
 type certs struct {
 	certFile, keyFile string
 	period            time.Duration
@@ -34,12 +34,12 @@ type certs struct {
 	current atomic.Pointer[tls.Certificate] // nil: none yet
 
 	mu        sync.Mutex // one load at a time
-	cert, key []byte     // what current was made of
-	told      string     // the failure that was logged last
+	cert, key []byte     // the contents of the files of current
+	logged    string     // the failure that was logged last
 }
 
-// mounted returns the files of a certificate in dir, or "" when there aren't any: so Knative's queue-proxy decides that TLS
-// is on.
+// mounted returns the files of a certificate in dir, or "" if there are none. TLS is on if there are, as in Knative's
+// queue-proxy.
 func mounted(dir string) (certFile, keyFile string, err error) {
 	for _, names := range [][2]string{{knative.CertFile, knative.KeyFile}, {knative.OldCertFile, knative.OldKeyFile}} {
 		certFile, keyFile = filepath.Join(dir, names[0]), filepath.Join(dir, names[1])
@@ -59,7 +59,7 @@ func newCerts(certFile, keyFile string, log *zap.Logger) *certs {
 	return &certs{certFile: certFile, keyFile: keyFile, period: certsPeriod, log: log}
 }
 
-// load takes over what the files hold when it is a pair; else what was before stays, which is logged once.
+// load reads the files. If they are no valid pair, it keeps the certificate it has and logs each new failure once.
 func (c *certs) load() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -67,27 +67,27 @@ func (c *certs) load() {
 	key, keyErr := os.ReadFile(c.keyFile)
 	if err = errors.Join(err, keyErr); err == nil {
 		if bytes.Equal(cert, c.cert) && bytes.Equal(key, c.key) {
-			c.told = ""
+			c.logged = ""
 			return
 		}
 		var pair tls.Certificate
 		if pair, err = tls.X509KeyPair(cert, key); err == nil {
 			c.current.Store(&pair)
-			c.cert, c.key, c.told = cert, key, ""
+			c.cert, c.key, c.logged = cert, key, ""
 			c.log.Info("serving TLS with a new certificate", zap.Time("notAfter", pair.Leaf.NotAfter))
 			return
 		}
 		err = fmt.Errorf("%s and %s: %w", c.certFile, c.keyFile, err)
 	}
-	if c.told != err.Error() {
-		c.told = err.Error()
-		c.log.Warn("the certificate can't be used, the one before stays", zap.Error(err),
+	if c.logged != err.Error() {
+		c.logged = err.Error()
+		c.log.Warn("the new certificate is not valid; the previous one, if any, stays in use", zap.Error(err),
 			zap.Bool("served", c.current.Load() != nil))
 	}
 }
 
-// watch loads the files again when one of them has changed, until ctx ends. A file that is replaced by itself, and not
-// together with the other, may make no pair for a moment.
+// watch reloads the files when one of them has changed, until ctx ends. While only one of them has been replaced they
+// may be no valid pair.
 func (c *certs) watch(ctx context.Context) {
 	var both sync.WaitGroup
 	for _, name := range []string{c.certFile, c.keyFile} {
@@ -96,7 +96,7 @@ func (c *certs) watch(ctx context.Context) {
 	both.Wait()
 }
 
-// server is a listener's configuration: settings with the newest certificate at each handshake.
+// server returns a listener's configuration: settings, with the newest certificate at each handshake.
 func (c *certs) server(settings *tls.Config) *tls.Config {
 	t := &tls.Config{MinVersion: tls.VersionTLS13}
 	if settings != nil {
@@ -112,5 +112,5 @@ func (c *certs) server(settings *tls.Config) *tls.Config {
 	return t
 }
 
-// missing reports whether TLS is served and there was no usable certificate yet. A nil certs is no TLS.
+// missing reports whether TLS is on and no certificate has been valid yet. A nil certs means that TLS is off.
 func (c *certs) missing() bool { return c != nil && c.current.Load() == nil }

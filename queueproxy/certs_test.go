@@ -188,7 +188,7 @@ func TestPeers22StartsUnready(t *testing.T) {
 	p, _ := startTLS(t, v, http.HandlerFunc(ok))
 	probe := func() answer { return p.get("/", "User-Agent", activator, knative.HeaderProbe, "queue") }
 	if got := probe(); got.status != 503 {
-		t.Errorf("without a certificate the activator is told %d", got.status)
+		t.Errorf("without a certificate the activator gets %d", got.status)
 	}
 	if got := p.get("/"); got.status != 200 {
 		t.Errorf("in the clear: %d", got.status)

@@ -13,16 +13,16 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// collectors are what Prometheus gets to see.
+// collectors are the metrics for Prometheus.
 type collectors struct {
-	requests *metrics.QueueCollectors
-	errors   *metrics.ProxyErrors
-	refused  *metrics.Refused
-	ailing   *metrics.Unavailable
-	registry *prometheus.Registry
+	requests    *metrics.QueueCollectors
+	errors      *metrics.ProxyErrors
+	rejected    *metrics.Refused
+	unavailable *metrics.Unavailable
+	registry    *prometheus.Registry
 }
 
-// newCollectors registers them; nil when they are off. depth is nil without a limit.
+// newCollectors registers the collectors; nil when request metrics are off. depth is nil without a limit.
 func newCollectors(c Config, depth func() int, budgets func() []metrics.Budget) (*collectors, error) {
 	if c.RequestMetrics == MetricsOff {
 		return nil, nil
@@ -49,33 +49,33 @@ func newCollectors(c Config, depth func() int, budgets func() []metrics.Budget) 
 	if k.errors, err = metrics.NewProxyErrors(k.registry, reasons...); err != nil {
 		return nil, err
 	}
-	if k.refused, err = metrics.NewRefused(k.registry); err != nil {
+	if k.rejected, err = metrics.NewRefused(k.registry); err != nil {
 		return nil, err
 	}
-	if k.ailing, err = metrics.NewUnavailable(k.registry, c.Identity.Namespace, c.Identity.Revision); err != nil {
+	if k.unavailable, err = metrics.NewUnavailable(k.registry, c.Identity.Namespace, c.Identity.Revision); err != nil {
 		return nil, err
 	}
 	return k, metrics.NewBudgets(k.registry, budgets)
 }
 
-// ofUnavailable counts what the app is not there for; nil when nothing is counted.
-func (k *collectors) ofUnavailable() func(cause) {
+// countUnavailable returns the counter of why the app can't serve; nil when metrics are off.
+func (k *collectors) countUnavailable() func(cause) {
 	if k == nil {
 		return nil
 	}
-	return func(c cause) { k.ailing.Count(string(c)) }
+	return func(c cause) { k.unavailable.Count(string(c)) }
 }
 
-// ofRefused counts what is no request; nil when nothing is counted.
-func (k *collectors) ofRefused() rejected.Counter {
+// countRejected returns the counter of rejected connections; nil when metrics are off.
+func (k *collectors) countRejected() rejected.Counter {
 	if k == nil {
 		return nil
 	}
-	return k.refused
+	return k.rejected
 }
 
-// count counts a request that has ended. One that was refused for lack of a slot goes elsewhere and is counted there,
-// here it is an error alone.
+// count counts a request that has ended. A spilled-over request without a slot counts as an error only: the activator
+// sends it to another pod, which counts it.
 func (k *collectors) count(e *exchange, req *proxy.Request, r proxy.Result) {
 	if r.Reason != proxy.ReasonNone {
 		k.errors.Count(r.Reason.String())
@@ -90,7 +90,7 @@ func (k *collectors) count(e *exchange, req *proxy.Request, r proxy.Result) {
 	}
 }
 
-// handler answers Prometheus.
+// handler serves the metrics.
 func (k *collectors) handler() http.Handler {
 	return promhttp.HandlerFor(k.registry, promhttp.HandlerOpts{})
 }

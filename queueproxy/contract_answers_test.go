@@ -64,7 +64,7 @@ func TestContractAnswers(t *testing.T) {
 			return p, none
 		}, nil, 502, "dial tcp 127.0.0.1:…", "connect_refused", "14"},
 		{
-			"a probe that nobody answers", func(t *testing.T) (*pod, func()) { return up(t, nil) },
+			"a probe with an unknown value", func(t *testing.T) (*pod, func()) { return up(t, nil) },
 			[]string{knative.HeaderProbe, "x"},
 			400, "unexpected probe header value: x\n", "bad_request", "",
 		},
@@ -123,12 +123,12 @@ func TestContractAnswers(t *testing.T) {
 		{Says: "a full queue sends an activator's request to another pod", Shown: contracttest.By(TestPeers33FullPodSendsElsewhere)},
 		{Says: "Retry-After comes from the queue", Shown: contracttest.By(TestPeers15QueueFull)},
 		{Says: "waiting counts against the revision timeout, unless there is a queue deadline", Shown: contracttest.By(TestWaitingCountsAgainstTheTimeout, TestPeers16QueueDeadline)},
-		{Says: "what a spillover request is told", Shown: contracttest.By(TestNoQueue)},
+		{Says: "the answer to a spillover request", Shown: contracttest.By(TestNoQueue)},
 		{Says: "what an app that died did not get goes elsewhere", Shown: contracttest.By(TestWhatADeadAppDidNotGetGoesElsewhere)},
 	})
 }
 
-// A full pod tells an activator that a request may go elsewhere; any other client only that it is full.
+// A full pod marks its answer for an activator, which may send the request elsewhere, but not for other clients.
 func TestPeers33FullPodSendsElsewhere(t *testing.T) {
 	p, letGo := full(t, 1, nil)
 	defer letGo()
@@ -138,7 +138,7 @@ func TestPeers33FullPodSendsElsewhere(t *testing.T) {
 	}
 	contains(t, got.header.Get("Proxy-Status"), "queue_full")
 	if got := p.get("/"); got.header.Get(knative.HeaderNotProcessed) != "" {
-		t.Error("a client is told so too")
+		t.Error("the answer to a client has the mark, too")
 	}
 	got = p.get("/", knative.HeaderProxyRequest, knative.ProxyActivator, "Content-Type", "application/grpc")
 	if got.header.Get("Grpc-Status") != "8" || got.header.Get(knative.HeaderNotProcessed) != "1" {

@@ -39,7 +39,7 @@ func TestContractConcurrency(t *testing.T) {
 		{Says: "the depth is configurable", Shown: contracttest.By(TestPeers15QueueFull)},
 		{Says: "probes are outside the limit", Shown: contracttest.By(TestProbesAreOutsideTheLimit)},
 		{Says: "Sluice-No-Queue: 1 is answered 503 busy with Sluice-Not-Processed: 1", Shown: contracttest.By(TestNoQueue)},
-		{Says: "a probe's answer tells that this is understood", Test: func(t *testing.T) {
+		{Says: "a probe's answer announces support for it", Test: func(t *testing.T) {
 			p := startPod(t, startApp(t, http.HandlerFunc(ok)), nil)
 			got := p.get("/", "User-Agent", activator, knative.HeaderProbe, "queue")
 			if f := got.header.Get("Sluice-Features"); f != "no-queue" {

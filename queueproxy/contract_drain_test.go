@@ -39,9 +39,9 @@ func TestContractDraining(t *testing.T) {
 				t.Error(err)
 			}
 		}},
-		{Says: "it ends early once idle and a prober has been told", Shown: contracttest.By(TestPeers8IdlePodGoesEarly, TestDrainIsQuiet)},
+		{Says: "it ends early once idle and a prober has been answered", Shown: contracttest.By(TestPeers8IdlePodGoesEarly, TestDrainIsQuiet)},
 		{Says: "Connection: close on HTTP/1.1", Shown: contracttest.By(TestPeers8DrainCutsNothing)},
-		{Says: "GOAWAY on HTTP/2, for whoever asks while it drains", Test: testGoAway},
+		{Says: "GOAWAY for requests on HTTP/2 while it drains", Test: testGoAway},
 		{Says: "upgraded connections and streams have until the revision timeout, and never longer", Shown: contracttest.By(TestPeers8DrainCutsNothing, TestDrainPastTheGracePeriod, TestDrainEndsWithTheGracePeriod)},
 		{Says: "the grace period is timeoutSeconds, and a drain ends before", Test: func(t *testing.T) {
 			for _, row := range []struct {
@@ -127,7 +127,7 @@ func testGoAway(t *testing.T) {
 	}
 	p.policy.drain.mu.Lock()
 	p.policy.drain.quiet = time.Millisecond // so that the pod ends now
-	p.policy.drain.pokeLocked()
+	p.policy.drain.notifyLocked()
 	p.policy.drain.mu.Unlock()
 }
 

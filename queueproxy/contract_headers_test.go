@@ -105,7 +105,7 @@ func TestContractHeaders(t *testing.T) {
 		}},
 		{Says: "bodies are untouched", Test: func(t *testing.T) {
 			mirror := startPod(t, startApp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Content-Encoding", "gzip") // that it isn't is nobody's business here
+				w.Header().Set("Content-Encoding", "gzip") // it isn't; the proxy doesn't look
 				body, _ := io.ReadAll(r.Body)              // all of it first: net/http drops the rest when the answer begins
 				_, _ = w.Write(body)
 			})), nil)

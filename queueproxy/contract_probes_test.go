@@ -81,7 +81,7 @@ func TestContractProbes(t *testing.T) {
 			{"the agent wins", []string{agent, kubelet, probe, "probe", hash, "h"}, 400, whole + "probe\n", false},
 			{"ingress", []string{probe, "probe", hash, "h"}, 200, "", false},
 			{"ingress without hash", []string{probe, "probe"}, 400, noHash, false},
-			{"nobody's value", []string{probe, "x"}, 400, whole + "x\n", false},
+			{"an unknown value", []string{probe, "x"}, 400, whole + "x\n", false},
 			{"queue, but not from a prober", []string{probe, "queue"}, 400, whole + "queue\n", false},
 			{"no probe at all", []string{agent, "curl"}, 200, "", true},
 			{"the activator's mark", []string{"K-Kubelet-Probe", "1"}, 200, "", true},
@@ -103,7 +103,7 @@ func TestContractProbes(t *testing.T) {
 		})
 	})
 	p.policy.drain.idle = 0 // so that the pod ends now
-	p.policy.drain.tell()
+	p.policy.drain.probeAnswered()
 	contracttest.Follow(t, []contracttest.Rule{
 		{Says: "concurrent probe requests share one check", Shown: contracttest.By(TestSharedRunsOnce, TestProbeSlowerThanItsProber)},
 		{Says: "SERVING_READINESS_PROBE is a probe or a list; null is skipped, {} is never ready, empty is always ready", Shown: contracttest.By(TestParseProbes, TestNeverReady)},

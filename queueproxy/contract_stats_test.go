@@ -61,7 +61,7 @@ func TestContractStats(t *testing.T) {
 				delete(got, n)
 			}
 			if len(got) > 0 {
-				t.Errorf("fields that nobody knows: %v", got)
+				t.Errorf("unknown fields: %v", got)
 			}
 		}},
 		{Says: "at most 336 bytes, however long the pod's name", Test: func(t *testing.T) {

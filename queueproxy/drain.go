@@ -9,42 +9,42 @@ import (
 )
 
 const (
-	// drainUndo is how long SIGTERM may take to follow /wait-for-drain, or the return of Drain; without it the pod stays
+	// drainUndo is how soon SIGTERM must follow /wait-for-drain or the return of Drain; otherwise the drain is undone
 	// (Knative's queue-proxy gives its hook the same second: the kubelet sends both at about the same time).
 	drainUndo = time.Second
-	// drainUnprobed is how long no request must have come where nobody probes the pod, so that a drain is of use to those
-	// alone whom Kubernetes or a balancer sends elsewhere unasked. Clients that come more often than that are served on.
+	// drainUnprobed is the quiet period of an idle pod that has never been probed, and so has no prober to notify.
+	// Clients whose requests come more often are still served.
 	drainUnprobed = time.Second
 )
 
 // errDraining ends the wait of held probes.
 var errDraining = errors.New("the pod is shutting down")
 
-// drain is the way from serving to gone: probes fail and the pod serves on until it is quiet, which is when the last
-// request has come a while ago; then what is in flight ends. It never takes longer than limit.
+// drain is the shutdown of the pod. First probes fail while the pod serves until it is quiet: no request has arrived for a
+// quiet period. Then the requests in flight end. A drain takes no longer than limit.
 //
-// Several may drain at once: SIGTERM, which is for good, and each /wait-for-drain. The drain is undone when none of them is
-// left.
+// SIGTERM starts a drain that is final; each /wait-for-drain holds one. Without SIGTERM the drain is undone after the
+// last hold is released.
 type drain struct {
 	quiet, idle, limit time.Duration
 	onChange           func(draining bool) // called with mu held; must not block
 	undone             func()              // called when a drain has been undone; may block
 
 	inFlight atomic.Int64
-	ended    atomic.Int64 // when the latest request did: nanoseconds since created; 0: none has
-	probed   atomic.Bool  // somebody looks whether the pod is ready
+	ended    atomic.Int64 // when the latest request ended: nanoseconds since created; 0: none has
+	probed   atomic.Bool  // the pod has been probed
 	active   atomic.Bool  // changed with mu held
 
 	created    time.Time
-	terminated chan struct{} // closed when there is no way back
+	terminated chan struct{} // closed by SIGTERM: the drain is final
 
-	mu      sync.Mutex
-	holds   int
-	since   time.Time // start of the drain
-	arrived time.Time // newest request of the drain
-	told    time.Time // when a prober first heard of the drain; zero: none has
-	undo    *time.Timer
-	changed chan struct{} // closed and replaced when what wait looks at has changed
+	mu       sync.Mutex
+	holds    int
+	since    time.Time // start of the drain
+	arrived  time.Time // of the newest request of the drain
+	answered time.Time // when a probe was first answered that the pod drains; zero: none was
+	undo     *time.Timer
+	changed  chan struct{} // closed and replaced when the state that wait reads has changed
 
 	serving     context.Context // ends when a drain starts
 	stopServing context.CancelCauseFunc
@@ -59,7 +59,7 @@ func newDrain(quiet, idle, limit time.Duration, onChange func(bool)) *drain {
 	return d
 }
 
-// begin and end enclose a request, which ends now. Outside a drain they cost an atomic addition or two.
+// begin and end count a request, which ends at now. Outside a drain they cost an atomic operation or two.
 func (d *drain) begin() {
 	d.inFlight.Add(1)
 	if d.active.Load() {
@@ -73,35 +73,35 @@ func (d *drain) end(now time.Time) {
 	d.ended.Store(int64(now.Sub(d.created)))
 	if d.inFlight.Add(-1) == 0 && d.active.Load() {
 		d.mu.Lock()
-		d.pokeLocked()
+		d.notifyLocked()
 		d.mu.Unlock()
 	}
 }
 
-// probe notes that somebody looks whether the pod is ready.
-func (d *drain) probe() {
+// noteProbe notes that the pod has been probed.
+func (d *drain) noteProbe() {
 	if !d.probed.Load() {
 		d.probed.Store(true)
 	}
 }
 
-// tell notes that a prober has been told.
-func (d *drain) tell() {
+// probeAnswered notes that a probe was answered that the pod drains.
+func (d *drain) probeAnswered() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.active.Load() && d.told.IsZero() {
-		d.told = time.Now()
-		d.pokeLocked()
+	if d.active.Load() && d.answered.IsZero() {
+		d.answered = time.Now()
+		d.notifyLocked()
 	}
 }
 
-func (d *drain) pokeLocked() {
+func (d *drain) notifyLocked() {
 	close(d.changed)
 	d.changed = make(chan struct{})
 }
 
-// start begins a drain, which it reports, or joins the one under way. One whose limit is over is none to join: the
-// grace period of a pod that is still there begins now. Each start needs its release, unless the process ends.
+// start begins a drain and returns true, or joins the one under way. If that one's limit has passed, the limit counts
+// anew from now. Each start needs a release, unless the process ends.
 func (d *drain) start() (begun bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -114,9 +114,9 @@ func (d *drain) start() (begun bool) {
 	if joins && time.Since(d.since) < d.limit {
 		return false
 	}
-	d.since, d.arrived, d.told = time.Now(), time.Time{}, time.Time{}
+	d.since, d.arrived, d.answered = time.Now(), time.Time{}, time.Time{}
 	if joins {
-		d.pokeLocked()
+		d.notifyLocked()
 		return false
 	}
 	d.active.Store(true)
@@ -125,10 +125,10 @@ func (d *drain) start() (begun bool) {
 	return true
 }
 
-// terminate has the drain that has been started go on until the process ends.
+// terminate makes the drain under way final.
 func (d *drain) terminate() { close(d.terminated) }
 
-// release undoes the drain after a while, unless somebody else drains or starts to before.
+// release undoes the drain after that time, unless another start holds it by then.
 func (d *drain) release(after time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -142,7 +142,7 @@ func (d *drain) release(after time.Duration) {
 	})
 }
 
-// resume undoes the drain, unless somebody has started one meanwhile.
+// resume undoes the drain unless it is held.
 func (d *drain) resume() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -156,7 +156,7 @@ func (d *drain) resume() bool {
 	return true
 }
 
-// untilDraining is a context that ends when a drain starts; it has ended during one.
+// untilDraining returns a context that ends when a drain starts; during a drain it has ended already.
 func (d *drain) untilDraining() context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -185,17 +185,17 @@ func (d *drain) quietAtLocked() time.Time {
 		ended = d.created.Add(time.Duration(after))
 	}
 	switch {
-	case !d.told.IsZero():
-		at = earliest(at, latest(d.since, d.arrived, ended, d.told).Add(d.idle))
-	case !d.probed.Load(): // nobody is there to be told
+	case !d.answered.IsZero():
+		at = earliest(at, latest(d.since, d.arrived, ended, d.answered).Add(d.idle))
+	case !d.probed.Load(): // there is no prober to wait for
 		at = earliest(at, latest(d.arrived, ended).Add(min(d.idle, drainUnprobed)))
 	}
 	return at
 }
 
-// untilHooked blocks for as long as a preStop hook should that began at begin: until the pod is quiet or the limit has
-// come; but no longer than drainUndo when the process is not told to end meanwhile, for then the kubelet restarts the app
-// alone, perhaps because a request hangs in it. It returns the cause of ctx when that ends before.
+// untilHooked blocks a preStop hook that began at begin until the pod is quiet or the limit has come. Without a SIGTERM
+// it returns after drainUndo: the kubelet then restarts the app's container alone, perhaps because a request hangs in
+// it. If ctx ends before, it returns the cause.
 func (d *drain) untilHooked(ctx context.Context, begin time.Time) error {
 	alone, cancel := context.WithDeadline(ctx, begin.Add(drainUndo))
 	defer cancel()
@@ -220,7 +220,7 @@ func (d *drain) untilEmpty(ctx context.Context) error {
 	})
 }
 
-// wait blocks until the time that due says, which is asked anew after each change.
+// wait blocks until the time that dueLocked returns, which it calls again after each change.
 func (d *drain) wait(ctx context.Context, dueLocked func() time.Time) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()

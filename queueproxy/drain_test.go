@@ -40,32 +40,32 @@ func TestDrainIsQuiet(t *testing.T) {
 			d.begin()
 			time.AfterFunc(200*time.Second, func() { d.end(time.Now()) })
 		}, quiet},
-		{"told: idle", func(d *drain) { d.tell() }, idle},
-		{"told later", func(d *drain) {
+		{"a prober was answered: idle", func(d *drain) { d.probeAnswered() }, idle},
+		{"a prober was answered later", func(d *drain) {
 			time.Sleep(8 * time.Second)
-			d.tell()
+			d.probeAnswered()
 		}, 8*time.Second + idle},
-		{"told again", func(d *drain) {
+		{"a prober was answered again", func(d *drain) {
 			for range 4 {
-				d.tell()
+				d.probeAnswered()
 				time.Sleep(time.Second)
 			}
 		}, idle},
-		{"told, a request on its way", func(d *drain) {
-			d.tell()
+		{"a prober was answered, a request on its way", func(d *drain) {
+			d.probeAnswered()
 			time.Sleep(3 * time.Second)
 			d.begin()
 			d.end(time.Now())
 		}, 3*time.Second + idle},
-		{"told, one in flight", func(d *drain) {
+		{"a prober was answered, one in flight", func(d *drain) {
 			d.begin()
-			d.tell()
+			d.probeAnswered()
 			time.Sleep(12 * time.Second)
 			d.end(time.Now())
 		}, 12*time.Second + idle},
-		{"told, one in flight for long", func(d *drain) {
+		{"a prober was answered, one in flight for long", func(d *drain) {
 			d.begin()
-			d.tell()
+			d.probeAnswered()
 			time.AfterFunc(100*time.Second, func() { d.end(time.Now()) })
 		}, quiet},
 		{"requests without end: the grace period", func(d *drain) {
@@ -80,7 +80,7 @@ func TestDrainIsQuiet(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newDrain(quiet, idle, limit, func(bool) {})
 				defer d.close()
-				d.probe()
+				d.noteProbe()
 				got := drained(t, d)
 				go test.run(d)
 				if at := <-got; at != test.want {
@@ -97,8 +97,8 @@ func TestDrainOfABusyPod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDrain(30*time.Second, 5*time.Second, time.Minute, func(bool) {})
 		defer d.close()
-		d.probe()
-		d.tell() // no drain: nothing to tell
+		d.noteProbe()
+		d.probeAnswered() // no effect: there is no drain
 		d.begin()
 		time.Sleep(time.Hour)
 		got := drained(t, d)
@@ -135,12 +135,12 @@ func TestDrainIsUndone(t *testing.T) {
 		var changes []bool
 		d := newDrain(30*time.Second, 5*time.Second, time.Minute, func(on bool) { changes = append(changes, on) })
 		defer d.close()
-		d.probe()
+		d.noteProbe()
 		serving := d.untilDraining()
 		d.start()
 		d.start() // the hook of a second container
 		if !errors.Is(context.Cause(serving), errDraining) {
-			t.Error("held probes were not told")
+			t.Error("held probes were not answered")
 		}
 		time.Sleep(10 * time.Second)
 		d.release(drainUndo)
@@ -191,7 +191,7 @@ func TestDrainIsTakenOver(t *testing.T) {
 	})
 }
 
-// Who waits for a drain may give up.
+// A wait for a drain can be cancelled.
 func TestDrainWaitIsCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDrain(time.Hour, time.Hour, time.Hour, func(bool) {})
@@ -231,7 +231,7 @@ func TestDrainAfterOneThatIsOver(t *testing.T) {
 	})
 }
 
-// An embedder whom nobody probes has nobody who must be told: the drain of an idle one is over at once. (It used to take
+// An embedded queue-proxy without probers has none to notify: the drain of an idle one is over at once. (It used to take
 // the whole quiet period.)
 func TestC15DrainOfAPodThatNobodyProbes(t *testing.T) {
 	const quiet, idle, limit = 30 * time.Second, 5 * time.Second, 300 * time.Second
@@ -269,8 +269,8 @@ func TestC15DrainOfAPodThatNobodyProbes(t *testing.T) {
 		}, 5*drainUnprobed + drainUnprobed},
 		{"a prober comes after all", func(d *drain) { d.begin(); d.end(time.Now()) }, func(d *drain) {
 			time.Sleep(drainUnprobed / 2)
-			d.probe()
-			d.tell()
+			d.noteProbe()
+			d.probeAnswered()
 		}, drainUnprobed/2 + idle},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -300,13 +300,13 @@ func TestC17HookDoesNotWaitForWhatIsInFlight(t *testing.T) {
 		name     string
 		inFlight bool
 		sigterm  time.Duration // after the hook
-		told     bool
+		answered bool
 		want     time.Duration
 	}{
 		{"idle, no SIGTERM", false, never, true, drainUndo},
 		{"a websocket, no SIGTERM", true, never, true, drainUndo},
 		{"idle, SIGTERM with it", false, 0, true, idle},
-		{"idle, SIGTERM with it, nobody told", false, 0, false, quiet},
+		{"idle, SIGTERM with it, no prober was answered", false, 0, false, quiet},
 		{"a websocket, SIGTERM with it", true, 0, true, quiet},
 		{"a websocket, SIGTERM a little later", true, drainUndo / 2, true, quiet},
 		{"a websocket, SIGTERM too late", true, 2 * drainUndo, true, drainUndo},
@@ -315,7 +315,7 @@ func TestC17HookDoesNotWaitForWhatIsInFlight(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newDrain(quiet, idle, limit, func(bool) {})
 				defer d.close()
-				d.probe()
+				d.noteProbe()
 				if test.inFlight {
 					d.begin()
 				}
@@ -325,8 +325,8 @@ func TestC17HookDoesNotWaitForWhatIsInFlight(t *testing.T) {
 				synctest.Wait()
 				begin := time.Now()
 				d.start()
-				if test.told {
-					d.tell()
+				if test.answered {
+					d.probeAnswered()
 				}
 				if err := d.untilHooked(t.Context(), begin); err != nil || time.Since(begin) != test.want {
 					t.Errorf("it returns after %v, %v; want %v", time.Since(begin), err, test.want)

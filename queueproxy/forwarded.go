@@ -6,7 +6,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// addForwarded sets Forwarded (RFC 7239) from the X-Forwarded fields as they were received, unless the request has one.
+// addForwarded sets Forwarded (RFC 7239) from the X-Forwarded fields as they were received, unless Forwarded is set.
 func addForwarded(h proxy.Header) {
 	if h.Has("Forwarded") {
 		return
@@ -22,8 +22,8 @@ func addForwarded(h proxy.Header) {
 	}
 }
 
-// forwarded makes the value of Forwarded: host and proto go with the first node, which is where they were seen. What a
-// client could use to slip in a parameter of its own is quoted (RFC 7239 §4).
+// forwarded returns the value of Forwarded: host and proto belong to the first node, which they were sent to. It quotes
+// whatever a client could use to inject a parameter (RFC 7239 §4).
 func forwarded(nodes []string, host, proto string) string {
 	var b strings.Builder
 	room := len(";host=;proto=") + len(host) + len(proto)
@@ -65,8 +65,8 @@ func forwarded(nodes []string, host, proto string) string {
 	return b.String()
 }
 
-// quoteUnless writes v as it is when it is a token (RFC 9110 §5.6.2) or has nothing besides but the bytes of also; else
-// as a quoted string.
+// quoteUnless writes v as it is if it consists of token bytes (RFC 9110 §5.6.2) and bytes of also; otherwise as a quoted
+// string.
 func quoteUnless(b *strings.Builder, v, also string) {
 	plain := true
 	for i := range len(v) {

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// listening is where others than this process listen for TCP in its network, as /proc/net/tcp and tcp6 say
-// (https://docs.kernel.org/networking/proc_net_tcp.html). What can't be read is left out.
+// listening returns the TCP addresses on which other processes of the network namespace listen, from /proc/net/tcp and
+// tcp6 (https://docs.kernel.org/networking/proc_net_tcp.html). It leaves out what it can't read.
 func listening() (all []netip.AddrPort) {
 	own := ownSockets()
 	for _, name := range [...]string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
@@ -28,7 +28,7 @@ func listening() (all []netip.AddrPort) {
 	return all
 }
 
-// listener reads a line of the table: its second field is the local address, its fourth the state, its tenth the inode.
+// listener parses a line of the table: the second field is the local address, the fourth the state, the tenth the inode.
 func listener(line string) (addr netip.AddrPort, inode string, ok bool) {
 	const listen = "0A" // TCP_LISTEN
 	fields := strings.Fields(line)

@@ -4,5 +4,5 @@ package queueproxy
 
 import "net/netip"
 
-// listening is not known here.
+// listening is not implemented for this system.
 func listening() []netip.AddrPort { return nil }

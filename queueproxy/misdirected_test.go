@@ -66,9 +66,9 @@ func TestF11AnotherRevisionsRequest(t *testing.T) {
 		c.TrustedPeers = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	})
 	if got := ask(untrusting, namespace, "x", revision, "y"); got.status != 200 {
-		t.Errorf("from somebody who isn't heeded: %d", got.status)
+		t.Errorf("from a peer that isn't trusted: %d", got.status)
 	}
 	if got := ask(untrusting, "User-Agent", "Knative-Activator-Probe", knative.HeaderProbe, "queue", namespace, "x", revision, "y"); got.status != 200 {
-		t.Errorf("a probe of somebody who isn't heeded: %d", got.status)
+		t.Errorf("a probe of a peer that isn't trusted: %d", got.status)
 	}
 }

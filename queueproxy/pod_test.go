@@ -47,7 +47,7 @@ func serveApp(t testing.TB, ln net.Listener, h http.Handler) {
 	t.Cleanup(func() { _ = s.Close(); <-done })
 }
 
-// freeAddr is an address at which nobody listens.
+// freeAddr returns an address on which nothing listens.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -58,7 +58,7 @@ func freeAddr(t testing.TB) string {
 	return ln.Addr().String()
 }
 
-// deadAddr is an address at which nobody listens, nor can until the test ends: it is bound. One that is only free may be
+// deadAddr returns an address on which nothing can listen until the test ends: it is bound. One that is only free may be
 // taken by other programs of a busy machine.
 func deadAddr(t testing.TB) string {
 	t.Helper()

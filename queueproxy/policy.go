@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// policy is the queue-proxy's rules: who is answered here, who waits, what the app gets to see, what is counted.
+// policy has the queue-proxy's rules: which requests it answers itself, which wait, what the app receives, what is counted.
 type policy struct {
 	config     Config
 	breaker    *throttler.Breaker // nil: no limit
@@ -26,22 +26,22 @@ type policy struct {
 	readiness  *readiness
 	drain      *drain
 	certs      *certs      // nil: no TLS
-	up         atomic.Bool // the app has been up: from now on a refused connection is an error at once
-	private    []string    // what the app neither gets nor says
+	up         atomic.Bool // the app has been up: from now on requests don't wait for it to listen
+	private    []string    // fields that the app neither receives nor may send
 	exchanges  sync.Pool
 }
 
 func (p *policy) appIsUp() {
-	if !p.up.Load() { // a plain store for each request would bounce the cache line
+	if !p.up.Load() { // a store for each request would move the cache line between CPUs
 		p.up.Store(true)
-		p.readiness.ailment.well()
+		p.readiness.diagnosis.ready()
 	}
 }
 
-// Begin makes the exchange of a probe or a request. A request counts from here, its wait included.
+// Begin returns the exchange of a probe or a request. Statistics count a request from here, its wait included.
 func (p *policy) Begin(req *proxy.Request) proxy.Exchange {
 	if a := askerOf(req.Header); a != askedByNone {
-		p.drain.probe()
+		p.drain.noteProbe()
 		return &probe{policy: p, asker: a}
 	}
 	e := p.exchanges.Get().(*exchange)
@@ -58,7 +58,7 @@ func (p *policy) Begin(req *proxy.Request) proxy.Exchange {
 	return e
 }
 
-// trusts reports whether a peer's internal headers are heeded.
+// trusts reports whether the internal headers of this peer take effect.
 func (p *policy) trusts(remote string) bool {
 	if len(p.config.TrustedPeers) == 0 {
 		return true
@@ -75,17 +75,17 @@ func (p *policy) trusts(remote string) bool {
 	return false
 }
 
-// misdirected reports whether a request is for another revision than the pod's, as it is when the pod has got the address
-// of one that has gone, and who sent the request doesn't know yet. It has to name a namespace and a revision, which
-// activators and ingresses set, whatever a client says; one that names this revision besides another is this one's.
+// misdirected reports whether a request is for another revision than the pod's: the pod may have the address of a deleted
+// pod, to which a proxy still sends requests. Such a request has both headers, which activators and ingresses set in
+// place of a client's; if one of their values names this revision, the request is for this one.
 func (p *policy) misdirected(h proxy.Header) bool {
 	return p.config.Identity.Namespace != "" && p.config.Identity.Revision != "" &&
 		h.Get(knative.HeaderNamespace) != "" && h.Get(knative.HeaderRevision) != "" &&
-		!(says(h, knative.HeaderNamespace, p.config.Identity.Namespace) && says(h, knative.HeaderRevision, p.config.Identity.Revision))
+		!(hasValue(h, knative.HeaderNamespace, p.config.Identity.Namespace) && hasValue(h, knative.HeaderRevision, p.config.Identity.Revision))
 }
 
-// says reports whether one of the fields has that value.
-func says(h proxy.Header, name, value string) bool {
+// hasValue reports whether one of the fields has that value.
+func hasValue(h proxy.Header, name, value string) bool {
 	return h.Get(name) == value || slices.Contains(h.Values(name), value)
 }
 
@@ -93,16 +93,16 @@ func says(h proxy.Header, name, value string) bool {
 type exchange struct {
 	policy      *policy
 	trusted     bool
-	proxied     bool                    // came through the activator
-	noQueue     bool                    // to be refused rather than queued
-	misdirected bool                    // for another revision
-	counted     bool                    // in stats
-	holds       bool                    // a slot of the breaker
-	bytes       int64                   // of the head, while it waits for one
-	place       *throttler.BreakerPlace // in the queue for one
+	proxied     bool                    // it came through the activator
+	noQueue     bool                    // without a free slot it is refused, not queued
+	misdirected bool                    // it is for another revision
+	counted     bool                    // stats count it
+	holds       bool                    // it holds a slot of the breaker
+	bytes       int64                   // size of the head, while it waits for a slot
+	place       *throttler.BreakerPlace // its place in the queue
 	deadline    *time.Timer             // of that wait
-	pruned      bool                    // the header is as the app shall see it
-	reached     bool                    // the app got it
+	pruned      bool                    // its header is ready for the app
+	reached     bool                    // the app received it
 	host        string
 	entered     time.Time // zero: timeouts count from the arrival
 	appSpent    time.Duration
@@ -113,14 +113,14 @@ func (e *exchange) count(now time.Time) {
 	e.counted = true
 }
 
-// Next takes a slot, waiting for it, and sends the request to the app.
+// Next takes a slot, or has the request wait for one, and forwards it to the app.
 func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 	p := e.policy
 	if e.misdirected {
 		return e.elsewhere(req, misdirected())
 	}
 	switch proxy.ReasonOf(a.Cause) {
-	case proxy.ConnectRefused, proxy.ConnectTimeout: // there is no other pod to go to, save for the activator
+	case proxy.ConnectRefused, proxy.ConnectTimeout: // only an activator can send it to another pod
 		return e.down(req, a.Cause)
 	}
 	if p.breaker != nil && !e.holds {
@@ -137,7 +137,7 @@ func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, er
 		e.count(time.Now())
 	}
 	if err := e.awaitStart(req); err != nil {
-		return proxy.Decision{}, late(err, func() string { return p.readiness.ailment.refuses(p.config.UserAddr) })
+		return proxy.Decision{}, late(err, func() string { return p.readiness.diagnosis.notListening(p.config.UserAddr) })
 	}
 	if !e.pruned {
 		e.host, e.pruned = p.prune(req.Header, e.trusted), true
@@ -145,13 +145,13 @@ func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, er
 	return proxy.Forward(proxy.Upstream{Addr: p.config.UserAddr, Host: e.host, Timeouts: p.config.Timeouts, From: e.entered}), nil
 }
 
-// enter takes a slot, or a place in the queue for one, in which it waits. With neither, nor an error, the request must
-// not wait. It is called again when that wait is over, with what ended it if that was not a slot.
+// enter takes a slot or a place in the queue; a request that may not wait may get neither. After a wait it is called
+// again: ended is what ended the wait, nil if that was a slot or the queue's deadline.
 func (e *exchange) enter(req *proxy.Request, ended error) (waits bool, err error) {
 	p := e.policy
 	switch {
 	case e.place != nil:
-		err = e.seat(ended)
+		err = e.endWait(ended)
 	case p.breaker.TryAcquire():
 	case e.noQueue:
 		return false, nil
@@ -164,8 +164,8 @@ func (e *exchange) enter(req *proxy.Request, ended error) (waits bool, err error
 	return false, err
 }
 
-// queue takes a place in the queue, where a request waits under its timeouts unless the wait has a deadline of its own; or
-// a slot, if there is one by now.
+// queue takes a place in the queue, or a slot if one is free by now. Unless there is a deadline for the queue, the
+// request waits under its own timeouts.
 func (e *exchange) queue(req *proxy.Request) (waits bool, err error) {
 	e.bytes = int64(req.HeadBytes())
 	if !e.policy.heads.Take(e.bytes, 0, 0) {
@@ -174,7 +174,7 @@ func (e *exchange) queue(req *proxy.Request) (waits bool, err error) {
 	}
 	wake := req.Suspend(e.waiting())
 	if e.place, err = e.policy.breaker.Queue(wake); e.place == nil {
-		e.forgetHead()
+		e.releaseHead()
 		return false, err
 	}
 	if d := e.policy.config.QueueDeadline; d > 0 {
@@ -183,15 +183,14 @@ func (e *exchange) queue(req *proxy.Request) (waits bool, err error) {
 	return true, nil
 }
 
-// forgetHead says that the head isn't one of a request that waits any more.
-func (e *exchange) forgetHead() {
+func (e *exchange) releaseHead() {
 	e.policy.heads.Give(e.bytes)
 	e.bytes = 0
 }
 
-// seat ends the wait in the queue.
-func (e *exchange) seat(ended error) error {
-	e.forgetHead()
+// endWait gives the place in the queue back.
+func (e *exchange) endWait(ended error) error {
+	e.releaseHead()
 	if e.deadline != nil {
 		e.deadline.Stop()
 		if ended == nil {
@@ -204,18 +203,17 @@ func (e *exchange) seat(ended error) error {
 	return err
 }
 
-// waiting is what bounds a wait.
+// waiting returns the timeouts of a wait.
 func (e *exchange) waiting() proxy.Timeouts {
-	e.host = strings.Clone(e.host) // of an attempt before: it may point into the head, which moves
+	e.host = strings.Clone(e.host) // of an earlier attempt: it may point into the head, which a wait moves
 	if e.policy.config.QueueDeadline > 0 {
 		return proxy.Timeouts{}
 	}
 	return e.policy.config.Timeouts
 }
 
-// awaitStart waits, for as long as the app has never been up, until it listens: a connection would only be refused. The
-// slot is held meanwhile: nobody else could use it. When the app doesn't come up in time the attempt that follows says
-// why.
+// awaitStart waits until the app listens, if it has never been up: it would only refuse a connection. The request keeps
+// its slot, which no other could use either. If the app doesn't listen in time, the next attempt fails and reports why.
 func (e *exchange) awaitStart(req *proxy.Request) error {
 	if e.policy.up.Load() {
 		return nil
@@ -225,14 +223,14 @@ func (e *exchange) awaitStart(req *proxy.Request) error {
 	return context.Cause(ctx)
 }
 
-// prune makes the header what the app shall see, and returns the Host that the client asked for; empty when it is the
-// request's.
+// prune removes from the header what the app must not receive, and returns the Host of the client's request; empty if
+// the request still has it.
 func (p *policy) prune(h proxy.Header, trusted bool) (host string) {
 	h.Del(knative.HeaderNamespace)
 	h.Del(knative.HeaderRevision)
 	if h.Has(knative.HeaderNoQueue) {
-		// An activator that spills over keeps a large body back until it is let in, which it is now, whatever the app thinks
-		// of expectations.
+		// An activator sends a large body of a spilled-over request only after 100 (Continue). The request has its slot
+		// now, so the queue-proxy sends that, whether or not the app supports expectations.
 		h.Del("Expect")
 	}
 	if trusted {
@@ -247,23 +245,23 @@ func (p *policy) prune(h proxy.Header, trusted bool) (host string) {
 	return host
 }
 
-// Response is told that the app answers.
+// Response notes that the app is up.
 func (e *exchange) Response(*proxy.Request, *proxy.Response) bool {
 	e.policy.appIsUp()
 	return true
 }
 
-// Release gives the slot to the next in line; not when the app has closed a pooled connection, and the request is to be
-// sent once more over a fresh one: it has had its turn, and would lose it.
+// Release frees the slot, unless the app closed a pooled connection before it responded: the request keeps its slot for
+// the retry on a new connection.
 func (e *exchange) Release(_ proxy.Upstream, o proxy.AttemptResult) {
 	if o.Reason != proxy.ConnectRefused && o.Reason != proxy.ConnectTimeout {
 		e.reached, e.appSpent = true, o.Total
 	}
 	if o.Reason == proxy.UpstreamClosed && o.Reused && o.Status == 0 {
-		return // Next takes the slot over, or End gives it back
+		return // Next uses the slot, or End frees it
 	}
 	if o.Status == 0 {
-		e.policy.readiness.ailment.unanswered(o.Reason)
+		e.policy.readiness.diagnosis.noResponse(o.Reason)
 	}
 	e.leave()
 }
@@ -275,14 +273,14 @@ func (e *exchange) leave() {
 	}
 }
 
-// End counts the request, save one that was sent elsewhere: it will be counted there.
+// End counts the request, unless it is sent to another pod, which counts it.
 func (e *exchange) End(req *proxy.Request, r proxy.Result) {
 	p := e.policy
-	if e.place != nil { // a policy around this one hasn't let the wait come to its end
-		e.holds = e.seat(context.Canceled) == nil
+	if e.place != nil { // a policy around this one answered while the request waited
+		e.holds = e.endWait(context.Canceled) == nil
 	}
 	e.leave()
-	now := req.Arrived.Add(r.Total) // the clock has just been read for it
+	now := req.Arrived.Add(r.Total) // saves another reading of the clock
 	if e.counted {
 		p.stats.End(now, e.proxied)
 	}

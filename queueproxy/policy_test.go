@@ -89,7 +89,7 @@ func (p *pod) post(i, n int) {
 	}
 }
 
-// At the limit exactly when nobody leaves.
+// Without clients that leave, the limit is reached exactly.
 func TestLimitIsExact(t *testing.T) {
 	g := newGate()
 	p := startPod(t, startApp(t, g), func(c *Config) { c.ContainerConcurrency = 3 })
@@ -146,7 +146,7 @@ func full(t *testing.T, depth int, edit func(*Config)) (p *pod, letGo func()) {
 	return p, func() { close(g.leave); clients.Wait() }
 }
 
-// The depth is configurable, and what is beyond it is told when to come back.
+// The depth is configurable, and a request beyond it gets Retry-After.
 func TestPeers15QueueFull(t *testing.T) {
 	p, letGo := full(t, 4, nil)
 	defer letGo()
@@ -218,7 +218,7 @@ func TestWaitingCountsAgainstTheTimeout(t *testing.T) {
 	}
 }
 
-// A request that another activator has spilled over is refused, not queued, and told apart from one that was processed.
+// A spilled-over request is refused, not queued, and its answer says that it was not processed.
 func TestNoQueue(t *testing.T) {
 	p, letGo := full(t, 2, nil)
 	got := p.get("/", knative.HeaderNoQueue, "1", knative.HeaderProxyRequest, knative.ProxyActivator)
@@ -314,7 +314,7 @@ func TestPeers28ConnectionOptions(t *testing.T) {
 	}
 }
 
-// Headers that bypass limit and stats or lie about them are heeded only from whom they belong to.
+// Headers that affect limit and stats take effect only from trusted peers.
 func TestPeers31OnlyTrustedPeersAreHeeded(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -323,7 +323,7 @@ func TestPeers31OnlyTrustedPeersAreHeeded(t *testing.T) {
 	}{
 		{"everybody", nil, true},
 		{"us", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, true},
-		{"somebody else", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, false},
+		{"another peer", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := startPod(t, startApp(t, http.HandlerFunc(echo)), func(c *Config) { c.TrustedPeers = test.peers })
@@ -412,7 +412,7 @@ func TestPeers6StaleConnectionKeepsItsTurn(t *testing.T) {
 	})
 	t.Cleanup(func() { ln.Close(); app.Wait() }) // after the pod has let go of its connections
 	p := startPod(t, ln.Addr().String(), func(c *Config) { c.ContainerConcurrency, c.QueueDepth = 1, 1 })
-	p.policy.appIsUp() // nobody looks for it with a connection of its own
+	p.policy.appIsUp() // requests don't wait for it to listen
 	p.get("/a")
 	answers := make(chan answer, 2)
 	go func() { answers <- p.get("/b") }()

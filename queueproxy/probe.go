@@ -14,45 +14,44 @@ import (
 	"time"
 )
 
-// ProbeKind is how a Probe asks.
+// ProbeKind is the protocol of a Probe.
 type ProbeKind uint8
 
-// The kinds. The zero value never succeeds: it is what a probe without a handler means.
+// The kinds. The zero value, a probe without a handler, never succeeds.
 const (
 	ProbeNever ProbeKind = iota
 	ProbeHTTP            // a GET answered with 200 to 399, redirects not followed
-	ProbeTCP             // a connection
+	ProbeTCP             // a connection is accepted
 	ProbeGRPC            // grpc.health.v1.Health/Check answers SERVING
 )
 
-// Probe is a readiness probe of the app: what a corev1.Probe of Kubernetes says, resolved.
+// Probe is a readiness probe of the app: Kubernetes' corev1.Probe with its defaults filled in.
 type Probe struct {
 	Kind ProbeKind
 	Addr string // host:port
-	// TLS has an HTTP probe use https; the certificate is not verified, as the kubelet doesn't.
+	// TLS makes an HTTP probe use https. Like the kubelet, it doesn't verify the certificate.
 	TLS bool
 	// Target is the request-target of an HTTP probe. "": "/".
 	Target string
 	// Header is added to an HTTP probe; a Host in it is the request's Host.
 	Header http.Header
-	// Service is what a gRPC probe asks for. "": the server as a whole.
+	// Service is the service of a gRPC probe. "": the server as a whole.
 	Service string
-	// Aggressive is periodSeconds 0: one probe request asks again and again until SuccessThreshold.
+	// Aggressive is periodSeconds 0: one probe request is held while the probe is retried until SuccessThreshold.
 	Aggressive bool
 	// Timeout of one attempt. 0: 1 s, Kubernetes' default.
 	Timeout time.Duration
 	// SuccessThreshold is how often an Aggressive probe must succeed in a row. 0: once.
 	SuccessThreshold int
-	// InitialDelay is how long the kubelet waits with its first probe. A probe request is answered as soon as the app is
-	// ready, as by Knative's queue-proxy in all releases: whoever doesn't want requests before some time has passed has the
-	// probe fail until then. New logs it, since it isn't what the field's name promises.
+	// InitialDelay is how long the kubelet waits before its first probe. It doesn't delay requests, in Knative's
+	// queue-proxy neither: other probers may find the app ready before. New logs this, since the name suggests otherwise.
 	InitialDelay time.Duration
 }
 
 // Validate reports the first field that can't be used.
 func (p Probe) Validate() error {
 	if p.Kind > ProbeGRPC {
-		return fmt.Errorf("kind %d is none of the constants", p.Kind)
+		return fmt.Errorf("kind %d is not one of the constants", p.Kind)
 	}
 	if p.Timeout < 0 || p.SuccessThreshold < 0 || p.InitialDelay < 0 {
 		return errors.New("a timeout, threshold or delay is negative")
@@ -71,9 +70,8 @@ func (p Probe) Validate() error {
 }
 
 // ParseProbes reads SERVING_READINESS_PROBE: the JSON of a corev1.Probe or, when list is true, of a list of them. An
-// empty value, null and null entries are no probe. Without a host or port of its own a probe asks at host and port.
-// Unknown fields are ignored: Kubernetes may add some. Errors don't quote the value, since a probe's headers may hold
-// a password.
+// empty value, null and null entries are no probe. A probe without a host or port of its own uses host and port. Unknown
+// fields are ignored: Kubernetes may add some. Errors don't quote the value: a probe's headers may hold a password.
 func ParseProbes(data string, list bool, host string, port int) ([]Probe, error) {
 	if strings.TrimSpace(data) == "" {
 		return nil, nil
@@ -108,10 +106,10 @@ func ParseProbes(data string, list bool, host string, port int) ([]Probe, error)
 	return probes, nil
 }
 
-// describeJSON says where the JSON is wrong without repeating any of it.
+// describeJSON describes where the JSON is wrong without quoting any of it.
 func describeJSON(err error) error {
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		is, _, _ := strings.Cut(e.Value, " ") // of a number it has the digits, too
+		is, _, _ := strings.Cut(e.Value, " ") // "number 12": leave out the digits
 		return fmt.Errorf("%s is a JSON %s, expected %s", cmp.Or(e.Field, "the whole"), is, jsonKind(e.Type))
 	}
 	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
@@ -120,7 +118,7 @@ func describeJSON(err error) error {
 	return errors.New("a port is neither a number nor a string")
 }
 
-// jsonKind is what a field of wireProbe should be, in the words of somebody who writes JSON.
+// jsonKind describes in JSON's terms what a field of wireProbe should be.
 func jsonKind(t reflect.Type) string {
 	if t == reflect.TypeFor[json.Number]() {
 		return "a number or a string with one"
@@ -137,8 +135,8 @@ func jsonKind(t reflect.Type) string {
 	}
 }
 
-// wireProbe is the part of corev1.Probe that matters here. The rest is the kubelet's, which has the same probe but for its
-// handler, which is then the queue-proxy: it counts to failureThreshold, and ends containers.
+// wireProbe is the part of corev1.Probe that the queue-proxy uses. The kubelet has the same probe with the queue-proxy as
+// its handler, and applies the other fields.
 // https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#Probe
 type wireProbe struct {
 	HTTPGet *struct {
@@ -158,7 +156,8 @@ type wireProbe struct {
 	PeriodSeconds, TimeoutSeconds, SuccessThreshold, InitialDelaySeconds int32
 }
 
-// wirePort is an IntOrString: a number, or a string with a number. A container's named port would need the pod's spec.
+// wirePort is an IntOrString: a number, or a string with a number. The name of a port can't be resolved without the
+// pod's spec.
 type wirePort string
 
 func (p *wirePort) UnmarshalJSON(data []byte) error {
@@ -181,7 +180,7 @@ func (p wirePort) join(host string, defaultHost string, defaultPort int) (string
 		p = wirePort(strconv.Itoa(defaultPort))
 	}
 	if n, err := strconv.ParseUint(string(p), 10, 16); err != nil || n == 0 {
-		return "", fmt.Errorf("port %.20q is no number from 1 to 65535", string(p))
+		return "", fmt.Errorf("port %.20q is not a number from 1 to 65535", string(p))
 	}
 	return net.JoinHostPort(host, string(p)), nil
 }

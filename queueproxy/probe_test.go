@@ -102,7 +102,7 @@ func TestC6EveryFieldOfAProbe(t *testing.T) {
 	for _, field := range leaves(reflect.TypeFor[corev1.Probe](), "") {
 		test, ok := tests[field]
 		if !ok {
-			t.Errorf("nobody has thought of %s", field)
+			t.Errorf("%s is new: use it, or list why not", field)
 			continue
 		}
 		delete(tests, field)
@@ -125,7 +125,7 @@ func TestC6EveryFieldOfAProbe(t *testing.T) {
 	}
 }
 
-// Only the kubelet heeds initialDelaySeconds, so that it is told.
+// Only the kubelet applies initialDelaySeconds, so New logs it.
 func TestC6InitialDelayIsTold(t *testing.T) {
 	for probe, want := range map[string]int{
 		`{"tcpSocket":{"port":8080},"initialDelaySeconds":3}`: 1,
@@ -177,7 +177,7 @@ func FuzzParseProbes(f *testing.F) {
 	})
 }
 
-// What is said of a probe that isn't one is for whoever writes JSON, and repeats nothing of it.
+// The error of a malformed probe is in JSON's terms and quotes nothing of it.
 func TestC3AProbeThatIsNone(t *testing.T) {
 	for _, c := range []struct {
 		data string

@@ -14,11 +14,10 @@ import (
 	"time"
 )
 
-// userAgent of probes: the prefix makes apps, and meshes, treat them as the kubelet's.
+// userAgent is sent in probes. Its prefix makes apps and service meshes treat them as the kubelet's.
 const userAgent = "kube-probe/sluice"
 
-// maxProbeBody is how much of an answer is read, so that the app is not cut off while it writes. The kubelet reads as
-// much.
+// maxProbeBody is how much of a response body is read, so that the app's write doesn't fail. The kubelet reads as much.
 const maxProbeBody = 10 << 10
 
 var errNoHandler = errors.New("it says no way to ask")
@@ -28,8 +27,8 @@ type prober struct {
 	Probe
 	dial   DialFunc
 	http1  *http.Transport
-	http2  *http.Transport // with prior knowledge; nil when it is not to be tried
-	speaks atomic.Int32    // 1 or 2, the version that the app has answered in; 0: not known yet
+	http2  *http.Transport // with prior knowledge; nil if HTTP/2 isn't tried
+	speaks atomic.Int32    // 1 or 2, the HTTP version of the app's first response; 0: not known yet
 }
 
 func newProber(p Probe, dial DialFunc, detectHTTP2 bool) *prober {
@@ -42,7 +41,7 @@ func newProber(p Probe, dial DialFunc, detectHTTP2 bool) *prober {
 		return &http.Transport{
 			DialContext: dial,
 			Protocols:   &protocols,
-			// As the kubelet: a probe is from the pod to itself, at an address that no certificate names.
+			// The kubelet doesn't verify either: no certificate is for a pod's address.
 			TLSClientConfig:    &tls.Config{InsecureSkipVerify: true},
 			DisableKeepAlives:  true,
 			DisableCompression: true,
@@ -60,8 +59,8 @@ func newProber(p Probe, dial DialFunc, detectHTTP2 bool) *prober {
 	return pr
 }
 
-// Try asks once; nil means yes, and an error says what was asked and what came of it. It blocks until the answer, until
-// p.Timeout has passed, or until ctx ends. p has to be valid.
+// Try probes once. It returns nil if the probe succeeds, else an error that describes the probe and how it failed. It
+// blocks until the response, until p.Timeout has passed, or until ctx ends. p has to be valid.
 func (p Probe) Try(ctx context.Context) error {
 	pr := newProber(p, new(net.Dialer).DialContext, false)
 	defer pr.close()
@@ -71,7 +70,7 @@ func (p Probe) Try(ctx context.Context) error {
 	return nil
 }
 
-// try asks once; nil means that the app is ready. It blocks for Timeout at most.
+// try probes once; nil means that the app is ready. It blocks for Timeout at most.
 func (p *prober) try(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
@@ -101,7 +100,7 @@ func (p *prober) tryHTTP(ctx context.Context) error {
 	return p.get(ctx, p.http1, 1)
 }
 
-// get asks in one version of HTTP, and remembers the version once it has got any answer.
+// get probes over one version of HTTP, and remembers the version if there is any response.
 func (p *prober) get(ctx context.Context, t *http.Transport, version int32) error {
 	req, err := p.request()
 	if err != nil {
@@ -111,7 +110,7 @@ func (p *prober) get(ctx context.Context, t *http.Transport, version int32) erro
 	if err != nil {
 		return err
 	}
-	defer func() { _ = resp.Body.Close() }() // the answer is known
+	defer func() { _ = resp.Body.Close() }() // the status is known
 	p.speaks.Store(version)
 	_, _ = io.CopyN(io.Discard, resp.Body, maxProbeBody)
 	if resp.StatusCode < 200 || resp.StatusCode > 399 {
@@ -120,7 +119,6 @@ func (p *prober) get(ctx context.Context, t *http.Transport, version int32) erro
 	return nil
 }
 
-// request makes an HTTP probe's request.
 func (p Probe) request() (*http.Request, error) {
 	scheme := "http"
 	if p.TLS {
@@ -131,7 +129,7 @@ func (p Probe) request() (*http.Request, error) {
 		return nil, err
 	}
 	req.Header.Set("User-Agent", userAgent)
-	req.Header.Set("Accept", "*/*") // the kubelet's
+	req.Header.Set("Accept", "*/*") // as the kubelet does
 	for name, values := range p.Header {
 		switch http.CanonicalHeaderKey(name) {
 		case "Host":

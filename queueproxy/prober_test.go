@@ -57,7 +57,7 @@ func TestHTTPProbe(t *testing.T) {
 }
 
 func TestHTTPSProbe(t *testing.T) {
-	app := httptest.NewTLSServer(http.HandlerFunc(ok)) // its certificate is nobody's that we know
+	app := httptest.NewTLSServer(http.HandlerFunc(ok)) // its certificate can't be verified
 	defer app.Close()
 	p := proberFor(t, Probe{Kind: ProbeHTTP, TLS: true, Addr: app.Listener.Addr().String()}, true)
 	if err := p.try(t.Context()); err != nil {
@@ -117,7 +117,7 @@ func TestTCPProbe(t *testing.T) {
 	}
 	down := proberFor(t, Probe{Kind: ProbeTCP, Addr: deadAddr(t)}, false)
 	if err := down.try(t.Context()); err == nil {
-		t.Error("nobody listens and it is ready")
+		t.Error("nothing listens and it is ready")
 	}
 }
 
@@ -186,7 +186,7 @@ func TestNeverReady(t *testing.T) {
 	}
 }
 
-// The error of a probe says what was asked and what came of it, without the client's port: it would make each one another.
+// The error of a probe has the request and the failure without the client's port, which would make each error different.
 func TestTrySaysWhatCameOfIt(t *testing.T) {
 	t.Parallel()
 	app := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -11,10 +11,10 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// name is the queue-proxy's in Proxy-Status.
+// name is the queue-proxy's name in Proxy-Status.
 const name = "sluice-queue-proxy"
 
-// prober kinds, by who asks.
+// asker is the kind of a probe's client.
 type asker uint8
 
 const (
@@ -25,7 +25,7 @@ const (
 	askedByIngress // K-Network-Probe with any other User-Agent
 )
 
-// askerOf recognises a probe. The User-Agent wins over the header (contract, "Probes").
+// askerOf recognises a probe. The User-Agent takes precedence over the header (contract, "Probes").
 func askerOf(h proxy.Header) asker {
 	agent := h.Get("User-Agent")
 	switch {
@@ -41,11 +41,11 @@ func askerOf(h proxy.Header) asker {
 	return askedByNone
 }
 
-// IsProbe reports whether a request with this header is a probe, which the queue-proxy answers itself. h is as it came:
-// the policy removes fields from it.
+// IsProbe reports whether a request with this header is a probe, which the queue-proxy answers itself. h must be the
+// header as received: the policy removes fields from it.
 func IsProbe(h proxy.Header) bool { return askerOf(h) != askedByNone }
 
-// probe is the exchange of a probe: answered here, outside limit and stats.
+// probe is the exchange of a probe, which the queue-proxy answers itself. Neither limit nor stats count it.
 type probe struct {
 	proxy.NopExchange
 	policy *policy
@@ -74,12 +74,12 @@ func (p *probe) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error
 
 func (p *probe) shuttingDown(req *proxy.Request) proxy.Decision {
 	if p.asker == askedByKubelet || p.asker == askedByActivator {
-		p.policy.drain.tell()
+		p.policy.drain.probeAnswered()
 	}
 	return notPassing(req, &proxy.Error{Reason: proxy.Draining, Text: "shutting down\n"})
 }
 
-// echo answers an ingress that wants to know which configuration has got here.
+// echo answers an ingress that checks which configuration has reached this proxy.
 func (p *probe) echo(req *proxy.Request) (proxy.Decision, error) {
 	hash := req.Header.Get(knative.HeaderHash)
 	if hash == "" {
@@ -91,7 +91,7 @@ func (p *probe) echo(req *proxy.Request) (proxy.Decision, error) {
 	return local(http.StatusOK, "", [2]string{knative.HeaderHash, hash}), nil
 }
 
-// answer says whether the app is ready, waiting for it when the activator asks or the probe is an aggressive one.
+// answer responds whether the app is ready. For an activator or an aggressive probe it waits until the app is ready.
 func (p *probe) answer(req *proxy.Request) (proxy.Decision, error) {
 	ctx, cancel := context.WithCancelCause(req.Park(proxy.Timeouts{}))
 	defer cancel(nil)
@@ -101,27 +101,27 @@ func (p *probe) answer(req *proxy.Request) (proxy.Decision, error) {
 	switch {
 	case err != nil && p.policy.drain.active.Load():
 		return p.shuttingDown(req), nil
-	case err != nil: // the prober has left, as a kubelet does after a second, with no answer either
-		p.policy.readiness.ailment.unready()
+	case err != nil: // the prober has closed its connection, as a kubelet does after a second
+		p.policy.readiness.diagnosis.unready()
 		return proxy.Decision{}, err
 	case !ready:
-		return unready(req, p.policy.readiness.ailment.unready()), nil
+		return unready(req, p.policy.readiness.diagnosis.unready()), nil
 	case p.policy.certs.missing():
-		const why = "the pod's certificate can't be used yet"
-		p.policy.readiness.ailment.tell(noCertFound, why)
+		const why = "the pod has no usable certificate yet"
+		p.policy.readiness.diagnosis.report(noCertFound, why)
 		return unready(req, why), nil
 	}
 	p.policy.appIsUp()
 	return local(http.StatusOK, knative.ProbeQueue), nil
 }
 
-// features tells a prober what this queue-proxy understands.
+// features is the header that tells a prober which extensions this queue-proxy supports.
 var features = [2]string{knative.HeaderFeatures, knative.FeatureNoQueue}
 
-// patience is how long the answer to a probe may take. An activator that says for how long it waits is answered a little
-// before that: it hears why the app isn't ready, and asks again at once.
+// patience is how long the response to a probe may take. If an activator announces its timeout, the response is sent a
+// little before that, so that the activator learns why the app isn't ready, and probes again at once.
 func patience(req *proxy.Request) time.Duration {
-	const least = 50 * time.Millisecond // of what is left for the way
+	const least = 50 * time.Millisecond // for the response to arrive
 	ms, err := strconv.ParseUint(req.Header.Get(knative.HeaderPatience), 10, 31)
 	said := time.Duration(ms) * time.Millisecond
 	if err != nil || said < 2*least {
@@ -130,19 +130,19 @@ func patience(req *proxy.Request) time.Duration {
 	return min(readinessPatience, said-max(least, said/10))
 }
 
-// unready is the answer to a probe while the app isn't ready; its body is empty (contract, "Probes").
+// unready is the response to a probe while the app isn't ready; its body is empty (contract, "Probes").
 func unready(req *proxy.Request, why string) proxy.Decision {
 	d := notPassing(req, &proxy.Error{Reason: proxy.NotReady, Details: why})
 	d.Local.Body = ""
 	return d
 }
 
-// notPassing is the answer to a probe that doesn't pass.
+// notPassing is the response to a probe that fails.
 func notPassing(req *proxy.Request, why *proxy.Error) proxy.Decision {
 	return proxy.Answer(why.Local(req, name, features))
 }
 
-// local is the answer to a probe that passes.
+// local is the response to a probe that passes.
 func local(status int, body string, header ...[2]string) proxy.Decision {
 	header = append(header, features)
 	if body != "" {

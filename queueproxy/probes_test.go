@@ -42,7 +42,7 @@ func TestPeers30HeldProbe(t *testing.T) {
 		go func() { answers <- p.get("/healthz", "User-Agent", activator, knative.HeaderProbe, "queue") }()
 	}
 	if got := p.get("/", "User-Agent", kubelet, knative.HeaderProbe, "queue"); got.status != 503 {
-		t.Errorf("the kubelet is told %d of an app that is down", got.status)
+		t.Errorf("the kubelet gets %d of an app that is down", got.status)
 	}
 	eventually(t, "all probes are held, by one watch", func() bool {
 		r := &p.policy.readiness.ready
@@ -151,7 +151,7 @@ func TestRequestWaitsForTheAppToStart(t *testing.T) {
 	})
 }
 
-// A check that takes longer than any prober waits for its answer goes on for the next one, who comes soon after: an
+// A check that takes longer than its prober's timeout continues for the next prober, which comes soon after: an
 // activator waits for 300 ms, and an app's check may ask a database. An app whose checks were given up each time would
 // never be ready.
 func TestProbeSlowerThanItsProber(t *testing.T) {

@@ -22,18 +22,18 @@ type Proxy struct {
 	log      *zap.Logger
 	policy   *policy
 	handler  *proxy.Handler
-	front    http.Handler // handler, with what an embedder has put in front of it
+	front    http.Handler // handler, inside what Config.WrapHandler returned
 	scrape   *metrics.Scrape
 	rejected *rejected.Reporter
 	created  time.Time
 
 	mu       sync.Mutex
-	services []*service // those that listen, in the order in which they were opened
+	services []*service // in the order in which their listeners were opened
 	requests server
 }
 
-// New makes a queue-proxy that doesn't listen yet. A nil log keeps silent. Errors are those of Config.Validate, and of
-// a Config.Registry that has the same collectors already.
+// New returns a queue-proxy that doesn't listen yet. With a nil log it doesn't log. It fails if Config.Validate does or if
+// Config.Registry already has the same collectors.
 func New(c Config, log *zap.Logger) (*Proxy, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 	}
 	for _, p := range c.Probes {
 		if p.InitialDelay > 0 {
-			log.Info("initialDelaySeconds delays the kubelet's probes alone: requests may come as soon as the app passes its probe",
+			log.Info("initialDelaySeconds delays only the kubelet's probes; requests may arrive as soon as the app passes its probe",
 				zap.Duration("initialDelay", p.InitialDelay), zap.String("app", p.Addr))
 		}
 	}
@@ -61,8 +61,8 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 		drain:     newDrain(c.DrainQuiet, c.DrainIdle, drainLimit(c.GracePeriod), func(on bool) { p.handler.SetDraining(on) }),
 		exchanges: sync.Pool{New: func() any { return new(exchange) }},
 	}
-	p.policy.readiness.ailment.log = log
-	p.policy.drain.undone = func() { log.Info("the drain is undone: no SIGTERM has followed") }
+	p.policy.readiness.diagnosis.log = log
+	p.policy.drain.undone = func() { log.Info("the drain is undone, because no SIGTERM has followed") }
 	var depth func() int
 	if n := c.ContainerConcurrency; n > 0 {
 		b := throttler.NewBreaker(n, c.QueueDepth)
@@ -73,18 +73,18 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 	if p.policy.collectors, err = newCollectors(c, depth, p.budgets); err != nil {
 		return nil, err
 	}
-	p.rejected = rejected.New(log, p.policy.collectors.ofRefused())
-	p.policy.readiness.ailment.count = p.policy.collectors.ofUnavailable()
+	p.rejected = rejected.New(log, p.policy.collectors.countRejected())
+	p.policy.readiness.diagnosis.count = p.policy.collectors.countUnavailable()
 	var rules proxy.Policy = p.policy
 	if c.WrapPolicy != nil {
 		rules = c.WrapPolicy(rules)
 	}
 	p.handler, err = proxy.New(proxy.Config{
 		Policy: rules, Name: name, EndToEnd: knative.InternalHeaders(), Private: p.policy.private, Dial: c.Dial,
-		MaxIdleConnsPerHost: proxy.DefaultMaxIdleConns, // there is one host
+		MaxIdleConnsPerHost: proxy.DefaultMaxIdleConns, // the app is the only host
 		OnUnwatched: func() {
-			log.Warn("clients that leave while they wait may go unnoticed: their connections can't be watched. " +
-				"Where the http.Server is your own, set its ConnContext to proxy.ConnContext")
+			log.Warn("the proxy may not notice when a waiting client closes its connection, because it can't watch that connection. " +
+				"If the http.Server is your own, set its ConnContext to proxy.ConnContext")
 		},
 	})
 	if err != nil {
@@ -92,7 +92,7 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 	}
 	p.front = p.handler
 	if c.WrapHandler != nil {
-		log.Info("requests are served by net/http: an http.Handler is put in front of them")
+		log.Info("net/http serves requests, because Config.WrapHandler is set")
 		p.front = besideProbes(c.WrapHandler(p.handler), p.handler)
 	}
 	p.scrape = metrics.NewScrape(metrics.ScrapeLabels{
@@ -103,11 +103,11 @@ func New(c Config, log *zap.Logger) (*Proxy, error) {
 	return p, nil
 }
 
-// Handler forwards requests to the app, and answers probes, for an http.Server of the caller's own, whose ConnContext
-// should be proxy.ConnContext; Run serves them faster. Drain and Close are the caller's to call then, unless it uses Run as well.
+// Handler returns a handler that forwards requests to the app and answers probes, for the caller's own http.Server, whose
+// ConnContext should be proxy.ConnContext. Run serves requests faster. Without Run the caller has to call Drain and Close.
 func (p *Proxy) Handler() http.Handler { return p.front }
 
-// besideProbes keeps an embedder's handler from answering for the pod: probes go past it.
+// besideProbes keeps probes from an embedder's handler, which must not answer them for the pod.
 func besideProbes(requests, probes http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if IsProbe(proxy.NewHeader(r.Header)) {
@@ -118,9 +118,9 @@ func besideProbes(requests, probes http.Handler) http.Handler {
 	})
 }
 
-// Drain fails probes and has answers tell clients to open new connections elsewhere, and blocks until the pod is quiet
-// and nothing is in flight any more, until shortly before the pod's grace period is over at most; or until ctx ends, whose cause it
-// returns. Unless Run is told to end within a second of its return, or another Drain is under way, the drain is undone.
+// Drain makes probes fail and responses ask clients to open new connections elsewhere. It blocks until the pod is quiet
+// and no request is in flight, or until shortly before the pod's grace period is over; if ctx ends before, it returns the
+// cause. The drain is undone unless the context of Run ends within a second after, or another Drain is under way.
 func (p *Proxy) Drain(ctx context.Context) error {
 	p.startDrain()
 	defer p.policy.drain.release(drainUndo)
@@ -130,9 +130,9 @@ func (p *Proxy) Drain(ctx context.Context) error {
 	return p.policy.drain.untilEmpty(ctx)
 }
 
-// hook is what the preStop hook of the app's container waits for: that the pod is quiet. What is in flight then is the
-// app's to end, for which it must get its SIGTERM: it alone can close a websocket properly. Without a SIGTERM of ours it
-// returns after a second, and the drain is undone.
+// hook blocks the preStop hook of the app's container until the pod is quiet. It doesn't wait for requests in flight: the
+// app ends those after its SIGTERM, since it alone can close a websocket properly. If the queue-proxy gets no SIGTERM,
+// hook returns after a second and the drain is undone.
 func (p *Proxy) hook(ctx context.Context) error {
 	begin := time.Now()
 	p.startDrain()
@@ -140,7 +140,7 @@ func (p *Proxy) hook(ctx context.Context) error {
 	return p.policy.drain.untilHooked(ctx, begin)
 }
 
-// budgets are the bounds on what the queue-proxy holds for its clients.
+// budgets returns the bounds on what the queue-proxy holds for its clients.
 func (p *Proxy) budgets() (all []metrics.Budget) {
 	p.mu.Lock()
 	e, _ := p.requests.(*proxy.Engine)
@@ -158,8 +158,8 @@ func (p *Proxy) budgets() (all []metrics.Budget) {
 	return append(all, metrics.Budget{Name: "waiting_bytes", Used: h.Used(), Limit: h.Limit(), Refused: h.Refused()})
 }
 
-// Close ends unused connections to the app and waits for the goroutines of the queue-proxy. Call it when no request is
-// in flight and none can come. Run does it by itself.
+// Close closes unused connections to the app and waits for the goroutines of the queue-proxy. Call it when no request is
+// in flight and none can arrive. Run calls it itself.
 func (p *Proxy) Close() error {
 	p.policy.drain.close()
 	err := p.handler.Close()
@@ -173,12 +173,12 @@ func (p *Proxy) startDrain() {
 	}
 }
 
-// measure has the next scrape get what has been since the last measure.
+// measure gives the scrape handler the statistics since the last call.
 func (p *Proxy) measure(now time.Time) {
 	p.scrape.Set(p.policy.stats.Report(now).Stat(p.config.Identity.Pod, now.Sub(p.created), now))
 }
 
-// drainLimit is how long a drain may take. What comes after it is quick, but SIGKILL doesn't wait.
+// drainLimit is how long a drain may take. The rest of the grace period, which SIGKILL ends, is for closing and export.
 func drainLimit(gracePeriod time.Duration) time.Duration {
 	return gracePeriod - min(adminGrace+FlushTime, gracePeriod/10)
 }

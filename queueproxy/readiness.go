@@ -7,31 +7,31 @@ import (
 )
 
 const (
-	// readinessPatience is how long one probe request is held for (contract, "Probes").
+	// readinessPatience is how long one probe request is held at most (contract, "Probes").
 	readinessPatience = 10 * time.Second
-	// startPatience is how long a request waits for an app that has never been up to listen (contract, "Status codes").
+	// startPatience is how long a request waits for an app that has never listened (contract, "Status codes").
 	startPatience = time.Second
-	// After the app has begun to listen but failed its probe it is asked again in steps that grow between these.
+	// An app that listens and fails its probe is probed again after pauses that grow between these.
 	firstRetry, lastRetry = 5 * time.Millisecond, 50 * time.Millisecond
 )
 
-// readiness knows whether the app is ready. All who ask at once share one check, or one watch.
+// readiness finds out whether the app is ready. Probe requests that are open at the same time share one check.
 type readiness struct {
 	probers []*prober
 	dial    DialFunc // nil: TCP
 	user    string   // the app's address
-	held    bool     // whether one of the probes is aggressive
+	held    bool     // one of the probes is aggressive
 
-	ailment *ailment
+	diagnosis *diagnosis
 
-	check  shared // asks once
-	ready  shared // asks until the app is ready
+	check  shared // probes once
+	ready  shared // probes until the app is ready
 	listen shared // waits for the app to listen
 }
 
 func newReadiness(c Config) *readiness {
 	r := &readiness{dial: c.Dial, user: c.UserAddr}
-	r.ailment = newAilment(c, r)
+	r.diagnosis = newDiagnosis(c, r)
 	for _, p := range c.Probes {
 		dial := (&net.Dialer{}).DialContext
 		if c.Dial != nil && p.Addr == c.UserAddr {
@@ -45,12 +45,12 @@ func newReadiness(c Config) *readiness {
 	return r
 }
 
-// probe answers a probe request: at the moment the app is ready when hold is true or a probe is aggressive, and after
-// at most patience; else after one check. Its error is that of ctx.
+// probe returns whether the app is ready. If hold is true or a probe is aggressive, it waits for that, for patience at
+// most; else it checks once. Its error is the cause of ctx.
 func (r *readiness) probe(ctx context.Context, hold bool, patience time.Duration) (bool, error) {
 	ready, err := r.await(ctx, hold, patience)
 	if ready && err == nil {
-		r.ailment.well()
+		r.diagnosis.ready()
 	}
 	return ready, err
 }
@@ -81,10 +81,10 @@ func (r *readiness) awaitListen(ctx context.Context) bool {
 
 func (r *readiness) once(ctx context.Context) bool {
 	for _, p := range r.probers {
-		r.ailment.probing(p)
+		r.diagnosis.probing(p)
 		if err := p.try(ctx); err != nil {
-			if ctx.Err() == nil { // else nobody wants to know any more
-				r.ailment.failed(p, err)
+			if ctx.Err() == nil { // else the probe was cancelled
+				r.diagnosis.failed(p, err)
 			}
 			return false
 		}
@@ -102,20 +102,20 @@ func (r *readiness) untilReady(ctx context.Context) bool {
 }
 
 func (r *readiness) untilPassed(ctx context.Context, p *prober) bool {
-	r.ailment.probing(p)
+	r.diagnosis.probing(p)
 	if p.Kind == ProbeNever {
-		r.ailment.failed(p, errNoHandler)
+		r.diagnosis.failed(p, errNoHandler)
 		<-ctx.Done()
 		return false
 	}
-	needed := 1 // a plain probe's threshold is counted by the kubelet
+	needed := 1 // the kubelet counts the threshold of a plain probe
 	if p.Aggressive {
 		needed = max(1, p.SuccessThreshold)
 	}
 	pause := firstRetry
 	for passed := 0; r.untilListening(ctx, p.Addr); {
 		var err error
-		if p.Kind != ProbeTCP { // to listen is all that TCP asks for
+		if p.Kind != ProbeTCP { // a TCP probe passes when the app listens
 			err = p.try(ctx)
 		}
 		if err == nil {
@@ -126,7 +126,7 @@ func (r *readiness) untilPassed(ctx context.Context, p *prober) bool {
 		} else {
 			passed = 0
 			if ctx.Err() == nil {
-				r.ailment.failed(p, err)
+				r.diagnosis.failed(p, err)
 			}
 		}
 		if !sleep(ctx, pause) {
@@ -137,10 +137,10 @@ func (r *readiness) untilPassed(ctx context.Context, p *prober) bool {
 	return false
 }
 
-// untilListening blocks until somebody accepts connections at addr; false when ctx ends before.
+// untilListening blocks until a server accepts connections at addr; it returns false when ctx ends before.
 func (r *readiness) untilListening(ctx context.Context, addr string) bool {
 	if ap, ok := loopback(addr); ok && (r.dial == nil || addr != r.user) {
-		if up, err := untilKnocked(ctx, ap); err == nil {
+		if up, err := pollConnect(ctx, ap); err == nil {
 			return up
 		}
 	}
@@ -151,14 +151,14 @@ func (r *readiness) untilListening(ctx context.Context, addr string) bool {
 	return untilDialled(ctx, dial, addr)
 }
 
-// untilDialled is untilListening where a connection can't be tried cheaply.
+// untilDialled is untilListening for addresses and systems without pollConnect.
 func untilDialled(ctx context.Context, dial DialFunc, addr string) bool {
 	for pause := firstRetry; ctx.Err() == nil; pause = min(pause*2, lastRetry) {
 		attempt, cancel := context.WithTimeout(ctx, time.Second)
 		c, err := dial(attempt, "tcp", addr)
 		cancel()
 		if err == nil {
-			_ = c.Close() // it was only to see whether it opens
+			_ = c.Close() // nothing was written
 			return true
 		}
 		if !sleep(ctx, pause) {
@@ -168,7 +168,7 @@ func untilDialled(ctx context.Context, dial DialFunc, addr string) bool {
 	return false
 }
 
-// sleep reports whether it slept for all of d.
+// sleep returns false if ctx ends before d has passed.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

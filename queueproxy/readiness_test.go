@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// A probe that is held learns that the app listens: nobody has to ask again.
+// A held probe is answered when the app listens: its prober doesn't have to repeat it.
 func TestPeers30ListenIsNoticed(t *testing.T) {
 	for range 20 {
 		untilNoticed(t)
@@ -99,7 +99,7 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// An app that listens and fails its probe at first is asked again soon.
+// An app that listens and fails its first probe is probed again soon.
 func TestReadinessAfterListen(t *testing.T) {
 	var asked atomic.Int32
 	addr := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -117,7 +117,7 @@ func TestReadinessAfterListen(t *testing.T) {
 	}
 }
 
-// A plain probe is asked once when nobody holds it.
+// A plain probe that isn't held is made once.
 func TestPlainProbeAsksOnce(t *testing.T) {
 	var asked atomic.Int32
 	addr := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -178,10 +178,10 @@ func TestReadinessThroughDial(t *testing.T) {
 func TestKnockOnIPv6(t *testing.T) {
 	ln, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
-		t.Logf("no IPv6 loopback on this machine (%v): nobody must be found there", err)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*knockStep)
+		t.Logf("no IPv6 loopback on this machine (%v): nothing must be found there", err)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*connectPollStep)
 		defer cancel()
-		if up, err := untilKnocked(ctx, netip.MustParseAddrPort("[::1]:80")); up {
+		if up, err := pollConnect(ctx, netip.MustParseAddrPort("[::1]:80")); up {
 			t.Error(up, err)
 		}
 		return
@@ -191,7 +191,7 @@ func TestKnockOnIPv6(t *testing.T) {
 	if !isLoopback {
 		t.Fatal(ln.Addr())
 	}
-	if up, err := untilKnocked(t.Context(), ap); !up || err != nil {
+	if up, err := pollConnect(t.Context(), ap); !up || err != nil {
 		t.Error(up, err)
 	}
 }
@@ -207,7 +207,7 @@ func TestLoopback(t *testing.T) {
 	}
 }
 
-// One run for all who wait at once, cancelled when the last one leaves.
+// One run for all waiters that overlap, cancelled when the last one leaves.
 func TestSharedRunsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var runs, ended atomic.Int32
@@ -245,7 +245,7 @@ func TestSharedRunsOnce(t *testing.T) {
 		}
 		synctest.Wait()
 		if ended.Load() != 0 {
-			t.Error("ended though somebody waits")
+			t.Error("ended despite a waiter")
 		}
 		finish <- true
 		all.Wait()

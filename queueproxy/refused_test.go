@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// Who sends what is no request is told so, and the operator why, and of nothing that was sent.
+// A client that sends something other than a request gets 400. The log has the reason, and nothing of what was sent.
 func TestNoRequestIsRefused(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	const anyPort = "127.0.0.1:0"

@@ -18,7 +18,7 @@ import (
 
 const (
 	statsPeriod = time.Second // contract, "Autoscaling stats"
-	// adminGrace is for answers to be written that end with the drain, such as that of /wait-for-drain.
+	// adminGrace is the time for writing responses that wait for the end of the drain, such as that of /wait-for-drain.
 	adminGrace = 500 * time.Millisecond
 )
 
@@ -29,8 +29,8 @@ type service struct {
 	listener net.Listener
 }
 
-// Listen opens every listener, or none; but without those of metrics and profiles, which it logs, since requests are
-// served as well. From then on clients' connections are accepted by the kernel; Run serves them.
+// Listen opens all listeners or none. If those of metrics or profiles fail, it logs that and goes on without them. From
+// then on the kernel accepts connections; Run serves them.
 func (p *Proxy) Listen() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -64,7 +64,7 @@ func (p *Proxy) Listen() error {
 	return nil
 }
 
-// openCerts finds out whether there is TLS, and loads the certificate.
+// openCerts finds out whether TLS is on, and loads the certificate.
 func (p *Proxy) openCerts() error {
 	if p.config.CertsDir == "" || p.config.Addrs.TLS == Off {
 		return nil
@@ -87,7 +87,7 @@ type wantedService struct {
 	optional   bool
 }
 
-// wanted lists the servers: requests last, so that a pod that accepts any has everything else in place.
+// wanted lists the servers. That of requests is last: a pod that accepts requests has all others open.
 func (p *Proxy) wanted() []wantedService {
 	a := p.config.Addrs
 	all := []wantedService{
@@ -110,7 +110,7 @@ func (p *Proxy) wanted() []wantedService {
 	return append(all, wantedService{name: "requests", addr: a.Serve, server: p.requests})
 }
 
-// Addrs are the addresses that Listen has opened; Off for the others.
+// Addrs returns the addresses that Listen has opened; Off for the others.
 func (p *Proxy) Addrs() Addrs {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -125,10 +125,10 @@ func (p *Proxy) Addrs() Addrs {
 	return Addrs{of("requests"), of("admin"), of("stats"), of("metrics"), of("profiling"), of("tls")}
 }
 
-// Run serves until ctx ends, which stands for SIGTERM, then drains as the contract says and closes everything; that is at
-// once when nobody has ever probed it, nothing is in flight and no request has come for a second. It calls Listen unless
-// that has been done. It returns nil after a clean end; an error when a listener can't be opened or
-// breaks, or when requests had to be cut off because the grace period was over.
+// Run serves until ctx ends, which stands for SIGTERM. Then it drains (contract, "Draining") and closes everything; a pod
+// that has never been probed doesn't drain if it is idle and no request has arrived for a second. Run calls Listen
+// unless the caller has. It returns an error if a listener can't be opened or fails, or if requests had to be cut off
+// because the grace period was over.
 func (p *Proxy) Run(ctx context.Context) error {
 	p.mu.Lock()
 	listening := p.services != nil
@@ -147,7 +147,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 			}
 		})
 	}
-	running, stop := context.WithCancel(context.Background()) // longer than ctx: while it drains too
+	running, stop := context.WithCancel(context.Background()) // not of ctx: these go on during the drain
 	defer stop()
 	background.Go(func() { p.measureUntil(running.Done()) })
 	if addr, ok := p.announced(); ok {
@@ -185,20 +185,20 @@ func (p *Proxy) measureUntil(done <-chan struct{}) {
 	}
 }
 
-// drainOut goes on serving until the pod is quiet, stops accepting, and waits for what is in flight.
+// drainOut serves until the pod is quiet, then closes the listeners and waits for the requests in flight.
 func (p *Proxy) drainOut() error {
 	d := p.policy.drain
-	p.startDrain() // never released: there is no way back from SIGTERM
+	p.startDrain() // never released: a drain by SIGTERM is final
 	d.terminate()
 	_ = d.untilQuiet(context.Background())
 	ctx, cancel := context.WithDeadline(context.Background(), d.deadline())
 	defer cancel()
 	err := p.requests.Shutdown(ctx)
 	if err == nil {
-		err = p.handler.Drain(ctx) // upgraded connections, which the server knows nothing of
+		err = p.handler.Drain(ctx) // upgraded connections, which Shutdown doesn't wait for
 	}
 	if n := p.handler.InFlight(); err != nil && n > 0 {
-		return fmt.Errorf("the drain had to end after %v with %d requests in flight", d.limit, n)
+		return fmt.Errorf("the drain ended after %v, its limit, with %d requests in flight", d.limit, n)
 	}
 	return nil
 }
@@ -211,11 +211,11 @@ func (p *Proxy) closeServices() {
 		if s.name == "admin" {
 			_ = s.server.Shutdown(ctx) // Close follows
 		}
-		_ = s.server.Close() // what it could report nobody can use any more
+		_ = s.server.Close() // an error has no consequence any more
 	}
 }
 
-// awaitCut has requests that were cut off end, and be logged, which takes no time; upgraded connections stay.
+// awaitCut waits briefly until requests that were cut off have ended and been logged. It may leave upgraded connections.
 func (p *Proxy) awaitCut() {
 	ctx, cancel := context.WithTimeout(context.Background(), adminGrace/2)
 	defer cancel()

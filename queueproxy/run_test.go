@@ -46,7 +46,7 @@ func websocketApp(release <-chan struct{}) http.Handler {
 	})
 }
 
-// A drain cuts neither a websocket nor a long request, tells other clients to go elsewhere, and ends when all is done.
+// A drain cuts neither a websocket nor a long request, sends other clients elsewhere, and ends when all is done.
 func TestPeers8DrainCutsNothing(t *testing.T) {
 	release := make(chan struct{})
 	p := startPod(t, startApp(t, websocketApp(release)), func(c *Config) {
@@ -75,7 +75,7 @@ func TestPeers8DrainCutsNothing(t *testing.T) {
 	p.stop()
 	eventually(t, "it drains", p.policy.drain.active.Load)
 	if got := p.get("/", "User-Agent", kubelet, knative.HeaderProbe, "queue"); got.status != 503 {
-		t.Errorf("the kubelet is told %d", got.status)
+		t.Errorf("the kubelet gets %d", got.status)
 	}
 	resp, err := p.client.Do(p.request("/"))
 	if err != nil {
@@ -110,7 +110,7 @@ func TestPeers8DrainCutsNothing(t *testing.T) {
 	}
 }
 
-// Idle and told, a pod is gone after DrainIdle, not after 30 s.
+// An idle pod whose prober was answered is gone after DrainIdle, not after 30 s.
 func TestPeers8IdlePodGoesEarly(t *testing.T) {
 	p := startPod(t, startApp(t, http.HandlerFunc(ok)), func(c *Config) {
 		c.DrainQuiet, c.DrainIdle = time.Minute, 50*time.Millisecond
@@ -162,7 +162,7 @@ func TestWaitForDrain(t *testing.T) {
 		t.Errorf("a probe while it drains: %d", got.status)
 	}
 	if got := <-hook; got.status != 200 || got.body != "" { // with one in flight, and no SIGTERM
-		t.Errorf("the hook is told %d %q", got.status, got.body)
+		t.Errorf("the hook gets %d %q", got.status, got.body)
 	}
 	eventually(t, "the drain is undone", func() bool { return !p.policy.drain.active.Load() })
 	if got := p.get("/", "User-Agent", activator, knative.HeaderProbe, "queue"); got.status != 200 {
@@ -215,7 +215,7 @@ func TestC17AppClosesItsWebsockets(t *testing.T) {
 	hook := p.hooked()
 	p.stop()
 	if got := <-hook; got.status != 200 || got.body != "" {
-		t.Errorf("the hook is told %d %q", got.status, got.body)
+		t.Errorf("the hook gets %d %q", got.status, got.body)
 	}
 	select {
 	case err := <-p.ended:
@@ -224,14 +224,14 @@ func TestC17AppClosesItsWebsockets(t *testing.T) {
 	}
 	close(sigterm) // the kubelet's, now that the hook has returned
 	if _, _, err := ws.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
-		t.Errorf("the client is told %v, want 1000", err)
+		t.Errorf("the client gets %v, want 1000", err)
 	}
 	if err := <-p.ended; err != nil {
 		t.Error(err)
 	}
 }
 
-// An embedder's Run that is cancelled while idle returns at once where nobody probes it. (It used to take 30.6 s.)
+// An embedder's Run that is cancelled while idle returns at once without probers. (It used to take 30.6 s.)
 func TestC15IdleRunEndsAtOnce(t *testing.T) {
 	p := startPod(t, deadAddr(t), func(c *Config) { c.DrainQuiet, c.DrainIdle = 0, 0 }) // as they are by default
 	begin := time.Now()
@@ -424,7 +424,7 @@ func canceled(t *testing.T) context.Context {
 	return ctx
 }
 
-// Under load, a drain loses no request of a client that heeds Connection: close.
+// Under load, a drain loses no request of a client that follows Connection: close.
 func TestPeers9NoRequestIsLostByADrain(t *testing.T) {
 	p := startPod(t, startApp(t, http.HandlerFunc(ok)), func(c *Config) { c.DrainQuiet = time.Second })
 	stop := make(chan struct{})

@@ -20,7 +20,7 @@ type server interface {
 	Close() error
 }
 
-// requestServer serves requests and probes: on HTTP/1.1 of our own, or behind an embedder's http.Handler on net/http's.
+// requestServer returns the server of requests and probes: the engine or, for an embedder's http.Handler, net/http's.
 func (p *Proxy) requestServer() server {
 	c := p.config.Server
 	c.ErrorLog, c.OnRefused = p.serverLog("requests"), p.rejected.Report
@@ -30,7 +30,7 @@ func (p *Proxy) requestServer() server {
 	return proxy.NewEngine(p.handler, c)
 }
 
-// serverLog is what the server of that name has to say.
+// serverLog returns the error log of the server of that name.
 func (p *Proxy) serverLog(name string) *log.Logger {
 	return logging.Servers(p.log.Named(name))
 }
@@ -42,12 +42,12 @@ func (p *Proxy) adminServer() *http.Server {
 			w.WriteHeader(http.StatusOK)
 		}
 	}), p.serverLog("admin"))
-	// It is answered when the pod is quiet. A read deadline would end the request's context meanwhile.
+	// The response may take as long as a drain. A read deadline would end the request's context before.
 	s.ReadTimeout, s.WriteTimeout = 0, 0
 	return s
 }
 
-// smallServer serves one path, for clients that are quick.
+// smallServer returns a server of one path, with timeouts for short requests.
 func smallServer(path string, h http.Handler, errors *log.Logger) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle(path, h)
@@ -64,6 +64,6 @@ func smallServer(path string, h http.Handler, errors *log.Logger) *http.Server {
 
 func profilingServer(errors *log.Logger) *http.Server {
 	s := smallServer("/debug/pprof/", profiling.Handler(), errors)
-	s.ReadTimeout, s.WriteTimeout = 0, 0 // a profile takes as long as its request says
+	s.ReadTimeout, s.WriteTimeout = 0, 0 // the request sets how long a profile takes
 	return s
 }

@@ -6,30 +6,30 @@ import (
 	"time"
 )
 
-// linger is how long a run goes on, and a yes is kept, when nobody waits any more. A prober that gave up asks again
-// sooner: an activator after PROBE_FREQUENCY at most, 200 ms.
+// linger is how long a run continues, and a positive result is kept, without a waiter. A prober that has timed out probes
+// again sooner than that: an activator after PROBE_FREQUENCY at most, 200 ms.
 const linger = time.Second
 
-// shared runs a task once for all who wait for it at the same time: it starts with the first, is cancelled when the
-// last one has been gone for linger, and what it returns is everybody's. So a check that takes longer than its probers
-// wait ends all the same, and the next of them gets the answer.
+// shared runs a task once for all callers of wait that overlap. The first starts it, all get its result, and it is
+// cancelled when it has had no waiter for linger. So a check that takes longer than its probers' timeouts still ends, and
+// the next prober gets the result.
 type shared struct {
 	task func(ctx context.Context) bool
 
 	mu      sync.Mutex
-	current *sharedRun // nil: the next who waits starts one
+	current *sharedRun // nil: the next call of wait starts one
 	running sync.WaitGroup
 }
 
 type sharedRun struct {
 	cancel  context.CancelFunc
 	waiters int         // guarded by shared.mu
-	idle    *time.Timer // runs while nobody waits; guarded by shared.mu
+	idle    *time.Timer // runs while there are no waiters; guarded by shared.mu
 	done    chan struct{}
 	result  bool // set before done is closed
 }
 
-// wait blocks until the task has ended, and returns what it did; or until ctx ends, and returns its cause.
+// wait blocks until the task has ended and returns its result. If ctx ends before, it returns the cause.
 func (s *shared) wait(ctx context.Context) (bool, error) {
 	s.mu.Lock()
 	if s.current == nil {
@@ -46,7 +46,7 @@ func (s *shared) wait(ctx context.Context) (bool, error) {
 	case <-r.done:
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.forgetLocked(r) // who comes from now on wants a newer answer
+		s.forgetLocked(r) // later callers need a newer result
 		return r.result, nil
 	case <-ctx.Done():
 	}
@@ -59,14 +59,14 @@ func (s *shared) wait(ctx context.Context) (bool, error) {
 }
 
 func (s *shared) start() *sharedRun {
-	// Of no waiter's context: the run outlives the first if others have joined.
+	// Not a waiter's context: the run outlives the first waiter if others have joined.
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &sharedRun{cancel: cancel, done: make(chan struct{})}
 	s.running.Go(func() {
 		defer cancel()
 		r.result = s.task(ctx)
 		s.mu.Lock()
-		if r.waiters > 0 || !r.result { // a yes that nobody waits for is for the next
+		if r.waiters > 0 || !r.result { // without waiters a positive result is kept for the next caller
 			s.forgetLocked(r)
 		}
 		s.mu.Unlock()
@@ -75,7 +75,7 @@ func (s *shared) start() *sharedRun {
 	return r
 }
 
-// end cancels r unless somebody has come meanwhile.
+// end cancels r unless it has a waiter again.
 func (s *shared) end(r *sharedRun) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,7 +95,7 @@ func (s *shared) forgetLocked(r *sharedRun) {
 	}
 }
 
-// close cancels what runs, and waits for it. Nobody may wait any more.
+// close cancels the current run and waits for it. No wait may be under way.
 func (s *shared) close() {
 	s.mu.Lock()
 	if r := s.current; r != nil {

@@ -36,7 +36,7 @@ func TestAnsweredByAnEmbedder(t *testing.T) {
 	if got := get("/"); got != http.StatusTeapot {
 		t.Errorf("%d, want the embedder's answer", got)
 	}
-	eventually(t, "nobody waits", func() bool { return p.policy.breaker.Waiting() == 0 })
+	eventually(t, "the queue is empty", func() bool { return p.policy.breaker.Waiting() == 0 })
 	close(leave)
 	if got := <-long; got != http.StatusOK {
 		t.Error(got)

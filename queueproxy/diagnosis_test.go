@@ -22,7 +22,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// For each way in which an app can't be served to there is a line of the log, a metric, and a sentence in the answer.
+// For each reason why an app can't serve requests there is a line of the log, a metric, and a sentence in the answer.
 func TestC9WhatIsWrongWithTheApp(t *testing.T) {
 	httpProbe := func(c *Config) {
 		c.Probes = []Probe{{Kind: ProbeHTTP, Addr: c.UserAddr, Target: "/healthz?secret", Timeout: 50 * time.Millisecond, Aggressive: true}}
@@ -61,12 +61,12 @@ func TestC9WhatIsWrongWithTheApp(t *testing.T) {
 		}},
 		{name: "it listens on the pod's address", cause: otherAddress, says: "doesn't listen on 127.0.0.1:…, but on 10.1.2.3:…", request: true, spoil: func(_ *testing.T, p *pod) {
 			port := netip.MustParseAddrPort(p.policy.config.UserAddr).Port()
-			p.policy.readiness.ailment.others = func() []netip.AddrPort {
+			p.policy.readiness.diagnosis.others = func() []netip.AddrPort {
 				return []netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("10.1.2.3"), port)}
 			}
 		}},
 		{name: "it listens on another port", cause: otherPort, says: "doesn't listen on 127.0.0.1:…, but in its pod something listens on port 3000, 9999; it should", request: true, spoil: func(_ *testing.T, p *pod) {
-			p.policy.readiness.ailment.others = func() (all []netip.AddrPort) {
+			p.policy.readiness.diagnosis.others = func() (all []netip.AddrPort) {
 				for _, a := range []string{"0.0.0.0:15001", "[::]:3000", "127.0.0.1:4143", "0.0.0.0:3000", "[::]:9999"} {
 					all = append(all, netip.MustParseAddrPort(a))
 				}
@@ -86,7 +86,7 @@ func TestC9WhatIsWrongWithTheApp(t *testing.T) {
 					c.edit(conf)
 				}
 			})
-			a := p.policy.readiness.ailment
+			a := p.policy.readiness.diagnosis
 			a.mu.Lock()
 			a.log, a.created = zap.New(core), a.created.Add(-time.Minute) // it has had time to start
 			a.mu.Unlock()
@@ -114,7 +114,7 @@ func TestC9WhatIsWrongWithTheApp(t *testing.T) {
 			if status := got.header.Get("Proxy-Status"); !says(status) || strings.Contains(status, "secret") {
 				t.Errorf("Proxy-Status %q", status)
 			}
-			lines := logs.FilterMessage("the app can't be served to").All()
+			lines := logs.FilterMessage("the app can't serve requests").All()
 			if len(lines) != 1 || lines[0].ContextMap()["cause"] != string(c.cause) || !says(lines[0].ContextMap()["why"].(string)) {
 				t.Errorf("logged %v", lines)
 			}
@@ -149,7 +149,7 @@ func TestC9FullPod(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	p, letGo := full(t, 1, func(c *Config) { c.RequestMetrics = MetricsPrometheus })
 	defer letGo()
-	p.policy.readiness.ailment.log = zap.New(core)
+	p.policy.readiness.diagnosis.log = zap.New(core)
 	const says = "the pod has as many requests as it may have: its containerConcurrency is 1"
 	if got := p.get("/"); got.status != 503 || got.body != "pending request queue full\n"+says+"\n" || !strings.Contains(got.header.Get("Proxy-Status"), says) {
 		t.Errorf("%d %q %v", got.status, got.body, got.header)
@@ -162,7 +162,7 @@ func TestC9FullPod(t *testing.T) {
 	}
 }
 
-// An app that takes requests and answers none, or no HTTP, is told of as one that can't be reached is.
+// An app that reads requests and sends no response, or none of HTTP, is reported like one that can't be reached.
 func TestC9AnAppThatDoesNotAnswer(t *testing.T) {
 	for says, want := range map[string]cause{"": noAnswer, "SSH-2.0-OpenSSH_9.2\r\n": badAnswer} {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -183,7 +183,7 @@ func TestC9AnAppThatDoesNotAnswer(t *testing.T) {
 		}()
 		core, logs := observer.New(zap.InfoLevel)
 		p := startPod(t, ln.Addr().String(), func(c *Config) { c.RequestMetrics = MetricsPrometheus })
-		p.policy.readiness.ailment.log = zap.New(core)
+		p.policy.readiness.diagnosis.log = zap.New(core)
 		for range 3 {
 			if got := p.get("/"); got.status != 502 {
 				t.Errorf("%q: %d %q", says, got.status, got.body)
@@ -202,7 +202,7 @@ func TestC9AnAppThatDoesNotAnswer(t *testing.T) {
 func TestC9AStartIsQuiet(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	p := startPod(t, startApp(t, http.HandlerFunc(ok)), func(c *Config) { c.Probes = []Probe{{Kind: ProbeTCP, Addr: c.UserAddr}} })
-	p.policy.readiness.ailment.log = zap.New(core)
+	p.policy.readiness.diagnosis.log = zap.New(core)
 	if got := p.get("/healthz", "User-Agent", knative.UserAgentActivator, knative.HeaderProbe, knative.ProbeQueue); got.status != 200 {
 		t.Errorf("%d %q", got.status, got.body)
 	}
@@ -211,8 +211,8 @@ func TestC9AStartIsQuiet(t *testing.T) {
 	}
 }
 
-// Knative's default probe is held, and whoever asks leaves before its answer: the kubelet after the second that is
-// Kubernetes' default, Knative's activator after 300 ms. Then the log and the metric say what is wrong as well.
+// Knative's default probe is held, and its probers leave before the response: the kubelet after Kubernetes' default of a
+// second, Knative's activator after 300 ms. The log and the metric then have the cause as well.
 func TestC9AProberThatLeavesBeforeItsAnswer(t *testing.T) {
 	broken := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
 	for _, c := range []struct {
@@ -221,7 +221,7 @@ func TestC9AProberThatLeavesBeforeItsAnswer(t *testing.T) {
 		cause             cause
 		why               string
 	}{
-		{"kubelet, nobody listens", knative.UserAgentKubelet + "1.30", deadAddr(t), Probe{Kind: ProbeTCP, Aggressive: true}, starting, "the app doesn't listen on "},
+		{"kubelet, nothing listens", knative.UserAgentKubelet + "1.30", deadAddr(t), Probe{Kind: ProbeTCP, Aggressive: true}, starting, "the app doesn't listen on "},
 		{"kubelet, the probe fails", knative.UserAgentKubelet + "1.30", broken, Probe{Kind: ProbeHTTP, Target: "/", Timeout: time.Second, Aggressive: true}, probeFailed, "the readiness probe fails: GET / on "},
 		{"Knative's activator", knative.UserAgentActivator, deadAddr(t), Probe{Kind: ProbeTCP, Timeout: time.Second}, starting, "the app doesn't listen on "},
 	} {
@@ -232,7 +232,7 @@ func TestC9AProberThatLeavesBeforeItsAnswer(t *testing.T) {
 				c.probe.Addr = c.addr
 				conf.Probes = []Probe{c.probe}
 			})
-			a := p.policy.readiness.ailment
+			a := p.policy.readiness.diagnosis
 			a.mu.Lock()
 			a.log, a.created = zap.New(core), a.created.Add(-time.Minute) // it has had time to start
 			a.mu.Unlock()

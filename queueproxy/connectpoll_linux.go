@@ -13,20 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// untilKnocked blocks until somebody listens at addr; false when ctx ends before. It fails when the kernel lets it have
-// no socket or timer.
+// pollConnect blocks until a server listens at addr; it returns false when ctx ends before, and an error when the kernel
+// gives it no socket or timer.
 //
-// A step must be cheap: it happens 667 times a second for as long as an app takes to start. Three things make it so.
-// The ticks come from a timerfd in Go's poller: a runtime timer would wake sysmon as well, twice a tick. The system
-// calls, none of which blocks, go past the scheduler (RawSyscall), which would wake sysmon too. And one socket serves
-// for all attempts, since Linux lets connect be called again after a refusal.
-func untilKnocked(ctx context.Context, addr netip.AddrPort) (bool, error) {
-	k := knocker{addr: addr, fd: -1}
+// A step must be cheap: 667 happen each second while an app starts. The ticks come from a timerfd in Go's poller: a
+// runtime timer would also wake Go's monitor thread (sysmon), twice a tick. The system calls, which don't block, bypass
+// the scheduler (RawSyscall), which would wake sysmon too. All attempts use one socket, since Linux allows another
+// connect after a refusal.
+func pollConnect(ctx context.Context, addr netip.AddrPort) (bool, error) {
+	k := connectPoller{addr: addr, fd: -1}
 	if err := k.open(); err != nil {
 		return false, err
 	}
 	defer k.close()
-	if k.knock() {
+	if k.try() {
 		return true, nil
 	}
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
@@ -35,7 +35,7 @@ func untilKnocked(ctx context.Context, addr netip.AddrPort) (bool, error) {
 	}
 	ticks := os.NewFile(uintptr(fd), "timerfd")
 	defer func() { _ = ticks.Close() }() // nothing was written
-	every := unix.NsecToTimespec(knockStep.Nanoseconds())
+	every := unix.NsecToTimespec(connectPollStep.Nanoseconds())
 	if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil); err != nil {
 		return false, os.NewSyscallError("timerfd_settime", err)
 	}
@@ -44,8 +44,8 @@ func untilKnocked(ctx context.Context, addr netip.AddrPort) (bool, error) {
 	return k.loop(ticks)
 }
 
-// loop knocks at each tick. The deadline that ends it is looked at between two ticks only, so it may come one late.
-func (k *knocker) loop(ticks *os.File) (up bool, err error) {
+// loop tries at each tick. It checks the deadline that ends it between ticks only, so it may end one tick late.
+func (k *connectPoller) loop(ticks *os.File) (up bool, err error) {
 	conn, err := ticks.SyscallConn()
 	if err != nil {
 		return false, err
@@ -54,9 +54,9 @@ func (k *knocker) loop(ticks *os.File) (up bool, err error) {
 	err = conn.Read(func(fd uintptr) bool {
 		_, _, errno := syscall.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&expired)), unsafe.Sizeof(expired))
 		if errno != 0 {
-			return false // EAGAIN: park until the next tick
+			return false // EAGAIN: wait for the next tick
 		}
-		up = k.knock()
+		up = k.try()
 		return up
 	})
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -65,14 +65,14 @@ func (k *knocker) loop(ticks *os.File) (up bool, err error) {
 	return up, err
 }
 
-type knocker struct {
+type connectPoller struct {
 	addr netip.AddrPort
 	fd   int
 	sa   unix.RawSockaddrAny
 	size uintptr
 }
 
-func (k *knocker) open() (err error) {
+func (k *connectPoller) open() (err error) {
 	k.close()
 	family := unix.AF_INET6
 	if k.addr.Addr().Unmap().Is4() {
@@ -96,9 +96,10 @@ func putPort(to *uint16, port uint16) {
 	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(to))[:], port)
 }
 
-// knock tries to connect. The first call sends the SYN; its refusal is processed on the way out of the call, so that
-// the second has the result. Anything but a refusal counts as somebody there: at worst the probe proper fails.
-func (k *knocker) knock() bool {
+// try reports whether a server listens. The first call of connect sends the SYN; the kernel processes the refusal before
+// the call returns, so a second call has the result. Any result but a refusal counts as listening: at worst the actual
+// probe fails.
+func (k *connectPoller) try() bool {
 	if errno := k.connect(); errno == unix.EINPROGRESS {
 		errno = k.connect()
 		switch errno {
@@ -109,21 +110,21 @@ func (k *knocker) knock() bool {
 	} else if errno != 0 && errno != unix.EISCONN {
 		return false
 	}
-	if !k.self() {
+	if !k.selfConnected() {
 		return true
 	}
-	// open also ends the connection, which keeps the app from its port.
+	// The connection occupies the app's port: open closes it, too.
 	return k.open() != nil
 }
 
-func (k *knocker) connect() syscall.Errno {
+func (k *connectPoller) connect() syscall.Errno {
 	_, _, errno := syscall.RawSyscall(unix.SYS_CONNECT, uintptr(k.fd), uintptr(unsafe.Pointer(&k.sa)), k.size)
 	return errno
 }
 
-// self reports whether the connection is to itself: when the kernel takes the very port that was asked for as the
-// connection's own, TCP's simultaneous open succeeds (RFC 9293 §3.5).
-func (k *knocker) self() bool {
+// selfConnected reports whether the socket is connected to itself: if the kernel picks the destination port as the
+// source port, TCP's simultaneous open succeeds (RFC 9293 §3.5).
+func (k *connectPoller) selfConnected() bool {
 	local, err := unix.Getsockname(k.fd)
 	if err != nil {
 		return false
@@ -137,7 +138,7 @@ func (k *knocker) self() bool {
 	return false
 }
 
-func (k *knocker) close() {
+func (k *connectPoller) close() {
 	if k.fd >= 0 {
 		_ = unix.Close(k.fd) // nothing was written
 		k.fd = -1

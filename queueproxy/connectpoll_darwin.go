@@ -8,23 +8,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// untilKnocked blocks until somebody listens at addr; false when ctx ends before. It fails when the kernel lets it have
-// no socket.
-func untilKnocked(ctx context.Context, addr netip.AddrPort) (bool, error) {
+// pollConnect blocks until a server listens at addr; it returns false when ctx ends before, and an error when the kernel
+// gives it no socket.
+func pollConnect(ctx context.Context, addr netip.AddrPort) (bool, error) {
 	for ctx.Err() == nil {
-		up, err := knock(addr)
+		up, err := tryConnect(addr)
 		if up || err != nil {
 			return up, err
 		}
-		if !sleep(ctx, knockStep) {
+		if !sleep(ctx, connectPollStep) {
 			break
 		}
 	}
 	return false, nil
 }
 
-// knock tries to connect. A socket can't be used again after a refusal here, as it can on Linux.
-func knock(addr netip.AddrPort) (bool, error) {
+// tryConnect needs a new socket for each attempt: unlike on Linux, a socket can't be reused after a refusal.
+func tryConnect(addr netip.AddrPort) (bool, error) {
 	family, sa := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()})
 	if addr.Addr().Unmap().Is4() {
 		family, sa = unix.AF_INET, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().Unmap().As4()}
@@ -40,19 +40,19 @@ func knock(addr netip.AddrPort) (bool, error) {
 	}
 	err = unix.Connect(fd, sa)
 	if err == unix.EINPROGRESS {
-		err = settle(fd)
+		err = connectResult(fd)
 	}
 	if err != nil {
 		return false, nil
 	}
-	return !self(fd, addr), nil
+	return !selfConnected(fd, addr), nil
 }
 
-// settle waits for a connection under way, which on the loopback is never long.
-func settle(fd int) error {
+// connectResult waits for a connection in progress, which on the loopback interface is short.
+func connectResult(fd int) error {
 	ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 	if n, err := unix.Poll(ready, 1); err != nil || n == 0 {
-		return unix.ECONNREFUSED // ask again at the next step
+		return unix.ECONNREFUSED // try again at the next step
 	}
 	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && errno != 0 {
@@ -61,9 +61,9 @@ func settle(fd int) error {
 	return err
 }
 
-// self reports whether the connection is to itself: when the kernel takes the very port that was asked for as the
-// connection's own, TCP's simultaneous open succeeds (RFC 9293 §3.5).
-func self(fd int, addr netip.AddrPort) bool {
+// selfConnected reports whether the socket is connected to itself: if the kernel picks the destination port as the
+// source port, TCP's simultaneous open succeeds (RFC 9293 §3.5).
+func selfConnected(fd int, addr netip.AddrPort) bool {
 	local, err := unix.Getsockname(fd)
 	if err != nil {
 		return false
