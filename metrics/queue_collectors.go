@@ -118,15 +118,10 @@ func (q *QueueCollectors) current(c QueueConfig) []prometheus.Collector {
 		code, _ := statusLabel(status)
 		return &series{durations: invocations.WithLabelValues(code), unit: time.Second}
 	}
-	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "target_info",
-		Help: "What the metrics of this target belong to.",
-		ConstLabels: prometheus.Labels{
-			labelService: c.Service, labelConfiguration: c.Configuration, labelRevision: c.Revision,
-			labelNamespace: c.Namespace, labelPod: c.Pod,
-		},
+	info := NewTargetInfo(map[string]string{
+		labelService: c.Service, labelConfiguration: c.Configuration, labelRevision: c.Revision,
+		labelNamespace: c.Namespace, labelPod: c.Pod,
 	})
-	info.Set(1)
 	return append([]prometheus.Collector{requests, invocations, info},
 		depth(c, "kn_serving_queue_depth", nil)...)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/program"
 	"github.com/sluice-proxy/sluice/internal/requestlog"
 	"github.com/sluice-proxy/sluice/internal/telemetry"
+	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/metrics/otlp"
 	"github.com/sluice-proxy/sluice/proxy"
 	"go.uber.org/zap"
@@ -42,7 +43,7 @@ func newObserved(o options, env func(string) (string, bool), stdout io.Writer, l
 	c, _ := observability.ParseMap(nil, env, observability.Config{}) // of nothing there is no error
 	resource := resourceOf(o, c)
 	ob := &observed{o: o, env: env, log: log, registry: newRegistry()}
-	ob.failed("metrics have no target_info: OTEL_RESOURCE_ATTRIBUTES", ob.registry.Register(targetInfo(resource)))
+	ob.failed("metrics have no target_info: OTEL_RESOURCE_ATTRIBUTES", ob.registry.Register(metrics.NewTargetInfo(resource)))
 	var err error
 	ob.telemetry, err = telemetry.New(telemetry.Config{
 		Span: "handle", Wait: "throttler_try", // Knative's names
@@ -154,29 +155,4 @@ func resourceOf(o options, c observability.Config) map[string]string {
 		r["service.name"] = c.ServiceName
 	}
 	return r
-}
-
-// targetInfo is the same for Prometheus.
-func targetInfo(resource map[string]string) prometheus.Collector {
-	labels := prometheus.Labels{}
-	for name, value := range resource {
-		labels[underscored(name)] = value
-	}
-	g := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "target_info", Help: "What the metrics of this target belong to.", ConstLabels: labels,
-	})
-	g.Set(1)
-	return g
-}
-
-// underscored makes an OpenTelemetry name one of Prometheus's
-// (https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/).
-func underscored(name string) string {
-	out := []byte(name)
-	for i, c := range out {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' && i > 0) {
-			out[i] = '_'
-		}
-	}
-	return string(out)
 }

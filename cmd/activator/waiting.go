@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,7 +53,7 @@ func (w *waitingRoom) leave() {
 
 func (w *waitingRoom) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	why := *w.why.Load()
-	if r.Header.Get(knative.HeaderKubeletProbe) == "" && !strings.HasPrefix(r.UserAgent(), knative.UserAgentKubelet) {
+	if !knative.IsKubeletProbe(r.Header.Get) {
 		proxy.WriteError(out, r, activator.Name, &proxy.Error{Reason: proxy.NotReady, Err: errors.New(why)})
 		return
 	}

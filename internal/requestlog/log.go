@@ -66,7 +66,7 @@ func New(c Config) (*Log, error) {
 		return nil, err
 	}
 	if c.Probe == nil {
-		c.Probe = isProbe
+		c.Probe = func(req *proxy.Request) bool { return knative.IsProbe(req.Header.Get) }
 	}
 	if c.Revision == nil {
 		c.Revision = func(*proxy.Request) Revision { return Revision{} }
@@ -157,9 +157,3 @@ func (l *Log) fail(s *setting, err error) {
 }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
-
-// isProbe is Knative's own rule of what is a probe.
-func isProbe(r *proxy.Request) bool {
-	return r.Header.Get(knative.HeaderProbe) != "" || r.Header.Get(knative.HeaderKubeletProbe) != "" ||
-		strings.HasPrefix(r.Header.Get("User-Agent"), knative.UserAgentKubelet)
-}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"reflect"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -88,7 +87,7 @@ func New(c Config) (*Tracer, error) {
 		return nil, err
 	}
 	if c.Skip == nil {
-		c.Skip = isProbe
+		c.Skip = func(req *proxy.Request) bool { return knative.IsProbe(req.Header.Get) }
 	}
 	if c.Out == nil {
 		c.Out = os.Stdout
@@ -136,9 +135,3 @@ func (t *Tracer) newSink(e observability.Exporter) (sink, error) {
 
 // Dropped counts spans that were lost because they could not be exported, or not as fast as they came.
 func (t *Tracer) Dropped() uint64 { return t.queue.dropped.Load() }
-
-// isProbe is Knative's own rule of what is a probe.
-func isProbe(r *proxy.Request) bool {
-	return r.Header.Get(knative.HeaderProbe) != "" || r.Header.Get(knative.HeaderKubeletProbe) != "" ||
-		strings.HasPrefix(r.Header.Get("User-Agent"), knative.UserAgentKubelet)
-}
