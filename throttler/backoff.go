@@ -6,117 +6,89 @@ import (
 	"time"
 )
 
-// judge draws the conclusion from how a lease of p ended. What was given before p's last back-off counts no more: of a
-// hundred requests that fail to dial a dead pod together, one ejects it.
-func (r *revision) judge(p *pod, g *grant, o Outcome) {
-	if o == Unused || g.epoch != p.backOff.epoch {
-		return
-	}
-	switch o {
-	case OK:
-		p.backOff.ejected, p.backOff.declined = 0, 0
-	case DialFailed, Lost:
-		r.count.Ejections++
-		bump(&p.backOff.ejected)
-		r.startBackOff(p, ejected, r.t.config.Eject.after(p.backOff.ejected, r.roll))
-	case Busy:
-		r.count.Declined++
-		bump(&p.backOff.declined)
-		if spilled := g.gen&spillBit != 0; !spilled || !p.Own { // what spilled over has asked for less than our own may
-			r.startBackOff(p, declined, r.t.config.Decline.after(p.backOff.declined, r.roll))
-		}
-	}
+// backOff is a pod's time out of use.
+type backOff struct {
+	until    time.Time
+	why      backOffReason
+	index    int    // in backOffs.pods
+	epoch    uint32 // counts back-offs: the outcome of a lease given before the last one is ignored
+	ejected  uint8  // failures in a row to be reached or to answer, each after the last ejection ended
+	declined uint8  // the same for requests that the pod declined
 }
 
-func bump(n *uint8) {
+type backOffReason uint8
+
+const (
+	inUse backOffReason = iota
+	ejected
+	declined
+)
+
+func (b *backOff) succeeded() { b.ejected, b.declined = 0, 0 }
+
+// increment stops at the largest number.
+func increment(n *uint8) {
 	if *n < math.MaxUint8 {
 		*n++
 	}
 }
 
-// startBackOff takes p out of use for d.
-func (r *revision) startBackOff(p *pod, why backOffReason, d time.Duration) {
-	p.backOff.epoch++
-	if !p.listed {
-		return
-	}
-	r.endBackOff(p) // it may have taken one meanwhile: see succeed
-	now := time.Now()
-	r.tally(p, -1)
-	p.backOff.why, p.backOff.until = why, now.Add(d)
-	r.tally(p, +1)
-	heap.Push(&r.backingOff, p)
-	r.shorten(now)
-	r.setAlarm(now)
+// backOffs are the pods of a revision that are out of use, and the timer that ends the first back-off.
+type backOffs struct {
+	pods  backOffHeap
+	timer *time.Timer
+	fire  func()    // called by the timer
+	at    time.Time // when; zero: the timer is not set
 }
 
-// endBackOff ends p's back-off, if there is one.
-func (r *revision) endBackOff(p *pod) {
-	if p.backOff.why == inUse {
-		return
+func (b *backOffs) add(p *pod) { heap.Push(&b.pods, p) }
+
+func (b *backOffs) remove(p *pod) { heap.Remove(&b.pods, p.backOff.index) }
+
+// over returns a pod whose back-off is over, or nil.
+func (b *backOffs) over(now time.Time) *pod {
+	if len(b.pods) == 0 || b.pods[0].backOff.until.After(now) {
+		return nil
 	}
-	heap.Remove(&r.backingOff, p.backOff.index)
-	r.tally(p, -1)
-	p.backOff.why = inUse
-	r.tally(p, +1)
+	return b.pods[0]
 }
 
-// shorten sees to it that when all own pods are ejected, the first comes back within the first step: maybe all are
-// dead, maybe it was the network, and somebody has to find out.
-func (r *revision) shorten(now time.Time) {
-	if r.count.ownEjected == 0 || r.count.ownEjected < r.count.ownReady {
-		return
-	}
+// shorten ends the back-off of one own pod, the first to end, by latest.
+func (b *backOffs) shorten(latest time.Time) {
 	var first *pod
-	for _, p := range r.backingOff {
+	for _, p := range b.pods {
 		if p.Own && p.State == Ready && (first == nil || p.backOff.until.Before(first.backOff.until)) {
 			first = p
 		}
 	}
-	if latest := now.Add(r.t.config.Eject.First); first != nil && first.backOff.until.After(latest) {
+	if first != nil && first.backOff.until.After(latest) {
 		first.backOff.until = latest
-		heap.Fix(&r.backingOff, first.backOff.index)
+		heap.Fix(&b.pods, first.backOff.index)
 	}
 }
 
-// setAlarm sets the timer to the end of the first back-off.
-func (r *revision) setAlarm(now time.Time) {
-	if len(r.backingOff) == 0 {
-		if r.timer != nil && !r.alarmAt.IsZero() {
-			r.timer.Stop()
-			r.alarmAt = time.Time{}
+// setTimer sets the timer to the end of the first back-off.
+func (b *backOffs) setTimer(now time.Time) {
+	if len(b.pods) == 0 {
+		if b.timer != nil && !b.at.IsZero() {
+			b.timer.Stop()
+			b.at = time.Time{}
 		}
 		return
 	}
-	at := r.backingOff[0].backOff.until
-	if at.Equal(r.alarmAt) {
+	at := b.pods[0].backOff.until
+	if at.Equal(b.at) {
 		return
 	}
-	r.alarmAt = at
-	if r.timer == nil {
-		r.timer = time.AfterFunc(at.Sub(now), r.alarm)
+	b.at = at
+	if b.timer == nil {
+		b.timer = time.AfterFunc(at.Sub(now), b.fire)
 		return
 	}
-	r.timer.Reset(at.Sub(now))
+	b.timer.Reset(at.Sub(now))
 }
 
-// alarm ends the back-offs that are over and lets in who waited for those pods.
-func (r *revision) alarm() {
-	r.mu.Lock()
-	now := time.Now()
-	for len(r.backingOff) > 0 && !r.backingOff[0].backOff.until.After(now) {
-		p := r.backingOff[0]
-		r.endBackOff(p)
-		r.reindex(p)
-	}
-	r.alarmAt = time.Time{}
-	r.setAlarm(now)
-	woken := r.serve()
-	r.mu.Unlock()
-	woken.wakeAll()
-}
-
-// backOffHeap has the pod whose back-off ends first on top.
+// backOffHeap is a container/heap with the pod on top whose back-off ends first.
 type backOffHeap []*pod
 
 func (h backOffHeap) Len() int           { return len(h) }

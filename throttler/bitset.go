@@ -2,8 +2,8 @@ package throttler
 
 import "math/bits"
 
-// bitset is a set of small numbers that finds its members in a step per level: a bit of a level says whether a word
-// of the level below holds any, 64 to 1, up to a single word. Three levels do for 262 144 pods.
+// bitset is a set of small numbers that finds its next member in one step per level: each bit of a level says whether a
+// 64-bit word of the level below is not zero, and the top level is a single word. Three levels are enough for 262 144 pods.
 type bitset struct {
 	levels [][]uint64
 }
@@ -77,7 +77,7 @@ func (s *bitset) lowest(l, i int) int {
 	return i
 }
 
-// nextAround is next, going on at 0 behind the last.
+// nextAround is next, and after the last member the first.
 func (s *bitset) nextAround(i int) int {
 	if j := s.next(i); j >= 0 {
 		return j

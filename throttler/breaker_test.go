@@ -184,7 +184,7 @@ func TestBreakerAgainstModel(t *testing.T) {
 	})
 }
 
-// Under any interleaving nobody enters beyond capacity, and nothing is lost.
+// Under any interleaving no request enters beyond capacity, and no slot is lost.
 func TestBreakerRaces(t *testing.T) {
 	const most = 4
 	b := NewBreaker(most, 8)
@@ -220,7 +220,7 @@ func TestBreakerRaces(t *testing.T) {
 	}
 }
 
-// 64 clients at limit 4 with 5 ms each: the ideal is 80 ms for the last, and nobody overtakes.
+// 64 clients at limit 4 with 5 ms each: the ideal is 80 ms for the last, and none overtakes another.
 func TestPeers14StrictFIFO(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBreaker(4, 64)
@@ -276,7 +276,7 @@ func TestPeers15RetryAfterFromDrainRate(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		b.Release()
 		time.Sleep(5*time.Second + 950*time.Millisecond)
-		// 10 a second, and a newcomer would be the 141st.
+		// 10 a second, and a new request would be the 141st.
 		if got := b.RetryAfter(); got != 15*time.Second {
 			t.Errorf("%d wait at 10 a second: %v", b.Waiting(), got)
 		}

@@ -21,16 +21,16 @@ var (
 
 // Config bounds what waits over all revisions. The zero value is the default.
 type Config struct {
-	// MaxWaiting bounds the requests that wait in all, 0: 20 000, and MaxWaitingBytes what they hold, by Demand.Bytes, 0:
-	// 256 MiB. Of both a revision or a client has no more than is free, half when it is alone, and the last eighth is for
-	// those that hold next to nothing: a flood leaves room for every other revision's first requests.
+	// MaxWaiting bounds the requests that wait in all (0: 20 000), and MaxWaitingBytes what they hold, by Demand.Bytes (0:
+	// 256 MiB). A revision or a client may have no more of either than is free, which is half while it is alone, and the last
+	// eighth is for those that have next to nothing: a flood leaves room for every other revision's first requests.
 	MaxWaiting      int
 	MaxWaitingBytes int64
 	Eject           Backoff // of a pod that can't be dialled; zero fields: 100 ms, 10 s
 	Decline         Backoff // of a pod that was busy; zero fields: 50 ms, 1 s
 }
 
-// Validate says what can't be meant.
+// Validate reports, joined, every field that can't be used.
 func (c Config) Validate() error {
 	var errs []error
 	if c.MaxWaiting < 0 {
@@ -57,11 +57,11 @@ func (c Config) withDefaults() Config {
 
 // RevisionConfig is what a revision may set for itself. The zero value is the default.
 type RevisionConfig struct {
-	MaxWaiting int  // requests that wait; 0: 10 000, less: nobody waits
+	MaxWaiting int  // requests that wait; 0: 10 000, less than 0: none may
 	Pick       Pick // one that is not known is taken as PickAuto
 }
 
-// Validate says what can't be meant.
+// Validate reports a field that can't be used.
 func (c RevisionConfig) Validate() error {
 	if c.Pick > PickRoundRobin {
 		return fmt.Errorf("throttler: unknown Pick %d", c.Pick)
@@ -79,8 +79,8 @@ func (c RevisionConfig) withDefaults() RevisionConfig {
 	return c
 }
 
-// Backoff doubles from First to Max. What is waited is between three quarters of it and all of it, so that several
-// activators don't come back together.
+// Backoff is a pause that doubles with each failure in a row, from First to Max. The pause taken is between three quarters
+// of that and all of it, so that several activators don't come back at the same moment.
 type Backoff struct{ First, Max time.Duration }
 
 func (b Backoff) or(other Backoff) Backoff {
@@ -95,12 +95,12 @@ func (b Backoff) or(other Backoff) Backoff {
 
 func (b Backoff) validate(name string) error {
 	if b.First < 0 || b.Max < b.First {
-		return fmt.Errorf("throttler: %s from %v to %v", name, b.First, b.Max)
+		return fmt.Errorf("throttler: %s: First %v, Max %v: neither may be negative, nor First more than Max", name, b.First, b.Max)
 	}
 	return nil
 }
 
-// after says how long to wait after n failures in a row, n ≥ 1. roll(k) is a random number below k.
+// after is the pause after n failures in a row, n ≥ 1. roll(k) is a random number below k.
 func (b Backoff) after(n uint8, roll func(k int) int) time.Duration {
 	d := b.First
 	for ; n > 1 && d < b.Max; n-- {

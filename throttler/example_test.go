@@ -44,7 +44,7 @@ func Example() {
 }
 
 func ExampleBreaker() {
-	b := throttler.NewBreaker(1, 0) // one at a time, nobody waits
+	b := throttler.NewBreaker(1, 0) // one at a time, none may wait
 	ctx := context.Background()
 
 	if err := b.Acquire(ctx); err == nil {

@@ -2,9 +2,9 @@ package throttler
 
 import "slices"
 
-// fewest keeps pods sorted by how much they have in flight, in one array in which the pods of a count lie side by
-// side. One more or one less is a swap to the edge of the count's range and a shift of that edge, so all of it is
-// O(1) but add and remove, which pass a hole from count to count up to the highest.
+// fewest keeps pods sorted by how many requests they have in flight, in one array in which the pods of each count lie side
+// by side. One request more or less is a swap to the edge of the count's range and a shift of that edge, which is O(1); add
+// and remove move one pod of each higher count.
 type fewest struct {
 	pods  []*pod
 	start []int32 // start[k] pods have fewer than k; the last entry is len(pods)
@@ -15,7 +15,7 @@ func (f *fewest) put(i int32, p *pod) {
 	p.rank = i
 }
 
-// reach makes start[k] exist.
+// reach extends start up to start[k].
 func (f *fewest) reach(k int) {
 	for len(f.start) <= k {
 		f.start = append(f.start, int32(len(f.pods)))
@@ -77,8 +77,8 @@ func (f *fewest) swap(p *pod, j int32) {
 	f.put(j, p)
 }
 
-// pick returns one with the fewest, by chance among equals, and none of those to avoid; nil when there is none.
-// roll(n) is a random number below n.
+// pick returns a pod with the fewest, by chance among equals, but none of those to avoid; nil when there is none. roll(n) is
+// a random number below n.
 func (f *fewest) pick(roll func(n int) int, not avoided) *pod {
 	for from := 0; from < len(f.pods); {
 		to := int(f.start[f.pods[from].ranked+1])
@@ -90,7 +90,7 @@ func (f *fewest) pick(roll func(n int) int, not avoided) *pod {
 	return nil
 }
 
-// pickOf is pick among the pods of a range. One that is drawn and to be avoided is put back; the next draw is of the others.
+// pickOf is pick among the pods of a range. After a pod that is to be avoided it draws among those not drawn yet.
 func (f *fewest) pickOf(from, to int, roll func(n int) int, not avoided) *pod {
 	var drawn [len(not)]int // in ascending order
 	for n := 0; n < to-from; n++ {

@@ -1,6 +1,6 @@
 package throttler
 
-// Outcome is what a request has learned about its pod.
+// Outcome is what a request has found out about its pod.
 type Outcome uint8
 
 // Outcomes of a Lease.
@@ -9,10 +9,10 @@ const (
 	OK Outcome = iota
 	// DialFailed says that no connection could be made: nothing was sent, and the pod is ejected for a while.
 	DialFailed
-	// Busy says that the pod did not process the request: it is left alone for a while. Of a remote pod that has become an
-	// own one it says nothing.
+	// Busy says that the pod did not process the request: it gets no new ones for a while. For a lease from before the pod
+	// was taken into this activator's share it has no effect.
 	Busy
-	// Unused says that the request gave up before it learned anything.
+	// Unused says that the request gave up before it found out anything.
 	Unused
 	// Lost says that the pod was reached and that the connection ended before an answer: the pod is ejected for a while, as
 	// after DialFailed.
@@ -27,22 +27,22 @@ type Lease struct {
 	gen      uint64
 }
 
-// grant is the account of a lease. It is used again when the lease has ended: then gen differs from the lease's.
-// Guarded by the revision's mu, but for revision itself, which never changes.
+// grant is what a revision keeps of a lease. It is used again when the lease has ended: then gen differs from the lease's.
+// The revision's mu guards it, except the field revision, which never changes.
 type grant struct {
 	revision *revision
 	pod      *pod
 	gen      uint64 // even plus spillBit; never the same twice
 	epoch    uint32 // the pod's at the time of the grant
-	next     *grant // while free
+	next     *grant // while it is not in use
 }
 
 const spillBit = 1
 
-// Valid says whether l was given by an Acquire, also after its Release.
+// Valid says whether l is a lease, also after its Release.
 func (l Lease) Valid() bool { return l.g != nil }
 
-// Addr is where to dial, as it was when the lease was given; it may be asked also after Release.
+// Addr is where to dial, as it was when the lease was given. It may be called after Release too.
 func (l Lease) Addr() string {
 	if l.endpoint == nil {
 		return ""
@@ -50,7 +50,7 @@ func (l Lease) Addr() string {
 	return l.endpoint.addr
 }
 
-// ID is the pod's; it may be asked also after Release.
+// ID is the pod's. It may be called after Release too.
 func (l Lease) ID() string {
 	if l.endpoint == nil {
 		return ""
@@ -58,13 +58,13 @@ func (l Lease) ID() string {
 	return l.endpoint.id
 }
 
-// Declines is the pod's Backend.Declines, as it was when the lease was given; it may be asked also after Release.
+// Declines is the pod's Backend.Declines, as it was when the lease was given. It may be called after Release too.
 func (l Lease) Declines() bool { return l.endpoint != nil && l.endpoint.declines }
 
 // Spillover says that the pod is in another activator's share: the request must not wait there.
 func (l Lease) Spillover() bool { return l.gen&spillBit != 0 }
 
-// Release ends the lease and hands the slot to the oldest waiter, if there is one. It never blocks. A second Release
+// Release ends the lease and hands the slot to the oldest waiting request, if there is one. It never blocks. A second Release
 // does nothing and is counted. Release of the zero value does nothing.
 func (l Lease) Release(o Outcome) {
 	if l.g != nil {

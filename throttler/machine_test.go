@@ -70,7 +70,7 @@ func (m *machine) stop() {
 	synctest.Wait()
 }
 
-// traffic is a few requests that come and go.
+// traffic makes a few requests begin and end.
 func (m *machine) traffic(t *rapid.T) {
 	for range rapid.IntRange(1, 6).Draw(t, "n") {
 		rapid.SampledFrom([]func(*rapid.T){m.acquire, m.try, m.releaseOne, m.releaseOne}).Draw(t, "what")(t)
@@ -151,7 +151,7 @@ func (m *machine) backOffs() map[string]time.Time {
 	until := map[string]time.Time{}
 	if r := m.t.find(m.id); r != nil {
 		r.mu.Lock()
-		for _, p := range r.backingOff {
+		for _, p := range r.backOffs.pods {
 			until[p.ID] = p.backOff.until
 		}
 		r.mu.Unlock()

@@ -14,7 +14,7 @@ func (m *model) release(i int, o Outcome, c Config) (backs *modelPod, most time.
 	m.leases = slices.Delete(m.leases, i, i+1)
 	p.inFlight--
 	defer m.prune(p)
-	if l.given < p.rested {
+	if l.given < p.backedOff {
 		return nil, 0
 	}
 	var why backOffReason
@@ -37,7 +37,7 @@ func (m *model) release(i int, o Outcome, c Config) (backs *modelPod, most time.
 		return nil, 0
 	}
 	m.clock++
-	p.rested = m.clock
+	p.backedOff = m.clock
 	if !p.listed {
 		return nil, 0
 	}
@@ -45,7 +45,7 @@ func (m *model) release(i int, o Outcome, c Config) (backs *modelPod, most time.
 	return p, min(first<<(n-1), limit)
 }
 
-// succeed is the rule that a request's success at a pod that backs off because it had no room makes room for one.
+// succeed is the rule that a pod which is backed off, since it had no room, gets one request for each that it answers.
 func (m *model) succeed(t *rapid.T, p *modelPod) {
 	if len(m.queue) == 0 || !p.listed || !p.Own || p.State != Ready || p.why != declined || p.Slots > 0 && p.inFlight >= p.Slots {
 		return

@@ -13,7 +13,7 @@ import (
 )
 
 // model is a throttler with one revision, done the naive way: slices, searched from one end to the other.
-// Where the real one rolls dice the model takes over what came out, if that was allowed.
+// Where the real one draws a random number the model adopts the result, if it was allowed.
 type model struct {
 	known    bool
 	down     bool // SetUnavailable
@@ -30,13 +30,13 @@ type model struct {
 
 type modelPod struct {
 	Backend
-	listed   bool
-	inFlight int
-	why      backOffReason
-	until    time.Time
-	failures int
-	declines int
-	rested   int // clock of the last back-off
+	listed    bool
+	inFlight  int
+	why       backOffReason
+	until     time.Time
+	failures  int
+	declines  int
+	backedOff int // clock of the last back-off
 }
 
 type modelLease struct {
@@ -59,7 +59,7 @@ type call struct {
 
 func (p *modelPod) usable() bool { return p.listed && p.State == Ready && p.why == inUse }
 
-func (p *modelPod) home() bool {
+func (p *modelPod) ownSlot() bool {
 	return p.usable() && p.Own && (p.Slots == 0 || p.inFlight < p.Slots)
 }
 
@@ -90,7 +90,7 @@ func (m *model) allowed(not [2]string, noSpillover bool) []*modelPod {
 				p := m.order[(i+m.cursor)%len(m.order)]
 				switch {
 				case p == nil || slices.Contains(avoid[:], p.ID):
-				case p.home():
+				case p.ownSlot():
 					home = append(home, p)
 				case p.remote() && !noSpillover:
 					remote = append(remote, p)
@@ -122,7 +122,7 @@ func (m *model) byRule(home []*modelPod) []*modelPod {
 	return []*modelPod{first}
 }
 
-// grant takes over a lease if it was allowed.
+// grant adopts a lease if it was allowed.
 func (m *model) grant(t *rapid.T, l Lease, not [2]string, noSpillover bool) {
 	allowed := m.allowed(not, noSpillover)
 	p := m.pods[l.ID()]
@@ -144,7 +144,7 @@ func (m *model) grant(t *rapid.T, l Lease, not [2]string, noSpillover bool) {
 	m.leases = append(m.leases, modelLease{l, p, m.clock})
 }
 
-// serve takes the oldest waiters off while there is a pod for them: exactly they must have been served.
+// serve removes the oldest calls while there is a pod for them: exactly these must have been served.
 func (m *model) serve(t *rapid.T) {
 	for i := m.servable(); i >= 0; i = m.servable() {
 		c := m.queue[i]
@@ -177,12 +177,12 @@ func (m *model) hopeless() bool {
 	return m.down && !slices.ContainsFunc(m.order, func(p *modelPod) bool { return p != nil && p.State == Ready })
 }
 
-// servable is the first waiter whom there is a pod for, or -1.
+// servable is the index of the first call that there is a pod for, or -1.
 func (m *model) servable() int {
 	return slices.IndexFunc(m.queue, func(c *call) bool { return len(m.allowed(c.not, c.noSpillover)) > 0 })
 }
 
-// mayEnter says whether a newcomer is served at once: there is a pod, and nobody waits who could be given one.
+// mayEnter says whether a new request is served at once: there is a pod for it, and none for a call that waits.
 func (m *model) mayEnter(not [2]string, noSpillover bool) bool {
 	return len(m.allowed(not, noSpillover)) > 0 && m.servable() < 0
 }

@@ -70,7 +70,7 @@ func TestPeers3NoLend(t *testing.T) {
 	}
 }
 
-// Who waits for an own pod does not keep those behind from another activator's.
+// A request that waits for an own pod does not keep those behind it from another activator's pod.
 func TestPeers3NoLendDoesNotHoldUpOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th, d := withPods(t, 0, 0)

@@ -232,7 +232,7 @@ func TestPeers15RetryAfterOfRevision(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 		first.Release(throttler.OK)
 		time.Sleep(5900 * time.Millisecond)
-		// 5 a second; 30 have been served and a newcomer would be the 71st: 14.2 s. The time since the last one was
+		// 5 a second; 30 have been served and a new request would be the 71st: 14.2 s. The time since the last one was
 		// served counts too, so that the estimate grows when the queue stands still.
 		if got := th.RetryAfter(d.Revision); got < 15*time.Second || got > 16*time.Second {
 			t.Errorf("%v", got)
@@ -244,7 +244,7 @@ func TestPeers15RetryAfterOfRevision(t *testing.T) {
 	})
 }
 
-// Pods are emptied while requests come and go: nobody is sent nowhere, and who waits is served by the next pod.
+// The list of pods becomes empty while requests come and go: every lease has a pod, and requests that wait are served by the next pod.
 func TestPeers26EmptiedPodsRaceRequests(t *testing.T) {
 	th, d := withPods(t, 4, 2)
 	pods := podList(4, 2)

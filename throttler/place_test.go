@@ -8,44 +8,44 @@ import (
 	"testing"
 )
 
-// acquireByPlace is Acquire by way of Queue. A second call of tell would never return.
+// acquireByPlace is Acquire by way of Queue. A second call of notify would never return.
 func (t *Throttler) acquireByPlace(ctx context.Context, d Demand) (Lease, error) {
-	told := make(chan struct{}, 1)
-	l, p, err := t.Queue(d, func() { told <- struct{}{} })
+	notified := make(chan struct{}, 1)
+	l, p, err := t.Queue(d, func() { notified <- struct{}{} })
 	if p == nil {
 		return l, err
 	}
 	select {
-	case <-told:
+	case <-notified:
 	case <-ctx.Done():
 	}
 	return p.Leave(context.Cause(ctx))
 }
 
 func (b *Breaker) acquireByPlace(ctx context.Context) error {
-	told := make(chan struct{}, 1)
-	p, err := b.Queue(func() { told <- struct{}{} })
+	notified := make(chan struct{}, 1)
+	p, err := b.Queue(func() { notified <- struct{}{} })
 	if p == nil {
 		return err
 	}
 	select {
-	case <-told:
+	case <-notified:
 	case <-ctx.Done():
 	}
 	return p.Leave(context.Cause(ctx))
 }
 
-// Places are served in order among those who block, and one that is left makes way.
+// Places are served in order together with requests that block, and one that is left lets the next one through.
 func TestBreakerPlaces(t *testing.T) {
 	b := NewBreaker(1, 3)
 	if p, err := b.Queue(nil); p != nil || err != nil {
 		t.Fatalf("a free slot: %v, %v", p, err)
 	}
-	var told [3]int
+	var notified [3]int
 	var places [3]*BreakerPlace
 	for i := range places {
 		var err error
-		if places[i], err = b.Queue(func() { told[i]++ }); err != nil || places[i] == nil {
+		if places[i], err = b.Queue(func() { notified[i]++ }); err != nil || places[i] == nil {
 			t.Fatal(i, err)
 		}
 	}
@@ -57,15 +57,15 @@ func TestBreakerPlaces(t *testing.T) {
 		t.Errorf("left: %v", err)
 	}
 	b.Release()
-	if told != [3]int{0, 1, 0} {
-		t.Errorf("told %v", told)
+	if notified != [3]int{0, 1, 0} {
+		t.Errorf("notified %v", notified)
 	}
 	if err := places[1].Leave(why); err != nil { // too late to go without it
 		t.Errorf("served: %v", err)
 	}
 	b.Release()
-	if err := places[2].Leave(nil); err != nil || told != [3]int{0, 1, 1} || b.InFlight() != 1 {
-		t.Errorf("the last: %v, told %v, %+v", err, told, b.Stats())
+	if err := places[2].Leave(nil); err != nil || notified != [3]int{0, 1, 1} || b.InFlight() != 1 {
+		t.Errorf("the last: %v, notified %v, %+v", err, notified, b.Stats())
 	}
 	b.Release()
 	if s := b.Stats(); s.InFlight != 0 || s.Waiting != 0 {
@@ -98,7 +98,7 @@ func TestPlacesLeftWithoutAReason(t *testing.T) {
 	}
 }
 
-// Who waits by place, who blocks and who gives up at the moment of being served leave no slot behind, nor take two.
+// Requests that wait by Queue, that block, and that give up just as they are served neither lose a slot nor take two.
 func TestPlacesRace(t *testing.T) {
 	b := NewBreaker(2, 1000)
 	th, err := New(Config{})

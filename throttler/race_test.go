@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// ward counts from outside what each pod is really given.
+// ward counts, from outside, the leases that each pod really has.
 type ward struct {
 	slots    int64
 	inFlight [8]atomic.Int64
@@ -40,7 +40,7 @@ func (w *ward) visit(l throttler.Lease) {
 	pod.Add(-1)
 }
 
-// client asks in every way there is, gives up at times, and reports all kinds of outcomes.
+// client acquires in every way there is, gives up at times, and reports all kinds of outcomes.
 func (w *ward) client(th *throttler.Throttler, d throttler.Demand, requests int) {
 	for range requests {
 		patience := rand.N(300 * time.Microsecond)
@@ -130,8 +130,8 @@ func TestThrottlerRaces(t *testing.T) {
 	}
 }
 
-// A slot that is granted just as its waiter gives up goes to the next, who waits without a limit. The waiter that has
-// been told of its context's end seldom gets to run before the slot is released.
+// A slot that is granted just as its waiter gives up goes to the next, which waits without a limit. The waiter whose
+// context has ended seldom gets to run before the slot is released.
 func TestGrantToCancelledWaiterIsPassedOn(t *testing.T) {
 	th, d := withPods(t, 1, 1)
 	b := throttler.NewBreaker(1, 2)
@@ -164,7 +164,7 @@ func TestGrantToCancelledWaiterIsPassedOn(t *testing.T) {
 	}
 }
 
-// passOn queues one who gives up and one who does not, and releases the slot as the first gives up.
+// passOn queues a request that gives up and one that does not, and releases the slot as the first gives up.
 func passOn(t *testing.T, visit func(context.Context) error, waiting func() int, release func()) {
 	t.Helper()
 	hasty, giveUp := context.WithCancel(t.Context())
@@ -184,7 +184,7 @@ func passOn(t *testing.T, visit func(context.Context) error, waiting func() int,
 	wg.Wait()
 }
 
-// Entries of revisions come and go while they are written to and asked.
+// Entries of revisions are made and removed while they are updated and used.
 func TestRevisionsRace(t *testing.T) {
 	th := newThrottler(t)
 	var wg sync.WaitGroup
@@ -219,7 +219,7 @@ func TestRevisionsRace(t *testing.T) {
 	}
 }
 
-// What is written to a revision while its entry is being taken out is not lost.
+// An update of a revision whose entry is being removed is not lost.
 func TestWriteRacesForget(t *testing.T) {
 	th := newThrottler(t)
 	id := revisionID(0)

@@ -1,174 +1,176 @@
 package throttler
 
 import (
-	"math/bits"
-	"math/rand/v2"
+	"context"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// keptGrants bounds how many ended leases' accounts a revision keeps for use again.
+// keptGrants bounds how many ended leases' grants a revision keeps for use again.
 const keptGrants = 1024
 
-// revision is one revision's pods, free slots and waiters. It may exist before SetRevision, to keep backends, and
-// after DeleteRevision, to keep the accounts of leases that are still out.
+// revision is one revision's pods, free slots and waiting requests. One lock guards all of it, so that admission and the
+// choice of a pod are one step. Methods named …Locked need mu held, those named …ListLocked list.mu, and take mu themselves.
+// Requests that have been given a slot, or have failed, are collected under mu and notified after it has been released.
+//
+// It may exist before SetRevision, to keep backends, and after DeleteRevision, to keep what leases count for that have not
+// ended.
 type revision struct {
-	id RevisionID
-	t  *Throttler
+	id      RevisionID
+	t       *Throttler
+	wakeUps atomic.Uint64
+	list    podList
 
-	wakeUps atomic.Uint64 // counted by those who wake
-
-	update  sync.Mutex // puts writers in a row; taken before mu
-	pods    map[string]*pod
-	left    []*pod // not listed any more, with leases out when last looked at
-	rounds  uint64
-	removed bool // out of the throttler's map
-
-	mu     sync.Mutex
-	known  bool
-	config RevisionConfig
-
+	mu          sync.Mutex
+	known       bool // by SetRevision
+	config      RevisionConfig
 	unavailable error // why no pod is to be expected
-
-	order  []*pod // by position; nil where a pod has left
-	vacant bitset // positions that pods have left
-	home   bitset // positions of own pods with a free slot
-	remote bitset // positions of others' pods that may take a spillover request
-	fewest fewest // the pods of home, kept only when pick asks for it
-	pick   Pick   // as resolved: never PickAuto
-	cursor int    // position after the last one taken
-
-	backingOff backOffHeap
-	timer      *time.Timer
-	alarmAt    time.Time
-
-	anywhere waiters // who would also go to another activator's pod
-	homeOnly waiters // who would not; between the two lists the older goes first
-	arrivals uint64
-	drain    drain
-
-	free   *grant
-	nfree  int
-	random rand.PCG
-	count  counts
+	free        freeSlots
+	queue       queue
+	backOffs    backOffs
+	count       counts
+	spare       *grant // for use again
+	nspare      int
 }
 
 func newRevision(t *Throttler, id RevisionID) *revision {
-	r := &revision{id: id, t: t, pods: map[string]*pod{}, pick: PickFirstAvailable}
-	r.random.Seed(rand.Uint64(), rand.Uint64())
+	r := &revision{id: id, t: t, list: podList{pods: map[string]*pod{}}}
+	r.free.init()
+	r.backOffs.fire = r.endBackOffs
 	return r
 }
 
-// roll is a random number below n.
-func (r *revision) roll(n int) int {
-	if n <= 1 {
-		return 0
-	}
-	hi, _ := bits.Mul64(r.random.Uint64(), uint64(n))
-	return int(hi)
-}
-
-// enter takes a slot, or with wait a place in the queue; tell is for a Place, or else nil.
-func (r *revision) enter(d *Demand, wait bool, tell func()) (Lease, *waiter, error) {
+// enter takes a slot, or with wait a place in the queue; notify is for a Place, or else nil.
+func (r *revision) enter(d *Demand, wait bool, notify func()) (Lease, *waiter, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.known {
 		return Lease{}, nil, ErrUnknownRevision
 	}
-	if r.mayEnter(d.NoSpillover) {
-		if p := r.choose(d.Not, d.NoSpillover); p != nil {
-			return r.grant(p), nil, nil
+	if r.queue.admits(d.NoSpillover) {
+		if p := r.free.choose(d.Not, d.NoSpillover); p != nil {
+			return r.grantLocked(p), nil, nil
 		}
 	}
 	if !wait {
 		return Lease{}, nil, nil
 	}
-	if r.hopeless() {
+	if r.hopelessLocked() {
 		return Lease{}, nil, r.unavailable
 	}
-	w, err := r.enqueue(d, tell)
+	w, err := r.enqueueLocked(d, notify)
 	return Lease{}, w, err
 }
 
-// avoided are the IDs of pods that a request shall not go to; empty ones are none.
-type avoided [2]string
-
-func (a *avoided) has(p *pod) bool { return p.ID == a[0] || p.ID == a[1] }
-
-// choose finds the pod for a request: an own one, else one for a spillover, and one of those to avoid only when there is no
-// other with a free slot.
-func (r *revision) choose(not avoided, noSpillover bool) *pod {
-	if p := r.chooseHome(not); p != nil {
-		return p
-	}
-	if !noSpillover {
-		if p := r.chooseAbroad(not); p != nil {
-			return p
-		}
-	}
-	if not == (avoided{}) {
-		return nil
-	}
-	return r.choose(avoided{}, noSpillover)
-}
-
-func (r *revision) chooseHome(not avoided) *pod {
-	switch r.pick {
-	case PickLeastInFlight:
-		return r.fewest.pick(r.roll, not)
-	case PickRoundRobin:
-		return r.at(r.home, r.cursor, not)
-	default:
-		return r.at(r.home, 0, not)
-	}
-}
-
-// chooseAbroad begins anywhere, so that several activators don't ask the same pod.
-func (r *revision) chooseAbroad(not avoided) *pod {
-	if r.count.remote == 0 {
-		return nil
-	}
-	return r.at(r.remote, r.roll(len(r.order)), not)
-}
-
-// at finds the pod in the set at a position or the next after it, around the end.
-func (r *revision) at(set bitset, position int, not avoided) *pod {
-	first := set.nextAround(position)
-	for i := first; i >= 0; {
-		if p := r.order[i]; !not.has(p) {
-			return p
-		}
-		if i = set.nextAround(i + 1); i == first {
-			break
-		}
-	}
-	return nil
-}
-
-// grant gives a lease on p, which has room.
-func (r *revision) grant(p *pod) Lease {
-	g := r.free
+// grantLocked gives a lease on p, which has room.
+func (r *revision) grantLocked(p *pod) Lease {
+	g := r.spare
 	if g != nil {
-		r.free, g.next = g.next, nil
-		r.nfree--
+		r.spare, g.next = g.next, nil
+		r.nspare--
 	} else {
 		g = &grant{revision: r}
 	}
 	g.gen = (g.gen | spillBit) + 1
-	if p.place == remote {
+	if p.offered == spilloverSlot {
 		g.gen |= spillBit
 		r.count.SpilloverGrants++
 		r.count.Spillover++
 	} else {
-		r.cursor = p.position + 1
+		r.free.cursor = p.position + 1
 	}
 	g.pod, g.epoch = p, p.backOff.epoch
 	p.inFlight++
 	r.count.InFlight++
 	r.count.Grants++
-	r.reindex(p)
+	r.free.update(p)
 	return Lease{g: g, endpoint: p.endpoint, gen: g.gen}
+}
+
+// enqueueLocked queues a request. One that is older than all who wait has been at the head before, and an attempt that
+// failed must not cost it its place: it may come back although the revision's queue is full, if what waits over all
+// revisions has room.
+func (r *revision) enqueueLocked(d *Demand, notify func()) (*waiter, error) {
+	has, client := usage{int64(r.queue.len()), r.count.WaitingBytes}, d.Client
+	switch {
+	case r.queue.allYoungerThan(d.Enqueued):
+		has, client = usage{}, netip.Addr{} // it only has to fit
+	case r.queue.len() >= r.config.MaxWaiting:
+		r.count.Refused++
+		return nil, ErrQueueFull
+	}
+	bytes := int64(max(d.Bytes, 0))
+	if !r.t.bounds.reserve(has, client, bytes) {
+		r.count.Refused++
+		return nil, ErrOverloaded
+	}
+	w := r.t.waiters.get(notify)
+	now := time.Now()
+	w.client, w.bytes, w.not, w.noSpillover, w.since = client, bytes, avoided(d.Not), d.NoSpillover, now
+	if !d.Enqueued.IsZero() && d.Enqueued.Before(now) {
+		w.since = d.Enqueued
+	}
+	r.queue.add(w, now)
+	r.count.WaitingBytes += bytes
+	return w, nil
+}
+
+func (r *revision) dequeueLocked(w *waiter) {
+	r.queue.remove(w)
+	r.count.WaitingBytes -= w.bytes
+	r.t.bounds.release(w.client, w.bytes)
+}
+
+// wait blocks until w has a lease, has failed, or ctx ends.
+func (r *revision) wait(ctx context.Context, w *waiter) (Lease, error) {
+	var l Lease
+	var err error
+	select {
+	case <-w.wake:
+		l, err = w.lease, w.err
+		if err == nil {
+			r.wakeUps.Add(1)
+		}
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+		r.giveUp(w)
+	}
+	w.lease, w.err, w.not, w.noSpillover = Lease{}, nil, avoided{}, false
+	r.t.waiters.put(w)
+	return l, err
+}
+
+// giveUp ends a wait whose context has ended. A slot that it has been given in the meantime is passed on.
+func (r *revision) giveUp(w *waiter) {
+	if r.leave(w) {
+		return
+	}
+	<-w.wake
+	if w.err == nil {
+		r.wakeUps.Add(1)
+		r.passOn(w.lease)
+	}
+}
+
+// leave takes w out of the queue, if it is still there.
+func (r *revision) leave(w *waiter) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !w.queued {
+		return false
+	}
+	r.dequeueLocked(w)
+	r.count.Cancelled++
+	return true
+}
+
+func (r *revision) passOn(l Lease) {
+	r.mu.Lock()
+	r.count.PassedOn++
+	r.mu.Unlock()
+	r.release(l, Unused)
 }
 
 func (r *revision) release(l Lease, o Outcome) {
@@ -190,59 +192,299 @@ func (r *revision) release(l Lease, o Outcome) {
 	if !p.listed && p.inFlight == 0 {
 		r.count.Leaving--
 	}
-	r.judge(p, g, o)
-	if r.nfree < keptGrants {
-		g.next, r.free = r.free, g
-		r.nfree++
+	r.judgeLocked(p, g, o)
+	if r.nspare < keptGrants {
+		g.next, r.spare = r.spare, g
+		r.nspare++
 	}
-	r.reindex(p)
-	woken := r.serve()
+	r.free.update(p)
+	served := r.serveLocked()
 	if o == OK {
-		r.succeed(p, &woken)
+		r.reuseLocked(p, &served)
 	}
-	over := !r.known && r.count.InFlight == 0
+	forget := !r.known && r.count.InFlight == 0
 	r.mu.Unlock()
-	woken.wakeAll()
-	if over {
+	served.notifyAll()
+	if forget {
 		r.t.forget(r)
 	}
 }
 
-// reindex puts p where it belongs after any change of it. Every change of inFlight, Backend, listed or backOff ends here.
-func (r *revision) reindex(p *pod) {
-	if to := p.offer(); to != p.place {
-		r.displace(p, to)
+// serveLocked gives free slots to the oldest waiting requests.
+func (r *revision) serveLocked() (served waiters) {
+	for {
+		w, p := r.queue.next(&r.free)
+		if p == nil {
+			break
+		}
+		r.handLocked(p, w, &served)
 	}
-	if r.pick != PickLeastInFlight {
+	if served.n > 0 {
+		r.queue.rate.served(time.Now(), served.n)
+	}
+	return served
+}
+
+// handLocked gives w a slot of p.
+func (r *revision) handLocked(p *pod, w *waiter, served *waiters) {
+	r.dequeueLocked(w)
+	w.lease = r.grantLocked(p)
+	r.count.Handed++
+	served.push(w)
+}
+
+// reuseLocked gives the slot that a request has just released to the oldest waiting request although the pod, which had
+// no room for a request before, is backed off: it has room for one now. So a pod that was full for a moment doesn't stand
+// idle, and gets no more requests than it answers.
+func (r *revision) reuseLocked(p *pod, served *waiters) {
+	if !p.Own || !p.listed || p.State != Ready || p.backOff.why != declined || !p.hasRoom() {
 		return
 	}
-	switch {
-	case p.place != atHome:
-		if p.rank != unranked {
-			r.fewest.remove(p)
-		}
-	case p.rank == unranked:
-		r.fewest.add(p, p.inFlight)
-	default:
-		r.fewest.move(p, p.inFlight)
+	if w := r.queue.oldest(); w != nil {
+		r.handLocked(p, w, served)
+		r.queue.rate.served(time.Now(), 1)
 	}
 }
 
-// displace moves p between the sets of free slots.
-func (r *revision) displace(p *pod, to place) {
-	switch p.place {
-	case atHome:
-		r.home.clear(p.position)
-	case remote:
-		r.remote.clear(p.position)
-		r.count.remote--
+// judgeLocked takes a pod out of use, or ends the growth of its back-offs, by how a lease of it ended. A lease from before
+// its last back-off is ignored: of a hundred requests that fail together to dial a dead pod, one ejects it.
+func (r *revision) judgeLocked(p *pod, g *grant, o Outcome) {
+	if o == Unused || g.epoch != p.backOff.epoch {
+		return
 	}
-	switch to {
-	case atHome:
-		r.home.set(p.position)
-	case remote:
-		r.remote.set(p.position)
-		r.count.remote++
+	switch o {
+	case OK:
+		p.backOff.succeeded()
+	case DialFailed, Lost:
+		r.count.Ejections++
+		increment(&p.backOff.ejected)
+		r.startBackOffLocked(p, ejected, r.t.config.Eject.after(p.backOff.ejected, r.free.roll))
+	case Busy:
+		r.count.Declined++
+		increment(&p.backOff.declined)
+		// A pod may decline a spillover request while it has slots for its own activator's.
+		if spillover := g.gen&spillBit != 0; !spillover || !p.Own {
+			r.startBackOffLocked(p, declined, r.t.config.Decline.after(p.backOff.declined, r.free.roll))
+		}
 	}
-	p.place = to
+}
+
+// startBackOffLocked takes p out of use for d.
+func (r *revision) startBackOffLocked(p *pod, why backOffReason, d time.Duration) {
+	p.backOff.epoch++
+	if !p.listed {
+		return
+	}
+	r.endBackOffLocked(p) // reuseLocked lets a pod decline again while it is backed off
+	now := time.Now()
+	r.count.tally(p, -1)
+	p.backOff.why, p.backOff.until = why, now.Add(d)
+	r.count.tally(p, +1)
+	r.backOffs.add(p)
+	r.keepOneComingLocked(now)
+	r.backOffs.setTimer(now)
+}
+
+// endBackOffLocked ends p's back-off, if there is one.
+func (r *revision) endBackOffLocked(p *pod) {
+	if p.backOff.why == inUse {
+		return
+	}
+	r.backOffs.remove(p)
+	r.count.tally(p, -1)
+	p.backOff.why = inUse
+	r.count.tally(p, +1)
+}
+
+// keepOneComingLocked lets one pod back into use within the first step of ejection when all own pods are ejected: maybe all
+// are dead, maybe it was the network, and a request has to find out.
+func (r *revision) keepOneComingLocked(now time.Time) {
+	if r.count.ownEjected > 0 && r.count.ownEjected >= r.count.ownReady {
+		r.backOffs.shorten(now.Add(r.t.config.Eject.First))
+	}
+}
+
+// endBackOffs ends the back-offs that are over, and serves the requests that wait for those pods. The timer calls it.
+func (r *revision) endBackOffs() {
+	r.mu.Lock()
+	now := time.Now()
+	for p := r.backOffs.over(now); p != nil; p = r.backOffs.over(now) {
+		r.endBackOffLocked(p)
+		r.free.update(p)
+	}
+	r.backOffs.at = time.Time{}
+	r.backOffs.setTimer(now)
+	served := r.serveLocked()
+	r.mu.Unlock()
+	served.notifyAll()
+}
+
+// hopelessLocked says that there is no pod to wait for.
+func (r *revision) hopelessLocked() bool { return r.unavailable != nil && r.count.Ready == 0 }
+
+// failHopelessLocked empties the queue if there is no pod to wait for.
+func (r *revision) failHopelessLocked() (failed waiters) {
+	if r.hopelessLocked() {
+		failed = r.failAllLocked(r.unavailable)
+	}
+	return failed
+}
+
+// failAllLocked empties the queue.
+func (r *revision) failAllLocked(err error) (failed waiters) {
+	for w := r.queue.oldest(); w != nil; w = r.queue.oldest() {
+		r.dequeueLocked(w)
+		w.err = err
+		failed.push(w)
+	}
+	return failed
+}
+
+// configure makes the revision known, or changes its configuration.
+func (r *revision) configure(c RevisionConfig) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.known {
+		r.known = true
+		r.t.known.Add(1)
+	}
+	r.config = c.withDefaults()
+	r.repickLocked()
+}
+
+// setUnavailable sets why no pod is to be expected; nil: one is.
+func (r *revision) setUnavailable(err error) {
+	r.mu.Lock()
+	var failed waiters
+	if r.known {
+		r.unavailable = err
+		failed = r.failHopelessLocked()
+	}
+	r.mu.Unlock()
+	failed.notifyAll()
+}
+
+// dropListLocked makes the revision unknown and fails its waiting requests, which the caller notifies.
+func (r *revision) dropListLocked() (failed waiters) {
+	r.mu.Lock()
+	r.unavailable = nil // so that requests fail with ErrRevisionGone
+	r.mu.Unlock()
+	r.applyListLocked(r.list.replaceLocked(nil))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known {
+		r.known = false
+		r.t.known.Add(-1)
+	}
+	return r.failAllLocked(ErrRevisionGone)
+}
+
+// applyListLocked makes changes to the pods, serves the requests that now find a slot, and forgets pods that have ended.
+func (r *revision) applyListLocked(changes []change) {
+	r.mu.Lock()
+	more := 0
+	for i := range changes {
+		if !changes[i].unlist && !changes[i].pod.listed {
+			more++
+		}
+	}
+	r.free.grow(more)
+	for i := range changes {
+		if c := &changes[i]; c.unlist {
+			r.removePodLocked(c.pod)
+		} else {
+			r.setPodLocked(c)
+		}
+	}
+	r.repickLocked()
+	if len(r.backOffs.pods) > 0 || !r.backOffs.at.IsZero() {
+		now := time.Now()
+		r.keepOneComingLocked(now)
+		r.backOffs.setTimer(now)
+	}
+	served, failed := r.serveLocked(), r.failHopelessLocked()
+	r.list.forgetEndedLocked()
+	r.mu.Unlock()
+	served.notifyAll()
+	failed.notifyAll()
+}
+
+// setPodLocked lists a pod as c says. It needs list.mu too.
+func (r *revision) setPodLocked(c *change) {
+	p := c.pod
+	r.count.tally(p, -1)
+	if !p.listed {
+		if p.inFlight == 0 {
+			p.backOff = backOff{epoch: p.backOff.epoch} // it has been away without a lease: its failures are forgotten
+		}
+		r.free.add(p)
+		r.list.pods[p.ID] = p
+	}
+	wasRemote := !p.Own
+	p.listed, p.Backend = true, c.to
+	r.count.tally(p, +1)
+	moved := p.endpoint == nil || p.endpoint.addr != c.to.Addr
+	if moved || p.endpoint.declines != c.to.Declines {
+		p.endpoint = c.endpoint
+	}
+	// A pod has not failed at its new address, and what it declined as a remote pod says nothing about it as an own one.
+	if moved || wasRemote && p.Own && p.backOff.why == declined {
+		r.endBackOffLocked(p)
+	}
+	r.free.update(p)
+}
+
+// removePodLocked takes p off the list. Its leases go on counting; if it comes back before they end, they count for it. It
+// needs list.mu too.
+func (r *revision) removePodLocked(p *pod) {
+	if !p.listed {
+		return
+	}
+	r.endBackOffLocked(p)
+	r.count.tally(p, -1)
+	p.listed = false
+	r.count.tally(p, +1)
+	r.free.update(p)
+	r.free.remove(p)
+	if p.inFlight == 0 {
+		delete(r.list.pods, p.ID)
+		return
+	}
+	r.list.left = append(r.list.left, p)
+}
+
+// repickLocked works out how to pick a pod.
+func (r *revision) repickLocked() {
+	pick := r.config.Pick
+	if pick == PickAuto {
+		pick = r.count.pick()
+	}
+	r.free.pickBy(pick)
+}
+
+// state says whether the revision is known, and whether it has anything to keep it for.
+func (r *revision) state() (known, idle bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.known, !r.known && r.count.Backends == 0 && r.count.InFlight == 0
+}
+
+func (r *revision) retryAfter() time.Duration {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.queue.rate.retryAfter(now, r.queue.len())
+}
+
+func (r *revision) stats() (_ RevisionStats, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.count.RevisionStats
+	s.Waiting = r.queue.len()
+	s.WakeUps = r.wakeUps.Load()
+	s.Slots = r.count.ownSlots
+	if r.count.ownUnlimited > 0 {
+		s.Slots = -1
+	}
+	return s, r.known
 }

@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// Share says which of the pods at addrs belong to the activator self when peers are all the activators in the path. It
-// divides as Knative's activator does, so that activators of both kinds may share a revision: pods and activators are
-// sorted; each activator takes as many pods in a row as all can have, by its index; of those that are left at the end
-// the first activators take one each. With more activators than pods the shares overlap, one pod each, so that none is
-// empty. An activator that is not listed yet takes all.
-// The answer is parallel to addrs; addrs and peers may come in any order, and are left as they are.
+// Share says which of the pods at addrs belong to the activator self when peers are all activators in the revision's path.
+// It divides as Knative's activator does, so that activators of both kinds may share a revision: pods and activators are
+// sorted; each activator takes an equal number of pods in a row, by its index; the pods left over at the end go to the
+// first activators, one each. With more activators than pods the shares overlap, one pod each, so that none is empty. An
+// activator that is not listed among peers takes all.
+// The result is parallel to addrs; addrs and peers may come in any order, and are not changed.
 func Share(addrs, peers []string, self string) []bool {
 	own := make([]bool, len(addrs))
 	order := make([]int, len(addrs))

@@ -45,7 +45,7 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// Every pod has an owner, exactly one unless there are more activators than pods; nobody is without; sizes are even.
+// Every pod has an owner, exactly one unless there are more activators than pods; every activator has a pod; sizes are even.
 func TestShareCovers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ids := make([]string, rapid.IntRange(1, 50).Draw(t, "pods"))

@@ -185,7 +185,7 @@ func TestWaitersRemoveTouchesNeighboursOnly(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	start := time.Unix(1, 0)
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
-	var d drain
+	var d serviceRate
 	expect := func(ms, waiting, seconds int) {
 		t.Helper()
 		if got := d.retryAfter(at(ms), waiting); got != time.Duration(seconds)*time.Second {
@@ -195,7 +195,7 @@ func TestRetryAfter(t *testing.T) {
 	expect(0, 1000, 1) // nothing is known
 	d.begin(at(0))
 	d.served(at(500), 1)
-	expect(500, 9, 5)  // 2 a second, a newcomer is the tenth
+	expect(500, 9, 5)  // 2 a second, a new request is the tenth
 	expect(500, 10, 6) // rounded up
 	d.served(at(1000), 1)
 	expect(1000, 9, 5) // the first measurement is closed and counts on
@@ -224,13 +224,13 @@ func TestLeftPodsAreForgotten(t *testing.T) {
 	}
 	r := th.find(id)
 	th.SetBackends(id, nil)
-	if len(r.pods) != 1 || len(r.left) != 1 {
-		t.Errorf("with a lease out: %d pods, %d left", len(r.pods), len(r.left))
+	if len(r.list.pods) != 1 || len(r.list.left) != 1 {
+		t.Errorf("with a lease out: %d pods, %d left", len(r.list.pods), len(r.list.left))
 	}
 	l.Release(OK)
 	th.PatchBackends(id, nil, nil)
-	if len(r.pods) != 0 || len(r.left) != 0 {
-		t.Errorf("after its end: %d pods, %d left", len(r.pods), len(r.left))
+	if len(r.list.pods) != 0 || len(r.list.left) != 0 {
+		t.Errorf("after its end: %d pods, %d left", len(r.list.pods), len(r.list.left))
 	}
 }
 
@@ -245,14 +245,14 @@ func TestPassedOnIsNoSuccess(t *testing.T) {
 	th.SetBackends(id, []Backend{{ID: "a", Own: true}})
 	l, _, _ := th.TryAcquire(Demand{Revision: id})
 	r := th.find(id)
-	r.pods["a"].backOff.ejected = 3
+	r.list.pods["a"].backOff.ejected = 3
 	r.passOn(l)
-	if got := r.pods["a"].backOff.ejected; got != 3 {
+	if got := r.list.pods["a"].backOff.ejected; got != 3 {
 		t.Errorf("%d failures are left", got)
 	}
 	l, _, _ = th.TryAcquire(Demand{Revision: id})
 	l.Release(OK)
-	if got := r.pods["a"].backOff.ejected; got != 0 {
+	if got := r.list.pods["a"].backOff.ejected; got != 0 {
 		t.Errorf("%d failures are left after a success", got)
 	}
 }

@@ -6,23 +6,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/sluice-proxy/sluice/internal/quota"
 )
 
-// Throttler bounds the requests to many revisions and picks a pod for each. Make one with [New]. All methods may be
+// Throttler limits the requests to many revisions and picks a pod for each. Make one with [New]. All methods may be
 // called from any goroutine; none but Acquire waits for anything but a short-held lock.
 type Throttler struct {
-	config  Config
-	waiters sync.Pool
-
-	waiting        *quota.Bound
-	waitingBytes   *quota.Bound
-	overloaded     atomic.Uint64
+	config         Config
+	waiters        waiterPool
+	bounds         bounds
 	doubleReleases atomic.Uint64
 	known          atomic.Int64
-
-	clients clients
 
 	mu        sync.RWMutex
 	revisions map[RevisionID]*revision
@@ -35,10 +28,8 @@ func New(c Config) (*Throttler, error) {
 	}
 	c = c.withDefaults()
 	return &Throttler{
-		config:  c,
-		waiting: quota.New(int64(c.MaxWaiting)), waitingBytes: quota.New(c.MaxWaitingBytes),
-		clients:   clients{held: map[netip.Addr]held{}},
-		waiters:   sync.Pool{New: newWaiter},
+		config:    c,
+		bounds:    newBounds(c),
 		revisions: map[RevisionID]*revision{},
 	}, nil
 }
@@ -46,16 +37,16 @@ func New(c Config) (*Throttler, error) {
 // Demand is what a request asks for.
 type Demand struct {
 	Revision RevisionID
-	// Client is who asks, of those who share the bounds on what waits (quota.Client's form); zero: nobody in particular, as
-	// where many come through one address.
+	// Client is the address that shares the bounds on what waits with the other clients (quota.Client's form); zero: none, as
+	// where many clients come through one address.
 	Client      netip.Addr
 	Bytes       int       // what the request holds while it waits
-	Enqueued    time.Time // zero: now. That of an earlier attempt puts the request back in its old place
+	Enqueued    time.Time // zero: now. That of an earlier attempt puts the request back in its old place in the queue
 	Not         [2]string // IDs of pods to avoid if another has a free slot; empty: none
 	NoSpillover bool      // own pods only: the request could not go elsewhere if a remote pod declined it
 }
 
-// TryAcquire takes a slot if one is free. It never blocks and never overtakes a waiter. Without a slot ok is false
+// TryAcquire takes a slot if one is free. It never blocks and never overtakes a waiting request. Without a slot ok is false
 // and err nil. The error is ErrUnknownRevision.
 func (t *Throttler) TryAcquire(d Demand) (l Lease, ok bool, err error) {
 	r := t.find(d.Revision)
@@ -66,7 +57,7 @@ func (t *Throttler) TryAcquire(d Demand) (l Lease, ok bool, err error) {
 	return l, l.Valid(), err
 }
 
-// Acquire takes a slot, waiting for one behind those who came before, also while the revision has no pods.
+// Acquire takes a slot, and waits for one behind earlier requests, also while the revision has no pods.
 // The error is ErrUnknownRevision, ErrQueueFull or ErrOverloaded at once; ErrRevisionGone when the revision is deleted
 // meanwhile; that of SetUnavailable; context.Cause(ctx) when ctx ends first, also when it had ended before.
 func (t *Throttler) Acquire(ctx context.Context, d Demand) (Lease, error) {
@@ -84,42 +75,41 @@ func (t *Throttler) Acquire(ctx context.Context, d Demand) (Lease, error) {
 	return r.wait(ctx, w)
 }
 
-// SetRevision makes a revision known, or changes its configuration: waiters beyond a smaller bound go on waiting.
-// Backends that were set before are used from now on.
-func (t *Throttler) SetRevision(id RevisionID, c RevisionConfig) {
-	r := t.writable(id)
-	defer r.update.Unlock()
-	r.mu.Lock()
-	if !r.known {
-		r.known = true
-		t.known.Add(1)
+// Queue is Acquire for a request that waits without blocking. It returns a lease, or an error, or else a place in the
+// queue, which needs one Leave. notify is called once when the wait is over, because there is a slot or the revision is
+// gone or unavailable, on the goroutine that brought that about; it must not block. It is not called when Leave comes
+// first, but may be under way while Leave is called.
+func (t *Throttler) Queue(d Demand, notify func()) (Lease, *Place, error) {
+	r := t.find(d.Revision)
+	if r == nil {
+		return Lease{}, nil, ErrUnknownRevision
 	}
-	r.config = c.withDefaults()
-	r.repick()
-	r.mu.Unlock()
+	l, w, err := r.enter(&d, true, notify)
+	if w == nil {
+		return l, nil, err
+	}
+	return Lease{}, &Place{r, w}, nil
 }
 
-// DeleteRevision makes a revision unknown and forgets its backends. Its waiters fail with ErrRevisionGone; leases that
-// are out end harmlessly, and go on counting for their pods should the revision come back before.
+// SetRevision makes a revision known, or changes its configuration: requests that wait beyond a smaller bound go on
+// waiting. Backends that were set before are used from now on.
+func (t *Throttler) SetRevision(id RevisionID, c RevisionConfig) {
+	r := t.lockList(id)
+	r.configure(c)
+	r.list.mu.Unlock()
+}
+
+// DeleteRevision makes a revision unknown and forgets its backends. Its waiting requests fail with ErrRevisionGone; leases
+// that have not ended stay valid, and go on counting for their pods should the revision come back before they end.
 func (t *Throttler) DeleteRevision(id RevisionID) {
 	r := t.find(id)
 	if r == nil {
 		return
 	}
-	r.update.Lock()
-	r.mu.Lock()
-	r.unavailable = nil // so that it is the deletion that waiters learn of
-	r.mu.Unlock()
-	r.setBackends(nil)
-	r.mu.Lock()
-	if r.known {
-		r.known = false
-		t.known.Add(-1)
-	}
-	failed := r.failAll(ErrRevisionGone)
-	r.mu.Unlock()
-	r.update.Unlock()
-	failed.wakeAll()
+	r.list.mu.Lock()
+	failed := r.dropListLocked()
+	r.list.mu.Unlock()
+	failed.notifyAll()
 	t.forget(r)
 }
 
@@ -127,35 +117,26 @@ func (t *Throttler) DeleteRevision(id RevisionID) {
 // with err instead of waiting, those that wait already included. A nil err takes that back, and so does DeleteRevision. It
 // does nothing for a revision that is not known.
 func (t *Throttler) SetUnavailable(id RevisionID, err error) {
-	r := t.find(id)
-	if r == nil {
-		return
+	if r := t.find(id); r != nil {
+		r.setUnavailable(err)
 	}
-	r.mu.Lock()
-	var failed waiters
-	if r.known {
-		r.unavailable = err
-		failed = r.failHopeless()
-	}
-	r.mu.Unlock()
-	failed.wakeAll()
 }
 
-// SetBackends replaces a revision's pods and wakes who now fits. Of several with one ID the first counts. It may come
-// before SetRevision. A pod that was known keeps its requests in flight, its ejection and its place in the order.
+// SetBackends replaces a revision's pods and gives their free slots to waiting requests. Of several with one ID the first
+// counts. It may come before SetRevision. A pod that was known keeps its requests in flight, its ejection and its position.
 func (t *Throttler) SetBackends(id RevisionID, all []Backend) {
-	r := t.writable(id)
-	r.setBackends(all)
-	r.update.Unlock()
+	r := t.lockList(id)
+	r.applyListLocked(r.list.replaceLocked(all))
+	r.list.mu.Unlock()
 	t.forget(r)
 }
 
 // PatchBackends takes the pods gone off the list, then adds or changes those of upsert. It costs what it changes; what
 // it does not name stays.
 func (t *Throttler) PatchBackends(id RevisionID, upsert []Backend, gone []string) {
-	r := t.writable(id)
-	r.patchBackends(upsert, gone)
-	r.update.Unlock()
+	r := t.lockList(id)
+	r.applyListLocked(r.list.patchLocked(upsert, gone))
+	r.list.mu.Unlock()
 	t.forget(r)
 }
 
@@ -172,24 +153,72 @@ func (t *Throttler) Stats(id RevisionID) (RevisionStats, bool) {
 func (t *Throttler) Totals() Totals {
 	return Totals{
 		Revisions:      int(t.known.Load()),
-		Waiting:        int(t.waiting.Used()),
-		WaitingBytes:   t.waitingBytes.Used(),
-		Overloaded:     t.overloaded.Load(),
+		Waiting:        int(t.bounds.requests.Used()),
+		WaitingBytes:   t.bounds.bytes.Used(),
+		Overloaded:     t.bounds.exceeded.Load(),
 		DoubleReleases: t.doubleReleases.Load(),
 		MaxWaiting:     t.config.MaxWaiting, MaxWaitingBytes: t.config.MaxWaitingBytes,
-		WaitingRefused: t.waiting.Refused(), WaitingBytesRefused: t.waitingBytes.Refused(),
+		WaitingRefused: t.bounds.requests.Refused(), WaitingBytesRefused: t.bounds.bytes.Refused(),
 	}
 }
 
-// RetryAfter estimates, from how fast the revision's queue has moved while there was one, when a newcomer would be
+// RetryAfter estimates, from how fast the revision's queue has moved while there was one, when a new request would be
 // served: whole seconds from 1 to 60, 1 while nothing has been measured.
 func (t *Throttler) RetryAfter(id RevisionID) time.Duration {
 	r := t.find(id)
 	if r == nil {
 		return minRetryAfter * time.Second
 	}
-	now := time.Now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.drain.retryAfter(now, r.waiting())
+	return r.retryAfter()
+}
+
+// find is the revision's entry, or nil.
+func (t *Throttler) find(id RevisionID) *revision {
+	t.mu.RLock()
+	r := t.revisions[id]
+	t.mu.RUnlock()
+	return r
+}
+
+func (t *Throttler) findOrMake(id RevisionID) *revision {
+	if r := t.find(id); r != nil {
+		return r
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.revisions[id]
+	if r == nil {
+		r = newRevision(t, id)
+		t.revisions[id] = r
+	}
+	return r
+}
+
+// lockList is the revision's entry, made if need be, with list.mu held. Locks are taken in the order list.mu, then the
+// revision's mu or the throttler's; so an entry may have been removed between finding it and locking its list.
+func (t *Throttler) lockList(id RevisionID) *revision {
+	for {
+		r := t.findOrMake(id)
+		r.list.mu.Lock()
+		if !r.list.removed {
+			return r
+		}
+		r.list.mu.Unlock()
+	}
+}
+
+// forget removes an entry that has nothing to keep: no SetRevision, no backends, no leases.
+func (t *Throttler) forget(r *revision) {
+	if known, _ := r.state(); known {
+		return
+	}
+	r.list.mu.Lock()
+	defer r.list.mu.Unlock()
+	if _, idle := r.state(); !idle || r.list.removed {
+		return
+	}
+	r.list.removed = true
+	t.mu.Lock()
+	delete(t.revisions, r.id)
+	t.mu.Unlock()
 }

@@ -96,7 +96,7 @@ func TestLeaseZeroValue(t *testing.T) {
 	}
 }
 
-// An ended lease's account is used again, so its second Release must not end somebody else's.
+// An ended lease's grant is used again, so its second Release must not end another lease.
 func TestSecondReleaseDoesNothing(t *testing.T) {
 	th, d := withPods(t, 1, 1)
 	old := acquire(t, th, d)
@@ -152,7 +152,7 @@ func TestAcquireWithEndedContext(t *testing.T) {
 	acquire(t, th, d)
 }
 
-// 100 wait; as pods come, exactly those who fit are woken.
+// 100 wait; as pods come, exactly those that fit are woken.
 func TestExactlyThoseWhoFitAreWoken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th, d := withPods(t, 0, 3)

@@ -2,33 +2,26 @@ package throttler
 
 import (
 	"net/netip"
+	"sync"
 	"time"
 )
 
-// waiter is a request in a queue. Its owner is the goroutine in Acquire, which alone gives it back to the pool; or a Place,
-// which has tell called, and is not pooled, since Leave may come before that. All fields but wake and tell are guarded by
-// the queue's lock until wake has been written.
+// waiter is a waiting request. It belongs to the goroutine in Acquire, which alone gives it back to the pool; or to a Place,
+// which has notify and is not pooled, since Leave may come before notify is called. The lock of the queue guards all fields
+// but wake and notify; a waiter that has been taken out of the queue belongs to whoever notifies it, then to its owner.
 type waiter struct {
 	next, prev  *waiter
-	queued      bool          // in the queue, neither granted nor failed
-	wake        chan struct{} // holds one, so that waking never blocks
-	tell        func()        // instead of wake
+	queued      bool          // in the queue, with neither a lease nor an error
+	wake        chan struct{} // holds one, so that sending never blocks
+	notify      func()        // instead of wake
 	since       time.Time
-	seq         uint64 // decides between two of one age
+	seq         uint64 // orders two of one age
 	bytes       int64
 	client      netip.Addr
 	not         avoided
 	noSpillover bool
 	lease       Lease
 	err         error
-}
-
-func newWaiter() any { return &waiter{wake: make(chan struct{}, 1)} }
-
-// waiters is an intrusive list, oldest first: leaving it from the middle costs the same as from an end.
-type waiters struct {
-	head, tail *waiter
-	n          int
 }
 
 func (w *waiter) olderThan(o *waiter) bool {
@@ -38,11 +31,32 @@ func (w *waiter) olderThan(o *waiter) bool {
 	return w.since.Before(o.since)
 }
 
+// waiterPool keeps the waiters of requests that block for use again.
+type waiterPool struct{ pool sync.Pool }
+
+func (p *waiterPool) get(notify func()) *waiter {
+	if notify != nil {
+		return &waiter{notify: notify}
+	}
+	if w, ok := p.pool.Get().(*waiter); ok {
+		return w
+	}
+	return &waiter{wake: make(chan struct{}, 1)}
+}
+
+func (p *waiterPool) put(w *waiter) { p.pool.Put(w) }
+
+// waiters is an intrusive list, oldest first: leaving it from the middle costs the same as from an end.
+type waiters struct {
+	head, tail *waiter
+	n          int
+}
+
 // push appends w.
 func (q *waiters) push(w *waiter) { q.insertAfter(q.tail, w) }
 
-// insert puts w behind all that are as old or older. It searches from both ends at once: a newcomer belongs near
-// the tail, a request that has been in the queue before near the head.
+// insert puts w behind all that are as old or older. It searches from both ends at once: a new request belongs near
+// the tail, one that has been in the queue before near the head.
 func (q *waiters) insert(w *waiter) {
 	older, younger := q.head, q.tail
 	for {
@@ -91,14 +105,14 @@ func (q *waiters) remove(w *waiter) {
 	q.n--
 }
 
-// wakeAll wakes a list that has been cut off from its queue. It is called without the lock. A waiter may be in use
-// again the moment it has been woken, so the next one is read before.
-func (q *waiters) wakeAll() {
+// notifyAll ends the waits of a list that has been taken out of the queue. It is called without the lock. A waiter may be in
+// use again the moment it has been notified, so the next one is read before.
+func (q *waiters) notifyAll() {
 	for w := q.head; w != nil; {
 		next := w.next
 		w.next, w.prev = nil, nil
-		if w.tell != nil {
-			w.tell()
+		if w.notify != nil {
+			w.notify()
 		} else {
 			w.wake <- struct{}{}
 		}

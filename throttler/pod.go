@@ -1,0 +1,52 @@
+package throttler
+
+// pod is a Backend with what is known of its use. It lives until it is no longer listed and its last lease has ended.
+type pod struct {
+	// Written with both podList.mu and revision.mu held, so either is enough to read.
+	Backend
+	endpoint *endpoint
+	listed   bool
+
+	seen uint64 // the last podList.round that listed it; guarded by podList.mu
+
+	// Guarded by revision.mu.
+	inFlight int
+	offered  offer // as freeSlots knows it
+	position int   // in freeSlots.order, while listed
+	rank     int32 // in freeSlots.fewest, or unranked
+	ranked   int   // inFlight as freeSlots.fewest knows it
+	backOff  backOff
+}
+
+const unranked = -1
+
+// endpoint is what a Lease remembers of its pod; it never changes.
+type endpoint struct {
+	id, addr string
+	declines bool
+}
+
+// offer is what a pod has for a new request.
+type offer uint8
+
+const (
+	noSlot        offer = iota // none is free, or the pod is not to be used
+	ownSlot                    // a slot of an own pod
+	spilloverSlot              // a slot of another activator's pod, for one spillover request
+)
+
+func (p *pod) offers() offer {
+	switch {
+	case !p.usable():
+		return noSlot
+	case p.Own && p.hasRoom():
+		return ownSlot
+	case !p.Own && p.Spillover && p.inFlight == 0:
+		return spilloverSlot
+	}
+	return noSlot
+}
+
+func (p *pod) usable() bool { return p.listed && p.State == Ready && p.backOff.why == inUse }
+
+func (p *pod) hasRoom() bool { return p.Slots <= 0 || p.inFlight < p.Slots }
