@@ -2,35 +2,21 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"syscall"
 
-	"github.com/sluice-proxy/sluice/internal/heap"
 	"github.com/sluice-proxy/sluice/internal/logging"
-	"github.com/sluice-proxy/sluice/internal/procs"
 	"github.com/sluice-proxy/sluice/internal/program"
 )
 
 func main() {
-	unfollow := procs.Follow()
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, program.Signals()...)
-	// Whoever reads the logs may go: that is no reason for requests to fail. Go would end the process at the next line.
-	signal.Ignore(syscall.SIGPIPE)
-	err := run(context.Background(), signals, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
-	unfollow()
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "activator:", err)
-		os.Exit(1)
-	}
+	program.Exit("activator: ", program.Proxy(slack, func() error {
+		signals := make(chan os.Signal, 2)
+		signal.Notify(signals, program.Signals()...)
+		return run(context.Background(), signals, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
+	}))
 }
 
 // slack is garbage that may be there: of an activator there are few, and what it knows lives.
@@ -50,7 +36,6 @@ func run(
 		fmt.Fprintln(stderr, "sluice activator", program.Version())
 		return nil
 	}
-	defer heap.Slack(slack)()
 	if o.onKubernetes() {
 		return runOnKubernetes(ctx, signals, o, env, stdout, stderr)
 	}

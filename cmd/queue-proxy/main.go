@@ -9,28 +9,16 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 
-	"github.com/sluice-proxy/sluice/internal/heap"
-	"github.com/sluice-proxy/sluice/internal/procs"
 	"github.com/sluice-proxy/sluice/internal/program"
 	"github.com/sluice-proxy/sluice/queueproxy/sidecar"
 )
 
 func main() {
-	unfollow := procs.Follow() // first of all: each thread that runs Go has memory of its own
-	ctx, stop := signal.NotifyContext(context.Background(), program.Signals()...)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	// Whoever reads the logs may go: that is no reason for requests to fail. Go would end the process at the next line.
-	signal.Ignore(syscall.SIGPIPE)
-	err := run(ctx, os.Args[1:], os.LookupEnv, os.Stderr)
-	unfollow()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	program.Exit("", program.Proxy(slack, func() error {
+		return run(program.Signalled(), os.Args[1:], os.LookupEnv, os.Stderr)
+	}))
 }
 
 // slack is garbage that a sidecar under load may hold; an idle one makes none.
@@ -59,7 +47,6 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		_, err := fmt.Fprintln(stderr, "queue-proxy", program.Version())
 		return err
 	}
-	defer heap.Slack(slack)()
 	return sidecar.Main(ctx, sidecar.WithEnv(env), sidecar.WithStderr(stderr), sidecar.WithFreeMemory(debug.FreeOSMemory),
 		sidecar.WithStandardLog())
 }

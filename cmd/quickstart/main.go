@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -28,33 +25,13 @@ func main() {
 	case replica.SupervisorName:
 		os.Exit(replica.Main())
 	case standalone.QueueProxyName:
-		os.Exit(status(sidecar.Main(signalled(), sidecar.WithFreeMemory(debug.FreeOSMemory), sidecar.WithStandardLog())))
+		program.Exit("", sidecar.Main(program.Signalled(), sidecar.WithFreeMemory(debug.FreeOSMemory), sidecar.WithStandardLog()))
 	case hello.Name:
-		os.Exit(status(hello.Main(signalled(), os.Getenv)))
+		program.Exit("", hello.Main(program.Signalled(), os.Getenv))
 	}
-	err := run(signalled(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	if errors.Is(err, flag.ErrHelp) {
-		err = nil
-	}
-	os.Exit(status(err))
-}
-
-// status is the exit code for err, which it prints.
-func status(err error) int {
-	if err == nil {
-		return 0
-	}
-	fmt.Fprintln(os.Stderr, err)
-	return 1
-}
-
-// signalled ends with the first signal that asks for it. The second ends the process, and if that is the quickstart, a
-// little later, all replicas: their supervisors see to that. Ctrl-C doesn't reach the processes of a replica, which are in
-// groups of their own.
-func signalled() context.Context {
-	ctx, stop := signal.NotifyContext(context.Background(), program.Signals()...)
-	context.AfterFunc(ctx, stop)
-	return ctx
+	// When a second signal ends the process, all replicas end a little later: their supervisors see to that. Ctrl-C doesn't
+	// reach the processes of a replica, which are in groups of their own.
+	program.Exit("", run(program.Signalled(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is the quickstart. It returns when it has been interrupted and everything has ended, or with what is wrong.
