@@ -9,6 +9,8 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,11 +45,8 @@ type Activator struct {
 	early      *quota.Shares[netip.Addr] // what waits before it
 	noTLS      *tls.Config               // believes nobody
 	private    []string                  // what no pod's app gets or says
-	relay      relay
 
-	local        bool // the activator's own address is loopback: so are those of the pods, on the same machine
-	reviews      reviews
-	unidentified sync.Once // the warning that announcements' senders can't be identified
+	announcements *announcements
 
 	started atomic.Bool
 	synced  chan struct{} // closed when the source has told everything
@@ -64,14 +63,13 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 		log = zap.NewNop()
 	}
 	a := &Activator{config: c.withDefaults(), log: log, synced: make(chan struct{})}
-	a.local = parseAddr(a.config.PodIP).IsLoopback()
 	a.gate, a.early = throttler.NewBreaker(0, math.MaxInt), quota.NewShares[netip.Addr](int64(a.config.MaxWaiting))
 	a.private = knative.PrivateHeaders()
 	a.noTLS = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13}
 	a.exchanges.New = func() any { return &exchange{a: a} }
 	a.revisions.byID = map[throttler.RevisionID]*tracked{}
 	a.prober = newProber(a.config)
-	a.relay = relay{a.config.PodIP, a.config.PeerPort, a.prober.dial, func(result string) { a.collectors.relayed(result) }, make(chan relayed, maxRelayed)}
+	a.announcements = newAnnouncements(a)
 	var err error
 	if a.throttler, err = throttler.New(throttler.Config{
 		MaxWaiting:      a.config.MaxWaiting,
@@ -162,7 +160,7 @@ func (a *Activator) Run(ctx context.Context, src Source) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { a.prober.run(ctx); return nil })
-	g.Go(func() error { a.relay.run(ctx); return nil })
+	g.Go(func() error { a.announcements.relay.run(ctx); return nil })
 	g.Go(func() error { a.report(ctx); return nil })
 	if src != nil {
 		g.Go(func() error { return src.Run(ctx, a) })
@@ -204,6 +202,116 @@ func (a *Activator) hasSynced() bool {
 	}
 }
 
+const notSynced = "revisions and pods have not been read yet"
+
+// unready says why the activator is not ready for traffic, or "".
+func (a *Activator) unready() string {
+	switch {
+	case a.failing.Load():
+		return "shutting down"
+	case !a.hasSynced():
+		return notSynced
+	}
+	return ""
+}
+
+// UpdateRevision makes a revision known or changes it. Requests under way keep what they began with.
+func (a *Activator) UpdateRevision(r Revision) {
+	a.change(r.ID, func(t *tracked) { t.setRevisionLocked(r) })
+}
+
+// DeleteRevision fails the requests that wait for the revision, and those that come.
+func (a *Activator) DeleteRevision(id throttler.RevisionID) {
+	a.change(id, (*tracked).deleteRevisionLocked)
+}
+
+// UpdateEndpoints says which pods the revision has. New ones are probed at once.
+func (a *Activator) UpdateEndpoints(id throttler.RevisionID, e Endpoints) {
+	a.change(id, func(t *tracked) { t.setEndpointsLocked(e) })
+}
+
+// UpdateUnavailable says that no pod of the revision is to be expected, and why, in a sentence that clients read: as long as
+// none can be used, requests are answered 503 (not_ready) with it instead of waiting, those that wait already included.
+// An empty why takes it back. It is for sources that know more of their pods than endpoints.
+func (a *Activator) UpdateUnavailable(id throttler.RevisionID, why string) {
+	var err error
+	if why != "" {
+		err = &proxy.Error{Reason: proxy.NotReady, Text: why + "\n"}
+	}
+	a.throttler.SetUnavailable(id, err)
+}
+
+// UpdatePeers says which activators are in the path of the revision.
+func (a *Activator) UpdatePeers(id throttler.RevisionID, peers []string) {
+	a.change(id, func(t *tracked) { t.pods.setPeers(peers) })
+}
+
+// change calls f with the revision, locked, and reconciles. A revision of which nothing is known afterwards is forgotten.
+func (a *Activator) change(id throttler.RevisionID, f func(*tracked)) {
+	for {
+		t := a.revisions.getOrMake(id, a)
+		t.mu.Lock()
+		if t.forgotten { // between the look-up and the lock
+			t.mu.Unlock()
+			continue
+		}
+		f(t)
+		t.reconcileLocked()
+		if t.emptyLocked() {
+			t.forgotten = true
+			a.revisions.remove(t)
+		}
+		t.mu.Unlock()
+		return
+	}
+}
+
+// RevisionOf finds the revision that a request is for, by its header as the client sent it: for a policy of
+// [Config.WrapPolicy], in its Begin. False when the request names none, or none that is known. It takes a read lock.
+func (a *Activator) RevisionOf(req *proxy.Request) (Revision, bool) {
+	namespace, name, ok := resolve(req, a.config.ClusterDomain)
+	if !ok {
+		return Revision{}, false
+	}
+	if t := a.revisions.get(namespace, name); t != nil {
+		if s := t.spec.Load(); s != nil {
+			return s.Revision, true
+		}
+	}
+	return Revision{}, false
+}
+
+// RevisionSnapshot is a revision at one moment.
+type RevisionSnapshot struct {
+	ID       throttler.RevisionID
+	Limit    int
+	Waiting  int // requests that wait for a pod
+	InFlight int // requests that a pod is working on
+	Pods     int // endpoints known
+	Usable   int // of these, may get requests
+}
+
+// Stats is the revision at this moment; false when it is not known.
+func (a *Activator) Stats(id throttler.RevisionID) (RevisionSnapshot, bool) {
+	t := a.revisions.get(id.Namespace, id.Name)
+	if t == nil {
+		return RevisionSnapshot{}, false
+	}
+	return t.snapshot()
+}
+
+// Snapshot is every revision at this moment, in the order of their names.
+func (a *Activator) Snapshot() []RevisionSnapshot {
+	var all []RevisionSnapshot
+	for _, t := range a.revisions.all() {
+		if s, ok := t.snapshot(); ok {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(x, y RevisionSnapshot) int { return strings.Compare(x.ID.String(), y.ID.String()) })
+	return all
+}
+
 // report sends the statistics of each period.
 func (a *Activator) report(ctx context.Context) {
 	t := time.NewTicker(a.config.ReportPeriod)
@@ -220,6 +328,28 @@ func (a *Activator) report(ctx context.Context) {
 	}
 }
 
+func (a *Activator) observeConcurrency(k metrics.RevisionKey, r metrics.Report) {
+	if t := a.revisions.get(k.Namespace, k.Name); t != nil {
+		if s := t.spec.Load(); s != nil {
+			s.collectors.SetConcurrency(r.Concurrency)
+		}
+	}
+}
+
+// budgets are the bounds on what the activator holds for its clients.
+func (a *Activator) budgets() (all []metrics.Budget) {
+	if e := a.engine.Load(); e != nil {
+		for _, u := range e.Usage() {
+			all = append(all, metrics.Budget(u))
+		}
+	}
+	t := a.throttler.Totals()
+	return append(all,
+		metrics.Budget{Name: "waiting", Used: int64(t.Waiting), Limit: int64(t.MaxWaiting), Refused: t.WaitingRefused},
+		metrics.Budget{Name: "waiting_bytes", Used: t.WaitingBytes, Limit: t.MaxWaitingBytes, Refused: t.WaitingBytesRefused},
+	)
+}
+
 // FailProbes answers the kubelet's probes with 500 from now on, and others as before: the first step of an end, while
 // requests still come.
 func (a *Activator) FailProbes() { a.failing.Store(true) }
@@ -233,16 +363,3 @@ func (a *Activator) Drain(ctx context.Context) error {
 
 // Close lets go of idle connections to pods. It is called last, when Run has returned and nothing is in progress.
 func (a *Activator) Close() error { return a.handler.Close() }
-
-const notSynced = "revisions and pods have not been read yet"
-
-// unready says why the activator is not ready for traffic, or "".
-func (a *Activator) unready() string {
-	switch {
-	case a.failing.Load():
-		return "shutting down"
-	case !a.hasSynced():
-		return notSynced
-	}
-	return ""
-}

@@ -7,13 +7,13 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
+	"go.uber.org/zap"
 )
 
 const (
@@ -22,6 +22,12 @@ const (
 	announcedFor = 10 * time.Second
 )
 
+// ErrUnproven is the error of Config.Identify for a token that doesn't say which pod sent it.
+var ErrUnproven = errors.New("activator: the token is no proof of a pod")
+
+// PodIdentity is what a pod has proven of itself.
+type PodIdentity struct{ Namespace, Name, UID string }
+
 // announcement is the exchange of a pod that tells where it is before Kubernetes does (see knative.Announcement). What
 // it says is believed when it comes from the address that it names, or from another activator of the revision's path
 // that has heard it from there, and its token proves that it is a pod of the revision's namespace: who may run pods
@@ -29,13 +35,13 @@ const (
 // that of any pod that isn't Ready yet. It is no request, and not counted as one.
 type announcement struct {
 	proxy.NopExchange
-	a *Activator
+	of *announcements
 }
 
 // Next implements proxy.Exchange.
 func (x announcement) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
-	h := x.a.hear(req)
-	x.a.collectors.heard(h.result)
+	h := x.of.hear(req)
+	x.of.a.collectors.heard(h.result)
 	if h.why == "" {
 		return proxy.Answer(&proxy.Local{Status: h.status}), nil
 	}
@@ -55,18 +61,35 @@ func hearings() []string {
 	}
 }
 
+// announcements are what pods say of themselves.
+type announcements struct {
+	a            *Activator
+	local        bool // the activator's own address is loopback: so are those of the pods, on the same machine
+	reviews      reviews
+	relay        relay
+	unidentified sync.Once // the warning that senders can't be identified
+}
+
+func newAnnouncements(a *Activator) *announcements {
+	c := a.config
+	return &announcements{a: a, local: parseAddr(c.PodIP).IsLoopback(), relay: relay{
+		self: c.PodIP, port: c.PeerPort, dial: a.prober.dial, queue: make(chan relayed, maxRelayed),
+		count: func(result string) { a.collectors.relayed(result) },
+	}}
+}
+
 // hear says what becomes of an announcement. It blocks while the sender is identified.
-func (a *Activator) hear(req *proxy.Request) hearing {
+func (n *announcements) hear(req *proxy.Request) hearing {
 	said, err := knative.ParseAnnouncement(func(name string) string { return strings.Clone(req.Header.Get(name)) })
 	if err != nil {
 		return hearing{http.StatusBadRequest, "malformed", err.Error()}
 	}
-	t := a.revisions.get(said.Namespace, said.Revision)
+	t := n.a.revisions.get(said.Namespace, said.Revision)
 	if t == nil || t.spec.Load() == nil {
 		return hearing{http.StatusNotFound, "unknown_revision", "unknown revision"}
 	}
 	from := said.Addr.Addr().Unmap()
-	if !knative.IsPodAddr(from) && !(a.local && from.IsLoopback()) {
+	if !knative.IsPodAddr(from) && !(n.local && from.IsLoopback()) {
 		return hearing{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is no address of a pod"}
 	}
 	peers := t.peers()
@@ -74,16 +97,16 @@ func (a *Activator) hear(req *proxy.Request) hearing {
 	if !direct && !slices.ContainsFunc(peers, func(p string) bool { return cameFrom(req.RemoteAddr, parseAddr(p)) }) {
 		return hearing{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is not the sender's address"}
 	}
-	h := a.identify(req, said)
+	h := n.identify(req, said)
 	if h.why == "" && direct {
-		a.relay.pass(said, peers)
+		n.relay.pass(said, peers)
 	}
 	return h
 }
 
 // identify has the sender proven, and its address probed.
-func (a *Activator) identify(req *proxy.Request, said knative.Announcement) hearing {
-	id, err := a.review(req, said)
+func (n *announcements) identify(req *proxy.Request, said knative.Announcement) hearing {
+	id, err := n.review(req, said)
 	switch {
 	case errors.Is(err, errTooMany):
 		return hearing{http.StatusServiceUnavailable, "too_many", err.Error()}
@@ -94,40 +117,40 @@ func (a *Activator) identify(req *proxy.Request, said knative.Announcement) hear
 	case id.Namespace != said.Namespace:
 		return hearing{http.StatusForbidden, "wrong_namespace", "the sender is a pod of another namespace"}
 	}
-	a.announced(said, id)
+	n.add(said, id)
 	return hearing{http.StatusNoContent, "accepted", ""}
 }
 
 // review says whose the token is, as the API server has said a moment ago or says now, unless it is asked too much. It
 // blocks while that is asked.
-func (a *Activator) review(req *proxy.Request, said knative.Announcement) (PodIdentity, error) {
-	if id, err, ok := a.reviews.recall(said.Token, time.Now()); ok {
+func (n *announcements) review(req *proxy.Request, said knative.Announcement) (PodIdentity, error) {
+	if id, err, ok := n.reviews.recall(said.Token, time.Now()); ok {
 		return id, err
 	}
-	if !a.reviews.begin(said.Addr.Addr().Unmap(), time.Now()) {
+	if !n.reviews.begin(said.Addr.Addr().Unmap(), time.Now()) {
 		return PodIdentity{}, errTooMany
 	}
-	defer a.reviews.end()
+	defer n.reviews.end()
 	ctx, cancel := context.WithTimeout(req.Park(proxy.Timeouts{}), identifyTimeout)
 	defer cancel()
-	id, err := a.config.Identify(ctx, said.Token)
+	id, err := n.a.config.Identify(ctx, said.Token)
 	if err == nil || errors.Is(err, ErrUnproven) {
-		a.reviews.remember(said.Token, id, err, time.Now())
+		n.reviews.remember(said.Token, id, err, time.Now())
 	} else if ctx.Err() == nil {
-		a.unidentified.Do(func() { a.log.Warn("pods that announce themselves can't be identified", zap.Error(err)) })
+		n.unidentified.Do(func() { n.a.log.Warn("pods that announce themselves can't be identified", zap.Error(err)) })
 	}
 	return id, err
 }
 
-// announced adds a pod that Kubernetes doesn't list yet, for announcedFor.
-func (a *Activator) announced(said knative.Announcement, id PodIdentity) {
-	a.change(throttler.RevisionID{Namespace: said.Namespace, Name: said.Revision}, func(t *tracked) {
+// add adds a pod that Kubernetes doesn't list yet, for announcedFor.
+func (n *announcements) add(said knative.Announcement, id PodIdentity) {
+	n.a.change(throttler.RevisionID{Namespace: said.Namespace, Name: said.Revision}, func(t *tracked) {
 		s, addr := t.spec.Load(), netip.AddrPortFrom(said.Addr.Addr().Unmap(), said.Addr.Port()).String()
-		if s == nil || s.NoEarlyUse || a.config.MeshMode == MeshEnabled || a.config.Passthrough {
+		if s == nil || s.NoEarlyUse || n.a.config.MeshMode == MeshEnabled || n.a.config.Passthrough {
 			return // it can't be used before it is listed
 		}
 		if p := t.pods.announce(Endpoint{ID: id.UID, Addr: addr, Name: id.Name}); p != nil {
-			time.AfterFunc(announcedFor, func() { a.change(t.id, func(t *tracked) { t.pods.expire(p) }) })
+			time.AfterFunc(announcedFor, func() { n.a.change(t.id, func(t *tracked) { t.pods.expire(p) }) })
 		}
 	})
 }

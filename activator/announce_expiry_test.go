@@ -12,7 +12,7 @@ import (
 
 // announceTo has a pod of rev heard.
 func announceTo(a *Activator, uid, addr string) {
-	a.announced(knative.Announcement{
+	a.announcements.add(knative.Announcement{
 		Namespace: rev.Namespace, Revision: rev.Name, Addr: netip.MustParseAddrPort(addr), Token: "x",
 	}, PodIdentity{Namespace: rev.Namespace, UID: uid})
 }

@@ -64,34 +64,6 @@ func (m *collectors) ofRefused() rejected.Counter {
 	return m.refused
 }
 
-// budgets are the bounds on what the activator holds for its clients.
-func (a *Activator) budgets() (all []metrics.Budget) {
-	if e := a.engine.Load(); e != nil {
-		for _, u := range e.Usage() {
-			all = append(all, metrics.Budget(u))
-		}
-	}
-	t := a.throttler.Totals()
-	return append(all,
-		metrics.Budget{Name: "waiting", Used: int64(t.Waiting), Limit: int64(t.MaxWaiting), Refused: t.WaitingRefused},
-		metrics.Budget{Name: "waiting_bytes", Used: t.WaitingBytes, Limit: t.MaxWaitingBytes, Refused: t.WaitingBytesRefused},
-	)
-}
-
-// heard counts an announcement.
-func (m *collectors) heard(result string) {
-	if m != nil {
-		m.announced.Heard(result)
-	}
-}
-
-// relayed counts one that was passed on.
-func (m *collectors) relayed(result string) {
-	if m != nil {
-		m.announced.Relayed(result)
-	}
-}
-
 // of returns the collectors of r; nil, which measures nothing, when there are no collectors.
 func (m *collectors) of(r Revision) *metrics.RevisionCollectors {
 	if m == nil {
@@ -120,10 +92,16 @@ func (m *collectors) coldStart(c ColdStart) {
 	}
 }
 
-func (a *Activator) observeConcurrency(k metrics.RevisionKey, r metrics.Report) {
-	if t := a.revisions.get(k.Namespace, k.Name); t != nil {
-		if s := t.spec.Load(); s != nil {
-			s.collectors.SetConcurrency(r.Concurrency)
-		}
+// heard counts an announcement.
+func (m *collectors) heard(result string) {
+	if m != nil {
+		m.announced.Heard(result)
+	}
+}
+
+// relayed counts one that was passed on.
+func (m *collectors) relayed(result string) {
+	if m != nil {
+		m.announced.Relayed(result)
 	}
 }

@@ -4,19 +4,20 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/quota"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
 )
-
-// policy is the activator's side of the seam to package proxy.
-type policy struct{ a *Activator }
 
 // exchange is one request. It is pooled: End gives it back.
 type exchange struct {
@@ -39,31 +40,6 @@ type exchange struct {
 	cold    ColdStart        // Queued is zero unless the request waited for the first pod
 	short   bool             // it waits, and there was no pod to use when it began to
 	counted bool             // among those that got no pod, or waited long for one
-}
-
-// Begin counts the request, as waiting from its arrival on: that is what scales a revision from zero.
-func (p policy) Begin(req *proxy.Request) proxy.Exchange {
-	local := p.a.probeAnswer(req)
-	if local == toHear {
-		return announcement{a: p.a}
-	}
-	x := p.a.exchanges.Get().(*exchange)
-	if x.local = local; local != nil {
-		return x
-	}
-	namespace, name, ok := resolve(req, p.a.config.ClusterDomain)
-	if !ok {
-		x.err = notFound(fmt.Errorf("neither headers nor host %q name a revision", req.Host))
-		return x
-	}
-	if !x.find(req, namespace, name) {
-		if !p.a.hasSynced() {
-			x.early = &throttler.RevisionID{Namespace: strings.Clone(namespace), Name: strings.Clone(name)}
-			return x
-		}
-		x.err = unknown(namespace, name)
-	}
-	return x
 }
 
 // find makes the request one of its revision, if that is known.
@@ -107,6 +83,148 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, er
 	return proxy.Forward(x.upstream(req)), nil
 }
 
+// earlyTimeout is Kubernetes' word for a revision that says nothing else (timeoutSeconds), and so for one that isn't
+// known yet.
+const earlyTimeout = 300 * time.Second
+
+// awaitSource waits until the source has told everything, and then finds the revision. The kubelet's probes keep requests
+// away until then, but not from an activator that was restarted where it was, nor in a program without a kubelet.
+func (x *exchange) awaitSource(req *proxy.Request) error {
+	id := x.early
+	x.early = nil
+	client := x.client(req)
+	if !x.a.early.TakeOne(client) {
+		err := throttler.ErrQueueFull
+		x.err = &proxy.Error{Reason: proxy.QueueFull, Text: err.Error() + "\n", Err: err}
+		return x.err
+	}
+	defer x.a.early.GiveOne(client)
+	switch err := x.a.gate.Acquire(req.Park(proxy.Timeouts{Total: earlyTimeout})); {
+	case err != nil:
+		x.err = err
+	default:
+		x.a.gate.Release()
+		if x.find(req, id.Namespace, id.Name) {
+			return nil
+		}
+		x.err = unknown(id.Namespace, id.Name)
+		if !x.a.hasSynced() { // Run has ended
+			err := errors.New(notSynced)
+			x.err = &proxy.Error{Reason: proxy.NotReady, Text: lookup + err.Error() + "\n", Err: err}
+		}
+	}
+	return x.err
+}
+
+// acquire takes a slot, or a place in the queue for one, in which it waits, and the slot when that wait is over. A remote pod
+// may decline the request, so that the last attempt is never a spillover.
+func (x *exchange) acquire(req *proxy.Request, a proxy.Attempt) (waits bool, err error) {
+	if x.place != nil {
+		x.lease, err = x.seat(a.Ended)
+	} else {
+		x.busy, x.down = false, false
+		x.demand.NoSpillover = a.Last
+		var ok bool
+		if x.lease, ok, err = x.a.throttler.TryAcquire(x.demand); err == nil && !ok {
+			if x.lease, x.place, err = x.queue(req); x.place != nil {
+				return true, nil
+			}
+		}
+	}
+	if err != nil {
+		return false, x.unserved(x.refusal(err))
+	}
+	return false, nil
+}
+
+// queue stands in line. Time spent in it is seen in the gauges, and in the story of a cold start when there was no pod.
+func (x *exchange) queue(req *proxy.Request) (throttler.Lease, *throttler.Place, error) {
+	x.demand.Bytes, x.demand.Client = req.HeadBytes(), x.client(req)
+	if x.t.usable.Load() == 0 {
+		if x.cold.Queued.IsZero() {
+			x.cold.Queued = req.Arrived
+		}
+		if tell := x.a.config.OnHold; tell != nil {
+			tell(x.t.id)
+		}
+		x.short = true
+		x.t.shortage.begin()
+	}
+	if m := x.spec.collectors; m != nil {
+		m.AddQueued(1)
+	}
+	x.t.demand.begin()
+	lease, place, err := x.a.throttler.Queue(x.demand, req.Suspend(x.spec.Timeouts))
+	if place == nil {
+		x.queued(lease, err)
+	}
+	return lease, place, err
+}
+
+// seat is the end of standing in line.
+func (x *exchange) seat(ended error) (throttler.Lease, error) {
+	lease, err := x.place.Leave(ended)
+	x.place = nil
+	x.queued(lease, err)
+	return lease, err
+}
+
+func (x *exchange) queued(lease throttler.Lease, err error) {
+	x.t.demand.end()
+	if x.short {
+		x.short, x.counted = false, x.t.shortage.end() || x.counted
+	}
+	if m := x.spec.collectors; m != nil {
+		m.AddQueued(-1)
+	}
+	if err == nil && !x.cold.Queued.IsZero() {
+		x.cold.Granted, x.cold.Pod = time.Now(), lease.ID()
+	}
+}
+
+// client is for whom a request waits; the zero one: for any of many.
+func (x *exchange) client(req *proxy.Request) netip.Addr {
+	from, err := netip.ParseAddrPort(req.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return quota.Client(from.Addr(), x.a.config.Proxies)
+}
+
+// refusal is the answer to a request that got no slot.
+func (x *exchange) refusal(err error) error {
+	switch {
+	case errors.Is(err, throttler.ErrUnknownRevision), errors.Is(err, throttler.ErrRevisionGone):
+		return notFound(fmt.Errorf("revision %q: %w", x.t.id, err))
+	case errors.Is(err, throttler.ErrQueueFull):
+		return &proxy.Error{
+			Reason: proxy.QueueFull, Text: "pending request queue full\n", Err: err,
+			RetryAfter: x.a.throttler.RetryAfter(x.t.id),
+		}
+	}
+	return err // the cause that Park gave its context
+}
+
+// unserved counts and logs that the request got no pod, and has the answer say why. What is no fault of the revision's
+// stays as it is.
+func (x *exchange) unserved(err error) error {
+	var e *proxy.Error
+	if !errors.As(err, &e) || e.Reason == proxy.ClientGone || e.Reason == proxy.UnknownRevision {
+		return err
+	}
+	tr := x.t.trouble()
+	if e.Reason == proxy.NotReady { // a source says why
+		tr = trouble{cause: unavailable, sentence: strings.TrimSpace(e.Error())}
+	}
+	x.blame(tr)
+	if tr.cause == unavailable {
+		return err
+	}
+	told := *e
+	told.Details = tr.sentence
+	return &told
+}
+
 // mark removes what only proxies of the data path may say, and says it itself.
 func (x *exchange) mark(req *proxy.Request) {
 	h := req.Header
@@ -146,7 +264,7 @@ func (x *exchange) spill(req *proxy.Request, spilled bool) {
 func (x *exchange) upstream(req *proxy.Request) proxy.Upstream {
 	h := proxy.Upstream{
 		Addr:     x.lease.Addr(),
-		TLS:      x.a.podTLS(x.t.id.Namespace),
+		TLS:      x.podTLS(),
 		Host:     x.lease.Addr(),
 		Proto:    x.spec.Proto,
 		Timeouts: x.spec.Timeouts,
@@ -165,15 +283,15 @@ func (x *exchange) upstream(req *proxy.Request) proxy.Upstream {
 	return h
 }
 
-// podTLS is how to speak to the pods of a namespace; nil: in the clear.
-func (a *Activator) podTLS(namespace string) *tls.Config {
-	if a.config.PodTLS == nil {
+// podTLS is how to speak to the pods of the revision; nil: in the clear.
+func (x *exchange) podTLS() *tls.Config {
+	if x.a.config.PodTLS == nil {
 		return nil
 	}
-	if c := a.config.PodTLS(namespace); c != nil {
+	if c := x.a.config.PodTLS(x.t.id.Namespace); c != nil {
 		return c
 	}
-	return a.noTLS
+	return x.a.noTLS
 }
 
 // Response sends a request on that its pod did not process: it goes elsewhere, or waits in its old place. The app's own
@@ -219,6 +337,21 @@ func saysDown(resp *proxy.Response) bool {
 		slices.ContainsFunc([]proxy.Reason{proxy.ConnectRefused, proxy.ConnectTimeout, proxy.UnknownRevision}, func(r proxy.Reason) bool {
 			return strings.Contains(status, `details="`+r.String())
 		})
+}
+
+// warm ends a cold start. A client that asks for it is told the parts (https://www.w3.org/TR/server-timing/).
+func (x *exchange) warm(resp *proxy.Response) {
+	c := x.cold
+	x.cold = ColdStart{}
+	c.Revision, c.FirstByte = x.t.id, time.Now()
+	x.a.collectors.coldStart(c)
+	if x.traced {
+		resp.Header.Add("Server-Timing", fmt.Sprintf("sluice-wait;dur=%.1f, sluice-first-byte;dur=%.1f",
+			milliseconds(c.Granted.Sub(c.Queued)), milliseconds(c.FirstByte.Sub(c.Granted))))
+	}
+	if tell := x.a.config.OnColdStart; tell != nil {
+		tell(c)
+	}
 }
 
 // Release gives the slot back, and says what is now known of the pod.
@@ -298,4 +431,28 @@ func (x *exchange) End(req *proxy.Request, r proxy.Result) {
 	a := x.a
 	*x = exchange{a: a}
 	a.exchanges.Put(x)
+}
+
+// failed counts and logs a request whose last attempt met a pod that can't be reached. Its answer says so.
+func (x *exchange) failed(r proxy.Reason) {
+	tr := trouble{pod: Endpoint{ID: x.lease.ID(), Addr: x.lease.Addr()}}
+	switch r {
+	case proxy.ConnectRefused:
+		tr.cause = connectRefused
+	case proxy.ConnectTimeout, proxy.TLSFailed:
+		tr.cause = unreachable
+	default:
+		return
+	}
+	tr.sentence = "the pods that were tried can't be used; the last one " + causeTable[tr.cause].says
+	x.blame(tr)
+}
+
+// blame counts the request, once, and logs why.
+func (x *exchange) blame(tr trouble) {
+	if !x.counted {
+		x.counted = true
+		x.t.shortage.count(tr, 1)
+	}
+	x.t.shortage.log(tr)
 }

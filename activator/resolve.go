@@ -1,10 +1,12 @@
 package activator
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/throttler"
 )
 
 // resolve says which revision a request is for: by its headers, or when one of them is missing by its Host. What it
@@ -35,4 +37,15 @@ func parseHost(host, clusterDomain string) (namespace, name string, ok bool) {
 		return "", "", false
 	}
 	return namespace, name, true
+}
+
+// lookup is how answers about a revision that can't be found begin.
+const lookup = "Error getting active endpoint: "
+
+func unknown(namespace, name string) error {
+	return notFound(fmt.Errorf("revision %q: %w", namespace+"/"+name, throttler.ErrUnknownRevision))
+}
+
+func notFound(err error) error {
+	return &proxy.Error{Reason: proxy.UnknownRevision, Text: lookup + err.Error() + "\n", Err: err}
 }

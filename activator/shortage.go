@@ -1,15 +1,11 @@
 package activator
 
 import (
-	"errors"
-	"strings"
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/sluice-proxy/sluice/internal/logpace"
-	"github.com/sluice-proxy/sluice/proxy"
+	"go.uber.org/zap"
 )
 
 // patience is how long requests may wait for a pod before the log says why there is none: longer than pods take that are
@@ -100,48 +96,4 @@ func (s *shortage) log(tr trouble) {
 		fields = append(fields, zap.String("answer", tr.answer))
 	}
 	s.of.a.log.Info("a revision can't serve", fields...)
-}
-
-// unserved counts and logs that the request got no pod, and has the answer say why. What is no fault of the revision's
-// stays as it is.
-func (x *exchange) unserved(err error) error {
-	var e *proxy.Error
-	if !errors.As(err, &e) || e.Reason == proxy.ClientGone || e.Reason == proxy.UnknownRevision {
-		return err
-	}
-	tr := x.t.trouble()
-	if e.Reason == proxy.NotReady { // a source says why
-		tr = trouble{cause: unavailable, sentence: strings.TrimSpace(e.Error())}
-	}
-	x.blame(tr)
-	if tr.cause == unavailable {
-		return err
-	}
-	told := *e
-	told.Details = tr.sentence
-	return &told
-}
-
-// failed counts and logs a request whose last attempt met a pod that can't be reached. Its answer says so.
-func (x *exchange) failed(r proxy.Reason) {
-	tr := trouble{pod: Endpoint{ID: x.lease.ID(), Addr: x.lease.Addr()}}
-	switch r {
-	case proxy.ConnectRefused:
-		tr.cause = connectRefused
-	case proxy.ConnectTimeout, proxy.TLSFailed:
-		tr.cause = unreachable
-	default:
-		return
-	}
-	tr.sentence = "the pods that were tried can't be used; the last one " + causeTable[tr.cause].says
-	x.blame(tr)
-}
-
-// blame counts the request, once, and logs why.
-func (x *exchange) blame(tr trouble) {
-	if !x.counted {
-		x.counted = true
-		x.t.shortage.count(tr, 1)
-	}
-	x.t.shortage.log(tr)
 }

@@ -1,27 +1,57 @@
 package activator
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/throttler"
 )
 
 // LivePath is where the kubelet is told that the activator lives, ready or not. A liveness probe of any other path, as
 // in Knative's own manifest, restarts an activator that waits for the API server or for a certificate.
 const LivePath = "/livez"
 
+// policy is the activator's side of the seam to package proxy.
+type policy struct{ a *Activator }
+
+// Begin counts the request, as waiting from its arrival on: that is what scales a revision from zero.
+func (p policy) Begin(req *proxy.Request) proxy.Exchange {
+	local := p.probeAnswer(req)
+	if local == toHear {
+		return announcement{of: p.a.announcements}
+	}
+	x := p.a.exchanges.Get().(*exchange)
+	if x.local = local; local != nil {
+		return x
+	}
+	namespace, name, ok := resolve(req, p.a.config.ClusterDomain)
+	if !ok {
+		x.err = notFound(fmt.Errorf("neither headers nor host %q name a revision", req.Host))
+		return x
+	}
+	if !x.find(req, namespace, name) {
+		if !p.a.hasSynced() {
+			x.early = &throttler.RevisionID{Namespace: strings.Clone(namespace), Name: strings.Clone(name)}
+			return x
+		}
+		x.err = unknown(namespace, name)
+	}
+	return x
+}
+
 // toHear stands for the answer to an announcement, which takes a while.
 var toHear = new(proxy.Local)
 
 // probeAnswer answers the probes that are for the activator itself, nil for other requests. The kubelet's go first: it
 // asks whether this activator is ready, the others only whether it is in the path.
-func (a *Activator) probeAnswer(req *proxy.Request) *proxy.Local {
+func (p policy) probeAnswer(req *proxy.Request) *proxy.Local {
 	if req.Header.Has(knative.HeaderKubeletProbe) ||
 		strings.HasPrefix(req.Header.Get("User-Agent"), knative.UserAgentKubelet) {
-		if why := a.unready(); why != "" && req.Target != LivePath {
+		if why := p.a.unready(); why != "" && req.Target != LivePath {
 			return (&proxy.Error{
 				Reason: proxy.NotReady, Status: http.StatusInternalServerError, Text: why + "\n",
 			}).Local(req, Name)
@@ -31,7 +61,7 @@ func (a *Activator) probeAnswer(req *proxy.Request) *proxy.Local {
 	switch who := req.Header.Get(knative.HeaderProbe); {
 	case who == "":
 		return nil
-	case who == knative.ProbePod && a.config.Identify != nil:
+	case who == knative.ProbePod && p.a.config.Identify != nil:
 		return toHear
 	case who == knative.ProbeActivator:
 		return &proxy.Local{
