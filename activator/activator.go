@@ -41,15 +41,15 @@ type Activator struct {
 	prober     *prober
 	revisions  table
 	exchanges  sync.Pool
-	gate       *throttler.Breaker        // open when the source has told everything: early requests wait before it
-	early      *quota.Shares[netip.Addr] // what waits before it
-	noTLS      *tls.Config               // believes nobody
-	private    []string                  // what no pod's app gets or says
+	gate       *throttler.Breaker        // open once the source has synced; requests of unknown revisions wait for it until then
+	early      *quota.Shares[netip.Addr] // how many wait for the gate, by client
+	noTLS      *tls.Config               // trusts no certificate
+	private    []string                  // fields that neither reach a pod's app nor come from it
 
 	announcements *announcements
 
 	started atomic.Bool
-	synced  chan struct{} // closed when the source has told everything
+	synced  chan struct{} // closed when the source has synced
 	failing atomic.Bool
 }
 
@@ -93,7 +93,7 @@ func (a *Activator) measure() (err error) {
 		c.First = a.config.Reporter.Send
 	}
 	if a.config.Registerer != nil {
-		if a.collectors, err = newMeters(a.config, a.budgets); err != nil {
+		if a.collectors, err = newCollectors(a.config, a.budgets); err != nil {
 			return fmt.Errorf("activator: %w", err)
 		}
 		c.Observe = a.observeConcurrency
@@ -132,8 +132,8 @@ func (a *Activator) forward() (err error) {
 
 // Engine makes a server of requests and probes, on an HTTP/1.1 of our own; the caller listens, serves and shuts down (see
 // [proxy.NewEngine]). Requests are answered from the moment the sink knows their revision and pods, but pods are only
-// found usable while Run runs. Connections that are refused are logged, a few of them, and counted, before they are told
-// to c.OnRefused.
+// found usable while Run runs. Connections that are refused are counted, and a few of them logged, before c.OnRefused is
+// called for them.
 func (a *Activator) Engine(c proxy.ServerConfig) *proxy.Engine {
 	own := c.OnRefused
 	c.OnRefused = func(remote string, err *proxy.Error) {
@@ -169,7 +169,7 @@ func (a *Activator) Run(ctx context.Context, src Source) error {
 	return g.Wait()
 }
 
-// awaitSynced opens the gate, also when nothing will be told any more.
+// awaitSynced opens the gate when the source has synced or ctx ends.
 func (a *Activator) awaitSynced(ctx context.Context, src Source) {
 	defer a.gate.Resize(math.MaxInt, 0)
 	if s, ok := src.(SyncedSource); ok {
@@ -182,8 +182,8 @@ func (a *Activator) awaitSynced(ctx context.Context, src Source) {
 	close(a.synced)
 }
 
-// Ready blocks until Run runs and its source has told everything, or ctx ends: then it returns the cause of that. A
-// program that has no kubelet to ask for its readiness waits here before it lets requests in.
+// Ready blocks until Run runs and its source has synced, or until ctx ends, whose cause it then returns. A program
+// without a readiness probe calls it before it accepts requests.
 func (a *Activator) Ready(ctx context.Context) error {
 	select {
 	case <-a.synced:
@@ -204,7 +204,7 @@ func (a *Activator) hasSynced() bool {
 
 const notSynced = "revisions and pods have not been read yet"
 
-// unready says why the activator is not ready for traffic, or "".
+// unready returns why the activator is not ready for traffic, or "".
 func (a *Activator) unready() string {
 	switch {
 	case a.failing.Load():
@@ -225,7 +225,7 @@ func (a *Activator) DeleteRevision(id throttler.RevisionID) {
 	a.change(id, (*tracked).deleteRevisionLocked)
 }
 
-// UpdateEndpoints says which pods the revision has. New ones are probed at once.
+// UpdateEndpoints replaces the pods of the revision. New ones are probed at once.
 func (a *Activator) UpdateEndpoints(id throttler.RevisionID, e Endpoints) {
 	a.change(id, func(t *tracked) { t.setEndpointsLocked(e) })
 }
@@ -241,7 +241,7 @@ func (a *Activator) UpdateUnavailable(id throttler.RevisionID, why string) {
 	a.throttler.SetUnavailable(id, err)
 }
 
-// UpdatePeers says which activators are in the path of the revision.
+// UpdatePeers replaces the list of activators in the path of the revision.
 func (a *Activator) UpdatePeers(id throttler.RevisionID, peers []string) {
 	a.change(id, func(t *tracked) { t.pods.setPeers(peers) })
 }
@@ -361,5 +361,5 @@ func (a *Activator) Drain(ctx context.Context) error {
 	return a.handler.Drain(ctx)
 }
 
-// Close lets go of idle connections to pods. It is called last, when Run has returned and nothing is in progress.
+// Close closes idle connections to pods. It is called last, when Run has returned and no request is in progress.
 func (a *Activator) Close() error { return a.handler.Close() }

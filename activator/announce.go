@@ -22,17 +22,17 @@ const (
 	announcedFor = 10 * time.Second
 )
 
-// ErrUnproven is the error of Config.Identify for a token that doesn't say which pod sent it.
+// ErrUnproven is the error of Config.Identify for a token that doesn't prove which pod sent it.
 var ErrUnproven = errors.New("activator: the token is no proof of a pod")
 
 // PodIdentity is what a pod has proven of itself.
 type PodIdentity struct{ Namespace, Name, UID string }
 
-// announcement is the exchange of a pod that tells where it is before Kubernetes does (see knative.Announcement). What
-// it says is believed when it comes from the address that it names, or from another activator of the revision's path
-// that has heard it from there, and its token proves that it is a pod of the revision's namespace: who may run pods
-// there may as well give them the labels by which the revision's Service finds its own. Then the address is probed like
-// that of any pod that isn't Ready yet. It is no request, and not counted as one.
+// announcement is the exchange of a pod that announces its address before Kubernetes lists it (see knative.Announcement).
+// Two conditions hold for an announcement that is accepted. It comes from the address that it names, or from another
+// activator in the revision's path that received it from there. And its token proves a pod of the revision's namespace:
+// whoever may run pods there can also give them the labels that the revision's Service selects. The address is then
+// probed like that of any pod that isn't Ready yet. An announcement is not counted as a request.
 type announcement struct {
 	proxy.NopExchange
 	of *announcements
@@ -40,7 +40,7 @@ type announcement struct {
 
 // Next implements proxy.Exchange.
 func (x announcement) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
-	h := x.of.hear(req)
+	h := x.of.judge(req)
 	x.of.a.collectors.heard(h.result)
 	if h.why == "" {
 		return proxy.Answer(&proxy.Local{Status: h.status}), nil
@@ -48,20 +48,20 @@ func (x announcement) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision,
 	return proxy.Answer(refusal(req, h.status, h.why)), nil
 }
 
-// hearing is what becomes of an announcement: the status of its answer, what it counts as, and why it isn't believed.
-type hearing struct {
+// verdict is the decision about an announcement: the status of the answer, the label of the metric, and why it is rejected.
+type verdict struct {
 	status      int
 	result, why string
 }
 
-// hearings are the results that hear has.
-func hearings() []string {
+// verdicts are the labels that judge returns.
+func verdicts() []string {
 	return []string{
 		"accepted", "malformed", "unknown_revision", "wrong_address", "too_many", "unproven", "unidentified", "wrong_namespace",
 	}
 }
 
-// announcements are what pods say of themselves.
+// announcements judges the announcements of pods, and adds the pods that they prove.
 type announcements struct {
 	a            *Activator
 	local        bool // the activator's own address is loopback: so are those of the pods, on the same machine
@@ -78,24 +78,24 @@ func newAnnouncements(a *Activator) *announcements {
 	}}
 }
 
-// hear says what becomes of an announcement. It blocks while the sender is identified.
-func (n *announcements) hear(req *proxy.Request) hearing {
+// judge decides about an announcement. It blocks while the sender is identified.
+func (n *announcements) judge(req *proxy.Request) verdict {
 	said, err := knative.ParseAnnouncement(func(name string) string { return strings.Clone(req.Header.Get(name)) })
 	if err != nil {
-		return hearing{http.StatusBadRequest, "malformed", err.Error()}
+		return verdict{http.StatusBadRequest, "malformed", err.Error()}
 	}
 	t := n.a.revisions.get(said.Namespace, said.Revision)
 	if t == nil || t.spec.Load() == nil {
-		return hearing{http.StatusNotFound, "unknown_revision", "unknown revision"}
+		return verdict{http.StatusNotFound, "unknown_revision", "unknown revision"}
 	}
 	from := said.Addr.Addr().Unmap()
 	if !knative.IsPodAddr(from) && !(n.local && from.IsLoopback()) {
-		return hearing{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is no address of a pod"}
+		return verdict{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is no address of a pod"}
 	}
 	peers := t.peers()
 	direct := cameFrom(req.RemoteAddr, from)
 	if !direct && !slices.ContainsFunc(peers, func(p string) bool { return cameFrom(req.RemoteAddr, parseAddr(p)) }) {
-		return hearing{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is not the sender's address"}
+		return verdict{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is not the sender's address"}
 	}
 	h := n.identify(req, said)
 	if h.why == "" && direct {
@@ -104,25 +104,25 @@ func (n *announcements) hear(req *proxy.Request) hearing {
 	return h
 }
 
-// identify has the sender proven, and its address probed.
-func (n *announcements) identify(req *proxy.Request, said knative.Announcement) hearing {
+// identify adds the pod if the sender's token proves it.
+func (n *announcements) identify(req *proxy.Request, said knative.Announcement) verdict {
 	id, err := n.review(req, said)
 	switch {
 	case errors.Is(err, errTooMany):
-		return hearing{http.StatusServiceUnavailable, "too_many", err.Error()}
+		return verdict{http.StatusServiceUnavailable, "too_many", err.Error()}
 	case errors.Is(err, ErrUnproven):
-		return hearing{http.StatusForbidden, "unproven", err.Error()}
+		return verdict{http.StatusForbidden, "unproven", err.Error()}
 	case err != nil:
-		return hearing{http.StatusServiceUnavailable, "unidentified", "the sender can't be identified now"}
+		return verdict{http.StatusServiceUnavailable, "unidentified", "the sender can't be identified now"}
 	case id.Namespace != said.Namespace:
-		return hearing{http.StatusForbidden, "wrong_namespace", "the sender is a pod of another namespace"}
+		return verdict{http.StatusForbidden, "wrong_namespace", "the sender is a pod of another namespace"}
 	}
 	n.add(said, id)
-	return hearing{http.StatusNoContent, "accepted", ""}
+	return verdict{http.StatusNoContent, "accepted", ""}
 }
 
-// review says whose the token is, as the API server has said a moment ago or says now, unless it is asked too much. It
-// blocks while that is asked.
+// review returns the pod that the token proves: as the API server answered a moment ago, or answers now. It blocks
+// meanwhile, and fails with errTooMany beyond the bounds on such requests.
 func (n *announcements) review(req *proxy.Request, said knative.Announcement) (PodIdentity, error) {
 	if id, err, ok := n.reviews.recall(said.Token, time.Now()); ok {
 		return id, err
@@ -161,6 +161,6 @@ func cameFrom(remote string, addr netip.Addr) bool {
 }
 
 func parseAddr(s string) netip.Addr {
-	addr, _ := netip.ParseAddr(s) // an invalid one is nobody's
+	addr, _ := netip.ParseAddr(s) // an invalid one equals no address
 	return addr
 }

@@ -18,12 +18,12 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// probeStatus is what one probe says of an address.
+// probeStatus is the result of one probe of an address, as far as the choice between pods and cluster IP needs it.
 type probeStatus uint8
 
 const (
 	unasked   probeStatus = iota
-	passed                // the queue-proxy said yes
+	passed                // the queue-proxy answered that its app is ready
 	maybeMesh             // 502, 503 or no HTTP answer, as of a mesh in between
 	noMesh                // any other answer: nothing in between made it
 )

@@ -2,8 +2,8 @@ package activator
 
 import "strconv"
 
-// cause is why a pod, or a revision, can't take a request. The list is closed: the same words stand in logs and metrics,
-// and docs/operations.md says what to do about each.
+// cause is why a pod, or a revision, can't take a request. The list is closed: logs and metrics use the same words, and
+// docs/operations.md explains what to do about each.
 type cause uint8
 
 const (
@@ -22,7 +22,7 @@ const (
 	causes // their number
 )
 
-// causeTable has the name of each cause, and what it says of a pod.
+// causeTable has the name of each cause, and its predicate in a sentence about a pod.
 var causeTable = [causes]struct{ name, says string }{
 	noCause:        {"", ""},
 	noPod:          {"no_pod", ""},

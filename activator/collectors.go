@@ -15,7 +15,7 @@ type collectors struct {
 	announced *metrics.Announcements
 }
 
-func newMeters(c Config, budgets func() []metrics.Budget) (*collectors, error) {
+func newCollectors(c Config, budgets func() []metrics.Budget) (*collectors, error) {
 	ac := metrics.ActivatorConfig{Classic: c.ClassicMetrics, Pod: c.PodName}
 	if conn, ok := c.Reporter.(interface {
 		Connected() bool
@@ -42,18 +42,18 @@ func newMeters(c Config, budgets func() []metrics.Budget) (*collectors, error) {
 	if err != nil {
 		return nil, err
 	}
-	noRequests, err := metrics.NewRefused(c.Registerer)
+	rejectedConns, err := metrics.NewRefused(c.Registerer)
 	if err != nil {
 		return nil, err
 	}
-	announced, err := metrics.NewAnnouncements(c.Registerer, hearings(), relayings())
+	announced, err := metrics.NewAnnouncements(c.Registerer, verdicts(), relayings())
 	if err != nil {
 		return nil, err
 	}
 	if err := metrics.NewBudgets(c.Registerer, budgets); err != nil {
 		return nil, err
 	}
-	return &collectors{revisions, errs, cold, noRequests, announced}, nil
+	return &collectors{revisions, errs, cold, rejectedConns, announced}, nil
 }
 
 // ofRefused counts what is no request; nil when nothing is counted.
@@ -92,7 +92,7 @@ func (m *collectors) coldStart(c ColdStart) {
 	}
 }
 
-// heard counts an announcement.
+// heard counts an announcement by its verdict.
 func (m *collectors) heard(result string) {
 	if m != nil {
 		m.announced.Heard(result)

@@ -5,15 +5,15 @@ import (
 	"sync/atomic"
 )
 
-// demand tells probes whether requests wait for their revision.
+// demand lets probes know whether requests wait for their revision.
 type demand struct {
 	waiting atomic.Int32
 
 	mu   sync.Mutex
-	wake chan struct{} // nil: nobody listens. Closed when the first request begins to wait
+	wake chan struct{} // nil: no probe waits for it. Closed when the first request begins to wait
 }
 
-// begin says that a request waits, until end.
+// begin counts a request that waits, until end.
 func (h *demand) begin() {
 	if h.waiting.Add(1) > 1 {
 		return

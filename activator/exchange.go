@@ -25,7 +25,7 @@ type exchange struct {
 	local   *proxy.Local // a probe, answered by the activator itself
 	t       *tracked     // nil: local, early, or err says why
 	err     error
-	early   *throttler.RevisionID // it came before the source had told everything, and its revision isn't known
+	early   *throttler.RevisionID // its revision is unknown, and the source had not synced when it came
 	spec    *spec
 	stats   *metrics.RevisionLoad
 	demand  throttler.Demand
@@ -36,7 +36,7 @@ type exchange struct {
 	down    bool             // the same: its app can't be reached, or is another revision's
 	expect  bool             // the Expect field is ours
 	held    bool             // its body, until its pod answers
-	traced  bool             // the client wants to be told the parts of a cold start
+	traced  bool             // the client asks for the parts of a cold start
 	cold    ColdStart        // Queued is zero unless the request waited for the first pod
 	short   bool             // it waits, and there was no pod to use when it began to
 	counted bool             // among those that got no pod, or waited long for one
@@ -83,12 +83,11 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, er
 	return proxy.Forward(x.upstream(req)), nil
 }
 
-// earlyTimeout is Kubernetes' word for a revision that says nothing else (timeoutSeconds), and so for one that isn't
-// known yet.
+// earlyTimeout is Knative's default for a revision without timeoutSeconds, and so holds for one that isn't known yet.
 const earlyTimeout = 300 * time.Second
 
-// awaitSource waits until the source has told everything, and then finds the revision. The kubelet's probes keep requests
-// away until then, but not from an activator that was restarted where it was, nor in a program without a kubelet.
+// awaitSource blocks until the source has synced, and then looks for the revision again. The readiness probe keeps most
+// requests away until then, but not from a container that was restarted in place, nor in a program without a kubelet.
 func (x *exchange) awaitSource(req *proxy.Request) error {
 	id := x.early
 	x.early = nil
@@ -116,11 +115,12 @@ func (x *exchange) awaitSource(req *proxy.Request) error {
 	return x.err
 }
 
-// acquire takes a slot, or a place in the queue for one, in which it waits, and the slot when that wait is over. A remote pod
-// may decline the request, so that the last attempt is never a spillover.
+// acquire takes a slot of a pod. When none is free it takes a place in the queue and reports that it waits; called again
+// after the wait, it takes the slot that was granted. A remote pod may decline the request, so that the last attempt is
+// never a spillover.
 func (x *exchange) acquire(req *proxy.Request, a proxy.Attempt) (waits bool, err error) {
 	if x.place != nil {
-		x.lease, err = x.seat(a.Ended)
+		x.lease, err = x.leaveQueue(a.Ended)
 	} else {
 		x.busy, x.down = false, false
 		x.demand.NoSpillover = a.Last
@@ -137,15 +137,16 @@ func (x *exchange) acquire(req *proxy.Request, a proxy.Attempt) (waits bool, err
 	return false, nil
 }
 
-// queue stands in line. Time spent in it is seen in the gauges, and in the story of a cold start when there was no pod.
+// queue takes a place in the queue, or a slot that has become free meanwhile. The gauges count the request as queued from
+// then on, and a cold start begins when the revision has no pod to use.
 func (x *exchange) queue(req *proxy.Request) (throttler.Lease, *throttler.Place, error) {
 	x.demand.Bytes, x.demand.Client = req.HeadBytes(), x.client(req)
 	if x.t.usable.Load() == 0 {
 		if x.cold.Queued.IsZero() {
 			x.cold.Queued = req.Arrived
 		}
-		if tell := x.a.config.OnHold; tell != nil {
-			tell(x.t.id)
+		if f := x.a.config.OnHold; f != nil {
+			f(x.t.id)
 		}
 		x.short = true
 		x.t.shortage.begin()
@@ -161,8 +162,8 @@ func (x *exchange) queue(req *proxy.Request) (throttler.Lease, *throttler.Place,
 	return lease, place, err
 }
 
-// seat is the end of standing in line.
-func (x *exchange) seat(ended error) (throttler.Lease, error) {
+// leaveQueue ends the wait, and returns the slot that was granted.
+func (x *exchange) leaveQueue(ended error) (throttler.Lease, error) {
 	lease, err := x.place.Leave(ended)
 	x.place = nil
 	x.queued(lease, err)
@@ -182,7 +183,7 @@ func (x *exchange) queued(lease throttler.Lease, err error) {
 	}
 }
 
-// client is for whom a request waits; the zero one: for any of many.
+// client is the address whose share of the queue a request takes; the zero one when it came through a trusted proxy.
 func (x *exchange) client(req *proxy.Request) netip.Addr {
 	from, err := netip.ParseAddrPort(req.RemoteAddr)
 	if err != nil {
@@ -191,7 +192,7 @@ func (x *exchange) client(req *proxy.Request) netip.Addr {
 	return quota.Client(from.Addr(), x.a.config.Proxies)
 }
 
-// refusal is the answer to a request that got no slot.
+// refusal is the error for a request that got no slot.
 func (x *exchange) refusal(err error) error {
 	switch {
 	case errors.Is(err, throttler.ErrUnknownRevision), errors.Is(err, throttler.ErrRevisionGone):
@@ -202,30 +203,30 @@ func (x *exchange) refusal(err error) error {
 			RetryAfter: x.a.throttler.RetryAfter(x.t.id),
 		}
 	}
-	return err // the cause that Park gave its context
+	return err // the cause of the context's end
 }
 
-// unserved counts and logs that the request got no pod, and has the answer say why. What is no fault of the revision's
-// stays as it is.
+// unserved counts and logs a request that got no pod, and returns err with the reason in its details. An error that is
+// no fault of the revision's is returned as it is.
 func (x *exchange) unserved(err error) error {
 	var e *proxy.Error
 	if !errors.As(err, &e) || e.Reason == proxy.ClientGone || e.Reason == proxy.UnknownRevision {
 		return err
 	}
 	tr := x.t.trouble()
-	if e.Reason == proxy.NotReady { // a source says why
+	if e.Reason == proxy.NotReady { // the source has given the reason, see UpdateUnavailable
 		tr = trouble{cause: unavailable, sentence: strings.TrimSpace(e.Error())}
 	}
 	x.blame(tr)
 	if tr.cause == unavailable {
 		return err
 	}
-	told := *e
-	told.Details = tr.sentence
-	return &told
+	detailed := *e
+	detailed.Details = tr.sentence
+	return &detailed
 }
 
-// mark removes what only proxies of the data path may say, and says it itself.
+// mark sets the fields by which proxies of the data path speak to each other, in the place of any that the client sent.
 func (x *exchange) mark(req *proxy.Request) {
 	h := req.Header
 	original := cmp.Or(h.Get(knative.HeaderOriginalHost), req.Host)
@@ -233,7 +234,7 @@ func (x *exchange) mark(req *proxy.Request) {
 	for _, name := range x.a.private {
 		h.Del(name)
 	}
-	// By these a queue-proxy knows that it isn't meant, where its pod has got the address of one that has gone.
+	// A queue-proxy whose pod has taken over the address of another revision's pod rejects the request by these.
 	h.Set(knative.HeaderNamespace, x.t.id.Namespace)
 	h.Set(knative.HeaderRevision, x.t.id.Name)
 	h.Del(knative.HeaderPassthroughLB)
@@ -242,9 +243,9 @@ func (x *exchange) mark(req *proxy.Request) {
 	x.spill(req, x.lease.Spillover())
 }
 
-// spill says that a pod is another activator's, which may decline the request, so that it has to go elsewhere. Of a body that
-// is not held for that nothing is sent before the pod has let the request in: its queue-proxy asks for it then, at once,
-// whatever its app thinks of Expect.
+// spill marks a request to a remote pod, which declines it when it has no free slot; then the request is sent elsewhere. A
+// body that isn't held for that is sent only when the pod has admitted the request: its queue-proxy answers
+// Expect: 100-continue itself, whether or not its app would.
 func (x *exchange) spill(req *proxy.Request, spilled bool) {
 	h := req.Header
 	if x.expect {
@@ -294,8 +295,8 @@ func (x *exchange) podTLS() *tls.Config {
 	return x.a.noTLS
 }
 
-// Response sends a request on that its pod did not process: it goes elsewhere, or waits in its old place. The app's own
-// 503 is an answer like any other.
+// Response discards the answer of a queue-proxy that did not process the request, which then goes to another pod or back
+// to its place in the queue. A 503 of the app is an answer like any other.
 func (x *exchange) Response(_ *proxy.Request, resp *proxy.Response) bool {
 	if x.lease.Declines() && declined(resp) {
 		x.down = saysDown(resp)
@@ -311,8 +312,8 @@ func (x *exchange) Response(_ *proxy.Request, resp *proxy.Response) bool {
 	return true
 }
 
-// declined says whether a queue-proxy says that it has not processed the request: by the field, with a status that goes
-// with it there.
+// declined reports whether a queue-proxy answered that it has not processed the request: by the field, together with a
+// status that a queue-proxy sends it with.
 func declined(resp *proxy.Response) bool {
 	if resp.Header.Get(knative.HeaderNotProcessed) != "1" {
 		return false
@@ -329,8 +330,8 @@ func declined(resp *proxy.Response) bool {
 	return false
 }
 
-// saysDown tells an app that can't be reached, or isn't there any more, from one that is busy. The status does not: to gRPC it
-// is always 200.
+// saysDown reports whether a request was declined because the app can't be reached or the pod belongs to another revision,
+// rather than for want of a slot. It looks at Proxy-Status too, since a gRPC call is always answered with 200.
 func saysDown(resp *proxy.Response) bool {
 	status := resp.Header.Get("Proxy-Status")
 	return resp.Status == http.StatusBadGateway || resp.Status == http.StatusMisdirectedRequest ||
@@ -339,7 +340,8 @@ func saysDown(resp *proxy.Response) bool {
 		})
 }
 
-// warm ends a cold start. A client that asks for it is told the parts (https://www.w3.org/TR/server-timing/).
+// warm ends a cold start, and adds its parts to the answer of a client that asked for them
+// (https://www.w3.org/TR/server-timing/).
 func (x *exchange) warm(resp *proxy.Response) {
 	c := x.cold
 	x.cold = ColdStart{}
@@ -349,12 +351,12 @@ func (x *exchange) warm(resp *proxy.Response) {
 		resp.Header.Add("Server-Timing", fmt.Sprintf("sluice-wait;dur=%.1f, sluice-first-byte;dur=%.1f",
 			milliseconds(c.Granted.Sub(c.Queued)), milliseconds(c.FirstByte.Sub(c.Granted))))
 	}
-	if tell := x.a.config.OnColdStart; tell != nil {
-		tell(c)
+	if f := x.a.config.OnColdStart; f != nil {
+		f(c)
 	}
 }
 
-// Release gives the slot back, and says what is now known of the pod.
+// Release gives the slot back with the outcome of the attempt, by which the throttler judges the pod.
 func (x *exchange) Release(_ proxy.Upstream, o proxy.AttemptResult) {
 	outcome := x.judge(o)
 	if outcome == throttler.DialFailed || outcome == throttler.Lost {
@@ -388,8 +390,8 @@ func (x *exchange) judge(o proxy.AttemptResult) throttler.Outcome {
 	return throttler.OK
 }
 
-// unanswered is what the end of a connection before an answer says of the pod: it has died, as others will find out. A
-// body that is still being sent may have been refused by an answer that got lost, so that such an end says nothing.
+// unanswered is the outcome of a connection that ended before an answer: the pod has died. While a body is being sent it
+// may also be that an early answer was lost, so that nothing is known about the pod.
 func (x *exchange) unanswered() throttler.Outcome {
 	if !x.held {
 		return throttler.Unused
@@ -412,7 +414,7 @@ func (x *exchange) avoid() {
 func (x *exchange) End(req *proxy.Request, r proxy.Result) {
 	switch { // a policy around this one has answered in the middle
 	case x.place != nil:
-		if lease, err := x.seat(context.Canceled); err == nil {
+		if lease, err := x.leaveQueue(context.Canceled); err == nil {
 			lease.Release(throttler.Unused)
 		}
 	case x.holds:
@@ -433,7 +435,7 @@ func (x *exchange) End(req *proxy.Request, r proxy.Result) {
 	a.exchanges.Put(x)
 }
 
-// failed counts and logs a request whose last attempt met a pod that can't be reached. Its answer says so.
+// failed counts and logs a request whose last attempt could not reach its pod.
 func (x *exchange) failed(r proxy.Reason) {
 	tr := trouble{pod: Endpoint{ID: x.lease.ID(), Addr: x.lease.Addr()}}
 	switch r {

@@ -20,7 +20,8 @@ type pod struct {
 	fails     int         // probes that failed in a row
 	why       probeResult // of the last probe that failed since it was new
 	blamed    time.Time   // when that was
-	// declines: its queue-proxy says so when it does not process a request, and refuses rather than queues when asked to.
+	// declines: its queue-proxy marks answers to requests that it didn't process, and can be asked to decline rather than
+	// to queue.
 	declines bool
 	probe    *probe // in progress, or nil
 	seen     uint64 // the last round of endpoints that listed it
@@ -36,7 +37,7 @@ type pod struct {
 	backend   throttler.Backend
 }
 
-// failures is how many probes in a row have to fail before a pod goes out of use: one may be lost on a busy machine.
+// failures is how many probes in a row have to fail before a pod is taken out of use: one may be lost on a busy machine.
 const failures = 2
 
 func byID(p, q *pod) int { return strings.Compare(p.ID, q.ID) }
@@ -65,16 +66,16 @@ func (p *pod) stopProbe() {
 	}
 }
 
-// isDirect says that p can be addressed without the cluster IP, or that this is still to be found out.
+// isDirect reports whether p can be addressed without the cluster IP, or whether that is still unknown.
 func (p *pod) isDirect() bool {
 	return p.passed || p.status == noMesh || p.ready && p.status == unasked
 }
 
-// remembered is for how long a queue-proxy's word about its app outlasts probes that time out, as one may on a busy
+// remembered is how long the reason that a queue-proxy gave outlasts probes that merely time out, as one may on a busy
 // machine.
 const remembered = 5 * time.Second
 
-// blame keeps why a probe has failed.
+// blame records why a probe has failed.
 func (p *pod) blame(f probeResult, now time.Time) {
 	if f.cause == noAnswer && f.detail == "" && p.why.cause == notReady && now.Sub(p.blamed) < remembered {
 		return

@@ -31,14 +31,14 @@ type pods struct {
 	proven   bool // while meshed, one has for long enough
 
 	ready  int    // pods that Kubernetes calls Ready
-	direct int    // pods that speak against a mesh, see isDirect
+	direct int    // pods that are isDirect
 	usable int    // pods that may get requests, or the cluster IP
 	order  []*pod // those that are shared out among activators, by address
 
 	changed []*pod   // since the last reconcile
 	all     bool     // every pod counts as changed
 	reshare bool     // the shares have to be computed anew
-	gone    []string // backends that the throttler still has
+	gone    []string // IDs of backends to be removed from the throttler
 }
 
 func newPods(c *Config) pods {
@@ -75,7 +75,7 @@ func (s *pods) setEndpoints(e Endpoints) {
 func (s *pods) setEndpoint(ep Endpoint, ready bool) {
 	ep.ID = cmp.Or(ep.ID, ep.Addr)
 	if p := s.early[ep.Addr]; p != nil {
-		s.confirm(p) // if it is listed under another ID, it goes away as one that isn't listed
+		s.confirm(p) // if it is listed under another ID, it is removed as one that isn't listed
 	}
 	p := s.byID[ep.ID]
 	switch {
@@ -305,8 +305,8 @@ func (s *pods) route() {
 	}
 }
 
-// needsCluster says that the cluster IP is the way to go, as far as is known. With no pod that Kubernetes calls Ready
-// there is nothing behind it.
+// needsCluster reports whether requests should use the cluster IP, as far as is known. Without a pod that Kubernetes calls
+// Ready there is nothing behind it.
 func (s *pods) needsCluster() bool {
 	mode := s.config.MeshMode
 	switch {
@@ -318,12 +318,12 @@ func (s *pods) needsCluster() bool {
 	return s.direct == 0
 }
 
-// trusted says that Kubernetes' word is enough to use p.
+// trusted reports whether p is used because Kubernetes calls it Ready, without a probe.
 func (s *pods) trusted(p *pod) bool {
 	return p.ready && s.config.MeshMode == MeshDisabled && !p.suspected
 }
 
-// uses says that p may get requests.
+// uses reports whether p may get requests.
 func (s *pods) uses(p *pod, sp *spec) bool {
 	if p == &s.cluster {
 		return s.fallback && p.passed
@@ -331,8 +331,8 @@ func (s *pods) uses(p *pod, sp *spec) bool {
 	return !s.meshed && (s.trusted(p) || p.passed && (p.ready || !sp.NoEarlyUse))
 }
 
-// probes says that p has to be probed: until it passes, and then until Kubernetes calls it Ready too, or until enough is
-// known to leave the cluster IP.
+// probes reports whether p has to be probed: until it passes, and from then on while Kubernetes doesn't call it Ready or
+// the cluster IP is in use.
 func (s *pods) probes(p *pod, sp *spec) bool {
 	switch {
 	case p == &s.cluster:
@@ -343,7 +343,7 @@ func (s *pods) probes(p *pod, sp *spec) bool {
 	return !p.passed || s.meshed || !p.ready && !sp.NoEarlyUse
 }
 
-// shared says that this activator has only a share of the pods.
+// shared reports whether this activator has only a share of the pods.
 func (s *pods) shared(sp *spec) bool {
 	return sp.Limit > 0 && len(s.peers) > 1 && s.config.PodIP != ""
 }

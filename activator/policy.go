@@ -11,17 +11,17 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// LivePath is where the kubelet is told that the activator lives, ready or not. A liveness probe of any other path, as
-// in Knative's own manifest, restarts an activator that waits for the API server or for a certificate.
+// LivePath answers the kubelet's liveness probe with 200, ready or not. A liveness probe of any other path, as in
+// Knative's own manifest, restarts an activator that waits for the API server or for a certificate.
 const LivePath = "/livez"
 
 // policy is the activator's side of the seam to package proxy.
 type policy struct{ a *Activator }
 
-// Begin counts the request, as waiting from its arrival on: that is what scales a revision from zero.
+// Begin counts the request, which waits from its arrival on: that is what scales a revision from zero.
 func (p policy) Begin(req *proxy.Request) proxy.Exchange {
 	local := p.probeAnswer(req)
-	if local == toHear {
+	if local == announced {
 		return announcement{of: p.a.announcements}
 	}
 	x := p.a.exchanges.Get().(*exchange)
@@ -43,11 +43,11 @@ func (p policy) Begin(req *proxy.Request) proxy.Exchange {
 	return x
 }
 
-// toHear stands for the answer to an announcement, which takes a while.
-var toHear = new(proxy.Local)
+// announced stands for the answer to an announcement, which an exchange of its own gives.
+var announced = new(proxy.Local)
 
-// probeAnswer answers the probes that are for the activator itself, nil for other requests. The kubelet's go first: it
-// asks whether this activator is ready, the others only whether it is in the path.
+// probeAnswer answers the probes of the activator itself; it returns nil for other requests. The kubelet asks whether this
+// activator is ready, the others only whether it is in the path.
 func (p policy) probeAnswer(req *proxy.Request) *proxy.Local {
 	if req.Header.Has(knative.HeaderKubeletProbe) ||
 		strings.HasPrefix(req.Header.Get("User-Agent"), knative.UserAgentKubelet) {
@@ -62,7 +62,7 @@ func (p policy) probeAnswer(req *proxy.Request) *proxy.Local {
 	case who == "":
 		return nil
 	case who == knative.ProbePod && p.a.config.Identify != nil:
-		return toHear
+		return announced
 	case who == knative.ProbeActivator:
 		return &proxy.Local{
 			Status: http.StatusOK, Header: [][2]string{{"Content-Type", "text/plain; charset=utf-8"}}, Body: knative.ProbeActivator,
@@ -78,7 +78,7 @@ func (p policy) probeAnswer(req *proxy.Request) *proxy.Local {
 	}
 }
 
-// refusal answers what is no request to an app.
+// refusal is the answer to a probe or an announcement that is malformed or rejected.
 func refusal(req *proxy.Request, status int, why string) *proxy.Local {
 	return (&proxy.Error{Reason: proxy.BadRequest, Status: status, Text: why + "\n"}).Local(req, Name)
 }

@@ -10,13 +10,13 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// pace says how often an address is asked.
+// pace is how often an address is probed.
 type pace uint8
 
 const (
 	done    pace = iota // no more
 	search              // as fast as it makes sense while requests wait, see pause
-	watch               // it has passed, and somebody wants to know whether it still would
+	watch               // it has passed, and its use depends on further probes
 	examine             // a mesh seems to be in between, and the cluster IP serves
 )
 
@@ -62,13 +62,13 @@ type prober struct {
 // probe is the questioning of one address.
 type probe struct {
 	addr     string
-	revision throttler.RevisionID // the pod's; the zero value: whoever answers is asked
+	revision throttler.RevisionID // of the pod, whose queue-proxy rejects a probe for another one; the zero value: of any
 	host     string               // the Host that a mesh passes through to addr; empty: there is no such mesh
 	kind     ProbeKind
-	// found is called after each probe and says how to go on. It may still be running when stop returns, so it has to
-	// look whether its news is wanted.
+	// found is called after each probe and returns the pace of the next. It may still be running when stop returns, so it
+	// has to check that the probe hasn't been stopped.
 	found  func(probeResult) pace
-	demand *demand // of the revision; nil: somebody always waits
+	demand *demand // of the revision; nil: as if a request always waited
 
 	prober *prober
 	cancel context.CancelFunc // nil: not running
@@ -89,7 +89,7 @@ func newProber(c Config) *prober {
 	return p
 }
 
-// run lets probes run until ctx is cancelled, and returns when the last has ended.
+// run starts probes until ctx is cancelled, and returns when the last has ended.
 func (p *prober) run(ctx context.Context) {
 	p.mu.Lock()
 	p.ctx = ctx
@@ -178,7 +178,7 @@ func (p *prober) pause(ctx context.Context, pr *probe, at pace, began, asked tim
 	}
 }
 
-// sleep sleeps for d, and says whether it was woken before that.
+// sleep sleeps for d, and reports whether it was woken before that.
 func sleep(ctx context.Context, wake <-chan struct{}, d time.Duration) (woken bool) {
 	if d <= 0 {
 		return false

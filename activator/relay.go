@@ -15,10 +15,10 @@ import (
 const (
 	relayTimeout = time.Second
 	maxRelays    = 32  // at once
-	maxRelayed   = 256 // that wait; more are dropped: Kubernetes tells everybody in the end
+	maxRelayed   = 256 // that wait; more are dropped: every activator learns of the pod from Kubernetes in the end
 )
 
-// relay passes announcements on: a pod tells one activator, behind whose Service there may be many.
+// relay passes announcements on to the other activators in the path: the Service gives a pod's announcement to one.
 type relay struct {
 	self  string // IP
 	port  int

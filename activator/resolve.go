@@ -9,8 +9,8 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// resolve says which revision a request is for: by its headers, or when one of them is missing by its Host. What it
-// returns is valid until the request is parked. Ok is false when neither names one.
+// resolve finds the name of the revision that a request is for: in its header fields or, when one of them is missing, in
+// its Host. The strings are valid until the request is parked; ok is false when there is no name.
 func resolve(req *proxy.Request, clusterDomain string) (namespace, name string, ok bool) {
 	namespace, name = req.Header.Get(knative.HeaderNamespace), req.Header.Get(knative.HeaderRevision)
 	if namespace != "" && name != "" {

@@ -10,7 +10,7 @@ import (
 )
 
 // Bounds on asking who sent an announcement, which costs the API server a request each: a pod with any token can ask
-// for one. Beyond them announcements are told to come again.
+// for one. Beyond them announcements are answered 503 with Retry-After.
 const (
 	maxReviews    = 16  // at once
 	reviewsOfAddr = 8   // in a reviewPeriod, of one address: a pod announces itself once, or a few times if it has to
@@ -18,10 +18,10 @@ const (
 	reviewPeriod  = time.Second
 )
 
-// What the API server has said of a token holds for a while, in which it isn't asked again: a pod announces itself once
-// more when an answer was lost, and comes by way of several activators.
+// How long an answer of the API server about a token is cached: a pod announces itself once more when an answer was lost,
+// and each activator in the path asks about it.
 const (
-	proven      = 10 * time.Second // as the API server itself goes on believing a token (kube-apiserver, cache of token authentication)
+	proven      = 10 * time.Second // as long as the API server itself caches it (kube-apiserver, token authentication)
 	unproven    = 2 * time.Second  // the pod may be so new that the API server hasn't seen it
 	maxReviewed = 1024             // tokens that are remembered, as their digests: beyond them any other is forgotten
 )
@@ -39,14 +39,14 @@ type reviews struct {
 	known  map[[sha256.Size]byte]review
 }
 
-// review is what the API server has said of a token.
+// review is an answer of the API server about a token.
 type review struct {
 	id    PodIdentity
 	err   error // nil, or ErrUnproven
 	until time.Time
 }
 
-// recall returns what has been remembered of a token, if that still holds.
+// recall returns the cached answer about a token, if it is still valid.
 func (r *reviews) recall(token string, now time.Time) (id PodIdentity, err error, ok bool) {
 	key := sha256.Sum256([]byte(token))
 	r.mu.Lock()
@@ -58,7 +58,7 @@ func (r *reviews) recall(token string, now time.Time) (id PodIdentity, err error
 	return v.id, v.err, true
 }
 
-// remember keeps what has been said of a token.
+// remember caches an answer about a token.
 func (r *reviews) remember(token string, id PodIdentity, err error, now time.Time) {
 	key, v := sha256.Sum256([]byte(token)), review{id, err, now.Add(proven)}
 	if err != nil {
@@ -81,7 +81,7 @@ func (r *reviews) remember(token string, id PodIdentity, err error, now time.Tim
 	r.known[key] = v
 }
 
-// begin says whether the sender at addr may be identified now. Each true needs one end.
+// begin reports whether the sender at addr may be identified now. Each true needs one end.
 func (r *reviews) begin(addr netip.Addr, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

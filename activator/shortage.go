@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// patience is how long requests may wait for a pod before the log says why there is none: longer than pods take that are
-// about to be ready, and short beside a person's.
+// patience is how long requests wait for a pod before the log says why there is none: longer than a pod takes to become
+// usable once it is listed, and short for a person who waits.
 const patience = time.Second
 
 // shortage is the time in which requests wait for a revision that has no pod to use. One timer serves all of them.
@@ -20,7 +20,7 @@ type shortage struct {
 	mu      sync.Mutex
 	waiting int
 	long    bool        // it has lasted for patience: each request that comes counts
-	timer   *time.Timer // nil: nobody waits
+	timer   *time.Timer // nil: no request waits
 }
 
 // begin counts a request that begins to wait while the revision has no pod to use; it needs one end.

@@ -6,7 +6,7 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// table finds what is tracked of a revision.
+// table has the revisions of which anything is known.
 type table struct {
 	mu   sync.RWMutex
 	byID map[throttler.RevisionID]*tracked

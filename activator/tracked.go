@@ -93,7 +93,7 @@ func (t *tracked) setHostLocked(service string) {
 	t.pods.all = true
 }
 
-// found takes over the result of a probe of p, and says how its probing goes on. It is called by the goroutine of the probe.
+// found takes over the result of a probe of p, and returns the pace of the next. It is called by the goroutine of the probe.
 func (t *tracked) found(p *pod, pr *probe, f probeResult) pace {
 	if f.status == passed {
 		t.passes.add(pass{p, pr, f.declines})
