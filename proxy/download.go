@@ -21,14 +21,18 @@ func (t *try) answered(resp *http.Response) error {
 		return malformed("status %d", resp.StatusCode)
 	}
 	notProcessed := t.upstream.NotProcessed != "" && len(resp.Header.Values(t.upstream.NotProcessed)) > 0
-	upstream := removeHopByHop(resp.Header, ex.h.cfg.EndToEnd)
+	header := Header{fields: resp.Header}
+	upstream, err := header.endConnection(ex.h.cfg.EndToEnd)
+	if err != nil {
+		return &Error{Reason: BadResponse, Err: err}
+	}
 	if resp.StatusCode == http.StatusSwitchingProtocols && (ex.req.Upgrade == "" || upstream.upgrade == "") {
 		return malformed("101 that was not asked for")
 	}
-	head := Response{Status: resp.StatusCode, Header: Header{fields: resp.Header}}
+	head := Response{Status: resp.StatusCode, Header: header}
 	pass := ex.x.Response(&ex.req, &head)
-	ex.h.private.stripHeader(resp.Header)
-	ex.h.private.stripHeader(resp.Trailer)
+	ex.h.private.strip(header)
+	ex.h.private.stripTrailers(Header{fields: resp.Trailer})
 	if !pass && notProcessed && t.mayRepeat() {
 		t.again = true
 		drain(resp.Body)
@@ -121,7 +125,7 @@ func (t *try) copyBody(resp *http.Response) error {
 // trail passes on the trailers that have come: those that were announced only are in all as well, without a value, and
 // net/http's server would write an empty block for them on HTTP/2, which is no frame at all, so that the stream never ended.
 func (ex *exchange) trail(all http.Header) error {
-	ex.h.private.stripHeader(all)
+	ex.h.private.stripTrailers(Header{fields: all})
 	maps.DeleteFunc(all, func(_ string, values []string) bool { return len(values) == 0 })
 	if len(all) == 0 {
 		return nil

@@ -177,9 +177,7 @@ func (e *Engine) accept(conn net.Conn) {
 	}
 	c := &client{e: e, conn: conn, remote: conn.RemoteAddr().String(), in: inbox{pool: &e.inboxes}, fd: noSocket}
 	c.tls, _ = conn.(*tls.Conn)
-	if host, _, err := net.SplitHostPort(c.remote); err == nil {
-		c.peer = host
-	}
+	c.peer = peerOf(c.remote)
 	socket := socketOf(conn)
 	if s, ok := socket.(syscall.Conn); ok {
 		c.sock, _ = s.SyscallConn()

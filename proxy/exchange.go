@@ -46,12 +46,21 @@ type exchange struct {
 	result    Result
 }
 
-func newExchange(h *Handler, w http.ResponseWriter, r *http.Request, target string) *exchange {
+// newExchange fails on what is no request.
+func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) (*exchange, error) {
+	target, err := checkRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	header := Header{fields: r.Header}
+	connection, err := header.endConnection(h.cfg.EndToEnd)
+	if err != nil {
+		return nil, &Error{Reason: BadRequest, Err: err}
+	}
 	ex := &exchange{h: h, w: w, r: r, rc: *http.NewResponseController(w), target: target}
 	ex.ctx, ex.cancel = context.WithCancelCause(r.Context())
 	ex.up.init(h, r)
 	ex.up.wake, ex.up.fail = ex.clock.touch, ex.clientFailed
-	connection := removeHopByHop(r.Header, h.cfg.EndToEnd)
 	ex.te = connection.trailers
 	delete(r.Header, "Host") // HTTP/2: the same as :authority
 	proto := HTTP1
@@ -66,12 +75,12 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request, target stri
 		connection.upgrade = "" // the body would have to come first, which net/http's client does not wait for
 	}
 	ex.req = Request{
-		Method: r.Method, Target: r.RequestURI, Host: r.Host, Proto: proto, Header: Header{fields: r.Header},
+		Method: r.Method, Target: r.RequestURI, Host: r.Host, Proto: proto, Header: header,
 		RemoteAddr: r.RemoteAddr, ContentLength: r.ContentLength, BodyHeld: holds(r.ContentLength), Upgrade: connection.upgrade,
 		Arrived: time.Now(), ex: ex,
 	}
 	ex.clock.init(ex, h.cfg.TimeoutText, ex.req.Arrived)
-	return ex
+	return ex, nil
 }
 
 // run carries the request through and reports whether the client's stream must be aborted.

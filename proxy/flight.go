@@ -212,16 +212,17 @@ func (t *flight) answered() error {
 	f, r := t.f, &t.ans
 	notProcessed := t.upstream.NotProcessed != "" && r.Fields.Find(t.upstream.NotProcessed, 0) >= 0
 	t.keep = t.keptFor()
-	o, ok := stripFields(&r.Fields, f.h.cfg.EndToEnd)
-	if !ok {
-		return malformed("too many options in Connection")
+	header := Header{list: &r.Fields}
+	o, err := header.endConnection(f.h.cfg.EndToEnd)
+	if err != nil {
+		return &Error{Reason: BadResponse, Err: err}
 	}
 	if r.Status == http.StatusSwitchingProtocols && (f.req.Upgrade == "" || o.upgrade == "") {
 		return malformed("101 that was not asked for")
 	}
-	f.resp = Response{Status: r.Status, Header: Header{list: &r.Fields}}
+	f.resp = Response{Status: r.Status, Header: header}
 	pass := f.x.Response(&f.req, &f.resp)
-	f.h.private.strip(&r.Fields)
+	f.h.private.strip(header)
 	if r.Status == http.StatusSwitchingProtocols {
 		return t.upgrade(o.upgrade)
 	}

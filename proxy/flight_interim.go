@@ -54,10 +54,11 @@ func (t *flight) interim() error {
 	if f.head.Minor == 0 {
 		return nil
 	}
-	if _, ok := stripFields(&t.ans.Fields, f.h.cfg.EndToEnd); !ok {
-		return malformed("too many options in Connection")
+	header := Header{list: &t.ans.Fields}
+	if _, err := header.endConnection(f.h.cfg.EndToEnd); err != nil {
+		return &Error{Reason: BadResponse, Err: err}
 	}
-	f.h.private.strip(&t.ans.Fields)
+	f.h.private.strip(header)
 	return f.writeInterim(appendInformational(nil, &t.ans, ""))
 }
 

@@ -72,9 +72,9 @@ func (f *flow) begin(c *client, now time.Time) error {
 	f.mu.Lock()
 	f.c = c // a late cancel of Engine.Close's may meet it
 	f.mu.Unlock()
-	o, ok := stripFields(&f.head.Fields, f.h.cfg.EndToEnd)
-	if !ok {
-		return &Error{Reason: BadRequest, Err: errors.New("too many options in Connection")}
+	o, err := Header{list: &f.head.Fields}.endConnection(f.h.cfg.EndToEnd)
+	if err != nil {
+		return &Error{Reason: BadRequest, Err: err}
 	}
 	if f.keep = !o.close && (f.head.Minor > 0 || o.keepAlive); f.head.Minor == 0 {
 		o.upgrade = "" // RFC 9110 §7.8
@@ -86,6 +86,7 @@ func (f *flow) begin(c *client, now time.Time) error {
 	if f.head.Method == http.MethodConnect {
 		return &Error{Reason: BadRequest, Status: http.StatusNotImplemented, Err: errors.New("CONNECT is not supported")}
 	}
+	var ok bool
 	if f.target, ok = originForm(f.head.Method, f.head.Target, 1); !ok {
 		return &Error{Reason: BadRequest, Err: h1.ErrTarget}
 	}

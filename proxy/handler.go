@@ -54,7 +54,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.inFlight.Add(1)
 	}
 	defer h.leave()
-	target, err := checkRequest(r)
+	ex, err := newExchange(h, w, r)
 	if err != nil {
 		if r.ProtoMajor < 2 {
 			w.Header()["Connection"] = []string{"close"} // what follows on it can't be trusted either
@@ -65,7 +65,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.answer(w, r, err)
 		return
 	}
-	ex := newExchange(h, w, r, target)
 	if begun != nil {
 		ex.goOn(begun)
 	} else {

@@ -86,6 +86,35 @@ func (h Header) Del(name string) {
 	delete(h.fields, name)
 }
 
+// kinds are those of the fields that there are, as far as they are among these.
+func (h Header) kinds(of h1.Kinds) (found h1.Kinds) {
+	if h.list != nil {
+		for i := range *h.list {
+			found |= 1 << (*h.list)[i].Kind
+		}
+		return found & of
+	}
+	for k, name := range h1.Names() {
+		if of.Has(h1.Kind(k)) && len(h.fields[name]) > 0 {
+			found |= 1 << k
+		}
+	}
+	return found
+}
+
+// delKinds removes every field whose kind is in set.
+func (h Header) delKinds(set h1.Kinds) {
+	if h.list != nil {
+		h.list.DelKinds(set)
+		return
+	}
+	for k, name := range h1.Names() {
+		if set.Has(h1.Kind(k)) {
+			delete(h.fields, name)
+		}
+	}
+}
+
 // All ranges over the fields, their names in canonical form.
 func (h Header) All() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {

@@ -17,29 +17,11 @@ func (f *flow) appendRequestHead(b []byte, upstream *Upstream) []byte {
 	if !f.head.Chunked() {
 		skip |= 1 << h1.Trailer
 	}
-	b = f.appendForwarded(f.head.Fields.AppendTo(b, skip))
+	b = f.head.Fields.AppendTo(b, skip)
+	if h := (Header{list: &f.head.Fields}); h.forwarded(f.c.peer) {
+		b = h1.AppendEnd(h.appendForwarded(append(b, "X-Forwarded-For: "...), f.c.peer))
+	}
 	return h1.AppendEnd(f.appendOptions(f.head.AppendFraming(b)))
-}
-
-// appendForwarded makes one line of what X-Forwarded-For says, and the peer.
-func (f *flow) appendForwarded(b []byte) []byte {
-	forwarded := f.head.Fields.Find("X-Forwarded-For", 0)
-	if forwarded < 0 && f.c.peer == "" {
-		return b
-	}
-	b = append(b, "X-Forwarded-For: "...)
-	from := len(b)
-	for i := max(forwarded, 0); i < len(f.head.Fields); i++ {
-		if x := &f.head.Fields[i]; x.Kind == h1.XForwardedFor {
-			b = append(append(b, x.Value...), ", "...)
-		}
-	}
-	if f.c.peer != "" {
-		b = append(b, f.c.peer...)
-	} else if len(b) > from {
-		b = b[:len(b)-2]
-	}
-	return h1.AppendEnd(b)
 }
 
 // appendOptions writes what a request says of its own connection.
@@ -109,6 +91,6 @@ func appendInformational(b []byte, r *h1.Response, protocol string) []byte {
 func (h *Handler) appendLastChunk(b []byte, body *h1.Body) []byte {
 	var trailers h1.Fields
 	_ = body.Trailers(&trailers) // has been checked
-	h.private.strip(&trailers)
-	return h1.AppendLastChunk(b, trailers, noTrailers)
+	h.private.stripTrailers(Header{list: &trailers})
+	return h1.AppendLastChunk(b, trailers)
 }

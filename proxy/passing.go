@@ -165,7 +165,7 @@ func (t *flight) ended(err error, body *h1.Body) error {
 	}
 	body.Start(0)
 	if f.framing == framedByChunks {
-		if _, err := f.c.conn.Write(h1.AppendLastChunk(nil, nil, 0)); err != nil {
+		if _, err := f.c.conn.Write(h1.AppendLastChunk(nil, nil)); err != nil {
 			return f.clientWrite()
 		}
 	}

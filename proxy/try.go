@@ -2,12 +2,10 @@ package proxy
 
 import (
 	"errors"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,7 +129,7 @@ func (t *try) request(proto Proto) *http.Request {
 			for name := range ex.r.Trailer {
 				t.body.trailer[name] = nil
 			}
-			ex.h.private.stripHeader(t.body.trailer)
+			ex.h.private.stripTrailers(Header{fields: t.body.trailer})
 			req.Trailer = t.body.trailer
 		}
 	}
@@ -144,8 +142,8 @@ func (t *try) header(proto Proto) http.Header {
 	for name, values := range ex.r.Header {
 		h[name] = values
 	}
-	if ip, _, err := net.SplitHostPort(ex.r.RemoteAddr); err == nil {
-		h["X-Forwarded-For"] = []string{strings.Join(append(h["X-Forwarded-For"][:len(h["X-Forwarded-For"]):len(h["X-Forwarded-For"])], ip), ", ")}
+	if peer := peerOf(ex.r.RemoteAddr); ex.req.Header.forwarded(peer) {
+		h["X-Forwarded-For"] = []string{string(ex.req.Header.appendForwarded(nil, peer))}
 	}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // net/http would add its own
@@ -177,12 +175,15 @@ func (t *try) interim(code int, header textproto.MIMEHeader) error {
 		return nil
 	}
 	defer ex.clock.hold(false)
+	fields := Header{fields: http.Header(header)}
+	if _, err := fields.endConnection(ex.h.cfg.EndToEnd); err != nil {
+		return &Error{Reason: BadResponse, Err: err}
+	}
+	ex.h.private.strip(fields)
 	h := ex.w.Header()
 	for name, values := range header {
 		h[name] = values
 	}
-	removeHopByHop(h, ex.h.cfg.EndToEnd)
-	ex.h.private.stripHeader(h)
 	// With this key there, and only then, net/http's HTTP/2 writes a copy of h, without it. It may be at that after
 	// WriteHeader has returned, when the stream has been reset.
 	h["Content-Length"] = nil

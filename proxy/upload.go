@@ -188,7 +188,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		for name, values := range u.src.Trailer {
 			r.trailer[name] = values
 		}
-		u.h.private.stripHeader(r.trailer)
+		u.h.private.stripTrailers(Header{fields: r.trailer})
 	}
 	return n, u.err
 }

@@ -23,6 +23,7 @@ var bodies = []testCase{
 	{"TrailersPass", trailersPass, ""},
 	{"F1TrailersThatMayNotCome", trailersEnd, ""},
 	{"F1TrailersOfRequestsThatMayNotCome", trailersUp, ""},
+	{"FieldsOfTheProtocolAreNoTrailers", trailersOfTheProtocol, ""},
 	{"AnHTTP2BodyThatIsMissing", missingBody, ""},
 	{"ContinueIsTheUpstreams", continued, ""},
 	{"ContinueIsOursWhereTheUpstreamIsNotAsked", invited, ownEdits},

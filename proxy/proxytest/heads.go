@@ -20,6 +20,7 @@ var heads = []testCase{
 	{"HostsPass", hostsPass, ""},
 	{"NothingIsInvented", nothingInvented, ""},
 	{"HopByHopFieldsEndHere", hopByHop, ""},
+	{"ConnectionOptionsAreBounded", optionsBounded, ""},
 	{"Peers28ConnectionOptionsSpareTheProxysOwn", endToEnd, ownEdits},
 	{"ForwardedForGrowsByThePeer", forwardedFor, ""},
 	{"ForwardedForGrowsOnceForAllAttempts", forwardedOnce, severalUpstreams},
@@ -202,6 +203,37 @@ func hopByHop(r *rig) {
 	}
 	if resp.Header.Get("X-Other") != "2" || resp.Header.Get("Proxy-Authenticate") != "Basic" {
 		r.Errorf("end-to-end fields are missing: %v", resp.Header)
+	}
+}
+
+// optionsBounded: a Connection field of more options than anybody needs makes no request and no answer, be it an interim
+// one.
+func optionsBounded(r *rig) {
+	many := "Connection: " + strings.Repeat("x,", 101) + "\r\n"
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		for {
+			h, err := head(in)
+			switch {
+			case err != nil:
+				return
+			case strings.Contains(h, "/interim"):
+				io.WriteString(c, "HTTP/1.1 103 Early Hints\r\n"+many+"\r\n")
+			case strings.Contains(h, "/final"):
+				io.WriteString(c, "HTTP/1.1 200 OK\r\n"+many+"Content-Length: 2\r\n\r\nok")
+			default:
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			}
+		}
+	})
+	addr := r.proxy(to(proxy.Upstream{Addr: app, Proto: proxy.HTTP1}), proxy.Config{})
+	for _, test := range []struct {
+		target, fields string
+		status         int
+	}{{"/", "", 200}, {"/", many, 400}, {"/final", "", 502}, {"/interim", "", 502}} {
+		resp := r.dial(addr).send("GET " + test.target + " HTTP/1.1\r\nHost: x\r\n" + test.fields + "\r\n").answer("GET")
+		if resp.StatusCode != test.status {
+			r.Errorf("%s, %d bytes of Connection: %s", test.target, len(test.fields), resp.Status)
+		}
 	}
 }
 

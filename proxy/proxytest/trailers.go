@@ -303,3 +303,41 @@ func trailersUp(r *rig) {
 		}
 	}
 }
+
+// trailersOfTheProtocol: what means something to HTTP itself says nothing in a trailer section, where the other side might
+// heed it all the same (RFC 9110 §6.5.1).
+func trailersOfTheProtocol(r *rig) {
+	const section = "0\r\nX: 1\r\nConnection: close\r\nKeep-Alive: timeout=1\r\nHost: y\r\nContent-Length: 9\r\n\r\n"
+	ups := make(chan http.Header, 1)
+	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
+		for {
+			req, err := http.ReadRequest(in)
+			if err != nil || req.Method == "PRI" { // HTTP/2 is not spoken here
+				return
+			}
+			_, _ = io.Copy(io.Discard, req.Body)
+			ups <- req.Trailer
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"+section)
+		}
+	})
+	addr := r.proxy(to(proxy.Upstream{Addr: app, Proto: proxy.HTTP1}), proxy.Config{})
+	alone := func(what string, trailers http.Header) {
+		r.Helper()
+		if len(trailers) != 1 || trailers.Get("X") != "1" {
+			r.Errorf("%s: trailers %v", what, trailers)
+		}
+	}
+	for _, proto := range both {
+		if !r.path.reaches(proxy.HTTP1, proto) {
+			continue
+		}
+		req := r.request("POST", r.path.scheme()+"://"+addr, io.MultiReader(strings.NewReader("body")))
+		req.Trailer = http.Header{"X": {"1"}}
+		resp, _ := r.do(r.client(proto), req)
+		alone(fmt.Sprintf("an answer over HTTP/%d", proto), resp.Trailer)
+		alone(fmt.Sprintf("a request over HTTP/%d", proto), take(r, "the request", ups))
+	}
+	w := r.dial(addr).send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n" + section)
+	alone("a request", take(r, "the request", ups))
+	w.answer("POST")
+}

@@ -37,41 +37,48 @@ type Kinds uint16
 // Has reports whether k is in the set.
 func (s Kinds) Has(k Kind) bool { return s&(1<<k) != 0 }
 
+var names = [...]string{
+	Host: "Host", Connection: "Connection", ContentLength: "Content-Length", TransferEncoding: "Transfer-Encoding",
+	Expect: "Expect", Upgrade: "Upgrade", TE: "Te", Trailer: "Trailer", KeepAlive: "Keep-Alive",
+	ProxyConnection: "Proxy-Connection", HTTP2Settings: "Http2-Settings", XForwardedFor: "X-Forwarded-For",
+}
+
+// Names returns the names of the kinds, by kind, in canonical form (textproto.CanonicalMIMEHeaderKey); Plain's is empty.
+func Names() []string { return names[:] }
+
 // KindOf is the kind of a field called name.
 func KindOf(name string) Kind {
-	kind, known := Plain, ""
+	kind := Plain
 	switch len(name) {
 	case 2:
-		kind, known = TE, "te"
+		kind = TE
 	case 4:
-		kind, known = Host, "host"
+		kind = Host
 	case 6:
-		kind, known = Expect, "expect"
+		kind = Expect
 	case 7:
-		kind, known = Upgrade, "upgrade"
+		kind = Upgrade
 		if name[0]|0x20 == 't' {
-			kind, known = Trailer, "trailer"
+			kind = Trailer
 		}
 	case 10:
-		kind, known = Connection, "connection"
+		kind = Connection
 		if name[0]|0x20 == 'k' {
-			kind, known = KeepAlive, "keep-alive"
+			kind = KeepAlive
 		}
 	case 14:
-		kind, known = ContentLength, "content-length"
+		kind = ContentLength
 		if name[0]|0x20 == 'h' {
-			kind, known = HTTP2Settings, "http2-settings"
+			kind = HTTP2Settings
 		}
 	case 15:
-		kind, known = XForwardedFor, "x-forwarded-for"
+		kind = XForwardedFor
 	case 16:
-		kind, known = ProxyConnection, "proxy-connection"
+		kind = ProxyConnection
 	case 17:
-		kind, known = TransferEncoding, "transfer-encoding"
-	default:
-		return Plain
+		kind = TransferEncoding
 	}
-	if !EqualFold(name, known) {
+	if !EqualFold(name, names[kind]) {
 		return Plain
 	}
 	return kind

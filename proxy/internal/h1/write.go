@@ -60,9 +60,9 @@ func AppendChunkSize(b []byte, n int) []byte {
 	return append(strconv.AppendUint(b, uint64(n), 16), "\r\n"...)
 }
 
-// AppendLastChunk appends the end of a body in chunks, and its trailers but for those whose kind is in skip.
-func AppendLastChunk(b []byte, trailers Fields, skip Kinds) []byte {
-	return AppendEnd(trailers.AppendTo(append(b, "0\r\n"...), skip))
+// AppendLastChunk appends the end of a body in chunks, and its trailers.
+func AppendLastChunk(b []byte, trailers Fields) []byte {
+	return AppendEnd(trailers.AppendTo(append(b, "0\r\n"...), 0))
 }
 
 func appendLine(b []byte, s string) []byte { return append(append(b, s...), "\r\n"...) }

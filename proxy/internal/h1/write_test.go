@@ -18,8 +18,8 @@ func TestHeadsAreWritten(t *testing.T) {
 		"Content-Length: 0\r\n":                   (&Request{HasLength: true}).AppendFraming(nil),
 		"Transfer-Encoding: chunked\r\n":          (&Request{Length: -1}).AppendFraming(nil),
 		"":                                        (&Request{}).AppendFraming(nil),
-		"0\r\nX-A: 1\r\nx-b: \r\n\r\n":            AppendLastChunk(nil, fields, ^Kinds(1<<Plain)),
-		"0\r\n\r\n":                               AppendLastChunk(nil, nil, 0),
+		"0\r\nX-A: 1\r\nHost: x\r\nx-b: \r\n\r\n": AppendLastChunk(nil, fields),
+		"0\r\n\r\n":                               AppendLastChunk(nil, nil),
 		"1f\r\n":                                  AppendChunkSize(nil, 31),
 		"Content-Length: 9223372036854775807\r\n": AppendLength(nil, 1<<63-1),
 	} {

@@ -1,0 +1,196 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
+)
+
+// The rules of header fields, which Engine and Handler, HTTP/1.1 and HTTP/2 have in common: which fields end here, what
+// they said, and what is said to the other side in their place.
+
+const (
+	// connectionKinds are the fields of one connection only, besides those that Connection names (RFC 9110 §7.6.1), and
+	// HTTP2-Settings, which belongs to the Upgrade of h2c (RFC 7540 §3.2.1). Proxy-Authorization and Proxy-Authenticate are
+	// for a proxy that the client has chosen; we are a gateway, to which they mean nothing, so they pass (RFC 9110 §11.7).
+	connectionKinds h1.Kinds = 1<<h1.Connection | 1<<h1.KeepAlive | 1<<h1.ProxyConnection | 1<<h1.TE | 1<<h1.TransferEncoding |
+		1<<h1.Upgrade | 1<<h1.HTTP2Settings
+	// framingKinds are written anew, by what is known of a body.
+	framingKinds h1.Kinds = 1<<h1.ContentLength | 1<<h1.TransferEncoding
+	// trailerKinds are those that may stand in a trailer section: the others mean something to the protocol (RFC 9110 §6.5.1).
+	trailerKinds h1.Kinds = 1<<h1.Plain | 1<<h1.XForwardedFor
+)
+
+// maxOptions bounds the options of Connection, each of which is looked for among the fields.
+const maxOptions = 100
+
+var errOptions = errors.New("too many options in Connection")
+
+// connection is what the fields of a connection say.
+type connection struct {
+	close, keepAlive bool
+	upgrading        bool
+	upgrade          string // the protocol asked for or agreed to; not h2c
+	trailers         bool   // TE: trailers
+}
+
+// endConnection removes the fields that end at this connection, and says what they said; those of keep stay whatever
+// Connection says. It fails on more options than anybody needs.
+func (h Header) endConnection(keep []string) (c connection, err error) {
+	gone := connectionKinds
+	if h.list == nil {
+		gone |= 1 << h1.Trailer // net/http has trailers apart, and announces them itself
+	}
+	found := h.kinds(gone)
+	if found == 0 {
+		return c, nil
+	}
+	var few [4]string
+	if found.Has(h1.Connection) {
+		n := 0
+		for _, line := range h.AppendValues(few[:0], "Connection") {
+			if n += 1 + strings.Count(line, ","); n > maxOptions {
+				return c, errOptions
+			}
+			c.heed(line, h, keep)
+		}
+	}
+	if c.upgrading && found.Has(h1.Upgrade) {
+		c.upgrade = upgradeTo(h.AppendValues(few[:0], "Upgrade"))
+	}
+	if found.Has(h1.TE) {
+		for _, line := range h.AppendValues(few[:0], "Te") {
+			c.trailers = c.trailers || hasToken(line, "trailers")
+		}
+	}
+	h.delKinds(found)
+	return c, nil
+}
+
+// heed takes the options of one Connection field.
+func (c *connection) heed(line string, h Header, keep []string) {
+	for option := range strings.SplitSeq(line, ",") {
+		option = strings.Trim(option, " \t")
+		switch kind := h1.KindOf(option); {
+		case option == "":
+		case kind == h1.Upgrade:
+			c.upgrading = true
+		case kind == h1.KeepAlive:
+			c.keepAlive = true
+		case h1.EqualFold(option, "close"):
+			c.close = true
+		case kind != h1.Plain && kind != h1.XForwardedFor:
+			// Removed anyway, or written anew; Host and Expect are no business of Connection's.
+		default:
+			if name := http.CanonicalHeaderKey(option); !slices.Contains(keep, name) {
+				h.Del(name)
+			}
+		}
+	}
+}
+
+// upgradeTo is the value of an Upgrade field; empty when it offers h2c, which is deprecated (RFC 9113 §3.1) and would
+// change the protocol behind the proxy's back.
+func upgradeTo(lines []string) string {
+	all := strings.Join(lines, ", ")
+	for p := range strings.SplitSeq(all, ",") {
+		name, _, _ := strings.Cut(strings.Trim(p, " \t"), "/")
+		if h1.EqualFold(name, "h2c") || h1.EqualFold(name, "h2") {
+			return ""
+		}
+	}
+	return strings.Trim(all, " \t")
+}
+
+// hasToken finds a token in a comma-separated list, whatever its case and parameters.
+func hasToken(list, token string) bool {
+	for item := range strings.SplitSeq(list, ",") {
+		name, _, _ := strings.Cut(item, ";")
+		if h1.EqualFold(strings.Trim(name, " \t"), token) {
+			return true
+		}
+	}
+	return false
+}
+
+// connectionOptions is the Connection of a request that goes on: the fields that it has of its own connection.
+func connectionOptions(te, upgrade bool) string {
+	switch {
+	case te && upgrade:
+		return "TE, Upgrade"
+	case te:
+		return "TE" // RFC 9110 §10.1.4
+	case upgrade:
+		return "Upgrade"
+	}
+	return ""
+}
+
+// forwarded reports whether a request says X-Forwarded-For as it goes on. peer is the client's address, or empty.
+func (h Header) forwarded(peer string) bool { return peer != "" || h.Has("X-Forwarded-For") }
+
+// appendForwarded appends the value of that field: what there is, in one line, and the peer.
+func (h Header) appendForwarded(b []byte, peer string) []byte {
+	var few [4]string
+	lines := h.AppendValues(few[:0], "X-Forwarded-For")
+	if peer != "" {
+		lines = append(lines, peer)
+	}
+	for i, line := range lines {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = append(b, line...)
+	}
+	return b
+}
+
+// peerOf is the host of an address; empty when it has none.
+func peerOf(remote string) string {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+// private are the fields of Config.Private, which no client gets to see, nor an upstream in trailers.
+type private struct {
+	names   []string // canonical
+	lengths uint64   // a bit for the length of each: most names are none of these at a glance
+}
+
+func newPrivate(names []string) private {
+	p := private{names: make([]string, len(names))}
+	for i, name := range names {
+		p.names[i] = http.CanonicalHeaderKey(name)
+		p.lengths |= 1 << (len(name) % 64)
+	}
+	return p
+}
+
+func (p *private) has(name string) bool {
+	return p.lengths&(1<<(len(name)%64)) != 0 &&
+		slices.ContainsFunc(p.names, func(n string) bool { return h1.EqualFold(n, name) })
+}
+
+// strip removes them from a head.
+func (p *private) strip(h Header) {
+	if h.list != nil {
+		*h.list = slices.DeleteFunc(*h.list, func(x h1.Field) bool { return p.has(x.Name) })
+		return
+	}
+	for _, name := range p.names {
+		delete(h.fields, name)
+	}
+}
+
+// stripTrailers removes from a trailer section what has no business in it.
+func (p *private) stripTrailers(h Header) {
+	h.delKinds(^trailerKinds)
+	p.strip(h)
+}
