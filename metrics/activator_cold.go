@@ -7,12 +7,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// ColdStarts measures, over all revisions, requests that came while their revision had no pod to use. Its methods may
+// ColdStarts measures, over all revisions, requests that arrived while their revision had no pod to use. Its methods may
 // be called concurrently and don't block.
 type ColdStarts struct{ wait, firstByte, total prometheus.Observer }
 
 // NewColdStarts registers sluice_cold_start_seconds with r. Its label part says what was measured: "wait" until a pod
-// could take the request, "first_byte" from then on to the head of the answer, and "total", which is both.
+// could take the request, "first_byte" from then until the head of its response, and "total", which is both.
 func NewColdStarts(r prometheus.Registerer) (*ColdStarts, error) {
 	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "sluice_cold_start_seconds",

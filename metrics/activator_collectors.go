@@ -16,12 +16,12 @@ type ActivatorConfig struct {
 	// Pod is the activator's own, a label of the classic names.
 	Pod string
 	// Connected and ConnectionErrors are read at each scrape: the state of
-	// the connection to the autoscaler, see StatSender. Current names only;
-	// nil: no such metric.
+	// the connection to the autoscaler, see StatSender. Current names only.
+	// Nil: no such metric.
 	Connected        func() bool
 	ConnectionErrors func() uint64
-	// LostReports is read at each scrape: the reports that did not get to
-	// the autoscaler, see StatSender.Dropped. nil: no such metric.
+	// LostReports is read at each scrape: the reports that did not reach the
+	// autoscaler, see StatSender.Dropped. Nil: no such metric.
 	LostReports func() uint64
 }
 
@@ -33,8 +33,9 @@ type RevisionLabels struct{ Namespace, Service, Configuration, Revision string }
 type ActivatorCollectors struct {
 	vecs        revisionVecs
 	unavailable *prometheus.CounterVec
-	mu          sync.RWMutex
-	all         map[RevisionKey]*RevisionCollectors
+
+	mu  sync.RWMutex
+	all map[RevisionKey]*RevisionCollectors
 }
 
 // revisionVecs is what differs between the current and the classic names.
@@ -71,7 +72,7 @@ func lostReports(c ActivatorConfig) []prometheus.Collector {
 }
 
 // Revision returns the collectors of a revision, whose series exist from the
-// first call on. Callers keep what they get until Forget.
+// first call on. Callers keep it until Forget.
 func (a *ActivatorCollectors) Revision(l RevisionLabels) *RevisionCollectors {
 	key := RevisionKey{l.Namespace, l.Revision}
 	a.mu.RLock()
@@ -91,8 +92,8 @@ func (a *ActivatorCollectors) Revision(l RevisionLabels) *RevisionCollectors {
 	return c
 }
 
-// Forget removes the series of a deleted revision. Requests of it that are
-// still under way may go on observing: it shows nowhere.
+// Forget removes the series of a deleted revision. Requests of it that have not
+// ended may go on calling Observe, which then has no effect.
 func (a *ActivatorCollectors) Forget(key RevisionKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -125,7 +126,7 @@ func (c *RevisionCollectors) AddQueued(n int) { c.queued.Add(float64(n)) }
 // AddActive changes the number of requests that a pod is working on.
 func (c *RevisionCollectors) AddActive(n int) { c.active.Add(float64(n)) }
 
-// SetConcurrency tells the average of the last period.
+// SetConcurrency sets the average of the last period.
 func (c *RevisionCollectors) SetConcurrency(v float64) { c.concurrency.Set(v) }
 
 // AddUnavailable counts requests that failed, or waited for over a second,
@@ -139,14 +140,14 @@ func (c *RevisionCollectors) AddUnavailable(cause string, requests int) {
 }
 
 // Observe counts a request answered with status that took d from its arrival,
-// waiting included. A status that is none is counted as 0.
+// waiting included. A number that is no HTTP status is counted as 0.
 func (c *RevisionCollectors) Observe(status int, d time.Duration) {
 	if s := c.statuses.get(knownStatus(status), c.newSeries); s != nil {
 		s.observe(d)
 	}
 }
 
-// newSeries runs under statuses.mu, so a forgotten revision gets no new ones.
+// newSeries is called with statuses.mu held, so a forgotten revision gets no new ones.
 func (c *RevisionCollectors) newSeries(status int) *series {
 	if c.gone {
 		return nil

@@ -83,7 +83,7 @@ func (v *currentVecs) forget(l RevisionLabels, statuses []statusSeries) {
 	}
 }
 
-// classicVecs has no queued and active: those names came later.
+// classicVecs has no gauges of queued and active requests: those came with the current names.
 type classicVecs struct {
 	requests    classicPair
 	concurrency *prometheus.GaugeVec

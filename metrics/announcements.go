@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Announcements counts what pods say of themselves before Kubernetes does, and what of it is passed on to other
-// activators, by result. Its methods may be called concurrently and don't block.
+// Announcements counts requests by which pods announce themselves before Kubernetes lists them (Heard), and those by which
+// activators pass these on to each other (Relayed), by result. Its methods may be called concurrently and don't block.
 type Announcements struct{ heard, relayed map[string]prometheus.Counter }
 
 // NewAnnouncements registers sluice_announcements_total and sluice_announcement_relays_total with r. The results given

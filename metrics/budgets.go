@@ -10,11 +10,11 @@ import (
 type Budget struct {
 	Name        string
 	Used, Limit int64
-	Refused     uint64 // how often it has been in somebody's way
+	Refused     uint64 // how often something exceeded it
 }
 
 // NewBudgets registers sluice_budget_used, sluice_budget_limit and sluice_budget_refused_total with r. read is called at
-// each scrape; the names that it tells should always be the same.
+// each scrape; it should always return the same names.
 func NewBudgets(r prometheus.Registerer, read func() []Budget) error {
 	label := []string{"budget"}
 	b := &budgets{

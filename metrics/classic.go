@@ -7,8 +7,8 @@ import (
 )
 
 // classicPair is a counter and a histogram of milliseconds with the same
-// labels. The counter has no _total, as the contract says; the OpenMetrics
-// form, which demands one, adds it.
+// labels. The counter's name does not end in _total, as the contract says; the
+// OpenMetrics format, which requires it, adds it.
 type classicPair struct {
 	count     *prometheus.CounterVec
 	latencies *prometheus.HistogramVec

@@ -13,13 +13,12 @@ import (
 // Methods may be called concurrently. They block on a mutex that is held for
 // nanoseconds, and never allocate.
 //
-// Callers read the clock before they get the lock, so instants may arrive
-// slightly out of order. One that lies before the latest seen counts as the
-// latest.
+// Callers read the clock before they get the lock, so times may come slightly
+// out of order. One before the latest so far counts as the latest.
 type Concurrency struct {
 	mu       sync.Mutex
 	start    time.Time // of the current period
-	last     time.Time // up to which the areas below are summed
+	last     time.Time // the areas below are summed up to here
 	all      weighted
 	proxied  weighted
 	inFlight int
@@ -91,6 +90,14 @@ func (c *Concurrency) Report(now time.Time) Report {
 	return r
 }
 
+// untouched says that nothing is in flight and nothing has been counted since the last Report.
+func (c *Concurrency) untouched() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inFlight == 0 && c.all.requests == 0 && c.all.area == 0
+}
+
+// advanceLocked adds what has been in flight up to now.
 func (c *Concurrency) advanceLocked(now time.Time) {
 	d := now.Sub(c.last)
 	if d <= 0 {
@@ -139,3 +146,6 @@ func (r Report) Stat(pod string, uptime time.Duration, now time.Time) *statpb.St
 		Timestamp:                        now.Unix(),
 	}
 }
+
+// idle says that nothing was in flight at any time of the period.
+func (r Report) idle() bool { return r.Requests == 0 && r.Concurrency == 0 }

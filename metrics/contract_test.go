@@ -20,8 +20,8 @@ func TestNumbersOfTheContract(t *testing.T) {
 	}; !slices.Equal(got, want) {
 		t.Errorf("milliseconds: %v, want %v", got, want)
 	}
-	if MaxStatSize != 336 {
-		t.Errorf("a scraper reads 336 bytes, not %d", MaxStatSize)
+	if maxStatSize != 336 {
+		t.Errorf("a scraper reads 336 bytes, not %d", maxStatSize)
 	}
 	c := StatSenderConfig{URL: "ws://x"}.withDefaults()
 	if c.PingInterval != 10*time.Second/3 || c.PongTimeout != 10*time.Second {

@@ -37,7 +37,7 @@ func Example() {
 	// hello-0 1.5 0.5 2
 }
 
-// An activator tells the first request of a revision at once.
+// An activator reports the first request of a revision at once.
 func ExampleRevisions() {
 	show := func(m *statpb.WireStatMessages) {
 		for _, w := range m.GetMessages() {
@@ -53,7 +53,7 @@ func ExampleRevisions() {
 	key := metrics.RevisionKey{Namespace: "default", Name: "hello-world"}
 	one, two := r.Start(key, now), r.Start(key, now)
 	now = now.Add(time.Second)
-	show(r.Report(now)) // less what was told
+	show(r.Report(now)) // less what First has reported
 	one.End(now)
 	two.End(now)
 	show(r.Report(now.Add(time.Second))) // all zero, then dropped

@@ -11,7 +11,7 @@ import (
 // those older than maxAge (if positive).
 type outbox struct {
 	maxAge time.Duration
-	wake   chan struct{} // of one; poked by push
+	wake   chan struct{} // holds one; push sends
 
 	mu      sync.Mutex
 	ring    []outgoing
@@ -47,7 +47,7 @@ func (b *outbox) tooOld(o outgoing, now time.Time) bool {
 	return b.maxAge > 0 && now.Sub(o.at) > b.maxAge
 }
 
-// pop takes out the oldest message that is not too old at now.
+// pop removes and returns the oldest message that is not too old at now.
 func (b *outbox) pop(now time.Time) (o outgoing, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -84,7 +84,7 @@ func (b *outbox) discard() {
 
 func (b *outbox) shiftLocked() outgoing {
 	o := b.ring[b.head]
-	b.ring[b.head] = outgoing{} // let go of the message
+	b.ring[b.head] = outgoing{} // for the garbage collector
 	b.head = (b.head + 1) % len(b.ring)
 	b.n--
 	return o

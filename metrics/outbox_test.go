@@ -35,7 +35,7 @@ func TestOutboxAgainstModel(t *testing.T) {
 				model = append(model, o)
 				b.push(o)
 				if len(b.wake) != 1 {
-					t.Fatal("nobody is woken")
+					t.Fatal("the reader is not woken")
 				}
 			},
 			"time": func(*rapid.T) { now = now.Add(time.Second) },

@@ -7,13 +7,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// ProxyErrors counts answers that a proxy made itself, by reason.
+// ProxyErrors counts errors that a proxy answered itself, by reason. Its methods may be called concurrently and don't block.
 type ProxyErrors struct {
 	byReason bounded[prometheus.Counter]
 }
 
-// maxReasons is ample for a closed list; it bounds the series if a caller
-// passes something else.
+// maxReasons is more than the closed list of reasons has; it bounds the number of
+// series if a caller passes something else.
 const maxReasons = 64
 
 // NewProxyErrors registers sluice_proxy_errors_total with r. The reasons given

@@ -68,7 +68,7 @@ func NewQueueCollectors(r prometheus.Registerer, c QueueConfig) (*QueueCollector
 	newTag := func(tag string) *taggedSeries {
 		return &taggedSeries{make: func(status int) *series { return q.ofRoute(tag, status) }}
 	}
-	// The three that are no client's choice have places of their own.
+	// The three values that no client chooses don't count towards MaxTags.
 	q.byTag = bounded[taggedSeries]{max: c.MaxTags + 3, maxLen: maxTagLen, make: newTag}
 	q.byTag.overflow = newTag(q.tags.undefined)
 	fixed := map[string]*taggedSeries{
@@ -80,14 +80,15 @@ func NewQueueCollectors(r prometheus.Registerer, c QueueConfig) (*QueueCollector
 	return q, nil
 }
 
-// RouteTag is the package's RouteTag or ClassicRouteTag, as configured.
+// RouteTag maps the values of Knative-Serving-Tag and Knative-Serving-Default-Route, empty when absent, to the tag that
+// Observe counts by.
 func (q *QueueCollectors) RouteTag(tag, defaultRoute string) string {
 	return q.tags.of(tag, defaultRoute)
 }
 
 // Observe counts a request that was answered with status and took d from its
-// arrival, waiting included. Tag is what RouteTag returned. A status that is
-// none is counted as 0.
+// arrival, waiting included. Tag is what RouteTag returned. A number that is no
+// HTTP status is counted as 0.
 func (q *QueueCollectors) Observe(status int, tag string, d time.Duration) {
 	t := q.byTag.get(tag)
 	t.get(knownStatus(status), t.make).observe(d)

@@ -19,11 +19,11 @@ func TestRouteTag(t *testing.T) {
 		{"blue", "false", "blue", "blue"},
 		{"blue", "", "blue", "blue"},
 	} {
-		if got := RouteTag(c.tag, c.defaultRoute); got != c.current {
-			t.Errorf("RouteTag(%q, %q) = %q, want %q", c.tag, c.defaultRoute, got, c.current)
+		if got := currentTags().of(c.tag, c.defaultRoute); got != c.current {
+			t.Errorf("current tag of (%q, %q) = %q, want %q", c.tag, c.defaultRoute, got, c.current)
 		}
-		if got := ClassicRouteTag(c.tag, c.defaultRoute); got != c.classic {
-			t.Errorf("ClassicRouteTag(%q, %q) = %q, want %q", c.tag, c.defaultRoute, got, c.classic)
+		if got := classicTags().of(c.tag, c.defaultRoute); got != c.classic {
+			t.Errorf("classic tag of (%q, %q) = %q, want %q", c.tag, c.defaultRoute, got, c.classic)
 		}
 	}
 }

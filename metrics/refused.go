@@ -6,8 +6,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Refused counts connections that were ended because what came on them is no
-// request, by reason.
+// Refused counts rejected connections, by reason: those that were closed because
+// what came on them is no request. Its methods may be called concurrently and
+// don't block.
 type Refused struct {
 	byReason bounded[prometheus.Counter]
 }
@@ -30,5 +31,5 @@ func NewRefused(r prometheus.Registerer) (*Refused, error) {
 	return c, nil
 }
 
-// Count adds one. Reasons should be a closed list; beyond 64 they count as other.
+// Count adds one. Reasons should be a closed list; after the first 64 all others count as "other".
 func (c *Refused) Count(reason string) { (*c.byReason.get(reason)).Inc() }

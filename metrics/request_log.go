@@ -6,10 +6,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// RequestLog is what there is to know of a log of requests. Its methods are called at each scrape, concurrently, and must
-// not block.
+// RequestLog counts what went wrong in a log of requests. Its methods are called at each scrape, concurrently, and must not
+// block.
 type RequestLog interface {
-	Failed() uint64  // lines that lack what the operator's template failed to make
+	Failed() uint64  // lines that are incomplete, since the operator's template failed
 	Dropped() uint64 // lines that were lost
 }
 

@@ -3,6 +3,7 @@ package metrics
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/metrics/statpb"
@@ -11,17 +12,17 @@ import (
 // RevisionKey names a revision.
 type RevisionKey struct{ Namespace, Name string }
 
-// RevisionsConfig says who reports and to whom.
+// RevisionsConfig names the activator and says where its reports go.
 type RevisionsConfig struct {
 	// Pod is the name of the activator's own pod. Required.
 	Pod string
-	// First receives, at once, the report of the first request of a revision
-	// that was not in the last period: it starts a scale from zero. It runs
-	// on the goroutine of that request and must not block. Nil: no such
-	// report, and nothing is subtracted from the next one.
+	// First is called at once with a report of one request when a revision gets
+	// its first request after a period without any, which starts a scale from
+	// zero. It runs on the goroutine of that request and must not block. Nil: no
+	// such report, and nothing is subtracted from the next one.
 	First func(*statpb.WireStatMessages)
-	// Observe, if not nil, sees each revision's measurement during Report, as
-	// measured, with nothing subtracted. It must not block.
+	// Observe, if not nil, is called by Report with each revision's measurement,
+	// from which nothing has been subtracted. It must not block.
 	Observe func(RevisionKey, Report)
 }
 
@@ -35,15 +36,16 @@ func (c RevisionsConfig) Validate() error {
 
 // Revisions keeps an activator's statistics per revision. A revision is known
 // from its first request until a period has passed without any. The Stats have
-// no timestamp: the autoscaler books them when they arrive, so that a skew
-// between two machines' clocks does no harm.
+// no timestamp: the autoscaler counts them for the second in which they arrive,
+// so that a difference between two machines' clocks does no harm.
 //
-// Methods may be called concurrently. Start takes a read lock, which a new or
-// a forgotten revision takes for writing for the length of a map access.
+// Methods may be called concurrently. Start takes a read lock; adding and
+// dropping a revision take the write lock for a map access.
 type Revisions struct {
 	config RevisionsConfig
-	mu     sync.RWMutex
-	byKey  map[RevisionKey]*RevisionLoad
+
+	mu    sync.RWMutex
+	byKey map[RevisionKey]*RevisionLoad
 }
 
 // NewRevisions returns an empty set, or the error of Validate.
@@ -52,14 +54,6 @@ func NewRevisions(c RevisionsConfig) (*Revisions, error) {
 		return nil, err
 	}
 	return &Revisions{config: c, byKey: map[RevisionKey]*RevisionLoad{}}, nil
-}
-
-// RevisionLoad is one revision's part of Revisions, held by a request from
-// Start to End.
-type RevisionLoad struct {
-	key   RevisionKey
-	conc  Concurrency
-	early float64 // already told by First; guarded by conc.mu
 }
 
 // Start counts a request of the revision that arrives at now. The request
@@ -82,11 +76,8 @@ func (r *Revisions) startFirst(key RevisionKey, now time.Time) *RevisionLoad {
 	r.mu.Lock()
 	s, known := r.byKey[key]
 	if !known {
-		s = &RevisionLoad{key: key}
-		s.conc.start, s.conc.last = now, now
-		if r.config.First != nil {
-			s.early = 1
-		}
+		s = &RevisionLoad{key: key, conc: Concurrency{start: now, last: now}}
+		s.early.Store(r.config.First != nil)
 		r.byKey[key] = s
 	}
 	s.conc.Start(now, false)
@@ -101,15 +92,6 @@ func (r *Revisions) startFirst(key RevisionKey, now time.Time) *RevisionLoad {
 	return s
 }
 
-// End counts the departure of a request that Start returned s for.
-func (s *RevisionLoad) End(now time.Time) { s.conc.End(now, false) }
-
-// Key is the revision that s belongs to.
-func (s *RevisionLoad) Key() RevisionKey { return s.key }
-
-// InFlight is the number of the revision's requests that have not ended.
-func (s *RevisionLoad) InFlight() int { return s.conc.InFlight() }
-
 // End counts the departure of a request of the revision, for callers that kept
 // only the key. An unknown revision is ignored.
 func (r *Revisions) End(key RevisionKey, now time.Time) {
@@ -121,9 +103,87 @@ func (r *Revisions) End(key RevisionKey, now time.Time) {
 	}
 }
 
+// Report ends the period of every known revision at now and returns one
+// message with all of them, in no order, or nil when there are none. It is
+// meant to be called once a second: its counts are requests since the last
+// call. A revision without a request in the period is reported with zeros and
+// dropped. What First has reported already is subtracted.
+func (r *Revisions) Report(now time.Time) *statpb.WireStatMessages {
+	all := r.snapshot()
+	if len(all) == 0 {
+		return nil
+	}
+	// Two slabs instead of two allocations for each of thousands of revisions.
+	stats := make([]statpb.Stat, len(all))
+	wires := make([]statpb.WireStatMessage, len(all))
+	out := &statpb.WireStatMessages{Messages: make([]*statpb.WireStatMessage, len(all))}
+	var idle []*RevisionLoad
+	for i, s := range all {
+		m, early := s.conc.Report(now), 0.0
+		if s.early.Swap(false) {
+			early = 1
+		}
+		if r.config.Observe != nil {
+			r.config.Observe(s.key, m)
+		}
+		if m.idle() {
+			idle = append(idle, s)
+		}
+		stats[i].PodName = r.config.Pod
+		stats[i].AverageConcurrentRequests = max(m.Concurrency-early, 0)
+		stats[i].RequestCount = max(m.Requests-early, 0)
+		wires[i].Namespace, wires[i].Name, wires[i].Stat = s.key.Namespace, s.key.Name, &stats[i]
+		out.Messages[i] = &wires[i]
+	}
+	r.drop(idle)
+	return out
+}
+
+func (r *Revisions) snapshot() []*RevisionLoad {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	all := make([]*RevisionLoad, 0, len(r.byKey))
+	for _, s := range r.byKey {
+		all = append(all, s)
+	}
+	return all
+}
+
+// drop forgets those that no request has come to since they were reported.
+func (r *Revisions) drop(idle []*RevisionLoad) {
+	if len(idle) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range idle {
+		// A second Report at the same time may have dropped it, and a request
+		// may have made a new one of the same name.
+		if r.byKey[s.key] == s && s.conc.untouched() {
+			delete(r.byKey, s.key)
+		}
+	}
+}
+
 // Len is the number of revisions known.
 func (r *Revisions) Len() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return len(r.byKey)
 }
+
+// RevisionLoad is one revision's part of Revisions, held by a request from Start to End.
+type RevisionLoad struct {
+	key   RevisionKey
+	conc  Concurrency
+	early atomic.Bool // RevisionsConfig.First has reported a request of this period
+}
+
+// End counts the departure of a request that Start returned s for.
+func (s *RevisionLoad) End(now time.Time) { s.conc.End(now, false) }
+
+// Key is the revision that s belongs to.
+func (s *RevisionLoad) Key() RevisionKey { return s.key }
+
+// InFlight is the number of the revision's requests that have not ended.
+func (s *RevisionLoad) InFlight() int { return s.conc.InFlight() }

@@ -12,11 +12,11 @@ import (
 	"github.com/sluice-proxy/sluice/metrics/statpb"
 )
 
-type told struct{ concurrency, count float64 }
+type reported struct{ concurrency, count float64 }
 
 // flatten checks what all of the activator's messages have in common.
-func flatten(t interface{ Fatalf(string, ...any) }, m *statpb.WireStatMessages) map[RevisionKey]told {
-	out := map[RevisionKey]told{}
+func flatten(t interface{ Fatalf(string, ...any) }, m *statpb.WireStatMessages) map[RevisionKey]reported {
+	out := map[RevisionKey]reported{}
 	for _, w := range m.GetMessages() {
 		key := RevisionKey{w.GetNamespace(), w.GetName()}
 		if _, twice := out[key]; twice {
@@ -26,12 +26,12 @@ func flatten(t interface{ Fatalf(string, ...any) }, m *statpb.WireStatMessages) 
 		if s.GetPodName() != "activator-1" || s.GetProxiedRequestCount() != 0 || s.GetAverageProxiedConcurrentRequests() != 0 || s.GetTimestamp() != 0 {
 			t.Fatalf("unexpected %v", s)
 		}
-		out[key] = told{s.GetAverageConcurrentRequests(), s.GetRequestCount()}
+		out[key] = reported{s.GetAverageConcurrentRequests(), s.GetRequestCount()}
 	}
 	return out
 }
 
-type firsts struct{ got []map[RevisionKey]told }
+type firsts struct{ got []map[RevisionKey]reported }
 
 func newTestRevisions(t interface{ Fatalf(string, ...any) }) (*Revisions, *firsts) {
 	f := &firsts{}
@@ -48,23 +48,23 @@ func TestFirstRequestIsToldAtOnceAndSubtracted(t *testing.T) {
 	r, f := newTestRevisions(t)
 	key, now := RevisionKey{"ns", "rev"}, epoch()
 	first := r.Start(key, now)
-	if len(f.got) != 1 || f.got[0][key] != (told{1, 1}) {
-		t.Fatalf("told %v", f.got)
+	if len(f.got) != 1 || f.got[0][key] != (reported{1, 1}) {
+		t.Fatalf("First: %v", f.got)
 	}
 	second := r.Start(key, now)
 	if len(f.got) != 1 {
-		t.Fatal("the second request was told too")
+		t.Fatal("the second request was reported at once too")
 	}
 	steps := []struct {
 		what   string
 		before func()
-		want   map[RevisionKey]told
+		want   map[RevisionKey]reported
 	}{
-		{"2 in flight less the one told", func() {}, map[RevisionKey]told{key: {1, 1}}},
-		{"nothing more to subtract", func() {}, map[RevisionKey]told{key: {2, 0}}},
-		{"still in flight, half the time", func() { second.End(now.Add(500 * time.Millisecond)) }, map[RevisionKey]told{key: {1.5, 0}}},
-		{"ended at the start of the period", func() { first.End(now) }, map[RevisionKey]told{key: {0, 0}}},
-		{"dropped", func() {}, map[RevisionKey]told{}},
+		{"2 in flight less the one reported at once", func() {}, map[RevisionKey]reported{key: {1, 1}}},
+		{"nothing more to subtract", func() {}, map[RevisionKey]reported{key: {2, 0}}},
+		{"still in flight, half the time", func() { second.End(now.Add(500 * time.Millisecond)) }, map[RevisionKey]reported{key: {1.5, 0}}},
+		{"ended at the start of the period", func() { first.End(now) }, map[RevisionKey]reported{key: {0, 0}}},
+		{"dropped", func() {}, map[RevisionKey]reported{}},
 	}
 	for _, s := range steps {
 		s.before()
@@ -87,14 +87,14 @@ func TestSubtractionStopsAtZero(t *testing.T) {
 	key := RevisionKey{"ns", "rev"}
 	r.Start(key, epoch()).End(epoch().Add(time.Millisecond))
 	got := flatten(t, r.Report(epoch().Add(time.Second)))
-	if got[key] != (told{0, 0}) {
+	if got[key] != (reported{0, 0}) {
 		t.Errorf("got %v", got)
 	}
 	// It had traffic, so the all-zero report is yet to come.
 	if r.Len() != 1 {
 		t.Error("dropped with the report of its own traffic")
 	}
-	if got := flatten(t, r.Report(epoch().Add(2*time.Second))); len(got) != 1 || got[key] != (told{}) || r.Len() != 0 {
+	if got := flatten(t, r.Report(epoch().Add(2*time.Second))); len(got) != 1 || got[key] != (reported{}) || r.Len() != 0 {
 		t.Errorf("got %v, %d left", got, r.Len())
 	}
 	if m := r.Report(epoch().Add(3 * time.Second)); m != nil {
@@ -140,7 +140,7 @@ func TestRequestDuringReportIsNotDropped(t *testing.T) {
 	if r.Len() != 1 || late.InFlight() != 1 {
 		t.Fatalf("%d revisions, %d in flight", r.Len(), late.InFlight())
 	}
-	if got := flatten(t, r.Report(now.Add(time.Second))); got[key] != (told{1, 0}) {
+	if got := flatten(t, r.Report(now.Add(time.Second))); got[key] != (reported{1, 0}) {
 		t.Errorf("got %v", got)
 	}
 }
@@ -151,8 +151,8 @@ func TestRevisionsNeedAPod(t *testing.T) {
 	}
 }
 
-// What First and Report tell adds up to what came, whatever the order, and a
-// revision is told of exactly while the contract says so.
+// What First and Report say adds up to the requests that came, whatever the order, and a
+// revision is reported exactly while the contract says so.
 func TestRevisionsAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r, f := newTestRevisions(t)
@@ -160,7 +160,7 @@ func TestRevisionsAgainstModel(t *testing.T) {
 		type model struct {
 			open    []*RevisionLoad
 			arrived int // in this period
-			early   int // told by First in this period
+			early   int // reported by First in this period
 		}
 		known := map[RevisionKey]*model{}
 		key := func(t *rapid.T) RevisionKey {
@@ -198,7 +198,7 @@ func TestRevisionsAgainstModel(t *testing.T) {
 				for k, m := range known {
 					// Requests move at the start of a period alone, so the
 					// average is what is in flight at its end.
-					want := told{max(float64(len(m.open)-m.early), 0), max(float64(m.arrived-m.early), 0)}
+					want := reported{max(float64(len(m.open)-m.early), 0), max(float64(m.arrived-m.early), 0)}
 					if got[k] != want {
 						t.Fatalf("%v: got %v, want %v", k, got[k], want)
 					}
@@ -267,7 +267,7 @@ func TestRevisionsUnderRace(t *testing.T) {
 	<-done
 	sum(r.Report(time.Now()))
 	sum(r.Report(time.Now().Add(time.Second)))
-	// early holds what was measured plus what First told; First's share is
+	// early holds what was measured plus what First reported; First's share is
 	// subtracted from the reports, so total + firsts = measured.
 	if measured := float64(workers * each); total+(early-measured) != measured || r.Len() != 0 {
 		t.Errorf("reports %v and firsts %v, want %v together; %d left", total, early-measured, measured, r.Len())

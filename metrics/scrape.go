@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// MaxStatSize is what the autoscaler's scraper reads of one answer, in
-	// bytes (contract, "Autoscaling stats").
-	MaxStatSize = 336
+	// maxStatSize is how many bytes of a response the autoscaler's scraper
+	// reads (contract, "Autoscaling stats").
+	maxStatSize = 336
 	// maxPodName is the longest name that Kubernetes gives to an object (RFC
 	// 1123 subdomain). With it a Stat has at most 312 bytes: 3 + 253 for the
 	// name, 9 for each of five doubles, 11 for the timestamp.
@@ -46,8 +46,8 @@ func NewScrape(l ScrapeLabels) *Scrape {
 }
 
 // Set replaces the Stat that scrapes get. It keeps no reference to m. A pod
-// name beyond what Kubernetes allows is cut, so that the answer stays within
-// MaxStatSize; bytes of it that are no UTF-8 are dropped, since proto3 has no
+// name longer than Kubernetes allows is cut, so that the response stays within
+// the 336 bytes that the scraper reads; bytes that are not UTF-8 are dropped, since proto3 has no
 // way to carry them.
 func (s *Scrape) Set(m *statpb.Stat) {
 	if !utf8.ValidString(m.GetPodName()) || len(m.GetPodName()) > maxPodName {
@@ -77,7 +77,7 @@ func (s *Scrape) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body) // a scraper that is gone asks again
+	_, _ = w.Write(body) // the scraper will ask again
 }
 
 func wantsText(accept []string) bool {
@@ -106,7 +106,7 @@ func (s *Scrape) text(m *statpb.Stat) []byte {
 	return b
 }
 
-// escapeLabel escapes what the text format 0.0.4 has escaped in label values.
+// escapeLabel escapes a label value for the text format 0.0.4.
 func escapeLabel(v string) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(v, "\uFFFD"))
 }

@@ -124,7 +124,7 @@ func TestScrapeStaysWithinTheScrapersLimit(t *testing.T) {
 		if err := proto.Unmarshal(body, &got); err != nil || got.GetPodName() != pod.out || !utf8.ValidString(got.GetPodName()) {
 			t.Errorf("%s: pod %q (%v)", name, got.GetPodName(), err)
 		}
-		if len(body) > MaxStatSize {
+		if len(body) > maxStatSize {
 			t.Errorf("%s: %d bytes", name, len(body))
 		}
 		if m.PodName != pod.in {

@@ -53,9 +53,9 @@ func (s *series) observe(d time.Duration) {
 }
 
 // byStatus finds the series of a status code without a lock or an allocation.
-// A revision has few codes, so a scan beats a map.
+// A revision has few codes, so a linear search is faster than a map.
 type byStatus struct {
-	mu   sync.Mutex // makes; list is replaced, never changed
+	mu   sync.Mutex // one addition at a time; list is replaced, never changed
 	list atomic.Pointer[[]statusSeries]
 }
 
@@ -64,8 +64,8 @@ type statusSeries struct {
 	series *series
 }
 
-// get returns the series of status; the first time it is what make returns.
-// A nil from make is returned and not kept.
+// get returns the series of status, which the first call gets from make. If make
+// returns nil, so does get, and nothing is kept.
 func (b *byStatus) get(status int, make func(status int) *series) *series {
 	if s := b.find(status); s != nil {
 		return s
@@ -101,11 +101,12 @@ func (b *byStatus) all() []statusSeries {
 	return nil
 }
 
-// statusLabel bounds the label: what is no status code (RFC 9110 §15) is 0.
+// statusLabel is a status as a label, and its class.
 func statusLabel(status int) (code, class string) {
 	return strconv.Itoa(status), strconv.Itoa(status/100) + "xx"
 }
 
+// knownStatus bounds the number of series: what is no status code (RFC 9110 §15) is 0.
 func knownStatus(status int) int {
 	if status < 100 || status > 599 {
 		return 0
@@ -113,15 +114,15 @@ func knownStatus(status int) int {
 	return status
 }
 
-// bounded maps at most max names to values, without a lock or an allocation
-// for those it has. Names beyond max, longer than maxLen or not UTF-8 get the
-// overflow value.
+// bounded maps at most max names to values; finding one takes no lock and no
+// allocation. Further names, and those longer than maxLen or not UTF-8, get the
+// value overflow.
 type bounded[T any] struct {
 	max, maxLen int
 	overflow    *T
 	make        func(name string) *T
 
-	mu  sync.Mutex // makes; the map is replaced, never changed
+	mu  sync.Mutex // one addition at a time; the map is replaced, never changed
 	all atomic.Pointer[map[string]*T]
 }
 
@@ -150,7 +151,7 @@ func (b *bounded[T]) get(name string) *T {
 		}
 		next = maps.Clone(*known)
 	}
-	name = strings.Clone(name) // may lie in a buffer that is reused
+	name = strings.Clone(name) // it may be part of a buffer that is reused
 	v := b.make(name)
 	next[name] = v
 	b.all.Store(&next)

@@ -14,16 +14,16 @@ import (
 	"github.com/sluice-proxy/sluice/metrics/statpb"
 )
 
-// Errors that end a connection to the autoscaler, handed to OnState.
+// Errors of a StatSender.
 var (
-	// ErrNoPong: the peer answered no ping for PongTimeout.
+	// ErrNoPong ends a connection, and is passed to OnState: no ping was answered for PongTimeout.
 	ErrNoPong = errors.New("metrics: no pong from the autoscaler")
-	// ErrSenderRunning is returned by a Run while another one is under way.
+	// ErrSenderRunning is returned by Run while another Run has not returned.
 	ErrSenderRunning = errors.New("metrics: the sender is running already")
 )
 
-// StatSenderConfig says where messages go. All fields but URL have a default, which
-// a zero selects.
+// StatSenderConfig says where messages go. The zero value of each field but URL
+// stands for its default.
 type StatSenderConfig struct {
 	// URL of the autoscaler: ws:// or wss://. Required.
 	URL string
@@ -31,11 +31,11 @@ type StatSenderConfig struct {
 	// beyond it the oldest is dropped. Default 128.
 	Buffer int
 	// MaxAge is how long a message may wait; an older one is dropped instead
-	// of sent. The autoscaler books a message into the second in which it
+	// of sent. The autoscaler counts a message for the second in which it
 	// arrives, so a backlog would look like a peak. With the default of 1 s
 	// the newest report is kept. Negative: no limit.
 	MaxAge time.Duration
-	// PingInterval lies between two pings. Default 10 s / 3 (contract).
+	// PingInterval is the time between two pings. Default 10 s / 3 (contract).
 	PingInterval time.Duration
 	// PongTimeout without a pong means a broken connection. Default 10 s
 	// (contract).
@@ -51,9 +51,10 @@ type StatSenderConfig struct {
 	// FlushTimeout is how long Run goes on after its context is done, to
 	// send what is buffered. Default 1 s.
 	FlushTimeout time.Duration
-	// OnState, if not nil, learns of each change: connected, or not and why.
-	// It runs on the goroutine of Run, which waits for it. Once the context
-	// of Run is done, the end of a connection is (false, nil).
+	// OnState, if not nil, is called when the sender has connected, or when it
+	// has lost the connection or can't connect, and why. It is called by Run,
+	// which waits for it. Once the context of Run is done, the end of a
+	// connection is (false, nil).
 	OnState func(connected bool, err error)
 }
 
@@ -109,9 +110,9 @@ func (c StatSenderConfig) withDefaults() StatSenderConfig {
 // goroutines. The other methods may be called at any time, concurrently, and
 // never block.
 //
-// A message is sent at most once whole: one whose sending failed is tried
-// again on the next connection, one that the kernel took before the connection
-// broke may be lost.
+// A message arrives whole at most once: one whose sending failed is sent again on
+// the next connection; one that was still in the socket's buffer when the
+// connection broke may be lost.
 type StatSender struct {
 	config    StatSenderConfig
 	queue     outbox
@@ -134,7 +135,7 @@ func NewStatSender(c StatSenderConfig) (*StatSender, error) {
 	}}, nil
 }
 
-// Send hands m over. The caller must not change m afterwards.
+// Send queues m. The caller must not change m afterwards.
 func (s *StatSender) Send(m *statpb.WireStatMessages) {
 	s.queue.push(outgoing{m: m, at: time.Now()})
 }
@@ -161,7 +162,7 @@ func (s *StatSender) Run(ctx context.Context) error {
 	}
 	defer s.running.Store(false)
 
-	// Everything happens under life, which outlasts ctx by the time to flush.
+	// All work is done under life, which ends later than ctx by the time to flush.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -176,17 +177,17 @@ func (s *StatSender) Run(ctx context.Context) error {
 
 // stayConnected returns when ctx is done and nothing more can be flushed.
 func (s *StatSender) stayConnected(ctx, life context.Context, t *http.Transport) {
-	told := false // whether the owner knows that there is no connection
+	reported := false // OnState has been called with false since the last connection
 	for failures := 0; ; failures++ {
 		up, err := s.session(ctx, life, t)
 		if err == nil || life.Err() != nil {
 			return
 		}
 		s.errors.Add(1)
-		if !told && up == 0 && ctx.Err() == nil {
-			s.tell(false, err)
+		if !reported && up == 0 && ctx.Err() == nil {
+			s.report(false, err)
 		}
-		told = true
+		reported = true
 		if up > s.config.PingInterval {
 			failures = 0
 		}
@@ -221,8 +222,8 @@ func (s *StatSender) outlast(ctx, life context.Context, end func()) {
 }
 
 // session is one connection from dial to end. The time that it was up is 0 if
-// there was none; the error is nil if ctx ended it and all was sent. It tells
-// the owner of a connection and of its end, not of a failure to connect.
+// there was none; the error is nil if ctx ended it and all was sent. OnState is
+// called for a connection and for its end, not for a failure to connect.
 func (s *StatSender) session(ctx, life context.Context, t *http.Transport) (up time.Duration, err error) {
 	c := &senderConn{sender: s}
 	if err := c.dial(life, t); err != nil {
@@ -230,14 +231,14 @@ func (s *StatSender) session(ctx, life context.Context, t *http.Transport) (up t
 	}
 	began := time.Now()
 	s.connected.Store(true)
-	s.tell(true, nil)
+	s.report(true, nil)
 	err = c.serve(ctx, life)
 	s.connected.Store(false)
 	why := err
 	if ctx.Err() != nil {
 		why = nil
 	}
-	s.tell(false, why)
+	s.report(false, why)
 	return max(time.Since(began), 1), err
 }
 
@@ -265,7 +266,7 @@ func (c StatSenderConfig) backoff(failures int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-func (s *StatSender) tell(connected bool, err error) {
+func (s *StatSender) report(connected bool, err error) {
 	if s.config.OnState != nil {
 		s.config.OnState(connected, err)
 	}

@@ -29,7 +29,7 @@ func (c *senderConn) dial(ctx context.Context, t *http.Transport) error {
 	defer cancel()
 	ws, resp, err := websocket.Dial(ctx, c.sender.config.URL, &websocket.DialOptions{
 		HTTPClient:     &http.Client{Transport: t},
-		OnPongReceived: func(context.Context, []byte) { c.heard() },
+		OnPongReceived: func(context.Context, []byte) { c.gotPong() },
 	})
 	if err != nil {
 		if resp != nil && resp.Body != nil {
@@ -38,11 +38,11 @@ func (c *senderConn) dial(ctx context.Context, t *http.Transport) error {
 		return fmt.Errorf("metrics: connect to the autoscaler: %w", err)
 	}
 	c.ws = ws
-	c.heard()
+	c.gotPong()
 	return nil
 }
 
-func (c *senderConn) heard() {
+func (c *senderConn) gotPong() {
 	now := time.Now()
 	c.pong.Store(&now)
 }
@@ -73,7 +73,7 @@ func (c *senderConn) write(ctx, connected context.Context) error {
 		o, ok := q.pop(time.Now())
 		if ok {
 			if err := c.encode(o); err != nil {
-				q.discard() // no connection will ever take it
+				q.discard() // it can't be encoded for any connection
 				continue
 			}
 			if err := c.send(connected); err != nil {
@@ -131,23 +131,23 @@ func (c *senderConn) ping(connected context.Context) error {
 	timeout := c.sender.config.PongTimeout
 	every := time.NewTicker(c.sender.config.PingInterval)
 	defer every.Stop()
-	verdict := time.NewTimer(timeout)
-	defer verdict.Stop()
+	expiry := time.NewTimer(timeout)
+	defer expiry.Stop()
 	for {
 		select {
 		case <-connected.Done():
 			return context.Cause(connected)
-		case <-verdict.C:
+		case <-expiry.C:
 			left := time.Until(c.pong.Load().Add(timeout))
 			if left <= 0 {
 				return ErrNoPong
 			}
-			verdict.Reset(left)
+			expiry.Reset(left)
 		case <-every.C:
-			// Ping waits for its pong, which must not hold up the next one. Its
-			// deadline closes the socket if it strikes during the write, so it
-			// is no shorter than the verdict; there are at most
-			// PongTimeout/PingInterval of them.
+			// Ping blocks until its pong, which must not delay the next ping. If
+			// its deadline passes during the write the socket is closed, so it
+			// is no shorter than PongTimeout; at most PongTimeout/PingInterval
+			// pings are outstanding.
 			c.pings.Go(func() {
 				ctx, cancel := context.WithTimeout(connected, timeout)
 				defer cancel()

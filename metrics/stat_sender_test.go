@@ -90,7 +90,7 @@ func TestStatSenderKeepsOrderAndFlushesAtTheEnd(t *testing.T) {
 		t.Errorf("sent %d, dropped %d, errors %d, connected %v", s.Sent(), s.Dropped(), s.Errors(), s.Connected())
 	}
 	if got := s.changes(); len(got) != 2 || got[0] != (change{true, nil}) || got[1] != (change{false, nil}) {
-		t.Errorf("told %v", got)
+		t.Errorf("OnState: %v", got)
 	}
 }
 
@@ -125,7 +125,7 @@ func TestStatSenderComesBackAfterTheServerDied(t *testing.T) {
 			t.Fatalf("%d after %d", got[i], got[i-1])
 		}
 	}
-	for i := n - 50; i < n; i++ { // sent while nobody listened: kept
+	for i := n - 50; i < n; i++ { // sent while there was no connection: kept
 		if _, ok := slices.BinarySearch(got, i); !ok {
 			t.Errorf("%d is missing", i)
 		}
@@ -133,7 +133,7 @@ func TestStatSenderComesBackAfterTheServerDied(t *testing.T) {
 	if s.Errors() < 4 || s.Dropped() != 0 {
 		t.Errorf("errors %d, dropped %d", s.Errors(), s.Dropped())
 	}
-	// Changes alone are told: up and down in turn, and why it went down.
+	// OnState is called for changes alone: up and down in turn, and why it went down.
 	for i, c := range s.changes() {
 		if c.connected != (i%2 == 0) || c.connected == (c.err != nil) {
 			t.Errorf("change %d: %+v", i, c)
@@ -145,7 +145,7 @@ func TestStatSenderTellsOnceThatNobodyListens(t *testing.T) {
 	s := runSender(t, StatSenderConfig{URL: "ws://" + unusedAddr(t)})
 	eventually(t, "several attempts", func() bool { return s.Errors() >= 5 })
 	if got := s.changes(); len(got) != 1 || got[0].connected || got[0].err == nil {
-		t.Errorf("told %v", got)
+		t.Errorf("OnState: %v", got)
 	}
 	s.Send(numbered(1))
 	began := time.Now()
@@ -166,7 +166,7 @@ func TestStatSenderGivesUpAConnectionWithoutPong(t *testing.T) {
 		t.Errorf("after %v", d)
 	}
 	if got := s.changes(); !errors.Is(got[1].err, ErrNoPong) {
-		t.Errorf("told %+v", got)
+		t.Errorf("OnState: %+v", got)
 	}
 	// Further pings go out while earlier ones are unanswered.
 	if n := a.pings.Load(); n < 3 {
@@ -333,7 +333,7 @@ func TestStatSenderConfig(t *testing.T) {
 	}
 }
 
-// unusedAddr had a listener a moment ago, so that nobody else is likely to.
+// unusedAddr had a listener a moment ago, so that no other process is likely to have one.
 func unusedAddr(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

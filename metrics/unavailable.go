@@ -14,7 +14,7 @@ func unavailableVec(help string) *prometheus.CounterVec {
 		[]string{labelNamespace, labelRevision, labelCause})
 }
 
-// Unavailable counts, in a pod, what its app was not there for. Its method may be called concurrently and doesn't block.
+// Unavailable counts, in a pod, the requests and probes that failed because its app couldn't serve, by cause. Its method may be called concurrently and doesn't block.
 type Unavailable struct{ byCause *prometheus.CounterVec }
 
 // NewUnavailable registers sluice_revision_unavailable_total with r.

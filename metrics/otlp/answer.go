@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// httpOutcome reads an answer over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp-response).
+// httpOutcome reads a response over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp-response).
 func httpOutcome(resp *http.Response) error {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if resp.StatusCode/100 == 2 {
 		if err != nil {
-			return nil // it has been taken
+			return nil // the collector has accepted it
 		}
 		return partial(body)
 	}
@@ -28,7 +28,7 @@ func httpOutcome(resp *http.Response) error {
 	return err
 }
 
-// describe is the text of an answer: of a google.rpc.Status, whose field 2 it is, or of a proxy on the way.
+// describe is the text of an error response: field 2 of a google.rpc.Status, or the body, as from a proxy in between.
 func describe(resp *http.Response, body []byte) string {
 	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/x-protobuf") {
 		body = field(body, 2)
@@ -40,7 +40,7 @@ func oneLine(text string) string {
 	return strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")
 }
 
-// retryAfter reads RFC 9110 §10.2.3; zero when it says nothing.
+// retryAfter reads a Retry-After field (RFC 9110 §10.2.3); zero when there is no valid one.
 func retryAfter(v string) time.Duration {
 	if n, err := strconv.ParseUint(v, 10, 31); err == nil {
 		return time.Duration(n) * time.Second
@@ -51,7 +51,7 @@ func retryAfter(v string) time.Duration {
 	return 0
 }
 
-// framed is a message of gRPC (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Length-Prefixed-Message).
+// framed makes a message of gRPC (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Length-Prefixed-Message).
 func framed(message []byte, zip bool) []byte {
 	b := make([]byte, 5, 5+len(message))
 	if zip {
@@ -73,10 +73,10 @@ const (
 	grpcDataLoss          = 15
 )
 
-// grpcOutcome reads an answer of gRPC: its status is in the trailers, or in the header when there is nothing else.
+// grpcOutcome reads a response of gRPC: its status is in the trailers, or in the header when there is nothing else.
 func grpcOutcome(resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
-		return httpOutcome(resp) // of a proxy on the way
+		return httpOutcome(resp) // from a proxy in between
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
@@ -92,7 +92,7 @@ func grpcOutcome(resp *http.Response) error {
 	}
 	if status == 0 {
 		if len(body) < 5 || body[0] != 0 {
-			return nil // there is nothing in it that can be read, and it has been taken
+			return nil // the collector has accepted it, and has sent no message
 		}
 		return partial(body[5:])
 	}

@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// Attempts pause for minPause, then twice as long each, up to maxPause, and end after maxRetry.
+// The pause between attempts is minPause at first and doubles up to maxPause; no attempt begins after maxRetry.
 const (
 	minPause = time.Second
 	maxPause = 15 * time.Second
 	maxRetry = time.Minute
 )
 
-// maxAnswer bounds what is read of a collector's answer.
+// maxAnswer bounds what is read of a collector's response.
 const maxAnswer = 1 << 20
 
 // client sends one kind of message to a collector.
@@ -29,7 +29,7 @@ type client struct {
 	url       string
 	transport *http.Transport
 	frame     func(message []byte, zip bool) []byte
-	// outcome reads an answer. A *retryable error may go away by itself.
+	// outcome reads a response. After a *retryable error the message may be sent again.
 	outcome func(*http.Response) error
 }
 
@@ -74,7 +74,7 @@ func newClient(c Config, method string) (*client, error) {
 
 func (c *client) close() { c.transport.CloseIdleConnections() }
 
-// send sends m until the collector has it, says that it won't, ctx ends, or limit is over.
+// send sends m, again if need be, until the collector accepts or rejects it, ctx ends, or limit has passed.
 func (c *client) send(ctx context.Context, m message, limit time.Duration) error {
 	if c.config.Gzip {
 		var err error
@@ -128,7 +128,7 @@ func (c *client) attempt(ctx context.Context, body []byte) error {
 			req.Header.Set("Content-Encoding", "gzip")
 		}
 	}
-	// Not through an http.Client: it would follow redirects, and take the headers along.
+	// Not through an http.Client: it would follow redirects, with the headers.
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
 		return &retryable{error: err}

@@ -44,13 +44,13 @@ type Config struct {
 	// target_info.
 	Resource map[string]string
 
-	// Gatherer has the metrics, and Interval lies between two exports of them, 100 ms at least. 0: DefaultInterval.
+	// Gatherer has the metrics, and Interval is the time between two exports of them, 100 ms at least. 0: DefaultInterval.
 	Gatherer prometheus.Gatherer
 	Interval time.Duration
 	// FlushTimeout bounds the last export, after Run's context has ended. 0: DefaultFlushTimeout.
 	FlushTimeout time.Duration
-	// Failed is told of the first of a row of exports of metrics that failed, and with nil that the row has ended. It runs
-	// on Run's goroutine, which waits for it. Nil: nobody is told.
+	// Failed, if not nil, is called with the error of the first of several exports of metrics that fail in a row, and with nil
+	// when one succeeds again. It is called by Run, which waits for it.
 	Failed func(error)
 }
 
@@ -77,7 +77,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// tlsConfig is nil when the defaults do.
+// tlsConfig is nil when nothing is configured.
 func (c Config) tlsConfig() (*tls.Config, error) {
 	if c.CAFile == "" && c.CertFile == "" {
 		return nil, nil

@@ -66,12 +66,12 @@ func points(f *dto.MetricFamily, point func(*dto.Metric) message) (all message) 
 	return all
 }
 
-// number is a NumberDataPoint.
+// number makes a NumberDataPoint.
 func (c converter) number(p *dto.Metric, v float64, start uint64) message {
 	return labelled(message(nil).fixed(2, start).fixed(3, c.now).double(4, v), 7, p.GetLabel())
 }
 
-// histogram takes cumulative buckets apart: OpenTelemetry counts each for itself, and one more above the last bound.
+// histogram makes each bucket's own count of the cumulative ones, as OpenTelemetry has them, and adds one above the last bound.
 func (c converter) histogram(p *dto.Metric) message {
 	h := p.GetHistogram()
 	var counts, bounds []uint64
@@ -109,9 +109,9 @@ func (c converter) start(created *timestamppb.Timestamp) uint64 {
 
 func nanos(t time.Time) uint64 { return uint64(max(t.UnixNano(), 0)) }
 
-// metricName undoes what Prometheus' naming rules do to OpenTelemetry's names. Dots can be told from underscores only in
-// the names that are OpenTelemetry's in origin (contract, "Metric names"): those of HTTP's conventions and of Knative. Others
-// stay what they are.
+// metricName undoes what Prometheus' naming rules do to OpenTelemetry's names. Only in names that come from OpenTelemetry
+// (contract, "Metric names"), those of its HTTP conventions and of Knative, does each underscore stand for a dot. Others are
+// left unchanged.
 func metricName(prom string) (name, unit string) {
 	if !strings.HasPrefix(prom, "kn_") && !strings.HasPrefix(prom, "http_server_") {
 		return prom, ""
@@ -135,7 +135,7 @@ func attributeName(label string) string {
 	return label
 }
 
-// labelled writes labels as attributes; an empty one is none, as in Prometheus.
+// labelled writes labels as attributes; an empty label means that there is none, as in Prometheus.
 func labelled(m message, field protowire.Number, labels []*dto.LabelPair) message {
 	for _, l := range labels {
 		if l.GetValue() == "" {
@@ -148,8 +148,8 @@ func labelled(m message, field protowire.Number, labels []*dto.LabelPair) messag
 	return m
 }
 
-// resource is target_info, and what the configuration says, which wins: also over a label that is the same name with
-// underscores.
+// resource makes the attributes of target_info and of the configuration, which wins, also over a label that has the same
+// name with underscores.
 func resource(target []*dto.LabelPair, configured map[string]string) (m message) {
 	all, written := maps.Clone(configured), map[string]bool{}
 	if all == nil {

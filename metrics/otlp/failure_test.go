@@ -174,8 +174,8 @@ func TestPartialSuccessIsAFailureThatIsToldOnce(t *testing.T) {
 		path(&config, "/v1/metrics")
 		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "g"})
 		config.Gatherer.(*prometheus.Registry).MustRegister(g)
-		told := make(chan error, 10)
-		config.Failed = func(err error) { told <- err }
+		reported := make(chan error, 10)
+		config.Failed = func(err error) { reported <- err }
 		m, err := NewMetrics(config)
 		if err != nil {
 			t.Fatal(err)
@@ -185,11 +185,11 @@ func TestPartialSuccessIsAFailureThatIsToldOnce(t *testing.T) {
 			take(t, c.metrics)
 		}
 		stop()
-		if err := take(t, told); err == nil || err.Error() != "the collector rejected 2 entries: too old" {
+		if err := take(t, reported); err == nil || err.Error() != "the collector rejected 2 entries: too old" {
 			t.Errorf("%s: %v", protocol, err)
 		}
-		if n := len(told); n > 0 {
-			t.Errorf("%s: told %d times more", protocol, n)
+		if n := len(reported); n > 0 {
+			t.Errorf("%s: reported %d times more", protocol, n)
 		}
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// message is what is there of a protobuf message. What is sent is written by field number, as
-// https://github.com/open-telemetry/opentelemetry-proto has them: the generated packages register themselves at the start
-// of each sidecar, whether it exports or not. Tests read what is written with those.
+// message is a protobuf message as far as it has been written. Fields are written by the numbers of
+// https://github.com/open-telemetry/opentelemetry-proto, without the generated packages: those register themselves at the
+// start of each sidecar, whether it exports or not. Tests read what is written with them.
 type message []byte
 
 // text writes a string, unless it is empty.

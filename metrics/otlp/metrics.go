@@ -17,11 +17,11 @@ type Metrics struct {
 	client   *client
 	gatherer prometheus.Gatherer
 	begun    time.Time
-	failing  bool // Failed has been told; of Run
+	failing  bool // Config.Failed has been called with an error; used by Run alone
 }
 
-// NewMetrics returns what Run needs, or the error of Validate, or of a file that can't be used. Counts are said to begin
-// now, unless their family knows better.
+// NewMetrics returns a Metrics for Run, or the error of Validate, or of a file that can't be used. Counts are exported as
+// starting now, unless their family has a created timestamp.
 func NewMetrics(c Config) (*Metrics, error) {
 	if c.Gatherer == nil {
 		return nil, errors.New("otlp: Config.Gatherer is missing")
@@ -47,17 +47,17 @@ func (m *Metrics) Run(ctx context.Context) error {
 		case <-t.C:
 			err := m.export(ctx, min(interval, maxRetry))
 			if ctx.Err() == nil {
-				m.tell(err)
+				m.report(err)
 			}
 		case <-ctx.Done():
 			flush := m.client.config.FlushTimeout
-			m.tell(m.export(context.WithoutCancel(ctx), flush))
+			m.report(m.export(context.WithoutCancel(ctx), flush))
 			return nil
 		}
 	}
 }
 
-// export sends what there is. Of a Gatherer that fails in part the rest is sent.
+// export sends what the Gatherer returns, also when that is incomplete because of an error.
 func (m *Metrics) export(ctx context.Context, limit time.Duration) error {
 	families, err := m.gatherer.Gather()
 	labels, all := convert(families, m.begun, time.Now())
@@ -67,7 +67,7 @@ func (m *Metrics) export(ctx context.Context, limit time.Duration) error {
 	return errors.Join(err, m.client.send(ctx, signal(resource(labels, m.client.config.Resource), all), limit))
 }
 
-func (m *Metrics) tell(err error) {
+func (m *Metrics) report(err error) {
 	if failing := err != nil; failing != m.failing {
 		m.failing = failing
 		if m.client.config.Failed != nil {

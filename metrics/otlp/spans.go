@@ -37,7 +37,7 @@ type Attribute struct {
 	Number     int64
 }
 
-// Spans sends spans.
+// Spans sends spans to a collector.
 type Spans struct{ client *client }
 
 // NewSpans returns a sender, or the error of Config.Validate, or of a file that can't be used.
@@ -49,8 +49,8 @@ func NewSpans(c Config) (*Spans, error) {
 	return &Spans{cl}, nil
 }
 
-// Export sends spans, trying again for up to a minute when the collector can't take them, or until ctx ends. An error
-// means that some or all are lost.
+// Export sends spans, again for up to a minute while the collector can't accept them, or until ctx ends. An error means that
+// some or all are lost.
 func (s *Spans) Export(ctx context.Context, spans []Span) error {
 	all := make([]message, len(spans))
 	for i := range spans {
@@ -59,7 +59,7 @@ func (s *Spans) Export(ctx context.Context, spans []Span) error {
 	return s.client.send(ctx, signal(resource(nil, s.client.config.Resource), all), maxRetry)
 }
 
-// Close ends the connections that are idle.
+// Close closes the idle connections.
 func (s *Spans) Close() { s.client.close() }
 
 // encode makes a Span of OTLP.

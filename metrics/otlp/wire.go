@@ -10,9 +10,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The few messages that a collector answers with are read here by field number: their Go packages would bring gRPC along.
+// The few messages that a collector responds with are read here by field number: their Go packages would import gRPC.
 
-// walk calls f for each field of a message that is a varint or has a length, up to where it is malformed.
+// walk calls f for each field of a message that is a varint or has a length, and stops where it is malformed.
 func walk(message []byte, f func(num protowire.Number, v uint64, b []byte)) {
 	for len(message) > 0 {
 		num, typ, n := protowire.ConsumeTag(message)
@@ -46,7 +46,7 @@ func field(message []byte, want protowire.Number) (found []byte) {
 	return found
 }
 
-// partial tells of entries that were not taken: field 1 of an Export…ServiceResponse has their number in its field 1 and
+// partial is an error when entries were rejected: field 1 of an Export…ServiceResponse has their number in its field 1 and
 // the reason in its field 2, for metrics and traces alike.
 func partial(response []byte) error {
 	var rejected uint64
