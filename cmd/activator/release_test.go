@@ -186,7 +186,7 @@ func TestReleaseFlag(t *testing.T) {
 		{"1.6", "", 6, ""},
 		{"1.6", "auto", 0, ""},
 		{"", "v1.7.2", 7, ""},
-		{"six", "", 0, `-knative-release: "six" is no release of Knative such as 1.23, nor auto`},
+		{"six", "", 0, `-knative-release: "six" is not a release of Knative such as 1.23, nor auto`},
 	} {
 		env := map[string]string{
 			"POD_NAME": "a", "POD_IP": "10.0.0.1", "SYSTEM_NAMESPACE": system, "KUBERNETES_SERVICE_HOST": "10.96.0.1", envRelease: c.env,

@@ -1,8 +1,8 @@
 // Package cgroup finds the control groups that a process is in.
 //
-//	/proc/self/cgroup, /proc/self/mountinfo ─► Dirs ─► the directories whose files say what the process may use
+//	/proc/self/cgroup, /proc/self/mountinfo ─► Dirs ─► the directories whose files have the process's limits
 //
-// Both versions are looked at, since a machine may have some controllers in one and some in the other (cgroups(7)).
+// It reads both versions, since a machine may have some controllers in one and some in the other (cgroups(7)).
 package cgroup
 
 import (
@@ -12,29 +12,28 @@ import (
 	"strings"
 )
 
-// Dirs are the directories of this process's control groups that the named controller counts in: those of version 2 before
-// those of version 1. There are none where the system has no control groups. File gives the text of a file, or nothing:
-// [File], or a test's own.
+// Dirs returns the directories of this process's control groups for a controller: those of version 2, then those of
+// version 1; none if the system has no control groups. file returns the text of a file, or "": [File], or a test's.
 func Dirs(file func(name string) string, controller string) []string {
 	return append(Chain(file, V2), Chain(file, controller)...)
 }
 
-// V2 is what Chain takes for the hierarchy of version 2.
+// V2 selects the hierarchy of version 2 in Chain.
 const V2 = ""
 
-// Chain is the part of Dirs that is in one hierarchy: that of a controller of version 1, or [V2]. This process's own group
-// comes first, then those above it that can be seen.
+// Chain returns the directories of one hierarchy: that of a controller of version 1, or [V2]. The first is this process's
+// own group; its visible parents follow.
 func Chain(file func(name string) string, controller string) []string {
 	return hierarchy{controller}.dirs(file("/proc/self/cgroup"), file("/proc/self/mountinfo"))
 }
 
-// File is the text of a file of the system's, empty when it can't be read. It blocks for nothing but that.
+// File returns the text of a file, "" if it can't be read. It blocks only on reading the file.
 func File(name string) string {
 	b, _ := os.ReadFile(name)
 	return string(b)
 }
 
-// hierarchy is that of a controller of version 1, or that of version 2 when it is empty.
+// hierarchy is that of a controller of version 1; with an empty controller, that of version 2.
 type hierarchy struct{ controller string }
 
 func (h hierarchy) dirs(groups, mounts string) (all []string) {
@@ -46,7 +45,7 @@ func (h hierarchy) dirs(groups, mounts string) (all []string) {
 	if !ok {
 		return nil
 	}
-	// What is mounted may begin at this very group, as in a container.
+	// In a container the mount may begin at this group.
 	rest, below := strings.CutPrefix(own, strings.TrimSuffix(top, "/"))
 	if !below {
 		rest = "/"

@@ -1,10 +1,9 @@
-// Package filewatch tells when the content of a file has changed.
+// Package filewatch reports changes of a file's content.
 //
-//	file ──read every period──► same content twice? ──► changed from what was told last? ──► told
+//	file ──read every period──► differs from the last report? ──► same when read again? ──► report
 //
-// It reads rather than asks the system for events: a file of configuration is small, and reading works the same on
-// every system, for a file that is written in place, renamed over, or reached through the symbolic links that a
-// Kubernetes volume swaps.
+// It reads the file instead of subscribing to events: a configuration file is small, and reading works on every system,
+// for files that are written in place, replaced by a rename, or behind the symbolic links of a Kubernetes volume.
 //
 // # Concurrency
 //
@@ -18,29 +17,29 @@ import (
 	"time"
 )
 
-// DefaultPeriod is how often a file is read when Config says nothing.
+// DefaultPeriod is how often a file is read by default.
 const DefaultPeriod = 500 * time.Millisecond
 
-// settle is how long a content must last to be told: a file that is being written in place is not yet what it will be.
+// settle is how long new content must last to be reported: the file may be in the middle of being written.
 const settle = 10 * time.Millisecond
 
-// Watch calls changed with the content of the file at path, at first and whenever it differs from what was told last,
-// until ctx is cancelled. It reads the file every period; zero is DefaultPeriod. A file that can't be read is told as
-// the error, once for the same text; data is nil then.
+// Watch calls changed with the content of the file at path, at first and whenever it has changed, until ctx is cancelled.
+// It reads the file every period; zero is DefaultPeriod. If the file can't be read, it calls changed with nil and the
+// error, once for each text of the error.
 func Watch(ctx context.Context, path string, period time.Duration, changed func(data []byte, err error)) {
 	if period <= 0 {
 		period = DefaultPeriod
 	}
-	var told *content
+	var reported *content
 	for pause := time.Duration(0); ; pause = period {
 		if !sleep(ctx, pause) {
 			return
 		}
 		now := read(path)
-		if told.same(now) {
+		if reported.same(now) {
 			continue
 		}
-		if told != nil {
+		if reported != nil {
 			if !sleep(ctx, settle) {
 				return
 			}
@@ -48,7 +47,7 @@ func Watch(ctx context.Context, path string, period time.Duration, changed func(
 				continue
 			}
 		}
-		told = now
+		reported = now
 		changed(now.data, now.err)
 	}
 }
@@ -76,7 +75,7 @@ func (c *content) same(d *content) bool {
 	return bytes.Equal(c.data, d.data)
 }
 
-// sleep reports false when ctx ended first.
+// sleep returns false if ctx ends before d has passed.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

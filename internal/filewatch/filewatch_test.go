@@ -9,32 +9,32 @@ import (
 	"time"
 )
 
-type told struct {
+type report struct {
 	data string
 	err  error
 }
 
 // watch runs Watch until the test ends.
-func watch(t *testing.T, path string) <-chan told {
+func watch(t *testing.T, path string) <-chan report {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	c, ended := make(chan told, 16), make(chan struct{})
+	c, ended := make(chan report, 16), make(chan struct{})
 	go func() {
 		defer close(ended)
-		Watch(ctx, path, time.Millisecond, func(data []byte, err error) { c <- told{string(data), err} })
+		Watch(ctx, path, time.Millisecond, func(data []byte, err error) { c <- report{string(data), err} })
 	}()
 	t.Cleanup(func() { cancel(); <-ended })
 	return c
 }
 
-func next(t *testing.T, c <-chan told) told {
+func next(t *testing.T, c <-chan report) report {
 	t.Helper()
 	select {
 	case v := <-c:
 		return v
 	case <-time.After(5 * time.Second):
-		t.Fatal("nothing told")
-		return told{}
+		t.Fatal("nothing reported")
+		return report{}
 	}
 }
 
@@ -45,10 +45,10 @@ func write(t *testing.T, path, data string) {
 	}
 }
 
-func expect(t *testing.T, c <-chan told, data string) {
+func expect(t *testing.T, c <-chan report, data string) {
 	t.Helper()
 	if v := next(t, c); v.err != nil || v.data != data {
-		t.Fatalf("told %q, %v; want %q", v.data, v.err, data)
+		t.Fatalf("reported %q, %v; want %q", v.data, v.err, data)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestMissingAndBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	c := watch(t, path)
 	if v := next(t, c); !os.IsNotExist(v.err) || v.data != "" {
-		t.Fatalf("told %+v", v)
+		t.Fatalf("reported %+v", v)
 	}
 	write(t, path, "back")
 	expect(t, c, "back")
@@ -113,7 +113,7 @@ func TestMissingAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if v := next(t, c); v.err == nil || !os.IsNotExist(v.err) {
-		t.Fatalf("told %+v; want %v", v, fs.ErrNotExist)
+		t.Fatalf("reported %+v; want %v", v, fs.ErrNotExist)
 	}
 }
 

@@ -1,9 +1,8 @@
-// Package heap keeps Go's garbage collector from running all the time over a heap that is small.
+// Package heap makes Go's garbage collector run less often over a small heap.
 //
-// At GOGC=100 a heap is collected whenever it has doubled, and one of 3 MB, as a proxy's is while few clients are there,
-// has doubled after some hundreds of requests of HTTP/2, of which net/http makes 10 KB of garbage each: a fifth of all
-// CPU time went into that. What a collection costs depends on what lives, so that one over a small heap is cheap, but so
-// is the memory that it saves.
+// At GOGC=100 a collection starts whenever the heap has doubled. The heap of a proxy with few clients is 3 MB, and doubles
+// after some hundreds of HTTP/2 requests, for each of which net/http leaves 10 KB of garbage: collections took a fifth of
+// all CPU time, and saved little memory.
 //
 //	main ─► Slack ─► after each collection: live heap ─► GOGC
 package heap
@@ -17,14 +16,14 @@ import (
 )
 
 const (
-	usual = 100 // GOGC, unless somebody has set it
-	// minimum is the heap below which Go doesn't collect at GOGC=100; it is in proportion to GOGC (runtime, mgcpacer.go).
+	usual = 100 // default GOGC
+	// minimum is the heap below which Go doesn't collect at GOGC=100; it scales with GOGC (runtime, mgcpacer.go).
 	minimum = 4 << 20
 )
 
-// Slack has the collector wait until there may be so many bytes of garbage, or as much as lives if that is more, which is
-// what it would wait for anyway: a heap above that size behaves as ever. GOMEMLIMIT is kept. Where GOGC is set, whoever
-// did that has decided, and Slack does nothing. It is for main: there is one heap. Stop ends it and does not block.
+// Slack delays collections until there may be that many bytes of garbage; a heap with more live bytes than that is
+// collected as by default. GOMEMLIMIT still applies. If GOGC is set, Slack does nothing. Only main should call it, since
+// there is one heap. stop restores the default and does not block.
 func Slack(bytes uint64) (stop func()) {
 	if os.Getenv("GOGC") != "" {
 		return func() {}
@@ -34,7 +33,7 @@ func Slack(bytes uint64) (stop func()) {
 	return w.stop
 }
 
-// watcher follows the collections of the process. Its methods run on the runtime's goroutine for finalizers.
+// watcher adjusts GOGC after each collection, on the runtime's goroutine for finalizers.
 type watcher struct {
 	slack uint64
 
@@ -59,7 +58,7 @@ func (w *watcher) collected() {
 	lives := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
 	metrics.Read(lives)
 	p := percent(lives[0].Value.Uint64(), lives[1].Value.Uint64()+lives[2].Value.Uint64(), w.slack)
-	if d := p - w.percent; d > w.percent/10 || -d > w.percent/10 { // to set it stops the world for a moment
+	if d := p - w.percent; d > w.percent/10 || -d > w.percent/10 { // SetGCPercent stops the world briefly
 		w.percent = p
 		debug.SetGCPercent(p)
 	}
@@ -73,8 +72,8 @@ func (w *watcher) stop() {
 	debug.SetGCPercent(usual)
 }
 
-// percent is the GOGC at which slack bytes may be garbage over live ones. It is applied to roots too, which are stacks and
-// globals (a guide to the Go garbage collector, "GOGC").
+// percent returns the GOGC that allows slack bytes of garbage. GOGC applies to live bytes and to roots, which are stacks
+// and globals (A Guide to the Go Garbage Collector, "GOGC").
 func percent(live, roots, slack uint64) int {
 	return int(max(usual, min(slack*100/max(live+roots, 1<<10), (live+slack)*100/minimum)))
 }

@@ -10,13 +10,12 @@ import (
 	"strings"
 )
 
-// AudienceSluice is the audience of the service account tokens by which pods prove to an activator who they are. Knative
-// mounts such a token into its sidecars when config-deployment says `queue-sidecar-token-audiences: sluice`.
+// AudienceSluice is the audience of the service account tokens with which pods authenticate to an activator. Knative
+// mounts such a token into its sidecars if config-deployment sets `queue-sidecar-token-audiences: sluice`.
 const AudienceSluice = "sluice"
 
-// An Announcement is how a queue-proxy that has just started tells an activator of itself: a POST to the activator's
-// port for requests with K-Network-Probe: pod, which Knative's own activator answers 400, as any probe that it
-// doesn't know.
+// An Announcement is what a queue-proxy that has just started sends to an activator: a POST to the port of requests with
+// K-Network-Probe: pod. Knative's own activator answers it 400, as it does every unknown probe.
 type Announcement struct {
 	Namespace, Revision string
 	Addr                netip.AddrPort // of the queue-proxy
@@ -38,8 +37,8 @@ func (a Announcement) Write(w io.Writer, host string) error {
 	}).Write(w)
 }
 
-// ParseAnnouncement reads one from the header of a request, given as the function that gets a field's first value. Its
-// errors name what is wrong and never the token.
+// ParseAnnouncement reads one from the header of a request; get returns a field's first value. Its errors never contain
+// the token.
 func ParseAnnouncement(get func(name string) string) (a Announcement, err error) {
 	a.Namespace, a.Revision = get(HeaderNamespace), get(HeaderRevision)
 	if a.Namespace == "" || a.Revision == "" {

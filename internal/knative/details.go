@@ -2,8 +2,8 @@ package knative
 
 import "strings"
 
-// ProxyDetails is what the details of a Proxy-Status field that Sluice's proxies write say beside the name of the reason
-// (RFC 9209 §2.1.5), or "".
+// ProxyDetails returns the details of a Proxy-Status field of Sluice's proxies without the name of the reason (RFC 9209
+// §2.1.5); "" if there are none.
 func ProxyDetails(field string) string {
 	_, quoted, ok := strings.Cut(field, `details="`)
 	if !ok {

@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// ClusterDomain is how the names of Services end: what is configured if anything is, else what /etc/resolv.conf says,
+// ClusterDomain returns the DNS suffix of the names of Services: configured if it is set, else that of /etc/resolv.conf,
 // else cluster.local.
 func ClusterDomain(configured string) string {
 	if configured != "" {
 		return configured
 	}
-	resolvConf, _ := os.ReadFile("/etc/resolv.conf") // none is as good as one that says nothing
+	resolvConf, _ := os.ReadFile("/etc/resolv.conf") // a missing file has no domain
 	return domainOf(string(resolvConf))
 }
 
-// domainOf is what follows "svc." in the first such entry of a search line of a resolv.conf.
+// domainOf returns what follows "svc." in the first such entry of a search line of a resolv.conf.
 func domainOf(resolvConf string) string {
 	for line := range strings.Lines(resolvConf) {
 		fields := strings.Fields(line)

@@ -1,6 +1,6 @@
 package knative
 
-// Environment of the queue-proxy. A queue-proxy gets all of them from Knative's controller, save the Sluice ones.
+// Environment of the queue-proxy. Knative's controller sets all but Sluice's own.
 const (
 	EnvContainerConcurrency  = "CONTAINER_CONCURRENCY"
 	EnvQueueServingPort      = "QUEUE_SERVING_PORT"
@@ -48,18 +48,18 @@ const (
 	EnvProbeFrequency        = "PROBE_FREQUENCY"
 
 	// Sluice's own.
-	EnvBindAddress   = "SLUICE_BIND_ADDRESS"   // host or IP all ports listen on; default all
+	EnvBindAddress   = "SLUICE_BIND_ADDRESS"   // host or IP that all ports listen on; all
 	EnvAdminPort     = "SLUICE_ADMIN_PORT"     // 8022
 	EnvStatsPort     = "SLUICE_STATS_PORT"     // 9090
 	EnvMetricsPort   = "SLUICE_METRICS_PORT"   // 9091
 	EnvQueueDepth    = "SLUICE_QUEUE_DEPTH"    // 10 × CONTAINER_CONCURRENCY
 	EnvQueueDeadline = "SLUICE_QUEUE_DEADLINE" // Go duration; off
 	EnvDrainQuiet    = "SLUICE_DRAIN_QUIET"    // Go duration without a request after which draining ends; 30s
-	EnvDrainIdle     = "SLUICE_DRAIN_IDLE"     // the same once nothing is in flight and a probe has been told; 5s
+	EnvDrainIdle     = "SLUICE_DRAIN_IDLE"     // the same once nothing is in flight and a probe was answered that the pod drains; 5s
 	EnvUserHost      = "SLUICE_USER_HOST"      // where the app listens; 127.0.0.1
-	EnvTrustedPeers  = "SLUICE_TRUSTED_PEERS"  // CIDRs whose internal headers are heeded; all
+	EnvTrustedPeers  = "SLUICE_TRUSTED_PEERS"  // CIDRs of peers whose internal headers take effect; all
 	EnvFullStatus    = "SLUICE_FULL_STATUS"    // 503 or 429 when the queue is full; 503
 	EnvCertsDir      = "SLUICE_CERTS_DIR"      // directory of tls.crt and tls.key; CertsDir
 	EnvAnnounceTo    = "SLUICE_ANNOUNCE_TO"    // host:port of activators to announce a new pod to, or off; ActivatorService
-	EnvAnnounceToken = "SLUICE_ANNOUNCE_TOKEN" // file of the token to do it with; AudienceSluice in TokenDir
+	EnvAnnounceToken = "SLUICE_ANNOUNCE_TOKEN" // file of the token for that; AudienceSluice in TokenDir
 )

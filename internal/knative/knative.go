@@ -1,11 +1,11 @@
-// Package knative names, once, what Sluice shares with Knative Serving's control plane: headers, ports, environment
-// variables and annotations.
+// Package knative defines the names that Sluice shares with Knative Serving's control plane: headers, ports, environment
+// variables, labels and annotations.
 package knative
 
 // Headers, in canonical form.
 const (
-	// HeaderNamespace and HeaderRevision say which revision a request is for: the activator goes by them, and a queue-proxy
-	// refuses what is for another one (HTTP status 421) and removes them.
+	// HeaderNamespace and HeaderRevision name the revision of a request. The activator routes by them. A queue-proxy
+	// removes them, and refuses requests for another revision (HTTP status 421).
 	HeaderNamespace = "Knative-Serving-Namespace"
 	HeaderRevision  = "Knative-Serving-Revision"
 	// HeaderTag and HeaderDefaultRoute carry the route's tag; they reach the app.
@@ -15,22 +15,22 @@ const (
 	HeaderProxyRequest = "K-Proxy-Request"
 	// HeaderOriginalHost carries the client's Host from the activator to the queue-proxy.
 	HeaderOriginalHost = "K-Original-Host"
-	// HeaderPassthroughLB marks a request that a mesh must send to the very pod that it names.
+	// HeaderPassthroughLB marks a request that a service mesh must send to the pod it names, without load balancing.
 	HeaderPassthroughLB = "K-Passthrough-Lb"
-	// HeaderProbe marks a probe of the data path; its value says who has to answer.
+	// HeaderProbe marks a probe of the data path; its value selects the component that has to answer.
 	HeaderProbe = "K-Network-Probe"
 	// HeaderHash is echoed in the answer to a ProbeIngress probe.
 	HeaderHash = "K-Network-Hash"
-	// HeaderKubeletProbe marks a kubelet probe whose User-Agent was rewritten on its way (activator only).
+	// HeaderKubeletProbe marks a kubelet probe whose User-Agent a proxy has replaced (activator only).
 	HeaderKubeletProbe = "K-Kubelet-Probe"
 
 	// HeaderNoQueue asks a queue-proxy to refuse rather than queue: the pod belongs to another activator's share.
 	HeaderNoQueue = "Sluice-No-Queue"
-	// HeaderNotProcessed says that a refused request never reached the app, so that it may go elsewhere.
+	// HeaderNotProcessed marks the answer to a request that has not reached the app, so that another pod may get it.
 	HeaderNotProcessed = "Sluice-Not-Processed"
-	// HeaderPatience says in a probe for how many milliseconds its answer is waited for.
+	// HeaderPatience is a probe's timeout in milliseconds.
 	HeaderPatience = "Sluice-Patience"
-	// HeaderFeatures lists in a probe's answer what the queue-proxy understands.
+	// HeaderFeatures lists in the answer to a probe the extensions that the queue-proxy supports.
 	HeaderFeatures = "Sluice-Features"
 	// HeaderTrace, with the value 1, asks the activator for the parts of a cold start in Server-Timing.
 	HeaderTrace = "Sluice-Trace"
@@ -44,8 +44,8 @@ var internalHeaders = [...]string{
 	HeaderPassthroughLB, HeaderProbe, HeaderHash, HeaderKubeletProbe, HeaderNoQueue, HeaderNotProcessed, HeaderFeatures,
 }
 
-// InternalHeaders returns the headers that one proxy sets for the next one, in canonical form, as a fresh slice. No
-// Connection option of a client may remove them on the way.
+// InternalHeaders returns the headers that one proxy sets for the next one, in canonical form, as a new slice. A client
+// can't have them removed by naming them in Connection.
 func InternalHeaders() []string { return append([]string(nil), internalHeaders[:]...) }
 
 // privateHeaders is what PrivateHeaders returns.
@@ -54,8 +54,8 @@ var privateHeaders = [...]string{
 	HeaderNoQueue, HeaderNotProcessed, HeaderFeatures, HeaderTrace, HeaderPodAddr,
 }
 
-// PrivateHeaders returns the headers that only proxies and probers say to each other, in canonical form, as a fresh
-// slice: an app neither gets them nor has a say in them.
+// PrivateHeaders returns the headers that only proxies and probers exchange, in canonical form, as a new slice. They are
+// removed from what an app receives and from what it sends.
 func PrivateHeaders() []string { return append([]string(nil), privateHeaders[:]...) }
 
 // Values of headers.
@@ -67,7 +67,7 @@ const (
 	ProbeIngress   = "probe"     // HeaderProbe, answered by either, with HeaderHash
 	ProbePod       = "pod"       // HeaderProbe of an Announcement, answered by Sluice's activator
 
-	FeatureNoQueue = "no-queue" // HeaderFeatures: HeaderNoQueue is understood
+	FeatureNoQueue = "no-queue" // HeaderFeatures: HeaderNoQueue is supported
 
 	// User-Agent prefixes.
 	UserAgentKubelet    = "kube-probe/"
@@ -96,21 +96,21 @@ const (
 // ActivatorService is the Service of the activators, in the system namespace.
 const ActivatorService = "activator-service"
 
-// TokenDir is where Knative mounts service account tokens into its sidecars, each in a file named as its audience.
+// TokenDir is where Knative mounts service account tokens into its sidecars, each in a file named after its audience.
 const TokenDir = "/var/run/secrets/tokens"
 
-// AdminDrainPath is the preStop hook of the user container, on PortQueueAdmin.
+// AdminDrainPath is the path of the app container's preStop hook, on PortQueueAdmin.
 const AdminDrainPath = "/wait-for-drain"
 
-// CertsDir is where a pod's certificate is mounted, with system-internal-tls; CertFile and KeyFile are within it.
+// CertsDir is where a pod's certificate is mounted with system-internal-tls, as CertFile and KeyFile.
 const (
 	CertsDir = "/var/lib/knative/certs"
 	CertFile = "tls.crt"
 	KeyFile  = "tls.key"
-	// The same with internal-encryption of Knative up to 1.8.
+	// The names with internal-encryption up to Knative 1.8.
 	OldCertFile = "public-cert.pem"
 	OldKeyFile  = "private-key.pem"
 )
 
-// AutoscalingPrefix begins the annotations of a revision template that the autoscaler reads.
+// AutoscalingPrefix is the prefix of a revision template's annotations for the autoscaler.
 const AutoscalingPrefix = "autoscaling.knative.dev/"

@@ -18,10 +18,10 @@ const (
 	envTLSCurvePreferences = "TLS_CURVE_PREFERENCES"
 )
 
-// TLSFromEnv reads what an administrator says of TLS: the variables <prefix>TLS_MIN_VERSION and _MAX_VERSION (1.2 or
-// 1.3), _CIPHER_SUITES and _CURVE_PREFERENCES (names between commas). lookup is os.LookupEnv or like it; an empty value
-// is as good as none. Without any it is TLS 1.3 and Go's choice of the rest. The configuration has no certificate. The
-// error has one line for each variable that can't be used: its name, what it holds, what was expected.
+// TLSFromEnv reads an administrator's settings of TLS: the variables <prefix>TLS_MIN_VERSION and _MAX_VERSION (1.2 or
+// 1.3), _CIPHER_SUITES and _CURVE_PREFERENCES (comma-separated names). lookup works like os.LookupEnv; an empty value
+// means not set. The defaults are TLS 1.3 and Go's choice of the rest. The configuration has no certificate. The error has
+// one line for each invalid variable, with its name, its value and what was expected.
 func TLSFromEnv(prefix string, lookup func(string) (string, bool)) (*tls.Config, error) {
 	e := tlsEnv{prefix: prefix, lookup: lookup}
 	c := &tls.Config{
@@ -70,7 +70,7 @@ func (e *tlsEnv) version(name string) uint16 {
 	return 0
 }
 
-// namesFrom reads a list of known names; empty ones are passed over.
+// namesFrom reads a list of known names; it skips empty ones.
 func namesFrom[T any](e *tlsEnv, name, what string, known map[string]T) (all []T) {
 	value, _ := e.lookup(e.prefix + name)
 	for n := range strings.SplitSeq(value, ",") {
@@ -92,13 +92,13 @@ func cipherSuites() map[string]uint16 {
 	for _, s := range tls.CipherSuites() {
 		known[s.Name] = s.ID
 	}
-	for _, s := range tls.InsecureCipherSuites() { // an administrator's choice, not ours
+	for _, s := range tls.InsecureCipherSuites() { // the administrator decides
 		known[s.Name] = s.ID
 	}
 	return known
 }
 
-// curves has each under its name in Go and in the standard, as Knative does; and under crypto/tls's own short form.
+// curves has each curve under its names in Go, in the standard (as in Knative) and in crypto/tls.
 func curves() map[string]tls.CurveID {
 	known := map[string]tls.CurveID{
 		"P256": tls.CurveP256, "P384": tls.CurveP384, "P521": tls.CurveP521,

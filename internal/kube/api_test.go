@@ -19,7 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// api is an API server on a socket, for what can't be had from a real one: it forgets, expires and refuses when told to.
+// api is an API server on a socket, for what a real one can't be made to do: on request it forgets, expires and denies.
 // It speaks lists, watches and lists that come as watches, in JSON and protobuf.
 type api struct {
 	t      testing.TB
@@ -34,7 +34,7 @@ type api struct {
 	oldest    int             // a watch from before this version has expired
 	epoch     int             // a watch of an older one ends
 	denied    map[string]bool // resources that may not be touched
-	noReviews bool            // nobody may ask what is allowed
+	noReviews bool            // access reviews are denied
 	plain     bool            // a list doesn't come as a watch
 	requests  map[string]int  // how many of "list services" and the like there have been
 }
@@ -75,7 +75,7 @@ func cmpOr(a, b string) string {
 	return b
 }
 
-// down ends all connections, and lets nobody in until up.
+// down closes all connections, and rejects others until up.
 func (a *api) down() {
 	_ = a.server.Listener.Close()
 	a.drop()

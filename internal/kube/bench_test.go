@@ -21,7 +21,7 @@ const (
 // counter is a sink that counts.
 type counter struct {
 	revisions, pods atomic.Int64
-	told            chan int // pods of the revision that is watched, if there is room
+	published       chan int // pods of the revision that is watched, if there is room
 	watched         string
 }
 
@@ -31,7 +31,7 @@ func (c *counter) UpdatePeers(throttler.RevisionID, []string) {}
 func (c *counter) UpdateEndpoints(id throttler.RevisionID, e activator.Endpoints) {
 	c.pods.Add(int64(len(e.Ready)))
 	if id.Name == c.watched {
-		c.told <- len(e.Ready)
+		c.published <- len(e.Ready)
 	}
 }
 
@@ -94,7 +94,7 @@ func BenchmarkSync(b *testing.B) {
 		<-s.Synced()
 		b.ReportMetric(float64(time.Since(began).Milliseconds()), "ms/sync")
 		if sink.revisions.Load() != benchRevisions || sink.pods.Load() != benchPods {
-			b.Fatalf("told %d revisions and %d pods", sink.revisions.Load(), sink.pods.Load())
+			b.Fatalf("published %d revisions and %d pods", sink.revisions.Load(), sink.pods.Load())
 		}
 		kept := heap() - before
 		b.ReportMetric(float64(kept)/benchPods, "B/pod")
@@ -125,13 +125,13 @@ func BenchmarkChange(b *testing.B) {
 			a.put("revisions", aRevision("r", 10))
 			a.put("services", aService("r", "10.96.0.9"))
 			a.put("endpointslices", slicesOf()...)
-			sink := &counter{watched: "r", told: make(chan int, 1)}
+			sink := &counter{watched: "r", published: make(chan int, 1)}
 			_, stop := running(b, a, sink)
 			defer stop()
-			<-sink.told
+			<-sink.published
 			for i := 0; b.Loop(); i++ {
 				a.put("endpointslices", changed(i))
-				if got, want := <-sink.told, n-1+i%2; got != want {
+				if got, want := <-sink.published, n-1+i%2; got != want {
 					b.Fatalf("%d pods are ready, want %d", got, want)
 				}
 			}
@@ -139,7 +139,7 @@ func BenchmarkChange(b *testing.B) {
 		b.Run(fmt.Sprintf("table/pods=%d", n), func(b *testing.B) {
 			t := newTable()
 			s := &store{endpoints, reader{systemNamespace: "knative-serving"}.list, t}
-			sink := &counter{watched: "r", told: make(chan int, 1)}
+			sink := &counter{watched: "r", published: make(chan int, 1)}
 			tl := &publisher{table: t, sink: sink, index: map[string]int{}}
 			for _, o := range slicesOf() {
 				_ = s.Add(o)
@@ -152,7 +152,7 @@ func BenchmarkChange(b *testing.B) {
 				for changes = t.take(changes[:0]); len(changes) > 0; changes = changes[1:] {
 					tl.publish(&changes[0])
 				}
-				<-sink.told
+				<-sink.published
 			}
 		})
 	}

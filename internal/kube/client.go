@@ -16,14 +16,14 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Endpoints are all that Knative's own ClusterRole lets an activator watch.
+// Knative's own ClusterRole lets an activator watch Endpoints, but not EndpointSlices.
 type (
 	//lint:ignore SA1019 see above
 	coreEndpoints     = corev1.Endpoints
 	coreEndpointsList = corev1.EndpointsList
 )
 
-// newScheme knows the kinds that are used here, and no others.
+// newScheme has only the kinds that this package uses.
 func newScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	s.AddKnownTypes(corev1.SchemeGroupVersion,
@@ -41,18 +41,18 @@ func newScheme() *runtime.Scheme {
 	return s
 }
 
-// clients are one for each API group, over one pool of connections.
+// clients has a client for each API group. They share a pool of connections.
 type clients struct {
 	http                           *http.Client
 	core, discovery, auth, knative rest.Interface
 }
 
-// newClients doesn't change c. There is no limit to requests: watches are few, and end rarely.
+// newClients doesn't change c. It sets no rate limit: watches are few and end rarely.
 func newClients(c *rest.Config) (*clients, error) {
 	c = rest.CopyConfig(c)
 	c.QPS, c.RateLimiter = -1, nil
 	c.UserAgent = cmp.Or(c.UserAgent, rest.DefaultKubernetesUserAgent())
-	c.WarningHandler, c.WarningHandlerWithContext = rest.NoWarnings{}, nil // Endpoints are deprecated, says each answer
+	c.WarningHandler, c.WarningHandlerWithContext = rest.NoWarnings{}, nil // each response warns that Endpoints are deprecated
 	c.NegotiatedSerializer = serializer.NewCodecFactory(newScheme()).WithoutConversion()
 	h, err := rest.HTTPClientFor(c)
 	if err != nil {
@@ -68,7 +68,7 @@ func newClients(c *rest.Config) (*clients, error) {
 		{&all.core, corev1.SchemeGroupVersion, "/api", protobuf},
 		{&all.discovery, discoveryv1.SchemeGroupVersion, "/apis", protobuf},
 		{&all.auth, authorizationv1.SchemeGroupVersion, "/apis", protobuf},
-		{&all.knative, revisionsGV, "/apis", plainJSON}, // custom resources have no other
+		{&all.knative, revisionsGV, "/apis", plainJSON}, // custom resources are served as JSON only
 	} {
 		gc := rest.CopyConfig(c)
 		gc.GroupVersion, gc.APIPath = &g.gv, g.path
@@ -82,7 +82,7 @@ func newClients(c *rest.Config) (*clients, error) {
 	return all, nil
 }
 
-// close lets go of connections. Those that others share with these clients are opened again when they are needed.
+// close closes idle connections, also of other clients with the same transport, which reopen them.
 func (c *clients) close() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
 
 // Content types to send and to accept.

@@ -117,8 +117,8 @@ func coreList(m metav1.ObjectMeta, all ...pod) *coreEndpoints {
 	return e
 }
 
-// told is what a sink has been told of a revision.
-type told struct {
+// published is what has been published to a sink about a revision.
+type published struct {
 	revision  *activator.Revision
 	endpoints activator.Endpoints
 	peers     []string
@@ -129,16 +129,16 @@ type recorder struct {
 	t testing.TB
 
 	mu    sync.Mutex
-	state map[throttler.RevisionID]told
+	state map[throttler.RevisionID]published
 	calls int
 	again chan struct{} // closed at the next call
 }
 
 func newRecorder(t testing.TB) *recorder {
-	return &recorder{t: t, state: map[throttler.RevisionID]told{}, again: make(chan struct{})}
+	return &recorder{t: t, state: map[throttler.RevisionID]published{}, again: make(chan struct{})}
 }
 
-func (r *recorder) update(id throttler.RevisionID, f func(*told)) {
+func (r *recorder) update(id throttler.RevisionID, f func(*published)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.state[id]
@@ -154,24 +154,24 @@ func (r *recorder) update(id throttler.RevisionID, f func(*told)) {
 }
 
 func (r *recorder) UpdateRevision(v activator.Revision) {
-	r.update(v.ID, func(s *told) { s.revision = &v })
+	r.update(v.ID, func(s *published) { s.revision = &v })
 }
 
 func (r *recorder) DeleteRevision(id throttler.RevisionID) {
-	r.update(id, func(s *told) { s.revision = nil })
+	r.update(id, func(s *published) { s.revision = nil })
 }
 
 func (r *recorder) UpdateEndpoints(id throttler.RevisionID, e activator.Endpoints) {
 	e.Ready = append([]activator.Endpoint(nil), e.Ready...) // nil if there is none
 	e.NotReady = append([]activator.Endpoint(nil), e.NotReady...)
-	r.update(id, func(s *told) { s.endpoints = e })
+	r.update(id, func(s *published) { s.endpoints = e })
 }
 
 func (r *recorder) UpdatePeers(id throttler.RevisionID, peers []string) {
-	r.update(id, func(s *told) { s.peers = append([]string(nil), peers...) })
+	r.update(id, func(s *published) { s.peers = append([]string(nil), peers...) })
 }
 
-func (r *recorder) of(rev string) told {
+func (r *recorder) of(rev string) published {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.state[throttler.RevisionID{Namespace: "ns", Name: rev}]
@@ -183,8 +183,8 @@ func (r *recorder) called() int {
 	return r.calls
 }
 
-// until waits for what was told of a revision to be so.
-func (r *recorder) until(what, rev string, ok func(told) bool) {
+// until waits until ok accepts what was published about a revision.
+func (r *recorder) until(what, rev string, ok func(published) bool) {
 	r.t.Helper()
 	deadline := time.After(time.Minute)
 	for {
@@ -197,12 +197,12 @@ func (r *recorder) until(what, rev string, ok func(told) bool) {
 		select {
 		case <-again:
 		case <-deadline:
-			r.t.Fatalf("%s: not told; %s is %.500s", what, rev, fmt.Sprintf("%+v", s))
+			r.t.Fatalf("%s: not published; %s is %.500s", what, rev, fmt.Sprintf("%+v", s))
 		}
 	}
 }
 
-func (s told) ips() []string {
+func (s published) ips() []string {
 	all := []string{}
 	for _, e := range s.endpoints.Ready {
 		all = append(all, e.Addr)

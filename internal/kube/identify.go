@@ -18,7 +18,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
-// Extra fields of the user that a token bound to a pod stands for (Kubernetes, "Managing Service Accounts").
+// Extra fields of the user of a token that is bound to a pod (Kubernetes, "Managing Service Accounts").
 const (
 	extraPodName = "authentication.kubernetes.io/pod-name"
 	extraPodUID  = "authentication.kubernetes.io/pod-uid"
@@ -26,14 +26,14 @@ const (
 	serviceAccountUser = "system:serviceaccount:"
 )
 
-// Reviewer has the API server say which pod a service account token belongs to. It needs leave to create tokenreviews
-// of authentication.k8s.io.
+// Reviewer asks the API server which pod a service account token belongs to. Its account must be allowed to create
+// tokenreviews of authentication.k8s.io.
 type Reviewer struct {
 	http   *http.Client
 	client rest.Interface
 }
 
-// NewReviewer doesn't change c. It asks the API server nothing yet.
+// NewReviewer returns a Reviewer. It doesn't change c, and makes no request yet.
 func NewReviewer(c *rest.Config) (*Reviewer, error) {
 	s := runtime.NewScheme()
 	if err := authenticationv1.AddToScheme(s); err != nil {
@@ -55,11 +55,11 @@ func NewReviewer(c *rest.Config) (*Reviewer, error) {
 	return &Reviewer{h, client}, nil
 }
 
-// Close lets go of idle connections. Those that others share with it are opened again when they are needed.
+// Close closes idle connections, also of other clients with the same transport, which reopen them.
 func (r *Reviewer) Close() { utilnet.CloseIdleConnectionsFor(r.http.Transport) }
 
-// Identify implements activator.Config's Identify. It blocks on one request to the API server, which ctx ends. A token
-// that is none of a living pod's, or for another audience, is activator.ErrUnproven.
+// Identify implements activator.Config's Identify. It blocks on one request to the API server, which ctx cancels. It
+// returns activator.ErrUnproven for a token that belongs to no existing pod, or is for another audience.
 func (r *Reviewer) Identify(ctx context.Context, token string) (activator.PodIdentity, error) {
 	review := &authenticationv1.TokenReview{
 		Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{knative.AudienceSluice}},
@@ -79,7 +79,7 @@ func identityOf(s *authenticationv1.TokenReviewStatus) (id activator.PodIdentity
 	case s.Error != "":
 		return id, errors.New(s.Error)
 	case !s.Authenticated:
-		return id, errors.New("the API server doesn't know the token")
+		return id, errors.New("the API server doesn't accept the token")
 	case !slices.Contains(s.Audiences, knative.AudienceSluice):
 		return id, errors.New("the token is for another audience")
 	}
@@ -87,7 +87,7 @@ func identityOf(s *authenticationv1.TokenReviewStatus) (id activator.PodIdentity
 	id.Namespace, _, _ = strings.Cut(account, ":")
 	id.Name, id.UID = first(s.User.Extra[extraPodName]), first(s.User.Extra[extraPodUID])
 	if !ok || id.Namespace == "" || id.Name == "" || id.UID == "" {
-		return activator.PodIdentity{}, errors.New("the token is bound to no pod")
+		return activator.PodIdentity{}, errors.New("the token isn't bound to a pod")
 	}
 	return id, nil
 }

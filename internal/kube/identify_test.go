@@ -92,7 +92,7 @@ func TestReviewerOnKubernetes(t *testing.T) {
 	header, rest, _ := strings.Cut(good, ".")
 	payload, signature, _ := strings.Cut(rest, ".")
 	for name, token := range map[string]string{
-		"another audience":   k.token("somebody", "hello-1"),
+		"another audience":   k.token("another", "hello-1"),
 		"the API server's":   k.token("https://test", "hello-1"),
 		"bound to no pod":    k.token(knative.AudienceSluice, ""),
 		"a pod that is gone": gone,
@@ -143,7 +143,7 @@ func TestIdentityOf(t *testing.T) {
 			activator.PodIdentity{},
 			"broken",
 		},
-		"unknown": {authenticationv1.TokenReviewStatus{Audiences: sluice}, activator.PodIdentity{}, "the API server doesn't know the token"},
+		"unknown": {authenticationv1.TokenReviewStatus{Audiences: sluice}, activator.PodIdentity{}, "the API server doesn't accept the token"},
 		"an API server that knows no audiences": {
 			authenticationv1.TokenReviewStatus{Authenticated: true, User: authenticationv1.UserInfo{Username: "system:serviceaccount:ns:apps", Extra: bound}},
 			activator.PodIdentity{},
@@ -152,22 +152,22 @@ func TestIdentityOf(t *testing.T) {
 		"a user with a pod's fields": {
 			authenticationv1.TokenReviewStatus{Authenticated: true, Audiences: sluice, User: authenticationv1.UserInfo{Username: "ns:apps", Extra: bound}},
 			activator.PodIdentity{},
-			"the token is bound to no pod",
+			"the token isn't bound to a pod",
 		},
 		"no namespace": {
 			authenticationv1.TokenReviewStatus{Authenticated: true, Audiences: sluice, User: authenticationv1.UserInfo{Username: "system:serviceaccount:", Extra: bound}},
 			activator.PodIdentity{},
-			"the token is bound to no pod",
+			"the token isn't bound to a pod",
 		},
 		"no UID": {
 			authenticationv1.TokenReviewStatus{Authenticated: true, Audiences: sluice, User: authenticationv1.UserInfo{Username: "system:serviceaccount:ns:apps", Extra: extra(extraPodName, "p")}},
 			activator.PodIdentity{},
-			"the token is bound to no pod",
+			"the token isn't bound to a pod",
 		},
 		"no name": {
 			authenticationv1.TokenReviewStatus{Authenticated: true, Audiences: sluice, User: authenticationv1.UserInfo{Username: "system:serviceaccount:ns:apps", Extra: extra(extraPodUID, "u")}},
 			activator.PodIdentity{},
-			"the token is bound to no pod",
+			"the token isn't bound to a pod",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

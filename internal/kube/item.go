@@ -8,17 +8,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// name is that of an object, unique in its kind.
+// name identifies an object among those of its kind.
 type name struct{ namespace, name string }
 
 func (n name) at() name { return n }
 
-// GetObjectMeta implements metav1.ObjectMetaAccessor: reflectors keep items for the time of a list.
+// GetObjectMeta implements metav1.ObjectMetaAccessor, which reflectors need for the items of a list.
 func (n name) GetObjectMeta() metav1.Object {
 	return &metav1.ObjectMeta{Namespace: n.namespace, Name: n.name}
 }
 
-// item is what is kept of an object. It doesn't change.
+// item is the part of an object that is stored. It is immutable.
 type item interface {
 	metav1.ObjectMetaAccessor
 	at() name
@@ -37,7 +37,7 @@ type service struct {
 	clusterIP string // empty when there is none
 }
 
-// list is an EndpointSlice or an Endpoints: some or all pods of a revision or, of a public Service, activators.
+// list is an EndpointSlice or an Endpoints: some or all pods of a revision, or the activators in a public Service.
 type list struct {
 	name
 	of        throttler.RevisionID
@@ -46,7 +46,7 @@ type list struct {
 }
 
 type endpoint struct {
-	activator.Endpoint // of an activator, Addr is its IP
+	activator.Endpoint // if it is an activator, Addr is its IP
 	ready              bool
 }
 

@@ -47,14 +47,14 @@ func TestSourceOnKubernetes(t *testing.T) {
 	s, r := started(t, Config{REST: k.config("activator-token"), Log: zap.New(core)}, func(s *Source) { s.pods.period = 100 * time.Millisecond })
 	within(t, "synced with Endpoints", s.Synced())
 	if got := r.of("hello"); len(got.endpoints.Ready) != 1000 || got.endpoints.ClusterIP != "10.96.0.99:80" || !reflect.DeepEqual(got.peers, []string{"10.244.0.3"}) || got.revision.Limit != 2 {
-		t.Errorf("told %d pods, %q, %v, %+v", len(got.endpoints.Ready), got.endpoints.ClusterIP, got.peers, got.revision)
+		t.Errorf("published %d pods, %q, %v, %+v", len(got.endpoints.Ready), got.endpoints.ClusterIP, got.peers, got.revision)
 	}
 	if logs.FilterMessageSnippet("grant").Len() != 1 {
-		t.Errorf("the operator wasn't told once: %v", logs.All())
+		t.Errorf("not logged once: %v", logs.All())
 	}
 
 	k.grant("slices", "discovery.k8s.io", `"endpointslices"`)
-	r.until("slices, as they have been granted", "hello", func(s told) bool { return len(s.endpoints.Ready) == each*n })
+	r.until("slices, as they have been granted", "hello", func(s published) bool { return len(s.endpoints.Ready) == each*n })
 	s, r2 := started(t, Config{REST: k.config("activator-token")})
 	within(t, "synced with slices", s.Synced())
 	if got := len(r2.of("hello").endpoints.Ready); got != each*n {
@@ -62,9 +62,9 @@ func TestSourceOnKubernetes(t *testing.T) {
 	}
 
 	k.merge(revisionsPath+"/hello", `{"spec":{"containerConcurrency":7}}`)
-	r2.until("limit", "hello", func(s told) bool { return s.revision.Limit == 7 })
+	r2.until("limit", "hello", func(s published) bool { return s.revision.Limit == 7 })
 	k.merge(slicesPath+"/hello-private-000", `{"endpoints":[{"addresses":["10.0.0.1"],"conditions":{"ready":false,"terminating":true}},{"addresses":["10.0.0.2"],"conditions":{"ready":false}}]}`)
-	r2.until("states", "hello", func(s told) bool {
+	r2.until("states", "hello", func(s published) bool {
 		return len(s.endpoints.Ready) == each*(n-1) && len(s.endpoints.NotReady) == 1
 	})
 
@@ -72,10 +72,10 @@ func TestSourceOnKubernetes(t *testing.T) {
 	k.kill()
 	k.up()
 	k.delete(slicesPath + "/hello-private-001")
-	r2.until("a slice less", "hello", func(s told) bool { return len(s.endpoints.Ready) == each*(n-2) })
+	r2.until("a slice less", "hello", func(s published) bool { return len(s.endpoints.Ready) == each*(n-2) })
 	k.delete(revisionsPath + "/hello")
-	r2.until("no revision", "hello", func(s told) bool { return s.revision == nil })
-	r.until("no revision for the other", "hello", func(s told) bool { return s.revision == nil })
+	r2.until("no revision", "hello", func(s published) bool { return s.revision == nil })
+	r.until("no revision for the other", "hello", func(s published) bool { return s.revision == nil })
 }
 
 // On a real API server, with Knative's own Role.
@@ -106,23 +106,23 @@ func TestSystemOnKubernetes(t *testing.T) {
 	within(t, "synced", s.Synced())
 	k.create("/api/v1/namespaces/system/secrets", secretOf("certs", "one"))
 	k.create("/api/v1/namespaces/system/configmaps", configMapOf("ca", true, map[string]string{"a": "1", "b": "2"}))
-	var told []any
-	k.eventually("told", func() error {
-		for len(told) < 4 {
+	var published []any
+	k.eventually("published", func() error {
+		for len(published) < 4 {
 			select {
 			case v := <-secrets:
-				told = append(told, v)
+				published = append(published, v)
 			case v := <-bundles:
-				told = append(told, v)
+				published = append(published, v)
 			default:
-				return errors.New("not all told")
+				return errors.New("not all published")
 			}
 		}
 		return nil
 	})
 	for _, want := range []any{"", 0, "one", 2} {
-		if !slices.Contains(told, want) {
-			t.Errorf("told %v, without %v", told, want)
+		if !slices.Contains(published, want) {
+			t.Errorf("published %v, without %v", published, want)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// seldom returns a logger that writes each message once a minute; log may be nil.
+// seldom returns a logger that writes each message at most once a minute; log may be nil.
 func seldom(log *zap.Logger) *zap.Logger {
 	if log == nil {
 		return zap.NewNop()
@@ -20,7 +20,7 @@ func seldom(log *zap.Logger) *zap.Logger {
 	}))
 }
 
-// logged has client-go write what it logs under ctx to log.
+// logged returns a context under which client-go logs to log.
 func logged(ctx context.Context, log *zap.Logger) context.Context {
 	return klog.NewContext(ctx, zapr.NewLogger(log))
 }

@@ -8,11 +8,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// revisionsGV is where Revisions live.
+// revisionsGV is the API group of Revisions.
 var revisionsGV = schema.GroupVersion{Group: "serving.knative.dev", Version: "v1"}
 
-// revisionObject is the part of a Revision that matters. JSON is decoded into it as it comes: the rest of the object,
-// managed fields above all, never takes memory.
+// revisionObject is the part of a Revision that is used. JSON is decoded straight into it, so that the rest of the object,
+// managed fields above all, takes no memory.
 type revisionObject struct {
 	metav1.TypeMeta `json:",inline"`
 	Metadata        revisionMeta `json:"metadata"`
@@ -28,7 +28,7 @@ type revisionMeta struct {
 		Configuration string `json:"serving.knative.dev/configuration"`
 	} `json:"labels"`
 	Annotations struct {
-		// InitialEventsEnd is on the bookmark that ends a list that comes as a watch.
+		// InitialEventsEnd is set on the bookmark at the end of a streamed list.
 		InitialEventsEnd string `json:"k8s.io/initial-events-end"`
 	} `json:"annotations"`
 }
@@ -60,7 +60,7 @@ func (r *revisionObject) GetObjectMeta() metav1.Object {
 	return m
 }
 
-// DeepCopyObject implements runtime.Object. What containers point to is never changed.
+// DeepCopyObject implements runtime.Object. It shares what containers point to, which is never changed.
 func (r *revisionObject) DeepCopyObject() runtime.Object {
 	c := *r
 	c.Spec.Containers = slices.Clone(r.Spec.Containers)

@@ -13,24 +13,24 @@ import (
 )
 
 const (
-	// askTimeout bounds the question what may be watched, which isn't worth a long wait.
+	// askTimeout bounds an access review.
 	askTimeout = 10 * time.Second
-	// askPeriod is how often it is asked while slices are not in use.
+	// askPeriod is the pause between access reviews while Endpoints are watched.
 	askPeriod = time.Minute
-	// denialPatience is for an API server that has just started and denies what it has not read the roles of yet.
+	// denialPatience is how long a denial is ignored: an API server that has just started denies what it hasn't read the roles of.
 	denialPatience = 30 * time.Second
 )
 
-// pods watches EndpointSlices where it may, and else Endpoints. Both go to the same store, so a list of one replaces all
-// that the other has said.
+// pods watches EndpointSlices if the API server allows it, else Endpoints. Both use the same store, so a list of one
+// replaces all items of the other.
 type pods struct {
 	slices, endpoints *watcher
 	auth              rest.Interface
 	log               *zap.Logger
 	period, patience  time.Duration // askPeriod and denialPatience
 
-	now         *watcher // of the round
-	refused     bool     // the last round wasn't let to the slices
+	now         *watcher // of the current round
+	denied      bool     // the API server denied slices in the last round
 	deniedSince time.Time
 }
 
@@ -42,13 +42,13 @@ func (p *pods) run(ctx context.Context) {
 			continue
 		}
 		err := p.slices.round(ctx)
-		p.refused = apierrors.IsForbidden(err) || apierrors.IsNotFound(err)
+		p.denied = apierrors.IsForbidden(err) || apierrors.IsNotFound(err)
 	}
 }
 
-// roundOfEndpoints ends early when slices have been granted.
+// roundOfEndpoints watches Endpoints for a round, which ends early when access to slices has been granted.
 func (p *pods) roundOfEndpoints(ctx context.Context) {
-	p.refused = false
+	p.denied = false
 	ctx, cancel := context.WithCancel(ctx)
 	asked := make(chan struct{})
 	go func() {
@@ -63,11 +63,11 @@ func (p *pods) roundOfEndpoints(ctx context.Context) {
 	<-asked
 }
 
-// choose sets p.now before each round, by what the API server says; where that can't be asked the round shows.
+// choose sets p.now before each round, by an access review; if that fails, the round shows what is allowed.
 func (p *pods) choose(ctx context.Context) {
 	was := p.now
 	may, err := p.maySlices(ctx)
-	denied := p.refused || err == nil && !may
+	denied := p.denied || err == nil && !may
 	switch {
 	case !denied:
 		p.deniedSince = time.Time{}
@@ -78,16 +78,16 @@ func (p *pods) choose(ctx context.Context) {
 	case denied && was == p.slices && p.slices.listed() && time.Since(p.deniedSince) < p.patience:
 	case denied:
 		p.now = p.endpoints
-	case err != nil && !apierrors.IsForbidden(err) && was != nil: // the API server is away
+	case err != nil && !apierrors.IsForbidden(err) && was != nil: // the API server can't be reached
 	default:
 		p.now = p.slices
 	}
 	switch {
 	case p.now == was:
 	case p.now == p.slices:
-		p.log.Info("pods are known from EndpointSlices")
+		p.log.Info("watching EndpointSlices for pods")
 	default:
-		p.log.Warn("pods are known from Endpoints, which list 1000 of a revision at most: grant get, list and watch of endpointslices in discovery.k8s.io")
+		p.log.Warn("watching Endpoints for pods, which list at most 1000 of a revision; to use EndpointSlices, grant get, list and watch of endpointslices in discovery.k8s.io")
 	}
 }
 

@@ -9,10 +9,10 @@ import (
 	"github.com/sluice-proxy/sluice/activator"
 )
 
-// portClear is that of a private Service in the clear.
+// portClear is a private Service's port without TLS.
 const portClear = "80"
 
-// publisher tells a sink what changes in a table. Its buffers are for one call of the sink.
+// publisher publishes the changes of a table to a sink. Its buffers are valid for one call of the sink.
 type publisher struct {
 	table *table
 	sink  activator.Sink
@@ -23,7 +23,7 @@ type publisher struct {
 	ready, notReady []activator.Endpoint
 }
 
-// run tells until ctx ends. It closes synced when it has told the first time, which is all that was listed.
+// run publishes until ctx ends. It closes synced after the first time, when it has published all that was listed.
 func (t *publisher) run(ctx context.Context, synced chan<- struct{}) {
 	t.index = map[string]int{}
 	done := false
@@ -37,16 +37,16 @@ func (t *publisher) run(ctx context.Context, synced chan<- struct{}) {
 		for i := range t.changes {
 			t.publish(&t.changes[i])
 		}
-		clear(t.changes) // lets go of what is overtaken
+		clear(t.changes) // so that old states can be collected
 		if !done {
 			close(synced)
 			done = true
-			t.changes = nil // it was as long as the cluster is large
+			t.changes = nil // it had an entry for each revision of the cluster
 		}
 	}
 }
 
-// publish tells of peers before pods, so that the pods are shared among them from the beginning.
+// publish updates peers before pods, so that the pods are shared among the peers from the start.
 func (t *publisher) publish(c *change) {
 	if c.parts&partRevision != 0 {
 		if c.revision != nil {
@@ -96,9 +96,9 @@ func (t *publisher) peers(all []*list) []string {
 	return peers
 }
 
-// merge makes one of the lists of a Service, in t.merged. A pod is listed twice while it moves from one slice to another
-// (then it is ready if either says so), and in a slice of each address family if the Service has two: then the family of
-// its first cluster IP counts.
+// merge joins the lists of a Service in t.merged, each pod once. A pod is listed twice while it moves from one slice to
+// another: it is ready if it is in either. It is also listed in a slice of each address family of its Service: the family
+// of the first cluster IP is used.
 func (t *publisher) merge(all []*list, v6 bool) {
 	clear(t.index)
 	t.merged = t.merged[:0]
@@ -124,5 +124,5 @@ func (t *publisher) merge(all []*list, v6 bool) {
 	}
 }
 
-// isV6 says so of an IP, alone or with a port.
+// isV6 reports whether an IP, alone or with a port, is of version 6.
 func isV6(addr string) bool { return strings.Count(addr, ":") > 1 }

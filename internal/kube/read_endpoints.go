@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// reader makes lists. Pods and activators can both be behind a public Service: an activator is a pod of the system
+// reader makes items from objects. A public Service can have pods and activators: an activator is a pod of the system
 // namespace.
 type reader struct {
 	systemNamespace string
@@ -31,7 +31,7 @@ func (r reader) list(obj any) item {
 	return nil
 }
 
-// newList is empty, and of no revision if the labels name none.
+// newList returns an empty list, which belongs to no revision if the labels name none.
 func newList(m *metav1.ObjectMeta) *list {
 	return &list{
 		name:   name{intern(m.Namespace), m.Name},
@@ -47,7 +47,7 @@ func revisionOf(m *metav1.ObjectMeta) throttler.RevisionID {
 // intern makes equal strings share their memory.
 func intern(s string) string { return unique.Make(s).Value() }
 
-// readSlice leaves out endpoints that are terminating. A condition that is nil means ready (discovery/v1
+// readSlice leaves out endpoints that are terminating. A Ready condition that is nil means ready (discovery/v1
 // EndpointConditions).
 func (r reader) readSlice(s *discoveryv1.EndpointSlice) *list {
 	l := newList(&s.ObjectMeta)
@@ -61,7 +61,7 @@ func (r reader) readSlice(s *discoveryv1.EndpointSlice) *list {
 		if len(e.Addresses) == 0 || isTrue(e.Conditions.Terminating) {
 			continue
 		}
-		// All addresses of an endpoint are the same pod's: the first will do, as the API's documentation says.
+		// All addresses of an endpoint are the same pod's; clients may use the first alone (discovery/v1 Endpoint).
 		r.add(l, e.Addresses[0], port, e.TargetRef, e.Conditions.Ready == nil || *e.Conditions.Ready)
 	}
 	return l
@@ -113,9 +113,9 @@ func subsetPort(all []corev1.EndpointPort) (string, bool) {
 	return "", false
 }
 
-// add lists an endpoint: of a public Service only if it is an activator that is ready, which is a pod of the system
-// namespace. Knative keeps the reference to it when it copies the activators' addresses; an address without one is anybody's,
-// and would be told of pods and their tokens.
+// add adds an endpoint to l; in a public Service only if it is a ready activator, a pod of the system namespace. Knative
+// copies an activator's address with the reference to its pod. An address without a reference isn't trusted: activators
+// send the tokens of pods to their peers.
 func (r reader) add(l *list, ip, port string, target *corev1.ObjectReference, ready bool) {
 	e := endpoint{activator.Endpoint{Addr: net.JoinHostPort(ip, port)}, ready}
 	if target != nil {
@@ -133,7 +133,7 @@ func (r reader) add(l *list, ip, port string, target *corev1.ObjectReference, re
 	l.endpoints = append(l.endpoints, e)
 }
 
-// readService keeps the private Service of a revision.
+// readService makes an item of the private Service of a revision.
 func readService(obj any) item {
 	s, ok := obj.(*corev1.Service)
 	if !ok {

@@ -9,11 +9,11 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// defaultTimeout is that of a revision that says nothing (Knative's revision-timeout-seconds).
+// defaultTimeout is for a revision that sets none (Knative's revision-timeout-seconds).
 const defaultTimeout = 300 * time.Second
 
-// revision says what a Revision means to the activator. Requests go on in the client's protocol whatever the name of
-// the revision's port is: it only chooses the queue-proxy's port, which serves both.
+// revision makes an item of a Revision. The name of its port is not read: it selects the queue-proxy's port, which serves
+// all protocols, and requests are forwarded in the client's protocol.
 func (rd reader) revision(obj any) item {
 	o, ok := obj.(*revisionObject)
 	if !ok {
@@ -44,8 +44,8 @@ func (rd reader) timeouts(s *revisionSpec) proxy.Timeouts {
 
 func seconds(n int64) time.Duration { return time.Duration(max(0, n)) * time.Second }
 
-// probedByKubelet says that the kubelet asks what the queue-proxy can't: the serving container by a command, or any
-// container whether it has started.
+// probedByKubelet reports whether there is a probe that only the kubelet can make: an exec probe of the serving container,
+// or a startup probe of any container.
 func probedByKubelet(all []container) bool {
 	for _, c := range all {
 		serving := len(all) == 1 || len(c.Ports) > 0

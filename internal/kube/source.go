@@ -19,20 +19,21 @@ const relistPeriod = time.Hour
 
 // Config of a Source.
 type Config struct {
-	// REST says where the API server is and who asks it. It is not changed. Required.
+	// REST has the address of the API server and the credentials. It is not changed. Required.
 	REST *rest.Config
-	// SystemNamespace is where activators run: by it they are told from pods in a revision's public endpoints. Required.
+	// SystemNamespace is the namespace of the activators, which distinguishes them from pods in a revision's public
+	// endpoints. Required.
 	SystemNamespace string
-	// Relist is the longest time from one list of each kind to the next, which corrects what a watch may have missed.
-	// Default: an hour.
+	// Relist is the longest time between two lists of a kind; a list corrects what a watch may have missed. Default: an
+	// hour.
 	Relist time.Duration
-	// NoTimeouts leaves the timeouts of Revisions out, as up to Knative 1.7, where the queue-proxy alone bounds requests.
+	// NoTimeouts ignores the timeouts of Revisions: up to Knative 1.7 only the queue-proxy applies them.
 	NoTimeouts bool
-	// Log may be nil. What may happen often is logged once a minute.
+	// Log may be nil. Each message is logged once a minute at most.
 	Log *zap.Logger
 }
 
-// Validate reports, joined, every field that can't be used.
+// Validate returns the errors of all fields, joined.
 func (c Config) Validate() error {
 	var errs []error
 	if c.REST == nil {
@@ -47,7 +48,7 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Source tells an activator of the revisions of a cluster and their pods. It is an [activator.SyncedSource].
+// Source publishes the revisions of a cluster and their pods to an activator. It is an [activator.SyncedSource].
 type Source struct {
 	clients  *clients
 	table    *table
@@ -59,8 +60,7 @@ type Source struct {
 
 var _ activator.SyncedSource = (*Source)(nil)
 
-// New makes a Source. It asks the API server nothing yet. It fails when c is not valid or its REST has files that can't
-// be read.
+// New returns a Source. It makes no request yet. It fails if c is not valid or names files that can't be read.
 func New(c Config) (*Source, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -94,12 +94,12 @@ func New(c Config) (*Source, error) {
 	return s, nil
 }
 
-// Synced is closed when revisions, Services and pods have all been listed and told. It stays open while one of them may
-// not be watched.
+// Synced is closed when revisions, Services and pods have been listed and published. It stays open while the API server
+// denies one of them.
 func (s *Source) Synced() <-chan struct{} { return s.synced }
 
-// Run tells sink what is and what changes, until ctx ends; then it returns nil, when all that it started has ended. It
-// calls sink from this goroutine alone. No answer of the API server, nor its absence, makes it return. It may be called
+// Run publishes the state and its changes to sink until ctx ends. Then it waits for its goroutines and returns nil. It
+// calls sink only from the goroutine that called it. Failures of the API server don't make it return. It may be called
 // once.
 func (s *Source) Run(ctx context.Context, sink activator.Sink) error {
 	ctx = logged(ctx, s.log)

@@ -33,7 +33,7 @@ func TestSourceTellsWhatThereIs(t *testing.T) {
 			s, r := started(t, Config{REST: a.config()})
 			within(t, "synced", s.Synced())
 			id := throttler.RevisionID{Namespace: "ns", Name: "hello"}
-			want := told{
+			want := published{
 				revision: &activator.Revision{ID: id, Limit: 2, Timeouts: proxy.Timeouts{Total: time.Minute}, Service: "svc", Configuration: "conf"},
 				endpoints: activator.Endpoints{
 					Ready:     []activator.Endpoint{{ID: "uid-1", Addr: "10.0.0.1:8012", Name: "pod-uid-1"}, {ID: "uid-2", Addr: "10.0.0.2:8012", Name: "pod-uid-2"}},
@@ -42,7 +42,7 @@ func TestSourceTellsWhatThereIs(t *testing.T) {
 				peers: []string{"10.1.0.1", "10.1.0.2"},
 			}
 			if got := r.of("hello"); !reflect.DeepEqual(got, want) {
-				t.Errorf("told\n%+v %+v\nwant\n%+v %+v", got, *got.revision, want, *want.revision)
+				t.Errorf("published\n%+v %+v\nwant\n%+v %+v", got, *got.revision, want, *want.revision)
 			}
 		})
 	}
@@ -55,24 +55,24 @@ func TestSourceTellsChanges(t *testing.T) {
 	within(t, "synced", s.Synced())
 
 	a.put("revisions", aRevision("hello", 5))
-	r.until("limit", "hello", func(s told) bool { return s.revision.Limit == 5 })
+	r.until("limit", "hello", func(s published) bool { return s.revision.Limit == 5 })
 	p := podsFrom(1, 3)
 	p[0].state, p[1].state = "unready", "terminating"
 	a.put("endpointslices", podSlice("hello", 0, p...))
-	r.until("states of pods", "hello", func(s told) bool {
+	r.until("states of pods", "hello", func(s published) bool {
 		return len(s.endpoints.Ready) == 1 && s.endpoints.Ready[0].ID == "uid-3" &&
 			len(s.endpoints.NotReady) == 1 && s.endpoints.NotReady[0].ID == "uid-1"
 	})
 	// Serve mode: the public endpoints are the pods.
 	a.put("endpointslices", peerSlice("hello", p...))
-	r.until("no activator in the path", "hello", func(s told) bool { return len(s.peers) == 0 })
+	r.until("no activator in the path", "hello", func(s published) bool { return len(s.peers) == 0 })
 	a.put("services", aService("hello", "10.96.0.10"))
-	r.until("cluster IP", "hello", func(s told) bool { return s.endpoints.ClusterIP == "10.96.0.10:80" })
+	r.until("cluster IP", "hello", func(s published) bool { return s.endpoints.ClusterIP == "10.96.0.10:80" })
 	a.delete("services", "ns", "hello-private")
-	r.until("no service", "hello", func(s told) bool { return s.endpoints.ClusterIP == "" && s.endpoints.Service == "" })
+	r.until("no service", "hello", func(s published) bool { return s.endpoints.ClusterIP == "" && s.endpoints.Service == "" })
 	a.delete("endpointslices", "ns", "hello-private-000")
 	a.delete("revisions", "ns", "hello")
-	r.until("all gone", "hello", func(s told) bool { return reflect.ValueOf(s).IsZero() })
+	r.until("all gone", "hello", func(s published) bool { return reflect.ValueOf(s).IsZero() })
 }
 
 // The Service of a revision with a long name has a hash for a name: the labels find it.
@@ -86,7 +86,7 @@ func TestPrivateServiceIsFoundByLabel(t *testing.T) {
 	s, r := started(t, Config{REST: a.config()})
 	within(t, "synced", s.Synced())
 	if e := r.of("hello").endpoints; e.Service != v.Name || e.ClusterIP != "10.96.0.9:80" {
-		t.Errorf("told %+v", e)
+		t.Errorf("published %+v", e)
 	}
 }
 
@@ -102,7 +102,7 @@ func TestSyncedWaitsForEveryKind(t *testing.T) {
 	default:
 	}
 	if n := r.called(); n > 0 {
-		t.Errorf("half of it was told, in %d calls", n)
+		t.Errorf("an incomplete state was published, in %d calls", n)
 	}
 	a.deny("services", false)
 	within(t, "synced", s.Synced())
@@ -124,9 +124,9 @@ func TestPeers19MoreThan1000PodsInSeveralSlices(t *testing.T) {
 	a.put("endpointslices", podSlice("hello", n, podsFrom(1, 1)...))
 	a.put("endpointslices", podSlice("hello", 0, podsFrom(2, each-1)...))
 	a.put("endpointslices", podSlice("hello", n+1, podsFrom(1+each*n, 1)...))
-	r.until("one more", "hello", func(s told) bool { return len(s.endpoints.Ready) == each*n+1 })
+	r.until("one more", "hello", func(s published) bool { return len(s.endpoints.Ready) == each*n+1 })
 	a.delete("endpointslices", "ns", "hello-private-010")
-	r.until("a slice less", "hello", func(s told) bool { return len(s.endpoints.Ready) == each*(n-1)+1 })
+	r.until("a slice less", "hello", func(s published) bool { return len(s.endpoints.Ready) == each*(n-1)+1 })
 }
 
 func TestPeers19EndpointsWhereSlicesAreNotGranted(t *testing.T) {
@@ -142,10 +142,10 @@ func TestPeers19EndpointsWhereSlicesAreNotGranted(t *testing.T) {
 			s, r := started(t, Config{REST: a.config(), Log: zap.New(core)}, func(s *Source) { s.pods.period = 50 * time.Millisecond })
 			within(t, "synced", s.Synced())
 			if got := r.of("hello"); !reflect.DeepEqual(got.ips(), []string{"10.0.0.7:8012", "10.0.0.8:8012"}) || !reflect.DeepEqual(got.peers, []string{"10.1.0.7"}) {
-				t.Errorf("told %+v", got)
+				t.Errorf("published %+v", got)
 			}
 			if got := logs.FilterLevelExact(zap.WarnLevel).FilterMessageSnippet("grant").Len(); got != 1 {
-				t.Errorf("told the operator %d times that slices should be granted: %v", got, logs.All())
+				t.Errorf("logged %d times that slices should be granted: %v", got, logs.All())
 			}
 
 			// Granted: used from the next list on, without a moment in which there is no pod.
@@ -154,7 +154,7 @@ func TestPeers19EndpointsWhereSlicesAreNotGranted(t *testing.T) {
 				a.deny("endpoints", true)
 				a.drop()
 			}
-			r.until("slices", "hello", func(s told) bool {
+			r.until("slices", "hello", func(s published) bool {
 				if len(s.endpoints.Ready) == 0 {
 					t.Error("no pods meanwhile")
 				}
@@ -177,14 +177,14 @@ func TestPeers19SlicesStayWhileADenialIsFresh(t *testing.T) {
 	calls, before := r.called(), a.count("watch endpointslices")
 	a.deny("endpointslices", true)
 	a.drop()
-	r2.until("Endpoints, for the one without patience", "hello", func(s told) bool { return len(s.ips()) > 0 && s.ips()[0] == "10.0.0.7:8012" })
+	r2.until("Endpoints, for the one without patience", "hello", func(s published) bool { return len(s.ips()) > 0 && s.ips()[0] == "10.0.0.7:8012" })
 	a.reaches(before+3, "watch endpointslices")
 	if got := r.called(); got != calls {
-		t.Errorf("told something: %+v", r.of("hello"))
+		t.Errorf("published something: %+v", r.of("hello"))
 	}
 	a.deny("endpointslices", false)
 	a.delete("endpointslices", "ns", "hello-private-000")
-	r.until("what changed meanwhile", "hello", func(s told) bool { return len(s.endpoints.Ready) == 0 })
+	r.until("what changed meanwhile", "hello", func(s published) bool { return len(s.endpoints.Ready) == 0 })
 }
 
 func TestPeers29MissedDelete(t *testing.T) {
@@ -210,8 +210,8 @@ func TestPeers29MissedDelete(t *testing.T) {
 				a.forget(o[0], "ns", o[1])
 			}
 			tt.mend(a)
-			r.until("a revision gone", "gone", func(s told) bool { return reflect.ValueOf(s).IsZero() })
-			r.until("a pod gone", "hello", func(s told) bool { return len(s.endpoints.Ready) == 2 })
+			r.until("a revision gone", "gone", func(s published) bool { return reflect.ValueOf(s).IsZero() })
+			r.until("a pod gone", "hello", func(s published) bool { return len(s.endpoints.Ready) == 2 })
 		})
 	}
 }
@@ -227,7 +227,7 @@ func TestPeers29ListsThatSayNothingNewAreNotTold(t *testing.T) {
 	annotated.Annotations = map[string]string{"endpoints.kubernetes.io/last-change-trigger-time": "now"}
 	a.put("endpointslices", annotated)
 	a.put("revisions", aRevision("last", 1)) // shows that the rest has been seen
-	r.until("last", "last", func(s told) bool { return s.revision != nil })
+	r.until("last", "last", func(s published) bool { return s.revision != nil })
 	if got := r.called(); got != calls+1 {
 		t.Errorf("%d calls, want %d", got, calls+1)
 	}
@@ -247,13 +247,13 @@ func TestAPIServerAway(t *testing.T) {
 		}
 	}
 	if got := r.called(); got != calls {
-		t.Errorf("told something while nobody was asked: %d calls", got-calls)
+		t.Errorf("published something while the API server was down: %d calls", got-calls)
 	}
 	a.delete("endpointslices", "ns", "hello-private-000")
 	a.put("revisions", aRevision("new", 1))
 	a.up()
-	r.until("what changed meanwhile", "hello", func(s told) bool { return len(s.endpoints.Ready) == 0 })
-	r.until("what is new", "new", func(s told) bool { return s.revision != nil })
+	r.until("what changed meanwhile", "hello", func(s published) bool { return len(s.endpoints.Ready) == 0 })
+	r.until("what is new", "new", func(s published) bool { return s.revision != nil })
 	if n := logs.Len(); n > 20 {
 		t.Errorf("%d lines in the log: %v", n, logs.All())
 	}

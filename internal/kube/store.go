@@ -7,23 +7,23 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// state has what stores put there.
+// state keeps the items of stores.
 type state interface {
 	put(kind, item)
 	remove(kind, name)
 	replace(kind, []item)
 }
 
-// store is where a reflector puts objects of a kind. It passes on what read makes of them.
+// store receives the objects of a kind from a reflector, and puts what read makes of them into a state.
 type store struct {
 	kind kind
-	read func(obj any) item // nil: not of this kind
+	read func(obj any) item // returns nil for an object of another kind
 	into state
 }
 
 var _ cache.TransformingStore = (*store)(nil)
 
-// item makes one of an object, which is one already when it has been in a list.
+// item makes an item of an object. An object of a list is an item already (see Transformer).
 func (s *store) item(obj any) (item, error) {
 	if it, ok := obj.(item); ok {
 		return it, nil
@@ -46,7 +46,7 @@ func (s *store) Add(obj any) error {
 // Update implements cache.ReflectorStore.
 func (s *store) Update(obj any) error { return s.Add(obj) }
 
-// Delete implements cache.ReflectorStore. What the object was at last doesn't matter.
+// Delete implements cache.ReflectorStore. It needs only the object's name.
 func (s *store) Delete(obj any) error {
 	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = gone.Obj
@@ -72,10 +72,10 @@ func (s *store) Replace(objs []any, _ string) error {
 	return nil
 }
 
-// Resync implements cache.ReflectorStore. The table tells of each change; lists, not repetition, mend what was missed.
+// Resync implements cache.ReflectorStore. It has nothing to do: every change is published, and lists correct the table.
 func (s *store) Resync() error { return nil }
 
-// Transformer implements cache.TransformingStore: of a list that comes as a watch, items are held, not objects.
+// Transformer implements cache.TransformingStore: while a list is streamed, its items are held instead of its objects.
 func (s *store) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) { return s.item(obj) }
 }

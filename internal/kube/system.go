@@ -12,38 +12,37 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// SystemConfig of a System. Callbacks may be nil. They are called one after another, and get what they don't share with
-// anybody who changes it; they must not change it either.
+// SystemConfig of a System. Callbacks may be nil. They are never called concurrently. Their arguments are immutable.
 type SystemConfig struct {
-	// REST says where the API server is and who asks it. It is not changed. Required.
+	// REST has the address of the API server and the credentials. It is not changed. Required.
 	REST *rest.Config
 	// Namespace is the system namespace. Required.
 	Namespace string
-	// ConfigMaps are the names of those that OnConfigMap is told of.
+	// ConfigMaps are the names of the ConfigMaps for OnConfigMap.
 	ConfigMaps []string
-	// Secrets are those that OnSecret is told of.
+	// Secrets are the Secrets for OnSecret.
 	Secrets []SecretWatch
-	// OnConfigMap gets the data of a ConfigMap, nil while there is none of that name, and its labels.
+	// OnConfigMap is called with the data of a ConfigMap, nil while none has that name, and its labels.
 	OnConfigMap func(name string, data, labels map[string]string)
-	// OnSecret gets the data of a Secret, nil while there is none of that name.
+	// OnSecret is called with the data of a Secret, nil while none has that name.
 	OnSecret func(name string, data map[string][]byte)
-	// OnTrustBundles gets the values of all ConfigMaps that are trust bundles (networking.knative.dev/trust-bundle), in
-	// the order of their names and keys.
+	// OnTrustBundles is called with the values of all ConfigMaps that are trust bundles
+	// (networking.knative.dev/trust-bundle), in the order of their names and keys.
 	OnTrustBundles func(pems [][]byte)
-	// Relist is the longest time from one list to the next. Default: an hour.
+	// Relist is the longest time between two lists of a kind. Default: an hour.
 	Relist time.Duration
-	// Log may be nil. What may happen often is logged once a minute.
+	// Log may be nil. Each message is logged once a minute at most.
 	Log *zap.Logger
 }
 
 // SecretWatch is a Secret to watch.
 type SecretWatch struct {
 	Name string
-	// From is closed when it is to be watched. Nil: at once; Synced waits for those alone.
+	// From starts the watch when it is closed. Nil: at once. Synced waits only for Secrets without From.
 	From <-chan struct{}
 }
 
-// Validate reports, joined, every field that can't be used.
+// Validate returns the errors of all fields, joined.
 func (c SystemConfig) Validate() error {
 	var errs []error
 	if c.REST == nil {
@@ -58,8 +57,8 @@ func (c SystemConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-// System tells of the settings and certificates in the system namespace: first of each what it is, or that it is
-// missing, then of each change.
+// System publishes the settings and certificates in the system namespace: first the state of each, which may be that it
+// is missing, then each change.
 type System struct {
 	config   SystemConfig
 	clients  *clients
@@ -69,8 +68,7 @@ type System struct {
 	synced   chan struct{}
 }
 
-// NewSystem makes a System. It asks the API server nothing yet. It fails when c is not valid or its REST has files that
-// can't be read.
+// NewSystem returns a System. It makes no request yet. It fails if c is not valid or names files that can't be read.
 func NewSystem(c SystemConfig) (*System, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -87,8 +85,8 @@ func NewSystem(c SystemConfig) (*System, error) {
 		r.client, r.namespace = all.core, c.Namespace
 		s.watchers = append(s.watchers, newWatcher(r, &store{k, read, s.state}, c.Relist, s.log))
 	}
-	// One watch for the few ConfigMaps there are, by name or by label, and one for each Secret by its name, since others
-	// are nothing to have in memory.
+	// One watch serves all ConfigMaps, which are few. Each Secret has a watch by its name: the process should not hold
+	// others in memory.
 	watch(resource{name: "configmaps", example: &corev1.ConfigMap{}}, configMaps, s.state.readConfigMap)
 	for i, w := range c.Secrets {
 		byName := fields.OneTermEqualSelector("metadata.name", w.Name).String()
@@ -97,11 +95,11 @@ func NewSystem(c SystemConfig) (*System, error) {
 	return s, nil
 }
 
-// Synced is closed when everything has been told once.
+// Synced is closed when everything has been published once.
 func (s *System) Synced() <-chan struct{} { return s.synced }
 
-// Run tells until ctx ends; then it returns nil, when all that it started has ended. It calls the callbacks from this
-// goroutine alone. No answer of the API server, nor its absence, makes it return. It may be called once.
+// Run calls the callbacks until ctx ends, all from the goroutine that called it. Then it waits for its goroutines and
+// returns nil. Failures of the API server don't make it return. It may be called once.
 func (s *System) Run(ctx context.Context) error {
 	ctx = logged(ctx, s.log)
 	var running sync.WaitGroup
@@ -121,13 +119,13 @@ func (s *System) Run(ctx context.Context) error {
 			w.run(ctx)
 		})
 	}
-	s.tell(ctx)
+	s.publish(ctx)
 	running.Wait()
 	s.clients.close()
 	return nil
 }
 
-func (s *System) tell(ctx context.Context) {
+func (s *System) publish(ctx context.Context) {
 	done := false
 	for {
 		select {

@@ -11,13 +11,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Kinds of a systemState. Each Secret is one of its own, as it has a watch of its own.
+// Kinds of a systemState. Each Secret has a kind of its own, since it has its own watch.
 const (
 	configMaps kind = iota
-	secrets         // and those after it
+	secrets         // the first of the Secrets' kinds
 )
 
-// configMap is one that is wanted, or only its name.
+// configMap has the data of a ConfigMap only if it is wanted or a trust bundle.
 type configMap struct {
 	name
 	wanted, bundle bool
@@ -29,14 +29,14 @@ type secret struct {
 	data map[string][]byte
 }
 
-// systemState is what a System knows, and what of it has yet to be told.
+// systemState is the state of a System, with the changes that it has not published yet.
 type systemState struct {
 	config  SystemConfig
 	changed chan struct{} // of one
 
 	mu         sync.Mutex
 	listed     []bool                // by kind
-	configMaps map[string]*configMap // those that matter
+	configMaps map[string]*configMap // those wanted, and trust bundles
 	secrets    map[string]map[string][]byte
 	dirty      map[string]struct{} // ConfigMaps
 	dirtyTrust bool
@@ -87,14 +87,14 @@ func (d *systemState) put(_ kind, it item) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.putLocked(it)
-	d.pokeLocked()
+	d.notifyLocked()
 }
 
 func (d *systemState) remove(k kind, n name) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.removeLocked(k, n)
-	d.pokeLocked()
+	d.notifyLocked()
 }
 
 func (d *systemState) replace(k kind, all []item) {
@@ -121,10 +121,10 @@ func (d *systemState) replace(k kind, all []item) {
 			d.removeLocked(k, name{name: n})
 		}
 	}
-	d.pokeLocked()
+	d.notifyLocked()
 }
 
-// allDirtyLocked has everything of a kind told, also what there isn't.
+// allDirtyLocked marks everything of a kind for publication, also what is missing.
 func (d *systemState) allDirtyLocked(k kind) {
 	if k >= secrets {
 		d.dirtySec[d.config.Secrets[k-secrets].Name] = struct{}{}
@@ -175,14 +175,14 @@ func (d *systemState) markLocked(c *configMap) {
 	d.dirtyTrust = d.dirtyTrust || c.bundle
 }
 
-func (d *systemState) pokeLocked() {
+func (d *systemState) notifyLocked() {
 	select {
 	case d.changed <- struct{}{}:
 	default:
 	}
 }
 
-// take returns the calls that tell what has changed since the last time, and whether all has been listed by then.
+// take returns the callbacks for what has changed since the last call, and whether everything has been listed.
 func (d *systemState) take() (calls []func(), listed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

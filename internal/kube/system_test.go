@@ -37,7 +37,7 @@ func (d *diary) expect(want ...string) {
 		d.mu.Unlock()
 		if len(got) >= len(want) || time.Now().After(deadline) {
 			if !reflect.DeepEqual(got, want) {
-				d.t.Fatalf("told %q, want %q", got, want)
+				d.t.Fatalf("published %q, want %q", got, want)
 			}
 			d.mu.Lock()
 			d.is = nil
@@ -98,7 +98,7 @@ func TestSystem(t *testing.T) {
 	elsewhere.Namespace = "other"
 	a.put("configmaps", elsewhere, configMapOf("config-a", false, map[string]string{"k": "v"}), configMapOf("config-z", false, nil))
 	a.put("configmaps", configMapOf("ca-2", true, map[string]string{"y": "Y", "x": "X"}), configMapOf("ca-1", true, map[string]string{"z": "Z"}))
-	a.deny("secrets", true) // what is known is told all the same
+	a.deny("secrets", true) // the rest is published all the same
 	s, d := systemOf(t, a, []SecretWatch{{Name: "certs"}}, 0)
 	d.expect("config-a map[k:v] false", "config-b map[] true", "trust [Z X Y]")
 	select {
@@ -111,7 +111,7 @@ func TestSystem(t *testing.T) {
 	d.expect("secret certs one false")
 	within(t, "synced", s.Synced())
 
-	a.put("configmaps", configMapOf("config-z", false, map[string]string{"k": "v"})) // nobody wants it
+	a.put("configmaps", configMapOf("config-z", false, map[string]string{"k": "v"})) // it isn't wanted
 	a.put("configmaps", configMapOf("config-b", false, nil))
 	d.expect("config-b map[] false")
 	newer := configMapOf("config-b", false, nil)
@@ -148,7 +148,7 @@ func TestPeers29SystemMissesADelete(t *testing.T) {
 	d.expect("config-a map[] true", "trust []")
 }
 
-// A Secret that may be of use is watched once it is, and nobody waits for it before.
+// A Secret with From is watched once that is closed, and Synced doesn't wait for it.
 func TestSystemWatchesASecretWhenItIsWanted(t *testing.T) {
 	a := newAPI(t)
 	a.put("secrets", secretOf("certs", "one"), secretOf("older", "two"))
@@ -157,7 +157,7 @@ func TestSystemWatchesASecretWhenItIsWanted(t *testing.T) {
 	within(t, "synced", s.Synced())
 	d.mu.Lock()
 	if !slices.Contains(d.is, "secret certs one false") || len(d.is) != 4 { // of either kind first
-		t.Errorf("told %q", d.is)
+		t.Errorf("published %q", d.is)
 	}
 	d.is = nil
 	d.mu.Unlock()

@@ -18,7 +18,7 @@ const (
 	kinds
 )
 
-// part of what a sink is told of a revision.
+// part is a part of a revision's state, which is published by itself.
 type part uint8
 
 const (
@@ -27,9 +27,9 @@ const (
 	partEndpoints
 )
 
-// table is all that is known, by revision.
+// table has all items, by kind and by revision.
 type table struct {
-	changed chan struct{} // of one: there may be something in dirty, and all kinds have been listed
+	changed chan struct{} // of capacity one: all kinds have been listed and dirty may have entries
 
 	mu      sync.Mutex
 	items   [kinds]map[name]item
@@ -38,7 +38,7 @@ type table struct {
 	dirty   map[throttler.RevisionID]part
 }
 
-// entry is what is known of a revision. Its slices are replaced, never changed.
+// entry has the items of a revision. Its slices are replaced, never changed.
 type entry struct {
 	revision    *revision
 	service     *service
@@ -57,22 +57,21 @@ func newTable() *table {
 	return t
 }
 
-// put makes it known, in the place of an older one of its name.
 func (t *table) put(k kind, it item) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.putLocked(k, it)
-	t.pokeLocked()
+	t.notifyLocked()
 }
 
 func (t *table) remove(k kind, n name) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.removeLocked(k, n)
-	t.pokeLocked()
+	t.notifyLocked()
 }
 
-// replace makes all the only ones that are known of their kind.
+// replace replaces all items of a kind.
 func (t *table) replace(k kind, all []item) {
 	kept := make(map[name]struct{}, len(all))
 	for _, it := range all {
@@ -89,11 +88,11 @@ func (t *table) replace(k kind, all []item) {
 		t.putLocked(k, it)
 	}
 	t.listed[k] = true
-	t.pokeLocked()
+	t.notifyLocked()
 }
 
-func (t *table) pokeLocked() {
-	// Half of the truth would be told at the start, such as a revision with a cluster IP and no pods.
+func (t *table) notifyLocked() {
+	// Before all kinds have been listed a state would be incomplete, such as a revision with a cluster IP and no pods.
 	if t.listed != [kinds]bool{true, true, true} {
 		return
 	}
@@ -161,7 +160,7 @@ func (t *table) detachLocked(it item) {
 	}
 }
 
-// entryLocked is for a change of the part.
+// entryLocked returns the entry of a revision for a change of that part.
 func (t *table) entryLocked(id throttler.RevisionID, p part) *entry {
 	t.dirty[id] |= p
 	e := t.entries[id]
@@ -172,7 +171,7 @@ func (t *table) entryLocked(id throttler.RevisionID, p part) *entry {
 	return e
 }
 
-// tidyLocked forgets an entry that says nothing any more.
+// tidyLocked deletes an empty entry.
 func (t *table) tidyLocked(id throttler.RevisionID) {
 	if e := t.entries[id]; e.revision == nil && e.service == nil && len(e.pods) == 0 && len(e.peers) == 0 {
 		delete(t.entries, id)
@@ -188,14 +187,14 @@ func without(all []*list, l *list) []*list {
 	return slices.DeleteFunc(slices.Clone(all), func(o *list) bool { return o == l })
 }
 
-// change is the newest state of a revision, and which parts of it have to be told.
+// change is the newest state of a revision, and which parts of it have changed.
 type change struct {
 	id    throttler.RevisionID
 	parts part
 	entry
 }
 
-// take appends what has changed since the last time to buf.
+// take appends the changes since the last call to buf.
 func (t *table) take(buf []change) []change {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -13,13 +13,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Whatever comes, in whatever order, what has been told is what is known.
+// After any events in any order the sink has the state of the table.
 func TestTableTellsWhatIsKnown(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		tb, rec := newTable(), newRecorder(t)
 		tl := &publisher{table: tb, sink: rec, index: map[string]int{}}
 		known := [kinds]map[name]item{{}, {}, {}}
-		tell := func() {
+		publish := func() {
 			for _, c := range tb.take(nil) {
 				tl.publish(&c)
 			}
@@ -50,21 +50,21 @@ func TestTableTellsWhatIsKnown(t *testing.T) {
 				tb.replace(k, list)
 				known[k] = all
 			},
-			"tell": func(*rapid.T) { tell() },
+			"publish": func(*rapid.T) { publish() },
 			"": func(rt *rapid.T) {
 				if rapid.Bool().Draw(rt, "look") {
-					tell()
+					publish()
 					if want := stateOf(known); !reflect.DeepEqual(rec.state, want) {
-						rt.Fatalf("told %+v\nwant %+v", rec.state, want)
+						rt.Fatalf("published %+v\nwant %+v", rec.state, want)
 					}
 				}
 			},
 		})
-		tell()
+		publish()
 		for k := range kinds {
 			tb.replace(k, nil)
 		}
-		tell()
+		publish()
 		if len(rec.state) != 0 || len(tb.entries) != 0 {
 			rt.Fatalf("left: %+v %+v", rec.state, tb.entries)
 		}
@@ -91,9 +91,9 @@ func drawItem(rt *rapid.T) (kind, item) {
 }
 
 // stateOf says, the long way, what a sink has to know.
-func stateOf(known [kinds]map[name]item) map[throttler.RevisionID]told {
-	state := map[throttler.RevisionID]told{}
-	update := func(id throttler.RevisionID, f func(*told)) {
+func stateOf(known [kinds]map[name]item) map[throttler.RevisionID]published {
+	state := map[throttler.RevisionID]published{}
+	update := func(id throttler.RevisionID, f func(*published)) {
 		s := state[id]
 		f(&s)
 		if !reflect.ValueOf(s).IsZero() {
@@ -102,11 +102,11 @@ func stateOf(known [kinds]map[name]item) map[throttler.RevisionID]told {
 	}
 	for _, it := range known[revisions] {
 		r := it.(*revision).Revision
-		update(r.ID, func(s *told) { s.revision = &r })
+		update(r.ID, func(s *published) { s.revision = &r })
 	}
 	for _, it := range known[services] {
 		v := it.(*service)
-		update(v.of, func(s *told) { s.endpoints.Service, s.endpoints.ClusterIP = v.name.name, v.clusterIP+":80" })
+		update(v.of, func(s *published) { s.endpoints.Service, s.endpoints.ClusterIP = v.name.name, v.clusterIP+":80" })
 	}
 	var all []*list
 	for _, it := range known[endpoints] {
@@ -115,7 +115,7 @@ func stateOf(known [kinds]map[name]item) map[throttler.RevisionID]told {
 	slices.SortFunc(all, func(a, b *list) int { return slices.Compare([]string{a.name.name}, []string{b.name.name}) })
 	for _, l := range all {
 		for _, e := range l.endpoints {
-			update(l.of, func(s *told) {
+			update(l.of, func(s *published) {
 				if l.public && !slices.Contains(s.peers, e.Addr) {
 					s.peers = append(s.peers, e.Addr)
 					slices.Sort(s.peers)
@@ -143,7 +143,7 @@ func (s slowSink) UpdateRevision(r activator.Revision) {
 	s.recorder.UpdateRevision(r)
 }
 
-// A change that is overtaken while the sink is busy isn't told, and the last one is.
+// A state that is replaced while the sink is busy isn't published, and the last one is.
 func TestTellerTellsTheNewestState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tb := newTable()

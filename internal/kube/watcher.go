@@ -19,19 +19,19 @@ import (
 )
 
 const (
-	// firstPause and maxPause bound the time from one failure to the next attempt. An activator asks for few kinds, so
-	// it may ask sooner than the 30 s of client-go.
+	// firstPause and maxPause bound the back-off after failures. An activator watches few kinds, so it may retry sooner
+	// than client-go, which waits for up to 30 s.
 	firstPause = 100 * time.Millisecond
 	maxPause   = 3 * time.Second
-	// steadyAfter is how long a watch has to last for the pauses to begin anew.
+	// steadyAfter is how long a watch has to last for the back-off to be reset.
 	steadyAfter = 30 * time.Second
 )
 
-// resource is what is listed and watched.
+// resource selects the objects to list and watch.
 type resource struct {
 	client                    rest.Interface
-	name                      string // as in the path
-	namespace, labels, fields string // which; empty: all
+	name                      string // in the path
+	namespace, labels, fields string // selectors; empty: all
 	example                   runtime.Object
 }
 
@@ -39,7 +39,7 @@ type resource struct {
 type watcher struct {
 	resource
 	relist    time.Duration
-	log       *zap.Logger // for what may happen often
+	log       *zap.Logger // limited, see seldom
 	reflector *cache.Reflector
 	pause     time.Duration // after the last round
 	failing   atomic.Bool
@@ -49,7 +49,7 @@ func newWatcher(r resource, s *store, relist time.Duration, log *zap.Logger) *wa
 	w := &watcher{resource: r, relist: relist, log: log}
 	w.reflector = cache.NewReflectorWithOptions(w.listWatch(), r.example, s, cache.ReflectorOptions{
 		Name: r.name,
-		// For a watch that is taken up again where it ended: a list isn't needed for that.
+		// Applies to a watch that resumes without a list.
 		Backoff: &wait.Backoff{Duration: firstPause, Factor: 2, Jitter: 0.5, Steps: 16, Cap: maxPause},
 	})
 	return w
@@ -62,10 +62,10 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-// round lists and watches, until the watch can't go on, the next list is due or ctx ends, and then pauses. Its error has
-// been logged.
+// round lists and watches until the watch fails, the next list is due or ctx ends, and then pauses. It logs the error
+// that it returns.
 func (w *watcher) round(ctx context.Context) error {
-	// Activators that were started together don't list together.
+	// The random part keeps activators that were started together from listing together.
 	round, cancel := context.WithTimeout(ctx, w.relist-rand.N(w.relist/10+1))
 	defer cancel()
 	began := time.Now()
@@ -88,7 +88,7 @@ func (w *watcher) round(ctx context.Context) error {
 	return err
 }
 
-// listed says that there has been a list.
+// listed reports whether a list has succeeded.
 func (w *watcher) listed() bool { return w.reflector.LastSyncResourceVersion() != "" }
 
 func sleep(ctx context.Context, d time.Duration) {
@@ -102,7 +102,7 @@ func sleep(ctx context.Context, d time.Duration) {
 
 func (w *watcher) failed(err error) {
 	w.failing.Store(true)
-	w.log.Warn("can't watch "+w.name+"; what is known stays", zap.Error(err))
+	w.log.Warn("can't watch "+w.name+"; keeping the current state", zap.Error(err))
 }
 
 func (w *watcher) succeeded() {
@@ -126,8 +126,8 @@ func (w *watcher) listWatch() *cache.ListWatch {
 			if ctx.Err() != nil || !utilnet.IsConnectionRefused(err) && !apierrors.IsTooManyRequests(err) {
 				return nil, err
 			}
-			// The reflector tries these again by itself, and doesn't say so. In a list that comes as a watch its pause
-			// heeds no context, so there it must not know what the error is.
+			// The reflector retries these itself without logging. During a streamed list its pause ignores the context:
+			// hide the kind of the error from it there.
 			if o.SendInitialEvents != nil && *o.SendInitialEvents {
 				return nil, errors.New(err.Error())
 			}

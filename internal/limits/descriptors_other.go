@@ -4,5 +4,5 @@ package limits
 
 import "math"
 
-// Descriptors is how many this process may have open: no limit is known here.
+// Descriptors returns how many this process may have open; on this system no limit is known.
 func Descriptors() int64 { return math.MaxInt64 }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Descriptors is how many this process may have open (getrlimit(2)); Go has raised that to the most that is allowed.
+// Descriptors returns how many this process may have open (getrlimit(2)). Go raises the soft limit to the hard limit.
 func Descriptors() int64 {
 	var r syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r) != nil {

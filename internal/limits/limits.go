@@ -1,9 +1,9 @@
-// Package limits is what the programs let their users set of how much a client may send and how much is held for clients:
-// one table of flags and variables for all of them.
+// Package limits has the settings for how much a client may send and how much a program holds for its clients: one table
+// of flags and variables for all programs.
 //
 //	Default(memory, descriptors) ─► variables ─► flags ─► Limits.Server: a proxy.ServerConfig
 //
-// What isn't set stays as it is.
+// A setting without a variable or flag keeps its default.
 package limits
 
 import (
@@ -30,26 +30,27 @@ type Limits struct {
 	Proxies                  Prefixes
 }
 
-// What things take, in bytes, as docs/operations.md has it measured; of a waiting request of HTTP/2, which takes more.
+// Memory of one connection or waiting request in bytes (measured: docs/operations.md). perWaiting is for HTTP/2, which
+// takes more.
 const (
 	perConn      = 2 << 10
 	perTLSConn   = 16 << 10
 	perHTTP2Conn = 44 << 10
 	perWaiting   = 16 << 10
 
-	// Whatever memory there is, no more wait (contract, "Concurrency").
+	// Limits of waiting requests for any memory (contract, "Concurrency").
 	maxWaiting         = 20_000
 	maxRevisionWaiting = 10_000
 	maxWaitingBytes    = 256 << 20
 )
 
-// ownDescriptors are those that aren't for requests: listeners, probes, logs, files, the cluster.
+// ownDescriptors is the number kept for listeners, probes, logs, files and the API server.
 const ownDescriptors = 64
 
-// Default are the limits of a server that clients talk to, which may use so many bytes of memory and so many descriptors:
-// five eighths of the memory for requests that wait and an eighth for their heads, an eighth for connections, and as much for
-// those inside TLS and for those of HTTP/2, and a sixteenth for heads that aren't complete. Of descriptors connections have
-// half, since a request on each may need one more for its upstream.
+// Default returns the limits of a server that faces clients, for a process that may use that much memory, in bytes, and
+// that many descriptors. Of the memory, five eighths are for waiting requests and one eighth for their heads, one eighth
+// each for connections, TLS connections and HTTP/2 connections, and a sixteenth for incomplete heads. Connections get half
+// of the descriptors, since a request on each may need another for its upstream.
 func Default(memory, descriptors int64) Limits {
 	count := func(bytes, each int64) Count { return Count(max(bytes/each, 16)) }
 	return Limits{
@@ -64,69 +65,69 @@ func Default(memory, descriptors int64) Limits {
 	}
 }
 
-// What proxies in front add to a head: names, addresses, traces. Envoy and an activator write some ten fields.
+// What proxies in front may add to a head: names, addresses, traces. Envoy and an activator add about ten fields.
 const (
 	headBehind   = 4 << 10
 	fieldsBehind = 24
 )
 
-// OfProcess is Default for the process that calls it.
+// OfProcess returns the default limits of this process.
 func OfProcess() Limits { return Default(memlimit.Bytes(), Descriptors()) }
 
-// Behind are the limits of a server that gets what one with l lets through, and what that adds.
+// Behind returns the limits of a server behind one with l, with room for the fields that the latter adds.
 func (l Limits) Behind() Limits {
 	l.Head += headBehind
 	l.Fields += fieldsBehind
 	return l
 }
 
-// Setting is one of them, as users see it.
+// Setting is one limit with its flag.
 type Setting struct {
 	Flag, Meaning string
-	Value         flag.Value // what it is now
+	Value         flag.Value // the current value
 }
 
-// Variable is the setting's name in the environment.
+// Variable returns the setting's name in the environment.
 func (s Setting) Variable() string {
 	return "SLUICE_" + strings.ToUpper(strings.ReplaceAll(s.Flag, "-", "_"))
 }
 
-// Text is the meaning without the quotes that package flag looks for.
+// Text returns the meaning without the back quotes that are for package flag.
 func (s Setting) Text() string { return strings.ReplaceAll(s.Meaning, "`", "") }
 
-// Settings are several.
+// Settings is a table of limits.
 type Settings []Setting
 
-// Heads are those of what a client may send.
+// Heads returns the limits of what a client may send.
 func (l *Limits) Heads() Settings {
 	return Settings{
-		{"max-target", "most `BYTES` of a request's target, its path and query; a longer one gets 414", &l.Target},
-		{"max-head", "most `BYTES` of a request's head, its first line included; a larger one gets 431", &l.Head},
-		{"max-fields", "most `FIELDS` of a request; more get 431", &l.Fields},
+		{"max-target", "limit in `BYTES` of a request's target, which is its path and query; a longer one gets 414", &l.Target},
+		{"max-head", "limit in `BYTES` of a request's head, including its first line; a larger one gets 431", &l.Head},
+		{"max-fields", "limit of header `FIELDS` of a request; more get 431", &l.Fields},
 	}
 }
 
-// All are those, and of what is held for clients in any program.
+// All returns Heads and the limits of what any program holds for its clients.
 func (l *Limits) All() Settings {
 	return append(l.Heads(), Settings{
-		{"max-connections", "most `CONNECTIONS` of clients; this and the next four follow from the memory that the process may use, this one from its descriptors too", &l.Conns},
-		{"max-tls-connections", "most `CONNECTIONS` among them inside TLS, their handshakes included", &l.TLSConns},
-		{"max-http2-connections", "most `CONNECTIONS` among them that speak HTTP/2", &l.HTTP2Conns},
-		{"max-unfinished-heads", "most `BYTES` of heads that aren't complete, over all connections; the oldest go", &l.UnfinishedHeads},
-		{"max-waiting-bytes", "most `BYTES` of heads of requests that wait", &l.WaitingBytes},
+		{"max-connections", "limit of client `CONNECTIONS`; the default of this and the next four depends on the memory that the process may use, this one's also on its file descriptors", &l.Conns},
+		{"max-tls-connections", "limit of client `CONNECTIONS` inside TLS, including handshakes", &l.TLSConns},
+		{"max-http2-connections", "limit of client `CONNECTIONS` of HTTP/2", &l.HTTP2Conns},
+		{"max-unfinished-heads", "limit in `BYTES` of incomplete heads over all connections; beyond it the oldest are rejected", &l.UnfinishedHeads},
+		{"max-waiting-bytes", "limit in `BYTES` of the heads of waiting requests", &l.WaitingBytes},
 	}...)
 }
 
-// Activator are those, and of an activator.
+// Activator returns All and the limits that only an activator has.
 func (l *Limits) Activator() Settings {
 	return append(l.All(), Settings{
-		{"max-waiting", "most `REQUESTS` that wait over all revisions; follows from memory, too", &l.Waiting},
-		{"max-waiting-per-revision", "most `REQUESTS` that wait for one revision", &l.RevisionWaiting},
-		{"trusted-peers", "`CIDRS` of proxies such as an ingress, between commas: many clients come through them, so that connections and waiting requests of one of their addresses are bounded by those of all alone", &l.Proxies},
+		{"max-waiting", "limit of waiting `REQUESTS` over all revisions; the default depends on memory, too", &l.Waiting},
+		{"max-waiting-per-revision", "limit of waiting `REQUESTS` for one revision", &l.RevisionWaiting},
+		{"trusted-peers", "comma-separated `CIDRS` of proxies such as an ingress, which forward for many clients: their addresses have no share of their own, and only the limits over all clients apply to them", &l.Proxies},
 	}...)
 }
 
-// Environment takes what variables say, and returns what is wrong with them. lookup is os.LookupEnv or like it.
+// Environment sets the values of variables, and returns an error for each invalid one. lookup works like os.LookupEnv.
 func (all Settings) Environment(lookup func(string) (string, bool)) (errs []error) {
 	for _, s := range all {
 		if v, _ := lookup(s.Variable()); v != "" {

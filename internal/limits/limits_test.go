@@ -74,7 +74,7 @@ func TestDefaultsFollowFromMemory(t *testing.T) {
 	}
 }
 
-// Connections that are idle must not have all descriptors: nobody could be let in, and nothing sent upstream.
+// Connections that are idle must not have all descriptors: no other could be accepted, and no request forwarded.
 func TestF8ConnectionsFollowFromDescriptors(t *testing.T) {
 	for descriptors, conns := range map[int64]Count{0: 16, 90: 16, 150: 43, 1024: 480, 65536: 32736, 1 << 20: 34560} {
 		if l := Default(540<<20, descriptors); l.Conns != conns {

@@ -24,12 +24,12 @@ func (c *Count) Set(text string) error {
 // String implements flag.Value.
 func (c *Count) String() string {
 	if c == nil {
-		return "" // package flag asks for that of a zero value
+		return "" // package flag calls String on a zero value
 	}
 	return strconv.Itoa(int(*c))
 }
 
-// Size is a number of bytes, also as Kubernetes (64Mi) and Go (64MiB) write it.
+// Size is a number of bytes, which may have a unit as in Kubernetes (64Mi) or in Go (64MiB).
 type Size int64
 
 var units = []struct {
@@ -67,7 +67,7 @@ func (s *Size) String() string {
 	return strconv.FormatInt(int64(*s), 10)
 }
 
-// Prefixes are addresses, in the form of CIDRs between commas.
+// Prefixes are comma-separated CIDRs.
 type Prefixes []netip.Prefix
 
 // Set implements flag.Value.
@@ -76,7 +76,7 @@ func (p *Prefixes) Set(text string) error {
 	for s := range strings.SplitSeq(text, ",") {
 		one, err := netip.ParsePrefix(strings.TrimSpace(s))
 		if err != nil {
-			return errors.New("CIDRs such as 10.0.0.0/8, between commas")
+			return errors.New("comma-separated CIDRs such as 10.0.0.0/8")
 		}
 		*p = append(*p, one.Masked())
 	}

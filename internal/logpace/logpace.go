@@ -1,9 +1,8 @@
-// Package logpace keeps a line of a log from being written too often.
+// Package logpace limits how often a line is logged.
 //
-//	each time ──► Pace.Due ──► now and then: true, and how many times it was false
+//	each event ──► Pace.Due ──► every ten seconds at most: true, and the number of events since the last true
 //
-// Whoever can reach a port, or has an app that fails, can make the same thing happen as often as they like. It is counted
-// each time, and said every ten seconds at most.
+// Clients that reach a port, and apps that fail, can cause the same event at any rate.
 //
 // # Concurrency
 //
@@ -18,22 +17,22 @@ import (
 // Every is the shortest time from one line to the next.
 const Every = 10 * time.Second
 
-// Pace is that of one line. Its zero value says yes the first time.
+// Pace limits one line. With the zero value the first call of Due returns true.
 type Pace struct {
-	mu     sync.Mutex
-	told   time.Time
-	unsaid int // since then
+	mu         sync.Mutex
+	logged     time.Time
+	suppressed int // since then
 }
 
-// Due reports that it is time for a line, and how many times it was not since the one before.
+// Due reports whether the line may be logged now, and how many calls since the last line returned false.
 func (p *Pace) Due() (others int, due bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if !p.told.IsZero() && now.Sub(p.told) < Every {
-		p.unsaid++
+	if !p.logged.IsZero() && now.Sub(p.logged) < Every {
+		p.suppressed++
 		return 0, false
 	}
-	others, p.told, p.unsaid = p.unsaid, now, 0
+	others, p.logged, p.suppressed = p.suppressed, now, 0
 	return others, true
 }

@@ -1,9 +1,9 @@
-// Package memlimit finds out how much memory a process may use, so that what it holds for its clients can be bounded by
-// that.
+// Package memlimit finds out how much memory a process may use, from which the limits of what it holds for its clients
+// are derived.
 //
-//	cgroup (memory.max, memory.limit_in_bytes) and those above it ─┐
-//	GOMEMLIMIT ────────────────────────────────────────────────────┼─► the least of them
-//	the machine's memory, where there is no limit: Most at most ───┘
+//	cgroup and its parents (memory.max, memory.limit_in_bytes) ─┐
+//	GOMEMLIMIT ─────────────────────────────────────────────────┼─► the least of them
+//	without a limit: the machine's memory, Most at most ────────┘
 package memlimit
 
 import (
@@ -16,11 +16,10 @@ import (
 	"github.com/sluice-proxy/sluice/internal/cgroup"
 )
 
-// Most is what a process without a limit is taken to have, where the machine has more: it isn't alone there.
+// Most bounds the memory of a process without a limit, since other processes share the machine.
 const Most = 1 << 30
 
-// Bytes is the memory that this process may use. What changes of the limits later is not followed. It reads some files
-// and blocks for nothing else.
+// Bytes returns how much memory this process may use at the moment. It blocks only on reading some files.
 func Bytes() int64 { return limit(cgroup.File, debug.SetMemoryLimit(-1)) }
 
 func limit(file func(name string) string, goLimit int64) int64 {
@@ -31,8 +30,8 @@ func limit(file func(name string) string, goLimit int64) int64 {
 	return n
 }
 
-// ofGroups is the least limit of the process's control groups: of version 2 (Documentation/admin-guide/cgroup-v2.rst) and of
-// version 1 (Documentation/admin-guide/cgroup-v1/memory.rst).
+// ofGroups returns the least limit of the process's control groups, of version 2
+// (Documentation/admin-guide/cgroup-v2.rst) and of version 1 (Documentation/admin-guide/cgroup-v1/memory.rst).
 func ofGroups(file func(name string) string) int64 {
 	least := int64(math.MaxInt64)
 	for _, dir := range cgroup.Dirs(file, "memory") {
@@ -41,19 +40,19 @@ func ofGroups(file func(name string) string) int64 {
 	return least
 }
 
-// unlimited is above all limits that are meant: of version 1 none is the largest number of whole pages.
+// unlimited is above all real limits: version 1 reports no limit as the largest number of whole pages.
 const unlimited = 1 << 60
 
-// number is a very large one where there is none.
+// number returns math.MaxInt64 if text is not a limit.
 func number(text string) int64 {
-	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64) // "max" is none
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64) // "max" means no limit
 	if err != nil || n <= 0 || n >= unlimited {
 		return math.MaxInt64
 	}
 	return n
 }
 
-// ofMachine is the machine's memory (proc_meminfo(5)).
+// ofMachine returns the machine's memory (proc_meminfo(5)).
 func ofMachine(file func(name string) string) int64 {
 	_, rest, _ := strings.Cut("\n"+file("/proc/meminfo"), "\nMemTotal:")
 	line, _, _ := strings.Cut(rest, "\n")

@@ -1,21 +1,21 @@
-// Package podtls keeps what Knative's system-internal-tls needs: the activator's own certificate, and which certificates
-// of pods it accepts.
+// Package podtls implements the activator's side of Knative's system-internal-tls: its own certificate, and which
+// certificates of pods it accepts.
 //
 //	Secret routing-serving-certs ──► SetSecret ───────┐          ┌──► Server: the activator's TLS port
 //	                                                  ├─► Keeper ┤
 //	ConfigMaps with trust bundles ─► SetTrustBundles ─┘          └──► Client: per namespace, to pods
 //
-// A pod shows a certificate for kn-user-<namespace>, so that one namespace's pod can't stand in for another's. Requests
-// ask for data-plane.knative.dev (SNI) whatever the pod, and show no certificate of their own.
+// A pod presents a certificate for kn-user-<namespace>, so that a pod can't impersonate one of another namespace.
+// Connections to pods use data-plane.knative.dev as SNI and present no client certificate.
 //
-// With internal-encryption, as it was up to Knative 1.11, the Secret is knative-serving-certs and all certificates are for
+// With internal-encryption, up to Knative 1.11, the Secret is knative-serving-certs and all certificates are for
 // data-plane.knative.dev.
 //
-// What can't be used changes nothing: the last good certificate and the last good roots stay.
+// Invalid data changes nothing: the last valid certificate and the last valid roots stay in use.
 //
 // # Concurrency
 //
-// A [Keeper] has no goroutine. Its methods may be called concurrently and block on nothing but a mutex that setters hold
-// while they parse; [Keeper.Client] and handshakes take none. A change counts for handshakes from then on. Configurations
-// given out earlier keep the roots they had, so that connections made with them can be let go of in peace.
+// A [Keeper] has no goroutine. Its methods may be called concurrently and block only on a mutex that setters hold while
+// they parse; [Keeper.Client] and handshakes take no lock. A change applies to later handshakes. Configurations that were
+// returned before keep their roots, so that their connections can be drained.
 package podtls

@@ -12,8 +12,8 @@ import (
 	"sync/atomic"
 )
 
-// Names of Knative's (knative.dev/networking, pkg/certificates and pkg/config). Up to 1.11, as internal-encryption, all
-// certificates were for ServerName; up to 1.8 Secrets had keys of their own.
+// Knative's names (knative.dev/networking, pkg/certificates and pkg/config). Up to 1.11, with internal-encryption, all
+// certificates are for ServerName; up to 1.8 the keys of Secrets have other names.
 const (
 	ServerName    = "data-plane.knative.dev" // SNI of requests to pods
 	SecretName    = "routing-serving-certs"  // in the system namespace
@@ -22,7 +22,7 @@ const (
 	userPrefix = "kn-user-"
 )
 
-// keys are names of what is in a Secret: the current ones before the older.
+// The keys of a Secret: the current names, then the older ones.
 var (
 	caKeys      = []string{"ca.crt", "ca-cert.pem"}
 	certKeys    = []string{"tls.crt", "public-cert.pem"}
@@ -31,13 +31,13 @@ var (
 
 var errNoCertificate = errors.New("podtls: there is no certificate yet")
 
-// Keeper holds the newest usable certificate and roots. Make it with [New].
+// Keeper has the newest valid certificate and roots. Make it with [New].
 type Keeper struct {
 	settings *tls.Config
 	own      atomic.Pointer[tls.Certificate]
 	clients  atomic.Pointer[clients]
 
-	mu      sync.Mutex // guards what roots were made of
+	mu      sync.Mutex // guards the sources of the roots
 	secret  string     // the Secret's name
 	ca      []byte
 	bundles [][]byte
@@ -46,38 +46,38 @@ type Keeper struct {
 // clients are the configurations that share one set of roots.
 type clients struct {
 	roots       *x509.CertPool
-	older       bool     // pods show certificates for ServerName
+	older       bool     // pods present certificates for ServerName
 	byNamespace sync.Map // string → *tls.Config
 }
 
-// New makes a Keeper without certificate and roots. Settings has the versions, cipher suites and curves of both sides;
-// it is not changed.
+// New returns a Keeper without certificate and roots. settings has the TLS versions, cipher suites and curves; it is not
+// changed.
 func New(settings *tls.Config) *Keeper {
 	return &Keeper{settings: settings.Clone(), secret: SecretName}
 }
 
-// SetSecret takes over the data of the Secret of that name: a certificate and its key, and roots, which may be missing.
-// With OldSecretName pods are believed that show a certificate for ServerName; else it has to name their namespace. It
-// returns, joined, what of the Secret can't be used. Nil is a Secret that does not exist.
+// SetSecret sets the data of the Secret of that name: a certificate, its key and optionally roots. With OldSecretName a
+// pod's certificate has to be for ServerName, else for its namespace. SetSecret returns the errors of invalid parts,
+// joined. Nil data means that the Secret does not exist.
 func (k *Keeper) SetSecret(name string, data map[string][]byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	renamed := k.secret != name
 	k.secret = name
 	if data == nil {
-		return fmt.Errorf("there is no Secret %s", name)
+		return fmt.Errorf("Secret %s does not exist", name)
 	}
 	var errs []error
 	certKey, cert := first(data, certKeys)
 	privateKey, private := first(data, privateKeys)
 	if pair, err := tls.X509KeyPair(cert, private); err != nil {
-		errs = append(errs, fmt.Errorf("%s and %s of Secret %s are no pair: %w", certKey, privateKey, name, err))
+		errs = append(errs, fmt.Errorf("%s and %s of Secret %s are not a valid pair: %w", certKey, privateKey, name, err))
 	} else {
 		k.own.Store(&pair)
 	}
 	caKey, ca := first(data, caKeys)
 	if len(ca) > 0 && !x509.NewCertPool().AppendCertsFromPEM(ca) {
-		return errors.Join(append(errs, fmt.Errorf("%s of Secret %s has no certificate", caKey, name))...)
+		return errors.Join(append(errs, fmt.Errorf("%s of Secret %s contains no certificate", caKey, name))...)
 	}
 	if renamed || !bytes.Equal(ca, k.ca) {
 		k.ca = bytes.Clone(ca)
@@ -86,7 +86,7 @@ func (k *Keeper) SetSecret(name string, data map[string][]byte) error {
 	return errors.Join(errs...)
 }
 
-// first is what there is under the first of keys that there is.
+// first returns the first of keys that has a value, and the value.
 func first(data map[string][]byte, keys []string) (key string, value []byte) {
 	for _, key := range keys {
 		if len(data[key]) > 0 {
@@ -96,7 +96,7 @@ func first(data map[string][]byte, keys []string) (key string, value []byte) {
 	return keys[0], nil
 }
 
-// SetTrustBundles takes over all ConfigMaps with roots. It leaves out those without a certificate, and says so.
+// SetTrustBundles sets the roots of all trust bundles. It skips those without a certificate and returns an error for them.
 func (k *Keeper) SetTrustBundles(pems [][]byte) error {
 	var good [][]byte
 	for _, pem := range pems {
@@ -112,12 +112,12 @@ func (k *Keeper) SetTrustBundles(pems [][]byte) error {
 	}
 	k.mu.Unlock()
 	if bad := len(pems) - len(good); bad > 0 {
-		return fmt.Errorf("%d of %d trust bundles have no certificate", bad, len(pems))
+		return fmt.Errorf("%d of %d trust bundles contain no certificate", bad, len(pems))
 	}
 	return nil
 }
 
-// rootsLocked begins a new set of clients. Without any root there is none: nobody would be accepted.
+// rootsLocked starts a new set of client configurations, unless there is no root.
 func (k *Keeper) rootsLocked() {
 	roots := x509.NewCertPool()
 	found := roots.AppendCertsFromPEM(k.ca)
@@ -129,7 +129,7 @@ func (k *Keeper) rootsLocked() {
 	}
 }
 
-// Missing says what there is not yet, or "": TLS works.
+// Missing describes what TLS still lacks; "" if nothing.
 func (k *Keeper) Missing() string {
 	k.mu.Lock()
 	name := k.secret
@@ -144,7 +144,7 @@ func (k *Keeper) Missing() string {
 	return strings.Join(missing, ", and ")
 }
 
-// Server is the configuration of a listener, for as long as that lives: each handshake gets the newest certificate.
+// Server returns the configuration of a listener. Each handshake uses the newest certificate.
 func (k *Keeper) Server() *tls.Config {
 	c := k.settings.Clone()
 	c.NextProtos = []string{"h2", "http/1.1"}
@@ -157,8 +157,8 @@ func (k *Keeper) Server() *tls.Config {
 	return c
 }
 
-// Client is the configuration of connections to the pods of a namespace: the same pointer until the roots change. It
-// is never nil; before there are roots it accepts nobody.
+// Client returns the configuration of connections to the pods of a namespace: the same pointer until the roots change. It
+// is never nil; without roots it accepts no pod.
 func (k *Keeper) Client(namespace string) *tls.Config {
 	all := k.clients.Load()
 	if all == nil {
@@ -174,8 +174,8 @@ func (k *Keeper) Client(namespace string) *tls.Config {
 func (k *Keeper) client(namespace string, all *clients) *tls.Config {
 	c := k.settings.Clone()
 	c.ServerName, c.RootCAs = ServerName, all.roots
-	// crypto/tls would hold the certificate against ServerName, which is not what the pod has to prove. Verify does
-	// everything else that it would do.
+	// crypto/tls would check the certificate for ServerName, which is not the pod's name. verify does all other checks of
+	// crypto/tls.
 	c.InsecureSkipVerify = true
 	want := userPrefix + strings.ToLower(namespace)
 	if all.older {
@@ -188,7 +188,7 @@ func (k *Keeper) client(namespace string, all *clients) *tls.Config {
 // verify accepts a chain that ends in roots and begins with a certificate for the name want.
 func verify(s tls.ConnectionState, roots *x509.CertPool, want string) error {
 	if len(s.PeerCertificates) == 0 {
-		return &tls.CertificateVerificationError{Err: errors.New("the pod shows no certificate")}
+		return &tls.CertificateVerificationError{Err: errors.New("the pod presents no certificate")}
 	}
 	leaf, rest := s.PeerCertificates[0], s.PeerCertificates[1:]
 	between := x509.NewCertPool()
@@ -196,7 +196,7 @@ func verify(s tls.ConnectionState, roots *x509.CertPool, want string) error {
 		between.AddCert(c)
 	}
 	_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between})
-	if err == nil && !slices.Contains(leaf.DNSNames, want) { // exactly: no wildcard stands for a namespace
+	if err == nil && !slices.Contains(leaf.DNSNames, want) { // exact: a wildcard must not match a namespace
 		err = fmt.Errorf("the pod's certificate is for %q, not for %q", leaf.DNSNames, want)
 	}
 	if err != nil {

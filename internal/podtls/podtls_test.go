@@ -174,9 +174,9 @@ func TestPeers22NewCertificate(t *testing.T) {
 	}{
 		{ca.Secret(t, "first"), "first", ""},
 		{ca.Secret(t, "second"), "second", ""},
-		{mixed, "second", "tls.crt and tls.key of Secret routing-serving-certs are no pair"},
-		{nil, "second", "there is no Secret routing-serving-certs"},
-		{map[string][]byte{}, "second", "are no pair"},
+		{mixed, "second", "tls.crt and tls.key of Secret routing-serving-certs are not a valid pair"},
+		{nil, "second", "Secret routing-serving-certs does not exist"},
+		{map[string][]byte{}, "second", "are not a valid pair"},
 		{ca.Secret(t, "fifth"), "fifth", ""},
 	} {
 		err := k.SetSecret(SecretName, c.secret)
@@ -212,8 +212,8 @@ func TestPeers22NewRoots(t *testing.T) {
 	same("a new certificate", k.SetSecret(SecretName, ours.Secret(t, "renewed")), "")
 	bad := ours.Secret(t, "renewed")
 	bad["ca.crt"] = []byte("none")
-	same("roots that are none", k.SetSecret(SecretName, bad), "ca.crt of Secret routing-serving-certs has no certificate")
-	same("a bundle that is none", k.SetTrustBundles([][]byte{[]byte("x")}), "1 of 1 trust bundles have no certificate")
+	same("roots that are none", k.SetSecret(SecretName, bad), "ca.crt of Secret routing-serving-certs contains no certificate")
+	same("a bundle that is none", k.SetTrustBundles([][]byte{[]byte("x")}), "1 of 1 trust bundles contain no certificate")
 	if _, _, err := handshake(t, k.Client("default"), pod); err == nil {
 		t.Error("believed a pod of the next issuer")
 	}
@@ -241,7 +241,7 @@ func TestMissing(t *testing.T) {
 	}
 	cert, key := ca.Issue(t, "kn-user-default")
 	if _, _, err := handshake(t, k.Client("default"), serverWith(t, cert, key)); err == nil {
-		t.Error("believed somebody without roots")
+		t.Error("accepted a certificate without roots")
 	}
 	s := ca.Secret(t, ServerName)
 	delete(s, "ca.crt")

@@ -8,17 +8,17 @@ import (
 	"github.com/sluice-proxy/sluice/internal/cgroup"
 )
 
-// Where Linux says which CPUs there are (proc(5), Documentation/admin-guide/cputopology.rst); elsewhere these files are
-// missing, and all CPUs are everybody's.
+// Linux' files with the CPUs (proc(5), Documentation/admin-guide/cputopology.rst). On other systems they are missing, and
+// the process is taken to share all CPUs.
 const (
 	statusFile = "/proc/self/status"
 	onlineFile = "/sys/devices/system/cpu/online"
 )
 
-// machine is where to look for this process's CPUs.
+// machine reads this process's CPUs.
 type machine struct {
 	read    func(file string) string // empty for a file that can't be read
-	found   int                      // by the runtime, when it started
+	found   int                      // number of CPUs that the runtime found when it started
 	cgroups []string                 // directories
 }
 
@@ -26,7 +26,7 @@ func newMachine(read func(file string) string, found int) *machine {
 	return &machine{read, found, cgroup.Dirs(read, "cpu")}
 }
 
-// look reads what may have changed.
+// look reads the current state.
 func (m *machine) look() cpus {
 	c := cpus{allowed: m.found, online: m.found}
 	online := cpuList(m.read(onlineFile))
@@ -35,7 +35,7 @@ func (m *machine) look() cpus {
 	}
 	if _, rest, ok := strings.Cut(m.read(statusFile), "\nCpus_allowed_list:"); ok {
 		line, _, _ := strings.Cut(rest, "\n")
-		if n := common(cpuList(line), online); n > 0 { // some that aren't there, or not now, may be allowed
+		if n := common(cpuList(line), online); n > 0 { // CPUs that are offline or missing may be allowed, too
 			c.allowed = n
 		}
 	}
@@ -47,7 +47,7 @@ func (m *machine) look() cpus {
 	return c
 }
 
-// quota is how many CPUs a cgroup's CPU time is worth, in thousandths; 0 is no bound.
+// quota returns a cgroup's CPU quota in thousandths of a CPU; 0 if there is none.
 func (m *machine) quota(dir string) int {
 	// "max 100000" or "50000 100000" (Documentation/admin-guide/cgroup-v2.rst, cpu.max).
 	limit, period, ok := strings.Cut(strings.TrimSpace(m.read(path.Join(dir, "cpu.max"))), " ")
@@ -63,13 +63,13 @@ func (m *machine) quota(dir string) int {
 	return max(1, l*1000/p)
 }
 
-// maxCPU is more than any machine has; Linux can be built for 8192.
+// maxCPU is above the number of any CPU: Linux supports at most 8192.
 const maxCPU = 1 << 16
 
-// span is a range of CPUs, both ends in it.
+// span is a range of CPUs, including both ends.
 type span struct{ from, to int }
 
-// cpuList reads "0-3,8" (Documentation/admin-guide/cputopology.rst), in which CPUs ascend; nil when it is none.
+// cpuList reads "0-3,8" (Documentation/admin-guide/cputopology.rst), in which CPUs ascend; nil if text is not a list.
 func cpuList(text string) (all []span) {
 	for part := range strings.SplitSeq(strings.TrimSpace(text), ",") {
 		low, high, isRange := strings.Cut(part, "-")
@@ -86,7 +86,7 @@ func cpuList(text string) (all []span) {
 	return all
 }
 
-// common is how many CPUs are in both lists.
+// common returns how many CPUs are in both lists.
 func common(a, b []span) (n int) {
 	for _, x := range a {
 		for _, y := range b {

@@ -1,11 +1,11 @@
-// Package procs says on how many CPUs a proxy runs Go code: on all that are its own, and on half of those that it shares with
-// the ones whom it serves.
+// Package procs sets on how many CPUs a proxy runs Go code: on all that are reserved for it, or on half of those that it
+// shares with other processes.
 //
 //	main ─► Follow ─► affinity, quota of the cgroup ─► GOMAXPROCS
 //
 // # Concurrency
 //
-// Follow has one goroutine, which looks again every half minute and ends with stop.
+// Follow has one goroutine, which checks again every half minute and ends with stop.
 package procs
 
 import (
@@ -17,18 +17,17 @@ import (
 	"github.com/sluice-proxy/sluice/internal/cgroup"
 )
 
-// every is how often the CPUs are looked at again: a pod that is resized in place isn't in a hurry, and a sidecar without
-// requests should sleep.
+// every is how often the CPUs are checked again. It is long, since pods are rarely resized and an idle sidecar should use
+// no CPU.
 const every = 30 * time.Second
 
-// Follow has Go code run on as many CPUs as the rule says, now and as affinity and quota change (Kubernetes resizes pods in
-// place). Where GOMAXPROCS is set, whoever did that has decided, and Follow does nothing. It is for main. Stop blocks for
-// no longer than a look takes.
+// Follow sets GOMAXPROCS now and whenever affinity or quota change (Kubernetes resizes pods in place). If the variable
+// GOMAXPROCS is set, Follow does nothing. Only main should call it. stop blocks no longer than one check takes.
 //
-// A proxy does less for a request than its client and its app do, on the same machine often. Once all CPUs are busy, more
-// threads don't make it faster: one that has to wait for a CPU holds up the requests in its own queue, for some
-// milliseconds, while the others have enough to do not to come to their aid. So it takes half of CPUs that are everybody's.
-// What a quota or an affinity gives is the proxy's own, and an autoscaler that looks at CPU expects it to be used.
+// A proxy uses less CPU for a request than its client and its app, which often run on the same machine. When all CPUs are
+// busy, more threads don't make it faster: a thread that waits for a CPU delays the requests in its run queue by some
+// milliseconds, while other threads are too busy to steal them. So a proxy takes half of the CPUs that it shares. CPUs of a
+// quota or an affinity are reserved for the proxy, and an autoscaler that scales by CPU expects it to use them.
 func Follow() (stop func()) { return follow(cgroup.File, every) }
 
 func follow(read func(file string) string, every time.Duration) (stop func()) {
@@ -37,7 +36,7 @@ func follow(read func(file string) string, every time.Duration) (stop func()) {
 	}
 	m := newMachine(read, runtime.NumCPU())
 	set := func() {
-		if n := m.look().threads(); n != runtime.GOMAXPROCS(0) { // to set it stops the world for a moment
+		if n := m.look().threads(); n != runtime.GOMAXPROCS(0) { // GOMAXPROCS stops the world briefly
 			runtime.GOMAXPROCS(n)
 		}
 	}
@@ -59,15 +58,15 @@ func follow(read func(file string) string, every time.Duration) (stop func()) {
 	return sync.OnceFunc(func() { close(done); looking.Wait() })
 }
 
-// cpus are those that this process may use.
+// cpus has the numbers of CPUs that bound this process.
 type cpus struct {
 	allowed int // by its affinity
 	online  int // of the machine
-	quota   int // of its cgroup, in thousandths of a CPU; 0: as much as there is
+	quota   int // of its cgroup, in thousandths of a CPU; 0: no quota
 }
 
-// threads is the rule. Unlike Go, which takes two threads at least, it keeps a quota of one CPU to one: two together have used
-// it up after half of each period, and stand still for the other half.
+// threads returns the value for GOMAXPROCS. Unlike Go, whose minimum is two, it is one for a quota of one CPU: two threads
+// use that up in half of each period and are throttled for the other half.
 func (c cpus) threads() int {
 	switch {
 	case c.quota > 0:

@@ -78,7 +78,7 @@ func TestC11Look(t *testing.T) {
 	}
 }
 
-// Whoever has set GOMAXPROCS has decided.
+// GOMAXPROCS from the environment is kept.
 func TestFollowLeavesGOMAXPROCSAlone(t *testing.T) {
 	before := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(before)

@@ -15,7 +15,7 @@ import (
 
 const prefix = "/debug/pprof/"
 
-// Handler serves everything below /debug/pprof/. It has no state.
+// Handler returns a stateless handler of everything below /debug/pprof/.
 func Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc(prefix, index)
@@ -52,7 +52,7 @@ func index(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "<li><a href='goroutine?debug=2'>all stacks</a>\n</ul>\n")
 }
 
-// fail tells go tool pprof too what is wrong.
+// fail writes an error so that go tool pprof prints it, too.
 func fail(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("X-Go-Pprof", "1")
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -66,7 +66,7 @@ func file(w http.ResponseWriter, name string) {
 	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 }
 
-// during is what start writes until stop, some seconds later or when the client goes.
+// during sends what start writes until stop, which it calls after the seconds or when the client disconnects.
 func during(w http.ResponseWriter, r *http.Request, seconds float64, name string, start func(io.Writer) error, stop func()) {
 	if n, err := strconv.ParseFloat(r.URL.Query().Get("seconds"), 64); err == nil && n > 0 {
 		seconds = n
@@ -85,7 +85,7 @@ func during(w http.ResponseWriter, r *http.Request, seconds float64, name string
 	}
 }
 
-// named is a profile of runtime/pprof.
+// named serves a profile of runtime/pprof.
 func named(w http.ResponseWriter, r *http.Request) {
 	p := pprof.Lookup(r.PathValue("name"))
 	if p == nil {
@@ -95,7 +95,7 @@ func named(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	debug, _ := strconv.Atoi(q.Get("debug"))
 	if q.Has("seconds") {
-		fail(w, http.StatusBadRequest, "seconds is for profile and trace; go tool pprof -diff_base compares two of the others")
+		fail(w, http.StatusBadRequest, "seconds applies to profile and trace only; compare other profiles with go tool pprof -diff_base")
 		return
 	}
 	if gc, _ := strconv.Atoi(q.Get("gc")); gc > 0 && p.Name() == "heap" {
@@ -104,5 +104,5 @@ func named(w http.ResponseWriter, r *http.Request) {
 	if debug == 0 {
 		file(w, p.Name())
 	}
-	_ = p.WriteTo(w, debug) // the client has gone
+	_ = p.WriteTo(w, debug) // fails only if the client has disconnected
 }

@@ -1,12 +1,12 @@
-// Package quota shares a bound among keys, so that none of them leaves nothing to the others.
+// Package quota shares a bound among keys, so that no key can use it up.
 //
 // A key may take more while it holds less than is free: a dynamic threshold (Choudhury and Hahne, "Dynamic queue length
-// thresholds for shared-memory packet switches", 1998). One key alone gets half of the bound, two a third each, and each
-// finds something free when it comes, without a reservation for any. Those who came first may have left little, though:
-// after a half, a quarter and an eighth an eighth is left. That is a reserve for keys that hold next to nothing.
+// thresholds for shared-memory packet switches", 1998). One key alone gets half of the bound, two get a third each, and a
+// new key always finds something free, without a reservation. But early keys may leave little: after a half, a quarter
+// and an eighth, an eighth is left. That is the reserve, for keys that hold almost nothing.
 //
-//	Bound: an amount, whose users know what they hold
-//	Shares: a Bound that keeps count of what its keys hold
+//	Bound: an amount, whose callers know what each key holds
+//	Shares: a Bound that counts what its keys hold
 //
 // # Concurrency
 //
@@ -20,23 +20,24 @@ import (
 )
 
 const (
-	reserved = 8   // one part in so many is the reserve
-	little   = 128 // a key holds little while it holds less than one part in so many of what is free
+	reserved = 8   // the reserve is 1/reserved of the bound
+	little   = 128 // a key holds little while it holds less than 1/little of what is free
 )
 
-// Bound is an amount that may be held in all. Make one with New.
+// Bound is the amount that all keys together may hold. Make one with New.
 type Bound struct {
 	limit   int64
 	used    atomic.Int64
 	refused atomic.Uint64
 }
 
-// New makes a Bound.
+// New returns a Bound of which nothing is held.
 func New(limit int64) *Bound { return &Bound{limit: limit} }
 
-// Take takes n more for a key that holds held, unless that would be more than its part. by is what another key holds
-// that the same is taken for, such as the client's that asks for a revision: what holds little is refused for the sake
-// of the other only when the reserve is all there is. Zero: there is none.
+// Take takes n more for a key that holds held, and returns false if that would exceed the key's part. by is what a second
+// key holds for which the same is taken, such as the client's beside the revision's; 0: there is none. While more than the
+// reserve is free, the first key may take if it holds little, or if both hold less than is free. Of the reserve they may
+// take only if both hold little.
 func (b *Bound) Take(n, held, by int64) bool {
 	for {
 		used := b.used.Load()
@@ -61,20 +62,20 @@ func (b *Bound) may(n, held, by, free int64) bool {
 	return plenty && held < free && by < free
 }
 
-// Give gives n back.
+// Give returns n.
 func (b *Bound) Give(n int64) { b.used.Add(-n) }
 
-// Used is what is held.
+// Used returns what all keys hold.
 func (b *Bound) Used() int64 { return b.used.Load() }
 
-// Limit is the bound.
+// Limit returns the bound.
 func (b *Bound) Limit() int64 { return b.limit }
 
-// Refused is how often Take has refused.
+// Refused returns how often Take has returned false.
 func (b *Bound) Refused() uint64 { return b.refused.Load() }
 
-// Shares is a Bound on things that are taken one by one, by keys. The zero key has no part of its own: what it takes
-// only has to fit. Make one with NewShares.
+// Shares is a Bound on things that keys take one by one. The zero key may take as long as anything is free. Make one with
+// NewShares.
 type Shares[K comparable] struct {
 	*Bound
 
@@ -82,12 +83,12 @@ type Shares[K comparable] struct {
 	held map[K]int64
 }
 
-// NewShares makes Shares.
+// NewShares returns Shares of which nothing is held.
 func NewShares[K comparable](limit int64) *Shares[K] {
 	return &Shares[K]{Bound: New(limit), held: map[K]int64{}}
 }
 
-// TakeOne is Take for one thing of k's.
+// TakeOne takes one for k, as Take does.
 func (s *Shares[K]) TakeOne(k K) bool {
 	var none K
 	if k == none {
@@ -102,7 +103,7 @@ func (s *Shares[K]) TakeOne(k K) bool {
 	return true
 }
 
-// GiveOne gives one thing of k's back.
+// GiveOne returns one that k holds.
 func (s *Shares[K]) GiveOne(k K) {
 	s.Give(1)
 	s.mu.Lock()
@@ -114,8 +115,8 @@ func (s *Shares[K]) GiveOne(k K) {
 	}
 }
 
-// Client is the key of a client's address: of IPv6 the 64 bits that a subnet has in common, since who has one address
-// there has all of them (RFC 4291 §2.5.4). It is the zero one for those through which many clients come.
+// Client returns the key of a client's address. For IPv6 it is the prefix of 64 bits, since one client can use all
+// addresses of a subnet (RFC 4291 §2.5.4). For the addresses in many, which many clients share, it is the zero key.
 func Client(a netip.Addr, many []netip.Prefix) netip.Addr {
 	a = a.Unmap().WithZone("")
 	for _, p := range many {
