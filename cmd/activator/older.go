@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"maps"
 	"strings"
 
@@ -31,12 +30,8 @@ func fromOlder(data map[string]string, release knative.Release) (current map[str
 		if backend == "" && release.MetricsByDefault() {
 			backend = observability.Prometheus
 		}
-		switch strings.ToLower(backend) {
-		case observability.Prometheus:
-			current[keyMetrics], classic = observability.Prometheus, true
-		case "", "none":
-		default:
-			err = fmt.Errorf("%s is %q, expected none or prometheus", keyOldMetrics, backend)
+		if classic, err = observability.ClassicMetrics(keyOldMetrics, backend); classic {
+			current[keyMetrics] = observability.Prometheus
 		}
 	}
 	if _, said := data[keyProfiling]; !said && strings.EqualFold(data[keyOldProfiling], "true") {

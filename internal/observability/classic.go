@@ -6,6 +6,20 @@ import (
 	"strings"
 )
 
+// ClassicMetrics reports whether backend, the value of what is called name, has Prometheus scrape metrics. None of the others
+// that Knative knew up to 1.18 is there any more.
+func ClassicMetrics(name, backend string) (bool, error) {
+	switch strings.ToLower(backend) {
+	case Prometheus:
+		return true, nil
+	case "", "none":
+		return false, nil
+	}
+	r := newReader(nil)
+	r.fail(name, backend, "none or prometheus")
+	return false, r.bad[0]
+}
+
 // tracingNames are what the settings of config-tracing are called where they are read.
 type tracingNames struct{ backend, endpoint, rate, debug string }
 

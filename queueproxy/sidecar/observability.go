@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/observability"
@@ -43,16 +42,8 @@ func (o *observed) classic(e *program.Environment) {
 	if o.Tracing.Protocol == observability.None {
 		o.Tracing = tracing
 	}
-	// opencensus is another that Knative knew: there are no exporters of its protocol any more.
-	prometheus := program.Lenient(e, knative.EnvRequestMetricsBackend, "none or prometheus", func(v string) (bool, error) {
-		switch strings.ToLower(v) {
-		case observability.Prometheus:
-			return true, nil
-		case "none":
-			return false, nil
-		}
-		return false, program.ErrRange
-	})
+	prometheus, err := observability.ClassicMetrics(knative.EnvRequestMetricsBackend, e.Value(knative.EnvRequestMetricsBackend))
+	e.LeaveOut("", err)
 	o.classicMetrics = prometheus && o.RequestMetrics.Protocol == observability.None
 }
 
