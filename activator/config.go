@@ -17,22 +17,22 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// Config of an Activator. The zero value works; each zero field stands for its default.
+// Config of an Activator. The zero value is valid; each zero field stands for its default.
 type Config struct {
 	// PodName names this activator in its reports. Default: activator.
 	PodName string
-	// PodIP is what this activator is called in lists of peers. Empty: it takes all pods of every revision.
+	// PodIP is this activator in the lists of UpdatePeers. Empty: it uses all pods of every revision.
 	PodIP string
 	// ClusterDomain ends the Host of a request that has no headers to name its revision. Default: cluster.local.
 	ClusterDomain string
 
 	// ProbeTimeout bounds one probe of a pod, from the dial on. Default: 300 ms.
 	ProbeTimeout time.Duration
-	// ProbeFrequency is the longest pause between two probes of a pod while a request waits for its revision; it grows to
-	// seconds while none does. Default: 200 ms. Probes that fail quickly begin at 1 ms; a probe that was held is followed
-	// by the next at once.
+	// ProbeFrequency is the longest pause between two probes of a pod while a request waits for its revision; while none waits
+	// the pause grows to 5 s. Default: 200 ms. After probes that fail quickly the pause is 1 ms at first; a probe that the
+	// queue-proxy has held open is followed by the next at once.
 	ProbeFrequency time.Duration
-	// MaxProbeDials bounds the probes, over all pods, that are being dialled and sent; those that wait for an answer
+	// MaxProbeDials bounds the probes, over all pods, that are being dialled and sent; those that wait for a response
 	// don't count. Default: 512.
 	MaxProbeDials int
 
@@ -42,50 +42,50 @@ type Config struct {
 	// Service as their Host (Endpoints.Service) and K-Passthrough-Lb, by which a mesh lets a pod be addressed. The
 	// cluster IP is then never used, and MeshEnabled is as MeshAuto.
 	Passthrough bool
-	// PodTLS is system-internal-tls: how a request goes to the pods of a namespace, at port 8112 of a pod and 443 of a
-	// cluster IP, while probes stay in the clear. It is called for each request, so it must be quick, must not block,
-	// may be called concurrently, and returns the same pointer until something changes: connections are shared by
-	// it. Where it returns nil no request can be sent (reason tls). Nil: cleartext.
+	// PodTLS is system-internal-tls: the TLS for requests to the pods of a namespace, at port 8112 of a pod and 443 of a
+	// cluster IP, while probes stay in the clear. It is called for each request, concurrently, and must not block. It returns
+	// the same pointer until something changes, since requests with the same pointer share connections. Where it returns nil
+	// requests fail (reason tls). Nil: cleartext.
 	PodTLS func(namespace string) *tls.Config
-	// Identify says which pod a service account token belongs to, by which pods that have just started are heard before
-	// Kubernetes lists them; ErrUnproven when it is none's. It may block until ctx ends and be called concurrently. Nil:
-	// nobody is heard.
+	// Identify says which pod a service account token belongs to; ErrUnproven if to none. With it a pod that has just started
+	// may announce itself before Kubernetes lists it. It may block until ctx ends, and is called concurrently. Nil:
+	// announcements are rejected.
 	Identify func(ctx context.Context, token string) (PodIdentity, error)
-	// PeerPort is where the activators listen whose IPs are told by UpdatePeers. Default: 8012.
+	// PeerPort is the port of the activators whose IPs UpdatePeers lists. Default: 8012.
 	PeerPort int
-	// WrapPolicy puts a policy of the program's own around the activator's: a request log, traces. Nil: none. It is
-	// called once, by New.
+	// WrapPolicy wraps the activator's policy in one of the program's own: a request log, traces. Nil: none. It is called
+	// once, by New.
 	WrapPolicy func(proxy.Policy) proxy.Policy
 
 	// MaxIdleConns and MaxIdleConnsPerHost bound the idle connections to pods. Defaults: 1000 and 100, as in Knative.
 	MaxIdleConns, MaxIdleConnsPerHost int
-	// DialTimeout bounds a dial for a request, after which the pod is left alone for a while and the request goes
-	// elsewhere. Default: 2 s, time for one SYN to be lost (RFC 6298 §2.1).
+	// DialTimeout bounds a dial for a request, after which the pod is ejected for a while and the request goes to another.
+	// Default: 2 s, time for one SYN to be lost (RFC 6298 §2.1).
 	DialTimeout time.Duration
 	// Dial opens connections to pods, for requests and for probes. Nil: net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// MaxWaiting bounds the requests that wait, over all revisions, MaxWaitingBytes the memory of their heads, and
-	// RevisionMaxWaiting those of one revision that says nothing else. Defaults: 20 000, 256 MiB and 10 000. Of the first two
-	// a revision or a client's address has no more than is free (throttler.Config).
+	// RevisionMaxWaiting the requests of a revision without a MaxWaiting of its own. Defaults: 20 000, 256 MiB and 10 000. Of
+	// the first two a revision or a client's address may have no more than is free (throttler.Config).
 	MaxWaiting         int
 	MaxWaitingBytes    int64
 	RevisionMaxWaiting int
-	// Proxies are the addresses through which many clients come, such as an ingress: what waits is not counted for these.
+	// Proxies are addresses that send the requests of many clients, such as an ingress: they have no part of their own.
 	Proxies []netip.Prefix
 
 	// Reporter gets the statistics of every ReportPeriod (default 1 s), and at once the first request of an idle
-	// revision. Nil: nobody does.
+	// revision. Nil: there are no reports.
 	Reporter     Reporter
 	ReportPeriod time.Duration
 	// Registerer gets the activator's Prometheus collectors. Nil: there are none.
 	Registerer prometheus.Registerer
 	// ClassicMetrics gives the collectors the names in use up to Knative 1.18.
 	ClassicMetrics bool
-	// OnHold is told of each request that begins to wait while its revision has no pod to use. The Reporter hears of the
-	// first one of an idle revision only, so of none that comes just after the last pod has gone. It must not block.
+	// OnHold is called for each request that begins to wait while its revision has no pod to use. The Reporter gets only the
+	// first request of an idle revision at once, so not one that comes just after the last pod has gone. It must not block.
 	OnHold func(throttler.RevisionID)
-	// OnColdStart is told of each request that waited while its revision had no pod to use, when its answer begins. It
+	// OnColdStart is called for each request that waited while its revision had no pod to use, when its response begins. It
 	// must not block.
 	OnColdStart func(ColdStart)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// Revision is what the activator has to know of a revision.
+// Revision describes a revision to the activator.
 type Revision struct {
 	ID throttler.RevisionID
 	// Limit is containerConcurrency: requests in flight in one pod at most. 0: no limit.
@@ -23,10 +23,10 @@ type Revision struct {
 	Service, Configuration string
 	// MaxWaiting bounds the requests that wait for a pod of this revision. 0: Config.RevisionMaxWaiting.
 	MaxWaiting int
-	// NoEarlyUse keeps a pod from use until Kubernetes calls it Ready, since its readiness probe (exec) or a startup
-	// probe says more than the queue-proxy can.
+	// NoEarlyUse keeps a pod out of use until Kubernetes calls it Ready, since its readiness probe (exec) or a startup probe
+	// checks what the queue-proxy can't.
 	NoEarlyUse bool
-	// Probe says what an address has to answer before it gets requests. The zero value asks for a queue-proxy; ProbeTCP
+	// Probe says which probe an address has to pass before it gets requests. The zero value expects a queue-proxy; ProbeTCP
 	// is for backends without one.
 	Probe ProbeKind
 }
@@ -35,9 +35,9 @@ type Revision struct {
 type ProbeKind uint8
 
 const (
-	// ProbeQueueProxy asks for the queue-proxy, which answers when its app is ready.
+	// ProbeQueueProxy is a request to the queue-proxy, which answers it when its app is ready.
 	ProbeQueueProxy ProbeKind = iota
-	// ProbeTCP asks for a connection: any server will do.
+	// ProbeTCP passes when a connection is accepted, by any server.
 	ProbeTCP
 )
 
@@ -47,7 +47,7 @@ type Endpoint struct {
 	ID string
 	// Addr is the host:port of the pod's queue-proxy.
 	Addr string
-	// Name is what people call the pod, for the log; it may be empty.
+	// Name is the pod's name, for the log; it may be empty.
 	Name string
 }
 
@@ -57,16 +57,15 @@ func (e Endpoint) called() string { return cmp.Or(e.Name, e.ID) }
 // Endpoints are all pods of a revision, but those that are terminating. A pod listed as both is ready.
 type Endpoints struct {
 	Ready, NotReady []Endpoint
-	// ClusterIP is the host:port of the revision's private Service, its port in the clear (80); it may be empty. It is
-	// for meshes that don't let pods be addressed.
+	// ClusterIP is the host:port of the revision's private Service, at its cleartext port (80); it may be empty. It is used
+	// with a service mesh that doesn't let pods be addressed.
 	ClusterIP string
 	// Service is the name of the private Service, which Config.Passthrough makes the Host of requests; it may be empty.
 	Service string
 }
 
-// Sink is told of revisions and their pods, in any order: what comes before its revision is kept until that comes.
-// Each call replaces what an earlier one said. Implementations don't block, may be called concurrently, and don't keep
-// the slices.
+// Sink takes updates of revisions and their pods, in any order: what comes before its revision is kept until that comes.
+// Each call replaces the earlier one. Implementations don't block, may be called concurrently, and don't keep the slices.
 type Sink interface {
 	UpdateRevision(Revision)
 	// DeleteRevision fails the requests that wait for the revision.
@@ -79,19 +78,19 @@ type Sink interface {
 
 // Source knows revisions and their pods.
 type Source interface {
-	// Run tells s what is and what changes until ctx is cancelled, then returns nil. Another return is a failure that
-	// ends [Activator.Run] with its error.
+	// Run calls s with what there is and then with each change, until ctx is cancelled, and returns nil. If it returns
+	// earlier, that is a failure, and ends [Activator.Run] with its error.
 	Run(ctx context.Context, s Sink) error
 }
 
-// SyncedSource is a Source that knows whether it has told all that there is. Until then the activator answers the
-// kubelet that it isn't ready. Any other Source counts as synced when it runs.
+// SyncedSource is a Source that knows when it has delivered everything that there is. Until then the activator answers the
+// kubelet's probes that it isn't ready. Any other Source counts as synced once it runs.
 type SyncedSource interface {
 	Source
 	Synced() <-chan struct{} // closed when it has
 }
 
-// Reporter takes statistics to the autoscaler. Send must not block. *metrics.StatSender is one.
+// Reporter sends statistics to the autoscaler. Send must not block. *metrics.StatSender is one.
 type Reporter interface {
 	Send(*statpb.WireStatMessages)
 }

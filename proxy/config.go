@@ -13,7 +13,7 @@ import (
 
 // Defaults of Config.
 const (
-	DefaultTimeoutText         = "request timeout" // as Knative's queue-proxy says it, without a newline
+	DefaultTimeoutText         = "request timeout" // the text of Knative's queue-proxy, without a newline
 	DefaultDialTimeout         = 5 * time.Second
 	DefaultIdleConnTimeout     = 90 * time.Second
 	DefaultMaxIdleConns        = 1000 // Knative's MAX_IDLE_PROXY_CONNS
@@ -37,21 +37,21 @@ func holds(length int64) bool { return 0 <= length && length <= maxHeld }
 // Config of a Handler. The zero value of each field but Policy and Name is its documented default.
 type Config struct {
 	Policy Policy // required
-	// Name is how the proxy calls itself in the Proxy-Status field (RFC 9209 §2); required, printable ASCII.
+	// Name is the proxy's name in the Proxy-Status field (RFC 9209 §2); required, printable ASCII.
 	Name string
 	// TimeoutText is the body of a 504; DefaultTimeoutText when empty. No newline is added.
 	TimeoutText string
-	// EndToEnd are fields that no Connection option removes, be it a client's or an app's: those that carry the
-	// proxy's own protocol.
+	// EndToEnd are fields that are not removed although a client or an app names them in Connection: those that carry the
+	// proxies' own protocol.
 	EndToEnd []string
-	// Private are fields that only proxies say to each other. None of them is passed on in a head that comes from an
-	// upstream, be it final, interim or a 101's, nor in trailers, be they of a request or of a response. The policy sees
-	// them in a final head; of the head of a request it has to remove by itself what isn't for the upstream.
+	// Private are fields that only proxies send to each other. They are not passed on in the head of a response, be it final,
+	// interim or a 101's, nor in any trailers. The policy sees them in a final head. From the head of a request the policy
+	// has to remove those that aren't for the upstream.
 	Private []string
-	// Dial makes connections to upstreams, within DialTimeout. nil: a net.Dialer. A *net.TCPConn or *net.UnixConn is read and
-	// written by system calls of the proxy's own; a connection of any other type, also one that embeds or wraps those, by its
-	// own methods, which must heed deadlines. If that has a SyscallConn, the proxy looks at the socket, and takes nothing:
-	// whether an unused connection has ended, or got bytes that nobody asked for.
+	// Dial opens connections to upstreams, within DialTimeout. Nil: a net.Dialer. A *net.TCPConn or *net.UnixConn is read and
+	// written by direct system calls; a connection of any other type, also one that embeds or wraps those, by its own
+	// methods, which must support deadlines. If it has a SyscallConn, the proxy peeks at the socket, without reading, to see
+	// whether an unused connection has ended or received unexpected bytes.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// DialTimeout bounds a dial and, by itself, a TLS handshake. 0: DefaultDialTimeout.
 	DialTimeout time.Duration
@@ -60,21 +60,21 @@ type Config struct {
 	IdleConnTimeout time.Duration
 	// MaxIdleConns and MaxIdleConnsPerHost bound the unused HTTP/1.1 connections. 0: the defaults; negative: none.
 	MaxIdleConns, MaxIdleConnsPerHost int
-	// ExpectTimeout is how long the body of a request with `Expect: 100-continue` waits for the upstream's say before it is
-	// sent anyway (RFC 9110 §10.1.1 tells not to wait for ever). 0: DefaultExpectTimeout.
+	// ExpectTimeout is how long the body of a request with `Expect: 100-continue` waits for a response of the upstream before it
+	// is sent anyway (RFC 9110 §10.1.1: not indefinitely). 0: DefaultExpectTimeout.
 	ExpectTimeout time.Duration
-	// RetryBurst is how many retries may be made beyond one in five requests; so many fifths are saved at most. 0:
-	// DefaultRetryBurst; negative: no retry at all, but for one after an answer by which the upstream says that it has not
-	// processed the request (see Upstream.NotProcessed), which costs nothing.
+	// RetryBurst is how many retries may be made beyond one per five requests: each request adds a fifth of a retry, up to this
+	// many. 0: DefaultRetryBurst; negative: none. A retry after a response that says that the request was not processed
+	// (Upstream.NotProcessed) is always possible and is not counted.
 	RetryBurst int
-	// OnUnwatched, when not nil, is called once: when a request waits on a connection that can't be watched, so that its
-	// client's leaving goes unnoticed meanwhile. In net/http's server that is one with an unread body where
-	// http.Server.ConnContext is not ConnContext; in an Engine any, where the connection is no socket or the system has
-	// no descriptor to watch it with. It must not block.
+	// OnUnwatched, when not nil, is called once: when a request first waits on a connection that can't be watched, so that it
+	// goes unnoticed if the client disconnects meanwhile. In net/http's server that is a request with an unread body where
+	// http.Server.ConnContext is not ConnContext; in an Engine any request whose connection is no socket, or for which there
+	// is no descriptor to watch it with. It must not block.
 	OnUnwatched func()
 }
 
-// Validate tells the first thing that is wrong with c.
+// Validate reports the first field that can't be used.
 func (c *Config) Validate() error {
 	switch {
 	case c.Policy == nil:

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// A Policy knows the rules and touches no byte. Begin makes one Exchange per request, after its head has been read and
-// before its body; hop-by-hop fields have been removed from the header by then. Begin must not block.
-// A Policy is safe for concurrent use.
+// A Policy decides what becomes of requests; the proxy moves their bytes. Begin makes one Exchange per request, after its
+// head has been read and before its body; hop-by-hop fields have been removed from the header by then. Begin must not
+// block, and is called concurrently.
 type Policy interface {
 	Begin(req *Request) Exchange
 }
@@ -17,22 +17,22 @@ type Policy interface {
 //
 //	Begin → Next → Response → Release → (Next → Response → Release …) → End
 //
-// and never two at once, though not always from one goroutine. A policy around another may leave out any of the inner one's
-// methods but End, which then gives back whatever Next has taken. To implement the interface, embed a [NopExchange].
+// and never two at once, though not always on one goroutine. A policy that wraps another may skip any of the inner one's
+// methods except End, which then releases whatever Next has taken. To implement the interface, embed a [NopExchange].
 type Exchange interface {
 	// Next decides: the request goes to an upstream ([Forward]), is answered by the policy ([Answer]), or waits ([Wait]). It
-	// is called again after a wait, and after an attempt that gave the client nothing; the earlier upstream has been released
-	// before, so that a retry never holds a slot while it asks for one. To give up it returns a.Cause.
-	// Next may block, on the context of req.Park only. Its error becomes the answer (see Error).
+	// is called again after a wait, and after an attempt that sent nothing to the client; the earlier upstream has been
+	// released by then, so that a retry never holds a slot while it waits for one. To give up it returns a.Cause.
+	// Next may block, on the context of req.Park only. Its error becomes the response (see Error).
 	Next(req *Request, a Attempt) (Decision, error)
-	// Response sees the final (or 101) head before it is passed on, and may edit its header. False discards the answer
-	// and asks Next for another upstream, unless this was the last attempt; it is ignored unless the head has the field that
-	// Upstream.NotProcessed names. It must not block.
+	// Response gets the final (or 101) head before it is passed on, and may edit its header. If it returns false the response
+	// is discarded and Next is called for another upstream, unless this was the last attempt; false is ignored unless the head
+	// has the field that Upstream.NotProcessed names. It must not block.
 	Response(req *Request, resp *Response) (pass bool)
-	// Release gives the upstream back, once per Upstream that Next has chosen, when both directions have ended: the only place
-	// that judges a pod. It must not block.
+	// Release is called once per Upstream that Next has chosen, when both directions have ended, with what the attempt says of
+	// that upstream. It must not block.
 	Release(h Upstream, o AttemptResult)
-	// End is called exactly once, also after a failed Next: the only place that counts a request. It must not block.
+	// End is called exactly once, also after a failed Next, with what became of the request. It must not block.
 	End(req *Request, r Result)
 }
 
@@ -42,24 +42,25 @@ type Attempt struct {
 	Cause error // why the attempt before failed; nil at first. An *Error
 	// Last says that no attempt follows this one, whatever becomes of it.
 	Last bool
-	// Ended is set when a wait that Request.Suspend began is over before its time: an *Error, which says why.
+	// Ended is set when a wait that Request.Suspend began has ended early, by a timeout or because the client left, say: an
+	// *Error, which says why.
 	Ended error
 }
 
 // A Decision is what Next returns; [Forward], [Answer] and [Wait] make them.
 type Decision struct {
-	Upstream Upstream // where the request goes, if nothing else is said below
-	Local    *Local   // an answer of the policy's own; it is neither shown to Response nor released
+	Upstream Upstream // where the request goes, if neither of the others is set
+	Local    *Local   // the policy's own response; neither Response nor Release is called for it
 	Wait     bool     // Request.Suspend has been called: Next is called again when that wait is over
 }
 
 // Forward sends the request to an upstream.
 func Forward(to Upstream) Decision { return Decision{Upstream: to} }
 
-// Answer has the request answered by the policy itself.
+// Answer responds to the request without an upstream.
 func Answer(l *Local) Decision { return Decision{Local: l} }
 
-// Wait has Next called again when the wait that Request.Suspend has begun is over.
+// Wait parks the request: Next is called again when the wait that Request.Suspend has begun is over.
 func Wait() Decision { return Decision{Wait: true} }
 
 // NopExchange does nothing: it is for embedding, so that an Exchange implements only what it needs. Its Next fails.
@@ -68,7 +69,7 @@ type NopExchange struct{}
 // Next fails, as Internal.
 func (NopExchange) Next(*Request, Attempt) (Decision, error) { return Decision{}, errNoNext }
 
-// Response passes every answer on.
+// Response passes every response on.
 func (NopExchange) Response(*Request, *Response) bool { return true }
 
 // Release does nothing.
@@ -89,35 +90,36 @@ type Upstream struct {
 	// Timeouts bound the exchange. They count from From, or from the arrival of the head when From is zero.
 	Timeouts Timeouts
 	From     time.Time
-	// Replay lets an idempotent request (RFC 9110 §9.2.2) be sent once more when the connection to this upstream ends before any of
-	// an answer, be it a fresh one: such an end says more of the upstream than of the request, which may go to another. Without it
-	// only the end of a pooled connection does, which may have come before the request.
+	// Replay lets an idempotent request (RFC 9110 §9.2.2) be sent again when any connection to this upstream ends before the
+	// first byte of a response, since another upstream may serve it. Without Replay that is so for pooled connections only,
+	// which may have ended before the request was sent.
 	Replay bool
-	// NotProcessed is a field of an answer by which this upstream says that it has not processed the request, so that it may
-	// be sent elsewhere whatever its method. Empty: the upstream isn't believed, since an app behind it may say anything.
+	// NotProcessed names a field of a response by which this upstream says that it has not processed the request, so that it
+	// may be sent elsewhere whatever its method. Empty: no such field is believed, since an app may send any field.
 	NotProcessed string
 }
 
-// Local is an answer of the policy's own. Its body has the length that Content-Length says.
+// Local is a policy's own response. Content-Length is the length of Body.
 type Local struct {
 	Status int
 	Header [][2]string
 	Body   string
-	// Reason is that of Result; ReasonNone: it is no error. Error.Local makes one that is. Of ClientGone nothing is written.
+	// Reason is that of Result; ReasonNone: it is no error. Error.Local makes a Local of an error. For ClientGone nothing is
+	// written.
 	Reason Reason
 }
 
 // Timeouts of a request; zero is off.
 type Timeouts struct {
 	Total         time.Duration // the whole exchange
-	ResponseStart time.Duration // until the first byte of the final answer; behind a 101, of what the upstream says on the upgraded connection
+	ResponseStart time.Duration // until the first byte of the final response; after a 101, of the upstream on the upgraded connection
 	Idle          time.Duration // without a byte in either direction
 }
 
-// AttemptResult is what an upstream showed of itself.
+// AttemptResult is how an attempt at an upstream ended.
 type AttemptResult struct {
 	Reason                    Reason // ReasonNone: answered in full
-	Status                    int    // of the final answer; 0 when there was none
+	Status                    int    // of the final response; 0 when there was none
 	Connect, FirstByte, Total time.Duration
 	Reused                    bool // the attempt went over a pooled connection
 }
@@ -125,7 +127,7 @@ type AttemptResult struct {
 // Result is what became of a request.
 type Result struct {
 	Reason             Reason // ReasonNone: answered by an upstream, or by a Local that is no error
-	Status             int    // as the client saw it; 499 when it was gone before an answer
+	Status             int    // as sent to the client; 499 when it left before a response
 	BytesIn, BytesOut  int64  // bodies
 	Wait, Start, Total time.Duration
 	Attempts           int
@@ -134,10 +136,10 @@ type Result struct {
 // Proto is a protocol of HTTP.
 type Proto uint8
 
-// The protocols. SameProto stands, in an Upstream, for that of the client; for a request of HTTP/2 to an upstream that turns out to speak
-// HTTP/1.1 only it is HTTP/1.1. That is found out before anything of a request is sent, by how the upstream takes the beginning of
-// HTTP/2 on a new connection, and believed until a connection to it is refused or breaks. A gRPC call to such an upstream fails as
-// BadResponse.
+// The protocols. SameProto, in an Upstream, is the client's protocol; but a request of HTTP/2 is sent as HTTP/1.1 to an
+// upstream that speaks only that. This is found out before anything of a request is sent, by how the upstream responds to
+// HTTP/2's connection preface on a new connection, and remembered until a connection to it is refused or breaks. A gRPC call
+// to such an upstream fails as BadResponse.
 const (
 	SameProto Proto = iota
 	HTTP1

@@ -2,8 +2,8 @@ package proxy
 
 import "net/http"
 
-// Reason says why a request was not answered by its app. The list is closed: the same names stand in logs, metrics and
-// the Proxy-Status field (RFC 9209), and docs/operations.md explains each.
+// Reason says why a request was not answered by its app. The list is closed: logs, metrics and the Proxy-Status field
+// (RFC 9209) use the same names, and docs/operations.md explains each.
 type Reason uint8
 
 // The reasons. ReasonNone is success.
@@ -30,8 +30,8 @@ const (
 	reasons // their number
 )
 
-// StatusClientClosedRequest is what logs and metrics say of a request whose client went before it was answered; it is
-// never sent. The number is nginx's.
+// StatusClientClosedRequest is the status, in logs and metrics, of a request whose client disconnected before the response;
+// it is never sent. The number is nginx's.
 const StatusClientClosedRequest = 499
 
 // reasonTable holds, for each reason, its name, its error type of RFC 9209 §2.3, and the statuses of the answer.
@@ -77,7 +77,7 @@ func (r Reason) String() string { return reasonTable[r].name }
 // ProxyStatus is the error type of r in RFC 9209; empty for ReasonNone and ClientGone, which is not answered.
 func (r Reason) ProxyStatus() string { return reasonTable[r].rfc9209 }
 
-// Status is the HTTP status of an answer for r, unless the Error says another.
+// Status is the HTTP status of a response for r, unless the Error has another.
 func (r Reason) Status() int { return reasonTable[r].status }
 
 // Reasons returns every reason but ReasonNone.

@@ -30,32 +30,31 @@ const (
 	DefaultDrainIdle   = 5 * time.Second
 	// DefaultGracePeriod is the timeoutSeconds of a revision that sets none, and so the grace period of its pods.
 	DefaultGracePeriod = 300 * time.Second
-	// FlushTime is what a drain leaves of the pod's grace period for a program to write and send what is left, once Run has
-	// returned.
+	// FlushTime is how much of the pod's grace period, at most, a drain leaves once Run has returned, for the program to send its last
+	// telemetry.
 	FlushTime = time.Second
 )
 
-// DialFunc opens a connection to the app. It must heed ctx.
+// DialFunc opens a connection to the app. It must return when ctx ends.
 type DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// Config is everything that a queue-proxy needs to know. UserAddr is required; the zero value of any other field is the
-// default that it documents.
+// Config of a queue-proxy. UserAddr is required; the zero value of any other field stands for its documented default.
 type Config struct {
 	// Identity names the pod in stats, metrics and logs.
 	Identity Identity
-	// Addrs is where Run listens. An embedder who only uses Handler leaves it alone.
+	// Addrs is where Run listens. It isn't used by Handler.
 	Addrs Addrs
 
 	// UserAddr is where the app listens, host:port.
 	UserAddr string
-	// Dial opens connections to UserAddr; nil: TCP. With a Dial of one's own an app in the same process needs no port.
+	// Dial opens connections to UserAddr; nil: TCP. An app in the same process needs no port if Dial connects to it.
 	Dial DialFunc
 
 	// ContainerConcurrency is how many requests the app gets at once. 0: no limit, and no queue.
 	ContainerConcurrency int
 	// QueueDepth is how many more may wait. 0: ten for each slot.
 	QueueDepth int
-	// FullStatus is how requests beyond the queue are answered: 503, or 429 for clients that back off on that alone. 0:
+	// FullStatus is the status of the response when the queue is full: 503, or 429 for clients that back off on that alone. 0:
 	// 503.
 	FullStatus int
 	// QueueDeadline bounds the wait. Once set, waiting does not count against Timeouts. 0: off.
@@ -63,71 +62,70 @@ type Config struct {
 	// Timeouts of a request, each off when 0.
 	Timeouts proxy.Timeouts
 
-	// Probes tell whether the app is ready: when all succeed. None: always.
+	// Probes check the app, which is ready when all succeed. None: it is always ready.
 	Probes []Probe
 	// HTTP2AutoDetection has HTTP probes try HTTP/2 with prior knowledge first.
 	HTTP2AutoDetection bool
 
-	// Server has the limits of what clients may send, and of what is held for them. Its OnRefused and ErrorLog aren't used.
-	// Zero fields: their defaults there, but 4 KiB more for MaxHead and 24 more for MaxFields, which is room for what an
-	// activator and an ingress add to a request that they have let through; and MaxConns, MaxTLSConns,
-	// MaxHTTP2Conns and MaxUnfinishedHeads as the memory has it that the process may use (docs/operations.md, "Bounds"). TrustedPeers are
-	// among its Proxies.
+	// Server has the limits on what clients may send, and on what is held for them. Its OnRefused and ErrorLog aren't used.
+	// Zero fields have their defaults there, except that MaxHead is 4 KiB more and MaxFields 24 more, which is room for what
+	// an activator and an ingress add to a request that they have accepted, and that MaxConns, MaxTLSConns, MaxHTTP2Conns and
+	// MaxUnfinishedHeads follow from the memory that the process may use (docs/operations.md, "Bounds"). TrustedPeers are
+	// added to its Proxies.
 	Server proxy.ServerConfig
-	// MaxWaitingBytes bounds the heads of requests that wait. 0: as the memory has it.
+	// MaxWaitingBytes bounds the heads of requests that wait. 0: it follows from the memory.
 	MaxWaitingBytes int64
 
-	// TrustedPeers are the only ones whose K-Proxy-Request, K-Original-Host and Sluice-No-Queue are heeded; from others
-	// these headers are removed. Empty: everybody is trusted, since a pod can't tell its activators from its clients.
+	// TrustedPeers are the addresses from which K-Proxy-Request, K-Original-Host and Sluice-No-Queue are accepted; from others
+	// these headers are removed. Empty: all addresses, since a pod can't distinguish its activators from its clients.
 	TrustedPeers []netip.Prefix
 
-	// CertsDir is where the pod's certificate is, tls.crt and tls.key. Requests are served on Addrs.TLS besides when both
-	// files are there as Listen is called; later changes are followed. Until there has been a usable pair the pod isn't
-	// ready. "": no TLS.
+	// CertsDir has the pod's certificate, tls.crt and tls.key. If both files exist when Listen is called, requests are also
+	// served on Addrs.TLS; later changes of the files are applied. The pod isn't ready before there has been a usable pair.
+	// "": no TLS.
 	CertsDir string
 	// TLS has the versions, cipher suites and curves of Addrs.TLS. Nil: TLS 1.3.
 	TLS *tls.Config
 
-	// Announce has the pod tell the activators that it is there. The zero value: it doesn't.
+	// Announce makes the pod announce itself to the activators when it starts. The zero value: it doesn't.
 	Announce Announce
 
-	// DrainQuiet is how long no request must have come for a drain to go on to closing the listeners. 0: 30 s.
+	// DrainQuiet is the time without a new request after which a drain closes the listeners. 0: 30 s.
 	DrainQuiet time.Duration
-	// DrainIdle replaces it once a prober has been told that the pod goes and nothing is in flight. 0: 5 s. Where nobody has
-	// ever probed the pod, a second without a request and with nothing in flight is enough, before the drain or in it.
+	// DrainIdle replaces it once a probe has been answered that the pod is shutting down and nothing is in flight. 0: 5 s. If
+	// the pod has never been probed, a second without a request and with nothing in flight is enough, before the drain or
+	// during it.
 	DrainIdle time.Duration
-	// GracePeriod is the pod's: what is left of it when a drain has to end is for closing and the last telemetry, a tenth
-	// of it or 1.5 s. 0: Timeouts.Total, or 300 s when that is off, as Knative sets it.
+	// GracePeriod is the pod's. A drain ends a tenth of it earlier, or 1.5 s if that is less, which is for closing connections
+	// and for the last telemetry. 0: Timeouts.Total, or 300 s when that is off, as Knative sets it.
 	GracePeriod time.Duration
 
 	// RequestMetrics says whether requests are counted for Prometheus, and under which names. The zero value: no.
 	RequestMetrics RequestMetrics
 	// Registry gets the collectors and answers scrapes. Nil: one of its own, with nothing else in it.
 	Registry *prometheus.Registry
-	// WrapPolicy, when not nil, is called once by New with the queue-proxy's own policy; what it returns is asked in its
-	// place, for requests and for probes. See WithPolicy.
+	// WrapPolicy, when not nil, is called once by New with the queue-proxy's own policy; the policy that it returns is used
+	// instead, for requests and for probes. See sidecar.WithPolicy.
 	WrapPolicy func(proxy.Policy) proxy.Policy
-	// WrapHandler, when not nil, is called once by New; what it returns gets every request but probes. It has all
-	// requests served by net/http, which New logs. See WithHandler.
+	// WrapHandler, when not nil, is called once by New; the handler that it returns gets every request but probes. All requests
+	// are then served by net/http, which New logs. See sidecar.WithHandler.
 	WrapHandler func(http.Handler) http.Handler
 
 	// Profiling serves the program's profiles, as net/http/pprof does, on Addrs.Profiling.
 	Profiling bool
 
-	// Ignored has a line for each thing that ConfigFromEnv was told and can't use, and that a pod can serve without. New
-	// logs them.
+	// Ignored has a line for each setting that sidecar.ConfigFromEnv found, can't use, and did without. New logs them.
 	Ignored []string
 }
 
 // Identity names a pod.
 type Identity struct {
 	Namespace, Service, Configuration, Revision, Pod, PodIP string
-	// Host is the pod's name in metrics and traces of OpenTelemetry's kind, k8s.pod.name, for which Knative takes the
-	// host's name. "": Pod.
+	// Host is k8s.pod.name in OpenTelemetry's metrics and traces, for which Knative takes the host's name. "": Pod.
 	Host string
 }
 
-// Addrs are the addresses, host:port as in net.Listen, of a queue-proxy's listeners. Port 0 is any free one, Off none.
+// Addrs are the addresses of a queue-proxy's listeners, host:port as in net.Listen. Port 0 is any free port; Off: no listener.
 type Addrs struct {
 	Serve     string // requests, HTTP/1.1 and HTTP/2 with prior knowledge; "": :8012
 	Admin     string // /wait-for-drain; "": :8022
@@ -145,10 +143,10 @@ const (
 	MetricsOff        RequestMetrics = iota
 	MetricsPrometheus                // current names
 	MetricsClassic                   // for Prometheus, under the names in use up to Knative 1.18
-	MetricsCollected                 // current names, in Registry alone: somebody else exports them
+	MetricsCollected                 // current names, in Registry alone: the program exports them
 )
 
-// Validate reports what can't be used, every field of it.
+// Validate reports, joined, every field that can't be used.
 func (c Config) Validate() error {
 	var bad []error
 	wrong := func(field, format string, args ...any) {
@@ -214,7 +212,7 @@ func (c Config) Validate() error {
 	return errors.Join(bad...)
 }
 
-// FullStatuses are those that Config.FullStatus may be.
+// FullStatuses are the values that Config.FullStatus may have.
 func FullStatuses() []int { return []int{http.StatusServiceUnavailable, http.StatusTooManyRequests} }
 
 func checkAddr(addr string, anyPort bool) error {
