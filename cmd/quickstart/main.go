@@ -34,7 +34,7 @@ func main() {
 	program.Exit("", run(program.Signalled(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is the quickstart. It returns when it has been interrupted and everything has ended, or with what is wrong.
+// run is the quickstart. It returns after ctx is cancelled and everything has ended, or with an error.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	o, err := parse(args, stderr)
 	if err != nil {
@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	c := o.config
 	c.Screen = screen.New(screen.Config{Out: stdout, Size: size(stdout)})
 	defer c.Screen.Close(flush)
-	logs := c.Screen // which keeps its table in one piece
+	logs := c.Screen // on a terminal the screen writes the log, so that its table stays intact
 	if size(stdout) == nil || size(stderr) == nil {
 		logs = screen.New(screen.Config{Out: stderr})
 		defer logs.Close(flush)
@@ -70,8 +70,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return s.Run(ctx)
 }
 
-// readAll reads the manifests that are given on standard input. It blocks until their end, or until ctx is cancelled: then
-// the reader is left to itself, and ends with the process.
+// readAll reads the manifests on standard input. It blocks until their end, or until ctx is cancelled: then its goroutine
+// ends only with the process.
 func readAll(ctx context.Context, stdin io.Reader) ([]byte, error) {
 	type result struct {
 		data []byte
@@ -90,10 +90,10 @@ func readAll(ctx context.Context, stdin io.Reader) ([]byte, error) {
 	}
 }
 
-// flush is how long the end waits for an output that nobody reads.
+// flush is how long the shutdown waits for an output that isn't read.
 const flush = time.Second
 
-// size asks the terminal that w is for its columns and lines; nil when it is none.
+// size returns a function that returns the terminal's size; nil if w is not a terminal.
 func size(w io.Writer) func() (columns, lines int) {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {

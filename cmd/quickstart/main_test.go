@@ -97,7 +97,7 @@ func TestHelloWorldFromZeroAndBack(t *testing.T) {
 	}
 }
 
-// Somebody types Ctrl-S, or pipes the screen to what doesn't read: nothing else stops.
+// When the output isn't read, as after Ctrl-S, nothing else stops.
 func TestAnOutputThatNobodyReadsStopsNothing(t *testing.T) {
 	binary, port := build(t)
 	r, w, err := os.Pipe()

@@ -20,10 +20,10 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
 )
 
-// example is served when no manifest is named.
+// example is served without -f.
 const example = "examples/hello.yaml"
 
-// options are what the command line says.
+// options are the settings on the command line.
 type options struct {
 	config  standalone.Config
 	files   list
@@ -56,10 +56,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	own.IntVar(&o.config.Port, "port", standalone.DefaultPort, "`port` of the ingress; 0: a free one, which is printed")
 	own.StringVar(&o.config.Host, "listen", standalone.DefaultHost, "IP `address` of the ingress")
 	own.Func("image", "run an image as a command: `REFERENCE=COMMAND`; may be given several times", o.image)
-	own.IntVar(&o.config.MaxReplicas, "max-replicas", standalone.DefaultMaxReplicas, "most `replicas` of each service, whatever the autoscaler wants")
+	own.IntVar(&o.config.MaxReplicas, "max-replicas", standalone.DefaultMaxReplicas, "limit of `replicas` of each service, above which the autoscaler can't go")
 	own.Var(&o.config.ReplicaPorts, "replica-ports", "`range` of ports on 127.0.0.1 for the processes of replicas")
 	o.config.Limits.Activator().Flags(own)
-	own.BoolVar(&o.verbose, "v", false, "log what goes on inside, and name each field of a manifest that is ignored")
+	own.BoolVar(&o.verbose, "v", false, "log at debug level, and list each ignored field of the manifests")
 	own.BoolVar(&o.version, "version", false, "print the version")
 	scale := flag.NewFlagSet("", flag.ContinueOnError)
 	scaling.Flags(scale)
@@ -100,8 +100,8 @@ func (o *options) image(v string) error {
 	return nil
 }
 
-// manifests are the files to serve. Without any it is the example; remove deletes the copy that is made of it where the
-// repository is not the working directory.
+// manifests returns the files to serve. Without -f that is the example, or a copy if the repository is not the working
+// directory; remove deletes the copy.
 func (o *options) manifests() (files []string, remove func(), err error) {
 	remove = func() {}
 	if len(o.files) > 0 {
@@ -123,7 +123,7 @@ func (o *options) manifests() (files []string, remove func(), err error) {
 	return []string{file}, remove, nil
 }
 
-// logger tells lines what users of the screen need not see: warnings, or with -v everything.
+// logger logs to lines: warnings, or with -v everything.
 func (o *options) logger(lines *screen.Screen) *zap.Logger {
 	level := zapcore.WarnLevel
 	if o.verbose {
@@ -133,7 +133,7 @@ func (o *options) logger(lines *screen.Screen) *zap.Logger {
 	return zap.New(zapcore.NewCore(encoder, logLines{lines}, level), zap.AddCaller())
 }
 
-// logLines shows each entry of a log as a line. A log that nobody reads holds up nobody.
+// logLines writes each entry of a log as a line of a screen, which never blocks.
 type logLines struct{ screen *screen.Screen }
 
 func (l logLines) Write(p []byte) (int, error) {

@@ -22,47 +22,47 @@ import (
 
 // Config of a Server. The zero value of a field is the default that it documents.
 type Config struct {
-	// Files are manifests, directories of them, or manifest.Stdin, which stands for what Stdin holds. Required.
+	// Files are manifests, directories of manifests, or manifest.Stdin for the contents of Stdin. Required.
 	Files []string
 	Stdin []byte
-	// Host is the IP address to listen on, 127.0.0.1; Port that of the ingress, a free one.
+	// Host is the IP address of the ingress, by default 127.0.0.1; Port is its port, by default a free one.
 	Host string
 	Port int
-	// ReplicaPorts are for the processes of replicas, four each; 20000-29999.
+	// ReplicaPorts are the ports of the processes of replicas, four each; by default 20000-29999.
 	ReplicaPorts replica.PortRange
-	// MaxReplicas caps each service; 20.
+	// MaxReplicas limits the replicas of each service; by default 20.
 	MaxReplicas int
-	// Scaling are the autoscaler's defaults; autoscaler.Standard.
+	// Scaling has the autoscaler's settings; by default autoscaler.Standard.
 	Scaling *autoscaler.Defaults
-	// Images says how to run images, argv by reference. The hello sample is known anyway.
+	// Images has the command for each image reference. The hello sample's image needs none.
 	Images map[string][]string
-	// Limits of what clients may send; limits.Default. Queue-proxies have those behind them.
+	// Limits of what clients may send; by default limits.OfProcess. Queue-proxies have those of Limits.Behind.
 	Limits *limits.Limits
-	// Screen shows what happens. Required.
+	// Screen shows the services and their events. Required.
 	Screen *screen.Screen
-	// Log is for what users need not see; nil: nobody does.
+	// Log gets what the screen doesn't show. Nil: it is discarded.
 	Log *zap.Logger
 }
 
-// Defaults of Config, and what isn't to be configured.
+// Defaults of Config, and constants.
 const (
 	DefaultHost        = "127.0.0.1"
 	DefaultPort        = 8080 // of the command
 	DefaultMaxReplicas = 20
 
-	// replicaHost is where all replicas listen: macOS has no other 127.x.
+	// replicaHost is the address of all replicas: macOS configures no other address of 127.0.0.0/8.
 	replicaHost = "127.0.0.1"
 
-	// appGrace is how long an app may take to end after SIGTERM; its requests are done by then.
+	// appGrace is how long an app may take to end after SIGTERM, which it gets when its requests have ended.
 	appGrace = 10 * time.Second
-	// endGrace bounds the end of the quickstart itself: requests in flight, then replicas, get this long each.
+	// endGrace bounds the shutdown of the quickstart: first requests in flight, then replicas, get this long.
 	endGrace = 3 * time.Second
 )
 
 // DefaultReplicaPorts lie below the ephemeral ports of Linux and macOS.
 var DefaultReplicaPorts = replica.PortRange{Low: 20000, High: 29999}
 
-// withDefaults fills in what zero values stand for.
+// withDefaults replaces zero values by the defaults.
 func (c Config) withDefaults() Config {
 	if c.Host == "" {
 		c.Host = DefaultHost
@@ -87,7 +87,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate reports what can't be used, in terms of the quickstart's flags.
+// Validate returns an error for each invalid field, which names the quickstart's flag.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	var errs []error
@@ -109,14 +109,15 @@ func (c Config) Validate() error {
 	return errors.Join(append(errs, c.Scaling.Validate())...)
 }
 
-// input is where the manifests come from.
+// input returns the sources of the manifests.
 func (c Config) input() manifest.Input { return manifest.Input{Paths: c.Files, Stdin: c.Stdin} }
 
-// addr is where the ingress listens.
+// addr returns the address of the ingress.
 func (c Config) addr() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
 
-// domain is what URLs end in, so that they lead to where the ingress listens: sslip.io resolves a name that holds an IP
-// address to it, colons written as dashes; a name in localhost is the loopback's, of IPv6 too (RFC 6761 §6.3).
+// domain returns the suffix of the services' host names, which resolve to the address of the ingress: sslip.io resolves
+// a name that contains an IP address (with dashes for colons) to that address, and names in localhost resolve to the
+// loopback addresses of IPv4 and IPv6 (RFC 6761 §6.3).
 func (c Config) domain() string {
 	ip, err := netip.ParseAddr(c.Host)
 	switch ip = ip.Unmap(); {
@@ -130,7 +131,7 @@ func (c Config) domain() string {
 	return strings.ReplaceAll(ip.WithZone("").StringExpanded(), ":", "-") + ".sslip.io" // a label doesn't begin with a dash
 }
 
-// images are those of c and the built-in sample.
+// images returns Images and the built-in sample.
 func (c Config) images() map[string][]string {
 	all := map[string][]string{}
 	for _, ref := range hello.Images {
@@ -142,7 +143,7 @@ func (c Config) images() map[string][]string {
 	return all
 }
 
-// inUse explains an address that can't be listened on.
+// inUse adds the address and advice to an error of listening.
 func (c Config) inUse(err error) error {
 	if runtime.GOOS == "windows" {
 		return err

@@ -13,21 +13,21 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
 
-// QueueProxyName is the argv[0] under which the binary has to be a queue-proxy.
+// QueueProxyName is the argv[0] with which the binary runs as a queue-proxy.
 const QueueProxyName = "sluice-queue-proxy"
 
-// Draining can be quick: the activator is told at once that a replica goes, and by nobody else.
+// A drain can be quick: the activator has already removed the replica, and there are no other clients.
 const (
 	drainQuiet = 500 * time.Millisecond
 	drainIdle  = 100 * time.Millisecond
 )
 
-// ports of a replica, in the order in which they are taken.
+// ports of a replica, in the order of portsOf.
 type ports struct{ app, serve, admin, stats int }
 
 func portsOf(p []int) ports { return ports{p[0], p[1], p[2], p[3]} }
 
-// queueProxyCommand is the queue-proxy of a replica: this binary, with the contract's environment.
+// queueProxyCommand returns the command of a replica's queue-proxy: this binary, with the contract's environment.
 func queueProxyCommand(r *catalog.Revision, pod string, p ports, self, logLevel string, l limits.Limits) replica.Command {
 	t := &r.Template
 	seconds := func(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
@@ -68,8 +68,8 @@ func fullDuplex(t *manifest.Template) bool {
 	return strings.EqualFold(t.Annotation(manifest.AnnotationFullDuplex), "Enabled")
 }
 
-// probeJSON is p as a Kubernetes probe of a container whose own port is port. A program is run elsewhere (probes.go): then
-// the probe is that the port is open.
+// probeJSON returns p as a Kubernetes probe of a container with that port. Instead of an exec probe, which probes.go runs,
+// it probes whether the port is open.
 func probeJSON(p *manifest.Probe, port int) string {
 	if p.Port != 0 {
 		port = p.Port

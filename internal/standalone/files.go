@@ -6,11 +6,10 @@ import (
 	"syscall"
 )
 
-// leastFiles is what a machine usually allows at least. Each client that waits takes one open file, each request in
-// flight two, each replica five.
+// leastFiles is the usual soft limit. A waiting client takes one open file, a request in flight two, a replica five.
 const leastFiles = 1024
 
-// openFiles is how many files this process may open. Go has raised it to what the process may raise it to.
+// openFiles returns how many files this process may open. Go raises the soft limit to the hard limit.
 func openFiles() uint64 {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -19,7 +18,7 @@ func openFiles() uint64 {
 	return uint64(limit.Cur)
 }
 
-// fewFiles warns of a limit with which a few hundred clients would keep replicas from starting, or is empty.
+// fewFiles returns a warning if a few hundred clients could use all files, so that no replica could start; else "".
 func fewFiles(limit uint64) string {
 	if limit >= leastFiles {
 		return ""

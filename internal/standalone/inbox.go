@@ -9,34 +9,34 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// inbox takes what the activator tells, from the goroutines of requests, without ever blocking.
+// inbox receives the activator's reports, on the goroutines of requests, without blocking.
 type inbox struct {
-	poke chan struct{} // of one: there is something
+	changed chan struct{} // of capacity one: it isn't empty
 
 	mu    sync.Mutex
 	stats map[throttler.RevisionID]report
 	colds []activator.ColdStart
-	held  map[throttler.RevisionID]bool // a request waits, and there was no replica
+	held  map[throttler.RevisionID]bool // a request waits and there was no replica
 }
 
-// report is the latest statistics of a revision, by the activator, or of a replica, by its queue-proxy.
+// report has the latest statistics of a revision from the activator, or of a replica from its queue-proxy.
 type report struct {
 	stat *statpb.Stat
 	at   time.Time
 }
 
-// maxColds bounds the cold starts that wait to be shown; more are not worth a line each.
+// maxColds bounds the cold starts that wait to be shown; others are dropped.
 const maxColds = 1000
 
 func newInbox() *inbox {
 	return &inbox{
-		poke:  make(chan struct{}, 1),
-		stats: map[throttler.RevisionID]report{},
-		held:  map[throttler.RevisionID]bool{},
+		changed: make(chan struct{}, 1),
+		stats:   map[throttler.RevisionID]report{},
+		held:    map[throttler.RevisionID]bool{},
 	}
 }
 
-// Send is activator.Reporter's.
+// Send implements activator.Reporter.
 func (i *inbox) Send(m *statpb.WireStatMessages) {
 	now := time.Now()
 	i.mu.Lock()
@@ -47,7 +47,7 @@ func (i *inbox) Send(m *statpb.WireStatMessages) {
 	i.wake()
 }
 
-// coldStart is for activator.Config.OnColdStart.
+// coldStart is the activator's OnColdStart.
 func (i *inbox) coldStart(c activator.ColdStart) {
 	i.mu.Lock()
 	if len(i.colds) < maxColds {
@@ -57,7 +57,7 @@ func (i *inbox) coldStart(c activator.ColdStart) {
 	i.wake()
 }
 
-// hold is for activator.Config.OnHold.
+// hold is the activator's OnHold.
 func (i *inbox) hold(id throttler.RevisionID) {
 	i.mu.Lock()
 	i.held[id] = true
@@ -67,23 +67,23 @@ func (i *inbox) hold(id throttler.RevisionID) {
 
 func (i *inbox) wake() {
 	select {
-	case i.poke <- struct{}{}:
+	case i.changed <- struct{}{}:
 	default:
 	}
 }
 
-// letters is what has come since the last time.
-type letters struct {
+// messages is what the inbox has received since the last call of take.
+type messages struct {
 	stats map[throttler.RevisionID]report
 	colds []activator.ColdStart
 	held  map[throttler.RevisionID]bool
 }
 
 // take empties the inbox.
-func (i *inbox) take() letters {
+func (i *inbox) take() messages {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	l := letters{i.stats, i.colds, i.held}
+	l := messages{i.stats, i.colds, i.held}
 	i.stats, i.colds, i.held = map[throttler.RevisionID]report{}, nil, map[throttler.RevisionID]bool{}
 	return l
 }

@@ -19,17 +19,17 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
 
-// instance is a replica as its containers see it: who it is, and where its volumes are.
+// instance is a replica as its containers see it: its identity, and the directories of its volumes.
 type instance struct {
 	*catalog.Revision
 	name, uid string
 	ports     ports
-	self      string           // how this binary executes itself
+	self      string           // path of this binary
 	dir       string           // of its volumes; "": it has none
-	objects   manifest.Objects // when it starts
+	objects   manifest.Objects // as of its start
 }
 
-// command is a container as it runs in the replica: with the environment and the arguments that Kubernetes would give it.
+// command returns the command of a container, with the environment and the arguments that it would have in Kubernetes.
 // https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
 func (i *instance) command(c *manifest.Container, argv []string, app bool) (replica.Command, error) {
 	vars := map[string]string{}
@@ -42,7 +42,7 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 		}
 	}
 	i.platform(vars, c, app)
-	for _, v := range c.Env { // an earlier one may be used by a later one
+	for _, v := range c.Env { // a variable may refer to earlier ones
 		if v.From == nil {
 			vars[v.Name] = catalog.Expand(v.Value, lookup)
 		} else if value, ok := i.value(v.From, c); ok {
@@ -57,12 +57,12 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 	}
 	cmd := replica.Command{Dir: c.WorkingDir, Limits: limitsOf(c)}
 	for _, v := range os.Environ() {
-		if app || !strings.HasPrefix(v, "PORT=") { // which is the app's alone
+		if app || !strings.HasPrefix(v, "PORT=") { // PORT is for the app only
 			cmd.Env = append(cmd.Env, v)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
-		cmd.Env = append(cmd.Env, name+"="+vars[name]) // of two alike the later one counts
+		cmd.Env = append(cmd.Env, name+"="+vars[name]) // the last of two equal names counts
 	}
 	for _, arg := range argv {
 		cmd.Args = append(cmd.Args, catalog.Expand(arg, lookup))
@@ -74,7 +74,7 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 	return cmd, errors.Join(errs...)
 }
 
-// runnable says why a replica could not run a program, which it looks for as a shell does.
+// runnable returns why a replica can't run a program, which is looked up as by a shell; nil if it can.
 func runnable(program, dir string) error {
 	if program == hello.Name {
 		return nil
@@ -89,14 +89,14 @@ func runnable(program, dir string) error {
 	if err == nil {
 		return nil
 	}
-	why := errors.Unwrap(err) // the rest says the name again
+	why := errors.Unwrap(err) // err repeats the name
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		why = e.Err
 	}
 	return fmt.Errorf("the program %s can't be run: %w", program, why)
 }
 
-// platform sets the variables of Knative's runtime contract, which win over those of a whole ConfigMap.
+// platform sets the variables of Knative's runtime contract, which override those of envFrom.
 func (i *instance) platform(vars map[string]string, c *manifest.Container, app bool) {
 	vars["K_SERVICE"], vars["K_CONFIGURATION"], vars["K_REVISION"] = i.Service, i.Service, i.Name
 	if app {
@@ -104,7 +104,7 @@ func (i *instance) platform(vars map[string]string, c *manifest.Container, app b
 	}
 }
 
-// value is what s stands for; ok is false when that is missing, which only what is optional may be.
+// value returns the value of s; ok is false if an optional one is missing.
 func (i *instance) value(s *manifest.Source, c *manifest.Container) (value string, ok bool) {
 	switch s.Kind {
 	case manifest.FromField:
@@ -121,7 +121,7 @@ func (i *instance) value(s *manifest.Source, c *manifest.Container) (value strin
 	return value, ok
 }
 
-// field is one of the replica's own: Kubernetes' downward API.
+// field returns a field of the replica, as in Kubernetes' downward API.
 // https://kubernetes.io/docs/concepts/workloads/pods/downward-api/
 func (i *instance) field(path string) string {
 	if labels, key, ok := manifest.LabelOrAnnotation(path); ok {
@@ -153,7 +153,7 @@ func (i *instance) field(path string) string {
 	return replicaHost // status.hostIP, .hostIPs, .podIP, .podIPs
 }
 
-// labels are those that Knative gives a pod, and the template's own.
+// labels returns the labels that Knative sets on a pod, and the template's own.
 func (i *instance) labels() map[string]string {
 	all := map[string]string{
 		"serving.knative.dev/service": i.Service, "serving.knative.dev/configuration": i.Service,
@@ -171,7 +171,7 @@ func values(all []manifest.Annotation) map[string]string {
 	return m
 }
 
-// lines is a map as a file of the downward API has it: key="value", sorted.
+// lines formats a map as in a file of the downward API: key="value", sorted.
 func lines(all map[string]string) string {
 	var b strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(all)) {
@@ -180,7 +180,7 @@ func lines(all map[string]string) string {
 	return b.String()
 }
 
-// volume is where v is.
+// volume returns the directory of v.
 func (i *instance) volume(v *manifest.Volume) string {
 	if v.HostPath != "" {
 		return v.HostPath
@@ -188,7 +188,7 @@ func (i *instance) volume(v *manifest.Volume) string {
 	return filepath.Join(i.dir, v.Name)
 }
 
-// place is where that is which m would mount.
+// place returns the path of what m would mount.
 func (i *instance) place(m manifest.Mount, lookup func(string) (string, bool)) (string, error) {
 	at := slices.IndexFunc(i.Template.Volumes, func(v manifest.Volume) bool { return v.Name == m.Volume })
 	v := &i.Template.Volumes[at] // the manifest has been checked
@@ -205,8 +205,8 @@ func (i *instance) place(m manifest.Mount, lookup func(string) (string, bool)) (
 	return place, nil
 }
 
-// containers makes the volumes, and says what runs: the app, and what runs before and beside it. After an error nothing is
-// left of the volumes.
+// containers creates the volumes and returns the commands of the app, of init containers (before) and of sidecars
+// (beside). After an error it removes the volumes.
 func (i *instance) containers() (app replica.Command, before, beside []replica.Container, err error) {
 	if err := i.makeVolumes(); err != nil {
 		return app, nil, nil, errors.Join(err, i.remove())
@@ -237,7 +237,7 @@ func sidecarProcess(at int, c *manifest.Container) replica.Process {
 	return replica.Process("sidecar " + cmp.Or(c.Name, strconv.Itoa(at)))
 }
 
-// remove takes the volumes away.
+// remove deletes the volumes.
 func (i *instance) remove() error {
 	if i.dir == "" {
 		return nil
@@ -245,7 +245,7 @@ func (i *instance) remove() error {
 	return os.RemoveAll(i.dir)
 }
 
-// makeVolumes makes the directories and files of the volumes, below a directory of the replica's own.
+// makeVolumes creates the directories and files of the volumes in a new directory.
 func (i *instance) makeVolumes() error {
 	if len(i.Template.Volumes) == 0 {
 		return nil
@@ -306,7 +306,7 @@ func (i *instance) fill(dir string, p manifest.VolumePart) error {
 	return nil
 }
 
-// writeFile writes a file with just that mode, whatever the umask is.
+// writeFile writes a file with exactly that mode: chmod ignores the umask.
 func writeFile(path, text string, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

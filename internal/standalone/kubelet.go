@@ -14,20 +14,20 @@ import (
 )
 
 const (
-	// probeAgent is what the kubelet calls itself.
+	// probeAgent is the User-Agent of probes.
 	probeAgent = knative.UserAgentKubelet + "sluice"
-	// patience is how long a probe waits for an app to become ready before the screen says that it isn't; the next probe
-	// follows at once. The queue-proxy would hold one for 10 s.
+	// patience is how long a probe waits for an app to become ready before the screen shows that it isn't. The next probe
+	// follows at once. The queue-proxy would hold a probe for 10 s.
 	patience = 2 * time.Second
-	// redial is the pause while nothing listens on the queue-proxy's port: it starts within tens of milliseconds.
+	// redial is the pause between dials while the queue-proxy doesn't listen: it starts within tens of milliseconds.
 	redial = 10 * time.Millisecond
-	// leastPeriod is the pause between probes when the manifest asks for aggressive ones, startPeriod the longest one
-	// until the app is ready.
+	// leastPeriod is the pause between probes with periodSeconds 0; startPeriod is the longest pause until the app is
+	// ready.
 	leastPeriod = time.Second
 	startPeriod = 100 * time.Millisecond
 )
 
-// newKubelet makes the client that probes; its probes share no connection with requests.
+// newKubelet returns the client for probes. Requests use other connections.
 func newKubelet() *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
@@ -37,7 +37,7 @@ func newKubelet() *http.Client {
 	}}
 }
 
-// probe asks p's queue-proxy, until ctx ends, whether the app is ready, and posts the answers.
+// probe probes p's queue-proxy until ctx ends, and posts whether the app is ready.
 func (s *Server) probe(ctx context.Context, r *revision, p *pod) {
 	spec := r.Template.Container.Probe
 	period, failures := max(spec.Period, leastPeriod), 0
@@ -66,7 +66,7 @@ func (s *Server) probe(ctx context.Context, r *revision, p *pod) {
 		case !ready && !answered:
 			pause = redial
 		case !ready:
-			pause = min(period, startPeriod) - time.Since(began) // a held probe is followed by the next at once
+			pause = min(period, startPeriod) - time.Since(began) // no pause after a probe that was held
 		}
 		select {
 		case <-ctx.Done():
@@ -75,18 +75,18 @@ func (s *Server) probe(ctx context.Context, r *revision, p *pod) {
 	}
 }
 
-// notReadyWhy is what the screen says; details are the queue-proxy's, "" when it gave none.
+// notReadyWhy returns the reason for the screen; details are the queue-proxy's, or "".
 func notReadyWhy(p *pod, details string) string {
 	if details == "" {
 		return fmt.Sprintf("not ready: the readiness probe of the app on $PORT (%d) fails", p.ports.app)
 	}
-	// How long it has been so is left out: each answer would be another line of the screen.
+	// Without the duration, which would make each response another line of the screen.
 	details, _, _ = strings.Cut(details, " yet, ")
 	return "not ready: " + details
 }
 
-// ask makes one probe: whether the queue-proxy answered at all, and with yes; else what it said, if explain asks for
-// that: it then answers before limit.
+// ask makes one probe. It returns whether the queue-proxy responded, whether the app is ready and, with explain, the
+// reason if it isn't: the queue-proxy then responds before limit.
 func (s *Server) ask(ctx context.Context, p *pod, limit time.Duration, explain bool) (answered, ok bool, details string) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -101,15 +101,15 @@ func (s *Server) ask(ctx context.Context, p *pod, limit time.Duration, explain b
 	}
 	resp, err := s.kubelet.Do(req)
 	if err != nil {
-		return ctx.Err() != nil, false, "" // held for too long is an answer too
+		return ctx.Err() != nil, false, "" // a probe that is held beyond limit counts as a response
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10))
 	return true, resp.StatusCode == http.StatusOK, knative.ProxyDetails(resp.Header.Get("Proxy-Status"))
 }
 
-// scrape asks p's queue-proxy for its statistics each second, until ctx ends, and posts them. Each replica has a phase
-// of its own: requests would feel it if all were asked at once.
+// scrape gets the statistics of p's queue-proxy each second until ctx ends, and posts them. Each replica has a ticker of
+// its own: scraping all at the same moment would delay requests.
 func (s *Server) scrape(ctx context.Context, p *pod) {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
@@ -121,7 +121,7 @@ func (s *Server) scrape(ctx context.Context, p *pod) {
 		}
 		stat, err := s.scraper.Scrape(ctx, hostPort(p.ports.stats))
 		if err != nil {
-			continue // the average of the others stands for it
+			continue // the autoscaler uses the average of the others
 		}
 		if !s.post(func() { p.report, p.load = report{stat, time.Now()}, stat.GetAverageConcurrentRequests() }) {
 			return

@@ -49,7 +49,7 @@ stringData: {PASSWORD: hunter2}
 	w.gets("env", "200 Hello from-configmap hunter2 hunter2 $(NONE) default web blue $(GREETED) $(PW)!\n")
 }
 
-// What is missing keeps a service from starting, and nobody else; it is said, and given later.
+// A missing object keeps one service from starting, and no other. The screen shows it; the object may be added later.
 func TestQ1MissingConfigMapIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	waits := serviceOf("waits", "      containers:\n      - image: "+helloImage+"\n        env:\n        - {name: TARGET, valueFrom: {configMapKeyRef: {name: cfg, key: who}}}\n")
@@ -69,7 +69,7 @@ func TestQ1MissingConfigMapIsWaitedFor(t *testing.T) {
 		return strings.Contains(rows[len(rows)-1], "replicas 0/0")
 	})
 	w.write(waits + service("other", "", "Other", "") + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: cfg}\ndata: {who: Else}\n")
-	w.sees("ConfigMap cfg has changed: replicas that start from now on get what it holds")
+	w.sees("ConfigMap cfg has changed: replicas that start from now on get the new data")
 	w.eventually("a replica that starts reads it", func() bool { got, _ := w.get("waits"); return got == "200 Hello Else!\n" })
 }
 
@@ -152,7 +152,7 @@ func TestQ1LivenessProbeRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.sees("the app is restarted: its liveness probe failed 1 times: exit status 1: no heartbeat", "the app ended: ",
-		", since its liveness probe failed 1 times: exit status 1: no heartbeat; next start in ")
+		", because its liveness probe failed 1 times: exit status 1: no heartbeat; next start in ")
 	w.gets("live", "200 Hello x!\n")
 	if strings.Contains(w.out.String(), "a replica failed") {
 		t.Error("the replica went")
@@ -261,9 +261,9 @@ func TestQ2AFileThatIsBeingWrittenEndsNothing(t *testing.T) {
 	w.start()
 	w.gets("hello", "200 Hello World!\n")
 	w.write("")
-	w.sees("sluice: nothing applied: " + w.file + ":1: is empty now; what it held stays until the file is removed")
+	w.sees("sluice: nothing applied: " + w.file + ":1: is empty now; its services stay until the file is removed")
 	w.write("api: [\n")
-	w.sees("sluice: nothing applied: "+w.file+":", ": not YAML: ", "; what it held stays until the file is removed")
+	w.sees("sluice: nothing applied: "+w.file+":", ": not YAML: ", "; its services stay until the file is removed")
 	w.gets("hello", "200 Hello World!\n")
 	w.write(service("hello", "", "Else", ""))
 	w.eventually("the edit is applied", func() bool { got, _ := w.get("hello"); return got == "200 Hello Else!\n" })

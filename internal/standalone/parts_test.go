@@ -156,7 +156,7 @@ func TestInboxNeverBlocks(t *testing.T) {
 		i.coldStart(activator.ColdStart{})
 		i.hold(throttler.RevisionID{Namespace: "a", Name: "c"})
 	}
-	<-i.poke
+	<-i.changed
 	l := i.take()
 	if got := l.stats[throttler.RevisionID{Namespace: "a", Name: "b"}].stat.GetAverageConcurrentRequests(); got != 3*maxColds-1 || len(l.colds) != maxColds {
 		t.Errorf("latest %v, %d cold starts", got, len(l.colds))

@@ -26,22 +26,22 @@ type pod struct {
 	replica *replica.Replica
 	stop    context.CancelFunc // of its kubelet
 
-	launched   time.Time
-	appStarted time.Time
-	ready      bool
-	ending     bool
-	crashes    int
-	reason     string    // why it is not ready
-	telling    bool      // the reason says more than a probe that fails
-	hopeless   string    // why it will not become ready; empty while it may
-	strayed    time.Time // since when the app has listened elsewhere
-	ended      string    // what ended it: the first process that did and isn't started again
-	report     report    // its queue-proxy's latest
-	load       float64   // requests in flight, by its latest stat
+	launched    time.Time
+	appStarted  time.Time
+	ready       bool
+	ending      bool
+	crashes     int
+	reason      string    // why it is not ready
+	specific    bool      // the reason is more specific than a failed probe
+	unavailable string    // why it won't become ready; empty while it may
+	strayed     time.Time // since when the app has listened on another port
+	ended       string    // why it ended: the first process that ended without a restart
+	report      report    // the latest of its queue-proxy
+	load        float64   // requests in flight, in its latest report
 
-	passed  bool // its queue-proxy says that it is ready
+	passed  bool // its queue-proxy's probe passes
 	watched []*watched
-	gates   map[string]string // what keeps it from requests, and how that is said: probes of the kubelet's own
+	gates   map[string]string // by container: why the kubelet's own probes keep it from getting requests
 }
 
 func (p *pod) endpoint() activator.Endpoint {
@@ -50,7 +50,7 @@ func (p *pod) endpoint() activator.Endpoint {
 
 func hostPort(port int) string { return net.JoinHostPort(replicaHost, strconv.Itoa(port)) }
 
-// launch starts a replica. Its address goes to the activator at once.
+// launch starts a replica and publishes its address to the activator at once.
 func (s *Server) launch(r *revision) error {
 	taken, err := s.ports.Take(4)
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *Server) launch(r *revision) error {
 	}
 	r.pods = append(r.pods, p)
 	s.pods[p] = r
-	s.tellEndpoints(r)
+	s.publishEndpoints(r)
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
 	s.tasks.Go(func() { s.probe(ctx, r, p) })
@@ -97,7 +97,7 @@ func (s *Server) launch(r *revision) error {
 	return nil
 }
 
-// spec is what a replica's supervisor runs. An error says what keeps the replica from being started.
+// spec returns what a replica's supervisor runs.
 func (s *Server) spec(r *revision, i *instance) (replica.Spec, error) {
 	if missing := r.Template.Missing(r.Namespace, i.objects); len(missing) > 0 {
 		return replica.Spec{}, missing[0].Errorf("%s", missing[0].Why)
@@ -120,7 +120,7 @@ func (s *Server) spec(r *revision, i *instance) (replica.Spec, error) {
 	}, nil
 }
 
-// graceOf is how long containers of t may take to end after SIGTERM.
+// graceOf returns how long containers of t may take to end after SIGTERM.
 func graceOf(t *manifest.Template) time.Duration {
 	if t.Grace != nil {
 		return *t.Grace
@@ -128,15 +128,14 @@ func graceOf(t *manifest.Template) time.Duration {
 	return appGrace
 }
 
-// uid is an identifier in the form of Kubernetes' (RFC 9562 §5.4).
+// uid returns a random identifier in Kubernetes' form (RFC 9562 §5.4).
 func uid() string {
 	a, b := rand.Uint64(), rand.Uint64()
 	return fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", a>>32, a>>16&0xffff, a&0xfff, 0x8000|b>>48&0x3fff, b&(1<<48-1))
 }
 
-// tellEndpoints tells the activator which replicas r has. It returns when no further request goes to one that isn't
-// among them.
-func (s *Server) tellEndpoints(r *revision) {
+// publishEndpoints publishes the replicas of r to the activator. When it returns, no further request goes to others.
+func (s *Server) publishEndpoints(r *revision) {
 	var e activator.Endpoints
 	for _, p := range r.pods {
 		switch {
@@ -148,22 +147,22 @@ func (s *Server) tellEndpoints(r *revision) {
 		}
 	}
 	s.activator.UpdateEndpoints(r.id, e)
-	s.tellHopeless(r)
+	s.publishUnavailable(r)
 }
 
-// strayedFor is how long an app may listen elsewhere before nobody waits any more for it to listen on $PORT: some open
-// another port first, and $PORT when they have started.
+// strayedFor is how long an app may listen only on another port before waiting requests fail: some apps open another port
+// first, and $PORT when they have started.
 const strayedFor = 10 * time.Second
 
-// tellHopeless has the activator answer who waits for r when no replica is to be expected, with the reason that the screen
-// shows, or takes that back.
-func (s *Server) tellHopeless(r *revision) {
+// publishUnavailable has the activator fail the requests that wait for r if no replica will become ready, with the reason
+// on the screen; or it withdraws that reason.
+func (s *Server) publishUnavailable(r *revision) {
 	why := ""
 	switch active := r.active(); {
 	case r.readyPods() > 0:
 	case len(active) > 0:
 		for _, p := range active {
-			if why = p.hopeless; why == "" && !p.strayed.IsZero() && time.Since(p.strayed) > strayedFor {
+			if why = p.unavailable; why == "" && !p.strayed.IsZero() && time.Since(p.strayed) > strayedFor {
 				why = p.reason
 			}
 			if why == "" {
@@ -176,63 +175,63 @@ func (s *Server) tellHopeless(r *revision) {
 	if why != "" {
 		why = r.Name + ": " + why
 	}
-	if why != r.hopeless {
-		r.hopeless = why
+	if why != r.unavailable {
+		r.unavailable = why
 		s.activator.UpdateUnavailable(r.id, why)
 	}
 }
 
-// terminate ends a replica gently.
+// terminate drains and ends a replica.
 func (s *Server) terminate(r *revision, p *pod) {
 	if p.ending {
 		return
 	}
 	p.ending, p.ready = true, false
 	p.stop()
-	s.tellEndpoints(r)
+	s.publishEndpoints(r)
 	p.replica.Stop()
 }
 
-// gone forgets a replica whose processes have ended.
+// gone removes a replica whose processes have ended.
 func (s *Server) gone(r *revision, p *pod) {
 	p.stop()
 	r.pods = slices.DeleteFunc(r.pods, func(q *pod) bool { return q == p })
 	delete(s.pods, p)
 	s.ports.Release(p.taken)
 	if !p.ending {
-		s.tellEndpoints(r)
-		s.failed(r, p.epitaph())
+		s.publishEndpoints(r)
+		s.failed(r, p.whyEnded())
 	}
 	s.converge(r)
 }
 
-// epitaph is why p went by itself.
-func (p *pod) epitaph() string {
+// whyEnded returns why p ended by itself.
+func (p *pod) whyEnded() string {
 	if p.ended != "" {
 		return p.ended
 	}
-	return "its supervisor ended" // which tells of all else
+	return "its supervisor ended" // it reports every other end
 }
 
-// failed puts off the next launch after a replica that went by itself, or couldn't be launched.
+// failed starts the back-off after a replica that ended by itself or couldn't be launched.
 func (s *Server) failed(r *revision, why string) {
 	const first, most = 200 * time.Millisecond, 30 * time.Second
 	r.failure = why
 	pause := min(first<<min(r.failures, 20), most)
 	r.failures++
 	r.notBefore = time.Now().Add(pause)
-	s.tellHopeless(r)
+	s.publishUnavailable(r)
 	s.config.Screen.Line(fmt.Sprintf("%s: a replica failed: %s; the next one in %v", r.Name, why, pause))
 	s.tasks.Go(func() {
 		select {
 		case <-time.After(pause):
-			s.post(func() { s.tellHopeless(r); s.converge(r) })
+			s.post(func() { s.publishUnavailable(r); s.converge(r) })
 		case <-s.stopped:
 		}
 	})
 }
 
-// setReady is the kubelet's word on p; why says what is wrong when it isn't ready.
+// setReady takes a result of the kubelet's probe of p; why is the reason if it isn't ready.
 func (s *Server) setReady(r *revision, p *pod, ready bool, why string) {
 	if p.ending {
 		return
@@ -246,20 +245,20 @@ func (s *Server) setReady(r *revision, p *pod, ready bool, why string) {
 	}
 	changed := p.ready != ready
 	p.ready = ready
-	if p.telling = p.telling && !ready; !p.telling {
+	if p.specific = p.specific && !ready; !p.specific {
 		p.reason = why
 	}
 	if !changed {
 		return
 	}
 	if ready {
-		p.crashes, p.hopeless, r.failures, r.failure = 0, "", 0, ""
+		p.crashes, p.unavailable, r.failures, r.failure = 0, "", 0, ""
 	}
-	s.tellEndpoints(r)
+	s.publishEndpoints(r)
 	s.warmed(r)
 }
 
-// notify takes an event of a replica, on the goroutine that reads them.
+// notify receives an event of a replica, on the goroutine that reads its events.
 func (s *Server) notify(r *revision, p *pod, e replica.Event) {
 	if e.Kind == replica.Line {
 		s.config.Screen.Line(p.name + " " + string(e.Process) + " | " + e.Text)
@@ -268,10 +267,10 @@ func (s *Server) notify(r *revision, p *pod, e replica.Event) {
 	s.post(func() { s.event(r, p, e) })
 }
 
-// event heeds what has happened in a replica.
+// event handles an event of a replica.
 func (s *Server) event(r *revision, p *pod, e replica.Event) {
 	say := func(why string) {
-		p.reason, p.telling = why, true
+		p.reason, p.specific = why, true
 		if !p.ending {
 			s.config.Screen.Line(p.name + ": " + why)
 		}
@@ -281,7 +280,7 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 	case replica.Started:
 		if e.Process == replica.App {
 			p.appStarted = e.Time
-			p.hopeless, p.strayed = "", time.Time{}
+			p.unavailable, p.strayed = "", time.Time{}
 		}
 		p.began(e)
 	case replica.Exited, replica.Failed:
@@ -303,20 +302,20 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 		say(fmt.Sprintf("not ready: the app has not begun to listen on $PORT, which is %d", port))
 	case replica.Listens:
 		say(fmt.Sprintf("the app listens on $PORT, which is %d", port))
-		p.telling, p.strayed = false, time.Time{}
+		p.specific, p.strayed = false, time.Time{}
 	case replica.Line, replica.Completed:
 	}
-	s.tellHopeless(r)
+	s.publishUnavailable(r)
 }
 
-// exited heeds that a process has ended, or could not be started, and says why.
+// exited handles the end of a process, or its failure to start, and returns the reason.
 func (s *Server) exited(r *revision, p *pod, e replica.Event) (why string) {
 	why = fmt.Sprintf("the %s ended: %s", e.Process, e.Status)
 	if e.Kind == replica.Failed {
 		why = fmt.Sprintf("the %s can't be started", e.Process)
 	}
 	if probe := p.failedProbe(e.Process); probe != "" {
-		why += ", since " + probe
+		why += ", because " + probe
 	} else if e.Text != "" {
 		why += ": " + e.Text
 	}
@@ -335,8 +334,8 @@ func (s *Server) exited(r *revision, p *pod, e replica.Event) (why string) {
 		why = "CrashLoopBackOff: " + why
 	}
 	why += fmt.Sprintf("; next start in %v", e.RestartIn)
-	if e.Restarts > 1 || e.Kind == replica.Failed { // the first end may have been an accident
-		p.hopeless = why
+	if e.Restarts > 1 || e.Kind == replica.Failed { // one failure may be an accident
+		p.unavailable = why
 	}
 	return why
 }

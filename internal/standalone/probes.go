@@ -13,29 +13,29 @@ import (
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
-// Pauses between attempts of a probe that has to succeed first: a program costs more than a connection.
+// Pauses between the attempts of a probe until it first succeeds: running a program costs more than a connection.
 const (
 	askAgain = 10 * time.Millisecond
 	runAgain = 250 * time.Millisecond
 )
 
-// watched is a container of a replica that the kubelet probes by itself. The readiness of the app, unless it is a
-// program's, is the queue-proxy's matter.
+// watched is a container that the kubelet probes itself. The queue-proxy makes the app's readiness probe, unless it is an
+// exec probe.
 type watched struct {
 	process   replica.Process
-	name      string // in what is said
+	name      string // for the screen
 	command   replica.Command
 	startup   *manifest.Probe
 	liveness  *manifest.Probe
 	readiness *manifest.Probe // nil: it is ready once it has started
-	ownPort   bool            // readiness is the queue-proxy's but for its delay
+	ownPort   bool            // the kubelet only waits for readiness' delay; the queue-proxy probes
 	sidecar   bool
-	restarted string   // why its process has been told to end; the server's goroutine owns it
-	pid       int      // of the process that runs, or 0; the server's goroutine owns it
-	pids      chan int // the newest of them, for who probes; of one
+	restarted string   // why the kubelet is ending its process; the server's goroutine owns it
+	pid       int      // of its current process, or 0; the server's goroutine owns it
+	pids      chan int // of capacity one: the newest pid, for the prober
 }
 
-// watchedOf are those containers of a replica that need it.
+// watchedOf returns the containers of a replica that the kubelet probes.
 func watchedOf(r *catalog.Revision, spec replica.Spec) []*watched {
 	var all []*watched
 	add := func(c *manifest.Container, process replica.Process, command replica.Command, sidecar bool) {
@@ -64,7 +64,7 @@ func watchedOf(r *catalog.Revision, spec replica.Spec) []*watched {
 	return all
 }
 
-// gate is why p gets no requests though its queue-proxy may say that it is ready; "": nothing keeps it.
+// gate returns why p gets no requests even if its queue-proxy's probe passes; "" if it may get them.
 func (p *pod) gate() string {
 	for _, w := range p.watched {
 		if why := p.gates[w.name]; why != "" {
@@ -81,7 +81,7 @@ func (w *watched) close(p *pod) {
 	}
 }
 
-// began tells who probes a process that it has been started.
+// began notifies the prober that a process has been started.
 func (p *pod) began(e replica.Event) {
 	for _, w := range p.watched {
 		if w.process == e.Process {
@@ -90,17 +90,17 @@ func (p *pod) began(e replica.Event) {
 	}
 }
 
-// runs tells which process is the container's now.
+// runs sets the container's current process.
 func (w *watched) runs(pid int) {
 	w.pid = pid
-	select { // an older one doesn't matter any more
+	select { // discard an older one
 	case <-w.pids:
 	default:
 	}
 	w.pids <- pid
 }
 
-// failedProbe is the probe for which a process that has ended was told to, and "" if it ended by itself.
+// failedProbe returns the probe because of which the kubelet ended a process; "" if it ended by itself.
 func (p *pod) failedProbe(process replica.Process) (why string) {
 	for _, w := range p.watched {
 		if w.process == process {
@@ -110,7 +110,7 @@ func (p *pod) failedProbe(process replica.Process) (why string) {
 	return why
 }
 
-// containerEnded keeps requests from p until the container is back.
+// containerEnded keeps requests from p until the container runs again.
 func (s *Server) containerEnded(r *revision, p *pod, process replica.Process) {
 	for _, w := range p.watched {
 		if w.process == process {
@@ -121,13 +121,13 @@ func (s *Server) containerEnded(r *revision, p *pod, process replica.Process) {
 	}
 }
 
-// gatesChanged makes p ready, or not, by what its queue-proxy said last and by the gates that are left.
+// gatesChanged updates p's readiness from the last result of its queue-proxy's probe and the remaining gates.
 func (s *Server) gatesChanged(r *revision, p *pod) {
 	s.setReady(r, p, p.passed, cmp.Or(p.gate(), notReadyWhy(p, "")))
-	s.tellEndpoints(r)
+	s.publishEndpoints(r)
 }
 
-// setGate is the kubelet's word on one container: why it should get no requests, or "".
+// setGate sets why the container keeps requests from p; "" opens its gate.
 func (s *Server) setGate(r *revision, p *pod, w *watched, pid int, why string) {
 	s.post(func() {
 		if w.pid != pid || p.ending { // its process has ended
@@ -142,7 +142,7 @@ func (s *Server) setGate(r *revision, p *pod, w *watched, pid int, why string) {
 	})
 }
 
-// watchContainer probes a container, one process of it after the other, until ctx ends.
+// watchContainer probes the successive processes of a container until ctx ends.
 func (s *Server) watchContainer(ctx context.Context, r *revision, p *pod, w *watched) {
 	life, end := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -169,7 +169,7 @@ func (s *Server) watchContainer(ctx context.Context, r *revision, p *pod, w *wat
 	}
 }
 
-// probeProcess probes one process: until it has started, then for its readiness and its life.
+// probeProcess makes the startup probe of a process, then its readiness and liveness probes.
 func (s *Server) probeProcess(ctx context.Context, r *revision, p *pod, w *watched, pid int) {
 	if w.startup != nil && !s.awaitStart(ctx, r, p, w, pid) {
 		return
@@ -190,15 +190,15 @@ func (s *Server) probeProcess(ctx context.Context, r *revision, p *pod, w *watch
 	<-done
 }
 
-// awaitStart asks until the startup probe succeeds; false: it didn't, or ctx has ended. Kubernetes asks once a period; to
-// ask all the time can't take longer, and what it takes at most is what Kubernetes would grant.
+// awaitStart repeats the startup probe until it succeeds; it returns false if it failed or ctx ended. Kubernetes probes
+// once a period. Probing more often finds success earlier, within the same total time.
 func (s *Server) awaitStart(ctx context.Context, r *revision, p *pod, w *watched, pid int) bool {
 	probe := w.startup
 	budget := probe.Budget()
 	limit, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
 	sleep(limit, probe.Delay)
-	err := errors.New("no time was left for it")
+	err := errors.New("its delay took all of its time")
 	for limit.Err() == nil {
 		e := s.attempt(limit, p, w, probe)
 		if e == nil {
@@ -222,7 +222,7 @@ func pauseOf(p *manifest.Probe) time.Duration {
 	return askAgain
 }
 
-// probeLife asks once a period, and has the process restarted after as many failures in a row as the probe says.
+// probeLife makes the liveness probe once a period, and restarts the process after failureThreshold failures in a row.
 func (s *Server) probeLife(ctx context.Context, r *revision, p *pod, w *watched, pid int) {
 	sleep(ctx, w.liveness.Delay)
 	for failures := 0; ctx.Err() == nil; sleep(ctx, w.liveness.Period) {
@@ -237,11 +237,11 @@ func (s *Server) probeLife(ctx context.Context, r *revision, p *pod, w *watched,
 	}
 }
 
-// probeReadiness opens and closes the gate.
+// probeReadiness makes the readiness probe, and opens and closes the gate.
 func (s *Server) probeReadiness(ctx context.Context, r *revision, p *pod, w *watched, pid int) {
 	probe := w.readiness
 	sleep(ctx, probe.Delay)
-	if w.ownPort { // the rest is the queue-proxy's
+	if w.ownPort { // the queue-proxy makes the probe
 		s.setGate(r, p, w, pid, "")
 		return
 	}
@@ -271,7 +271,7 @@ func (s *Server) probeReadiness(ctx context.Context, r *revision, p *pod, w *wat
 	}
 }
 
-// restart ends the process, and says why; its supervisor starts it again.
+// restart ends the process and shows the reason; its supervisor starts it again.
 func (s *Server) restart(r *revision, p *pod, w *watched, pid int, probe *manifest.Probe, why string) {
 	grace := graceOf(&r.Template)
 	if probe.Grace != nil {
@@ -287,7 +287,7 @@ func (s *Server) restart(r *revision, p *pod, w *watched, pid int, probe *manife
 	})
 }
 
-// attempt asks once; nil is yes.
+// attempt makes a probe once; nil means that it succeeded.
 func (s *Server) attempt(ctx context.Context, p *pod, w *watched, probe *manifest.Probe) error {
 	if probe.Exec != nil {
 		ctx, cancel := context.WithTimeout(ctx, probe.Timeout)

@@ -13,8 +13,8 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
 
-// runProbe runs a program as the container would: in its directory, with its environment. Its words are those of the
-// manifest: Kubernetes expands no variables in them. The error ends with the last line that it wrote.
+// runProbe runs the program of an exec probe in the container's directory, with its environment. Like Kubernetes, it
+// expands no variables in argv. The error ends with the last line of the program's output.
 func runProbe(ctx context.Context, container replica.Command, argv []string) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env, cmd.Dir = container.Env, container.Dir
@@ -36,7 +36,7 @@ func runProbe(ctx context.Context, container replica.Command, argv []string) err
 // tail keeps the end of what is written.
 type tail struct{ b []byte }
 
-// maxTail is more than a line that is worth reading.
+// maxTail is how much of the output is kept, which is enough for the last line.
 const maxTail = 1 << 10
 
 func (t *tail) Write(p []byte) (int, error) {

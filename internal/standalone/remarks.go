@@ -13,12 +13,12 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
 
-// adopt takes the ConfigMaps and Secrets of manifests that have been applied, and what there is to say of them.
+// adopt sets the ConfigMaps and Secrets of manifests that have been applied, and the remarks on the manifests.
 func (s *Server) adopt(set manifest.Set) {
 	s.remarks = slices.Concat(set.Skipped, remarksOn(set, s.log.Core().Enabled(zapcore.DebugLevel), s.cgroups))
 	for key, o := range set.Objects {
 		if old := s.objects[key]; old != nil && !sameData(old, o) {
-			s.config.Screen.Line(fmt.Sprintf("sluice: %s %s has changed: replicas that start from now on get what it holds", o.Kind, o.Name))
+			s.config.Screen.Line(fmt.Sprintf("sluice: %s %s has changed: replicas that start from now on get the new data", o.Kind, o.Name))
 		}
 	}
 	s.objects, s.sources = set.Objects, set.Sources
@@ -36,7 +36,7 @@ func sameData(a, b *manifest.Object) bool {
 	return true
 }
 
-// remark says what is to be said of the manifests and was not said before.
+// remark shows the remarks on the manifests that are not in before.
 func (s *Server) remark(before []string) {
 	for _, line := range s.remarks {
 		if !slices.Contains(before, line) {
@@ -45,7 +45,7 @@ func (s *Server) remark(before []string) {
 	}
 }
 
-// retry has replicas start at once that were put off: the manifests may have mended what they failed of.
+// retry ends the back-off of all revisions: new manifests may have fixed the failure.
 func (s *Server) retry() {
 	for _, r := range s.revisions {
 		r.failures, r.notBefore = 0, time.Time{}
@@ -55,8 +55,8 @@ func (s *Server) retry() {
 // fewIgnored is how many ignored fields are named.
 const fewIgnored = 3
 
-// remarksOn is a line for each service with fields that have no meaning here, or for each such field; and what is missing.
-// Limits that hold in cgroups have one.
+// remarksOn returns a line for each service with ignored fields (with verbose, for each such field), for each missing
+// object, and for each service with volumes. A limit that cgroups enforce is not ignored.
 func remarksOn(set manifest.Set, verbose bool, cgroups replica.Cgroups) []string {
 	var lines []string
 	notes := map[string][]manifest.Note{}
@@ -114,7 +114,7 @@ func ignoredLine(notes []manifest.Note) string {
 	return strings.Join(fields, ", ") + more + "; -v lists them"
 }
 
-// shortField is the last part of a field's path: its name, the key of an annotation, or what stands in resources.
+// shortField returns the last part of a field's path: its name, the key of an annotation, or the path within resources.
 func shortField(field string) string {
 	if _, of, ok := strings.Cut(field, ".resources."); ok {
 		return of
@@ -125,7 +125,7 @@ func shortField(field string) string {
 	return strings.TrimPrefix(path.Ext("."+field), ".")
 }
 
-// mountVariables are the variables of all containers' mounts, and what each stands for.
+// mountVariables describes the variables of all containers' mounts.
 func mountVariables(t *manifest.Template) []string {
 	var all []string
 	for _, c := range t.All() {
@@ -138,7 +138,7 @@ func mountVariables(t *manifest.Template) []string {
 	return all
 }
 
-// mountVariable is the variable that holds the place of what would be mounted at path.
+// mountVariable returns the name of the variable with the directory that would be mounted at path.
 func mountVariable(path string) string {
 	return "SLUICE_MOUNT" + strings.Map(func(c rune) rune {
 		switch {

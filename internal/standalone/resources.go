@@ -13,8 +13,8 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
 
-// resource is what the downward API says of a container's limits and requests: in units of the divisor, rounded up. A
-// limit that isn't given is what the machine has, a request that isn't given the limit that is, or 0.
+// resource returns a container's limit or request as in the downward API: in units of the divisor, rounded up. A missing
+// limit is what the machine has; a missing request is the limit, or 0.
 // https://kubernetes.io/docs/concepts/workloads/pods/downward-api/#downwardapi-resourceFieldRef
 func (i *instance) resource(s *manifest.Source, c *manifest.Container) string {
 	all := i.Template.All()
@@ -38,17 +38,17 @@ func (i *instance) resource(s *manifest.Source, c *manifest.Container) string {
 	return strconv.FormatInt(int64(math.Ceil(amount/divisor)), 10)
 }
 
-// limitsOf are those of c that can be held.
+// limitsOf returns the limits of c that can be enforced.
 func limitsOf(c *manifest.Container) replica.Limits {
 	memory, cpu := c.Resources.Limits["memory"], c.Resources.Limits["cpu"]
 	return replica.Limits{Memory: int64(units(memory, "memory")), MemoryText: memory, CPU: int64(units(cpu, "cpu"))}
 }
 
-// units are those in which Kubernetes divides: thousandths of a CPU, or bytes.
+// units parses a quantity in the units that Kubernetes uses here: thousandths of a CPU, or bytes.
 func units(text, name string) float64 {
 	q, err := resource.ParseQuantity(text)
 	switch {
-	case err != nil: // the manifest has been checked: it is empty
+	case err != nil: // it is empty: manifests have been validated
 		return 0
 	case name == "cpu":
 		return float64(q.MilliValue())
@@ -56,7 +56,7 @@ func units(text, name string) float64 {
 	return float64(q.Value())
 }
 
-// machine is how much of a resource this one has.
+// machine returns how much of a resource this machine has.
 func machine(name string) string {
 	switch name {
 	case "cpu":

@@ -12,32 +12,32 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// revision is one that exists here: its scaler and its replicas.
+// revision is a revision with its scaler and its replicas.
 type revision struct {
 	*catalog.Revision
 	id     throttler.RevisionID
 	scaler *autoscaler.Scaler
-	pods   []*pod // oldest first, those that are ending included
-	made   int    // pods ever
+	pods   []*pod // oldest first, including those that are ending
+	made   int    // number of pods launched so far
 
-	desired   int
-	capped    bool   // -max-replicas keeps it from having as many
-	routed    bool   // some route leads to it
-	warm      bool   // as many replicas as it begins with once were ready
-	coldSaid  bool   // the cold start since it was at zero has been shown
-	failure   string // why the latest replica went by itself
-	failures  int    // in a row
-	hopeless  string // why no replica is to be expected, as the activator knows
-	notBefore time.Time
-	report    report // the activator's latest
-	sampled   bool   // report counts in a sample already
+	desired     int
+	capped      bool   // -max-replicas is less than desired
+	routed      bool   // a route leads to it
+	warm        bool   // its initial number of replicas has been ready
+	coldShown   bool   // the latest cold start has been shown
+	failure     string // why the latest replica ended by itself
+	failures    int    // in a row
+	unavailable string // the reason in the activator why no replica will become ready
+	notBefore   time.Time
+	report      report // the activator's latest
+	sampled     bool   // a sample includes report
 }
 
 func idOf(r *catalog.Revision) throttler.RevisionID {
 	return throttler.RevisionID{Namespace: r.Namespace, Name: r.Name}
 }
 
-// reconcile makes revisions and routes what the catalog says.
+// reconcile updates revisions and routes to those of the catalog.
 func (s *Server) reconcile() {
 	now := time.Now()
 	wanted := map[throttler.RevisionID]bool{}
@@ -63,10 +63,10 @@ func (s *Server) reconcile() {
 func (s *Server) add(r *catalog.Revision, now time.Time) {
 	id := idOf(r)
 	if old := s.revisions[id]; old != nil {
-		s.remove(old) // its service went and came back
+		s.remove(old) // its service was deleted and created again
 	}
 	scaling := r.Scaling
-	scaling.Initial = min(scaling.Initial, s.config.MaxReplicas) // more would never be reached, and so hold for ever
+	scaling.Initial = min(scaling.Initial, s.config.MaxReplicas) // a higher number would never be reached
 	s.revisions[id] = &revision{Revision: r, id: id, scaler: autoscaler.New(scaling, now), warm: max(scaling.Initial, scaling.Min) == 0}
 	t := &r.Template
 	spec := activator.Revision{
@@ -82,7 +82,7 @@ func (s *Server) add(r *catalog.Revision, now time.Time) {
 	s.activator.UpdateRevision(spec)
 }
 
-// remove ends a revision whose service is gone. Its replicas finish what they have.
+// remove ends a revision whose service is gone. Its replicas finish their requests.
 func (s *Server) remove(r *revision) {
 	delete(s.revisions, r.id)
 	for _, p := range slices.Clone(r.pods) {
@@ -91,8 +91,8 @@ func (s *Server) remove(r *revision) {
 	s.activator.DeleteRevision(r.id)
 }
 
-// route tells the ingress where requests go. A new revision that is to begin with replicas gets its traffic when all of
-// them are ready, as in Knative; until then the one before it keeps it.
+// route publishes the routes to the ingress. A new revision with an initial number of replicas gets traffic when all of
+// them are ready, as in Knative; until then the previous revision keeps it.
 func (s *Server) route() {
 	var routes []ingress.Route
 	routed := map[throttler.RevisionID]bool{}
@@ -112,7 +112,7 @@ func (s *Server) route() {
 			name := t.Revision
 			if name == "" {
 				name = latest.Name
-				routed[idOf(svc.Latest)] = true // it is to become ready, if it isn't yet
+				routed[idOf(svc.Latest)] = true // the autoscaler has to start it
 			}
 			route.Targets = append(route.Targets, ingress.Target{Revision: name, Percent: t.Percent, Tag: t.Tag})
 			if t.Percent > 0 || t.Tag != "" {
@@ -128,13 +128,13 @@ func (s *Server) route() {
 	s.ingress.SetRoutes(routes)
 }
 
-// warming reports whether r has yet to become ready before it should get traffic.
+// warming reports whether r has to become ready before it gets traffic.
 func (s *Server) warming(r *catalog.Revision) bool {
 	here := s.revisions[idOf(r)]
 	return here != nil && !here.warm
 }
 
-// warmed notes that r has had as many ready replicas as it begins with, or all that -max-replicas leaves it.
+// warmed marks r as warm if its initial number of replicas is ready, or as many as -max-replicas allows.
 func (s *Server) warmed(r *revision) {
 	if r.warm {
 		return
@@ -155,7 +155,7 @@ func (r *revision) readyPods() (n int) {
 	return n
 }
 
-// active are the pods that are not on their way out.
+// active returns the pods that are not ending.
 func (r *revision) active() []*pod {
 	return slices.DeleteFunc(slices.Clone(r.pods), func(p *pod) bool { return p.ending })
 }

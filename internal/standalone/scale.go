@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-proxy/sluice/metrics/statpb"
 )
 
-// readInbox heeds what the activator has told: a first request starts a replica at once.
+// readInbox handles the activator's reports: a first request starts a replica at once.
 func (s *Server) readInbox() {
 	l := s.inbox.take()
 	for id, rep := range l.stats {
@@ -16,7 +16,7 @@ func (s *Server) readInbox() {
 		if r == nil {
 			continue
 		}
-		r.hear(rep)
+		r.keepReport(rep)
 		if rep.stat.GetAverageConcurrentRequests() > 0 {
 			s.fromZero(r, rep.at, autoscaler.Observe(nil, 0, rep.stat))
 		}
@@ -27,20 +27,20 @@ func (s *Server) readInbox() {
 		}
 	}
 	for _, c := range l.colds {
-		s.sayCold(c)
+		s.showColdStart(c)
 	}
 }
 
-// hear keeps the activator's report for the next sample. Two may come between two samples, since nothing keeps the
-// clocks of both in step: then the one with more load counts, so that a burst is never lost.
-func (r *revision) hear(rep report) {
+// keepReport keeps the activator's report for the next sample. Reports and samples are not synchronized: of two reports
+// between two samples the one with more load counts, so that no burst is lost.
+func (r *revision) keepReport(rep report) {
 	if !r.sampled && r.report.stat.GetAverageConcurrentRequests() > rep.stat.GetAverageConcurrentRequests() {
 		rep.stat = r.report.stat
 	}
 	r.report, r.sampled = rep, false
 }
 
-// fromZero starts a replica of a revision that has none and is to have none, for a request that has come.
+// fromZero starts a replica for a request of a revision whose desired number is zero.
 func (s *Server) fromZero(r *revision, now time.Time, load autoscaler.Sample) {
 	if r.desired > 0 {
 		return
@@ -49,15 +49,15 @@ func (s *Server) fromZero(r *revision, now time.Time, load autoscaler.Sample) {
 	s.scale(r, now)
 }
 
-// reportAge is how old a report may be to count for this second: there is one each second.
+// reportAge is how old a report may be to count for the current second: there is one each second.
 const reportAge = 1500 * time.Millisecond
 
-// sample records the load of the last second. At zero, without a report, there is nothing to record: so a burst counts in
-// full when it comes.
+// sample records the load of the last second. It records nothing for a revision without replicas and reports, so that the
+// first burst isn't averaged with zeros.
 func (s *Server) sample(now time.Time) {
 	at := s.align(now)
 	for _, r := range s.revisions {
-		s.tellHopeless(r) // an app may have listened elsewhere for long enough
+		s.publishUnavailable(r) // strayedFor may have passed
 		var stats []*statpb.Stat
 		for _, p := range r.pods {
 			if p.ready && now.Sub(p.report.at) < reportAge {
@@ -75,7 +75,7 @@ func (s *Server) sample(now time.Time) {
 	}
 }
 
-// align gives each sample a second of its own, though the ticker jitters.
+// align returns the second of a sample, each in turn although the ticker jitters.
 func (s *Server) align(now time.Time) time.Time {
 	s.sampled = s.sampled.Add(time.Second)
 	if off := now.Sub(s.sampled); off < -time.Second/2 || off > time.Second/2 {
@@ -90,7 +90,7 @@ func (s *Server) scaleAll(now time.Time) {
 	}
 }
 
-// scale asks the scaler and does what it says.
+// scale updates the desired number of replicas and converges to it.
 func (s *Server) scale(r *revision, now time.Time) {
 	stats, _ := s.activator.Stats(r.id)
 	d := r.scaler.Tick(now, autoscaler.Pods{
@@ -102,7 +102,7 @@ func (s *Server) scale(r *revision, now time.Time) {
 	s.converge(r)
 }
 
-// converge launches or ends replicas until there are as many as desired, within -max-replicas for the whole service.
+// converge launches or ends replicas to reach the desired number, within -max-replicas for the whole service.
 func (s *Server) converge(r *revision) {
 	if s.ending || s.revisions[r.id] != r {
 		return
@@ -119,10 +119,10 @@ func (s *Server) converge(r *revision) {
 	}
 	room = max(room, 0)
 	target := min(r.desired, room)
-	s.sayCapped(r, r.desired > room)
+	s.showCapped(r, r.desired > room)
 
 	if len(active) == 0 {
-		r.coldSaid = false
+		r.coldShown = false
 	}
 	for n := len(active); n < target && !time.Now().Before(r.notBefore); n++ {
 		if err := s.launch(r); err != nil {
@@ -135,8 +135,8 @@ func (s *Server) converge(r *revision) {
 	}
 }
 
-// makeRoom ends a replica of another revision of the service, so that r is not kept from its first by -max-replicas. It
-// returns how many r may have now.
+// makeRoom ends a replica of another revision of the service, so that r can have its first despite -max-replicas. It
+// returns how many r may have.
 func (s *Server) makeRoom(r *revision) int {
 	var most *revision
 	for _, other := range s.revisions {
@@ -152,7 +152,7 @@ func (s *Server) makeRoom(r *revision) int {
 	return 1
 }
 
-// surplus picks the replica to end: one that isn't ready, or else does the least, or else is the youngest.
+// surplus picks the replica to end: one that isn't ready, else one with the least load; of equals the youngest.
 func (r *revision) surplus() *pod {
 	active := r.active()
 	slices.Reverse(active)

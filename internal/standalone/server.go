@@ -27,13 +27,13 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// Server is the quickstart: it has read its manifests and listens, and doesn't serve before Run.
+// Server is the quickstart. New reads the manifests and listens; Run serves.
 type Server struct {
 	config Config
 	log    *zap.Logger
-	self   string // how this binary executes itself
+	self   string // path of this binary
 
-	cgroups replica.Cgroups // in which containers are limited
+	cgroups replica.Cgroups // enforce the limits of containers
 
 	listener  net.Listener
 	front     *proxy.Engine
@@ -44,26 +44,25 @@ type Server struct {
 	kubelet   *http.Client
 	inbox     *inbox
 
-	calls   chan func()   // to run on the goroutine that owns what follows
-	stopped chan struct{} // closed when it runs none any more
+	calls   chan func()   // for the goroutine that owns the fields below
+	stopped chan struct{} // closed when it takes no more calls
 	tasks   sync.WaitGroup
 
 	catalog   *catalog.Catalog
 	seen      [sha256.Size]byte // of the files
 	objects   manifest.Objects
-	sources   []string // the files that hold what is applied
-	remarks   []string // on the manifests, as they were said last
+	sources   []string // the files of the applied manifests
+	remarks   []string // on the manifests
 	revisions map[throttler.RevisionID]*revision
-	serving   map[serviceKey]*catalog.Revision // what gets the latest revision's traffic
-	pods      map[*pod]*revision               // all, those of revisions that are gone included
+	serving   map[serviceKey]*catalog.Revision // the revisions that get the traffic of the latest
+	pods      map[*pod]*revision               // all, including those of deleted revisions
 	sampled   time.Time                        // the latest sample's second
 	ending    bool
 }
 
 type serviceKey struct{ namespace, name string }
 
-// New reads the manifests and listens. Its error has a line for each thing that is wrong. The caller calls Run, once, or
-// Close.
+// New reads the manifests and listens. Its error has a line for each problem. The caller has to call Run, once, or Close.
 func New(c Config) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -107,12 +106,12 @@ func (s *Server) activatorConfig() activator.Config {
 	}
 }
 
-// Close lets go of what New has taken, when Run is not to be called.
+// Close releases what New has opened. It is for callers that don't call Run.
 func (s *Server) Close() error {
 	return errors.Join(s.listener.Close(), s.activator.Close())
 }
 
-// load applies the files as they are now; on an error what was before stays.
+// load applies the current contents of the files; after an error the previous state stays.
 func (s *Server) load() error {
 	in := s.config.input()
 	s.seen = fingerprint(in)
@@ -130,22 +129,22 @@ func (s *Server) load() error {
 	return nil
 }
 
-// emptied is about the files in which there is nothing any more of what is applied: whoever writes one in place has
-// truncated it first, perhaps a while ago, and its services shouldn't end for that.
+// emptied returns an error for applied files that are now empty: a program that writes a file in place truncates it first,
+// which must not end its services.
 func (s *Server) emptied(set manifest.Set) error {
 	var errs []error
 	for _, unread := range set.Unread {
 		if slices.Contains(s.sources, unread.File) {
-			errs = append(errs, fmt.Errorf("%w; what it held stays until the file is removed", unread))
+			errs = append(errs, fmt.Errorf("%w; its services stay until the file is removed", unread))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// Run serves until ctx is cancelled, then ends requests and replicas, each within a few seconds, and returns nil. It
-// returns when every process that it started has ended.
+// Run serves until ctx is cancelled, then ends requests and replicas, each within a few seconds, and returns nil. All
+// processes that it started have ended when it returns.
 func (s *Server) Run(ctx context.Context) error {
-	// What surrounds the replicas outlives ctx: requests in flight and replicas end first.
+	// Not cancelled with ctx: requests in flight and replicas end first.
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	var around errgroup.Group
@@ -179,7 +178,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, s.activator.Close())
 }
 
-// greet says where to find what.
+// greet shows the addresses and the files.
 func (s *Server) greet() {
 	addr := "http://" + s.config.addr()
 	s.config.Screen.Line("sluice: listening on " + addr + ", manifests: " + s.config.input().String())
@@ -193,7 +192,7 @@ func (s *Server) greet() {
 	}
 }
 
-// post has the owner of all state run f, and returns false when it never will. It blocks until f begins.
+// post runs f on the goroutine that owns the state, and returns false if that has stopped. It blocks until f begins.
 func (s *Server) post(f func()) bool {
 	select {
 	case s.calls <- f:
@@ -203,7 +202,7 @@ func (s *Server) post(f func()) bool {
 	}
 }
 
-// loop owns all state until end closes or the ingress fails.
+// loop handles calls, reports and ticks until end closes or the ingress fails.
 func (s *Server) loop(end <-chan struct{}, failed chan error) {
 	second, tick := time.NewTicker(time.Second), time.NewTicker(s.config.Scaling.TickInterval)
 	defer second.Stop()
@@ -216,7 +215,7 @@ func (s *Server) loop(end <-chan struct{}, failed chan error) {
 			return
 		case f := <-s.calls:
 			f()
-		case <-s.inbox.poke:
+		case <-s.inbox.changed:
 			s.readInbox()
 		case now := <-second.C:
 			s.sample(now)
@@ -227,7 +226,7 @@ func (s *Server) loop(end <-chan struct{}, failed chan error) {
 	}
 }
 
-// during runs what is posted until done closes or d has passed; it reports whether done closed.
+// during handles calls and reports until done closes or d has passed; it reports whether done closed.
 func (s *Server) during(done <-chan struct{}, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -239,13 +238,13 @@ func (s *Server) during(done <-chan struct{}, d time.Duration) bool {
 			return false
 		case f := <-s.calls:
 			f()
-		case <-s.inbox.poke:
+		case <-s.inbox.changed:
 			s.readInbox()
 		}
 	}
 }
 
-// endRequests takes no new ones and waits for those in flight, for endGrace at most.
+// endRequests closes the listener and waits for requests in flight, for endGrace at most.
 func (s *Server) endRequests(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, endGrace)
 	defer cancel()
@@ -253,14 +252,14 @@ func (s *Server) endRequests(ctx context.Context) {
 	go func() {
 		defer close(done)
 		_ = s.front.Shutdown(ctx)  // its error is that of ctx
-		_ = s.activator.Drain(ctx) // upgraded connections, which Shutdown knows nothing of
-		_ = s.front.Close()        // whoever is left
+		_ = s.activator.Drain(ctx) // upgraded connections, which Shutdown doesn't wait for
+		_ = s.front.Close()        // the remaining connections
 	}()
 	s.during(done, 2*endGrace)
 	<-done
 }
 
-// endReplicas ends them gently, then not so.
+// endReplicas drains all replicas, and kills those that remain after endGrace.
 func (s *Server) endReplicas() {
 	all := slices.Collect(maps.Keys(s.pods))
 	for _, p := range all {
@@ -282,7 +281,7 @@ func (s *Server) endReplicas() {
 	s.during(done, time.Hour) // a supervisor ends within seconds
 }
 
-// reload applies changed files, or says why it can't.
+// reload applies changed files, or shows why it can't.
 func (s *Server) reload() {
 	if s.ending {
 		return

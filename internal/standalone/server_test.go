@@ -342,7 +342,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// Whoever waits for a replica that can't come is told why as soon as the screen knows. Clients used to hang until their own
+// A request that waits for a replica that can't start fails with the reason on the screen. Clients used to hang until their own
 // timeout.
 func TestQ9WhoWaitsIsTold(t *testing.T) {
 	t.Parallel()

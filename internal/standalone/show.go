@@ -11,10 +11,10 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
 )
 
-// startTime is how long a replica may take before its service is called not ready rather than starting.
+// startTime is how long a replica may take before its service is shown as not ready instead of starting.
 const startTime = 2 * time.Second
 
-// show brings the screen up to date.
+// show updates the screen.
 func (s *Server) show() {
 	var rows []screen.Row
 	for _, svc := range s.catalog.Services() {
@@ -41,7 +41,7 @@ func (s *Server) row(svc *catalog.Service) screen.Row {
 		row.Actual += len(r.active())
 		row.Desired += r.desired
 		state, reason := r.state()
-		if r.capped { // which is not why it isn't ready
+		if r.capped { // shown even if it is ready
 			reason = strings.TrimPrefix(fmt.Sprintf("%s; capped by -max-replicas at %d", reason, s.config.MaxReplicas), "; ")
 		}
 		if reason != "" && spec != svc.Latest {
@@ -57,7 +57,7 @@ func (s *Server) row(svc *catalog.Service) screen.Row {
 	return row
 }
 
-// worse is the one that a user should rather know of.
+// worse returns the state that is further from ready.
 func worse(a, b screen.State) screen.State {
 	for _, s := range []screen.State{screen.NotReady, screen.Starting} {
 		if a == s || b == s {
@@ -67,7 +67,7 @@ func worse(a, b screen.State) screen.State {
 	return screen.Ready
 }
 
-// state says how r is, and why it isn't ready.
+// state returns the state of r, and why it isn't ready.
 func (r *revision) state() (screen.State, string) {
 	active := r.active()
 	switch {
@@ -84,8 +84,8 @@ func (r *revision) state() (screen.State, string) {
 	return screen.Starting, ""
 }
 
-// sayCapped says, once, that -max-replicas binds, or that it no longer does.
-func (s *Server) sayCapped(r *revision, capped bool) {
+// showCapped shows, once, that -max-replicas limits r.
+func (s *Server) showCapped(r *revision, capped bool) {
 	if capped && !r.capped {
 		s.config.Screen.Line(fmt.Sprintf("%s: the autoscaler wants %d replicas; -max-replicas %d is the most for service %s",
 			r.Name, r.desired, s.config.MaxReplicas, r.Service))
@@ -93,26 +93,25 @@ func (s *Server) sayCapped(r *revision, capped bool) {
 	r.capped = capped
 }
 
-// sayCold shows where the time of a cold start went. The requests that waited together are one cold start.
-func (s *Server) sayCold(c activator.ColdStart) {
+// showColdStart shows the phases of a cold start. All requests that waited for it count as one.
+func (s *Server) showColdStart(c activator.ColdStart) {
 	r := s.revisions[c.Revision]
-	if r == nil || r.coldSaid {
+	if r == nil || r.coldShown {
 		return
 	}
 	for _, p := range r.pods {
 		if p.name == c.Pod {
-			r.coldSaid = true
+			r.coldShown = true
 			s.config.Screen.Line(coldLine(r.Name, c, p.appStarted))
 			return
 		}
 	}
 }
 
-// coldLine is: queued → process started → app listening → first byte. The activator's own probe, which the queue-proxy
-// holds, tells that the app listens.
+// coldLine formats the phases of a cold start. The app counts as listening when the activator's probe passes.
 func coldLine(name string, c activator.ColdStart, started time.Time) string {
 	if started.Before(c.Queued) {
-		started = c.Queued // it ran already
+		started = c.Queued // the process was already running
 	}
 	if started.After(c.Granted) {
 		started = c.Granted

@@ -33,7 +33,7 @@ func TestReplicaThatEndsSaysWhatEndedItFirst(t *testing.T) {
 			s.event(&revision{}, p, e)
 		}
 		w.config.Screen.Close(time.Minute)
-		if got := p.epitaph(); got != c.want || strings.Contains(w.out.String(), "next start in 0s") {
+		if got := p.whyEnded(); got != c.want || strings.Contains(w.out.String(), "next start in 0s") {
 			t.Errorf("%q, want %q; output:\n%s", got, c.want, w.out)
 		}
 	}
@@ -97,7 +97,7 @@ func TestBurstBetweenTwoSamplesIsNotLost(t *testing.T) {
 		want    float64
 	}{{1, false, 1}, {60, false, 60}, {0, false, 60}, {0, true, 0}, {5, true, 5}, {7, false, 7}} {
 		r.sampled = c.sampled
-		r.hear(report{stat: &statpb.Stat{AverageConcurrentRequests: c.load}})
+		r.keepReport(report{stat: &statpb.Stat{AverageConcurrentRequests: c.load}})
 		if got := r.report.stat.GetAverageConcurrentRequests(); got != c.want {
 			t.Errorf("report %d: %v, want %v", i, got, c.want)
 		}

@@ -11,11 +11,11 @@ import (
 
 const (
 	watchPeriod = 500 * time.Millisecond
-	// settle is how long contents must last: a file that is being written is not yet what it will be.
+	// settle is how long contents must last to be applied: a file may be in the middle of being written.
 	settle = 20 * time.Millisecond
 )
 
-// fingerprint changes when any file of in does, comes, goes, or can't be read.
+// fingerprint changes when a file of in changes, is added, is removed, or can't be read.
 func fingerprint(in manifest.Input) [sha256.Size]byte {
 	h := sha256.New()
 	files, left, err := in.Read()
@@ -30,8 +30,8 @@ func fingerprint(in manifest.Input) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// watch calls changed whenever the fingerprint of in is another than seen, until ctx ends. Manifests are few and small:
-// reading them works alike on every system, for files written in place or renamed over, and for symbolic links.
+// watch calls changed whenever the fingerprint of in differs from seen, until ctx ends. Manifests are few and small, and
+// reading them works on every system, for files written in place or replaced by a rename, and for symbolic links.
 func watch(ctx context.Context, in manifest.Input, seen [sha256.Size]byte, changed func()) {
 	t := time.NewTicker(watchPeriod)
 	defer t.Stop()
