@@ -123,9 +123,9 @@ type Report struct {
 	Elapsed                         time.Duration // never negative
 }
 
-// Rates returns the report with its counts turned into requests per second.
+// rates returns the report with its counts turned into requests per second.
 // Without a duration there is no rate, and the counts stay as they are.
-func (r Report) Rates() Report {
+func (r Report) rates() Report {
 	if s := r.Elapsed.Seconds(); s > 0 {
 		r.Requests /= s
 		r.ProxiedRequests /= s
@@ -135,7 +135,7 @@ func (r Report) Rates() Report {
 
 // Stat is the message that a pod reports: averages, and counts per second.
 func (r Report) Stat(pod string, uptime time.Duration, now time.Time) *statpb.Stat {
-	r = r.Rates()
+	r = r.rates()
 	return &statpb.Stat{
 		PodName:                          pod,
 		AverageConcurrentRequests:        r.Concurrency,

@@ -127,7 +127,7 @@ func TestTimeThatDoesNotAdvance(t *testing.T) {
 		if r.Concurrency != 2 || r.ProxiedConcurrency != 1 || r.Elapsed != 0 && back != 0 {
 			t.Errorf("%v back: %+v", back, r)
 		}
-		for _, v := range []float64{r.Rates().Requests, r.Rates().ProxiedRequests, r.Stat("p", 0, epoch()).GetRequestCount()} {
+		for _, v := range []float64{r.rates().Requests, r.rates().ProxiedRequests, r.Stat("p", 0, epoch()).GetRequestCount()} {
 			if math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
 				t.Errorf("%v back: rate %v", back, v)
 			}

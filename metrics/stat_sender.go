@@ -118,7 +118,7 @@ type StatSender struct {
 	queue     outbox
 	running   atomic.Bool
 	connected atomic.Bool
-	sent      atomic.Uint64
+	sent      atomic.Uint64 // messages that were written to a connection
 	errors    atomic.Uint64
 }
 
@@ -146,9 +146,6 @@ func (s *StatSender) Connected() bool { return s.connected.Load() }
 // Dropped counts messages that were pushed out of a full buffer, grew older
 // than MaxAge or can't be encoded (a name that is no UTF-8).
 func (s *StatSender) Dropped() uint64 { return s.queue.droppedSoFar() }
-
-// Sent counts messages that were written to a connection.
-func (s *StatSender) Sent() uint64 { return s.sent.Load() }
 
 // Errors counts failed attempts to connect and broken connections.
 func (s *StatSender) Errors() uint64 { return s.errors.Load() }

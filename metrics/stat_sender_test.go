@@ -86,8 +86,8 @@ func TestStatSenderKeepsOrderAndFlushesAtTheEnd(t *testing.T) {
 	if len(got) != 1000 || !slices.IsSorted(got) {
 		t.Errorf("%d received, sorted: %v", len(got), slices.IsSorted(got))
 	}
-	if s.Sent() != 1000 || s.Dropped() != 0 || s.Errors() != 0 || s.Connected() {
-		t.Errorf("sent %d, dropped %d, errors %d, connected %v", s.Sent(), s.Dropped(), s.Errors(), s.Connected())
+	if s.sent.Load() != 1000 || s.Dropped() != 0 || s.Errors() != 0 || s.Connected() {
+		t.Errorf("sent %d, dropped %d, errors %d, connected %v", s.sent.Load(), s.Dropped(), s.Errors(), s.Connected())
 	}
 	if got := s.changes(); len(got) != 2 || got[0] != (change{true, nil}) || got[1] != (change{false, nil}) {
 		t.Errorf("OnState: %v", got)

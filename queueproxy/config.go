@@ -30,8 +30,8 @@ const (
 	DefaultDrainIdle   = 5 * time.Second
 	// DefaultGracePeriod is the timeoutSeconds of a revision that sets none, and so the grace period of its pods.
 	DefaultGracePeriod = 300 * time.Second
-	// FlushTime is how much of the pod's grace period, at most, a drain leaves once Run has returned, for the program to send its last
-	// telemetry.
+	// FlushTime is how much of the pod's grace period, at most, a drain leaves once Run has returned, for the program to send
+	// its last telemetry.
 	FlushTime = time.Second
 )
 

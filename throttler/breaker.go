@@ -167,9 +167,6 @@ func (b *Breaker) InFlight() int { return b.Stats().InFlight }
 // Waiting says how many requests wait.
 func (b *Breaker) Waiting() int { return b.Stats().Waiting }
 
-// Capacity says how many may be in flight.
-func (b *Breaker) Capacity() int { return b.Stats().Capacity }
-
 // RetryAfter estimates, from how fast the queue has moved while there was one, when a new request would be served:
 // whole seconds from 1 to 60, 1 while nothing has been measured.
 func (b *Breaker) RetryAfter() time.Duration {

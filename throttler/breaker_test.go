@@ -67,7 +67,7 @@ func TestBreakerCapacityZeroLetsNobodyIn(t *testing.T) {
 			t.Errorf("%+v", b.Stats())
 		}
 		b.Resize(1, 10)
-		if err := <-got; err != nil || b.Capacity() != 1 {
+		if err := <-got; err != nil || b.Stats().Capacity != 1 {
 			t.Errorf("after Resize: %v, %+v", err, b.Stats())
 		}
 	})

@@ -9,9 +9,9 @@ import (
 // Defaults of Config and RevisionConfig. The bounds on waiting are the wire contract's; the steps of ejection are
 // those of a client that can afford one lost dial in ten seconds.
 const (
-	DefaultMaxWaiting         = 20_000
-	DefaultMaxWaitingBytes    = 256 << 20
-	DefaultRevisionMaxWaiting = 10_000
+	defaultMaxWaiting         = 20_000
+	defaultMaxWaitingBytes    = 256 << 20
+	defaultRevisionMaxWaiting = 10_000
 )
 
 var (
@@ -45,10 +45,10 @@ func (c Config) Validate() error {
 
 func (c Config) withDefaults() Config {
 	if c.MaxWaiting == 0 {
-		c.MaxWaiting = DefaultMaxWaiting
+		c.MaxWaiting = defaultMaxWaiting
 	}
 	if c.MaxWaitingBytes == 0 {
-		c.MaxWaitingBytes = DefaultMaxWaitingBytes
+		c.MaxWaitingBytes = defaultMaxWaitingBytes
 	}
 	c.Eject = c.Eject.or(defaultEject)
 	c.Decline = c.Decline.or(defaultDecline)
@@ -71,7 +71,7 @@ func (c RevisionConfig) Validate() error {
 
 func (c RevisionConfig) withDefaults() RevisionConfig {
 	if c.MaxWaiting == 0 {
-		c.MaxWaiting = DefaultRevisionMaxWaiting
+		c.MaxWaiting = defaultRevisionMaxWaiting
 	}
 	if c.Pick > PickRoundRobin {
 		c.Pick = PickAuto
