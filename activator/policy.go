@@ -49,7 +49,8 @@ var announced = new(proxy.Local)
 // probeAnswer answers the probes of the activator itself; it returns nil for other requests. The kubelet asks whether this
 // activator is ready, the others only whether it is in the path.
 func (p policy) probeAnswer(req *proxy.Request) *proxy.Local {
-	if knative.IsKubeletProbe(req.Header.Get) {
+	if req.Header.Has(knative.HeaderKubeletProbe) ||
+		strings.HasPrefix(req.Header.Get("User-Agent"), knative.UserAgentKubelet) {
 		if why := p.a.unready(); why != "" && req.Target != LivePath {
 			return (&proxy.Error{
 				Reason: proxy.NotReady, Status: http.StatusInternalServerError, Text: why + "\n",
