@@ -41,7 +41,7 @@ type announcement struct {
 // Next implements proxy.Exchange.
 func (x announcement) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 	h := x.of.judge(req)
-	x.of.a.collectors.heard(h.result)
+	x.of.a.collectors.received(h.result)
 	if h.why == "" {
 		return proxy.Answer(&proxy.Local{Status: h.status}), nil
 	}

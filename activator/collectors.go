@@ -11,7 +11,7 @@ type collectors struct {
 	revisions *metrics.ActivatorCollectors
 	errors    *metrics.ProxyErrors
 	cold      *metrics.ColdStarts
-	refused   *metrics.Refused
+	refused   *metrics.RejectedConnections
 	announced *metrics.Announcements
 }
 
@@ -42,7 +42,7 @@ func newCollectors(c Config, budgets func() []metrics.Budget) (*collectors, erro
 	if err != nil {
 		return nil, err
 	}
-	rejectedConns, err := metrics.NewRefused(c.Registerer)
+	rejectedConns, err := metrics.NewRejectedConnections(c.Registerer)
 	if err != nil {
 		return nil, err
 	}
@@ -92,10 +92,10 @@ func (m *collectors) coldStart(c ColdStart) {
 	}
 }
 
-// heard counts an announcement by its verdict.
-func (m *collectors) heard(result string) {
+// received counts an announcement by its verdict.
+func (m *collectors) received(result string) {
 	if m != nil {
-		m.announced.Heard(result)
+		m.announced.Received(result)
 	}
 }
 

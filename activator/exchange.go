@@ -402,9 +402,9 @@ func (x *exchange) unanswered() throttler.Outcome {
 // avoid remembers the pod as one that the next attempts go to only when there is no other.
 func (x *exchange) avoid() {
 	id := x.lease.ID()
-	for i, other := range x.demand.Not {
+	for i, other := range x.demand.Avoid {
 		if other == "" || other == id {
-			x.demand.Not[i] = id
+			x.demand.Avoid[i] = id
 			return
 		}
 	}

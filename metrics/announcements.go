@@ -33,8 +33,8 @@ func NewAnnouncements(r prometheus.Registerer, heard, relayed []string) (*Announ
 	return a, nil
 }
 
-// Heard counts an announcement. A result that NewAnnouncements was not given is not counted.
-func (a *Announcements) Heard(result string) { inc(a.heard[result]) }
+// Received counts an announcement. A result that NewAnnouncements was not given is not counted.
+func (a *Announcements) Received(result string) { inc(a.heard[result]) }
 
 // Relayed counts an attempt to pass one on, as Heard does.
 func (a *Announcements) Relayed(result string) { inc(a.relayed[result]) }

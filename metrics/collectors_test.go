@@ -191,7 +191,7 @@ func BenchmarkWholeRequest(b *testing.B) {
 
 func TestRefused(t *testing.T) {
 	r := prometheus.NewRegistry()
-	c, err := NewRefused(r)
+	c, err := NewRejectedConnections(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestRefused(t *testing.T) {
 		`sluice_refused_connections_total{reason="missing Host"}`: "2",
 		`sluice_refused_connections_total{reason="other"}`:        fmt.Sprint(maxReasons + 1),
 	})
-	if _, err := NewRefused(r); err == nil {
+	if _, err := NewRejectedConnections(r); err == nil {
 		t.Error("registered twice")
 	}
 }

@@ -17,7 +17,7 @@ import (
 type collectors struct {
 	requests    *metrics.QueueCollectors
 	errors      *metrics.ProxyErrors
-	rejected    *metrics.Refused
+	rejected    *metrics.RejectedConnections
 	unavailable *metrics.Unavailable
 	registry    *prometheus.Registry
 }
@@ -49,7 +49,7 @@ func newCollectors(c Config, depth func() int, budgets func() []metrics.Budget) 
 	if k.errors, err = metrics.NewProxyErrors(k.registry, reasons...); err != nil {
 		return nil, err
 	}
-	if k.rejected, err = metrics.NewRefused(k.registry); err != nil {
+	if k.rejected, err = metrics.NewRejectedConnections(k.registry); err != nil {
 		return nil, err
 	}
 	if k.unavailable, err = metrics.NewUnavailable(k.registry, c.Identity.Namespace, c.Identity.Revision); err != nil {

@@ -82,7 +82,7 @@ var notIDs = rapid.SampledFrom([][2]string{{}, {}, {}, {"a"}, {"b"}, {"c"}, {"",
 func (m *machine) acquire(t *rapid.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &call{cancel: cancel, since: time.Now(), not: notIDs.Draw(t, "not"), noSpillover: rapid.IntRange(0, 2).Draw(t, "no spillover") == 0, bytes: rapid.IntRange(0, 40).Draw(t, "bytes")}
-	d := Demand{Revision: m.id, Bytes: c.bytes, Not: c.not, NoSpillover: c.noSpillover}
+	d := Demand{Revision: m.id, Bytes: c.bytes, Avoid: c.not, NoSpillover: c.noSpillover}
 	if age := rapid.SampledFrom([]int{0, 0, 1, 2, 3}).Draw(t, "age"); age > 0 {
 		d.Enqueued = c.since.Add(-time.Duration(age) * time.Second)
 		c.since = d.Enqueued
@@ -114,7 +114,7 @@ func (m *machine) acquire(t *rapid.T) {
 
 func (m *machine) try(t *rapid.T) {
 	not, noSpillover := notIDs.Draw(t, "not"), rapid.Bool().Draw(t, "no spillover")
-	l, ok, err := m.t.TryAcquire(Demand{Revision: m.id, Not: not, NoSpillover: noSpillover})
+	l, ok, err := m.t.TryAcquire(Demand{Revision: m.id, Avoid: not, NoSpillover: noSpillover})
 	if errors.Is(err, ErrUnknownRevision) == m.known || ok != l.Valid() {
 		t.Fatalf("known %v: %v, %v", m.known, ok, err)
 	}

@@ -60,11 +60,11 @@ func TestPeers3NoLend(t *testing.T) {
 		t.Errorf("waited for %s", l.ID())
 	}
 	l.Release(throttler.OK)
-	d.Not = [2]string{"own"}
+	d.Avoid = [2]string{"own"}
 	if l := acquire(t, th, d); l.ID() != "own" {
 		t.Errorf("spilled %s rather than the own pod", l.ID())
 	}
-	d.NoSpillover, d.Not = false, [2]string{}
+	d.NoSpillover, d.Avoid = false, [2]string{}
 	if l := acquire(t, th, d); !l.Spillover() {
 		t.Errorf("got %s, no spillover", l.ID())
 	}
@@ -201,7 +201,7 @@ func TestPeers4DeadPodIsEjected(t *testing.T) {
 		arrived := time.Now()
 		dead := acquire(t, th, d)
 		dead.Release(throttler.DialFailed)
-		again := throttler.Demand{Revision: d.Revision, Not: [2]string{dead.ID()}, Enqueued: arrived}
+		again := throttler.Demand{Revision: d.Revision, Avoid: [2]string{dead.ID()}, Enqueued: arrived}
 		alive := acquire(t, th, again)
 		if alive.ID() == dead.ID() {
 			t.Fatal("sent to the dead pod again")
@@ -230,19 +230,19 @@ func TestF10TwoPodsAreAvoided(t *testing.T) {
 			th, d := withPods(t, 3, slots)
 			last := acquire(t, th, d)
 			last.Release(throttler.OK)
-			d.Not = [2]string{}
+			d.Avoid = [2]string{}
 			for i, failed := 0, map[string]bool{}; i < 2; i++ {
 				l := acquire(t, th, d)
 				if failed[l.ID()] {
 					t.Fatalf("%d slots: given to %s again", slots, l.ID())
 				}
-				failed[l.ID()], d.Not[i] = true, l.ID()
+				failed[l.ID()], d.Avoid[i] = true, l.ID()
 				l.Release(throttler.OK)
 			}
 			for range 10 {
 				l := acquire(t, th, d)
-				if l.ID() == d.Not[0] || l.ID() == d.Not[1] {
-					t.Fatalf("%d slots: given to %s, one of %q", slots, l.ID(), d.Not)
+				if l.ID() == d.Avoid[0] || l.ID() == d.Avoid[1] {
+					t.Fatalf("%d slots: given to %s, one of %q", slots, l.ID(), d.Avoid)
 				}
 				l.Release(throttler.OK)
 			}

@@ -48,7 +48,7 @@ func (w *ward) client(th *throttler.Throttler, d throttler.Demand, requests int)
 			patience = time.Hour // a lost wake-up would show as a test that hangs
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		d.Not = [2]string{fmt.Sprint(rand.IntN(8))}
+		d.Avoid = [2]string{fmt.Sprint(rand.IntN(8))}
 		d.Bytes = rand.IntN(100)
 		d.NoSpillover = rand.IntN(3) == 0
 		d.Enqueued = time.Time{}

@@ -50,7 +50,7 @@ func (r *revision) enter(d *Demand, wait bool, notify func()) (Lease, *waiter, e
 		return Lease{}, nil, ErrUnknownRevision
 	}
 	if r.queue.admits(d.NoSpillover) {
-		if p := r.free.choose(d.Not, d.NoSpillover); p != nil {
+		if p := r.free.choose(d.Avoid, d.NoSpillover); p != nil {
 			return r.grantLocked(p), nil, nil
 		}
 	}
@@ -108,7 +108,7 @@ func (r *revision) enqueueLocked(d *Demand, notify func()) (*waiter, error) {
 	}
 	w := r.t.waiters.get(notify)
 	now := time.Now()
-	w.client, w.bytes, w.not, w.noSpillover, w.since = client, bytes, avoided(d.Not), d.NoSpillover, now
+	w.client, w.bytes, w.not, w.noSpillover, w.since = client, bytes, avoided(d.Avoid), d.NoSpillover, now
 	if !d.Enqueued.IsZero() && d.Enqueued.Before(now) {
 		w.since = d.Enqueued
 	}

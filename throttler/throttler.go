@@ -42,7 +42,7 @@ type Demand struct {
 	Client      netip.Addr
 	Bytes       int       // what the request holds while it waits
 	Enqueued    time.Time // zero: now. That of an earlier attempt puts the request back in its old place in the queue
-	Not         [2]string // IDs of pods to avoid if another has a free slot; empty: none
+	Avoid       [2]string // IDs of pods to avoid if another has a free slot; empty: none
 	NoSpillover bool      // own pods only: the request could not go elsewhere if a remote pod declined it
 }
 

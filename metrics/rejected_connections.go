@@ -6,15 +6,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Refused counts rejected connections, by reason: those that were closed because
+// RejectedConnections counts rejected connections, by reason: those that were closed because
 // what came on them is no request. Its methods may be called concurrently and
 // don't block.
-type Refused struct {
+type RejectedConnections struct {
 	byReason bounded[prometheus.Counter]
 }
 
-// NewRefused registers sluice_refused_connections_total with r.
-func NewRefused(r prometheus.Registerer) (*Refused, error) {
+// NewRejectedConnections registers sluice_refused_connections_total with r.
+func NewRejectedConnections(r prometheus.Registerer) (*RejectedConnections, error) {
 	vec := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "sluice_refused_connections_total",
 		Help: "Connections that were ended because what came on them is no request, by reason.",
@@ -26,10 +26,10 @@ func NewRefused(r prometheus.Registerer) (*Refused, error) {
 		c := vec.WithLabelValues(reason)
 		return &c
 	}
-	c := &Refused{byReason: bounded[prometheus.Counter]{max: maxReasons, maxLen: maxTagLen, make: newReason}}
+	c := &RejectedConnections{byReason: bounded[prometheus.Counter]{max: maxReasons, maxLen: maxTagLen, make: newReason}}
 	c.byReason.overflow = newReason("other")
 	return c, nil
 }
 
 // Count adds one. Reasons should be a closed list; after the first 64 all others count as "other".
-func (c *Refused) Count(reason string) { (*c.byReason.get(reason)).Inc() }
+func (c *RejectedConnections) Count(reason string) { (*c.byReason.get(reason)).Inc() }
