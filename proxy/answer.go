@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
 
 // WriteError answers r with err: the one place where errors become statuses. An Error says its own reason and status,
@@ -14,49 +17,32 @@ import (
 // (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), everybody else a text. name goes into Proxy-Status.
 // For ClientGone nothing is written. It returns the HTTP status, or StatusClientClosedRequest.
 func WriteError(w http.ResponseWriter, r *http.Request, name string, err error) (status int) {
-	a := errorAnswer(name, err, isGRPC(r.Header["Content-Type"]))
-	a.write(w, r)
+	a := errorAnswer(name, err, isGRPC(NewHeader(r.Header)))
+	a.write(w, r, false)
 	return a.status
 }
 
-// write sends the answer and returns how many bytes of its body went out.
-func (a *errorAnswered) write(w http.ResponseWriter, r *http.Request) (bytes int) {
-	if a.status == StatusClientClosedRequest {
-		return 0
-	}
-	h := w.Header()
-	for _, f := range a.header {
-		h[f[0]] = []string{f[1]}
-	}
-	if !a.bodiless {
-		h["Content-Length"] = []string{strconv.Itoa(len(a.body))}
-	}
-	w.WriteHeader(a.status)
-	if r.Method != http.MethodHead && a.body != "" {
-		bytes, _ = w.Write([]byte(a.body)) // a client that has gone is noticed by net/http
-	}
-	return bytes
-}
-
-// errorAnswered is an error as an answer. Its status is StatusClientClosedRequest when there is nobody to get it.
-type errorAnswered struct {
-	status   int
-	header   [][2]string
-	body     string
-	bodiless bool // its end is that of the head: gRPC
+// ownAnswer is an answer of the proxy's own: what it consists of, whoever writes it.
+type ownAnswer struct {
+	reason Reason // ClientGone: there is nobody to get it
+	status int
+	header [][2]string
+	body   string
+	length int  // what Content-Length says; -1: there is none
+	last   bool // of an HTTP/1.1 connection: what follows on it can't be trusted
 }
 
 // errorAnswer is what WriteError says.
-func errorAnswer(name string, err error, grpc bool) (a errorAnswered) {
+func errorAnswer(name string, err error, grpc bool) (a ownAnswer) {
 	var e *Error
 	if !errors.As(err, &e) {
 		e = &Error{Reason: Internal, Text: "internal error\n"}
 	}
-	if e.Reason == ClientGone {
+	a.reason, a.status, a.last = e.Reason, e.Status, e.Reason == BadRequest
+	if a.reason == ClientGone {
 		a.status = StatusClientClosedRequest
 		return a
 	}
-	a.status = e.Status
 	if a.status == 0 {
 		a.status = e.Reason.Status()
 	}
@@ -77,85 +63,97 @@ func errorAnswer(name string, err error, grpc bool) (a errorAnswered) {
 	}
 	if grpc {
 		a.header = append(a.header, [2]string{"Content-Type", "application/grpc"},
-			[2]string{"Grpc-Status", strconv.Itoa(int(reasonTable[e.Reason].grpc))},
+			[2]string{grpcStatus, strconv.Itoa(int(reasonTable[e.Reason].grpc))},
 			[2]string{"Grpc-Message", grpcMessage(strings.TrimSuffix(a.body, "\n"))})
-		a.status, a.body, a.bodiless = http.StatusOK, "", true
+		a.status, a.body = http.StatusOK, ""
 		return a
 	}
 	a.header = append(a.header, [2]string{"Content-Type", "text/plain; charset=utf-8"},
 		[2]string{"X-Content-Type-Options", "nosniff"})
+	a.length = len(a.body)
 	return a
 }
 
+// grpcStatus is the field of an answer whose end is that of its head.
+const grpcStatus = "Grpc-Status"
+
 // Local is what WriteError answers to req, for a policy that adds to it. More fields come after its own.
 func (e *Error) Local(req *Request, name string, more ...[2]string) *Local {
-	a := errorAnswer(name, e, isGRPC([]string{req.Header.Get("Content-Type")}))
+	a := errorAnswer(name, e, isGRPC(req.Header))
 	return &Local{Status: a.status, Header: append(a.header, more...), Body: a.body, Reason: e.Reason}
 }
 
-// answer is WriteError for a Handler's own answers.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, err error) (status, bytes int) {
-	if h.draining.Load() {
-		w.Header()["Connection"] = []string{"close"}
+// answer is l as it is written.
+func (l *Local) answer() ownAnswer {
+	a := ownAnswer{reason: l.Reason, status: l.Status, header: l.Header, body: l.Body, length: len(l.Body)}
+	has := func(name string) bool {
+		return slices.ContainsFunc(l.Header, func(f [2]string) bool { return f[0] == name })
 	}
-	a := errorAnswer(h.cfg.Name, err, isGRPC(r.Header["Content-Type"]))
-	return a.status, a.write(w, r)
+	switch {
+	case l.Reason == ClientGone:
+		a.status = StatusClientClosedRequest
+	case l.Status == http.StatusNoContent, l.Status == http.StatusNotModified:
+		a.body, a.length = "", -1
+	case has(grpcStatus):
+		a.body, a.length = "", 0
+	}
+	if has("Content-Length") {
+		a.header = slices.DeleteFunc(slices.Clone(a.header), func(f [2]string) bool { return f[0] == "Content-Length" })
+	}
+	return a
 }
 
-// fail answers with an error before anything has been written.
-func (ex *exchange) fail(err error) {
-	ex.result.Reason = ReasonOf(err)
-	ex.ready()
-	if ex.result.Reason == ClientGone {
-		ex.result.Status = StatusClientClosedRequest
-		ex.aborted = true // nothing is to follow on this connection
-		return
+// appendHead writes its head for HTTP/1.1, but for what it says of the connection, and its end.
+func (a *ownAnswer) appendHead(b []byte) []byte {
+	b = h1.AppendStatusLine(b, a.status, http.StatusText(a.status))
+	b = h1.AppendEnd(time.Now().UTC().AppendFormat(append(b, "Date: "...), http.TimeFormat))
+	for _, f := range a.header {
+		b = h1.AppendField(b, f[0], f[1])
 	}
-	ex.result.Start = time.Since(ex.req.Arrived)
-	status, n := ex.h.answer(ex.w, ex.r, err)
-	ex.result.Status = status
-	ex.bytesOut.Add(int64(n))
-	ex.sendNow()
+	if a.length >= 0 {
+		b = h1.AppendLength(b, int64(a.length))
+	}
+	return b
 }
 
-// own gives an answer that is no error.
-func (ex *exchange) own(status int, body string) {
-	ex.ready()
-	h := ex.w.Header()
-	if ex.h.draining.Load() {
+// write has net/http send it, closing the connection afterwards if need be, and returns how many bytes of its body went out.
+func (a *ownAnswer) write(w http.ResponseWriter, r *http.Request, closing bool) (bytes int) {
+	if a.reason == ClientGone {
+		return 0
+	}
+	h := w.Header()
+	for _, f := range a.header {
+		delete(h, f[0])
+	}
+	for _, f := range a.header {
+		h[f[0]] = append(h[f[0]], f[1])
+	}
+	if closing || a.last && r.ProtoMajor < 2 {
 		h["Connection"] = []string{"close"}
 	}
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // net/http would guess
 	}
-	_, grpc := h["Grpc-Status"] // its end is that of the head
-	if !grpc && status != http.StatusNoContent && status != http.StatusNotModified {
-		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if a.length >= 0 {
+		h["Content-Length"] = []string{strconv.Itoa(a.length)}
 	}
-	ex.result.Status, ex.result.Start = status, time.Since(ex.req.Arrived)
-	ex.w.WriteHeader(status)
-	if ex.r.Method != http.MethodHead && body != "" {
-		n, _ := ex.w.Write([]byte(body))
-		ex.bytesOut.Add(int64(n))
+	w.WriteHeader(a.status)
+	if r.Method != http.MethodHead && a.body != "" {
+		bytes, _ = w.Write([]byte(a.body)) // a client that has gone is noticed by net/http
 	}
-	ex.sendNow()
+	return bytes
 }
 
-// ready makes way for an answer of the proxy's own: the clock stops, and on HTTP/1.1 net/http, which reads what is left
-// of the body before it writes, gets little time for that. Nothing further comes on a connection whose body is stuck.
-func (ex *exchange) ready() {
-	ex.clock.stop()
-	if stuck := ex.up.stop(ex.interrupt); stuck && ex.req.Proto == HTTP1 {
-		ex.w.Header()["Connection"] = []string{"close"}
-	}
-	ex.settle(beforeAnswer)
+// answer has net/http answer what no policy is asked about.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, err error) {
+	a := errorAnswer(h.cfg.Name, err, isGRPC(NewHeader(r.Header)))
+	a.write(w, r, h.draining.Load())
 }
 
-// sendNow has an answer of the proxy's own go out before net/http waits for the rest of the body.
-func (ex *exchange) sendNow() {
-	if ex.req.Proto == HTTP1 && !ex.up.complete() {
-		_ = ex.rc.Flush() // a client that has gone is noticed by net/http
-	}
+// refusal is the answer to what is no request.
+func (h *Handler) refusal(e *Error) []byte {
+	a := errorAnswer(h.cfg.Name, e, false)
+	return append(h1.AppendEnd(h1.AppendField(a.appendHead(nil), "Connection", "close")), a.body...)
 }
 
 // retryAfter is a Retry-After in seconds (RFC 9110 §10.2.3): at least one.
@@ -163,12 +161,9 @@ func retryAfter(d time.Duration) string {
 	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
 }
 
-// isGRPC looks at the values of Content-Type.
-func isGRPC(types []string) bool {
-	if len(types) == 0 {
-		return false
-	}
-	rest, ok := strings.CutPrefix(types[0], "application/grpc")
+// isGRPC looks at Content-Type.
+func isGRPC(h Header) bool {
+	rest, ok := strings.CutPrefix(h.Get("Content-Type"), "application/grpc")
 	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
 }
 

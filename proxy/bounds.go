@@ -69,12 +69,12 @@ func (b *bounded) check(r *http.Request) *Error {
 
 // refuse answers as the handler would have, if that is ours.
 func (b *bounded) refuse(w http.ResponseWriter, r *http.Request, err *Error) {
-	if r.ProtoMajor < 2 {
-		w.Header()["Connection"] = []string{"close"}
-	}
 	if h, ok := b.h.(*Handler); ok {
 		h.answer(w, r, err)
 	} else {
+		if r.ProtoMajor < 2 {
+			w.Header()["Connection"] = []string{"close"}
+		}
 		http.Error(w, err.Error(), err.Status)
 	}
 	if b.c.OnRefused != nil {

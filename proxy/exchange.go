@@ -97,7 +97,7 @@ func (ex *exchange) run() (abort bool) {
 		ex.aborted = !ex.tunnelled
 		ex.result.Reason = ReasonOf(err)
 	default:
-		ex.fail(err)
+		ex.own(errorAnswer(ex.h.cfg.Name, err, isGRPC(ex.req.Header)))
 	}
 	return ex.aborted
 }
@@ -116,7 +116,7 @@ func (ex *exchange) forward() error {
 		}
 		ex.result.Attempts++
 		if d.Local != nil {
-			ex.local(d.Local)
+			ex.own(d.Local.answer())
 			return nil
 		}
 		t := &try{ex: ex, last: at.Last, begin: time.Now()}
@@ -178,18 +178,28 @@ func (ex *exchange) release(t *try, err error) {
 	ex.x.Release(t.upstream, t.out)
 }
 
-// local gives an answer of the policy's own.
-func (ex *exchange) local(l *Local) {
-	if l.Reason == ClientGone {
-		ex.fail(errClientGone)
+// own gives an answer of the proxy's own, before anything has been written.
+func (ex *exchange) own(a ownAnswer) {
+	ex.result.Reason, ex.result.Status = a.reason, a.status
+	stuck := ex.ready()
+	if a.reason == ClientGone {
+		ex.aborted = true // nothing is to follow on this connection
 		return
 	}
-	out := ex.w.Header()
-	for _, f := range l.Header {
-		out[f[0]] = append(out[f[0]], f[1])
+	ex.result.Start = time.Since(ex.req.Arrived)
+	ex.bytesOut.Add(int64(a.write(ex.w, ex.r, stuck || ex.h.draining.Load())))
+	if ex.req.Proto == HTTP1 && !ex.up.complete() { // net/http would wait for the rest of the body
+		_ = ex.rc.Flush() // a client that has gone is noticed by net/http
 	}
-	ex.own(l.Status, l.Body)
-	ex.result.Reason = l.Reason
+}
+
+// ready makes way for an answer of the proxy's own: the clock stops, and on HTTP/1.1 net/http, which reads what is left
+// of the body before it writes, gets little time for that. Nothing further comes on a connection whose body is stuck.
+func (ex *exchange) ready() (stuck bool) {
+	ex.clock.stop()
+	stuck = ex.up.stop(ex.interrupt) && ex.req.Proto == HTTP1
+	ex.settle(beforeAnswer)
+	return stuck
 }
 
 // end is the last of every exchange, also after a panic of the policy's.

@@ -124,7 +124,7 @@ func (f *flow) run() {
 			f.result.Status = f.result.Reason.Status()
 		}
 	default:
-		f.fail(err)
+		f.own(errorAnswer(f.h.cfg.Name, err, isGRPC(f.req.Header)))
 	}
 	f.panics = false
 }
@@ -149,7 +149,7 @@ func (f *flow) forward() error {
 		}
 		f.result.Attempts++
 		if l != nil {
-			f.local(l)
+			f.own(l.answer())
 			return nil
 		}
 		if !t.upstream.http1() {
@@ -208,6 +208,41 @@ func (f *flow) ask(at *Attempt, upstream *Upstream) (*Local, error) {
 	*upstream = d.Upstream
 	return d.Local, err
 }
+
+// own writes an answer of the proxy's own. The clock stops: it takes no time but that of a client which doesn't read, for
+// which there is little.
+func (f *flow) own(a ownAnswer) {
+	f.result.Reason, f.result.Status = a.reason, a.status
+	if a.reason == ClientGone {
+		f.keep, f.aborted = false, true
+		return
+	}
+	f.keep = f.keep && !a.last
+	f.clock.stop()
+	if f.keep && !f.head.Expect {
+		f.up.finish(beforeAnswer, ownAnswerRest)
+	}
+	if !f.up.whole.Load() || f.h.draining.Load() || f.e.closing.Load() {
+		f.keep = false
+	}
+	f.result.Start = time.Since(f.req.Arrived)
+	buf := f.h.buffer()
+	defer f.h.putBuffer(buf)
+	b := h1.AppendEnd(f.appendConnection(a.appendHead(buf[:0])))
+	if f.head.Method != http.MethodHead {
+		b = append(b, a.body...)
+		f.down += int64(len(a.body))
+	}
+	_ = f.c.conn.SetWriteDeadline(time.Now().Add(afterAnswer))
+	f.writing = true
+	if _, err := f.c.conn.Write(b); err != nil {
+		f.keep, f.aborted = false, true
+	}
+	_ = f.c.conn.SetWriteDeadline(time.Time{})
+}
+
+// ownAnswerRest is how much of a body may be read before an answer of the proxy's own, to keep the connection.
+const ownAnswerRest = 64 << 10
 
 // leave is the end of run.
 func (f *flow) leave() {

@@ -56,9 +56,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.leave()
 	ex, err := newExchange(h, w, r)
 	if err != nil {
-		if r.ProtoMajor < 2 {
-			w.Header()["Connection"] = []string{"close"} // what follows on it can't be trusted either
-		}
 		if begun != nil {
 			begun.lost(BadRequest)
 		}

@@ -80,7 +80,7 @@ func (t *try) run() (err error) {
 // needs is what the request wants of its connection; repeatable as for a flow.
 func (ex *exchange) needs() needs {
 	return needs{
-		grpc:       isGRPC(ex.r.Header["Content-Type"]),
+		grpc:       isGRPC(ex.req.Header),
 		repeatable: ex.result.Attempts <= 1 && idempotent(ex.r.Method) && ex.req.BodyHeld,
 	}
 }

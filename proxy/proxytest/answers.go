@@ -2,6 +2,7 @@ package proxytest
 
 import (
 	"bufio"
+	"cmp"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 var answers = []testCase{
 	{"Local", local, ownAnswers},
+	{"OwnAnswersAreFramed", ownFraming, ownAnswers},
 	{"ErrorsOfThePolicy", policyErrors, ownAnswers},
 	{"Peers17EachFailureHasItsReason", reasons, ""},
 	{"Peers17ADialThatTakesTooLong", dialTooLong, ownDial},
@@ -34,6 +36,48 @@ func local(r *rig) {
 			}
 			if res := take(r, "the result", p.results); res.Reason != proxy.ReasonNone || res.Status != 200 {
 				r.Errorf("%+v", res)
+			}
+		}
+	}
+}
+
+// ownFraming: whatever an answer of the proxy's own consists of, its end is where its head says, so that the next request on
+// its connection is answered too; after what can't be trusted nothing is.
+func ownFraming(r *rig) {
+	tail := [][2]string{{"Grpc-Status", "3"}}
+	for name, c := range map[string]struct {
+		local  proxy.Local
+		err    error
+		method string // "": GET
+		status int
+		length int64
+		body   string
+		last   bool // of its connection
+	}{
+		"no content, with a body":    {local: proxy.Local{Status: 204, Body: "x"}, status: 204, length: 0},
+		"no content, with a length":  {local: proxy.Local{Status: 204, Header: [][2]string{{"Content-Length", "1"}}}, status: 204, length: 0},
+		"not modified":               {local: proxy.Local{Status: 304, Body: "x"}, status: 304, length: 0},
+		"another length":             {local: proxy.Local{Status: 200, Header: [][2]string{{"Content-Length", "9"}}, Body: "x"}, status: 200, length: 1, body: "x"},
+		"gRPC":                       {local: proxy.Local{Status: 200, Header: tail}, status: 200},
+		"gRPC with a body":           {local: proxy.Local{Status: 200, Header: tail, Body: "x"}, status: 200},
+		"gRPC with a status of HTTP": {local: proxy.Local{Status: 418, Header: tail}, status: 418},
+		"an error to HEAD":           {err: &proxy.Error{Reason: proxy.Busy, Text: "busy"}, method: "HEAD", status: 503, length: 4},
+		"a local bad request":        {local: proxy.Local{Status: 400, Reason: proxy.BadRequest, Body: "x"}, status: 400, length: 1, body: "x"},
+		"a bad request":              {err: &proxy.Error{Reason: proxy.BadRequest, Text: "bad"}, status: 400, length: 3, body: "bad", last: true},
+	} {
+		p := newScript(func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) { return proxy.Answer(&c.local), c.err })
+		addr := r.proxy(p, proxy.Config{})
+		method := cmp.Or(c.method, "GET")
+		request := method + " / HTTP/1.1\r\nHost: x\r\n\r\n"
+		w := r.dial(addr)
+		for i := range 2 {
+			resp := w.send(request).answer(method)
+			body, err := io.ReadAll(resp.Body)
+			if resp.StatusCode != c.status || string(body) != c.body || err != nil || resp.ContentLength != c.length || resp.Close != c.last {
+				r.Errorf("%s, request %d: %s %q of %d bytes, close %v, %v", name, i+1, resp.Status, body, resp.ContentLength, resp.Close, err)
+			}
+			if resp.Close {
+				w = r.dial(addr)
 			}
 		}
 	}
