@@ -42,7 +42,7 @@ func announce(t *testing.T, to, from string, a knative.Announcement) int {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	if err := a.Write(c, "activator"); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ type shortage struct {
 	pace logpace.Pace // of the lines that say why the revision can't serve
 
 	mu      sync.Mutex
+	spell   uint64 // counts the times in which requests have waited
 	waiting int
 	long    bool        // it has lasted for patience: each request that comes counts
 	timer   *time.Timer // nil: no request waits
@@ -28,9 +29,9 @@ func (s *shortage) begin() {
 	s.mu.Lock()
 	s.waiting++
 	if s.timer == nil {
-		var own *time.Timer
-		own = time.AfterFunc(patience, func() { s.report(own) }) // which takes the lock first
-		s.timer = own
+		s.spell++
+		spell := s.spell
+		s.timer = time.AfterFunc(patience, func() { s.report(spell) })
 	}
 	long := s.long
 	s.mu.Unlock()
@@ -51,16 +52,16 @@ func (s *shortage) end() (counted bool) {
 	return counted
 }
 
-// report is called by own when requests have waited for patience, and then from time to time.
-func (s *shortage) report(own *time.Timer) {
+// report is called when requests have waited for patience, and then from time to time.
+func (s *shortage) report(spell uint64) {
 	s.mu.Lock()
-	if s.timer != own { // the wait has ended meanwhile
+	if s.timer == nil || s.spell != spell { // the wait has ended meanwhile
 		s.mu.Unlock()
 		return
 	}
 	waiting, first := s.waiting, !s.long
 	s.long = true
-	own.Reset(logpace.Every)
+	s.timer.Reset(logpace.Every)
 	s.mu.Unlock()
 
 	tr := s.of.trouble()

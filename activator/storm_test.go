@@ -63,6 +63,8 @@ func TestStormLeavesNothing(t *testing.T) {
 		t.Errorf("%d answers of 200, %d of 504: it was no storm", statuses[200].Load(), statuses[504].Load())
 	}
 	f.UpdateEndpoints(hello, endpointsOf(pods...))
+	revision.Timeouts = proxy.Timeouts{}
+	f.UpdateRevision(revision)
 	await(t, "everything to end", func() bool {
 		s, _ := f.Stats(hello)
 		return s.Waiting == 0 && s.InFlight == 0
@@ -96,7 +98,7 @@ func stormOnce(t *testing.T, addr, path string, statuses []atomic.Int64) {
 		return
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	in, left := bufio.NewReader(conn), 0
 	send := func(fields, body string) {
 		left++

@@ -179,7 +179,7 @@ func activatorProcess(b *testing.B, dir, pod string, flags ...string) (addr stri
 // listening waits for somebody to answer at addr.
 func listening(b *testing.B, addr string) {
 	b.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if c, err := net.Dial("tcp", addr); err == nil {
 			_ = c.SetDeadline(time.Now().Add(time.Second))
 			fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\nK-Network-Probe: x\r\nConnection: close\r\n\r\n")

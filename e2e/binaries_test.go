@@ -92,7 +92,7 @@ func terminate(t testing.TB, d *daemon) {
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if code := d.wait(20 * time.Second).ExitCode(); code != 0 {
+	if code := d.wait().ExitCode(); code != 0 {
 		t.Errorf("exit code %d of %v after SIGTERM", code, d.cmd.Args)
 	}
 }
@@ -152,7 +152,7 @@ func endActivator(t *testing.T, loadClient func(testing.TB, string) *http.Client
 	if a := <-long; !a.ok() {
 		t.Errorf("the request in flight: %v", a)
 	}
-	if code := c.activator.wait(20 * time.Second).ExitCode(); code != 0 {
+	if code := c.activator.wait().ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if d := time.Since(began); d < drain {

@@ -61,13 +61,13 @@ func (d *daemon) running() bool {
 }
 
 // wait waits for the process to end by itself.
-func (d *daemon) wait(limit time.Duration) *os.ProcessState {
+func (d *daemon) wait() *os.ProcessState {
 	d.t.Helper()
 	select {
 	case <-d.exited:
 		return d.cmd.ProcessState
-	case <-time.After(limit):
-		d.t.Fatalf("%v still runs after %v", d.cmd.Args, limit)
+	case <-time.After(patience):
+		d.t.Fatalf("%v still runs after %v", d.cmd.Args, patience)
 		return nil
 	}
 }

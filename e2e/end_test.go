@@ -45,7 +45,7 @@ func TestNothingIsLeftAfterCtrlC(t *testing.T) {
 	t.Parallel()
 	q := withForks(t)
 	_ = q.cmd.Process.Signal(os.Interrupt) // the quickstart alone, as kill does
-	if code := q.wait(20 * time.Second).ExitCode(); code != 0 {
+	if code := q.wait().ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if left := q.processes(); len(left) > 0 {
@@ -68,7 +68,7 @@ func TestGoRunQuickstart(t *testing.T) {
 		t.Errorf("%q", a.body)
 	}
 	q.interrupt()
-	q.wait(20 * time.Second)
+	q.wait()
 	// go run's own status after Ctrl-C is 1 whatever the program's was; it names one that is not 0.
 	if out := q.output(); strings.Contains(out, "exit status") || strings.Contains(out, "signal: ") {
 		t.Error("the quickstart did not end cleanly after Ctrl-C")

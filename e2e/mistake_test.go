@@ -8,14 +8,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // run runs a quickstart that is to end by itself.
 func (q *quickstart) run(args ...string) (code int, output string) {
 	q.t.Helper()
 	q.launch(exec.Command(link(q.t, q.dir, "quickstart"), args...))
-	state := q.wait(20 * time.Second)
+	state := q.wait()
 	return state.ExitCode(), q.output()
 }
 

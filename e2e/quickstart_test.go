@@ -115,10 +115,10 @@ func (q *quickstart) host(name string) string {
 func (q *quickstart) url(name, path string) string { return "http://" + q.host(name) + path }
 
 // wait waits for the quickstart to end by itself.
-func (q *quickstart) wait(limit time.Duration) *os.ProcessState {
+func (q *quickstart) wait() *os.ProcessState {
 	q.t.Helper()
 	q.ended = true
-	return q.daemon.wait(limit)
+	return q.daemon.wait()
 }
 
 // interrupt presses Ctrl-C: a terminal signals the whole foreground group.
@@ -134,8 +134,8 @@ func (q *quickstart) end() {
 			if code := q.cmd.ProcessState.ExitCode(); code != 0 {
 				q.t.Errorf("exit code %d after Ctrl-C: %v", code, q.cmd.ProcessState)
 			}
-		case <-time.After(20 * time.Second):
-			q.t.Error("the quickstart still runs 20 s after Ctrl-C")
+		case <-time.After(patience):
+			q.t.Errorf("the quickstart still runs %v after Ctrl-C", patience)
 		}
 		if left := q.processes(); len(left) > 0 {
 			q.t.Errorf("left after Ctrl-C: %v", left)

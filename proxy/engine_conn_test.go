@@ -41,7 +41,7 @@ func dialEngine(t testing.TB, addr string) (net.Conn, *bufio.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	return c, bufio.NewReader(c)
 }
 
@@ -272,7 +272,7 @@ func TestEngineTakesEveryWayToSpeakTLS(t *testing.T) {
 				tr.Protocols.SetHTTP1(!two)
 				tr.Protocols.SetUnencryptedHTTP2(two)
 				for range 2 {
-					resp, err := (&http.Client{Transport: tr, Timeout: 10 * time.Second}).Post("http://x/", "", strings.NewReader("body"))
+					resp, err := (&http.Client{Transport: tr, Timeout: time.Minute}).Post("http://x/", "", strings.NewReader("body"))
 					if err != nil {
 						t.Fatal(err)
 					}

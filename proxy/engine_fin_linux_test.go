@@ -84,7 +84,7 @@ func TestF2FinTogetherWithPartOfAHead(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				e.gone(t) // within 20 s; a head has 30
+				e.gone(t)
 			})
 		}
 	}

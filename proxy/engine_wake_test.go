@@ -30,7 +30,7 @@ func connected(t *testing.T) (c *upstreamConn, upstream net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { upstream.Close(); e.pool.drop(c); e.Close(); h.Close() })
-	_ = upstream.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = upstream.SetDeadline(time.Now().Add(time.Minute))
 	return c, upstream
 }
 
@@ -68,13 +68,13 @@ func TestAnAnswerBeforeTheRequestIsFound(t *testing.T) {
 	f := &flow{late: true}
 	f.attach(c)
 	io.WriteString(upstream, "HTTP/1.1 503 Service Unavailable\r\n\r\n")
-	for deadline := time.Now().Add(10 * time.Second); !c.hasNews(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !c.hasNews(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("nothing came")
 		}
 	}
 	time.Sleep(50 * time.Millisecond) // for the poller to be told, so that nothing tells it again
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	if err := (&flight{f: f, conn: c}).await([]byte("request\n"), nil); err != nil {
 		t.Error(err)
 	}

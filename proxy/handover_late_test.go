@@ -48,7 +48,7 @@ func TestF3HTTP2BegunAfterShutdown(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		return c
 	}
 	holding := dial(l.Addr()) // keeps Shutdown from its end

@@ -71,7 +71,7 @@ func (s *shutting) shutDown(t *testing.T) (down chan error) {
 		defer cancel()
 		down <- s.Shutdown(ctx)
 	}()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		c, err := net.Dial("tcp", s.addr)
 		if err != nil {
 			return down

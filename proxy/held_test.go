@@ -114,7 +114,7 @@ func (r *crowd) await(what string, is func() bool) {
 	r.Helper()
 	for begin := time.Now(); !is(); time.Sleep(time.Millisecond) {
 		if time.Since(begin) > 30*time.Second {
-			r.Fatalf("not within 30 s: %s; %+v", what, r.engine.Usage())
+			r.Fatalf("not within a minute: %s; %+v", what, r.engine.Usage())
 		}
 	}
 }

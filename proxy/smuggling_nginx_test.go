@@ -128,7 +128,7 @@ func runNginx(t *testing.T, nginx, origin string) (addr string) {
 
 // listening waits for somebody to listen.
 func listening(addr string, exited chan struct{}) bool {
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		select {
 		case <-exited:
 			return false

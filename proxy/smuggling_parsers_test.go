@@ -106,7 +106,7 @@ func (m ambiguous) send(t *testing.T, addr, mark string) (status int) {
 func (p *parser) upTo(t *testing.T, mark string) []seen {
 	t.Helper()
 	var all []seen
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if all = p.taken(); len(all) > 0 && all[len(all)-1].is(mark) {
 			return all
 		}

@@ -153,7 +153,7 @@ func (r *spliceRig) ended(why proxy.Reason) proxy.Result {
 			r.Errorf("%+v, want %v", res, why)
 		}
 		return res
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		r.Fatal("the exchange does not end")
 		panic("unreachable")
 	}

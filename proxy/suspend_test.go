@@ -204,7 +204,7 @@ func TestSuspendedRequestsRace(t *testing.T) {
 					}
 					io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 					if (i+j)%2 == 0 {
-						_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+						_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 						if _, err := c.Read(make([]byte, 1)); err != nil {
 							t.Error(err)
 						}
@@ -223,7 +223,7 @@ func TestSuspendedRequestsRace(t *testing.T) {
 		clients.Wait()
 		select {
 		case <-ended:
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Errorf("%d results are missing", conns*each-len(p.results))
 		}
 		cancel()

@@ -51,7 +51,7 @@ func TestTLSListenerTakesEveryWayToSpeak(t *testing.T) {
 			tr.Protocols.SetUnencryptedHTTP2(c.two)
 			defer tr.CloseIdleConnections()
 			for range 2 {
-				resp, err := (&http.Client{Transport: tr, Timeout: 10 * time.Second}).Post("http://x/", "", strings.NewReader("body"))
+				resp, err := (&http.Client{Transport: tr, Timeout: time.Minute}).Post("http://x/", "", strings.NewReader("body"))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -87,7 +87,7 @@ func TestTLSListenerDoesNotWaitForHandshakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer plain.Close()
-	_ = plain.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = plain.SetDeadline(time.Now().Add(time.Minute))
 	io.WriteString(plain, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	if b, err := io.ReadAll(plain); len(b) > 0 && strings.HasPrefix(string(b), "HTTP/") {
 		t.Errorf("plain HTTP was answered with %q, %v", b, err)
@@ -97,7 +97,7 @@ func TestTLSListenerDoesNotWaitForHandshakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != 204 {
 		t.Errorf("%v, %v", resp, err)

@@ -47,7 +47,7 @@ func (r *recorder) UpdateEndpoints(id throttler.RevisionID, e activator.Endpoint
 func (r *recorder) await(t *testing.T, want ...string) {
 	t.Helper()
 	var got []string
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		got = append(got, r.take()...)
 		if len(got) >= len(want) {
 			break
@@ -120,7 +120,7 @@ func TestFileReload(t *testing.T) {
 
 func awaitLogs(t *testing.T, logs *observer.ObservedLogs, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if logs.FilterLevelExact(zap.ErrorLevel).Len() == n {
 			return
 		}

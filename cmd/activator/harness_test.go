@@ -124,7 +124,7 @@ func (p *process) end(t testing.TB) int {
 	t.Helper()
 	select {
 	case <-p.done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the process does not end")
 	}
 	_ = p.cmd.Wait()
@@ -133,7 +133,7 @@ func (p *process) end(t testing.TB) int {
 
 func await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}
@@ -146,7 +146,7 @@ func client(t testing.TB, http2 bool) *http.Client {
 	tr.Protocols.SetHTTP1(!http2)
 	tr.Protocols.SetUnencryptedHTTP2(http2)
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
+	return &http.Client{Transport: tr, Timeout: time.Minute}
 }
 
 func get(c *http.Client, addr string, header ...string) (status int, body string, err error) {

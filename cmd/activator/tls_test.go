@@ -222,7 +222,7 @@ func TestPeers22RotationLosesNothing(t *testing.T) {
 				TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: i%2 == 0, ForceAttemptHTTP2: i == 1,
 			}
 			defer tr.CloseIdleConnections()
-			for c := (&http.Client{Transport: tr, Timeout: 20 * time.Second}); !stop.Load(); asked.Add(1) {
+			for c := (&http.Client{Transport: tr, Timeout: time.Minute}); !stop.Load(); asked.Add(1) {
 				if err := ask(c, "https://"+addr); err != nil {
 					t.Error(err)
 					return

@@ -47,7 +47,7 @@ func TestC7WhatNetHTTPSaysOfAnAppIsALineOfTheLog(t *testing.T) {
 	two.SetUnencryptedHTTP2(true) // HTTP/1.1 is of our own on both sides
 	tr := &http.Transport{Protocols: &two}
 	defer tr.CloseIdleConnections()
-	client := &http.Client{Transport: tr, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: tr, Timeout: time.Minute}
 	const asked = 50
 	said := func() int { return strings.Count(out.String(), "Unsolicited response") }
 	for i := 0; i < asked || said() == 0; i++ {

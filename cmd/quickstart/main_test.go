@@ -72,7 +72,7 @@ func TestHelloWorldFromZeroAndBack(t *testing.T) {
 	defer func() { _ = cmd.Process.Kill() }()
 	sees := func(text string) {
 		t.Helper()
-		for end := time.Now().Add(30 * time.Second); !strings.Contains(out.String(), text); time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); !strings.Contains(out.String(), text); time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("never: %s; output:\n%s", text, &out)
 			}
@@ -84,7 +84,7 @@ func TestHelloWorldFromZeroAndBack(t *testing.T) {
 	}
 	sees("cold start of hello-world: queued → process started")
 	sees("replicas 1/1")
-	for end := time.Now().Add(30 * time.Second); strings.Count(out.String(), "replicas 0/0") < 2; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); strings.Count(out.String(), "replicas 0/0") < 2; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("not back at zero; output:\n%s", &out)
 		}
@@ -121,7 +121,7 @@ func TestAnOutputThatNobodyReadsStopsNothing(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	defer func() { _ = cmd.Process.Kill() }()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			conn.Close()
@@ -142,7 +142,7 @@ func TestAnOutputThatNobodyReadsStopsNothing(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("Ctrl-C didn't end it")
 	}
 }
@@ -154,7 +154,7 @@ func ask(t *testing.T, port int) string {
 		t.Fatal(err)
 	}
 	req.Host = "hello.default.127.0.0.1.sslip.io"
-	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -251,7 +251,7 @@ func TestQ8ManifestsOnStandardInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = cmd.Process.Kill() }()
-	for end := time.Now().Add(30 * time.Second); !strings.Contains(out.String(), "service hello: ready, latest hello-world"); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !strings.Contains(out.String(), "service hello: ready, latest hello-world"); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("it doesn't serve; output:\n%s", &out)
 		}

@@ -32,7 +32,7 @@ func next(t *testing.T, c <-chan report) report {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing reported")
 		return report{}
 	}

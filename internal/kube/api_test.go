@@ -146,7 +146,7 @@ func (a *api) count(what string) int {
 // reaches waits for n requests in all of these kinds.
 func (a *api) reaches(n int, kinds ...string) {
 	a.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		got := 0
 		for _, k := range kinds {
 			got += a.count(k)

@@ -143,7 +143,7 @@ func (k *kubernetes) config(token string) *rest.Config {
 func (k *kubernetes) eventually(what string, f func() error) {
 	k.t.Helper()
 	var err error
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if err = f(); err == nil {
 			return
 		}

@@ -30,7 +30,7 @@ func (d *diary) note(format string, a ...any) {
 // expect waits for these lines, and no others.
 func (d *diary) expect(want ...string) {
 	d.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		d.mu.Lock()
 		got := d.is

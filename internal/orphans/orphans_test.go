@@ -58,7 +58,7 @@ func TestC14NothingIsLeftBehind(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = cmd.Wait()
-			for end := time.Now().Add(30 * time.Second); alive(pids[0]) || alive(pids[1]); time.Sleep(5 * time.Millisecond) {
+			for end := time.Now().Add(time.Minute); alive(pids[0]) || alive(pids[1]); time.Sleep(5 * time.Millisecond) {
 				if time.Now().After(end) {
 					_ = syscall.Kill(-pids[0], syscall.SIGKILL)
 					t.Fatal("they are left behind")

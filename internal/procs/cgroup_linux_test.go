@@ -59,7 +59,7 @@ func newCgroup(t *testing.T) quotaGroup {
 			continue
 		}
 		t.Cleanup(func() {
-			for end := time.Now().Add(10 * time.Second); os.Remove(c.dir) != nil; time.Sleep(10 * time.Millisecond) {
+			for end := time.Now().Add(time.Minute); os.Remove(c.dir) != nil; time.Sleep(10 * time.Millisecond) {
 				if time.Now().After(end) {
 					t.Errorf("%s can't be removed", c.dir)
 					return

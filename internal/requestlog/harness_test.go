@@ -55,7 +55,7 @@ func (l *lines) get() []string {
 // await returns the lines once there are n.
 func (l *lines) await(t *testing.T, n int) []string {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if all := l.get(); len(all) >= n {
 			if len(all) > n {
 				t.Fatalf("%d lines, want %d: %q", len(all), n, all)
@@ -125,7 +125,7 @@ func ask(t testing.TB, addr, request string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := io.WriteString(c, strings.ReplaceAll(request, "\n", "\r\n")); err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func TestC7MethodsOfHTTP2(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		_, _ = c.Write([]byte(http2.ClientPreface))
 		f := http2.NewFramer(c, c)
 		_ = f.WriteSettings()

@@ -63,7 +63,7 @@ func newWorld(t *testing.T, manifest string) *world {
 		Screen: screen.New(screen.Config{Out: w.out}),
 	}
 	t.Cleanup(func() { w.config.Screen.Close(time.Minute) })
-	w.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
+	w.client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
 	return w
 }
 
@@ -124,7 +124,7 @@ func (w *world) gets(name, want string) {
 
 func (w *world) eventually(what string, cond func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !cond(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !cond(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.t.Fatalf("never: %s; output:\n%s", what, w.out)
 		}

@@ -48,8 +48,8 @@ func within(t *testing.T, what string, c <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(10 * time.Second):
-		t.Errorf("not within 10 s: %s", what)
+	case <-time.After(time.Minute):
+		t.Errorf("not within a minute: %s", what)
 	}
 }
 

@@ -68,7 +68,7 @@ func run(t testing.TB, tr *Tracer) (stop func()) {
 // ready waits until Run records spans.
 func ready(t testing.TB, tr *Tracer) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		s := tr.spans.start("ready", newTraceID(), spanID{}, otlp.Internal)
 		s.end()
 		if len(tr.queue.take()) > 0 {
@@ -121,7 +121,7 @@ func get(t testing.TB, addr string, fields ...string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintf(c, "GET /path?query HTTP/1.1\r\nHost: h\r\nConnection: close\r\n%s\r\n", strings.Join(append(fields, ""), "\r\n"))
 	if _, err := io.ReadAll(c); err != nil {
 		t.Fatal(err)

@@ -133,7 +133,7 @@ func run(t *testing.T, m *Metrics) (stop func()) {
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("Run goes on")
 		}
 	}

@@ -117,7 +117,7 @@ func runMain(options ...sidecar.Option) (get func(path, token string) string, st
 	}()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	get = func(path, token string) string {
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			req, _ := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+port+path, nil)
 			req.Header.Set("X-Token", token)
 			resp, err := client.Do(req)

@@ -188,8 +188,9 @@ func (g Cgroups) named(pattern string) (dirs []string) {
 	return dirs
 }
 
-// clearTries bounds clear and removeAll: 200 ms and the time that looking takes.
-const clearTries = 100
+// clearTries bounds clear and removeAll: 2 s and the time that looking takes. A process that has been killed needs some CPU
+// time to end, for which it waits on a busy machine.
+const clearTries = 1000
 
 // removeAll bears with processes that have just been killed.
 func removeAll(dirs []string) {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // limited is a world with limits, on a machine that can hold them.
@@ -75,7 +74,7 @@ func TestQ1LimitOfCPU(t *testing.T) {
 		t.Errorf("%s is %s, want %s", file, got, want)
 	}
 	app := strconv.Itoa(w.await(1, "its process", kind(Started, App)).PID)
-	w.eventually(20*time.Second, "the app and what it started are in it", func() bool {
+	w.eventually("the app and what it started are in it", func() bool {
 		in := words(groups[0], "cgroup.procs")
 		return len(in) == 2 && slices.Contains(in, app)
 	})
@@ -159,5 +158,5 @@ func TestQ1LimitsOfAProgramThatIsMissing(t *testing.T) {
 	w.spec.App.Path = "/no/such/app"
 	w.start()
 	w.await(2, "it fails", kind(Failed, App))
-	w.eventually(20*time.Second, "its cgroups are gone", func() bool { return len(w.made()) == 0 })
+	w.eventually("its cgroups are gone", func() bool { return len(w.made()) == 0 })
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // childrenOf a process.
@@ -24,7 +23,7 @@ func TestOrphansAreReaped(t *testing.T) {
 	w.await(2, "the app and the orphan run", line(App, "app runs"))
 	app, proxy := w.await(1, "start", kind(Started, App)).PID, w.await(1, "start", kind(Started, QueueProxy)).PID
 	var orphan int
-	w.eventually(5*time.Second, "the supervisor is the orphan's parent", func() bool {
+	w.eventually("the supervisor is the orphan's parent", func() bool {
 		for _, child := range childrenOf(w.r.PID()) {
 			if child.pid != app && child.pid != proxy {
 				orphan = child.pid
@@ -35,7 +34,7 @@ func TestOrphansAreReaped(t *testing.T) {
 	if err := syscall.Kill(orphan, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually(5*time.Second, "it is no zombie", func() bool {
+	w.eventually("it is no zombie", func() bool {
 		return !slices.ContainsFunc(childrenOf(w.r.PID()), func(p proc) bool { return p.pid == orphan })
 	})
 }

@@ -64,7 +64,7 @@ func (w *world) start() {
 	w.t.Cleanup(func() {
 		r.Kill()
 		<-r.Done()
-		w.gone(5 * time.Second)
+		w.gone()
 	})
 }
 
@@ -85,7 +85,7 @@ func (w *world) all() []Event {
 func (w *world) await(n int, what string, match func(Event) bool) Event {
 	w.t.Helper()
 	var found Event
-	w.eventually(20*time.Second, what, func() bool {
+	w.eventually(what, func() bool {
 		seen := 0
 		for _, e := range w.all() {
 			if match(e) {
@@ -100,11 +100,11 @@ func (w *world) await(n int, what string, match func(Event) bool) Event {
 	return found
 }
 
-func (w *world) eventually(d time.Duration, what string, cond func() bool) {
+func (w *world) eventually(what string, cond func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(d); !cond(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !cond(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			w.t.Fatalf("not within %v: %s; events: %+v", d, what, w.all())
+			w.t.Fatalf("not within a minute: %s; events: %+v", what, w.all())
 		}
 	}
 }
@@ -133,9 +133,9 @@ func (w *world) marked() (pids []int) {
 	return pids
 }
 
-func (w *world) gone(d time.Duration) {
+func (w *world) gone() {
 	w.t.Helper()
-	w.eventually(d, "no process is left", func() bool { return len(w.marked()) == 0 })
+	w.eventually("no process is left", func() bool { return len(w.marked()) == 0 })
 }
 
 func TestStopIsInTheOrderOfAPod(t *testing.T) {
@@ -270,7 +270,7 @@ func TestKilledSupervisorLeavesNothingInItsGroups(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-w.r.Done()
-	w.gone(5 * time.Second)
+	w.gone()
 }
 
 // However the quickstart dies, nothing of it is left, not even what tried to get away.
@@ -309,7 +309,7 @@ func TestNothingIsLeftWhenTheQuickstartIsKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			killed := time.Now()
-			w.gone(5 * time.Second)
+			w.gone()
 			t.Logf("gone after %v", time.Since(killed))
 			_ = quickstart.Wait()
 			<-done
