@@ -23,7 +23,7 @@ const (
 
 // String is the class as the documentation says it.
 func (c Class) String() string {
-	return [...]string{"done", "ignored, and said", "taken in silence"}[c]
+	return [...]string{"supported", "ignored with a note", "ignored"}[c]
 }
 
 // field is one that an object may have. Its class is Done when there is a way to read it.
