@@ -80,7 +80,7 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 	if err := a.measure(); err != nil {
 		return nil, err
 	}
-	a.rejected = rejected.New(log, a.collectors.ofRefused())
+	a.rejected = rejected.New(log, a.collectors.countRejected())
 	if err := a.forward(); err != nil {
 		return nil, err
 	}
@@ -132,11 +132,11 @@ func (a *Activator) forward() (err error) {
 
 // Engine makes a server of requests and probes, on an HTTP/1.1 of our own; the caller listens, serves and shuts down (see
 // [proxy.NewEngine]). Requests are answered from the moment the sink knows their revision and pods, but pods are only
-// found usable while Run runs. Connections that are refused are counted, and a few of them logged, before c.OnRefused is
+// found usable while Run runs. Connections that are refused are counted, and a few of them logged, before c.OnRejected is
 // called for them.
 func (a *Activator) Engine(c proxy.ServerConfig) *proxy.Engine {
-	own := c.OnRefused
-	c.OnRefused = func(remote string, err *proxy.Error) {
+	own := c.OnRejected
+	c.OnRejected = func(remote string, err *proxy.Error) {
 		a.rejected.Report(remote, err)
 		if own != nil {
 			own(remote, err)

@@ -1,7 +1,6 @@
 package activator
 
 import (
-	"github.com/sluice-proxy/sluice/internal/rejected"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/proxy"
 )
@@ -30,11 +29,7 @@ func newCollectors(c Config, budgets func() []metrics.Budget) (*collectors, erro
 	if err != nil {
 		return nil, err
 	}
-	var reasons []string
-	for _, r := range proxy.Reasons() {
-		reasons = append(reasons, r.String())
-	}
-	errs, err := metrics.NewProxyErrors(c.Registerer, reasons...)
+	errs, err := metrics.NewProxyErrors(c.Registerer, metrics.Names(proxy.Reasons())...)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +37,7 @@ func newCollectors(c Config, budgets func() []metrics.Budget) (*collectors, erro
 	if err != nil {
 		return nil, err
 	}
-	rejectedConns, err := metrics.NewRejectedConnections(c.Registerer)
+	rejectedConns, err := metrics.NewRejectedConnections(c.Registerer, metrics.Names(proxy.Rejections())...)
 	if err != nil {
 		return nil, err
 	}
@@ -56,12 +51,12 @@ func newCollectors(c Config, budgets func() []metrics.Budget) (*collectors, erro
 	return &collectors{revisions, errs, cold, rejectedConns, announced}, nil
 }
 
-// ofRefused counts what is no request; nil when nothing is counted.
-func (m *collectors) ofRefused() rejected.Counter {
+// countRejected returns the counter of rejected connections; nil when nothing is counted.
+func (m *collectors) countRejected() func(proxy.Rejection) {
 	if m == nil {
 		return nil
 	}
-	return m.refused
+	return func(r proxy.Rejection) { m.refused.Count(r.String()) }
 }
 
 // of returns the collectors of r; nil, which measures nothing, when there are no collectors.

@@ -29,7 +29,7 @@ func TestNoRequestIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	told, served := make(chan *proxy.Error, 1), make(chan error, 1)
-	e := a.Engine(proxy.ServerConfig{OnRefused: func(_ string, err *proxy.Error) { told <- err }})
+	e := a.Engine(proxy.ServerConfig{OnRejected: func(_ string, err *proxy.Error) { told <- err }})
 	go func() { served <- e.Serve(l) }()
 	t.Cleanup(func() { e.Close(); <-served; a.Close() })
 	c, err := net.Dial("tcp", l.Addr().String())

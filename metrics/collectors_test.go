@@ -191,19 +191,19 @@ func BenchmarkWholeRequest(b *testing.B) {
 
 func TestRefused(t *testing.T) {
 	r := prometheus.NewRegistry()
-	c, err := NewRejectedConnections(r)
+	c, err := NewRejectedConnections(r, Names([]time.Month{time.May, time.June})...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Count("missing Host")
-	c.Count("missing Host")
-	for i := range 2 * maxReasons {
-		c.Count(fmt.Sprint(i))
+	for _, reason := range []string{"May", "May", "may", "", "July"} {
+		c.Count(reason)
 	}
 	expect(t, exposed(t, r), map[string]string{
-		"# TYPE sluice_refused_connections_total":                 "counter",
-		`sluice_refused_connections_total{reason="missing Host"}`: "2",
-		`sluice_refused_connections_total{reason="other"}`:        fmt.Sprint(maxReasons + 1),
+		"# TYPE sluice_refused_connections_total":          "counter",
+		`sluice_refused_connections_total{reason="May"}`:   "2",
+		`sluice_refused_connections_total{reason="June"}`:  "",
+		`sluice_refused_connections_total{reason="July"}`:  "",
+		`sluice_refused_connections_total{reason="other"}`: "3",
 	})
 	if _, err := NewRejectedConnections(r); err == nil {
 		t.Error("registered twice")

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"cmp"
-	"fmt"
 	"net/http"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
@@ -24,7 +23,7 @@ func (c ServerConfig) withLimits() ServerConfig {
 }
 
 // exceeded is err with the limit that it is about, and the name that the limit has as a setting.
-func (c *ServerConfig) exceeded(err *h1.Error) *Error {
+func (c *ServerConfig) exceeded(err h1.Error) *Error {
 	limit, what := c.MaxFields, "fields, the limit max-fields"
 	switch err {
 	case h1.ErrLineTooLong:
@@ -32,7 +31,7 @@ func (c *ServerConfig) exceeded(err *h1.Error) *Error {
 	case h1.ErrHeadTooLarge:
 		limit, what = c.MaxHead, "bytes, the limit max-head"
 	}
-	return &Error{Reason: BadRequest, Status: err.Status, Err: fmt.Errorf("%w: more than %d %s", err, limit, what)}
+	return Rejection(err).with(": more than %d %s", limit, what)
 }
 
 // bounded keeps from a handler of net/http's server what is beyond the limits that such a server doesn't have.
@@ -77,7 +76,7 @@ func (b *bounded) refuse(w http.ResponseWriter, r *http.Request, err *Error) {
 		}
 		http.Error(w, err.Error(), err.Status)
 	}
-	if b.c.OnRefused != nil {
-		b.c.OnRefused(r.RemoteAddr, err)
+	if b.c.OnRejected != nil {
+		b.c.OnRejected(r.RemoteAddr, err)
 	}
 }

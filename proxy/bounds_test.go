@@ -69,7 +69,7 @@ func TestF15LimitsOfHeads(t *testing.T) {
 				t.Parallel()
 				refused := make(chan *proxy.Error, 1)
 				config := c.config
-				config.OnRefused = func(_ string, err *proxy.Error) { refused <- err }
+				config.OnRejected = func(_ string, err *proxy.Error) { refused <- err }
 				addr := engineOf(t, policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 					n := 0
 					for name := range r.Header.All() {

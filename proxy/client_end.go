@@ -2,24 +2,15 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"time"
-
-	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
 
 func (c *client) refuseWith(err error) {
-	var e *Error
-	var m *h1.Error
-	switch {
-	case errors.As(err, &e):
-	case errors.As(err, &m):
-		e = &Error{Reason: BadRequest, Status: m.Status, Err: m}
-	default:
-		e = &Error{Reason: BadRequest, Err: err}
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		e = &Error{Reason: BadRequest, Status: RejectionOf(err).Status(), Err: err}
 	}
 	c.refused = e
 }
@@ -29,8 +20,8 @@ func (c *client) refuse() {
 	c.done, c.linger = true, true
 	_ = c.conn.SetDeadline(time.Now().Add(afterAnswer))
 	_, _ = c.conn.Write(c.e.h.refusal(c.refused)) // a client that has gone needs none
-	if c.e.cfg.OnRefused != nil {
-		c.e.cfg.OnRefused(c.remote, c.refused)
+	if c.e.cfg.OnRejected != nil {
+		c.e.cfg.OnRejected(c.remote, c.refused)
 	}
 }
 
@@ -51,7 +42,7 @@ func (c *client) ended(err error) {
 	if phase != clientLate || c.in.len() == 0 {
 		return
 	}
-	c.refused = &Error{Reason: BadRequest, Status: http.StatusRequestTimeout, Err: fmt.Errorf("no head within %v", c.e.cfg.HeadTimeout)}
+	c.refused = headTimeout.with(" within %v", c.e.cfg.HeadTimeout)
 	c.refuse()
 }
 

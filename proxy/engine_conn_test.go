@@ -86,7 +86,7 @@ func TestEngineRefuses(t *testing.T) {
 				within = 500 * time.Millisecond
 			}
 			addr := engineOf(t, policyFuncs{}, proxy.ServerConfig{
-				HeadTimeout: within, OnRefused: func(remote string, err *proxy.Error) { told <- err },
+				HeadTimeout: within, OnRejected: func(remote string, err *proxy.Error) { told <- err },
 			})
 			conn, in := dialEngine(t, addr)
 			io.WriteString(conn, c.sent)

@@ -55,7 +55,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) (*exchange,
 	header := Header{fields: r.Header}
 	connection, err := header.endConnection(h.cfg.EndToEnd)
 	if err != nil {
-		return nil, &Error{Reason: BadRequest, Err: err}
+		return nil, tooManyOptions.with("")
 	}
 	ex := &exchange{h: h, w: w, r: r, rc: *http.NewResponseController(w), target: target}
 	ex.ctx, ex.cancel = context.WithCancelCause(r.Context())

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"errors"
 	"net"
 	"net/http"
 	"slices"
@@ -28,8 +27,6 @@ const (
 // maxOptions bounds the options of Connection, each of which is looked for among the fields.
 const maxOptions = 100
 
-var errOptions = errors.New("too many options in Connection")
-
 // connection is what the fields of a connection say.
 type connection struct {
 	close, keepAlive bool
@@ -54,7 +51,7 @@ func (h Header) endConnection(keep []string) (c connection, err error) {
 		n := 0
 		for _, line := range h.AppendValues(few[:0], "Connection") {
 			if n += 1 + strings.Count(line, ","); n > maxOptions {
-				return c, errOptions
+				return c, tooManyOptions
 			}
 			c.heed(line, h, keep)
 		}

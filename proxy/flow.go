@@ -74,7 +74,7 @@ func (f *flow) begin(c *client, now time.Time) error {
 	f.mu.Unlock()
 	o, err := Header{list: &f.head.Fields}.endConnection(f.h.cfg.EndToEnd)
 	if err != nil {
-		return &Error{Reason: BadRequest, Err: err}
+		return err
 	}
 	if f.keep = !o.close && (f.head.Minor > 0 || o.keepAlive); f.head.Minor == 0 {
 		o.upgrade = "" // RFC 9110 §7.8
@@ -84,11 +84,11 @@ func (f *flow) begin(c *client, now time.Time) error {
 		o.upgrade = "" // the body would have to come first
 	}
 	if f.head.Method == http.MethodConnect {
-		return &Error{Reason: BadRequest, Status: http.StatusNotImplemented, Err: errors.New("CONNECT is not supported")}
+		return connectMethod
 	}
 	var ok bool
 	if f.target, ok = originForm(f.head.Method, f.head.Target, 1); !ok {
-		return &Error{Reason: BadRequest, Err: h1.ErrTarget}
+		return h1.ErrTarget
 	}
 	f.te = o.trailers
 	f.req = Request{

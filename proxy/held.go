@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"cmp"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -61,11 +60,8 @@ type booking struct {
 
 // tellCrowded tells that a connection was closed for want of room.
 func (e *Engine) tellCrowded(remote string, c *connections) {
-	if e.cfg.OnRefused != nil {
-		e.cfg.OnRefused(remote, &Error{
-			Reason: BadRequest, Status: http.StatusServiceUnavailable,
-			Err: fmt.Errorf("no room for a connection (RFC 9110 §15.6.4): of %d, the limit %s, none is free that this client may have", c.Limit(), c.setting),
-		})
+	if e.cfg.OnRejected != nil {
+		e.cfg.OnRejected(remote, noRoom.with(": of %d, the limit %s, none is free that this client may have", c.Limit(), c.setting))
 	}
 }
 

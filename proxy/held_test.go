@@ -37,7 +37,7 @@ func newCrowd(t *testing.T, c proxy.ServerConfig) *crowd {
 
 func newCrowdOn(t *testing.T, c proxy.ServerConfig, l net.Listener) *crowd {
 	r := &crowd{T: t, release: make(chan bool), refused: make(chan *proxy.Error, 1000)}
-	c.OnRefused = func(_ string, err *proxy.Error) { r.refused <- err }
+	c.OnRejected = func(_ string, err *proxy.Error) { r.refused <- err }
 	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 		if req.Target == "/wait" {
 			r.waiting.Add(1)

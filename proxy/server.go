@@ -52,10 +52,10 @@ type ServerConfig struct {
 	MaxUnfinishedHeads int64
 	// Proxies are the addresses through which many clients come, such as an ingress: they may have all connections.
 	Proxies []netip.Prefix
-	// OnRefused, when not nil, is told of what is refused without a policy having been asked about it: a connection of
+	// OnRejected, when not nil, is told of what is refused without a policy having been asked about it: a connection of
 	// HTTP/1.1 that ends because what came on it is no request (malformed, too large, too slow: its status is 408), and a
 	// request of HTTP/2 beyond MaxTarget or MaxFields. It must not block.
-	OnRefused func(remote string, err *Error)
+	OnRejected func(remote string, err *Error)
 	// MaxStreams bounds the requests in progress on one HTTP/2 connection. 0: DefaultMaxStreams.
 	MaxStreams int
 	// StreamWindow is how many bytes of a body one HTTP/2 stream may send ahead of the upstream. 0: DefaultStreamWindow. A

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -18,7 +17,7 @@ func checkRequest(r *http.Request) (target string, err error) {
 	if r.Method == http.MethodConnect {
 		// RFC 9110 §15.6.2: a method that is not implemented for any resource. 405 would have to list what the
 		// app allows, which nobody here knows.
-		return "", &Error{Reason: BadRequest, Status: http.StatusNotImplemented, Err: errors.New("CONNECT is not supported")}
+		return "", connectMethod.with("")
 	}
 	if r.ProtoMajor >= 2 {
 		if err := checkHTTP2(r); err != nil {

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"fmt"
-	"net/http"
 	"sync"
 )
 
@@ -97,8 +95,5 @@ func (u *unfinishedHeads) usage() Usage {
 
 // errShed is why a head was given up.
 func (u *unfinishedHeads) errShed() *Error {
-	return &Error{
-		Reason: BadRequest, Status: http.StatusRequestTimeout,
-		Err: fmt.Errorf("unfinished head given up for newer ones (RFC 9110 §15.5.9): more than %d bytes of them, the limit max-unfinished-heads", u.limit),
-	}
+	return headGivenUp.with(": more than %d bytes of them, the limit max-unfinished-heads", u.limit)
 }

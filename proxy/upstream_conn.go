@@ -238,7 +238,7 @@ func (c *upstreamConn) look(fd uintptr) { c.peeked, c.peekErr = netio.PeekFD(fd,
 
 // brokenBy gives a failure before the answer its reason.
 func (c *upstreamConn) brokenBy(err error) *Error {
-	if e, ok := errors.AsType[*h1.Error](err); ok {
+	if e, ok := errors.AsType[h1.Error](err); ok {
 		return &Error{Reason: BadResponse, Err: fmt.Errorf("the upstream's answer can't be used: %w", e)}
 	}
 	if err == io.EOF {

@@ -8,7 +8,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
-	"github.com/sluice-proxy/sluice/internal/rejected"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/proxy"
 )
@@ -42,14 +41,10 @@ func newCollectors(c Config, depth func() int, budgets func() []metrics.Budget) 
 	if err != nil {
 		return nil, err
 	}
-	var reasons []string
-	for _, r := range proxy.Reasons() {
-		reasons = append(reasons, r.String())
-	}
-	if k.errors, err = metrics.NewProxyErrors(k.registry, reasons...); err != nil {
+	if k.errors, err = metrics.NewProxyErrors(k.registry, metrics.Names(proxy.Reasons())...); err != nil {
 		return nil, err
 	}
-	if k.rejected, err = metrics.NewRejectedConnections(k.registry); err != nil {
+	if k.rejected, err = metrics.NewRejectedConnections(k.registry, metrics.Names(proxy.Rejections())...); err != nil {
 		return nil, err
 	}
 	if k.unavailable, err = metrics.NewUnavailable(k.registry, c.Identity.Namespace, c.Identity.Revision); err != nil {
@@ -67,11 +62,11 @@ func (k *collectors) countUnavailable() func(cause) {
 }
 
 // countRejected returns the counter of rejected connections; nil when metrics are off.
-func (k *collectors) countRejected() rejected.Counter {
+func (k *collectors) countRejected() func(proxy.Rejection) {
 	if k == nil {
 		return nil
 	}
-	return k.rejected
+	return func(r proxy.Rejection) { k.rejected.Count(r.String()) }
 }
 
 // count counts a request that has ended. A spilled-over request without a slot counts as an error only: the activator

@@ -67,7 +67,7 @@ type Config struct {
 	// HTTP2AutoDetection has HTTP probes try HTTP/2 with prior knowledge first.
 	HTTP2AutoDetection bool
 
-	// Server has the limits on what clients may send, and on what is held for them. Its OnRefused and ErrorLog aren't used.
+	// Server has the limits on what clients may send, and on what is held for them. Its OnRejected and ErrorLog aren't used.
 	// Zero fields have their defaults there, except that MaxHead is 4 KiB more and MaxFields 24 more, which is room for what
 	// an activator and an ingress add to a request that they have accepted, and that MaxConns, MaxTLSConns, MaxHTTP2Conns and
 	// MaxUnfinishedHeads follow from the memory that the process may use (docs/operations.md, "Bounds"). TrustedPeers are

@@ -23,7 +23,7 @@ type server interface {
 // requestServer returns the server of requests and probes: the engine or, for an embedder's http.Handler, net/http's.
 func (p *Proxy) requestServer() server {
 	c := p.config.Server
-	c.ErrorLog, c.OnRefused = p.serverLog("requests"), p.rejected.Report
+	c.ErrorLog, c.OnRejected = p.serverLog("requests"), p.rejected.Report
 	if p.config.WrapHandler != nil {
 		return proxy.NewServer(p.front, c)
 	}

@@ -37,7 +37,7 @@ func (b *Body) Skip(n int64) {
 }
 
 // Decode moves content from src to dst, which has room for as much and may be src itself, and returns how much of each
-// was used. The error is an *Error.
+// was used. The error is an Error.
 func (b *Body) Decode(dst, src []byte) (nd, ns int, err error) {
 	if b.done {
 		return 0, 0, nil

@@ -28,7 +28,7 @@ type Request struct {
 func (r *Request) Chunked() bool { return r.Length < 0 }
 
 // Parse reads a head that HeadEnd has found to be complete, and that has at most fields field lines. It reuses the
-// memory of r.Fields. The error is an *Error.
+// memory of r.Fields. The error is an Error.
 func (r *Request) Parse(head string, fields int) error {
 	*r = Request{Fields: r.Fields[:0]}
 	first, rest := line(head)

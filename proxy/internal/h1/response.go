@@ -17,7 +17,7 @@ type Response struct {
 // MaxFields bounds the field lines of an answer.
 const MaxFields = 2000
 
-// Parse reads a head that HeadEnd has found to be complete. It reuses the memory of r.Fields. The error is an *Error.
+// Parse reads a head that HeadEnd has found to be complete. It reuses the memory of r.Fields. The error is an Error.
 func (r *Response) Parse(head string) error {
 	*r = Response{Fields: r.Fields[:0], Length: -1}
 	first, rest := line(head)
