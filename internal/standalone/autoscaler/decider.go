@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Decider turns load into a number of replicas. It remembers panic and delay; bounds and the way to zero are not its
-// business.
+// Decider computes a number of replicas from load. It keeps the state of panic mode and of the scale-down delay; Scaler
+// applies bounds and scales to zero.
 type Decider struct {
 	spec      Spec
 	panicking bool
 	panicSeen time.Time // when the threshold was last crossed
-	panicMax  int       // most that was wanted during this panic
+	panicMax  int       // highest number computed during this panic
 	delayed   []wanted  // of the last ScaleDownDelay, oldest first
 }
 
@@ -20,17 +20,17 @@ type wanted struct {
 	replicas int
 }
 
-// NewDecider makes a Decider for a revision that scales by s.
+// NewDecider returns a Decider for a revision that scales by s.
 func NewDecider(s Spec) *Decider { return &Decider{spec: s} }
 
 // Panicking reports whether the last Decide found, or left, the revision in panic.
 func (d *Decider) Panicking() bool { return d.panicking }
 
-// Decide says how many replicas the load asks for: the averages over the stable and the panic window, in the unit of the
-// spec's metric, of a revision with ready replicas. Reachable says that some route leads to the revision; one that has
-// none may lose its replicas at once. Calls must come in the order of time.
+// Decide returns how many replicas the load needs: the averages over the stable and the panic window, in the unit of the
+// spec's metric, of a revision with ready replicas. If it is not reachable by a route, it may lose its replicas at once.
+// The time of calls must not decrease.
 func (d *Decider) Decide(now time.Time, ready int, stable, panic float64, reachable bool) int {
-	base := float64(max(ready, 1)) // from zero, the rates count as from one
+	base := float64(max(ready, 1)) // for the rates zero replicas count as one
 	most := math.Ceil(base * d.spec.MaxScaleUpRate)
 	least := 0.0
 	if reachable {
@@ -55,7 +55,7 @@ func (d *Decider) Decide(now time.Time, ready int, stable, panic float64, reacha
 	return d.delay(now, desired)
 }
 
-// watch begins, prolongs or ends panic.
+// watch starts, extends or ends panic mode.
 func (d *Decider) watch(now time.Time, over bool) {
 	switch {
 	case over:
@@ -65,7 +65,7 @@ func (d *Decider) watch(now time.Time, over bool) {
 	}
 }
 
-// delay returns the most that was wanted within the delay.
+// delay returns the highest number within the scale-down delay.
 func (d *Decider) delay(now time.Time, desired int) int {
 	if d.spec.ScaleDownDelay <= 0 {
 		return desired
@@ -77,10 +77,10 @@ func (d *Decider) delay(now time.Time, desired int) int {
 		}
 	}
 	d.delayed = append(kept, wanted{now, desired})
-	return d.delayed[0].replicas // each that follows is smaller
+	return d.delayed[0].replicas // the largest: later ones are smaller
 }
 
-// toInt converts without the surprise of a load that no integer holds.
+// toInt converts f, also if no integer can represent it.
 func toInt(f float64) int {
 	if !(f < math.MaxInt32) { // true for NaN
 		return math.MaxInt32

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Defaults are what Knative keeps in its ConfigMap config-autoscaler; annotations of a revision override most of them.
-// The zero value is of no use: begin with those of Standard.
+// Defaults are the settings of Knative's ConfigMap config-autoscaler; annotations of a revision override most of them.
+// The zero value is not usable: start with Standard.
 type Defaults struct {
 	TargetPercentage         float64 // container-concurrency-target-percentage: how full a replica should be
 	ConcurrencyTarget        float64 // container-concurrency-target-default: for revisions without a limit
@@ -30,8 +30,8 @@ type Defaults struct {
 	TickInterval             time.Duration
 }
 
-// Standard returns the defaults of Knative 1.23, with one exception: a new revision starts with no replica, so that the
-// first request can be seen to start one. With InitialScale 1 it is Knative's own.
+// Standard returns the defaults of Knative 1.23, except that a new revision starts without a replica, so that a user sees
+// the first request start one. In Knative InitialScale is 1.
 func Standard() Defaults {
 	return Defaults{
 		TargetPercentage:         70,
@@ -49,7 +49,7 @@ func Standard() Defaults {
 	}
 }
 
-// Bounds that Knative sets too, except the lowest window of all revisions: it is 6 s there.
+// Knative's bounds, except for the shortest stable window, which is 6 s there.
 const (
 	minWindow           = time.Second
 	minWindowAnnotation = 6 * time.Second
@@ -59,27 +59,27 @@ const (
 
 // Flags defines a flag for each of d, named after the key of config-autoscaler.
 func (d *Defaults) Flags(fs *flag.FlagSet) {
-	fs.Float64Var(&d.TargetPercentage, "container-concurrency-target-percentage", d.TargetPercentage, "how full a replica should be kept, in `percent` of its limit or target")
+	fs.Float64Var(&d.TargetPercentage, "container-concurrency-target-percentage", d.TargetPercentage, "desired load of a replica, in `percent` of its limit or target")
 	fs.Float64Var(&d.ConcurrencyTarget, "container-concurrency-target-default", d.ConcurrencyTarget, "`requests` at a time that one replica should handle when it has no limit")
 	fs.Float64Var(&d.RPSTarget, "requests-per-second-target-default", d.RPSTarget, "the same for revisions that scale by the metric rps, in `requests` per second")
 	fs.DurationVar(&d.StableWindow, "stable-window", d.StableWindow, "`duration` over which load is averaged; the annotation window")
 	fs.Float64Var(&d.PanicWindowPercentage, "panic-window-percentage", d.PanicWindowPercentage, "the panic window, in `percent` of the stable window")
-	fs.Float64Var(&d.PanicThresholdPercentage, "panic-threshold-percentage", d.PanicThresholdPercentage, "panic when the panic window asks for so many `percent` of the ready replicas")
-	fs.Float64Var(&d.MaxScaleUpRate, "max-scale-up-rate", d.MaxScaleUpRate, "at most so many `times` the ready replicas in one step")
-	fs.Float64Var(&d.MaxScaleDownRate, "max-scale-down-rate", d.MaxScaleDownRate, "at least the ready replicas divided by this `number` in one step")
+	fs.Float64Var(&d.PanicThresholdPercentage, "panic-threshold-percentage", d.PanicThresholdPercentage, "panic when the panic window needs this `percent` of the ready replicas")
+	fs.Float64Var(&d.MaxScaleUpRate, "max-scale-up-rate", d.MaxScaleUpRate, "limit of one step up, in `times` the ready replicas")
+	fs.Float64Var(&d.MaxScaleDownRate, "max-scale-down-rate", d.MaxScaleDownRate, "limit of one step down: the ready replicas divided by this `number`")
 	fs.BoolVar(&d.EnableScaleToZero, "enable-scale-to-zero", d.EnableScaleToZero, "when false, each revision that gets traffic keeps a replica")
 	fs.DurationVar(&d.ScaleToZeroGracePeriod, "scale-to-zero-grace-period", d.ScaleToZeroGracePeriod, "`duration` that the last replica stays after a stable window without load")
 	fs.DurationVar(&d.ScaleToZeroPodRetention, "scale-to-zero-pod-retention-period", d.ScaleToZeroPodRetention, "the same as a `duration` of its own; the longer one counts")
-	fs.DurationVar(&d.ScaleDownDelay, "scale-down-delay", d.ScaleDownDelay, "`duration` for which less load must last before replicas go")
+	fs.DurationVar(&d.ScaleDownDelay, "scale-down-delay", d.ScaleDownDelay, "`duration` for which load must be lower before replicas are removed")
 	fs.IntVar(&d.InitialScale, "initial-scale", d.InitialScale, "`replicas` of a new revision (Knative's own default is 1)")
 	fs.BoolVar(&d.AllowZeroInitialScale, "allow-zero-initial-scale", d.AllowZeroInitialScale, "whether initial-scale may be 0 (Knative's own default is false)")
-	fs.IntVar(&d.MinScale, "min-scale", d.MinScale, "least `replicas` of a revision that gets traffic")
-	fs.IntVar(&d.MaxScale, "max-scale", d.MaxScale, "most `replicas` of a revision; 0: as many as -max-replicas")
-	fs.IntVar(&d.MaxScaleLimit, "max-scale-limit", d.MaxScaleLimit, "highest max-scale that a manifest may ask for, in `replicas`; 0: any")
+	fs.IntVar(&d.MinScale, "min-scale", d.MinScale, "minimum of `replicas` of a revision that gets traffic")
+	fs.IntVar(&d.MaxScale, "max-scale", d.MaxScale, "limit of `replicas` of a revision; 0: that of -max-replicas")
+	fs.IntVar(&d.MaxScaleLimit, "max-scale-limit", d.MaxScaleLimit, "highest max-scale that a manifest may set, in `replicas`; 0: any")
 	fs.DurationVar(&d.TickInterval, "tick-interval", d.TickInterval, "`duration` between decisions; a request to a revision without replicas doesn't wait for one")
 }
 
-// Validate reports every default that can't be used, by the name of its flag.
+// Validate returns an error for each invalid default, which names its flag.
 func (d Defaults) Validate() error {
 	whole := func(name string, v int) error { return within(name, v, 0, 1<<30) }
 	span := func(name string, v, low time.Duration) error { return within(name, v, low, maxWindow) }

@@ -4,41 +4,41 @@ import "time"
 
 // Sample is the load of a revision, averaged over about a second.
 type Sample struct {
-	Concurrency float64 // requests in flight, those that wait included
+	Concurrency float64 // requests in flight, including those that wait
 	RPS         float64 // requests per second
 }
 
-// Pods is what Tick must know of a revision's replicas.
+// Pods is the state of a revision's replicas.
 type Pods struct {
 	Ready int
-	// Busy says that some request is in flight or waiting. The last replica stays while it is true.
+	// Busy: a request is in flight or waiting. While it is true the last replica stays.
 	Busy bool
-	// Reachable says that some route leads to the revision. Otherwise min-scale doesn't hold.
+	// Reachable: a route leads to the revision. Otherwise min-scale doesn't apply.
 	Reachable bool
 }
 
-// Decision is what Tick says.
+// Decision is the result of Tick.
 type Decision struct {
 	Desired       int
 	Panicking     bool
 	Stable, Panic float64 // averages that led to it
-	Active        bool    // false: on its way to zero, or there
+	Active        bool    // false: scaling to zero, or at zero
 }
 
 // Scaler decides for one revision.
 type Scaler struct {
 	spec    Spec
 	stable  *window
-	panic   *window // of its own, as in Knative: it is empty sooner after a scale to zero, and a burst then counts in full
+	panic   *window // separate, as in Knative: it is empty sooner after a scale to zero, so a burst is not averaged with zeros
 	decider *Decider
 
 	started bool      // initial scale was reached
-	active  bool      // load, or the initial scale, wants a replica
+	active  bool      // load, or the initial scale, needs a replica
 	since   time.Time // of active, or of its end
 	last    Decision
 }
 
-// New makes a Scaler for a revision that begins now, with the initial scale.
+// New returns a Scaler for a revision that starts now, with the initial scale.
 func New(s Spec, now time.Time) *Scaler {
 	sc := &Scaler{
 		spec: s, stable: newWindow(s.StableWindow), panic: newWindow(s.PanicWindow), decider: NewDecider(s),
@@ -48,7 +48,7 @@ func New(s Spec, now time.Time) *Scaler {
 	return sc
 }
 
-// Spec is what the Scaler was made with.
+// Spec returns the argument of New.
 func (s *Scaler) Spec() Spec { return s.spec }
 
 // Record adds a sample taken at about now.
@@ -61,7 +61,7 @@ func (s *Scaler) Record(now time.Time, load Sample) {
 	s.panic.record(now, v)
 }
 
-// Tick decides. Calls must come in the order of time, every few seconds; between them a decision holds.
+// Tick returns a new Decision. Call it every few seconds; the time must not decrease. The decision is valid until the next.
 func (s *Scaler) Tick(now time.Time, p Pods) Decision {
 	stable, ok := s.stable.average(now)
 	burst, _ := s.panic.average(now)
@@ -78,7 +78,7 @@ func (s *Scaler) Tick(now time.Time, p Pods) Decision {
 	return s.last
 }
 
-// Last is the latest decision; before the first, the initial scale.
+// Last returns the latest decision; before the first, the initial scale.
 func (s *Scaler) Last() Decision { return s.last }
 
 func (s *Scaler) bound(desired int, reachable bool) int {
@@ -91,8 +91,8 @@ func (s *Scaler) bound(desired int, reachable bool) int {
 	return desired
 }
 
-// wayToZero keeps the last replica until the revision has been active for a stable window at least, then inactive for
-// the grace, and nobody needs it.
+// wayToZero keeps the last replica until the revision has been active for at least a stable window, then inactive for
+// the grace period, and no request needs it.
 func (s *Scaler) wayToZero(now time.Time, desired int, p Pods) int {
 	if desired > 0 {
 		if !s.active {

@@ -16,14 +16,14 @@ import (
 const (
 	// ScrapeTimeout bounds one scrape.
 	ScrapeTimeout = 900 * time.Millisecond
-	// maxStat is the most bytes that Knative's scraper reads.
+	// maxStat is how many bytes Knative's scraper reads at most.
 	maxStat = 336
 )
 
-// Scraper asks queue-proxies for their Stat.
+// Scraper reads the Stat of queue-proxies.
 type Scraper struct{ client *http.Client }
 
-// NewScraper makes a Scraper; Close ends its idle connections.
+// NewScraper returns a Scraper; Close closes its idle connections.
 func NewScraper() *Scraper {
 	return &Scraper{&http.Client{Timeout: ScrapeTimeout, Transport: &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: ScrapeTimeout}).DialContext,
@@ -33,11 +33,11 @@ func NewScraper() *Scraper {
 	}}}
 }
 
-// Close ends idle connections.
+// Close closes idle connections.
 func (s *Scraper) Close() { s.client.CloseIdleConnections() }
 
-// Scrape asks the queue-proxy whose stats port is addr (host:port). It blocks until the answer, ScrapeTimeout, or the
-// end of ctx.
+// Scrape reads the Stat of the queue-proxy whose stats port is addr (host:port). It blocks until the response,
+// ScrapeTimeout, or the end of ctx.
 func (s *Scraper) Scrape(ctx context.Context, addr string) (*statpb.Stat, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", nil)
 	if err != nil {
@@ -66,9 +66,9 @@ func (s *Scraper) Scrape(ctx context.Context, addr string) (*statpb.Stat, error)
 	return stat, nil
 }
 
-// Observe makes one sample of what the ready replicas reported and of the activator's own report (nil: none). Requests
-// that came through the activator are in its report already, so the replicas' are taken without them. The average of
-// those that answered stands for those that didn't.
+// Observe makes a sample of the ready replicas' reports and of the activator's own (nil: none). Requests through the
+// activator are in its report, so they are subtracted from the replicas'. Replicas without a report count as the average
+// of the others.
 func Observe(replicas []*statpb.Stat, ready int, activator *statpb.Stat) Sample {
 	var s Sample
 	for _, r := range replicas {

@@ -14,7 +14,7 @@ import (
 // Prefix of the annotations that Parse knows.
 const Prefix = knative.AutoscalingPrefix
 
-// Metric is what a revision scales by.
+// Metric is the load by which a revision scales.
 type Metric string
 
 // The metrics.
@@ -23,7 +23,7 @@ const (
 	RPS         Metric = "rps"         // requests per second
 )
 
-// Spec is how one revision scales.
+// Spec has the settings of one revision.
 type Spec struct {
 	Metric              Metric
 	Target              float64 // load that one replica should get, > 0
@@ -35,10 +35,10 @@ type Spec struct {
 	ScaleDownDelay      time.Duration
 	Min, Max            int           // Max 0: no bound
 	Initial, Activation int           // Initial at most Max
-	Grace               time.Duration // inactive for so long, the last replica goes
+	Grace               time.Duration // inactive for that long, the revision loses its last replica
 }
 
-// AnnotationError is an annotation that Parse can't use.
+// AnnotationError is the error of an invalid annotation.
 type AnnotationError struct{ Key, Why string }
 
 func (e *AnnotationError) Error() string { return e.Key + ": " + e.Why }
@@ -46,8 +46,8 @@ func (e *AnnotationError) Error() string { return e.Key + ": " + e.Why }
 // Annotation of a revision.
 type Annotation struct{ Key, Value string }
 
-// Parse makes the Spec of a revision whose containers handle limit requests at a time (0: any number). Annotations
-// without Prefix are not looked at. Its error is an *AnnotationError.
+// Parse returns the Spec of a revision whose containers handle limit requests at a time (0: any number). It ignores
+// annotations without Prefix. Its error is an *AnnotationError.
 func Parse(d Defaults, limit int, annotations []Annotation) (Spec, error) {
 	s := Spec{
 		Metric:           Concurrency,
@@ -90,14 +90,14 @@ func Parse(d Defaults, limit int, annotations []Annotation) (Spec, error) {
 	return s, nil
 }
 
-// parsed is what annotations say that becomes part of a Spec together with something else.
+// parsed has the annotations that affect a Spec only in combination.
 type parsed struct {
-	total, utilization float64 // 0: not said
+	total, utilization float64 // 0: not set
 	panicWindow        float64
 	retention          time.Duration
 }
 
-// target is the load that one replica should get. A limit caps a target in requests at a time: beyond it they'd queue.
+// target returns the load that one replica should get. The limit bounds a target in requests at a time: more would wait.
 func (p parsed) target(m Metric, limit int, d Defaults) float64 {
 	total, utilization := d.RPSTarget, d.TargetPercentage
 	if m == Concurrency {
@@ -118,7 +118,7 @@ func (p parsed) target(m Metric, limit int, d Defaults) float64 {
 	return math.Max(total*utilization/100, minTarget)
 }
 
-// annotation is one that Parse knows. Its read returns what the value should be when it isn't.
+// annotation is a known annotation. Its read returns what the value should be if it is invalid.
 type annotation struct {
 	name, alias string // alias: its name until Knative 0.24
 	read        func(value string, s *Spec, p *parsed, d Defaults) string

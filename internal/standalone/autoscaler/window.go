@@ -5,8 +5,8 @@ import "time"
 // granularity is how long one bucket lasts; Knative's.
 const granularity = time.Second
 
-// window keeps the samples of the last seconds, one bucket each. After a pause as long as itself it begins afresh, so
-// that what comes then is averaged over the time since, and not over the pause.
+// window keeps the samples of the last seconds, one bucket each. After a pause as long as the window it starts anew, so
+// that later samples are not averaged with the pause.
 type window struct {
 	ring        []bucket // by second modulo its length
 	first, last int64    // seconds; meaningful when filled
@@ -18,7 +18,7 @@ type bucket struct{ sum, samples float64 }
 
 func newWindow(length time.Duration) *window { return &window{ring: make([]bucket, buckets(length))} }
 
-// buckets is how many make up d, rounded up.
+// buckets returns how many buckets d has, rounded up.
 func buckets(d time.Duration) int { return max(1, int((d+granularity-1)/granularity)) }
 
 func second(t time.Time) int64 { return t.Truncate(granularity).Unix() }
@@ -29,7 +29,7 @@ func (w *window) at(s int64) *bucket { return &w.ring[int(s%int64(len(w.ring)))]
 func (w *window) record(now time.Time, v float64) {
 	s := second(now)
 	switch {
-	case !w.filled, s-w.last >= int64(len(w.ring)): // what is left is too old to count
+	case !w.filled, s-w.last >= int64(len(w.ring)): // all samples are too old
 		clear(w.ring)
 		w.first, w.last, w.filled = s, s, true
 	case s > w.last:
@@ -47,9 +47,9 @@ func (w *window) record(now time.Time, v float64) {
 	b.samples++
 }
 
-// average over the window that ends now, or over the time since the first sample when that is shorter. The time since the
-// last sample doesn't count, since more may come; any other second without a sample counts as 0. False when there has
-// never been one.
+// average over the window that ends now, or over the time since the first sample if that is shorter. The time since the
+// last sample doesn't count, since its sample may follow; any other second without a sample counts as 0. It returns false
+// if there is no sample.
 func (w *window) average(now time.Time) (float64, bool) {
 	if !w.filled {
 		return 0, false

@@ -14,11 +14,11 @@ import (
 
 // Config of a Catalog.
 type Config struct {
-	// Scaling is what annotations start from.
+	// Scaling has the defaults that annotations override.
 	Scaling autoscaler.Defaults
-	// Images says how to run images: argv by reference. A reference without a tag stands for all of its tags.
+	// Images has the argv for each image reference. A reference without a tag applies to all tags.
 	Images map[string][]string
-	// Runnable says why a program can't be run in a directory, "" being the working directory. nil: any can.
+	// Runnable returns why a program can't be run in a directory; "" is the working directory. Nil: every program can.
 	Runnable func(program, dir string) error
 }
 
@@ -31,7 +31,7 @@ type Revision struct {
 	Init, Sidecars           [][]string
 }
 
-// Service is a service at one moment.
+// Service is the current state of a service.
 type Service struct {
 	Namespace, Name string
 	Pos             manifest.Pos
@@ -39,11 +39,11 @@ type Service struct {
 	Revisions       []*Revision // all, oldest first
 	Traffic         []manifest.Traffic
 
-	made    int         // revisions that were given a number
-	history []*Revision // what each document of the service made, in their order
+	made    int         // number of revisions with generated names
+	history []*Revision // the revision of each document of the service, in order
 }
 
-// Revision finds one by its name; nil: there is none.
+// Revision returns the revision of that name; nil if there is none.
 func (s *Service) Revision(name string) *Revision {
 	i := slices.IndexFunc(s.Revisions, func(r *Revision) bool { return r.Name == name })
 	if i < 0 {
@@ -52,7 +52,7 @@ func (s *Service) Revision(name string) *Revision {
 	return s.Revisions[i]
 }
 
-// Catalog is all services. Make one with New.
+// Catalog has all services. Make one with New.
 type Catalog struct {
 	config   Config
 	services map[key]*Service
@@ -60,18 +60,18 @@ type Catalog struct {
 
 type key struct{ namespace, name string }
 
-// New makes an empty Catalog.
+// New returns an empty Catalog.
 func New(c Config) *Catalog { return &Catalog{config: c, services: map[key]*Service{}} }
 
-// Services are those of the last Apply that succeeded, in the order of their names.
+// Services returns those of the last successful Apply, sorted by name.
 func (c *Catalog) Services() []*Service {
 	return slices.SortedFunc(maps.Values(c.services), func(a, b *Service) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 }
 
-// Apply replaces all services by those of docs. A service that is in docs and was before keeps its revisions; one that
-// isn't is gone with all of them. The error joins what is wrong, each a *manifest.Error; then nothing has changed.
+// Apply replaces all services by those of docs. A service that existed before keeps its revisions; one that is not in docs
+// is removed with all of them. The error joins a *manifest.Error for each problem; in that case nothing has changed.
 func (c *Catalog) Apply(docs []manifest.Service) error {
 	next := map[key]*Service{}
 	var errs []error
@@ -110,7 +110,7 @@ func (c *Catalog) apply(next map[key]*Service, doc *manifest.Service) error {
 	return nil
 }
 
-// revision finds or makes the one that doc describes.
+// revision finds or makes the revision that doc describes.
 func (c *Catalog) revision(s *Service, doc *manifest.Service) (*Revision, error) {
 	t := &doc.Template
 	if r := c.unchanged(s, doc); r != nil {
@@ -137,8 +137,8 @@ func (c *Catalog) revision(s *Service, doc *manifest.Service) (*Revision, error)
 	return r, nil
 }
 
-// unchanged finds the revision that doc made before: by its name, or, when it has none, as the document of the same
-// place or as the latest.
+// unchanged finds the existing revision of doc: by its name, or else that of the document at the same position, or the
+// latest.
 func (c *Catalog) unchanged(s *Service, doc *manifest.Service) *Revision {
 	if doc.Template.Name != "" {
 		r := s.Revision(doc.Template.Name)
@@ -182,7 +182,7 @@ func (c *Catalog) scaling(t *manifest.Template) (autoscaler.Spec, error) {
 	return spec, pos.Errorf("spec.template.metadata.annotations["+e.Key+"]", "%s", e.Why)
 }
 
-// check is for traffic that names revisions.
+// check validates traffic that names revisions.
 func (s *Service) check() error {
 	var errs []error
 	for _, t := range s.Traffic {
@@ -199,7 +199,7 @@ func (s *Service) check() error {
 	return errors.Join(errs...)
 }
 
-// clashes finds revisions of two services with one name, which no request could tell apart.
+// clashes finds revisions of different services with the same name, which would have the same host.
 func clashes(services map[key]*Service) error {
 	owner := map[key]*Service{}
 	var errs []error

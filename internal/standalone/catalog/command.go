@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 )
 
-// command is the argv of a container.
+// command returns the argv of a container.
 func (c *Catalog) command(app *manifest.Container) ([]string, error) {
 	if len(app.Command) > 0 {
 		return slices.Concat(app.Command, app.Args), c.runnable(app.Command[0], app.WorkingDir, app.CommandPlace)
@@ -26,8 +26,8 @@ func (c *Catalog) command(app *manifest.Container) ([]string, error) {
 		app.Image, app.Image)
 }
 
-// runnable says, at place, why a program can't be run, as far as that is known before there is a replica: one whose name
-// has a variable in it may be found then.
+// runnable returns an error at place if a program can't be run. A name with a variable can't be checked before a replica
+// starts.
 func (c *Catalog) runnable(program, dir string, place manifest.Place) error {
 	if c.config.Runnable == nil || strings.Contains(program, "$(") {
 		return nil
@@ -38,7 +38,7 @@ func (c *Catalog) runnable(program, dir string, place manifest.Place) error {
 	return nil
 }
 
-// commands are those of containers.
+// commands returns the argv of each container.
 func (c *Catalog) commands(all []manifest.Container) ([][]string, error) {
 	var commands [][]string
 	var errs []error
@@ -49,7 +49,7 @@ func (c *Catalog) commands(all []manifest.Container) ([][]string, error) {
 	return commands, errors.Join(errs...)
 }
 
-// repository is an image's reference without tag and digest.
+// repository returns an image's reference without tag and digest.
 func repository(ref string) string {
 	ref, _, _ = strings.Cut(ref, "@")
 	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
@@ -58,7 +58,7 @@ func repository(ref string) string {
 	return ref
 }
 
-// Split cuts a command line into words as a shell would, with its quotes and backslashes, and nothing else of it.
+// Split splits a command line into words like a shell. It supports quotes and backslashes only.
 func Split(line string) ([]string, error) {
 	var words []string
 	var word strings.Builder
@@ -100,8 +100,8 @@ func Split(line string) ([]string, error) {
 	return words, nil
 }
 
-// Expand replaces $(NAME) by what lookup knows of it, as Kubernetes does in command, args and env. What it doesn't know
-// stays; $$ is a dollar.
+// Expand replaces $(NAME) by the value from lookup, as Kubernetes does in command, args and env. Unknown names stay; $$ is
+// a dollar.
 func Expand(s string, lookup func(string) (string, bool)) string {
 	var b strings.Builder
 	for {

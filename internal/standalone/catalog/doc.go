@@ -1,10 +1,10 @@
-// Package catalog keeps which services there are and which revisions they have had, as manifests come and change.
+// Package catalog keeps the services and their revisions while manifests change.
 //
 //	[]manifest.Service ──► Apply ─► services ─► revisions (never changed once made), traffic
 //	                         └────► error with file and line; nothing has changed
 //
-// Documents apply in their order, as if each were given to kubectl: a later document of the same service replaces an
-// earlier one, whose revision remains. So one file can hold the history that a traffic split needs.
+// Documents apply in their order, as if kubectl applied each: a later document of the same service replaces an earlier
+// one, whose revision remains. So one file can have the history for a traffic split.
 //
-// A Catalog belongs to one goroutine. What it returns may be kept; a Revision is immutable.
+// A Catalog belongs to one goroutine. Callers may keep what it returns; a Revision is immutable.
 package catalog

@@ -1,8 +1,8 @@
-// Package hello is the sample app that the quickstart has built in: what the image helloworld-go of Knative's samples does.
+// Package hello is the quickstart's built-in sample app, which behaves like the image helloworld-go of Knative's samples.
 //
 //	GET / ──► Hello $TARGET!
 //
-// It listens on $PORT, for this machine alone, ends cleanly on SIGTERM, and has no goroutine but those of net/http.
+// It listens on $PORT of the loopback interface, shuts down cleanly on SIGTERM, and has no goroutines except net/http's.
 package hello
 
 import (
@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// Name is the argv[0] under which the binary has to call Main.
+// Name is the argv[0] with which the binary has to call Main.
 const Name = "sluice-hello"
 
-// Images are the names under which the sample is known.
+// Images are the references of the sample.
 var Images = [...]string{"gcr.io/knative-samples/helloworld-go", "ghcr.io/knative/helloworld-go"}
 
-// Main serves until ctx is cancelled, then finishes what is in flight, for at most 10 s. env is like os.Getenv.
+// Main serves until ctx is cancelled, then finishes requests in flight, for at most 10 s. env works like os.Getenv.
 func Main(ctx context.Context, env func(string) string) error {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", cmp.Or(env("PORT"), "8080")))
 	if err != nil {

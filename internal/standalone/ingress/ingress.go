@@ -12,11 +12,11 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// Route is a service and where its requests go.
+// Route is a service with the targets of its requests.
 type Route struct {
 	Namespace, Service string
 	Targets            []Target
-	// Revisions are all that the service has, in its traffic or not.
+	// Revisions are all revisions of the service, also those without traffic.
 	Revisions []string
 }
 
@@ -29,9 +29,9 @@ type Target struct {
 
 // Config of an Ingress.
 type Config struct {
-	// Domain follows SERVICE.NAMESPACE in the URLs that are shown, such as 127.0.0.1.sslip.io.
+	// Domain is the suffix of SERVICE.NAMESPACE in URLs, such as 127.0.0.1.sslip.io.
 	Domain string
-	// ProxyStatus names the ingress in its own answers (RFC 9209).
+	// ProxyStatus names the ingress in its own responses (RFC 9209).
 	ProxyStatus string
 }
 
@@ -41,20 +41,20 @@ type Ingress struct {
 	table  atomic.Pointer[table]
 }
 
-// New makes an Ingress without routes.
+// New returns an Ingress without routes.
 func New(c Config) *Ingress {
 	i := &Ingress{config: c}
 	i.SetRoutes(nil)
 	return i
 }
 
-// table is what hosts mean. It is never changed.
+// table maps hosts to destinations. It is immutable.
 type table struct {
 	hosts map[string]destination // by name without its domain
 	shown []string               // hosts of services, with the domain
 }
 
-// destination is what one host stands for.
+// destination is the target of a host.
 type destination struct {
 	namespace string
 	tag       string
@@ -93,14 +93,14 @@ func (i *Ingress) SetRoutes(routes []Route) {
 	i.table.Store(t)
 }
 
-// Host is how a service, TAG-SERVICE or revision of a namespace is addressed, without a port.
+// Host returns the host of a service, TAG-SERVICE or revision of a namespace, without a port.
 func (i *Ingress) Host(name, namespace string) string {
 	return name + "." + namespace + "." + i.config.Domain
 }
 
-// Wrap puts the ingress before next, which gets what has been routed.
+// Wrap returns a policy that routes requests and passes them to next.
 func (i *Ingress) Wrap(next proxy.Policy) proxy.Policy {
-	// These mean something between our own proxies: a client has no say in them.
+	// Only proxies may set these: remove a client's.
 	return &routed{ingress: i, next: next, forged: knative.InternalHeaders()}
 }
 
@@ -110,7 +110,7 @@ type routed struct {
 	forged  []string
 }
 
-// Begin says in the header which revision the request is for.
+// Begin sets the revision in the request's header.
 func (p *routed) Begin(req *proxy.Request) proxy.Exchange {
 	t := p.ingress.table.Load()
 	d, ok := t.hosts[p.ingress.name(req.Host)]
@@ -131,7 +131,7 @@ func (p *routed) Begin(req *proxy.Request) proxy.Exchange {
 	return p.next.Begin(req)
 }
 
-// name is the part of host that says what is asked for: NAME.NAMESPACE.
+// name returns the part of host without the domain: NAME.NAMESPACE.
 func (i *Ingress) name(host string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -145,7 +145,7 @@ func (i *Ingress) name(host string) string {
 	return host
 }
 
-// pick chooses by weight, for each request anew.
+// pick chooses a target by weight, independently for each request.
 func (d *destination) pick() string {
 	if len(d.targets) == 1 {
 		return d.targets[0].Revision
@@ -163,14 +163,14 @@ func (d *destination) tagged() bool {
 	return slices.ContainsFunc(d.targets, func(t Target) bool { return t.Tag != "" })
 }
 
-// notFound is the exchange of a request whose host is nobody's.
+// notFound is the exchange of a request with an unknown host.
 type notFound struct {
 	proxy.NopExchange
 	ingress *Ingress
 	table   *table
 }
 
-// Next answers which hosts there are.
+// Next answers 404 with the list of hosts.
 func (n notFound) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "no service is called %q\n", req.Host)

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// AnnotationFullDuplex, when "Enabled", lets an HTTP/1.1 app answer while it still reads the request.
+// AnnotationFullDuplex, when "Enabled", lets an HTTP/1.1 app respond while it still reads the request.
 const AnnotationFullDuplex = "features.knative.dev/http-full-duplex"
 
 const (
@@ -21,7 +21,7 @@ const (
 	visibilityOnly = "cluster-local"
 )
 
-// owner is whose annotations or labels they are.
+// owner is the kind of object that has the annotations or labels.
 type owner string
 
 const (
@@ -29,21 +29,21 @@ const (
 	onTemplate owner = "RevisionTemplateSpec"
 )
 
-// known is an annotation that Knative gives a meaning.
+// known is an annotation that has a meaning in Knative.
 type known struct {
 	on      owner
 	key     string
-	aliases []string // older names; the key counts where both stand
+	aliases []string // older names; if both are set, the key counts
 	class   Class
 	note    string
-	check   func(string) string // what the value should be, when it isn't
+	check   func(string) string // returns what the value should be if it is invalid
 }
 
 func (a *known) kind() string { return "annotations of the " + string(a.on) }
 
 // Annotations and their checks are those of Knative's pkg/apis: autoscaling/annotation_validation.go,
-// serving/metadata_validation.go, serving/v1/revision_validation.go, and of its networking API. The autoscaler checks its
-// own.
+// serving/metadata_validation.go, serving/v1/revision_validation.go, and of its networking API. Package autoscaler checks
+// its own.
 var annotationTable = slices.Concat(
 	scalingAnnotations(),
 	[]known{
@@ -81,7 +81,7 @@ var annotationTable = slices.Concat(
 	several(onService, Ignored, "of a cluster's features", nil, "features.knative.dev/podspec-dryrun"),
 )
 
-// several are annotations that have all but the key in common.
+// several returns annotations that differ only in the key.
 func several(on owner, class Class, note string, check func(string) string, keys ...string) []known {
 	var all []known
 	for _, key := range keys {
@@ -90,7 +90,7 @@ func several(on owner, class Class, note string, check func(string) string, keys
 	return all
 }
 
-// scalingAnnotations are what package autoscaler reads.
+// scalingAnnotations are the annotations that package autoscaler reads.
 func scalingAnnotations() []known {
 	all := []known{{on: onTemplate, key: classKey, note: kpa + "; with another class, as HPA, replicas are scaled by requests at a time, and the line of what is ignored says so", check: func(v string) string {
 		return unless(!strings.HasSuffix(v, ".autoscaling.knative.dev") || v == kpa || v == hpa, kpa+" or "+hpa)
@@ -137,8 +137,8 @@ func quantity(v string) string {
 	return unless(err == nil, "a quantity such as 100m or 256Mi")
 }
 
-// annotations reads those of a Service or of its template. One of Knative that nobody knows is an error; others' are
-// somebody else's notes.
+// annotations reads those of a Service or of its template. An unknown one in Knative's domains is an error; other domains
+// are ignored.
 func (r *reader) annotations(n node, on owner) []Annotation {
 	if n.Node == nil {
 		return nil
@@ -154,7 +154,7 @@ func (r *reader) annotations(n node, on owner) []Annotation {
 			r.errorf(value, "should be %s, is %q", a.check(text), text)
 		case a != nil && a.class == Ignored:
 			r.ignore(value, a.note)
-		case a != nil, domain == "client.knative.dev": // kn's notes
+		case a != nil, domain == "client.knative.dev": // set by kn
 		case annotation(key, onTemplate) != nil:
 			r.errorf(value, "belongs in spec.template.metadata.annotations")
 		case annotation(key, onService) != nil:
@@ -194,7 +194,7 @@ func suggestAnnotation(key string, on owner) string {
 		}
 	}
 	_, name, _ := strings.Cut(key, "/")
-	for _, k := range keys { // the right name in the wrong domain
+	for _, k := range keys { // a known name in the wrong domain
 		if _, n, _ := strings.Cut(k, "/"); n == name {
 			return "; the nearest is " + k
 		}
@@ -205,8 +205,8 @@ func suggestAnnotation(key string, on owner) string {
 	return ""
 }
 
-// Scaling are the annotations of t that package autoscaler reads: of two names for one thing the newer, and none that
-// another class of autoscaler would read otherwise.
+// Scaling returns the annotations of t for package autoscaler: the newer of two names, and none that has another meaning
+// for the template's class of autoscaler.
 func (t *Template) Scaling() []Annotation {
 	class := t.Annotation(classKey)
 	var all []Annotation
@@ -227,7 +227,7 @@ func (t *Template) has(key string) bool {
 	return slices.ContainsFunc(t.Annotations, func(a Annotation) bool { return a.Key == key })
 }
 
-// labels are for selecting objects in a cluster: any may stand here.
+// labels select objects in a cluster: any is allowed.
 func (r *reader) labels(n node, on owner) []Annotation {
 	if n.Node == nil {
 		return nil

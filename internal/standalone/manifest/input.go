@@ -13,18 +13,18 @@ import (
 // MaxFileSize bounds a file; a larger one is an error.
 const MaxFileSize = 1 << 20
 
-// Stdin is the path that stands for Input.Stdin, and StdinName what errors call it.
+// Stdin is the path of Input.Stdin, and StdinName its name in errors.
 const (
 	Stdin     = "-"
 	StdinName = "stdin"
 )
 
-// Input is where manifests come from.
+// Input has the sources of manifests.
 type Input struct {
-	// Paths are files, directories, and Stdin. Of a directory the *.yaml, *.yml and *.json are read, in the order of their
-	// names, and not those of the directories below it: kubectl -f does the same.
+	// Paths are files, directories, and Stdin. In a directory the *.yaml, *.yml and *.json are read, sorted by name, but not
+	// those of subdirectories, as with kubectl -f.
 	Paths []string
-	// Stdin is what that path stands for.
+	// Stdin has the contents of standard input.
 	Stdin []byte
 }
 
@@ -43,12 +43,12 @@ func (in Input) String() string {
 type File struct {
 	Name string
 	Data []byte
-	// Named: the path was given itself, and not its directory. So it should hold a manifest.
+	// Named: the path was given itself, not its directory. So it should have a manifest.
 	Named bool
 }
 
-// Read returns the files of in, each once, and what was left out of directories: a line for each. Of the file system it
-// only takes regular files, so it doesn't block.
+// Read returns the files of in, each once, and a line for each skipped entry of a directory. It reads only regular files,
+// so it doesn't block.
 func (in Input) Read() (files []File, left []string, err error) {
 	var c collector
 	for _, p := range in.Paths {
@@ -63,7 +63,7 @@ func (in Input) Read() (files []File, left []string, err error) {
 			err = c.add(p, info, true)
 		case info.IsDir():
 			err = c.directory(p)
-		default: // a pipe gives what it holds only once, and may keep its reader waiting
+		default: // a pipe can be read only once, and may block
 			err = fmt.Errorf("%s: should be a file or a directory", p)
 		}
 		if err != nil {
@@ -98,7 +98,7 @@ func (c *collector) directory(dir string) error {
 	var below []string
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		info, err := os.Stat(path) // of what a link leads to
+		info, err := os.Stat(path) // of the target of a link
 		switch {
 		case strings.HasPrefix(e.Name(), "."):
 			err = nil
@@ -123,7 +123,7 @@ func hasManifestName(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name))
 }
 
-// read returns what the file name holds, unless it is larger than MaxFileSize or no regular file.
+// read returns the contents of a file, unless it is larger than MaxFileSize or not a regular file.
 func read(name string) ([]byte, error) {
 	if info, err := os.Stat(name); err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func read(name string) ([]byte, error) {
 	return ReadAll(name, f)
 }
 
-// ReadAll reads r, unless it gives more than MaxFileSize. The error begins with name.
+// ReadAll reads r, up to MaxFileSize; more is an error. The error begins with name.
 func ReadAll(name string, r io.Reader) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxFileSize+1))
 	if err == nil && len(data) > MaxFileSize {

@@ -11,9 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// jsonDocuments reads data as JSON values, one behind the other; ok is false when it is none, or broken: then a YAML
-// parser says where. YAML is no superset of JSON in practice: tabs between tokens and pairs of surrogates are errors to
-// the parser that we have.
+// jsonDocuments reads data as a sequence of JSON values; ok is false if it isn't one or is malformed: the YAML parser then
+// reports where. YAML is not a superset of JSON in practice: its parser rejects tabs between tokens and surrogate pairs.
 func jsonDocuments(data []byte) (docs []*yaml.Node, ok bool) {
 	if !bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
 		return nil, false
@@ -32,7 +31,7 @@ func jsonDocuments(data []byte) (docs []*yaml.Node, ok bool) {
 	}
 }
 
-// maxDepth bounds nesting, as encoding/json does when it isn't asked for tokens.
+// maxDepth bounds nesting, as encoding/json does except when it returns tokens.
 const maxDepth = 1000
 
 type jsonParser struct {
@@ -44,7 +43,7 @@ type jsonParser struct {
 
 var errTooDeep = errors.New("nested too deeply")
 
-// value reads the next one as a node. io.EOF: there is none.
+// value reads the next value as a node. io.EOF: there is none.
 func (p *jsonParser) value(depth int) (*yaml.Node, error) {
 	t, err := p.dec.Token()
 	if err != nil {

@@ -13,21 +13,21 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Set is what an Input holds.
+// Set has the objects of an Input.
 type Set struct {
 	Services []Service // in the order of the files and of the documents within them
 	Objects  Objects
-	// Skipped are documents that are nothing to serve, and files that hold none: a line for each file.
+	// Skipped has a line for each file with skipped documents, or without documents.
 	Skipped []string
-	// Sources are the files of Services and Objects. Unread says why nothing could be read in some of the others, which
-	// is no mistake of theirs unless they were Sources before: a file without a single character, which may be about to be
-	// written, and in a directory one that is no YAML.
+	// Sources are the files of Services and Objects. Unread has a reason for each of the other files from which nothing could
+	// be read: an empty file, which may be about to be written, or a file in a directory that is not YAML. That is an error
+	// only if the file was a Source before.
 	Sources []string
 	Unread  []*Error
 }
 
-// Load reads in. Its error joins (errors.Join) one *Error for each thing that is wrong, or is that of the file system; the
-// Set is that of all files, or empty.
+// Load reads in. Its error joins (errors.Join) an *Error for each problem, or is that of the file system; the Set then is
+// empty.
 func Load(in Input) (Set, error) {
 	files, left, err := in.Read()
 	if err != nil {
@@ -49,7 +49,7 @@ func Load(in Input) (Set, error) {
 	return s, nil
 }
 
-// Parse reads the documents of one file, whose name is used in errors only. Errors are as Load's.
+// Parse reads the documents of one file; its name is used only in errors, which are like Load's.
 func Parse(file string, data []byte) ([]Service, error) {
 	s := Set{Objects: Objects{}}
 	if err := s.add(File{Name: file, Data: data, Named: true}); err != nil {
@@ -91,7 +91,7 @@ func (s *Set) add(f File) error {
 
 func (s *Set) size() int { return len(s.Services) + len(s.Objects) }
 
-// documents takes a file apart. Documents that hold nothing are left out.
+// documents splits a file into its documents, without empty ones.
 func documents(f File) ([]*yaml.Node, *Error) {
 	docs, ok := jsonDocuments(f.Data)
 	var broken *Error
@@ -120,15 +120,15 @@ func documents(f File) ([]*yaml.Node, *Error) {
 type document struct {
 	set     *Set
 	file    File
-	count   int // that are objects of Kubernetes
+	count   int // number of Kubernetes objects
 	skipped []string
 	errs    []error
 }
 
-// known kinds of Knative's serving API, for what is only misspelt.
+// known kinds of Knative's serving API, to detect misspelt ones.
 var servingKinds = []string{"Service", "Configuration", "Revision", "Route", "DomainMapping"}
 
-// read takes one document, or one item of a List.
+// read reads one document, or one item of a List.
 func (d *document) read(n node) {
 	r := reader{file: d.file.Name}
 	version, kind := scalar(n, "apiVersion"), scalar(n, "kind")
@@ -176,14 +176,14 @@ func (d *document) read(n node) {
 	d.errs = append(d.errs, r.errs...)
 }
 
-// skip names something that isn't served.
+// skip notes a skipped object.
 func (d *document) skip(what string) {
 	if !slices.Contains(d.skipped, what) {
 		d.skipped = append(d.skipped, what)
 	}
 }
 
-// maxLists is how deep Lists may be in Lists: YAML can write one that holds itself.
+// maxLists bounds the nesting of Lists: in YAML a List can contain itself.
 const maxLists = 4
 
 // items reads a List.
@@ -199,7 +199,7 @@ func (d *document) items(n node, r *reader) {
 	}
 }
 
-// object keeps a ConfigMap or a Secret; the same one twice is an error.
+// object adds a ConfigMap or a Secret; the same one twice is an error.
 func (d *document) object(o *Object, r *reader) {
 	if len(r.errs) > 0 {
 		return
@@ -211,8 +211,7 @@ func (d *document) object(o *Object, r *reader) {
 	d.set.Objects[o.key()] = o
 }
 
-// once sees that a Service stands in one file only: within a file its documents follow each other, as if applied one
-// after the other, and two files have no order.
+// once checks that a Service is in one file only: the documents of a file apply in their order, but files have no order.
 func (s *Set) once() error {
 	first := map[ObjectKey]Pos{}
 	var errs []error
@@ -228,7 +227,7 @@ func (s *Set) once() error {
 	return errors.Join(errs...)
 }
 
-// isKustomization recognizes what kustomize reads: in a file of that name kind may be missing.
+// isKustomization recognizes kustomize's files, in which kind may be missing.
 func isKustomization(file, kind string) bool {
 	base := file[strings.LastIndexAny(file, `/\`)+1:]
 	return kind == "Kustomization" || kind == "" && (base == "kustomization.yaml" || base == "kustomization.yml")
@@ -241,7 +240,7 @@ func directory(file string) string {
 	return "."
 }
 
-// scalar is the value of a field that says what the document is; "" when there is none.
+// scalar returns the value of a field such as kind; "" if it is missing.
 func scalar(n node, field string) string {
 	if n.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(n.Content); i += 2 {
@@ -264,7 +263,7 @@ func objectName(n node) string {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 
-// syntaxError gives the YAML parser's error the form of ours.
+// syntaxError converts an error of the YAML parser to an Error.
 func syntaxError(file string, err error) *Error {
 	line, why := 1, err.Error()
 	if m := yamlLine.FindStringSubmatch(why); m != nil {

@@ -17,7 +17,7 @@ type Object struct {
 	Data            map[string]string
 }
 
-// ObjectKey names an Object.
+// ObjectKey identifies an Object.
 type ObjectKey struct {
 	Kind            SourceKind
 	Namespace, Name string
@@ -28,7 +28,7 @@ type Objects map[ObjectKey]*Object
 
 func (o *Object) key() ObjectKey { return ObjectKey{o.Kind, o.Namespace, o.Name} }
 
-// Of returns what s names in namespace, or nil.
+// Of returns the object of s in namespace, or nil.
 func (all Objects) Of(namespace string, s *Source) *Object {
 	return all[ObjectKey{s.Kind, namespace, s.Name}]
 }
@@ -47,7 +47,7 @@ var secretTable = newTable("Secret", objectFields("stringData"),
 	recorded[Object]("", "type", "immutable", "status"),
 )
 
-// objectFields are what both have; plain is where values stand as they are, which win over those in base64.
+// objectFields returns the fields of both; plain is the field of unencoded values, which override those in base64.
 func objectFields(plain string) []field[Object] {
 	return []field[Object]{
 		{name: "apiVersion", note: "`v1`", read: func(r *reader, n node, _ *Object) { r.text(n) }},
@@ -94,7 +94,7 @@ func readBase64(r *reader, n node, o *Object) {
 	}
 }
 
-// object reads a document that says that it is a ConfigMap or a Secret.
+// object reads a document of kind ConfigMap or Secret.
 func (r *reader) object(n node, kind SourceKind) *Object {
 	o := &Object{Pos: r.pos(n), Kind: kind, Namespace: defaultNamespace, Data: map[string]string{}}
 	t := configMapTable
@@ -108,7 +108,7 @@ func (r *reader) object(n node, kind SourceKind) *Object {
 	return o
 }
 
-// Missing are the sources of t, in namespace, that are neither among all nor optional; each as what is missing.
+// Missing returns a Note for each source of t in namespace that is neither in all nor optional.
 func (t *Template) Missing(namespace string, all Objects) []Note {
 	var notes []Note
 	check := func(s *Source, key string) {

@@ -57,13 +57,13 @@ var containerTable = newTable("Container",
 )
 
 func (r *reader) container(n node) Container {
-	// Without a readiness probe it is Knative's default, and its aggressive period.
+	// The default is Knative's readiness probe with its aggressive period.
 	c := Container{Port: defaultPort, ImagePlace: Place{r.pos(n), join(n.path, "image")}, Probe: Probe{TCP: true, SuccessThreshold: 1, Failure: 3}}
 	readObject(r, n, containerTable, &c)
 	return c
 }
 
-// checkContainer is for what depends on whether c is the app.
+// checkContainer checks what depends on whether c is the app.
 func (r *reader) checkContainer(n node, c *Container, app bool) {
 	if app && c.portVar != (Place{}) {
 		r.errorf(node{&yaml.Node{Line: c.portVar.Line}, c.portVar.Field}, "PORT is set by the platform and can't be set here")
@@ -128,7 +128,7 @@ var resourcesTable = newTable("ResourceRequirements",
 	ignored[Resources]("there are no devices here", "claims"),
 )
 
-// resources reads what is limited and requested. Kubernetes makes no pod that requests more than its limit.
+// resources reads limits and requests. As in Kubernetes a request must not exceed its limit.
 func (r *reader) resources(n node) (q Resources) {
 	readObject(r, n, resourcesTable, &q)
 	for field, requests := range r.entries(n) {
@@ -146,7 +146,7 @@ func (r *reader) resources(n node) (q Resources) {
 	return q
 }
 
-// limits are quantities. Each is noted, since it depends on the machine which hold.
+// limits reads quantities, with a Note for each, since the machine decides which are enforced.
 func (r *reader) limits(n node) map[string]string {
 	all := r.quantities(n)
 	if n.Kind != yaml.MappingNode {

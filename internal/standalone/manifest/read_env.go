@@ -39,10 +39,10 @@ func (r *reader) env(n node, c *Container) []EnvVar {
 	return all
 }
 
-// origin is where a value comes from, while it is read.
+// origin is a Source while it is read.
 type origin struct{ found []Source }
 
-// add notes one way; what it has none of its own is an error.
+// add adds a source. source requires exactly one.
 func (o *origin) add(s Source) { o.found = append(o.found, s) }
 
 var sourceTable = newTable("EnvVarSource",
@@ -55,7 +55,7 @@ var sourceTable = newTable("EnvVarSource",
 	ignored[origin]("not for services", "fileKeyRef"),
 )
 
-// source reads an object that has to name one way.
+// source reads an object that must have exactly one source.
 func (r *reader) source(n node, t *table[origin]) *Source {
 	var o origin
 	readObject(r, n, t, &o)
@@ -95,7 +95,7 @@ var fieldRefTable = newTable("ObjectFieldSelector",
 	},
 )
 
-// fieldPaths are what the downward API gives: Kubernetes' "Downward API". The last two are for volumes only.
+// fieldPaths are the fields of Kubernetes' downward API. The last two are for volumes only.
 var fieldPaths = []string{
 	"metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
 	"status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs", "metadata.labels", "metadata.annotations",
@@ -117,7 +117,7 @@ func readFieldRef(r *reader, n node, o *origin) {
 	o.add(s)
 }
 
-// LabelOrAnnotation takes a field path of one label or annotation apart; ok is false for any other.
+// LabelOrAnnotation splits the field path of a label or annotation; ok is false for any other path.
 func LabelOrAnnotation(path string) (labels bool, key string, ok bool) {
 	m := keyedField.FindStringSubmatch(path)
 	if m == nil {

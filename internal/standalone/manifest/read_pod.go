@@ -19,7 +19,7 @@ func requestSeconds(low int, to func(*Template) *time.Duration) func(*reader, no
 	return func(r *reader, n node, p *pod) { *to(p.t) = r.seconds(n, low, maxTimeoutSeconds) }
 }
 
-// podTable is Knative's RevisionSpec with Kubernetes' PodSpec in it.
+// podTable is Knative's RevisionSpec, which includes Kubernetes' PodSpec.
 var podTable = newTable("RevisionSpec (with PodSpec)",
 	[]field[pod]{
 		{name: "containerConcurrency", note: "requests at a time in one replica; 0: any number", read: func(r *reader, n node, p *pod) { p.t.ContainerConcurrency = r.number(n, 0, maxConcurrency) }},
@@ -70,7 +70,7 @@ var podTable = newTable("RevisionSpec (with PodSpec)",
 	ignored[pod]("not for services", "activeDeadlineSeconds", "ephemeralContainers"),
 )
 
-// finish is for what the containers say together.
+// finish checks the containers together.
 func (p *pod) finish(r *reader, n node) {
 	if n.Kind != yaml.MappingNode {
 		return
@@ -105,7 +105,7 @@ func (p *pod) finish(r *reader, n node) {
 	p.checkNames(r)
 }
 
-// checkNames sees that each mount has its volume, and that names stand once.
+// checkNames checks that each mount has a volume, and that names are unique.
 func (p *pod) checkNames(r *reader) {
 	at := func(p Place) node { return node{&yaml.Node{Line: p.Line}, p.Field} }
 	volumes := map[string]bool{}

@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// asked is a Probe while it is read.
+// asked is a Probe while its fields are read.
 type asked struct {
 	Probe
 	kinds     int
@@ -66,7 +66,7 @@ var probeTable = newTable("Probe",
 // defaultPeriod is Kubernetes'.
 const defaultPeriod = 10 * time.Second
 
-// probe reads one. A 0 is what is not said, as in Kubernetes, but for the period of a readiness probe.
+// probe reads a Probe. As in Kubernetes 0 means not set, except for the period of a readiness probe.
 func (r *reader) probe(n node) *Probe {
 	var p asked
 	readObject(r, n, probeTable, &p)
@@ -133,7 +133,7 @@ var execTable = newTable("ExecAction",
 	},
 )
 
-// probePort takes a number, or a name that ports in Knative can have, which is 0 here: the container's own port.
+// probePort reads a number, or one of the names of ports in Knative, which is 0 here: the container's own port.
 func (r *reader) probePort(n node) int {
 	switch {
 	case n.Kind == yaml.ScalarNode && n.Tag == "!!int":

@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Limits and defaults are those of Knative's API: its "Knative Serving API Specification" and config-defaults.
+// Limits and defaults of Knative's API (its "Knative Serving API Specification" and config-defaults).
 const (
 	apiVersion         = "serving.knative.dev/v1"
 	defaultNamespace   = "default"
@@ -16,7 +16,7 @@ const (
 	maxTimeoutSeconds  = 600
 	maxConcurrency     = 1000
 	maxLabel           = 63  // RFC 1123 §2.1
-	maxName            = 253 // of objects that are no part of host names: Kubernetes' "Object Names and IDs"
+	maxName            = 253 // of objects that are not part of host names: Kubernetes' "Object Names and IDs"
 	latestRevisionText = "latestRevision: true"
 )
 
@@ -86,7 +86,7 @@ func (r *reader) label(n node, form *regexp.Regexp) string {
 	return s
 }
 
-// objectName reads the name of an object that is no part of a host name.
+// objectName reads the name of an object that is not part of a host name.
 func (r *reader) objectName(n node) string {
 	s := r.text(n)
 	if s != "" && (len(s) > maxName || !subdomain.MatchString(s)) {
@@ -155,7 +155,7 @@ var templateTable = newTable("RevisionTemplateSpec",
 	},
 )
 
-// service reads a document that says that it is a Service.
+// service reads a document of kind Service.
 func (r *reader) service(n node) Service {
 	s := Service{Pos: r.pos(n), Namespace: defaultNamespace}
 	readObject(r, n, serviceTable, &s)
@@ -176,7 +176,7 @@ func (r *reader) service(n node) Service {
 	return s
 }
 
-// check is for what several fields say together.
+// check checks combinations of fields.
 func (r *reader) check(s *Service, path string) {
 	at := func(p Pos, field string) node { return node{&yaml.Node{Line: p.Line}, join(path, field)} }
 	if name := s.Template.Name; name != "" && !strings.HasPrefix(name, s.Name+"-") {

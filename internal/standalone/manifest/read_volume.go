@@ -10,10 +10,10 @@ type vol struct {
 	kinds int
 }
 
-// defaultMode of the files of a volume: Kubernetes'.
+// defaultMode is Kubernetes' default mode of a volume's files.
 const defaultMode = 0o644
 
-// elsewhere are the volumes that only a cluster has.
+// elsewhere are the kinds of volumes that exist only in a cluster.
 var elsewhere = []string{
 	"gcePersistentDisk", "awsElasticBlockStore", "gitRepo", "nfs", "iscsi", "glusterfs", "persistentVolumeClaim", "rbd", "flexVolume", "cinder",
 	"cephfs", "flocker", "fc", "azureFile", "vsphereVolume", "quobyte", "azureDisk", "photonPersistentDisk", "portworxVolume", "scaleIO", "storageos",
@@ -55,7 +55,7 @@ var hostPathTable = newTable("HostPathVolumeSource",
 	ignored[vol]("what is there is used", "type"),
 )
 
-// many is what a projected volume is made of.
+// many is a projected volume while it is read.
 type many struct {
 	parts []VolumePart
 	mode  uint32

@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// reader walks the nodes of one document, and keeps what is wrong with it and what has no meaning here.
+// reader reads the nodes of one document, and collects errors and notes.
 type reader struct {
 	file    string
 	errs    []error
@@ -36,7 +36,7 @@ func (r *reader) ignore(n node, why string) {
 	r.ignored = append(r.ignored, Note{Place: r.place(n), Why: why})
 }
 
-// entries ranges over a mapping. The value's line is that of its key, where a reader looks for it.
+// entries ranges over a mapping. The line of a value is that of its key.
 func (r *reader) entries(n node) func(yield func(string, node) bool) {
 	return func(yield func(string, node) bool) {
 		for i := 0; i+1 < len(n.Content); i += 2 {
@@ -50,7 +50,7 @@ func (r *reader) entries(n node) func(yield func(string, node) bool) {
 	}
 }
 
-// mapping is entries, of what has to be a mapping; a key that stands twice is an error, and a null is an empty value.
+// mapping is entries for a node that has to be a mapping. A duplicate key is an error, and null is an empty value.
 func (r *reader) mapping(n node) func(yield func(string, node) bool) {
 	return func(yield func(string, node) bool) {
 		if n.Kind != yaml.MappingNode {
@@ -96,7 +96,7 @@ func readList[T any](r *reader, n node, t *table[T]) []T {
 	return all
 }
 
-// text reads a scalar that the schema says is a string: YAML's 8080 and true are not, and Kubernetes refuses them too.
+// text reads a scalar that has to be a string. As in Kubernetes YAML's 8080 and true are not strings.
 func (r *reader) text(n node) string {
 	if n.Kind != yaml.ScalarNode {
 		r.errorf(n, "should be a string, is %s", describe(n))
@@ -165,7 +165,7 @@ func isNull(n node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null"
 
 func isEmpty(n node) bool { return n.Kind != yaml.ScalarNode && len(n.Content) == 0 }
 
-// asksForNothing: what is off, or empty, is so here too.
+// asksForNothing reports whether a value is empty or false, so that ignoring it makes no difference.
 func asksForNothing(n node) bool {
 	return isEmpty(n) || n.Kind == yaml.ScalarNode && n.Tag == "!!bool" && strings.EqualFold(n.Value, "false")
 }

@@ -14,24 +14,23 @@ type Pos struct {
 
 func (p Pos) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
 
-// Errorf is an error about a field at p.
+// Errorf returns an error about a field at p.
 func (p Pos) Errorf(field, format string, args ...any) error {
 	return &Error{Pos: p, Field: field, Why: fmt.Sprintf(format, args...)}
 }
 
-// Place is a Pos and the field that stands there, a path such as spec.template.spec.volumes. It is no part of what a
-// revision is.
+// Place is a Pos with its field, a path such as spec.template.spec.volumes. It doesn't affect the identity of a revision.
 type Place struct {
 	Pos
 	Field string
 }
 
-// Errorf is an error about the field.
+// Errorf returns an error about the field.
 func (p Place) Errorf(format string, args ...any) error {
 	return p.Pos.Errorf(p.Field, format, args...)
 }
 
-// Error is what is wrong with one field. Its text is one line: file:line: field F: why.
+// Error is the error of one field. Its text is one line: file:line: field F: why.
 type Error struct {
 	Pos
 	Field string // empty: the document
@@ -45,28 +44,28 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: field %s: %s", e.Pos, e.Field, e.Why)
 }
 
-// Note is a field that has no meaning here, and why.
+// Note is a field that is ignored, with the reason.
 type Note struct {
 	Place
 	Why string
-	// Limit is the resource whose limit it is, cpu or memory, which some machines can hold; empty: it is none.
+	// Limit is cpu or memory if the field is a limit of that resource, which some machines can enforce; else empty.
 	Limit string
 }
 
 // Service is one document.
 type Service struct {
 	Pos             Pos
-	Namespace, Name string // Namespace is "default" when the document has none
+	Namespace, Name string // Namespace is "default" if the document has none
 	Template        Template
-	// Traffic is how requests are split; never empty: without spec.traffic the latest revision gets all.
+	// Traffic is the split of requests. It is never empty: without spec.traffic the latest revision gets all.
 	Traffic []Traffic
-	// Ignored is what the document says that has no meaning here, in the order of the file.
+	// Ignored are the document's ignored fields, in the order of the file.
 	Ignored []Note
 }
 
-// Template is what a revision is made of. Two templates that Equal make the same revision.
+// Template describes a revision. Two templates that are Equal describe the same revision.
 type Template struct {
-	Name        string `json:"-"` // of the revision; empty: made up
+	Name        string `json:"-"` // of the revision; empty: generated
 	NamePos     Pos    `json:"-"`
 	Annotations []Annotation
 	Labels      []Annotation
@@ -76,13 +75,13 @@ type Template struct {
 	Init      []Container // run before them, one after the other
 	Volumes   []Volume
 
-	// ContainerConcurrency is the most requests that one replica handles at a time; 0: no limit.
+	// ContainerConcurrency is how many requests one replica handles at a time; 0: no limit.
 	ContainerConcurrency int
-	// Timeout is that of a whole request: 300 s unless the document says otherwise. The other two are off when 0.
+	// Timeout is that of a whole request, by default 300 s. The other two are off when 0.
 	Timeout, ResponseStart, Idle time.Duration
-	// Grace is how long containers may take to end after SIGTERM; nil: not said.
+	// Grace is how long containers may take to end after SIGTERM; nil: not set.
 	Grace          *time.Duration
-	ServiceAccount string // a name that the downward API gives
+	ServiceAccount string // for the downward API only
 }
 
 // Annotation of a template, or a label.
@@ -94,24 +93,24 @@ type Annotation struct {
 // Container is a process.
 type Container struct {
 	Name, Image   string
-	ImagePlace    Place `json:"-"` // of the image, or of the container when it has none
+	ImagePlace    Place `json:"-"` // of the image, or of a container without an image
 	Command, Args []string
 	CommandPlace  Place `json:"-"`
 	WorkingDir    string
 	EnvFrom       []EnvFrom
 	Env           []EnvVar
-	Port          int  // that an app in a container would listen on; here it's $PORT. 8080 when not said
-	HasPort       bool // said
+	Port          int  // the containerPort, by default 8080; here the app listens on $PORT
+	HasPort       bool // Port was set
 	H2C           bool // the port's name is h2c: HTTP/2 without TLS
 	Probe         Probe
 	Liveness      *Probe
 	Startup       *Probe
 	Mounts        []Mount
 	Resources     Resources
-	// Stays: an init container that goes on running beside the app (restartPolicy Always).
+	// Stays: an init container that keeps running beside the app (restartPolicy Always).
 	Stays bool
 
-	portVar Place // of a PORT in Env, which the app may not have
+	portVar Place // of a PORT in Env, which is an error in the app
 }
 
 // Resources are quantities in Kubernetes' notation, by name such as cpu or memory.
@@ -123,7 +122,7 @@ type EnvVar struct {
 	From        *Source
 }
 
-// SourceKind says where a value comes from.
+// SourceKind is the kind of a value's source.
 type SourceKind string
 
 // The kinds. FromField and FromResource are of the replica itself: Kubernetes' downward API.
@@ -134,24 +133,24 @@ const (
 	FromResource  SourceKind = "resource"
 )
 
-// Source is where a value comes from.
+// Source is the source of a value.
 type Source struct {
 	Kind      SourceKind
 	Name, Key string // of a ConfigMap or Secret
 	Optional  bool
 	Path      string // of a field, such as metadata.name; of a resource, such as limits.cpu
-	Container string // whose resource it is; empty: the container's own
+	Container string // with the resource; empty: the same container
 	Divisor   string // of a resource; empty: 1
 	Place     Place  `json:"-"`
 }
 
-// EnvFrom takes all of a ConfigMap or Secret as variables, with Prefix before each name.
+// EnvFrom sets a variable for each key of a ConfigMap or Secret, with Prefix before the name.
 type EnvFrom struct {
 	Prefix string
 	Source Source
 }
 
-// Mount is where a container expects a volume.
+// Mount is the path at which a container expects a volume.
 type Mount struct {
 	Volume, Path string
 	SubPath      string // of the volume
@@ -167,7 +166,7 @@ type Volume struct {
 	Parts    []VolumePart
 }
 
-// VolumePart is what fills a volume: a ConfigMap, a Secret, or, when Source is nil, its Items' own sources.
+// VolumePart is a source of a volume's files: a ConfigMap, a Secret, or, if Source is nil, the sources of its Items.
 type VolumePart struct {
 	Source *Source // its Key is empty
 	Items  []VolumeItem
@@ -187,14 +186,14 @@ type Probe struct {
 	TCP  bool
 	GRPC *GRPCProbe
 	Exec []string
-	// Port is where it asks; 0: $PORT. Of the app its own port is 0.
+	// Port is the port to probe; 0: $PORT. The app's own port is 0, too.
 	Port int
 	Host string // empty: the replica's own
 
-	// Period 0 is Knative's aggressive probing: as often as it takes.
+	// Period 0 is Knative's aggressive probing: as often as needed.
 	Delay, Period, Timeout    time.Duration
 	SuccessThreshold, Failure int
-	// Grace is that of a restart, when not nil.
+	// Grace is the grace period of a restart by this probe; nil: the template's.
 	Grace *time.Duration
 }
 
@@ -218,10 +217,10 @@ type Traffic struct {
 	Tag      string
 }
 
-// Equal reports whether t and u make the same revision, whatever it is called and wherever it stands.
+// Equal reports whether t and u describe the same revision, regardless of names and positions.
 func (t *Template) Equal(u *Template) bool { return t.digest() == u.digest() }
 
-// digest is all of t that the app or its treatment depends on.
+// digest encodes all fields of t that affect a revision.
 func (t *Template) digest() string {
 	text, err := json.Marshal(t)
 	if err != nil {
@@ -242,7 +241,7 @@ func find(all []Annotation, key string) string {
 	return ""
 }
 
-// All are the containers in the order in which they start: those of Init, the app, the sidecars.
+// All returns the containers in the order in which they start: those of Init, the app, the sidecars.
 func (t *Template) All() []*Container {
 	var all []*Container
 	for i := range t.Init {
@@ -255,9 +254,9 @@ func (t *Template) All() []*Container {
 	return all
 }
 
-// Budget is how long a startup probe may fail: what its periods take together, after its delay.
+// Budget returns how long a startup probe may fail: its delay and all of its periods.
 func (p *Probe) Budget() time.Duration {
-	const most = 100 * 365 * 24 * time.Hour // as good as for ever, and no overflow
+	const most = 100 * 365 * 24 * time.Hour // avoids an overflow
 	period := max(p.Period, p.Timeout)
 	if p.Failure > int((most-p.Delay)/period) {
 		return most
@@ -265,7 +264,7 @@ func (p *Probe) Budget() time.Duration {
 	return p.Delay + time.Duration(p.Failure)*period
 }
 
-// Default reports whether p is what a container has that says nothing of its readiness.
+// Default reports whether p is the default readiness probe.
 func (p *Probe) Default() bool {
 	return p.TCP && p.Port == 0 && p.Host == "" && p.Period == 0 && p.Delay == 0
 }

@@ -8,28 +8,28 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Class is what becomes of a field.
+// Class is how a field is treated.
 type Class int
 
 // The classes.
 const (
-	// Done: it means here what it means in a cluster.
+	// Done: it has the same meaning as in a cluster.
 	Done Class = iota
-	// Ignored: it may stand here and has no meaning on one machine without containers. A line says so.
+	// Ignored: it is allowed and has no meaning on one machine without containers. There is a note.
 	Ignored
-	// Recorded: a cluster, or a tool, has written it down; it asks for nothing.
+	// Recorded: a cluster, or a tool, has recorded its state in it. It is ignored.
 	Recorded
 )
 
-// String is the class as the documentation says it.
+// String returns the name of the class in the documentation.
 func (c Class) String() string {
 	return [...]string{"supported", "ignored with a note", "ignored"}[c]
 }
 
-// field is one that an object may have. Its class is Done when there is a way to read it.
+// field is a known field of an object. Its class is Done if it has a read function.
 type field[T any] struct {
 	name   string
-	note   string // what is done, or why nothing is
+	note   string // its effect, or why it is ignored
 	read   func(*reader, node, *T)
 	record bool
 }
@@ -44,9 +44,9 @@ func (f *field[T]) class() Class {
 	return Ignored
 }
 
-// table is all that may stand in an object of one kind: the one place that says so.
+// table has all known fields of one kind of object.
 type table[T any] struct {
-	kind   string // as Kubernetes' and Knative's references call it
+	kind   string // its name in the API references of Kubernetes and Knative
 	fields []field[T]
 }
 
@@ -55,7 +55,7 @@ func newTable[T any](kind string, groups ...[]field[T]) *table[T] {
 	return &table[T]{kind, slices.Concat(groups...)}
 }
 
-// ignored are fields without a meaning here, for one reason.
+// ignored returns fields that are ignored for the same reason.
 func ignored[T any](note string, names ...string) []field[T] {
 	var all []field[T]
 	for _, name := range names {
@@ -64,7 +64,7 @@ func ignored[T any](note string, names ...string) []field[T] {
 	return all
 }
 
-// recorded are fields that ask for nothing.
+// recorded returns fields of the class Recorded.
 func recorded[T any](note string, names ...string) []field[T] {
 	all := ignored[T](note, names...)
 	for i := range all {
@@ -88,7 +88,7 @@ func (t *table[T]) rows() []Row {
 	return all
 }
 
-// Rows are all fields, kind by kind, and the annotations and labels that mean something.
+// Rows returns all fields by kind, and the known annotations and labels.
 func Rows() []Row {
 	all := slices.Concat(
 		serviceTable.rows(), metadataTable.rows(), serviceSpecTable.rows(), trafficTable.rows(), templateTable.rows(),
@@ -105,8 +105,8 @@ func Rows() []Row {
 	return all
 }
 
-// readObject reads the mapping n by its table. A null is no field; and what would be ignored, and is empty or
-// false, asks for nothing.
+// readObject reads the mapping n by its table. It skips fields that are null, and fields to ignore that are empty or
+// false.
 func readObject[T any](r *reader, n node, t *table[T], to *T) {
 	if n.Kind != yaml.MappingNode {
 		r.errorf(n, "should be a mapping, is %s", describe(n))
@@ -132,7 +132,7 @@ func readObject[T any](r *reader, n node, t *table[T], to *T) {
 	}
 }
 
-// manyFields are too many to list in an error.
+// manyFields is too many to list in an error.
 const manyFields = 12
 
 func (t *table[T]) suggest(key string) string {
@@ -149,7 +149,8 @@ func (t *table[T]) suggest(key string) string {
 	return fmt.Sprintf("; %s has: %s", t.kind, strings.Join(names, ", "))
 }
 
-// nearest is the name that key was probably meant to be: within a third of its letters, and two at least. "": none is.
+// nearest returns the most similar name to key, which differs in at most a third of its letters, or two; "" if there is
+// none.
 func nearest(key string, names []string) string {
 	best, least := "", max(2, len(key)/3)+1
 	for _, name := range names {
@@ -160,7 +161,7 @@ func nearest(key string, names []string) string {
 	return best
 }
 
-// distance is how many letters have to be put in, left out or changed (Levenshtein's).
+// distance is Levenshtein's: the number of letters to insert, delete or replace.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

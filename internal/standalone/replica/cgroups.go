@@ -12,8 +12,8 @@ import (
 	"github.com/sluice-proxy/sluice/internal/cgroup"
 )
 
-// FindCgroups looks, once, where limits can be made, and removes what replicas that were killed have left there. Where
-// that takes it, which is in a cgroup of version 2 with nobody else in it, this process moves into one below its own.
+// FindCgroups finds the cgroups in which limits can be set, and removes those that killed replicas have left. If this
+// process is alone in a cgroup of version 2, it moves into a new one below, as limits require.
 func FindCgroups() Cgroups { return findOnce() }
 
 var findOnce = sync.OnceValue(func() Cgroups {
@@ -27,7 +27,7 @@ var findOnce = sync.OnceValue(func() Cgroups {
 	} else {
 		g.CPU = held(g.CPU)
 	}
-	// The values are such as any cgroup above allows.
+	// Any parent cgroup allows these values.
 	if !(Cgroups{Memory: g.Memory, V2: g.V2}).works(Limits{Memory: 1 << 20}) {
 		g.Memory = ""
 	}
@@ -38,8 +38,8 @@ var findOnce = sync.OnceValue(func() Cgroups {
 	return g
 })
 
-// top is this process's cgroup of version 1, which knows no delegation, if it is a hierarchy's root, or what a container
-// sees as such: any other cgroup belongs to whoever has put this process there.
+// top is this process's cgroup of version 1 if it is the root of a hierarchy, or the root that a container sees. Version 1
+// has no delegation: any other cgroup belongs to the program that put this process there.
 func top(controller string) string {
 	if own := cgroup.Chain(cgroup.File, controller); len(own) == 1 {
 		return own[0]
@@ -47,8 +47,8 @@ func top(controller string) string {
 	return ""
 }
 
-// held is dir if this process is in that cgroup, or empty: where a mount shows another part of a hierarchy, the path of
-// one's own cgroup may be missing, or be another's.
+// held returns dir if this process is in that cgroup, else "": if a mount shows another part of a hierarchy, the path of
+// the own cgroup may be missing, or be another cgroup's.
 func held(dir string) string {
 	if slices.Contains(words(dir, "cgroup.procs"), strconv.Itoa(os.Getpid())) {
 		return dir
@@ -56,8 +56,8 @@ func held(dir string) string {
 	return ""
 }
 
-// distribute has a cgroup of version 2 give its controllers to those below it, if it can. A cgroup that does has no
-// processes itself, unless it is the root: https://docs.kernel.org/admin-guide/cgroup-v2.html#no-internal-process-constraint
+// distribute enables the controllers of a cgroup of version 2 for its children, if possible. Only the root may then have
+// processes itself: https://docs.kernel.org/admin-guide/cgroup-v2.html#no-internal-process-constraint
 func distribute(dir string) {
 	for _, c := range []string{"memory", "cpu"} {
 		const file = "cgroup.subtree_control"
@@ -68,7 +68,7 @@ func distribute(dir string) {
 		if err := write(dir, file, "+"+c); errors.Is(err, syscall.EBUSY) && slices.Equal(words(dir, "cgroup.procs"), []string{self}) {
 			below := filepath.Join(dir, newName())
 			if os.Mkdir(below, 0o755) == nil && write(below, "cgroup.procs", self) == nil {
-				_ = write(dir, file, "+"+c) // whether limits work is tried
+				_ = write(dir, file, "+"+c) // a later attempt shows whether limits work
 			}
 		}
 	}

@@ -16,7 +16,7 @@ type child struct {
 	err     *lines
 	group   *group
 	since   time.Time
-	exited  chan struct{} // closed when it has, after its output
+	exited  chan struct{} // closed when it has exited and its output has been read
 }
 
 // start runs c, within its limits. When own, the child leads a process group.
@@ -51,7 +51,7 @@ func (s *supervisor) start(process Process, c Command, own bool) (*child, error)
 }
 
 func (c *child) wait() {
-	_ = c.cmd.Wait() // the ProcessState says it all
+	_ = c.cmd.Wait() // the ProcessState has the result
 	c.out.flush()
 	c.err.flush()
 	close(c.exited)
@@ -59,7 +59,7 @@ func (c *child) wait() {
 
 func (c *child) pid() int { return c.cmd.Process.Pid }
 
-// status of a child that has exited. OOMKilled is Kubernetes' word for it.
+// status of a child that has exited. OOMKilled is Kubernetes' term.
 func (c *child) status() string {
 	if !c.cmd.ProcessState.Success() && c.group.killed() {
 		return "OOMKilled: over its limit of " + c.group.limits.MemoryText
@@ -76,7 +76,7 @@ func (c *child) running() bool {
 	}
 }
 
-// signal reaches c, and its whole group when it leads one.
+// signal sends a signal to c, or to its whole group if it leads one.
 func (c *child) signal(s syscall.Signal) {
 	if c.own {
 		_ = syscall.Kill(-c.pid(), s)
@@ -93,7 +93,7 @@ const (
 	eventsFD  = 4
 )
 
-// inherited is a pipe from the quickstart that no child of ours may get.
+// inherited returns a pipe from the quickstart, which children of the supervisor don't inherit.
 func inherited(fd uintptr, name string) *os.File {
 	syscall.CloseOnExec(int(fd))
 	return os.NewFile(fd, name)

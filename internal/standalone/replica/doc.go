@@ -1,23 +1,22 @@
 // Package replica runs one replica of a revision as processes: a supervisor, and below it a queue-proxy and the app.
 //
 //	quickstart ──control pipe──► supervisor ─┬─► queue-proxy
-//	    ▲                            │       ├─► app ─► whatever it starts
-//	    │                            │       └─► containers before and beside it
+//	    ▲                            │       ├─► app ─► its own children
+//	    │                            │       └─► init containers and sidecars
 //	    └────────event pipe──────────┘
 //
-// The supervisor is the calling binary executed again under another argv[0] (see Main); so is, usually, the queue-proxy.
+// The supervisor is the calling binary with another argv[0] (see Main); usually the queue-proxy is, too.
 //
-// # Who ends whom
+// # Shutdown
 //
-// The quickstart alone holds the write end of the control pipe. When it closes, by Kill or because the quickstart has
-// died in whatever way, the supervisor sends SIGTERM to all that it runs and SIGKILL two seconds later. (Linux' parent
-// death signal is no way to do this: it fires when the thread that forked ends, and Go ends threads.) Stop is the gentle
-// way, in the order of a pod: the queue-proxy gets SIGTERM and ends when it has drained; then the app gets SIGTERM, its
-// grace, and SIGKILL. In a pod the app's preStop hook asks the queue-proxy when it has drained; a supervisor that sees the
-// queue-proxy's exit needs no such question.
+// Only the quickstart has the write end of the control pipe. When that is closed, by Kill or by the end of the quickstart,
+// the supervisor sends SIGTERM to all its processes and SIGKILL two seconds later. (Linux' parent death signal is not
+// suitable: it fires when the thread that forked ends, and Go ends threads.) Stop is graceful, in the order of a pod: the
+// queue-proxy gets SIGTERM and ends when it has drained; then the app gets SIGTERM, its grace period, and SIGKILL. In a pod
+// the app's preStop hook waits for the drain; the supervisor waits for the queue-proxy's exit instead.
 //
-// Init containers run one after the other until they have succeeded, then the app and its sidecars start. Each of them is
-// started again by itself when it ends, and gets SIGTERM with the app in the end.
+// Init containers run one after the other until they have succeeded, then the app and its sidecars start. Each of these
+// is restarted separately when it ends, and gets SIGTERM together with the app.
 //
 // The supervisor leads a process group with the queue-proxy in it, each container leads one of its own, so that what it forked
 // gets its signals and goes when the container's process does. On Linux the supervisor is also a child subreaper:

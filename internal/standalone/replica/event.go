@@ -13,17 +13,17 @@ type Kind string
 // The kinds.
 const (
 	Started   Kind = "started"   // a process: PID
-	Exited    Kind = "exited"    // a process: Status, Text; of what is started again also RestartIn
+	Exited    Kind = "exited"    // a process: Status, Text; if it is restarted, also RestartIn
 	Failed    Kind = "failed"    // a process could not be started: Text
 	Line      Kind = "line"      // a process wrote Text
-	Silent    Kind = "silent"    // the app has run for a while and listens nowhere
-	Strayed   Kind = "strayed"   // the app listens on Ports, and not on its own
+	Silent    Kind = "silent"    // the app has run for a while and doesn't listen
+	Strayed   Kind = "strayed"   // the app listens on Ports, but not on its own port
 	Completed Kind = "completed" // an init container has succeeded
 	Listens   Kind = "listens"   // the app listens on its port, after Silent or Strayed
-	Taken     Kind = "taken"     // somebody else listens on the app's port
+	Taken     Kind = "taken"     // another program listens on the app's port
 )
 
-// Process of a replica. Those beside the app have names of their own.
+// Process is the name of a replica's process. Init containers and sidecars have their own names.
 type Process string
 
 // The processes of every replica.
@@ -32,22 +32,22 @@ const (
 	QueueProxy Process = "queue-proxy"
 )
 
-// Event is something that happened in a replica. It crosses the event pipe as a line of JSON.
+// Event is an event of a replica. The event pipe carries it as a line of JSON.
 type Event struct {
 	Time    time.Time
 	Kind    Kind
 	Process Process
 	PID     int    `json:",omitempty"`
 	Status  string `json:",omitempty"` // such as "exit status 7" or "signal: killed"
-	// Text is a line of output, or why a start failed, or the last line of standard error that said something before an exit.
+	// Text is a line of output, why a start failed, or the last informative line of standard error before an exit.
 	Text  string `json:",omitempty"`
 	Ports []int  `json:",omitempty"`
-	// RestartIn is when the process will be started again; Restarts counts how often it was.
+	// RestartIn is the time until the process is restarted; Restarts is the number of restarts so far.
 	RestartIn time.Duration `json:",omitempty"`
 	Restarts  int           `json:",omitempty"`
 }
 
-// reporter writes events to a pipe. Safe for concurrent use. Errors are dropped: they mean that nobody reads any more.
+// reporter writes events to a pipe. It is safe for concurrent use. It ignores errors: they mean that the reader has ended.
 type reporter struct {
 	mu  sync.Mutex
 	enc *json.Encoder

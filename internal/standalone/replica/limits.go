@@ -15,20 +15,20 @@ import (
 	"time"
 )
 
-// Limits of what a container may use. 0: none.
+// Limits of a container's resources. 0: no limit.
 type Limits struct {
 	Memory     int64  // bytes
-	MemoryText string // Memory in the manifest's words
-	CPU        int64  // thousandths of one
+	MemoryText string // Memory as in the manifest
+	CPU        int64  // in thousandths of a CPU
 }
 
-// Cgroups are the cgroups below which this machine lets limits be made; empty: it doesn't.
+// Cgroups are the cgroups below which limits can be set; empty: none.
 type Cgroups struct {
 	Memory, CPU string // directories
 	V2          bool
 }
 
-// Limit reports whether limits of a resource, by Kubernetes' name for it, hold.
+// Limit reports whether limits of a resource, by its name in Kubernetes, are enforced.
 func (g Cgroups) Limit(resource string) bool {
 	return resource == "memory" && g.Memory != "" || resource == "cpu" && g.CPU != ""
 }
@@ -39,27 +39,27 @@ func (g Cgroups) works(l Limits) bool {
 	return err == nil && made != nil
 }
 
-// group limits one run of a container. A nil one limits nothing.
+// group limits one run of a container. A nil group limits nothing.
 type group struct {
 	dirs   []string
 	v2     bool
 	limits Limits
 }
 
-// period in which a share of CPU time is counted, in µs, and the least share, 1 ms of it: Kubernetes' own.
+// Kubernetes' period of CPU quotas in µs, and the least quota, 1 ms.
 const (
 	period   = 100_000
 	leastCPU = 10
 )
 
-// setting is a file of a cgroup. Optional: kernels and cgroups above may refuse it.
+// setting is a file of a cgroup. Optional: the kernel or a parent cgroup may reject it.
 type setting struct {
 	in, file, value string
 	optional        bool
 }
 
-// settings for l. Swap is not a way around a limit of memory; all processes of a container go together, as in Kubernetes.
-// In version 1 a quota above that of a cgroup further up is refused, and needless.
+// settings returns those for l. Swap counts against the limit of memory. The kernel kills all processes of a container
+// together, as in Kubernetes. Version 1 rejects a quota above that of a parent cgroup, which would have no effect.
 func (g Cgroups) settings(l Limits) (all []setting) {
 	memory, quota := strconv.FormatInt(l.Memory, 10), strconv.FormatInt(max(l.CPU, leastCPU)*period/1000, 10)
 	if l.Memory > 0 && g.Memory != "" {
@@ -79,14 +79,14 @@ func (g Cgroups) settings(l Limits) (all []setting) {
 	return all
 }
 
-// prefix of the names of our cgroups; the process that made one follows.
+// prefix of the names of our cgroups, which the PID of their creator follows.
 const prefix = "sluice-"
 
 var names atomic.Int64
 
 func newName() string { return fmt.Sprintf("%s%d-%d", prefix, os.Getpid(), names.Add(1)) }
 
-// limit makes a group; nil when there is nothing to limit here.
+// limit makes a group; nil if there is no limit to enforce.
 func (g Cgroups) limit(l Limits) (*group, error) {
 	all := g.settings(l)
 	if len(all) == 0 {
@@ -108,13 +108,13 @@ func (g Cgroups) limit(l Limits) (*group, error) {
 	return made, nil
 }
 
-// start starts a process that is in g from its beginning, so that nothing that it forks is outside.
+// start starts a process inside g, so that its children are inside, too.
 func (g *group) start(cmd *exec.Cmd) error {
 	switch {
 	case g == nil:
 		return cmd.Start()
 	case g.v2:
-		dir, err := os.Open(g.dirs[0]) // the one that there is
+		dir, err := os.Open(g.dirs[0]) // version 2 has one directory
 		if err != nil {
 			return err
 		}
@@ -136,13 +136,13 @@ func (g *group) start(cmd *exec.Cmd) error {
 	for _, dir := range g.dirs {
 		back = errors.Join(back, write(filepath.Dir(dir), "tasks", "0"))
 	}
-	if back == nil { // else this goroutine keeps the thread, so that nobody else is limited
+	if back == nil { // else this goroutine keeps the thread, so that no other is limited
 		runtime.UnlockOSThread()
 	}
 	return err
 }
 
-// killed reports whether the kernel has killed a process of g for the memory that it took.
+// killed reports whether the kernel has killed a process of g because of its memory.
 func (g *group) killed() bool {
 	if g == nil {
 		return false
@@ -158,17 +158,17 @@ func (g *group) killed() bool {
 	})
 }
 
-// remove takes g away, whose processes have ended.
+// remove removes g after its processes have ended.
 func (g *group) remove() {
 	if g != nil {
 		removeAll(g.dirs)
 	}
 }
 
-// removeOf takes away all groups that a process, which has ended or is about to, has made.
+// removeOf removes all groups of a creator that has ended or is about to.
 func (g Cgroups) removeOf(pid int) { removeAll(g.named(prefix + strconv.Itoa(pid) + "-*")) }
 
-// sweep removes what processes that are gone have left, unless somebody is still in there.
+// sweep removes groups whose creators have ended, unless they still have processes.
 func (g Cgroups) sweep() {
 	for _, dir := range g.named(prefix + "*") {
 		maker, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), prefix), "-")
@@ -179,7 +179,7 @@ func (g Cgroups) sweep() {
 }
 
 func (g Cgroups) named(pattern string) (dirs []string) {
-	for _, in := range slices.Compact([]string{g.Memory, g.CPU}) { // of version 2 they are one
+	for _, in := range slices.Compact([]string{g.Memory, g.CPU}) { // in version 2 both are the same
 		if in != "" {
 			found, _ := filepath.Glob(filepath.Join(in, pattern))
 			dirs = append(dirs, found...)
@@ -188,11 +188,11 @@ func (g Cgroups) named(pattern string) (dirs []string) {
 	return dirs
 }
 
-// clearTries bounds clear and removeAll: 2 s and the time that looking takes. A process that has been killed needs some CPU
-// time to end, for which it waits on a busy machine.
+// clearTries bounds clear and removeAll to about 2 s. A killed process needs some CPU time to end, for which it waits on a
+// busy machine.
 const clearTries = 1000
 
-// removeAll bears with processes that have just been killed.
+// removeAll retries while killed processes are ending.
 func removeAll(dirs []string) {
 	for range clearTries {
 		dirs = slices.DeleteFunc(dirs, func(dir string) bool {
@@ -206,7 +206,7 @@ func removeAll(dirs []string) {
 	}
 }
 
-// words of a file; none when dir is empty.
+// words returns the words of a file; none if dir is empty.
 func words(dir, file string) []string {
 	if dir == "" {
 		return nil
@@ -215,7 +215,7 @@ func words(dir, file string) []string {
 	return strings.Fields(string(data))
 }
 
-// write sets a file of a cgroup, which has to exist.
+// write writes a file of a cgroup, which has to exist.
 func write(dir, file, value string) error {
 	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY, 0)
 	if err != nil {

@@ -7,18 +7,18 @@ import (
 	"sync"
 )
 
-// maxLine is where a longer line of output is cut into several.
+// maxLine is the length above which a line of output is split.
 const maxLine = 16 << 10
 
-// lines is a writer that reports each line of a process. Safe for concurrent use.
+// lines is a writer that reports each line of a process. It is safe for concurrent use.
 type lines struct {
 	process Process
 	to      *reporter
 
 	mu    sync.Mutex
 	part  []byte
-	last  string // that says something
-	other string // not empty
+	last  string // last informative line
+	other string // last line that isn't empty
 	dump  bool   // the stack of a goroutine is being written
 }
 
@@ -42,7 +42,7 @@ func (l *lines) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// flush reports what came after the last newline.
+// flush reports the output after the last newline.
 func (l *lines) flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,8 +62,8 @@ func (l *lines) emitLocked(line []byte) {
 	l.to.report(Event{Kind: Line, Process: l.process, Text: text})
 }
 
-// saysLocked tells a line for people from what runtimes write below one when a program dies: stacks, which are indented
-// but for Go's, of which each ends with an empty line, and two lines of Node.js.
+// saysLocked reports whether a line is informative, unlike what runtimes print after the message of a crash: stacks, which
+// are indented or, in Go, end with an empty line, and two lines of Node.js.
 func (l *lines) saysLocked(text string) bool {
 	if strings.HasPrefix(text, "goroutine ") && strings.HasSuffix(text, "]:") {
 		l.dump = true
@@ -75,7 +75,7 @@ func (l *lines) saysLocked(text string) bool {
 		!strings.HasPrefix(text, "Node.js v") && !strings.HasPrefix(text, "Emitted 'error' event on ")
 }
 
-// lastLine is the last one that said something, if there was one.
+// lastLine returns the last informative line, if there is one.
 func (l *lines) lastLine() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

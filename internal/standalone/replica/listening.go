@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// When an app should have begun to listen. Most do within a second; a look costs a walk through /proc.
+// When to check whether an app listens. Most do within a second; a check reads all of /proc.
 const (
 	firstLook  = time.Second
 	nextLook   = time.Second
@@ -13,10 +13,10 @@ const (
 	silentFrom = 5 * time.Second
 )
 
-// listening is what is known of where the app listens.
+// listening is the state of whether the app listens.
 type listening struct{ said Kind }
 
-// lookAgain reports an app that listens nowhere or elsewhere, once, and when it has come to its senses.
+// lookAgain reports, once, an app that doesn't listen or listens on another port, and later that it listens on its port.
 func (s *supervisor) lookAgain() {
 	if s.app == nil || s.phase != running {
 		return

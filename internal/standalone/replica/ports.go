@@ -13,11 +13,11 @@ import (
 	"syscall"
 )
 
-// PortRange is a range of ports, both ends in it; as a flag, LOW-HIGH. Ports that the system gives to outgoing connections
-// (32768–60999 on Linux, 49152–65535 on macOS) are a bad choice: a connection may hold one when it is needed.
+// PortRange is a range of ports including both ends; as a flag, LOW-HIGH. It should not overlap with the ports of outgoing
+// connections (32768–60999 on Linux, 49152–65535 on macOS): a connection may use one when it is needed.
 type PortRange struct{ Low, High int }
 
-// String is LOW-HIGH.
+// String returns LOW-HIGH.
 func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.Low, r.High) }
 
 // Set reads LOW-HIGH.
@@ -35,8 +35,8 @@ func (r *PortRange) Set(s string) error {
 // blockSize is how many ports are claimed together; the first of them is the claim.
 const blockSize = 32
 
-// Ports gives out ports of a range on one address. It claims them in blocks, by listening on the first port of each: so
-// several quickstarts of one machine never give out the same one. Safe for concurrent use.
+// Ports allocates ports of a range on one address. It claims blocks by listening on the first port of each, so that several
+// quickstarts on one machine never allocate the same port. It is safe for concurrent use.
 type Ports struct {
 	host string
 	r    PortRange
@@ -44,18 +44,18 @@ type Ports struct {
 	mu     sync.Mutex
 	next   int // block to try
 	claims []net.Listener
-	free   []int // of claimed blocks; one that is given back goes to the end
+	free   []int // of claimed blocks; Release appends to it
 }
 
-// NewPorts makes Ports of r on host. The caller calls Close in the end.
+// NewPorts returns Ports of r on host. The caller has to call Close.
 func NewPorts(host string, r PortRange) *Ports {
 	return &Ports{host: host, r: r, next: rand.IntN(r.blocks())}
 }
 
-// blocks is how many r has; the last may be short.
+// blocks returns how many blocks r has; the last may be short.
 func (r PortRange) blocks() int { return (r.High - r.Low + blockSize) / blockSize }
 
-// Take finds n ports that are neither given out nor listened on.
+// Take returns n ports that are neither allocated nor in use.
 func (p *Ports) Take(n int) ([]int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -93,14 +93,14 @@ func (p *Ports) Take(n int) ([]int, error) {
 	return ports, nil
 }
 
-// outOfFiles reports whether the process, or the machine, may open no more.
+// outOfFiles reports whether the process, or the machine, has reached its limit of open files.
 func outOfFiles(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 func tooFew(err error) error { return fmt.Errorf("%w: raise the limit (ulimit -n)", err) }
 
-// claimLocked tries the next block. Its error says that another would be no better.
+// claimLocked tries the next block. It returns an error only if another block would fail, too.
 func (p *Ports) claimLocked() error {
 	first := p.r.Low + p.next*blockSize
 	p.next = (p.next + 1) % p.r.blocks()
@@ -118,14 +118,14 @@ func (p *Ports) claimLocked() error {
 	return nil
 }
 
-// Release gives ports back.
+// Release returns ports.
 func (p *Ports) Release(ports []int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.free = append(p.free, ports...)
 }
 
-// Close gives up all claims.
+// Close ends all claims.
 func (p *Ports) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// becomeSubreaper makes orphans among our descendants our children.
+// becomeSubreaper makes orphaned descendants of this process its children.
 func becomeSubreaper() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("child subreaper: %w", err)
@@ -22,13 +22,13 @@ func becomeSubreaper() error {
 	return nil
 }
 
-// proc is a process as /proc/PID/stat has it.
+// proc is a process in /proc/PID/stat.
 type proc struct {
 	pid, parent int
 	zombie      bool
 }
 
-// processes lists those of the machine.
+// processes lists the processes of the machine.
 func processes() []proc {
 	names, _ := filepath.Glob("/proc/[0-9]*")
 	all := make([]proc, 0, len(names))
@@ -45,7 +45,7 @@ func readStat(dir string) (p proc, ok bool) {
 	if err != nil {
 		return p, false // ended meanwhile
 	}
-	// The name of the executable stands in parentheses and may hold any of them: proc_pid_stat(5).
+	// The name of the executable is in parentheses, and may contain some: proc_pid_stat(5).
 	i := bytes.LastIndexByte(stat, ')')
 	rest := strings.Fields(string(stat[i+1:]))
 	if i < 0 || len(rest) < 2 {
@@ -57,7 +57,7 @@ func readStat(dir string) (p proc, ok bool) {
 	return p, true
 }
 
-// descendants of the supervisor, without those that except leads to.
+// descendants returns those of the supervisor, without except and its descendants.
 func (s *supervisor) descendants(all []proc, except ...*child) []proc {
 	below := map[int]bool{os.Getpid(): true}
 	var found []proc
@@ -77,8 +77,8 @@ func isOneOf(pid int, children []*child) bool {
 	return slices.ContainsFunc(children, func(c *child) bool { return c != nil && c.pid() == pid })
 }
 
-// reap takes leave of orphans that have ended. The children that we started are waited for elsewhere; this runs on the
-// goroutine that starts them, so that none is missing from what it knows.
+// reap waits for orphans that have ended, but not for children that the supervisor has started. It runs on the goroutine
+// that starts those, so that it knows all of them.
 func (s *supervisor) reap() {
 	for _, p := range processes() {
 		if p.zombie && p.parent == os.Getpid() && !isOneOf(p.pid, s.children()) {
@@ -87,13 +87,13 @@ func (s *supervisor) reap() {
 	}
 }
 
-// wait reaps a child that has ended.
+// wait waits for a child that has ended.
 func wait(pid int) {
 	var status syscall.WaitStatus
 	_, _ = syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
 }
 
-// clear kills what a container that ended has left, and waits until it is gone.
+// clear kills the remaining processes of a container that has ended, and waits for their end.
 func (s *supervisor) clear() {
 	for range clearTries {
 		left := 0
@@ -113,8 +113,8 @@ func (s *supervisor) clear() {
 	}
 }
 
-// listeningPorts are those that the app and its descendants listen on, and the app's own if anybody does; known is false
-// when that can't be seen.
+// listeningPorts returns the ports on which the app and its descendants listen, and the app's own if any process does;
+// known is false if that can't be determined.
 func (s *supervisor) listeningPorts() (ports []int, known bool) {
 	sockets := map[string]bool{}
 	for _, p := range s.descendants(processes(), append(s.sides.children(), s.proxy)...) {
@@ -143,7 +143,7 @@ type listener struct {
 	inode string
 }
 
-// listeners are the sockets in state LISTEN (0A) of a table such as /proc/net/tcp: proc_pid_net(5).
+// listeners returns the sockets in state LISTEN (0A) of a table such as /proc/net/tcp: proc_pid_net(5).
 func listeners(table string) []listener {
 	var all []listener
 	for line := range strings.Lines(table) {

@@ -15,14 +15,14 @@ import (
 // Config of a Replica.
 type Config struct {
 	Spec Spec
-	// Notify gets each event, one at a time, in order. While it runs no more are read, and the output of the processes
-	// piles up; it may block, but not for ever.
+	// Notify gets each event, one at a time, in order. It may block for a while: until it returns no more events are read,
+	// and the output of the processes is buffered in pipes.
 	Notify func(Event)
-	// Stderr gets what the supervisor itself has to say; nil: nothing is kept.
+	// Stderr gets the supervisor's own errors; nil: they are discarded.
 	Stderr *os.File
 }
 
-// Replica is a running supervisor as the quickstart sees it.
+// Replica is the quickstart's side of a running supervisor.
 type Replica struct {
 	cmd     *exec.Cmd
 	dir     string
@@ -34,7 +34,7 @@ type Replica struct {
 	groups  map[int]bool
 }
 
-// Start executes a supervisor for c.Spec. It returns when that process exists; what becomes of it, Notify and Done say.
+// Start executes a supervisor for c.Spec and returns when that process exists. Notify and Done report the rest.
 func Start(c Config) (*Replica, error) {
 	if err := c.Spec.Validate(); err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func Start(c Config) (*Replica, error) {
 		cmd.Stderr = c.Stderr
 	}
 	err = cmd.Start()
-	// What is the supervisor's must be its alone: a pipe tells that the other end is gone when the last copy is closed.
+	// Only the supervisor may have these ends: a pipe reports the end of the other side when the last copy is closed.
 	controlR.Close()
 	eventsW.Close()
 	if err != nil {
@@ -73,21 +73,21 @@ func Start(c Config) (*Replica, error) {
 		return nil, fmt.Errorf("replica: supervisor of %s: %w", c.Spec.Name, err)
 	}
 	r := &Replica{cmd: cmd, dir: c.Spec.Dir, cgroups: c.Spec.Cgroups, done: make(chan struct{}), control: controlW, groups: map[int]bool{cmd.Process.Pid: true}}
-	r.tell(c.Spec) // a supervisor that can't be told ends by itself
+	r.send(c.Spec) // without a Spec a supervisor ends
 	go r.follow(eventsR, c.Notify)
 	return r, nil
 }
 
-// Stop ends the replica gently: the queue-proxy drains, then the app ends. It doesn't block.
-func (r *Replica) Stop() { r.tell(order{Stop: true}) }
+// Stop ends the replica gracefully: the queue-proxy drains, then the app ends. It doesn't block.
+func (r *Replica) Stop() { r.send(order{Stop: true}) }
 
-// Restart ends a process, if its PID is still pid, which gets grace after SIGTERM; it is started again like one that ended
-// by itself. It doesn't block.
+// Restart ends a process if its PID is still pid, with that grace period; it is restarted like one that ended by itself. It
+// doesn't block.
 func (r *Replica) Restart(process Process, pid int, grace time.Duration) {
-	r.tell(order{Restart: true, Process: process, PID: pid, Grace: grace})
+	r.send(order{Restart: true, Process: process, PID: pid, Grace: grace})
 }
 
-// Kill ends the replica within a few seconds, whatever it is doing. It doesn't block.
+// Kill ends the replica within a few seconds, in any state. It doesn't block.
 func (r *Replica) Kill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -100,23 +100,23 @@ func (r *Replica) Kill() {
 // Done is closed when every process of the replica has ended.
 func (r *Replica) Done() <-chan struct{} { return r.done }
 
-// PID is that of the supervisor.
+// PID returns that of the supervisor.
 func (r *Replica) PID() int { return r.cmd.Process.Pid }
 
-// tell writes a line of JSON to the supervisor, which always reads: the pipe holds more than it is ever told.
-func (r *Replica) tell(v any) {
+// send writes a line of JSON to the supervisor. It doesn't block, since the pipe's buffer has room for all orders.
+func (r *Replica) send(v any) {
 	line, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // our own types
+		panic(err) // our own types can be encoded
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.control != nil {
-		_, _ = r.control.Write(append(line, '\n')) // fails when it has ended, as follow will see
+		_, _ = r.control.Write(append(line, '\n')) // fails if the supervisor has ended, which follow handles
 	}
 }
 
-// follow reads events until the supervisor ends, then sees to what it may have left.
+// follow reads events until the supervisor ends, then cleans up what it may have left.
 func (r *Replica) follow(events *os.File, notify func(Event)) {
 	defer close(r.done)
 	defer events.Close()
@@ -124,7 +124,7 @@ func (r *Replica) follow(events *os.File, notify func(Event)) {
 		line, err := in.ReadBytes('\n')
 		var e Event
 		if err == nil && json.Unmarshal(line, &e) == nil {
-			if e.Kind == Started && e.Process != QueueProxy { // which is in the supervisor's
+			if e.Kind == Started && e.Process != QueueProxy { // which is in the supervisor's group
 				r.groups[e.PID] = true
 			}
 			if e.Kind == Exited && e.Process != QueueProxy {
@@ -140,14 +140,14 @@ func (r *Replica) follow(events *os.File, notify func(Event)) {
 	}
 	err := r.cmd.Wait()
 	r.Kill()
-	if err != nil { // it was killed, or failed
+	if err != nil { // the supervisor was killed, or failed
 		for group := range r.groups {
 			_ = syscall.Kill(-group, syscall.SIGKILL)
 		}
 		r.cgroups.removeOf(r.PID())
 	}
 	_, _ = io.Copy(io.Discard, events)
-	if r.dir != "" { // a supervisor that was killed has left it
+	if r.dir != "" { // a killed supervisor doesn't remove it
 		_ = os.RemoveAll(r.dir)
 	}
 }

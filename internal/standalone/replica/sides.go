@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// side is a container beside the app, or before it.
+// side is an init container or a sidecar.
 type side struct {
 	Container
 	init     bool
@@ -14,12 +14,12 @@ type side struct {
 	restarts int
 }
 
-// sides are all of them. The channels are how their ends and timers reach the one goroutine that decides; whoever sends
-// gives up when over closes.
+// sides are all of them. Their ends and timers are sent over the channels to the supervisor's goroutine; senders give up
+// when over closes.
 type sides struct {
 	before []*side
 	beside []*side
-	next   int // of init, the one that runs or is to run
+	next   int // index in init of the one that runs or will run
 
 	exits chan *side
 	again chan *side
@@ -33,7 +33,7 @@ func (s *sides) init() {
 
 func (s *sides) close() { close(s.over) }
 
-// children are those that run.
+// children returns those that run.
 func (s *sides) children() []*child {
 	var all []*child
 	for _, group := range [][]*side{s.before, s.beside} {
@@ -48,7 +48,7 @@ func (s *sides) children() []*child {
 
 func (s *sides) running() bool { return len(s.children()) > 0 }
 
-// send gives v to the goroutine that decides, or gives up with the supervisor.
+// send sends v to the supervisor's goroutine, or gives up when the supervisor ends.
 func send[T any](to chan<- T, v T, over <-chan struct{}) {
 	select {
 	case to <- v:
@@ -56,7 +56,7 @@ func send[T any](to chan<- T, v T, over <-chan struct{}) {
 	}
 }
 
-// startNext starts the next init container, or, when there is none, the app and what runs beside it.
+// startNext starts the next init container or, after the last, the app and its sidecars.
 func (s *supervisor) startNext() {
 	for s.sides.next < len(s.spec.Init) {
 		sd := &side{Container: s.spec.Init[s.sides.next], init: true, pause: firstRestart}
@@ -91,7 +91,7 @@ func (s *supervisor) startSide(sd *side) {
 	}()
 }
 
-// sideLater reports that a container is not running, and starts it again after a pause, as later does the app.
+// sideLater reports that a container is not running, and restarts it after a pause, like later for the app.
 func (s *supervisor) sideLater(sd *side, e Event) {
 	sd.restarts++
 	e.RestartIn, e.Restarts = sd.pause, sd.restarts
@@ -104,7 +104,7 @@ func (s *supervisor) sideExited(sd *side) {
 	c := sd.child
 	sd.child = nil
 	e := Event{Kind: Exited, Process: sd.Process, PID: c.pid(), Status: c.status(), Text: c.err.lastLine()}
-	c.signal(syscall.SIGKILL) // what it started goes with it
+	c.signal(syscall.SIGKILL) // its children end with it
 	switch {
 	case s.phase != running:
 		s.to.report(e)
@@ -123,7 +123,7 @@ func (s *supervisor) sideExited(sd *side) {
 	s.clearAfter(c)
 }
 
-// restartNow ends a process that has failed its probe. One that has ended, or was started again meanwhile, has another PID.
+// restartNow ends a process that has failed its probe, unless it has been restarted, with another PID.
 func (s *supervisor) restartNow(o order) {
 	for _, c := range s.children() {
 		if c.process == o.Process && c.pid() == o.PID && c.own && s.phase == running {

@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// SupervisorName is the argv[0] under which the binary has to call Main.
+// SupervisorName is the argv[0] with which the binary has to call Main.
 const SupervisorName = "sluice-supervisor"
 
 // Defaults and limits of a supervisor.
 const (
-	// killAfter is how long processes get after SIGTERM when the quickstart is gone.
+	// killAfter is the grace period after SIGTERM when the quickstart has ended.
 	killAfter = 2 * time.Second
-	// firstRestart is the pause before a crashed app starts again. It doubles up to maxRestart with each crash, and
-	// falls back when the app has run for steady. Kubernetes begins at 10 s and ends at 5 min.
+	// firstRestart is the pause before a crashed app is restarted. It doubles with each crash up to maxRestart, and is reset
+	// when the app has run for steady. In Kubernetes it grows from 10 s to 5 min.
 	firstRestart = 100 * time.Millisecond
 	nextRestart  = time.Second
 	maxRestart   = time.Minute
 	steady       = 30 * time.Second
-	// outputDelay is how long an exit waits for the rest of the output, which a child of the app may keep open.
+	// outputDelay bounds the wait for the rest of the output after an exit: a child of the app may keep it open.
 	outputDelay = 200 * time.Millisecond
-	// reapAfter lets orphans that end together be reaped together.
+	// reapAfter is the delay with which orphans that end together are reaped together.
 	reapAfter = 20 * time.Millisecond
 )
 
-// Self is how this binary executes itself. On Linux the file may be gone: go run deletes it.
+// Self returns the path with which this binary executes itself. On Linux that works for a deleted file: go run deletes it.
 func Self() (string, error) {
 	if runtime.GOOS == "linux" {
 		return "/proc/self/exe", nil
@@ -42,30 +42,30 @@ type Command struct {
 	Args []string // with argv[0]
 	Env  []string // the whole environment
 	Dir  string   // empty: the quickstart's
-	// Limits hold where Spec.Cgroups lets them.
+	// Limits are enforced if Spec.Cgroups allows it.
 	Limits Limits
 }
 
-// Spec is what a supervisor runs. It crosses the control pipe as the first line of JSON.
+// Spec is what a supervisor runs. It is the first line of JSON on the control pipe.
 type Spec struct {
-	Name       string // shows in lists of processes
+	Name       string // shown in lists of processes
 	App        Command
 	QueueProxy Command
-	// Init run before App and Sidecars, one after the other, until they succeed; one that Stays is a sidecar that starts in
-	// its turn.
+	// Init run before App and Sidecars, one after the other, until they succeed; one that Stays is a sidecar that starts
+	// among them.
 	Init     []Container
 	Sidecars []Container
 	Cgroups  Cgroups
-	// Dir is removed in the end, when not empty.
+	// Dir is removed at the end, unless it is empty.
 	Dir string
-	// Port is where the app has to listen, on Host.
+	// Port is the app's port on Host.
 	Host string
 	Port int
-	// DrainLimit bounds how long the queue-proxy drains, Grace how long the app takes after SIGTERM.
+	// DrainLimit bounds the queue-proxy's drain, Grace the app's time after SIGTERM.
 	DrainLimit, Grace time.Duration
 }
 
-// Validate reports the first field that can't be used.
+// Validate returns the error of the first invalid field.
 func (s Spec) Validate() error {
 	switch {
 	case len(s.App.Args) == 0 || s.App.Path == "":
@@ -84,17 +84,17 @@ func (s Spec) Validate() error {
 	return nil
 }
 
-// Container is a process beside the app.
+// Container is an init container or a sidecar.
 type Container struct {
 	Process Process // names it in events
 	Command Command
 	Stays   bool
 }
 
-// order is what the quickstart tells a supervisor after the Spec.
+// order is a later line on the control pipe.
 type order struct {
 	Stop bool
-	// Restart ends the process Process, if PID is still its own, within Grace; it is started again like any that ended.
+	// Restart ends the process Process, if PID is still its own, within Grace; it is restarted like any that has ended.
 	Restart bool
 	Process Process
 	PID     int

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Main is the supervisor: what the binary does when its argv[0] is SupervisorName. It returns the exit code, when
-// everything that it ran has ended.
+// Main runs the supervisor. The binary has to call it if its argv[0] is SupervisorName. It returns the exit code after all
+// its processes have ended.
 func Main() int {
 	control, events := inherited(controlFD, "control"), inherited(eventsFD, "events")
 	if err := supervise(control, newReporter(events)); err != nil {
@@ -31,7 +31,7 @@ type phase int
 
 const (
 	running  phase = iota
-	draining       // the queue-proxy has got SIGTERM
+	draining       // the queue-proxy has received SIGTERM
 	ending         // the app has, too
 )
 
@@ -41,7 +41,7 @@ type supervisor struct {
 	to   *reporter
 
 	phase    phase
-	hurry    bool // the quickstart is gone
+	hurry    bool // the quickstart has ended
 	app      *child
 	proxy    *child
 	restarts int
@@ -51,8 +51,8 @@ type supervisor struct {
 
 	deadline *time.Timer // of the phase
 	restart  *time.Timer
-	look     *time.Timer // at where the app listens
-	orphans  *time.Timer // that have ended
+	look     *time.Timer // to check whether the app listens
+	orphans  *time.Timer // to reap those that have ended
 }
 
 func supervise(control io.ReadCloser, to *reporter) error {
@@ -111,7 +111,7 @@ func orders(in *bufio.Reader, end <-chan struct{}) <-chan order {
 	return c
 }
 
-// run returns when no process is left.
+// run returns when all processes have ended.
 func (s *supervisor) run(control <-chan order, signals <-chan os.Signal) {
 	s.startProxy()
 	s.startNext()
@@ -158,7 +158,7 @@ func (s *supervisor) run(control <-chan order, signals <-chan os.Signal) {
 	s.clear()
 }
 
-// exited is a channel that never closes for a child that isn't there.
+// exited returns the channel of a child's exit; nil, which blocks forever, without a child.
 func exited(c *child) <-chan struct{} {
 	if c == nil {
 		return nil
@@ -190,7 +190,7 @@ func (s *supervisor) startApp() {
 	s.look.Reset(firstLook)
 }
 
-// later reports that the app is not running, and starts it again after a pause.
+// later reports that the app is not running, and restarts it after a pause.
 func (s *supervisor) later(e Event) {
 	s.restarts++
 	e.RestartIn, e.Restarts = s.pause, s.restarts
@@ -208,11 +208,11 @@ func (s *supervisor) appExited() {
 		if time.Since(a.since) >= steady {
 			s.pause = firstRestart
 		}
-		s.later(e) // first, so that no further request is sent here
+		s.later(e) // first, so that no further request is sent to this replica
 	} else {
 		s.to.report(e)
 	}
-	a.signal(syscall.SIGKILL) // as with a container, what it started goes with it
+	a.signal(syscall.SIGKILL) // its children end with it, as in a container
 	s.clearAfter(a)
 	switch {
 	case s.phase != running:
@@ -222,7 +222,7 @@ func (s *supervisor) appExited() {
 	}
 }
 
-// clearAfter sees to what a container that has ended leaves.
+// clearAfter cleans up after a container that has ended.
 func (s *supervisor) clearAfter(c *child) {
 	s.clear()
 	c.group.remove()
@@ -235,7 +235,7 @@ func (s *supervisor) proxyExited() {
 	s.end()
 }
 
-// portTaken reports whether a stranger listens where the app should.
+// portTaken reports whether another program listens on the app's port.
 func (s *supervisor) portTaken() bool {
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(s.spec.Host, strconv.Itoa(s.spec.Port)))
 	if err != nil {
@@ -245,7 +245,7 @@ func (s *supervisor) portTaken() bool {
 	return false
 }
 
-// drain begins the gentle end.
+// drain starts the graceful shutdown.
 func (s *supervisor) drain() {
 	if s.phase != running {
 		return
@@ -260,7 +260,7 @@ func (s *supervisor) drain() {
 	s.deadline.Reset(s.spec.DrainLimit)
 }
 
-// end has the app end, and the queue-proxy if it still runs.
+// end ends the app, and the queue-proxy if it still runs.
 func (s *supervisor) end() {
 	if s.phase == ending {
 		return
@@ -274,7 +274,7 @@ func (s *supervisor) end() {
 	s.deadline.Reset(s.grace())
 }
 
-// children are those of our own that run.
+// children returns the running children that the supervisor has started.
 func (s *supervisor) children() []*child {
 	var all []*child
 	for _, c := range append([]*child{s.proxy, s.app}, s.sides.children()...) {
@@ -298,7 +298,7 @@ func (s *supervisor) hurryUp() {
 	s.deadline.Reset(s.grace())
 }
 
-// late is called when a phase has lasted for too long.
+// late is called when a phase has exceeded its time.
 func (s *supervisor) late() {
 	if s.phase == draining {
 		s.end()
@@ -308,7 +308,7 @@ func (s *supervisor) late() {
 		c.signal(syscall.SIGKILL)
 	}
 	s.clear()
-	s.deadline.Reset(time.Second) // a process that was just forking
+	s.deadline.Reset(time.Second) // a process may just have forked
 }
 
 func stopped() *time.Timer {

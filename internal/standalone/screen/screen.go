@@ -14,7 +14,7 @@ type Row struct {
 	Service, URL string
 	Latest       string // revision
 	Ready        State
-	Reason       string // of what is not ready, or else worth saying; may be empty
+	Reason       string // why it is not ready, or another remark; may be empty
 	// Actual and Desired are replicas over all revisions.
 	Actual, Desired int
 }
@@ -32,22 +32,22 @@ const (
 // Config of a Screen.
 type Config struct {
 	Out io.Writer
-	// Size is asked before each drawing for the terminal's columns and lines; nil: Out is no terminal.
+	// Size returns the terminal's columns and lines and is called before each drawing. Nil: Out is not a terminal.
 	Size func() (columns, lines int)
 }
 
-// maxBuffered bounds what waits to be written, in bytes with lineCost for each line: some thousand lines of a usual
-// length, a multiple of what anybody scrolls back.
+// maxBuffered bounds the lines that wait to be written, in bytes with lineCost for each line: some thousand lines of usual
+// length.
 const (
 	maxBuffered = 1 << 20
 	lineCost    = 16
 )
 
-// Screen writes to Config.Out. Errors of writing are dropped: there is no place to tell them.
+// Screen writes to Config.Out. It ignores errors of writing, which it could not show.
 type Screen struct {
-	config Config
-	poke   chan struct{} // of one: there is something, or the end
-	done   chan struct{} // closed when the owner has ended
+	config  Config
+	changed chan struct{} // of capacity one: there is something to write, or Close was called
+	done    chan struct{} // closed when the owner has ended
 
 	mu      sync.Mutex
 	lines   []string // to be written, oldest first
@@ -58,15 +58,15 @@ type Screen struct {
 	closed  bool
 }
 
-// New makes an empty Screen, which owns a goroutine until Close.
+// New returns an empty Screen, which owns a goroutine until Close.
 func New(c Config) *Screen {
-	s := &Screen{config: c, poke: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Screen{config: c, changed: make(chan struct{}, 1), done: make(chan struct{})}
 	go s.own()
 	return s
 }
 
-// Close writes what is left and ends the Screen; what comes later is dropped. It waits for limit at most. When the
-// output still blocks then, its reader alone keeps the Screen's goroutine.
+// Close writes the buffered lines and ends the Screen; later lines are dropped. It waits for limit at most. If the output
+// still blocks then, the Screen's goroutine ends when the output is read.
 func (s *Screen) Close(limit time.Duration) {
 	s.mu.Lock()
 	s.closed = true
@@ -80,7 +80,7 @@ func (s *Screen) Close(limit time.Duration) {
 	}
 }
 
-// Line writes a line of text. Control characters in it are shown, not obeyed. It doesn't block.
+// Line writes a line of text. Control characters in it are made visible. It doesn't block.
 func (s *Screen) Line(text string) {
 	text = clean(text)
 	s.mu.Lock()
@@ -89,7 +89,7 @@ func (s *Screen) Line(text string) {
 	s.wake()
 }
 
-// Show replaces the rows. Something is written only when they have changed. It doesn't block.
+// Show replaces the rows. It writes only if they have changed. It doesn't block.
 func (s *Screen) Show(rows []Row) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,7 +105,7 @@ func (s *Screen) Show(rows []Row) {
 	s.wake()
 }
 
-// addLocked appends a line, and drops the oldest ones for it if need be.
+// addLocked appends a line, and drops the oldest ones if the buffer is full.
 func (s *Screen) addLocked(line string) {
 	if s.closed {
 		return
@@ -122,16 +122,16 @@ func (s *Screen) addLocked(line string) {
 
 func (s *Screen) wake() {
 	select {
-	case s.poke <- struct{}{}:
+	case s.changed <- struct{}{}:
 	default:
 	}
 }
 
-// own writes until the Screen is closed and all is written.
+// own writes until the Screen is closed and everything is written.
 func (s *Screen) own() {
 	defer close(s.done)
 	drawn := 0 // lines of the table on the terminal
-	for range s.poke {
+	for range s.changed {
 		b, n, last := s.take(drawn)
 		if b.Len() > 0 {
 			s.config.Out.Write(b.Bytes())
@@ -142,8 +142,8 @@ func (s *Screen) own() {
 	}
 }
 
-// take is what there is to be written below a table of drawn lines, and how many the new one has; last, that no more
-// will come.
+// take returns what to write below a table of drawn lines, the number of lines of the new table, and whether it is the
+// last.
 func (s *Screen) take(drawn int) (b *bytes.Buffer, n int, last bool) {
 	s.mu.Lock()
 	lines, dropped, rows, redraw := s.lines, s.dropped, s.rows, s.redraw
@@ -166,7 +166,7 @@ func (s *Screen) take(drawn int) (b *bytes.Buffer, n int, last bool) {
 	return b, s.draw(b, rows), last
 }
 
-// draw draws the table and returns its height; each of its lines fits, since a wrapped one could not be erased.
+// draw draws the table and returns its height. It truncates lines, since a wrapped line could not be erased.
 func (s *Screen) draw(b *bytes.Buffer, rows []Row) int {
 	if s.config.Size == nil || len(rows) == 0 {
 		return 0

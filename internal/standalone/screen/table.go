@@ -29,8 +29,8 @@ func table(rows []Row) []string {
 	return lines
 }
 
-// fit keeps as many lines of a table as a terminal of height lines has room for: what has scrolled out of it can't be
-// erased. Above the table is an empty line, below it the cursor's.
+// fit keeps as many lines of a table as fit on a terminal of that height: lines that have scrolled out can't be erased. An
+// empty line is above the table, the cursor's line below it.
 func fit(lines []string, height int) []string {
 	room := max(height-2, 2)
 	if len(lines) <= room {
@@ -40,7 +40,7 @@ func fit(lines []string, height int) []string {
 	return append(lines[:room-1:room-1], fmt.Sprintf("… and %d lines more: the terminal is too low", more))
 }
 
-// changes has a line for each row that is new or another, and for each that is gone.
+// changes returns a line for each row that is new or has changed, and for each that was removed.
 func changes(old, rows []Row) (lines []string) {
 	for _, r := range rows {
 		if slices.Contains(old, r) {
@@ -93,7 +93,7 @@ const (
 	eraseBelow = "\x1b[J"
 )
 
-// erase removes a table of n lines, which the cursor is below.
+// erase removes a table of n lines directly above the cursor.
 func erase(b *bytes.Buffer, n int) {
 	if n > 0 {
 		fmt.Fprintf(b, linesUp+eraseBelow, n)
