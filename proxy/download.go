@@ -5,9 +5,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/textproto"
 	"reflect"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -20,20 +18,14 @@ func (t *try) answered(resp *http.Response) error {
 	if resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols || resp.StatusCode > 999 {
 		return malformed("status %d", resp.StatusCode)
 	}
-	notProcessed := t.upstream.NotProcessed != "" && len(resp.Header.Values(t.upstream.NotProcessed)) > 0
-	header := Header{fields: resp.Header}
-	upstream, err := header.endConnection(ex.h.cfg.EndToEnd)
+	head := Response{Status: resp.StatusCode, Header: Header{fields: resp.Header}}
+	upstream, discard, err := ex.h.receive(ex.x, &ex.req, &head, &t.upstream)
 	if err != nil {
-		return &Error{Reason: BadResponse, Err: err}
+		return err
 	}
-	if resp.StatusCode == http.StatusSwitchingProtocols && (ex.req.Upgrade == "" || upstream.upgrade == "") {
-		return malformed("101 that was not asked for")
-	}
-	head := Response{Status: resp.StatusCode, Header: header}
-	pass := ex.x.Response(&ex.req, &head)
-	ex.h.private.strip(header)
+	t.keep = upstream.idle
 	ex.h.private.stripTrailers(Header{fields: resp.Trailer})
-	if !pass && notProcessed && t.mayRepeat() {
+	if discard && t.mayRepeat() {
 		t.again = true
 		drain(resp.Body)
 		return &Error{Reason: Busy, Status: resp.StatusCode, Err: errDiscarded}
@@ -186,25 +178,3 @@ func (ex *exchange) clientWrite() *Error {
 
 // drain reads the rest of a short answer, so that its connection can be used again.
 func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, copyBuffer) }
-
-// keepAlive is how long an upstream keeps an unused connection open, less a margin for the way of its end to us; 0 when it
-// doesn't say (`Keep-Alive: timeout=5`, RFC 2068 §19.7.1.1, as Node.js and Apache send it).
-func keepAlive(lines []string) time.Duration {
-	for _, line := range lines {
-		for p := range strings.SplitSeq(line, ",") {
-			name, value, _ := strings.Cut(textproto.TrimString(p), "=")
-			if !strings.EqualFold(name, "timeout") {
-				continue
-			}
-			seconds, err := strconv.ParseUint(strings.Trim(value, `" `), 10, 20)
-			if err != nil {
-				return 0
-			}
-			return max(time.Millisecond, time.Duration(seconds)*time.Second-keepAliveMargin)
-		}
-	}
-	return 0
-}
-
-// keepAliveMargin is taken off an app's own idle timeout.
-const keepAliveMargin = 500 * time.Millisecond

@@ -4,7 +4,9 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
@@ -31,8 +33,9 @@ const maxOptions = 100
 type connection struct {
 	close, keepAlive bool
 	upgrading        bool
-	upgrade          string // the protocol asked for or agreed to; not h2c
-	trailers         bool   // TE: trailers
+	upgrade          string        // the protocol asked for or agreed to; not h2c
+	trailers         bool          // TE: trailers
+	idle             time.Duration // see keepAlive
 }
 
 // endConnection removes the fields that end at this connection, and says what they said; those of keep stay whatever
@@ -63,6 +66,9 @@ func (h Header) endConnection(keep []string) (c connection, err error) {
 		for _, line := range h.AppendValues(few[:0], "Te") {
 			c.trailers = c.trailers || hasToken(line, "trailers")
 		}
+	}
+	if found.Has(h1.KeepAlive) {
+		c.idle = keepAlive(h.AppendValues(few[:0], "Keep-Alive"))
 	}
 	h.delKinds(found)
 	return c, nil
@@ -127,23 +133,14 @@ func connectionOptions(te, upgrade bool) string {
 	return ""
 }
 
-// forwarded reports whether a request says X-Forwarded-For as it goes on. peer is the client's address, or empty.
-func (h Header) forwarded(peer string) bool { return peer != "" || h.Has("X-Forwarded-For") }
-
-// appendForwarded appends the value of that field: what there is, in one line, and the peer.
-func (h Header) appendForwarded(b []byte, peer string) []byte {
-	var few [4]string
-	lines := h.AppendValues(few[:0], "X-Forwarded-For")
+// appendForwarded appends to all what a request says in X-Forwarded-For as it goes on, in one line: what there is, and the
+// client's address, if it has one. Without either there is no such field.
+func (h Header) appendForwarded(all []string, peer string) []string {
+	all = h.AppendValues(all, "X-Forwarded-For")
 	if peer != "" {
-		lines = append(lines, peer)
+		all = append(all, peer)
 	}
-	for i, line := range lines {
-		if i > 0 {
-			b = append(b, ", "...)
-		}
-		b = append(b, line...)
-	}
-	return b
+	return all
 }
 
 // peerOf is the host of an address; empty when it has none.
@@ -154,6 +151,28 @@ func peerOf(remote string) string {
 	}
 	return host
 }
+
+// keepAlive is how long an upstream keeps an unused connection open, less a margin for the way of its end to us; 0 when it
+// doesn't say (`Keep-Alive: timeout=5`, RFC 2068 §19.7.1.1, as Node.js and Apache send it).
+func keepAlive(lines []string) time.Duration {
+	for _, line := range lines {
+		for p := range strings.SplitSeq(line, ",") {
+			name, value, _ := strings.Cut(strings.Trim(p, " \t"), "=")
+			if !h1.EqualFold(name, "timeout") {
+				continue
+			}
+			seconds, err := strconv.ParseUint(strings.Trim(value, `" `), 10, 20)
+			if err != nil {
+				return 0
+			}
+			return max(time.Millisecond, time.Duration(seconds)*time.Second-keepAliveMargin)
+		}
+	}
+	return 0
+}
+
+// keepAliveMargin is taken off an app's own idle timeout.
+const keepAliveMargin = 500 * time.Millisecond
 
 // private are the fields of Config.Private, which no client gets to see, nor an upstream in trailers.
 type private struct {
@@ -190,4 +209,28 @@ func (p *private) strip(h Header) {
 func (p *private) stripTrailers(h Header) {
 	h.delKinds(^trailerKinds)
 	p.strip(h)
+}
+
+// receive applies the rules to the final (or 101) head of an upstream's answer, and shows it to the policy. discard says that the
+// policy doesn't want it, and the upstream has not processed the request.
+func (h *Handler) receive(x Exchange, req *Request, resp *Response, upstream *Upstream) (c connection, discard bool, err error) {
+	notProcessed := upstream.NotProcessed != "" && resp.Header.Has(http.CanonicalHeaderKey(upstream.NotProcessed))
+	if c, err = resp.Header.endConnection(h.cfg.EndToEnd); err != nil {
+		return c, false, &Error{Reason: BadResponse, Err: err}
+	}
+	if resp.Status == http.StatusSwitchingProtocols && (req.Upgrade == "" || c.upgrade == "") {
+		return c, false, malformed("101 that was not asked for")
+	}
+	pass := x.Response(req, resp)
+	h.private.strip(resp.Header)
+	return c, !pass && notProcessed, nil
+}
+
+// receiveInterim applies them to the head of an interim answer.
+func (h *Handler) receiveInterim(header Header) error {
+	if _, err := header.endConnection(h.cfg.EndToEnd); err != nil {
+		return &Error{Reason: BadResponse, Err: err}
+	}
+	h.private.strip(header)
+	return nil
 }

@@ -210,42 +210,23 @@ func (t *flight) settle(err error) {
 // answered passes the final answer on.
 func (t *flight) answered() error {
 	f, r := t.f, &t.ans
-	notProcessed := t.upstream.NotProcessed != "" && r.Fields.Find(t.upstream.NotProcessed, 0) >= 0
-	t.keep = t.keptFor()
-	header := Header{list: &r.Fields}
-	o, err := header.endConnection(f.h.cfg.EndToEnd)
+	f.resp = Response{Status: r.Status, Header: Header{list: &r.Fields}}
+	o, discard, err := f.h.receive(f.x, &f.req, &f.resp, &t.upstream)
 	if err != nil {
-		return &Error{Reason: BadResponse, Err: err}
+		return err
 	}
-	if r.Status == http.StatusSwitchingProtocols && (f.req.Upgrade == "" || o.upgrade == "") {
-		return malformed("101 that was not asked for")
-	}
-	f.resp = Response{Status: r.Status, Header: header}
-	pass := f.x.Response(&f.req, &f.resp)
-	f.h.private.strip(header)
+	t.keep = o.idle
 	if r.Status == http.StatusSwitchingProtocols {
 		return t.upgrade(o.upgrade)
 	}
 	body := t.bodyOf()
 	t.reusable = !o.close && (r.Minor > 0 || o.keepAlive) && !r.Doubtful && !t.untilClose()
-	if !pass && notProcessed && t.mayRepeat() {
+	if discard && t.mayRepeat() {
 		t.again = true
 		t.drain(&body)
 		return &Error{Reason: Busy, Status: r.Status, Err: errDiscarded}
 	}
 	return t.pass(&body)
-}
-
-// keptFor is how long the upstream keeps an unused connection.
-func (t *flight) keptFor() time.Duration {
-	for i := range t.ans.Fields {
-		if x := &t.ans.Fields[i]; x.Kind == h1.KeepAlive {
-			if d := keepAlive([]string{x.Value}); d > 0 {
-				return d
-			}
-		}
-	}
-	return 0
 }
 
 // bodyOf is what is to come of an answer (RFC 9112 §6.3).

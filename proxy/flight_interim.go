@@ -54,11 +54,9 @@ func (t *flight) interim() error {
 	if f.head.Minor == 0 {
 		return nil
 	}
-	header := Header{list: &t.ans.Fields}
-	if _, err := header.endConnection(f.h.cfg.EndToEnd); err != nil {
-		return &Error{Reason: BadResponse, Err: err}
+	if err := f.h.receiveInterim(Header{list: &t.ans.Fields}); err != nil {
+		return err
 	}
-	f.h.private.strip(header)
 	return f.writeInterim(appendInformational(nil, &t.ans, ""))
 }
 

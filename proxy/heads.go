@@ -18,8 +18,9 @@ func (f *flow) appendRequestHead(b []byte, upstream *Upstream) []byte {
 		skip |= 1 << h1.Trailer
 	}
 	b = f.head.Fields.AppendTo(b, skip)
-	if h := (Header{list: &f.head.Fields}); h.forwarded(f.c.peer) {
-		b = h1.AppendEnd(h.appendForwarded(append(b, "X-Forwarded-For: "...), f.c.peer))
+	var few [4]string
+	if all := (Header{list: &f.head.Fields}).appendForwarded(few[:0], f.c.peer); len(all) > 0 {
+		b = h1.AppendList(b, "X-Forwarded-For", all)
 	}
 	return h1.AppendEnd(f.appendOptions(f.head.AppendFraming(b)))
 }

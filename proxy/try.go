@@ -6,6 +6,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +23,8 @@ type try struct {
 	again bool // what went wrong may be tried once more
 
 	conn    *conn
-	before  int64 // bytes written to the connection earlier
+	keep    time.Duration // for which the upstream keeps it unused
+	before  int64         // bytes written to the connection earlier
 	url     url.URL
 	body    reader
 	trace   httptrace.ClientTrace
@@ -52,11 +54,10 @@ func (t *try) run() (err error) {
 	t.conn, t.before = c, c.link.wrote.Load()
 	t.out.Reused, t.out.Connect = reused, time.Since(t.begin)
 	c.link.more.Store(false)
-	keep := time.Duration(0)
 	defer func() {
 		t.body.Close()
 		c.link.body.Store(nil)
-		ex.h.pool.put(c, keep)
+		ex.h.pool.put(c, t.keep)
 	}()
 
 	resp, err := c.RoundTrip(t.request(proto))
@@ -72,7 +73,6 @@ func (t *try) run() (err error) {
 	ex.h.pool.learn(key, c, nil)
 	t.out.FirstByte = time.Duration(t.first.Load())
 	t.out.Status = resp.StatusCode
-	keep = keepAlive(resp.Header["Keep-Alive"])
 	defer resp.Body.Close()
 	return t.answered(resp)
 }
@@ -142,8 +142,9 @@ func (t *try) header(proto Proto) http.Header {
 	for name, values := range ex.r.Header {
 		h[name] = values
 	}
-	if peer := peerOf(ex.r.RemoteAddr); ex.req.Header.forwarded(peer) {
-		h["X-Forwarded-For"] = []string{string(ex.req.Header.appendForwarded(nil, peer))}
+	var few [4]string
+	if all := ex.req.Header.appendForwarded(few[:0], peerOf(ex.r.RemoteAddr)); len(all) > 0 {
+		h["X-Forwarded-For"] = []string{strings.Join(all, ", ")}
 	}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // net/http would add its own
@@ -175,11 +176,9 @@ func (t *try) interim(code int, header textproto.MIMEHeader) error {
 		return nil
 	}
 	defer ex.clock.hold(false)
-	fields := Header{fields: http.Header(header)}
-	if _, err := fields.endConnection(ex.h.cfg.EndToEnd); err != nil {
-		return &Error{Reason: BadResponse, Err: err}
+	if err := ex.h.receiveInterim(Header{fields: http.Header(header)}); err != nil {
+		return err
 	}
-	ex.h.private.strip(fields)
 	h := ex.w.Header()
 	for name, values := range header {
 		h[name] = values

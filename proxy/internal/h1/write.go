@@ -23,6 +23,18 @@ func AppendField(b []byte, name, value string) []byte {
 	return appendLine(append(append(b, name...), ": "...), value)
 }
 
+// AppendList appends a field line to b whose value is a list (RFC 9110 §5.6.1).
+func AppendList(b []byte, name string, members []string) []byte {
+	b = append(append(b, name...), ": "...)
+	for i, m := range members {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = append(b, m...)
+	}
+	return AppendEnd(b)
+}
+
 // AppendTo appends the field lines to b, but for those whose kind is in skip.
 func (f Fields) AppendTo(b []byte, skip Kinds) []byte {
 	for i := range f {

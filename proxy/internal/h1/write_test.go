@@ -15,6 +15,8 @@ func TestHeadsAreWritten(t *testing.T) {
 		"HTTP/1.1 299 \r\n":                       AppendStatusLine(nil, 299, ""),
 		"X-A: 1\r\nHost: x\r\nx-b: \r\n":          fields.AppendTo(nil, 0),
 		"X-A: 1\r\nx-b: \r\n":                     fields.AppendTo(nil, 1<<Host),
+		"A: b\r\n":                                AppendList(nil, "A", []string{"b"}),
+		"A: b, , c\r\n":                           AppendList(nil, "A", []string{"b", "", "c"}),
 		"Content-Length: 0\r\n":                   (&Request{HasLength: true}).AppendFraming(nil),
 		"Transfer-Encoding: chunked\r\n":          (&Request{Length: -1}).AppendFraming(nil),
 		"":                                        (&Request{}).AppendFraming(nil),
