@@ -124,7 +124,7 @@ func TestContractAnswers(t *testing.T) {
 		{Says: "Retry-After comes from the queue", Shown: contracttest.By(TestPeers15QueueFull)},
 		{Says: "waiting counts against the revision timeout, unless there is a queue deadline", Shown: contracttest.By(TestWaitingCountsAgainstTheTimeout, TestPeers16QueueDeadline)},
 		{Says: "the answer to a spillover request", Shown: contracttest.By(TestNoQueue)},
-		{Says: "what an app that died did not get goes elsewhere", Shown: contracttest.By(TestWhatADeadAppDidNotGetGoesElsewhere)},
+		{Says: "a request that a dead app has not received goes to another pod", Shown: contracttest.By(TestWhatADeadAppDidNotGetGoesElsewhere)},
 	})
 }
 

@@ -46,6 +46,6 @@ func TestContractConcurrency(t *testing.T) {
 				t.Errorf("Sluice-Features: %q", f)
 			}
 		}},
-		{Says: "who leaves the queue is not served", Shown: contracttest.By(TestPeers1ClientLeavesTheQueue)},
+		{Says: "a client that disconnects leaves the queue", Shown: contracttest.By(TestPeers1ClientLeavesTheQueue)},
 	})
 }

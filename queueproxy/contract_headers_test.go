@@ -120,7 +120,7 @@ func TestContractHeaders(t *testing.T) {
 		}},
 		{Says: "a hostile Connection field strips no internal header", Shown: contracttest.By(TestPeers28ConnectionOptions)},
 		{Says: "the forms of Forwarded", Shown: contracttest.By(TestForwarded)},
-		{Says: "internal headers are heeded only from trusted peers, when there is a list", Shown: contracttest.By(TestPeers31OnlyTrustedPeersAreHeeded)},
+		{Says: "internal headers take effect only from trusted peers, if there is a list", Shown: contracttest.By(TestPeers31OnlyTrustedPeersAreHeeded)},
 		{Says: "Sluice's own headers end here", Shown: contracttest.By(TestWhatTheAppGetsToSee)},
 	})
 }

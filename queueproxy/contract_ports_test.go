@@ -19,7 +19,7 @@ func speaks(w http.ResponseWriter, r *http.Request) {
 
 func TestContractPorts(t *testing.T) {
 	contracttest.Follow(t, []contracttest.Rule{
-		{Says: "QUEUE_SERVING_PORT takes HTTP/1.1 and HTTP/2, and each goes on in its own protocol", Test: func(t *testing.T) {
+		{Says: "QUEUE_SERVING_PORT takes HTTP/1.1 and HTTP/2, and forwards each in its own protocol", Test: func(t *testing.T) {
 			p := startPod(t, startApp(t, http.HandlerFunc(speaks)), nil)
 			if got := p.do(p.client, p.request("/")); got.body != `HTTP/1.1 upgrade="" settings=""` {
 				t.Errorf("HTTP/1.1 arrives as %s", got.body)
@@ -28,7 +28,7 @@ func TestContractPorts(t *testing.T) {
 				t.Errorf("h2c arrives as %s", got.body)
 			}
 		}},
-		{Says: "HTTP/1.0 goes on as HTTP/1.1", Test: func(t *testing.T) {
+		{Says: "HTTP/1.0 is forwarded as HTTP/1.1", Test: func(t *testing.T) {
 			p := startPod(t, startApp(t, http.HandlerFunc(speaks)), nil)
 			if got := raw(t, p, "GET / HTTP/1.0\r\nHost: x\r\n\r\n"); got.body != `HTTP/1.1 upgrade="" settings=""` {
 				t.Errorf("arrives as %s", got.body)

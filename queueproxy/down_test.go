@@ -7,8 +7,8 @@ import (
 	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
-// An app that died got nothing of what came after. The activator hears that, and sends it elsewhere; a client of our own
-// has nowhere else to go. (Requests used to fail that were never in the process.)
+// An app that has died doesn't receive later requests. Their answers are marked, so that the activator sends them to
+// another pod; a direct client gets the error. (Requests used to fail that were never in the process.)
 func TestWhatADeadAppDidNotGetGoesElsewhere(t *testing.T) {
 	p := startPod(t, deadAddr(t), nil)
 	p.policy.appIsUp()

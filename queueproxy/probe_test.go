@@ -73,12 +73,12 @@ func leaves(t reflect.Type, prefix string) (all []string) {
 	return all
 }
 
-// Every field that a probe of Kubernetes has is heeded or has a reason not to be; a new version of its API may not bring
+// Every field of a Kubernetes probe is used or has a reason not to be; a new version of its API may not bring
 // one unnoticed.
 func TestC6EveryFieldOfAProbe(t *testing.T) {
 	tests := map[string]struct {
 		with, without string
-		heeded        func(Probe) any // nil: it changes nothing
+		used          func(Probe) any // nil: it changes nothing
 		why           string          // then
 	}{
 		"exec.command":                  {`{"exec":{"command":["x"]}}`, `{"exec":{}}`, nil, "a command can only be run in the app's container, by the kubelet; Knative gives the queue-proxy a TCP probe in its place"},
@@ -112,11 +112,11 @@ func TestC6EveryFieldOfAProbe(t *testing.T) {
 			t.Errorf("%s: %v, %v", field, err, err2)
 			continue
 		}
-		if test.heeded == nil {
+		if test.used == nil {
 			if !reflect.DeepEqual(with, without) || test.why == "" {
 				t.Errorf("%s changes %+v to %+v", field, without, with)
 			}
-		} else if reflect.DeepEqual(test.heeded(with[0]), test.heeded(without[0])) {
+		} else if reflect.DeepEqual(test.used(with[0]), test.used(without[0])) {
 			t.Errorf("%s changes nothing: %+v", field, with)
 		}
 	}

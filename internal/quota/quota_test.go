@@ -75,7 +75,7 @@ func TestAnotherKey(t *testing.T) {
 		}
 	}
 	if take(0) {
-		t.Error("the reserve is given to somebody who holds half of all")
+		t.Error("the reserve is given to a key that holds half of the bound")
 	}
 	if !b.Take(1, 0, 0) {
 		t.Error("the reserve is not given to a newcomer")

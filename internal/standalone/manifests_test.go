@@ -115,7 +115,7 @@ data: {password: aHVudGVyMg==}
           - downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}
           - configMap: {name: nowhere, optional: true}
 `), "annotations: {", "annotations: {autoscaling.knative.dev/min-scale: '1', ", 1)).start()
-	w.sees("volumes are not mounted; their places are in variables: $SLUICE_MOUNT_ETC_CFG for /etc/cfg, $SLUICE_MOUNT_CACHE for /cache")
+	w.sees("volumes are not mounted; variables have their directories: $SLUICE_MOUNT_ETC_CFG for /etc/cfg, $SLUICE_MOUNT_CACHE for /cache")
 	w.gets("vol", "200 Hello x!\n")
 	w.sees("sidecar show | level=debug", "sidecar show | ran", `sidecar show | serving.knative.dev/service="vol"`, `sidecar show | tier="web"`,
 		"sidecar show | 400", "sidecar show | hunter2")

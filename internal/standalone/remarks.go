@@ -79,7 +79,7 @@ func remarksOn(set manifest.Set, verbose bool, cgroups replica.Cgroups) []string
 			lines = append(lines, fmt.Sprintf("%s: replicas wait for what is missing: %s: %s", name, n.Place, n.Why))
 		}
 		if places := mountVariables(&svc.Template); len(places) > 0 {
-			lines = append(lines, fmt.Sprintf("%s: volumes are not mounted; their places are in variables: %s", name, strings.Join(places, ", ")))
+			lines = append(lines, fmt.Sprintf("%s: volumes are not mounted; variables have their directories: %s", name, strings.Join(places, ", ")))
 		}
 	}
 	for _, name := range names {

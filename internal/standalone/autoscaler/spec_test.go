@@ -85,6 +85,6 @@ func TestParseRefuses(t *testing.T) {
 		}
 	}
 	if _, err := Parse(strict, 0, []Annotation{{"example.com/target", "x"}}); err != nil {
-		t.Errorf("somebody else's annotation: %v", err)
+		t.Errorf("an annotation of another domain: %v", err)
 	}
 }

@@ -89,9 +89,9 @@ func TestHosts(t *testing.T) {
 }
 
 func TestUnknownHostListsTheKnown(t *testing.T) {
-	_, w := route(t, hello, "nobody")
+	_, w := route(t, hello, "missing")
 	body := w.Body.String()
-	for _, want := range []string{`"nobody"`, "hello.default.127.0.0.1.sslip.io", "hello.shop.127.0.0.1.sslip.io"} {
+	for _, want := range []string{`"missing"`, "hello.default.127.0.0.1.sslip.io", "hello.shop.127.0.0.1.sslip.io"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("%q is missing from %q", want, body)
 		}

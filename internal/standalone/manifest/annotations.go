@@ -47,7 +47,7 @@ func (a *known) kind() string { return "annotations of the " + string(a.on) }
 var annotationTable = slices.Concat(
 	scalingAnnotations(),
 	[]known{
-		{on: onTemplate, key: AnnotationFullDuplex, note: "the app may answer while it reads", check: enabledOrDisabled},
+		{on: onTemplate, key: AnnotationFullDuplex, note: "the app may respond while it reads", check: enabledOrDisabled},
 		{on: onTemplate, key: scaling + "target-burst-capacity", aliases: []string{scaling + "targetBurstCapacity"}, class: Ignored, note: "the activator is always in the path, as with -1", check: func(v string) string {
 			f, err := strconv.ParseFloat(v, 64)
 			return unless(err == nil && (f >= 0 || f == -1), "a number from 0 up, or -1")
@@ -55,7 +55,7 @@ var annotationTable = slices.Concat(
 		{on: onTemplate, key: scaling + "metric-aggregation-algorithm", aliases: []string{scaling + "metricAggregationAlgorithm"}, class: Ignored, note: "averages are linear", check: func(v string) string {
 			return unless(slices.Contains([]string{"linear", "weighted-exponential", "weightedExponential"}, v), "linear or weighted-exponential")
 		}},
-		{on: onTemplate, key: "serving.knative.dev/progress-deadline", aliases: []string{"serving.knative.dev/progressDeadline"}, class: Ignored, note: "replicas are tried for ever", check: wholeSeconds},
+		{on: onTemplate, key: "serving.knative.dev/progress-deadline", aliases: []string{"serving.knative.dev/progressDeadline"}, class: Ignored, note: "replicas are retried without a limit", check: wholeSeconds},
 		{on: onTemplate, key: "queue.sidecar.serving.knative.dev/resource-percentage", aliases: []string{"queue.sidecar.serving.knative.dev/resourcePercentage"}, class: Ignored, note: "processes are not limited here", check: func(v string) string {
 			f, err := strconv.ParseFloat(v, 64)
 			return unless(err == nil && f >= 0.1 && f <= 100, "a number from 0.1 to 100")
@@ -92,7 +92,7 @@ func several(on owner, class Class, note string, check func(string) string, keys
 
 // scalingAnnotations are the annotations that package autoscaler reads.
 func scalingAnnotations() []known {
-	all := []known{{on: onTemplate, key: classKey, note: kpa + "; with another class, as HPA, replicas are scaled by requests at a time, and the line of what is ignored says so", check: func(v string) string {
+	all := []known{{on: onTemplate, key: classKey, note: kpa + "; with another class, as HPA, replicas are scaled by requests at a time, and a note says so", check: func(v string) string {
 		return unless(!strings.HasSuffix(v, ".autoscaling.knative.dev") || v == kpa || v == hpa, kpa+" or "+hpa)
 	}}}
 	for _, name := range []string{
@@ -243,7 +243,7 @@ func (r *reader) labels(n node, on owner) []Annotation {
 			r.errorf(value, "should be %s, is %q", visibilityOnly, text)
 			continue
 		}
-		r.ignore(value, "whoever reaches this machine reaches the service")
+		r.ignore(value, "every client that reaches this machine reaches the service")
 	}
 	return all
 }

@@ -464,13 +464,13 @@ func TestQ8OneServiceInTwoFiles(t *testing.T) {
 		}
 	}
 	_, err := Load(Input{Paths: []string{dir}})
-	want := dir + "/b.yaml:2: service hello of namespace default stands in " + dir + "/a.yaml:2 too: successive versions of a service belong into one file"
+	want := dir + "/b.yaml:2: service hello of namespace default is also in " + dir + "/a.yaml:2: successive versions of a service belong in one file"
 	if fmt.Sprint(err) != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 	twice := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
 	_, err = Load(Input{Paths: []string{Stdin}, Stdin: []byte(twice + "---\n" + twice)})
-	if fmt.Sprint(err) != "stdin:5: ConfigMap c stands in stdin:1 too" {
+	if fmt.Sprint(err) != "stdin:5: ConfigMap c is also in stdin:1" {
 		t.Errorf("%v", err)
 	}
 }

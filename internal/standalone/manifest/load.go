@@ -205,7 +205,7 @@ func (d *document) object(o *Object, r *reader) {
 		return
 	}
 	if other := d.set.Objects[o.key()]; other != nil {
-		d.errs = append(d.errs, o.Pos.Errorf("", "%s %s stands in %s too", o.Kind, o.Name, other.Pos))
+		d.errs = append(d.errs, o.Pos.Errorf("", "%s %s is also in %s", o.Kind, o.Name, other.Pos))
 		return
 	}
 	d.set.Objects[o.key()] = o
@@ -221,7 +221,7 @@ func (s *Set) once() error {
 		if !there {
 			first[k] = svc.Pos
 		} else if pos.File != svc.Pos.File {
-			errs = append(errs, svc.Pos.Errorf("", "service %s of namespace %s stands in %s too: successive versions of a service belong into one file", svc.Name, svc.Namespace, pos))
+			errs = append(errs, svc.Pos.Errorf("", "service %s of namespace %s is also in %s: successive versions of a service belong in one file", svc.Name, svc.Namespace, pos))
 		}
 	}
 	return errors.Join(errs...)

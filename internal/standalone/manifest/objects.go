@@ -86,7 +86,7 @@ func readBase64(r *reader, n node, o *Object) {
 		text := r.text(value)
 		data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
 		if err != nil {
-			r.errorf(value, "should be in base64: values that aren't stand in stringData")
+			r.errorf(value, "should be in base64: values that aren't belong in stringData")
 		}
 		if _, plain := o.Data[key]; !plain {
 			o.Data[key] = string(data)

@@ -45,7 +45,7 @@ var containerTable = newTable("Container",
 			})
 		}},
 		{name: "resources", note: "see ResourceRequirements", read: func(r *reader, n node, c *Container) { c.Resources = r.resources(n) }},
-		{name: "restartPolicy", note: "`Always` has an init container run beside the others", read: func(r *reader, n node, c *Container) { c.Stays = r.oneOf(n, "Always") == "Always" }},
+		{name: "restartPolicy", note: "`Always` makes an init container a sidecar", read: func(r *reader, n node, c *Container) { c.Stays = r.oneOf(n, "Always") == "Always" }},
 	},
 	ignored[Container]("images aren't pulled here", "imagePullPolicy"),
 	ignored[Container]("processes run as you", "securityContext"),
@@ -118,8 +118,8 @@ func (r *reader) ports(n node, c *Container) {
 
 var resourcesTable = newTable("ResourceRequirements",
 	[]field[Resources]{
-		{name: "limits", note: "of `memory` and `cpu`, where this machine lets cgroups be made; for the downward API anyway", read: func(r *reader, n node, q *Resources) { q.Limits = r.limits(n) }},
-		{name: "requests", note: "for the downward API; nothing is set apart, which is said", read: func(r *reader, n node, q *Resources) {
+		{name: "limits", note: "of `memory` and `cpu`, if the quickstart may create cgroups; for the downward API in any case", read: func(r *reader, n node, q *Resources) { q.Limits = r.limits(n) }},
+		{name: "requests", note: "for the downward API; nothing is reserved, with a note", read: func(r *reader, n node, q *Resources) {
 			if q.Requests = r.quantities(n); len(q.Requests) > 0 {
 				r.ignore(n, "nothing is set apart for processes here")
 			}
@@ -184,7 +184,7 @@ func (r *reader) quantities(n node) map[string]string {
 var mountTable = newTable("VolumeMount",
 	[]field[Mount]{
 		{name: "name", note: "of the volume", read: func(r *reader, n node, m *Mount) { m.Volume = r.text(n) }},
-		{name: "mountPath", note: "nothing is mounted: the volume's place is in a variable, SLUICE_MOUNT_ and this path in capitals", read: func(r *reader, n node, m *Mount) {
+		{name: "mountPath", note: "nothing is mounted: a variable, SLUICE_MOUNT_ and this path in capitals, has the volume's directory", read: func(r *reader, n node, m *Mount) {
 			if m.Path = r.text(n); !strings.HasPrefix(m.Path, "/") {
 				r.errorf(n, "should be an absolute path, is %q", m.Path)
 			}
@@ -192,7 +192,7 @@ var mountTable = newTable("VolumeMount",
 		{name: "subPath", note: "below the volume", read: func(r *reader, n node, m *Mount) { m.SubPath = r.below(n) }},
 		{name: "subPathExpr", note: "the same with `$(NAME)`", read: func(r *reader, n node, m *Mount) { m.SubPath, m.SubPathExpr = r.below(n), true }},
 	},
-	recorded[Mount]("volumes aren't mounted, which is said, and so nothing keeps an app from writing", "readOnly"),
+	recorded[Mount]("volumes aren't mounted (there is a note), so an app can write", "readOnly"),
 	ignored[Mount]("nothing is mounted here", "mountPropagation", "recursiveReadOnly"),
 )
 

@@ -11,7 +11,7 @@ import (
 var envTable = newTable("EnvVar",
 	[]field[EnvVar]{
 		{name: "name", note: "", read: func(r *reader, n node, v *EnvVar) { v.Name = r.text(n) }},
-		{name: "value", note: "with `$(NAME)` for variables that stand before it, as in Kubernetes", read: func(r *reader, n node, v *EnvVar) { v.Value = r.text(n) }},
+		{name: "value", note: "with `$(NAME)` for earlier variables, as in Kubernetes", read: func(r *reader, n node, v *EnvVar) { v.Value = r.text(n) }},
 		{name: "valueFrom", note: "see EnvVarSource", read: func(r *reader, n node, v *EnvVar) { v.From = r.source(n, sourceTable) }},
 	},
 )

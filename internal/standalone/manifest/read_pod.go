@@ -53,7 +53,7 @@ var podTable = newTable("RevisionSpec (with PodSpec)",
 			d := r.seconds(n, 0, maxSeconds)
 			p.t.Grace = &d
 		}},
-		{name: "serviceAccountName", note: "a name that the downward API gives; there is no token", read: func(r *reader, n node, p *pod) {
+		{name: "serviceAccountName", note: "for the downward API only; there is no token", read: func(r *reader, n node, p *pod) {
 			p.t.ServiceAccount = r.text(n)
 			r.ignore(n, "there is no service account here")
 		}},
@@ -111,7 +111,7 @@ func (p *pod) checkNames(r *reader) {
 	volumes := map[string]bool{}
 	for _, v := range p.t.Volumes {
 		if volumes[v.Name] {
-			r.errorf(at(v.Place), "volume %q stands twice", v.Name)
+			r.errorf(at(v.Place), "volume %q is defined twice", v.Name)
 		}
 		volumes[v.Name] = true
 	}

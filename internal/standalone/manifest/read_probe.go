@@ -49,14 +49,14 @@ var probeTable = newTable("Probe",
 			}
 		}},
 		{name: "initialDelaySeconds", note: "0", read: probeSeconds(0, func(p *Probe) *time.Duration { return &p.Delay })},
-		{name: "periodSeconds", note: "10; for readiness 0, which is as often as it takes, as in Knative", read: func(r *reader, n node, p *asked) {
+		{name: "periodSeconds", note: "10; for readiness 0, which is as often as needed, as in Knative", read: func(r *reader, n node, p *asked) {
 			p.hasPeriod = true
 			p.Period = r.seconds(n, 0, maxSeconds)
 		}},
 		{name: "timeoutSeconds", note: "1", read: probeSeconds(0, func(p *Probe) *time.Duration { return &p.Timeout })},
 		{name: "successThreshold", note: "1", read: func(r *reader, n node, p *asked) { p.SuccessThreshold = r.number(n, 0, math.MaxInt32) }},
-		{name: "failureThreshold", note: "3; of a startup probe all periods together are what the start may take", read: func(r *reader, n node, p *asked) { p.Failure = r.number(n, 0, math.MaxInt32) }},
-		{name: "terminationGracePeriodSeconds", note: "of a restart by this probe", read: func(r *reader, n node, p *asked) {
+		{name: "failureThreshold", note: "3; a startup probe may fail for all periods together", read: func(r *reader, n node, p *asked) { p.Failure = r.number(n, 0, math.MaxInt32) }},
+		{name: "terminationGracePeriodSeconds", note: "for a restart by this probe", read: func(r *reader, n node, p *asked) {
 			d := r.seconds(n, 0, maxSeconds)
 			p.Grace = &d
 		}},
@@ -115,14 +115,14 @@ var headerTable = newTable("HTTPHeader",
 
 var tcpTable = newTable("TCPSocketAction",
 	[]field[Probe]{
-		{name: "port", note: "as of HTTPGetAction", read: func(r *reader, n node, p *Probe) { p.Port = r.probePort(n) }},
+		{name: "port", note: "as in HTTPGetAction", read: func(r *reader, n node, p *Probe) { p.Port = r.probePort(n) }},
 		{name: "host", note: "", read: func(r *reader, n node, p *Probe) { p.Host = r.text(n) }},
 	},
 )
 
 var grpcTable = newTable("GRPCAction",
 	[]field[Probe]{
-		{name: "port", note: "as of HTTPGetAction", read: func(r *reader, n node, p *Probe) { p.Port = r.probePort(n) }},
+		{name: "port", note: "as in HTTPGetAction", read: func(r *reader, n node, p *Probe) { p.Port = r.probePort(n) }},
 		{name: "service", note: "", read: func(r *reader, n node, p *Probe) { p.GRPC.Service = r.text(n) }},
 	},
 )

@@ -126,8 +126,8 @@ type trafficTarget struct {
 
 var trafficTable = newTable("TrafficTarget",
 	[]field[trafficTarget]{
-		{name: "percent", note: "they sum up to 100", read: func(r *reader, n node, t *trafficTarget) { t.Percent = r.number(n, 0, 100) }},
-		{name: "revisionName", note: "one that was made here", read: func(r *reader, n node, t *trafficTarget) { t.Revision = r.label(n, label) }},
+		{name: "percent", note: "they add up to 100", read: func(r *reader, n node, t *trafficTarget) { t.Percent = r.number(n, 0, 100) }},
+		{name: "revisionName", note: "a revision that was made here", read: func(r *reader, n node, t *trafficTarget) { t.Revision = r.label(n, label) }},
 		{name: "latestRevision", note: "", read: func(r *reader, n node, t *trafficTarget) { t.latest = r.boolean(n) }},
 		{name: "tag", note: "has a host of its own, TAG-SERVICE", read: func(r *reader, n node, t *trafficTarget) { t.Tag = r.label(n, label) }},
 	},
@@ -186,7 +186,7 @@ func (r *reader) check(s *Service, path string) {
 	for _, t := range s.Traffic {
 		sum += t.Percent
 		if t.Tag != "" && tags[t.Tag] {
-			r.errorf(at(t.Pos, "spec.traffic"), "tag %q stands twice", t.Tag)
+			r.errorf(at(t.Pos, "spec.traffic"), "tag %q is used twice", t.Tag)
 		}
 		tags[t.Tag] = true
 	}

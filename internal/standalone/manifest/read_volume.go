@@ -23,14 +23,14 @@ var elsewhere = []string{
 var volumeTable = newTable("Volume",
 	[]field[vol]{
 		{name: "name", note: "", read: func(r *reader, n node, v *vol) { v.Name = r.label(n, label1123) }},
-		{name: "emptyDir", note: "a directory of each replica, gone with it", read: func(r *reader, n node, v *vol) { v.kinds++; readObject(r, n, emptyDirTable, v) }},
+		{name: "emptyDir", note: "a directory of each replica, removed with it", read: func(r *reader, n node, v *vol) { v.kinds++; readObject(r, n, emptyDirTable, v) }},
 		{name: "configMap", note: "files as they are when the replica starts", read: func(r *reader, n node, v *vol) { v.add(r.objectPart(n, FromConfigMap)) }},
 		{name: "secret", note: "files as they are when the replica starts", read: func(r *reader, n node, v *vol) { v.add(r.objectPart(n, FromSecret)) }},
 		{name: "downwardAPI", note: "as it is when the replica starts", read: func(r *reader, n node, v *vol) { v.add(r.downwardPart(n)) }},
 		{name: "projected", note: "several of these in one directory", read: func(r *reader, n node, v *vol) { v.add(r.projected(n)...) }},
 		{name: "hostPath", note: "the file or directory itself", read: func(r *reader, n node, v *vol) { v.kinds++; readObject(r, n, hostPathTable, v) }},
 	},
-	ignored[vol]("an empty directory of each replica stands for it", elsewhere...),
+	ignored[vol]("replaced by an empty directory of each replica", elsewhere...),
 )
 
 func (v *vol) add(parts ...VolumePart) { v.kinds++; v.Parts = append(v.Parts, parts...) }
@@ -150,8 +150,8 @@ type downwardItem struct {
 var downwardItemTable = newTable("DownwardAPIVolumeFile",
 	[]field[downwardItem]{
 		{name: "path", note: "", read: func(r *reader, n node, i *downwardItem) { i.Path = r.below(n) }},
-		{name: "fieldRef", note: "as of EnvVarSource; also all of metadata.labels and metadata.annotations", read: func(r *reader, n node, i *downwardItem) { readFieldRef(r, n, &i.origin) }},
-		{name: "resourceFieldRef", note: "as of EnvVarSource", read: func(r *reader, n node, i *downwardItem) { readResourceRef(r, n, &i.origin) }},
+		{name: "fieldRef", note: "as in EnvVarSource; also all of metadata.labels and metadata.annotations", read: func(r *reader, n node, i *downwardItem) { readFieldRef(r, n, &i.origin) }},
+		{name: "resourceFieldRef", note: "as in EnvVarSource", read: func(r *reader, n node, i *downwardItem) { readResourceRef(r, n, &i.origin) }},
 		{name: "mode", note: "", read: func(r *reader, n node, i *downwardItem) { i.Mode = r.mode(n) }},
 	},
 )

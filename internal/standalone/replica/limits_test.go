@@ -15,7 +15,7 @@ func limited(t *testing.T, resource string, l Limits, appDoes string) *world {
 	t.Helper()
 	g := FindCgroups()
 	if !g.Limit(resource) {
-		t.Skipf("this machine lets nobody make a %s cgroup here", resource)
+		t.Skipf("this machine doesn't allow a %s cgroup here", resource)
 	}
 	w := newWorld(t, appDoes)
 	w.spec.Cgroups, w.spec.App.Limits = g, l

@@ -75,7 +75,7 @@ func TestQ1ContainersEndByThemselves(t *testing.T) {
 	w.await(1, "the app ends", kind(Exited, App))
 	w.await(2, "and starts again", kind(Started, App))
 	w.eventually("as many as before", func() bool { return len(w.marked()) >= before })
-	w.r.Restart(App, app.PID, 0) // which is another process's by now, or nobody's
+	w.r.Restart(App, app.PID, 0) // which is another process's by now, or unused
 	w.r.Restart("long", 1, 0)
 	for _, e := range w.all() {
 		if e.Process == "long" && e.Kind == Exited {

@@ -157,7 +157,7 @@ func (s *Screen) take(drawn int) (b *bytes.Buffer, n int, last bool) {
 	}
 	erase(b, drawn)
 	if dropped > 0 {
-		fmt.Fprintf(b, "sluice: %d lines were dropped, since nobody took them\n", dropped)
+		fmt.Fprintf(b, "sluice: %d lines were dropped, because the output was not read\n", dropped)
 	}
 	for _, line := range lines {
 		b.WriteString(line)

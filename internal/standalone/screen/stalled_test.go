@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A reader that stops, by Ctrl-S or since nobody reads the pipe, must not stop who has something to say.
+// An output that isn't read, as after Ctrl-S or of a pipe, must not block callers.
 func TestAStoppedReaderStopsNobody(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -24,7 +24,7 @@ func TestAStoppedReaderStopsNobody(t *testing.T) {
 		s.Line(fmt.Sprintf("line %d", i))
 		s.Show([]Row{row(i)})
 	}
-	s.Close(50 * time.Millisecond) // nobody reads
+	s.Close(50 * time.Millisecond) // the output isn't read
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("blocked for %v", took)
 	}
@@ -34,7 +34,7 @@ func TestAStoppedReaderStopsNobody(t *testing.T) {
 		b, _ := io.ReadAll(r)
 		text <- string(b)
 	}()
-	<-s.done // as soon as somebody does
+	<-s.done // once the output is read
 	w.Close()
 	lines := strings.Split(strings.TrimSuffix(<-text, "\n"), "\n")
 	dropped := 0
