@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// admin serves one port beside those of the requests, from openAdmin to Close.
+// admin serves metrics or profiles on one port, from openAdmin to Close.
 type admin struct {
 	server *http.Server
 	done   chan struct{}
@@ -34,20 +34,20 @@ func openAdmin(what, addr string, h http.Handler, log *zap.Logger) (*admin, erro
 	go func() {
 		defer close(a.done)
 		if err := served(a.server.Serve(l)); err != nil {
-			log.Error("a port is lost", zap.String("for", what), zap.Error(err))
+			log.Error("a port is no longer served", zap.String("for", what), zap.Error(err))
 		}
 	}()
 	return a, nil
 }
 
-// Close cuts what is in progress, and waits for the port to be free again.
+// Close cuts off the requests in progress, and waits until the port is free again.
 func (a *admin) Close() error {
 	err := a.server.Close()
 	<-a.done
 	return err
 }
 
-// served takes the end that was asked for for none.
+// served returns the error of a server, or nil if the server was shut down.
 func served(err error) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
@@ -61,7 +61,7 @@ func metricsPage(g prometheus.Gatherer) http.Handler {
 	return mux
 }
 
-// profiles answers 404 to everything while on says no.
+// profiles serves profiles while on returns true, and answers 404 otherwise.
 func profiles(on func() bool) http.Handler {
 	all := profiling.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -20,7 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// object is one of Kubernetes's, as JSON has it.
+// object is a Kubernetes object, or a part of one, in JSON.
 type object map[string]any
 
 func (o object) meta() object         { return o["metadata"].(object) }
@@ -51,7 +51,7 @@ type event struct {
 	Object object `json:"object"`
 }
 
-// apiServer lists and watches over HTTP as Kubernetes's does, in JSON. Unlike that it takes endpoints on the loopback.
+// apiServer serves lists and watches in JSON as Kubernetes's does. Unlike that one it allows endpoints on the loopback.
 type apiServer struct {
 	kubeconfig string
 
@@ -184,7 +184,7 @@ func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// list is what there is; what changes goes to events, if there are any, until end.
+// list returns the objects. Later changes go to events until end, unless events is nil.
 func (a *apiServer) list(resource string, f filter, events chan event) (items []object, version string, end func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -248,7 +248,7 @@ func (a *apiServer) pods(t testing.TB, addrs ...string) {
 	})
 }
 
-// freeAddr is where nobody listens yet.
+// freeAddr returns an address at which no program listens.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -270,7 +270,7 @@ func listenOn(t testing.TB, addr string) net.Listener {
 	return l
 }
 
-// startAPIServer begins with Knative's ConfigMaps, empty but for the network's.
+// startAPIServer starts a server with Knative's ConfigMaps, of which only the network's has data.
 func startAPIServer(t testing.TB, network map[string]string) *apiServer {
 	t.Helper()
 	a := newAPIServer()

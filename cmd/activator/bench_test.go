@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// BenchmarkStart measures a start on Kubernetes from exec to the kubelet's first 200, and the memory that the process
-// then has (Linux), with an API server that knows one revision.
+// BenchmarkStart measures a start on Kubernetes from exec to the kubelet's first 200, with an API server that has one
+// revision, and the memory of the process at that moment (Linux).
 func BenchmarkStart(b *testing.B) {
 	api := startAPIServer(b, nil)
 	api.revision()

@@ -35,21 +35,6 @@ func runFromFile(ctx context.Context, signals <-chan os.Signal, o options, log *
 	return s.serve(ctx, signals)
 }
 
-func (p *ports) openForFile(o options, registry *prometheus.Registry) error {
-	if err := p.openRequests(o.http1, o.http2); err != nil {
-		return err
-	}
-	if registry != nil {
-		if err := p.openAdmin("metrics", o.metricsPort, metricsPage(registry)); err != nil {
-			return err
-		}
-	}
-	if o.pprofPort >= 0 {
-		return p.openAdmin("profiling", o.pprofPort, profiles(func() bool { return true }))
-	}
-	return nil
-}
-
 func newRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -32,7 +32,7 @@ type process struct {
 
 const oneRevision = "revisions:\n- namespace: default\n  name: hello\n  service: hello\n  pods: "
 
-// start runs the activator with a file.
+// start runs the activator with a file of revisions.
 func start(t testing.TB, args ...string) *process {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "revisions.yaml")
@@ -76,7 +76,7 @@ func (p *process) run(t testing.TB, cmd *exec.Cmd) {
 	})
 }
 
-// read takes what the process logs apart: one JSON object a line.
+// read parses the log of the process, one JSON object a line.
 func (p *process) read(r io.Reader, into *strings.Builder) {
 	for s := bufio.NewScanner(r); s.Scan(); {
 		var line struct{ Message, For, Address string }
@@ -90,7 +90,7 @@ func (p *process) read(r io.Reader, into *strings.Builder) {
 	}
 }
 
-// says tells whether the process has written text to standard error or output, and prints to output alone.
+// says reports whether the process has written text to standard error or output, and prints whether to output.
 func (p *process) says(text string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,7 +119,7 @@ func (p *process) configure(t testing.TB, text string) {
 	}
 }
 
-// end waits for the end of the process and returns its exit code.
+// end waits until the process has ended and returns its exit code.
 func (p *process) end(t testing.TB) int {
 	t.Helper()
 	select {
@@ -140,7 +140,7 @@ func await(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// client speaks HTTP/1.1, or HTTP/2 with prior knowledge.
+// client makes a client of HTTP/1.1, or of HTTP/2 with prior knowledge.
 func client(t testing.TB, http2 bool) *http.Client {
 	tr := &http.Transport{Protocols: new(http.Protocols)}
 	tr.Protocols.SetHTTP1(!http2)
@@ -167,7 +167,7 @@ func get(c *http.Client, addr string, header ...string) (status int, body string
 	return resp.StatusCode, resp.Proto + " " + string(b), err
 }
 
-// app is a pod: it answers probes, and what it is asked with the protocol that it was asked in.
+// app is a pod: it answers probes, and requests with the protocol that they came in.
 func app(t testing.TB, block <-chan struct{}) (addr string, asked *atomic.Int32) {
 	asked = new(atomic.Int32)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -2,18 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/go-logr/zapr"
-	"github.com/sluice-proxy/sluice/activator"
-	"github.com/sluice-proxy/sluice/internal/kube"
 	"github.com/sluice-proxy/sluice/internal/logging"
 	"github.com/sluice-proxy/sluice/internal/program"
-	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
@@ -53,63 +49,7 @@ func runOnKubernetes(
 	return c.run(ctx, signals, api, p)
 }
 
-// run watches the system namespace for as long as the activator runs, which begins when it can.
-func (c *cluster) run(ctx context.Context, signals <-chan os.Signal, api *rest.Config, p *ports) error {
-	watching, cancel := context.WithCancel(ctx)
-	g, life := errgroup.WithContext(watching)
-	g.Go(func() error { return c.system.Run(life) })
-	err := func() error {
-		defer cancel()
-		var n network
-		for begun := false; !begun; n, begun = c.start() {
-			if !c.await(life, signals, p) {
-				return nil
-			}
-		}
-		s, err := c.compose(n, api, p)
-		if err != nil {
-			return err
-		}
-		g.Go(func() error { c.tellReady(life, s.activator); return nil })
-		return s.serve(life, signals)
-	}()
-	return errors.Join(err, g.Wait())
-}
-
-// compose makes the server that the settings of the cluster ask for.
-func (c *cluster) compose(n network, api *rest.Config, p *ports) (*server, error) {
-	source, err := kube.New(kube.Config{
-		REST: api, SystemNamespace: c.o.namespace, NoTimeouts: !c.release.ActivatorTimeouts(), Log: c.log.Logger,
-	})
-	if err != nil {
-		return nil, err
-	}
-	reviewer, err := kube.NewReviewer(api)
-	if err != nil {
-		return nil, err
-	}
-	config := activator.Config{
-		Registerer: c.observed.registry, WrapPolicy: c.observed.telemetry.Wrap, MeshMode: n.mesh, Passthrough: n.passthrough,
-		Identify: reviewer.Identify, PeerPort: c.o.http1,
-	}
-	if n.tls {
-		config.PodTLS = c.keeper.Client
-		if err := p.openTLS(c.o.tlsPort); err != nil {
-			return nil, err
-		}
-	}
-	o := c.o
-	o.classicMetrics = o.classicMetrics || c.observed.classic.Load()
-	s, err := compose(o, config, source, p, c.log.Logger)
-	if err != nil {
-		return nil, err
-	}
-	s.tls = c.keeper.Server()
-	c.observed.activator.Store(s.activator)
-	return s, nil
-}
-
-// restConfig says how to reach it: by the file that was named, by those of $KUBECONFIG, or as a pod does.
+// restConfig is the configuration of clients of Kubernetes: from -kubeconfig, else from $KUBECONFIG, else the pod's own.
 func restConfig(o options) (*rest.Config, error) {
 	var c *rest.Config
 	var err error
@@ -120,7 +60,7 @@ func restConfig(o options) (*rest.Config, error) {
 		c, err = rest.InClusterConfig()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("how to reach Kubernetes: %w", err)
+		return nil, fmt.Errorf("configuration of the Kubernetes client: %w", err)
 	}
 	c.UserAgent = "sluice-activator/" + program.Version()
 	return c, nil

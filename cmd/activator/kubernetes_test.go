@@ -13,8 +13,8 @@ import (
 	"github.com/sluice-proxy/sluice/activator"
 )
 
-// TestKubernetes: as in a pod of Knative. A request waits for a revision's first pod, which the API server tells of; what
-// the ConfigMaps say is heeded as they change.
+// TestKubernetes runs the activator as in a pod of Knative. A request waits until the API server publishes a revision's first
+// pod, and changes of the ConfigMaps take effect.
 func TestKubernetes(t *testing.T) {
 	t.Parallel()
 	api := startAPIServer(t, nil)
@@ -70,7 +70,7 @@ func TestKubernetes(t *testing.T) {
 		api.configMap("config-observability", map[string]string{"metrics-protocol": "smoke signals"})
 		await(t, "the complaint", func() bool { return p.says("smoke signals") })
 		if resp, err := h1.Get(page); err != nil {
-			t.Errorf("a bad value ended what was: %v", err)
+			t.Errorf("a bad value ended the metrics: %v", err)
 		} else {
 			_ = resp.Body.Close()
 		}
@@ -144,7 +144,7 @@ func TestKubernetes(t *testing.T) {
 	})
 	t.Run("network", func(t *testing.T) {
 		api.configMap("config-network", map[string]string{"mesh-compatibility-mode": "disabled"})
-		await(t, "the word", func() bool { return p.says("config-network has changed, which takes effect at the next start") })
+		await(t, "the warning", func() bool { return p.says("config-network has changed; the change takes effect at the next start") })
 	})
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -154,7 +154,8 @@ func TestKubernetes(t *testing.T) {
 	}
 }
 
-// TestWithoutAPIServer: the start waits for it, and says so; then it goes on. What is known then outlives it.
+// TestWithoutAPIServer checks that the start waits for the API server and logs the reason. Once started, the activator serves
+// the revisions that it has read while the API server is down.
 func TestWithoutAPIServer(t *testing.T) {
 	t.Parallel()
 	api := newAPIServer()
@@ -205,7 +206,7 @@ func livez(t *testing.T, addr string) (status int) {
 	return resp.StatusCode
 }
 
-// TestSignalWhileWaiting ends the start at once.
+// TestSignalWhileWaiting checks that a signal ends a start that waits.
 func TestSignalWhileWaiting(t *testing.T) {
 	t.Parallel()
 	api := newAPIServer()
@@ -220,7 +221,7 @@ func TestSignalWhileWaiting(t *testing.T) {
 	}
 }
 
-// TestWrongNetwork: what decides over TLS is not guessed.
+// TestWrongNetwork checks that the activator doesn't start with a malformed setting of TLS.
 func TestWrongNetwork(t *testing.T) {
 	t.Parallel()
 	api := startAPIServer(t, map[string]string{"system-internal-tls": "on"})
@@ -231,7 +232,7 @@ func TestWrongNetwork(t *testing.T) {
 	})
 	api.configMap("config-network", map[string]string{"system-internal-tls": "disabled"})
 	p.ready(t)
-	if len(p.addresses("requests inside TLS")) != 0 {
+	if len(p.addresses("requests over TLS")) != 0 {
 		t.Error("TLS is served")
 	}
 }

@@ -15,7 +15,7 @@ const (
 	keyLevel     = "loglevel.activator"
 )
 
-// liveLog is a log whose level, form and place follow config-logging while the program runs.
+// liveLog is a log whose level, encoding and output follow config-logging while the program runs.
 type liveLog struct {
 	*zap.Logger
 	stderr io.Writer
@@ -31,8 +31,8 @@ func newLiveLog(level zapcore.Level, w io.Writer, pod string) liveLog {
 	return l
 }
 
-// set does what the ConfigMap says, as after a restart: what can't be used is told, and the default in its place. Nil, as
-// there is none, changes nothing.
+// set applies the ConfigMap as a restart would: a setting that can't be used is logged, and its default is used. Nil means
+// that there is no ConfigMap, and changes nothing.
 func (l liveLog) set(data map[string]string) {
 	if data == nil {
 		return
@@ -49,7 +49,7 @@ func (l liveLog) set(data map[string]string) {
 	l.Info("logging", zap.Stringer("level", zapcore.LevelOf(core)))
 }
 
-// liveCore hands each line to the newest core, and lets that choose (it may sample).
+// liveCore passes each entry to the newest core, which decides whether to write it, as it may sample.
 type liveCore struct {
 	core *atomic.Pointer[zapcore.Core]
 	with []zapcore.Field

@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// TestLiveLog: config-logging changes level and form of a log that is in use, fields given before included.
+// TestLiveLog checks that config-logging changes level and encoding of a log that is in use, which keeps its fields.
 func TestLiveLog(t *testing.T) {
 	var first bytes.Buffer
 	path := filepath.Join(t.TempDir(), "log")
@@ -69,12 +69,12 @@ func TestLiveLog(t *testing.T) {
 	l.set(knative(""))
 	l.Info("hidden: the configuration says warn")
 	read(2)
-	l.set(nil) // it is gone
+	l.set(nil) // the ConfigMap has been deleted
 	l.Warn("where it was")
 	read(3)
 }
 
-// What of config-logging is missing, or can't be used, is as in Knative's own activator.
+// Settings of config-logging that are missing or can't be used have the defaults of Knative's own activator.
 func TestC3PartialLoggingConfig(t *testing.T) {
 	type data = map[string]string
 	for _, c := range []struct {

@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/orphans"
 )
 
-// Nobody reads its logs: requests don't notice, nor does its end.
+// A program whose logs are not read serves requests and shuts down all the same.
 func TestProcessOutlivesItsLogs(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "revisions.yaml")
 	if err := os.WriteFile(config, []byte("revisions: []\n"), 0o600); err != nil {
@@ -45,7 +45,7 @@ func TestProcessOutlivesItsLogs(t *testing.T) {
 		}
 		return err == nil && resp.StatusCode == http.StatusNotFound
 	})
-	_ = cmd.Process.Signal(syscall.SIGTERM) // of which it says something
+	_ = cmd.Process.Signal(syscall.SIGTERM) // which is logged
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
 	}

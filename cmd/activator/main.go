@@ -19,11 +19,11 @@ func main() {
 	}))
 }
 
-// slack is garbage that may be there: of an activator there are few, and what it knows lives.
+// slack is how much garbage the heap may hold (see heap.Slack). It is larger than a sidecar's, as a cluster has few activators.
 const slack = 16 << 20
 
-// run is the program: it returns when a signal has come and everything has ended, or when something fails. The end of
-// ctx is like two signals.
+// run runs the program: it returns when a signal has come and the shutdown is complete, or when something fails. The end
+// of ctx has the effect of two signals.
 func run(
 	ctx context.Context, signals <-chan os.Signal, args []string, env func(string) (string, bool),
 	stdout, stderr io.Writer,

@@ -17,10 +17,10 @@ const (
 	keyMeshMode    = "mesh-compatibility-mode"
 )
 
-// network is what config-network says. The zero value is what it says when it is empty.
+// network has the settings of config-network. Its zero value has the defaults.
 type network struct {
 	tls, passthrough bool
-	older            bool // it is internal-encryption that turned TLS on
+	older            bool // internal-encryption has turned TLS on
 	mesh             activator.MeshMode
 }
 
@@ -29,7 +29,7 @@ func (n network) String() string {
 	return fmt.Sprintf("%s: %t, %s: %s, %s: %t", n.tlsKey(), n.tls, keyMeshMode, cmp.Or(mode, "auto"), keyPassthrough, n.passthrough)
 }
 
-// tlsKey is the key that turned TLS on, or that would.
+// tlsKey is the key that turns TLS on.
 func (n network) tlsKey() string {
 	if n.older {
 		return keyOldTLS
@@ -37,14 +37,14 @@ func (n network) tlsKey() string {
 	return keySystemTLS
 }
 
-// parseNetwork reads the ConfigMap as Knative does: case does not matter, and a mesh mode that is none is auto.
+// parseNetwork reads the ConfigMap as Knative does: it ignores case, and takes an unknown mesh mode for auto.
 func parseNetwork(data map[string]string) (network, error) {
 	var n network
 	var err error
-	if n.passthrough, err = truth(data, keyPassthrough); err != nil {
+	if n.passthrough, err = parseBool(data, keyPassthrough); err != nil {
 		return n, err
 	}
-	older, err := truth(data, keyOldTLS)
+	older, err := parseBool(data, keyOldTLS)
 	if err != nil {
 		return n, err
 	}
@@ -65,7 +65,7 @@ func parseNetwork(data map[string]string) (network, error) {
 	return n, nil
 }
 
-func truth(data map[string]string, key string) (bool, error) {
+func parseBool(data map[string]string, key string) (bool, error) {
 	v, ok := data[key]
 	if !ok {
 		return false, nil

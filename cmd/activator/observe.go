@@ -21,7 +21,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// observed is what config-observability turns on and off while the program runs. Its set is called by one goroutine.
+// observed applies config-observability while the program runs. One goroutine calls set and setOlderTracing.
 type observed struct {
 	o         options
 	env       func(string) (string, bool)
@@ -31,19 +31,19 @@ type observed struct {
 
 	profiling atomic.Bool
 	release   knative.Release
-	classic   atomic.Bool // Knative is one of those that gave metrics their older names
+	classic   atomic.Bool // metrics have their older names
 	activator atomic.Pointer[activator.Activator]
-	current   map[string]string    // config-observability, as it was read last
+	current   map[string]string    // config-observability
 	older     map[string]string    // config-tracing
-	ignored   bool                 // what can't be used of the environment has been said
-	parsed    observability.Config // what was understood of both last
+	ignored   bool                 // the warnings about the environment have been logged
+	parsed    observability.Config // the settings that were applied last
 }
 
 func newObserved(o options, env func(string) (string, bool), stdout io.Writer, log *zap.Logger) (*observed, error) {
-	c, _ := observability.ParseMap(nil, env, observability.Config{}) // of nothing there is no error
+	c, _ := observability.ParseMap(nil, env, observability.Config{}) // an empty ConfigMap has no error
 	resource := resourceOf(o, c)
 	ob := &observed{o: o, env: env, log: log, registry: newRegistry()}
-	ob.failed("metrics have no target_info: OTEL_RESOURCE_ATTRIBUTES", ob.registry.Register(metrics.NewTargetInfo(resource)))
+	ob.failed("OTEL_RESOURCE_ATTRIBUTES can't be used; metrics have no target_info", ob.registry.Register(metrics.NewTargetInfo(resource)))
 	var err error
 	ob.telemetry, err = telemetry.New(telemetry.Config{
 		Span: "handle", Wait: "throttler_try", // Knative's names
@@ -73,7 +73,7 @@ func (ob *observed) failed(what string, err error, fields ...zap.Field) {
 	}
 }
 
-// find is what is known of the revision that a request is for.
+// find returns the revision that a request is for, or a zero value if it isn't known.
 func (ob *observed) find(req *proxy.Request) (r activator.Revision) {
 	if a := ob.activator.Load(); a != nil {
 		r, _ = a.RevisionOf(req)
@@ -81,7 +81,7 @@ func (ob *observed) find(req *proxy.Request) (r activator.Revision) {
 	return r
 }
 
-// revision is for the request log. As in Knative there is no pod in it.
+// revision is the request log's. As in Knative it names no pod.
 func (ob *observed) revision(req *proxy.Request) requestlog.Revision {
 	r := ob.find(req)
 	return requestlog.Revision{
@@ -89,7 +89,7 @@ func (ob *observed) revision(req *proxy.Request) requestlog.Revision {
 	}
 }
 
-// attributes are for spans, by Knative's names.
+// attributes are those of spans, by Knative's names.
 func (ob *observed) attributes(req *proxy.Request) []otlp.Attribute {
 	r := ob.find(req)
 	return []otlp.Attribute{
@@ -100,11 +100,11 @@ func (ob *observed) attributes(req *proxy.Request) []otlp.Attribute {
 	}
 }
 
-// set does what the ConfigMap says. What of it can't be used changes nothing.
+// set applies config-observability. A setting that can't be used is logged, and keeps its previous value.
 func (ob *observed) set(data map[string]string) {
-	current, classic, olderErr := fromOlder(data, ob.release)
+	current, classic, olderErr := translateOlder(data, ob.release)
 	c, err := observability.ParseMap(current, ob.env, ob.parsed)
-	ob.failed("what can't be used stays as it is", errors.Join(olderErr, err), zap.String("configmap", ob.o.observability))
+	ob.failed("settings that can't be used keep their previous values", errors.Join(olderErr, err), zap.String("configmap", ob.o.observability))
 	ob.parsed = c
 	if !ob.ignored {
 		ob.ignored = true
@@ -112,8 +112,8 @@ func (ob *observed) set(data map[string]string) {
 			ob.log.Warn(line)
 		}
 	}
-	c.RequestLog.Probes = false // Knative's switch is without effect here: they never get to its request log
-	ob.failed("the request log stays as it is", ob.telemetry.SetRequestLog(c.RequestLog))
+	c.RequestLog.Probes = false // Knative's activator logs no probes either, whatever the ConfigMap says
+	ob.failed("the request log keeps its previous settings", ob.telemetry.SetRequestLog(c.RequestLog))
 	ob.current = data
 	ob.trace(c.Tracing)
 	ob.profiling.Store(c.Profiling)
@@ -123,10 +123,10 @@ func (ob *observed) set(data map[string]string) {
 	ob.failed("metrics are not exported", ob.telemetry.SetMetrics(c.Metrics))
 }
 
-// trace does what config-observability says of traces or, where that says nothing, config-tracing.
+// trace applies e, or config-tracing if config-observability does not configure traces.
 func (ob *observed) trace(e observability.Exporter) {
-	const stay = "traces stay as they are"
-	if _, said := ob.current[keyTracing]; !said {
+	const stay = "traces keep their previous settings"
+	if _, set := ob.current[keyTracing]; !set {
 		var err error
 		if e, err = observability.ClassicTracingMap(ob.older); err != nil {
 			ob.failed(stay, err, zap.String("configmap", tracingMap))
@@ -136,15 +136,15 @@ func (ob *observed) trace(e observability.Exporter) {
 	ob.failed(stay, ob.telemetry.SetTraces(e))
 }
 
-// setOlderTracing is set for config-tracing.
+// setOlderTracing applies config-tracing.
 func (ob *observed) setOlderTracing(data map[string]string) {
 	ob.older = data
-	if _, said := ob.current[keyTracing]; !said {
+	if _, set := ob.current[keyTracing]; !set {
 		ob.trace(observability.Exporter{})
 	}
 }
 
-// resourceOf says what the metrics and traces belong to, by OpenTelemetry's names; its variables win.
+// resourceOf is the resource of metrics and traces, by OpenTelemetry's names; OpenTelemetry's variables override it.
 func resourceOf(o options, c observability.Config) map[string]string {
 	r := map[string]string{
 		"service.name": defaultActivator, "service.version": program.Version(),

@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/observability"
 )
 
-// Keys of config-observability, today's and those of Knative 1.2 to 1.18, which today's overrule.
+// Keys of config-observability: today's, and those of Knative 1.2 to 1.18, which today's override.
 const (
 	keyMetrics      = "metrics-protocol"
 	keyTracing      = "tracing-protocol"
@@ -17,15 +17,15 @@ const (
 	keyOldProfiling = "profiling.enable"
 )
 
-// fromOlder says in today's keys what is said in older ones alone, and whether metrics are to have their older names:
-// those who wrote the older key, or run a release in which Prometheus was the default, have dashboards for them. The error
-// is of a backend that is no more.
-func fromOlder(data map[string]string, release knative.Release) (current map[string]string, classic bool, err error) {
+// translateOlder translates older keys into today's, unless those are set. It reports whether metrics should have their
+// older names: an operator who has set the older key, or runs a release in which Prometheus was the default, has dashboards
+// for these. The error is about a backend that is no longer supported.
+func translateOlder(data map[string]string, release knative.Release) (current map[string]string, classic bool, err error) {
 	if data == nil {
 		return nil, false, nil
 	}
 	current = maps.Clone(data)
-	if _, said := data[keyMetrics]; !said {
+	if _, set := data[keyMetrics]; !set {
 		backend := data[keyOldMetrics]
 		if backend == "" && release.MetricsByDefault() {
 			backend = observability.Prometheus
@@ -34,7 +34,7 @@ func fromOlder(data map[string]string, release knative.Release) (current map[str
 			current[keyMetrics] = observability.Prometheus
 		}
 	}
-	if _, said := data[keyProfiling]; !said && strings.EqualFold(data[keyOldProfiling], "true") {
+	if _, set := data[keyProfiling]; !set && strings.EqualFold(data[keyOldProfiling], "true") {
 		current[keyProfiling] = "enabled"
 	}
 	return current, classic, err

@@ -29,7 +29,7 @@ func TestFromOlder(t *testing.T) {
 		"profiles are off": {data{"profiling.enable": "true", "runtime-profiling": "disabled"}, data{"profiling.enable": "true", "runtime-profiling": "disabled"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, classic, err := fromOlder(c.data, 0)
+			got, classic, err := translateOlder(c.data, 0)
 			if !reflect.DeepEqual(got, c.want) || classic != c.classic || err != nil {
 				t.Errorf("%v, %v, %v", got, classic, err)
 			}
@@ -37,7 +37,7 @@ func TestFromOlder(t *testing.T) {
 	}
 	for _, backend := range []string{"stackdriver", "opencensus", "Smoke"} {
 		gone := data{"metrics.backend-destination": backend, "profiling.enable": "true"}
-		got, classic, err := fromOlder(gone, 2)
+		got, classic, err := translateOlder(gone, 2)
 		if err == nil || classic || got["runtime-profiling"] != "enabled" || got["metrics-protocol"] != "" {
 			t.Errorf("%s: %v, %v, %v", backend, got, classic, err)
 		}
@@ -61,7 +61,7 @@ func TestOlderTracing(t *testing.T) {
 	}
 }
 
-// What is said of config-tracing names its keys, and not the variables that Knative made of them for the queue-proxy.
+// Errors in config-tracing name its keys, and not the variables that Knative makes of them for the queue-proxy.
 func TestC5AMistakeInConfigTracingNamesItsKey(t *testing.T) {
 	zipkin := func(key, value string) map[string]string {
 		data := map[string]string{"backend": "zipkin", "zipkin-endpoint": "http://z:9411/api/v2/spans"}
@@ -83,7 +83,7 @@ func TestC5AMistakeInConfigTracingNamesItsKey(t *testing.T) {
 	}
 }
 
-// TestOlderConfigMaps: those of Knative 1.2 to 1.18 are understood where today's keys are missing.
+// TestOlderConfigMaps checks that keys of Knative 1.2 to 1.18 take effect where today's are missing.
 func TestOlderConfigMaps(t *testing.T) {
 	t.Parallel()
 	spans := make(chan string, 100)

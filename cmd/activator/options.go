@@ -17,7 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Environment that is the activator's alone.
+// Variables that only the activator reads, and defaults.
 const (
 	envLogLevel       = "SLUICE_LOG_LEVEL"
 	envAutoscaler     = "SLUICE_AUTOSCALER_URL"
@@ -30,17 +30,17 @@ const (
 	loggingMap        = "config-logging"
 	observabilityMap  = "config-observability"
 	networkMap        = "config-network"
-	tracingMap        = "config-tracing" // of Knative up to 1.18
+	tracingMap        = "config-tracing" // in Knative up to 1.18
 	defaultActivator  = "activator"
 	noPort            = -1
 	autoRelease       = "auto"
 	knativeAutoscaler = "ws://autoscaler.%s.svc.%s:%d"
 )
 
-// options are what flags and environment say.
+// options are the settings that flags and environment make.
 type options struct {
 	version                         bool
-	config, kubeconfig, kubeconfigs string // where revisions come from; the last is $KUBECONFIG
+	config, kubeconfig, kubeconfigs string // files of -config, -kubeconfig and $KUBECONFIG
 
 	bind                              string
 	http1, http2, tlsPort             int
@@ -55,27 +55,27 @@ type options struct {
 
 	limits limits.Limits
 
-	// On Kubernetes alone.
+	// These are for Kubernetes alone.
 	namespace                 string          // SYSTEM_NAMESPACE
 	loggingMap, observability string          // ConfigMaps
-	release                   knative.Release // 0: found out
+	release                   knative.Release // 0: read from labels
 	tls                       *tls.Config
 }
 
-// drainTime is how long Kubernetes may take to tell everybody that this activator is ending (contract), and
-// shutdownTime what is left of Knative's 600 s of grace for requests in progress.
+// drainTime is how long Kubernetes may take to remove this activator from the endpoints that all clients use (contract).
+// shutdownTime is the part of Knative's grace period, 600 s, that is left for requests in progress.
 const (
 	drainTime    = 45 * time.Second
 	shutdownTime = 550 * time.Second
 )
 
-var errNowhere = errors.New("no revisions: name a file of them (-config FILE), or a Kubernetes to read them from (-kubeconfig FILE, $KUBECONFIG), " +
+var errNowhere = errors.New("no source of revisions is configured: name a file (-config FILE) or a cluster (-kubeconfig FILE, $KUBECONFIG), " +
 	"or run in a pod (see -help)")
 
-// onKubernetes: without a file revisions come from Kubernetes.
+// onKubernetes reports whether revisions come from Kubernetes.
 func (o options) onKubernetes() bool { return o.config == "" }
 
-// parse reads the environment, then args, which win. Its error is flag.ErrHelp when help was asked for and given.
+// parse reads the environment, then args, which override it. Its error is flag.ErrHelp when args ask for help.
 func parse(args []string, env func(string) (string, bool), stderr io.Writer) (options, error) {
 	e := &program.Environment{Lookup: env}
 	o := fromEnvironment(e)
@@ -104,7 +104,7 @@ func parse(args []string, env func(string) (string, bool), stderr io.Writer) (op
 	}
 	if o.onKubernetes() {
 		if isSet(f, "metrics-port") {
-			e.Fail("-metrics-port is for -config; on Kubernetes %s says where metrics go", o.observability)
+			e.Fail("-metrics-port needs -config; on Kubernetes the ConfigMap %s configures metrics", o.observability)
 		}
 		o.forKubernetes(e, isSet(f, "profiling-port"))
 	} else if o.podName == "" {
@@ -134,27 +134,27 @@ func fromEnvironment(e *program.Environment) options {
 
 func (o *options) flags(level, release *string) *flag.FlagSet {
 	f := flag.NewFlagSet("activator", flag.ContinueOnError)
-	f.StringVar(&o.config, "config", "", "read revisions and pods from `FILE`, again whenever it changes, and not from Kubernetes")
-	f.StringVar(&o.kubeconfig, "kubeconfig", "", "reach Kubernetes as this `FILE` says (default: $"+envKubeconfig+", else as a pod does)")
-	f.StringVar(&o.bind, "bind", o.bind, "listen on this `ADDRESS` alone ($"+knative.EnvBindAddress+")")
-	f.IntVar(&o.http1, "http1-port", knative.PortHTTP1, "`PORT` for requests; both ports speak HTTP/1.1 and h2c; 0: any free one")
+	f.StringVar(&o.config, "config", "", "read revisions and pods from `FILE`, and again whenever it changes, instead of from Kubernetes")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "connect to the Kubernetes that this `FILE` names (default: $"+envKubeconfig+", else the pod's service account)")
+	f.StringVar(&o.bind, "bind", o.bind, "listen on this `ADDRESS` only ($"+knative.EnvBindAddress+")")
+	f.IntVar(&o.http1, "http1-port", knative.PortHTTP1, "`PORT` for requests; both ports accept HTTP/1.1 and h2c; 0: any free one")
 	f.IntVar(&o.http2, "http2-port", knative.PortHTTP2, "second `PORT` for requests; 0: any free one")
-	f.IntVar(&o.tlsPort, "tls-port", knative.PortTLS, "`PORT` for requests inside TLS, on Kubernetes with system-internal-tls; 0: any free one")
-	f.StringVar(&o.autoscaler, "autoscaler", o.autoscaler, "websocket `URL` of the autoscaler, such as ws://127.0.0.1:8080 (default on Kubernetes: Knative's; with -config: statistics go nowhere) ($"+envAutoscaler+")")
-	f.IntVar(&o.metricsPort, "metrics-port", noPort, "with -config, `PORT` for Prometheus metrics on /metrics; 0: any free one; negative: none. On Kubernetes config-observability says it, "+strconv.Itoa(knative.PortActivator)+" if nothing else")
+	f.IntVar(&o.tlsPort, "tls-port", knative.PortTLS, "`PORT` for requests over TLS, on Kubernetes with system-internal-tls; 0: any free one")
+	f.StringVar(&o.autoscaler, "autoscaler", o.autoscaler, "websocket `URL` of the autoscaler, such as ws://127.0.0.1:8080 (default on Kubernetes: Knative's; with -config: none, and statistics are not sent) ($"+envAutoscaler+")")
+	f.IntVar(&o.metricsPort, "metrics-port", noPort, "with -config, `PORT` for Prometheus metrics on /metrics; 0: any free one; negative: none. On Kubernetes config-observability sets the port, by default "+strconv.Itoa(knative.PortActivator))
 	f.BoolVar(&o.classicMetrics, "classic-metrics", o.classicMetrics, "give metrics the names in use up to Knative 1.18 ($"+envClassicMetrics+")")
-	f.IntVar(&o.pprofPort, "profiling-port", noPort, "`PORT` for profiles on /debug/pprof/; 0: any free one; negative: none (default on Kubernetes: "+strconv.Itoa(knative.PortProfiling)+" or $"+knative.EnvProfilingPort+", where config-observability turns them on)")
-	f.DurationVar(&o.drain, "drain", drainTime, "serve on for this `TIME` after SIGTERM")
-	f.DurationVar(&o.shutdown, "shutdown", shutdownTime, "`TIME` that requests in progress then have")
+	f.IntVar(&o.pprofPort, "profiling-port", noPort, "`PORT` for profiles on /debug/pprof/; 0: any free one; negative: none (default on Kubernetes: "+strconv.Itoa(knative.PortProfiling)+" or $"+knative.EnvProfilingPort+", if config-observability turns profiles on)")
+	f.DurationVar(&o.drain, "drain", drainTime, "accept requests for this `TIME` after SIGTERM")
+	f.DurationVar(&o.shutdown, "shutdown", shutdownTime, "then wait for requests in progress for this `TIME` at most")
 	o.limits.Activator().Flags(f)
-	f.StringVar(level, "log-level", *level, "debug, info, warn or error, on Kubernetes until "+loggingMap+" has been read ($"+envLogLevel+")")
-	f.StringVar(release, "knative-release", *release, "on Kubernetes, `RELEASE` of Knative Serving, such as 1.6: up to 1.7 Revisions' timeouts are the queue-proxy's alone; "+autoRelease+": as the labels of its ConfigMaps say, else like the newest ($"+envRelease+")")
-	f.BoolVar(&o.version, "version", false, "say which version this is")
+	f.StringVar(level, "log-level", *level, "debug, info, warn or error; on Kubernetes it holds until "+loggingMap+" has been read ($"+envLogLevel+")")
+	f.StringVar(release, "knative-release", *release, "on Kubernetes, `RELEASE` of Knative Serving, such as 1.6; up to 1.7 only the queue-proxy enforces Revisions' timeouts; "+autoRelease+": the release in the labels of its ConfigMaps, else the newest ($"+envRelease+")")
+	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	f.Usage = func() { usage(f) }
 	return f
 }
 
-// forKubernetes asks for what a pod must be told, and takes Knative's defaults.
+// forKubernetes checks that the variables which a pod needs are set, and applies Knative's defaults.
 func (o *options) forKubernetes(e *program.Environment, pprofSet bool) {
 	if o.kubeconfig == "" && o.kubeconfigs == "" && e.Value(envInPod) == "" {
 		e.Bad = []error{errNowhere}
@@ -166,7 +166,7 @@ func (o *options) forKubernetes(e *program.Environment, pprofSet bool) {
 		{knative.EnvSystemNamespace, o.namespace, "the namespace of Knative Serving (metadata.namespace)"},
 	} {
 		if v.value == "" {
-			e.Fail("%s is missing: it should be %s", v.name, v.want)
+			e.Fail("%s is missing, expected %s", v.name, v.want)
 		}
 	}
 	program.Optional(e, knative.EnvPodIP, "an IP address", netip.ParseAddr)

@@ -15,7 +15,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/limits"
 )
 
-// TestWrongStarts: one line says what is wrong, and the exit code is 1.
+// TestWrongStarts checks that the program prints one line for each mistake and exits with code 1.
 func TestWrongStarts(t *testing.T) {
 	dir := t.TempDir()
 	good, bad := filepath.Join(dir, "good.yaml"), filepath.Join(dir, "bad.yaml")
@@ -34,7 +34,7 @@ func TestWrongStarts(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no source", nil, nil, "activator: no revisions: name a file of them (-config FILE), or a Kubernetes to read them from (-kubeconfig FILE, $KUBECONFIG), or run in a pod (see -help)\n"},
+		{"no source", nil, nil, "activator: no source of revisions is configured: name a file (-config FILE) or a cluster (-kubeconfig FILE, $KUBECONFIG), or run in a pod (see -help)\n"},
 		{"missing file", nil, []string{"-config", dir + "/none"}, "activator: open " + dir + "/none: no such file or directory\n"},
 		{"wrong file", nil, []string{"-config", bad}, "activator: " + bad + ":3: field nam not found\n"},
 		{"argument", nil, []string{"-config", good, "x"}, "activator: unexpected argument \"x\"\n"},
@@ -43,15 +43,15 @@ func TestWrongStarts(t *testing.T) {
 		{"classic metrics", []string{"SLUICE_CLASSIC_METRICS=old"}, []string{"-config", good}, "activator: SLUICE_CLASSIC_METRICS is \"old\", expected true or false\n"},
 		{"autoscaler", nil, []string{"-config", good, "-autoscaler", "http://x"}, "activator: metrics: StatSenderConfig.URL \"http://x\" is not ws://host or wss://host\n"},
 		{"port taken", nil, []string{"-config", good, "-bind", "127.0.0.1", "-http1-port", port}, "activator: port " + port + " (see -help for the flags that choose ports): listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
-		{"a bare pod", []string{"KUBERNETES_SERVICE_HOST=10.96.0.1"}, nil, `activator: POD_NAME is missing: it should be the pod's name (metadata.name)
-POD_IP is missing: it should be the pod's address (status.podIP)
-SYSTEM_NAMESPACE is missing: it should be the namespace of Knative Serving (metadata.namespace)
+		{"a bare pod", []string{"KUBERNETES_SERVICE_HOST=10.96.0.1"}, nil, `activator: POD_NAME is missing, expected the pod's name (metadata.name)
+POD_IP is missing, expected the pod's address (status.podIP)
+SYSTEM_NAMESPACE is missing, expected the namespace of Knative Serving (metadata.namespace)
 `},
 		{"address", append([]string{"POD_IP=here"}, pod...), nil, "activator: POD_IP is \"here\", expected an IP address\n"},
 		{"profiling port", append([]string{"PROFILING_PORT=x"}, pod...), nil, "activator: PROFILING_PORT is \"x\", expected a port number from 1 to 65535, or 0 for none\n"},
 		{"TLS", append([]string{"ACTIVATOR_TLS_MIN_VERSION=1.1"}, pod...), nil, "activator: ACTIVATOR_TLS_MIN_VERSION is \"1.1\", expected 1.2 or 1.3\n"},
-		{"metrics port", pod, []string{"-metrics-port", "1"}, "activator: -metrics-port is for -config; on Kubernetes config-observability says where metrics go\n"},
-		{"missing kubeconfig", pod, []string{"-kubeconfig", dir + "/none"}, "activator: how to reach Kubernetes: stat " + dir + "/none: no such file or directory\n"},
+		{"metrics port", pod, []string{"-metrics-port", "1"}, "activator: -metrics-port needs -config; on Kubernetes the ConfigMap config-observability configures metrics\n"},
+		{"missing kubeconfig", pod, []string{"-kubeconfig", dir + "/none"}, "activator: configuration of the Kubernetes client: stat " + dir + "/none: no such file or directory\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cmd := exec.Command(binary, c.args...)
@@ -65,7 +65,7 @@ SYSTEM_NAMESPACE is missing: it should be the namespace of Knative Serving (meta
 	}
 }
 
-// TestParse: what the program does when it is told little, as in a pod of Knative's manifests, or otherwise.
+// TestParse checks the options by default, in a pod of Knative's manifests, and with each flag or variable.
 func TestParse(t *testing.T) {
 	pod := []string{"POD_NAME=a", "POD_IP=10.0.0.1", "SYSTEM_NAMESPACE=knative-serving", "KUBERNETES_SERVICE_HOST=10.96.0.1", "CLUSTER_DOMAIN=example.org"}
 	plain := options{

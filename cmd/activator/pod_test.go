@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// onKubernetes starts an activator as in a pod of Knative, but for its ports.
+// onKubernetes starts an activator as in a pod of Knative, on other ports.
 func onKubernetes(t testing.TB, a *apiServer, args ...string) *process {
 	t.Helper()
 	p := &process{}
@@ -30,7 +30,7 @@ func onKubernetes(t testing.TB, a *apiServer, args ...string) *process {
 	return p
 }
 
-// readiness is what the kubelet gets to hear.
+// readiness returns the response to a probe of the kubelet.
 func (p *process) readiness(t testing.TB) (status int, why string) {
 	t.Helper()
 	status, why, err := get(client(t, false), p.addresses("requests")[0], "User-Agent", "kube-probe/1.35")
@@ -45,8 +45,8 @@ func (p *process) ready(t testing.TB) {
 	await(t, "readiness", func() bool { s, _ := p.readiness(t); return s == 200 })
 }
 
-// loopback is an address of this machine that no other test has, nor another run of them: pods have ports of their own, so
-// each needs an address. It is claimed by a port that no pod uses.
+// loopback returns a loopback address that no other test on this machine uses: all pods have the same ports, so that each
+// needs an address. A listener on a port that no pod uses reserves it.
 func loopback(t testing.TB) string {
 	t.Helper()
 	for {
@@ -63,7 +63,7 @@ func loopback(t testing.TB) string {
 	}
 }
 
-// sidecar is a queue-proxy before an app that says hello; certs is its directory of certificates, or "".
+// sidecar runs a queue-proxy in front of an app that answers hello; certs is its directory of certificates, or "".
 func sidecar(t testing.TB, certs string) (addr string) {
 	t.Helper()
 	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
 
@@ -15,12 +16,27 @@ type ports struct {
 	bind string
 	log  *zap.Logger
 
-	requests []net.Listener // in the clear
-	tls      net.Listener   // nil: there is none
+	requests []net.Listener // without TLS
+	tls      net.Listener   // nil without TLS
 	admins   []*admin
 }
 
-// openRequests opens the ports for requests. What it has opened when it fails is for close.
+func (p *ports) openForFile(o options, registry *prometheus.Registry) error {
+	if err := p.openRequests(o.http1, o.http2); err != nil {
+		return err
+	}
+	if registry != nil {
+		if err := p.openAdmin("metrics", o.metricsPort, metricsPage(registry)); err != nil {
+			return err
+		}
+	}
+	if o.pprofPort >= 0 {
+		return p.openAdmin("profiling", o.pprofPort, profiles(func() bool { return true }))
+	}
+	return nil
+}
+
+// openRequests opens the ports for requests. After an error close closes those that are open.
 func (p *ports) openRequests(numbers ...int) error {
 	for _, number := range numbers {
 		l, err := p.listen("requests", number)
@@ -33,7 +49,7 @@ func (p *ports) openRequests(numbers ...int) error {
 }
 
 func (p *ports) openTLS(number int) (err error) {
-	p.tls, err = p.listen("requests inside TLS", number)
+	p.tls, err = p.listen("requests over TLS", number)
 	return err
 }
 
@@ -61,7 +77,7 @@ func portError(number int, err error) error {
 	return fmt.Errorf("port %d (see -help for the flags that choose ports): %w", number, err)
 }
 
-// close closes what is open, the last first.
+// close closes all ports, in the reverse order of their opening.
 func (p *ports) close() error {
 	var errs []error
 	for _, a := range p.admins {

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// TestProcess: a request waits for a pod that the file names only later, on both ports and in both protocols; on
-// SIGTERM the kubelet is told, requests go on, and what is in progress ends before the process does.
+// TestProcess checks, on both ports and in both protocols, that a request waits for a pod which the file names only later.
+// After SIGTERM the kubelet's probe fails, requests are served, and those in progress end before the process does.
 func TestProcess(t *testing.T) {
 	t.Setenv("CLUSTER_DOMAIN", "cluster.local")
 	p := start(t, "-drain", "300ms", "-metrics-port", "0")
@@ -76,7 +76,7 @@ func TestProcess(t *testing.T) {
 	}
 }
 
-// TestSecondSignal ends the time of draining.
+// TestSecondSignal checks that a second signal ends the time of draining.
 func TestSecondSignal(t *testing.T) {
 	p := start(t)
 	h1 := client(t, false)
@@ -96,7 +96,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-// TestAutoscaler: the first request of a revision without pods is told over the websocket at once.
+// TestAutoscaler checks that the first request of a revision without pods is reported over the websocket at once.
 func TestAutoscaler(t *testing.T) {
 	got := make(chan *statpb.WireStatMessages, 100)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -125,17 +125,17 @@ func TestAutoscaler(t *testing.T) {
 	select {
 	case m := <-got:
 		if r := m.Messages[0]; r.Namespace != "default" || r.Name != "hello" || r.Stat.PodName != "activator-7" || r.Stat.RequestCount != 1 {
-			t.Errorf("told %v", m)
+			t.Errorf("the autoscaler got %v", m)
 		}
 	case <-time.After(time.Minute):
-		t.Fatal("told nothing")
+		t.Fatal("the autoscaler got nothing")
 	}
 	_ = p.cmd.Process.Kill()
 	<-ended
 	p.end(t)
 }
 
-// TestPeers18AutoscalerAway: without an autoscaler the activator is ready, and serves revisions that have pods.
+// TestPeers18AutoscalerAway checks that without an autoscaler the activator is ready and serves revisions that have pods.
 func TestPeers18AutoscalerAway(t *testing.T) {
 	p := start(t, "-autoscaler", "ws://127.0.0.1:1")
 	h1 := client(t, false)

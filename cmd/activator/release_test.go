@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// streamingPod answers probes, and else in two parts that lie further apart than the revision's timeout, which is 2 s.
+// streamingPod answers probes, and requests in two parts with a pause that is longer than the revision's timeout of 2 s.
 func streamingPod(t *testing.T) (addr string) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("K-Network-Probe") == "queue" {
@@ -40,8 +40,8 @@ func labelled(version string) labels.Set {
 	return labels.Set{"app.kubernetes.io/name": "knative-serving", "app.kubernetes.io/version": version}
 }
 
-// Up to Knative 1.7 the activator bounds nothing: a Revision's timeoutSeconds is the queue-proxy's, of the first byte up
-// to 1.6. Which release it is the labels of its ConfigMaps say, or a flag.
+// Up to Knative 1.7 the activator enforces no timeout: timeoutSeconds of a Revision is the queue-proxy's, and up to 1.6 it
+// bounds only the first byte. The release comes from the labels of its ConfigMaps or from a flag.
 func TestC2TimeoutsOfTheInstalledRelease(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -69,7 +69,7 @@ func TestC2TimeoutsOfTheInstalledRelease(t *testing.T) {
 			api.pods(t, streamingPod(t))
 			p := onKubernetes(t, api, append([]string{"-drain", "0s"}, c.args...)...)
 			p.ready(t)
-			await(t, "what was decided, and from what", func() bool { return p.says(c.says) })
+			await(t, "the release, and its origin", func() bool { return p.says(c.says) })
 			status, body, err := get(client(t, false), p.addresses("requests")[0])
 			if whole := strings.HasSuffix(body, "begun ended") && err == nil; status != 200 || whole != c.whole {
 				t.Errorf("%d %q, %v", status, body, err)
@@ -149,7 +149,7 @@ func TestConfigMapsOfReleases(t *testing.T) {
 				data data
 				want observability.Config
 			}{"stock": {stock, of.defaults}, "all keys": {of.observability, of.all}} {
-				current, classic, err := fromOlder(c.data, y)
+				current, classic, err := translateOlder(c.data, y)
 				if err != nil || classic != of.classic {
 					t.Errorf("%s: classic %t, %v", name, classic, err)
 				}

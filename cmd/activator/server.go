@@ -17,11 +17,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxReconnect is the longest pause between two attempts to reach the autoscaler: a revision may have to be scaled from
-// zero the moment it is back.
+// maxReconnect is the longest pause between two attempts to reach the autoscaler. It is short since a revision may have to
+// be scaled from zero the moment the autoscaler is back.
 const maxReconnect = 2 * time.Second
 
-// server is the program, put together: it listens, and does not serve yet.
+// server is the composed program: its ports are open, and serve starts to serve them.
 type server struct {
 	o         options
 	log       *zap.Logger
@@ -33,7 +33,7 @@ type server struct {
 	front     *proxy.Engine
 }
 
-// compose makes a server of what options say, beside what c says already.
+// compose makes a server; it adds the settings of o to those in c.
 func compose(o options, c activator.Config, source activator.Source, p *ports, log *zap.Logger) (*server, error) {
 	s := &server{o: o, log: log, ports: p, source: source}
 	c.PodName, c.PodIP, c.ClusterDomain = o.podName, o.podIP, o.clusterDomain
@@ -65,7 +65,8 @@ func (s *server) logSender(connected bool, err error) {
 	}
 }
 
-// serve serves until a signal comes or something fails, and ends everything. The end of ctx is like two signals.
+// serve serves until a signal comes or something fails, then shuts down and waits for it. The end of ctx has the effect of
+// two signals.
 func (s *server) serve(ctx context.Context, signals <-chan os.Signal) error {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -92,7 +93,7 @@ func (s *server) listeners() []net.Listener {
 	return append([]net.Listener{proxy.NewTLSListener(s.ports.tls, s.tls)}, s.ports.requests...)
 }
 
-// end waits for the order to end, and carries it out. Life ends when something has failed.
+// end waits for a signal or the end of ctx, drains, and shuts down; it shuts down at once when life ends, after a failure.
 func (s *server) end(ctx, life context.Context, signals <-chan os.Signal) {
 	select {
 	case sig := <-signals:
@@ -112,15 +113,15 @@ func (s *server) end(ctx, life context.Context, signals <-chan os.Signal) {
 	s.shutdown()
 }
 
-// shutdown lets requests in progress end, for as long as they may, then closes everything.
+// shutdown waits for requests in progress, for -shutdown at most, then closes all connections and ports.
 func (s *server) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), s.o.shutdown)
 	defer cancel()
 	drained := make(chan error, 1)
-	go func() { drained <- s.activator.Drain(ctx) }() // says Connection: close, and waits for upgraded connections too
+	go func() { drained <- s.activator.Drain(ctx) }() // sends Connection: close, and waits for upgraded connections too
 	err := errors.Join(s.front.Shutdown(ctx), <-drained)
 	if err != nil {
-		s.log.Warn("requests were cut", zap.Duration("after", s.o.shutdown), zap.Error(err))
+		s.log.Warn("requests in progress were cut off", zap.Duration("after", s.o.shutdown), zap.Error(err))
 	}
 	_ = s.front.Close()
 	_ = s.ports.close()

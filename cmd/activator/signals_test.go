@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Each signal that asks the process to end has it drain: requests in flight are answered, and so are those that come
-// until everybody has been told. (SIGHUP used to end it at once: 40 to 60 of 60 requests were lost.)
+// Each signal that asks the process to end makes it drain: requests in flight are answered, and so are those that come
+// before all clients know. (SIGHUP used to end it at once: 40 to 60 of 60 requests were lost.)
 func TestF9SignalsDrain(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) { t.Parallel(); drainsAt(t, sig) })
@@ -29,7 +29,7 @@ func drainsAt(t *testing.T, sig syscall.Signal) {
 	for range n {
 		c := client(t, false)
 		clients.Go(func() {
-			for after := 0; after < 3; { // requests after the kubelet has been told that the pod is ending
+			for after := 0; after < 3; { // requests after the kubelet's probe has failed
 				select {
 				case <-told:
 					after++
@@ -48,11 +48,11 @@ func drainsAt(t *testing.T, sig syscall.Signal) {
 	}
 	await(t, "the kubelet to be told", func() bool {
 		s, _, err := get(probes, url, "User-Agent", "kube-probe/1")
-		return s == http.StatusInternalServerError || err != nil // gone: the clients say so
+		return s == http.StatusInternalServerError || err != nil // err: the process has ended, and the clients find lost requests
 	})
 	close(told)
 	clients.Wait()
-	_ = p.cmd.Process.Signal(sig) // the second ends the time of draining
+	_ = p.cmd.Process.Signal(sig) // a second signal ends the time of draining
 	if code := p.end(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

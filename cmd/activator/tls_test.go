@@ -18,12 +18,12 @@ import (
 
 const (
 	dataPlane = "data-plane.knative.dev"
-	ofDefault = "kn-user-default" // what pods of namespace default must show
+	ofDefault = "kn-user-default" // the name that certificates of pods of namespace default must have
 )
 
 var withTLS = map[string]string{"system-internal-tls": "enabled"}
 
-// certsDir is what a pod's volume holds.
+// certsDir is a pod's directory of certificates.
 type certsDir string
 
 func (d certsDir) write(t *testing.T, ca *podtlstest.CA, names ...string) {
@@ -42,11 +42,11 @@ func (d certsDir) write(t *testing.T, ca *podtlstest.CA, names ...string) {
 
 func (p *process) tlsAddr(t *testing.T) string {
 	t.Helper()
-	await(t, "the TLS port", func() bool { return len(p.addresses("requests inside TLS")) == 1 })
-	return p.addresses("requests inside TLS")[0]
+	await(t, "the TLS port", func() bool { return len(p.addresses("requests over TLS")) == 1 })
+	return p.addresses("requests over TLS")[0]
 }
 
-// shown is the name in the certificate that addr shows to a new connection.
+// shown returns the name in the certificate that addr presents on a new connection.
 func shown(addr string) string {
 	c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
@@ -56,7 +56,7 @@ func shown(addr string) string {
 	return strings.Join(c.ConnectionState().PeerCertificates[0].DNSNames, " ")
 }
 
-// TestPeers22StartsUnreadyWithoutTheSecret: it says what is missing, and goes on when that is there.
+// TestPeers22StartsUnreadyWithoutTheSecret checks that the activator names what is missing, and starts once that exists.
 func TestPeers22StartsUnreadyWithoutTheSecret(t *testing.T) {
 	t.Parallel()
 	api := startAPIServer(t, withTLS)
@@ -79,11 +79,11 @@ func TestPeers22StartsUnreadyWithoutTheSecret(t *testing.T) {
 		object{"data": map[string]string{"ca.pem": string(ca.PEM)}})
 	p.ready(t)
 	if got := shown(p.tlsAddr(t)); got != dataPlane {
-		t.Errorf("shows a certificate for %s", got)
+		t.Errorf("presents a certificate for %s", got)
 	}
 }
 
-// TestWhichPodsAreBelieved: a request goes to a pod over TLS alone, and only to one of its own namespace.
+// TestWhichPodsAreBelieved checks that requests go to pods over TLS only, and only to pods of the revision's namespace.
 func TestWhichPodsAreBelieved(t *testing.T) {
 	t.Parallel()
 	api := startAPIServer(t, withTLS)
@@ -99,7 +99,7 @@ func TestWhichPodsAreBelieved(t *testing.T) {
 	await(t, "a refusal", func() bool {
 		s, b, _ := get(h1, addr)
 		if s == 200 {
-			t.Fatal("a pod of another namespace was believed")
+			t.Fatal("a pod of another namespace was accepted")
 		}
 		return s == 502 && strings.Contains(b, `for ["kn-user-other" "data-plane.knative.dev"], not for "kn-user-default"`)
 	})
@@ -107,7 +107,7 @@ func TestWhichPodsAreBelieved(t *testing.T) {
 	await(t, "an answer", func() bool { s, _, _ := get(h1, addr); return s == 200 })
 }
 
-// older renames what is in a Secret, or a directory, to what it was with internal-encryption up to Knative 1.8.
+// older renames the keys of a Secret, or the files of a directory, to those of internal-encryption up to Knative 1.8.
 func older[T any](of map[string]T) map[string]T {
 	names := map[string]string{"tls.crt": "public-cert.pem", "tls.key": "private-key.pem", "ca.crt": "ca-cert.pem"}
 	renamed := map[string]T{}
@@ -117,8 +117,8 @@ func older[T any](of map[string]T) map[string]T {
 	return renamed
 }
 
-// internal-encryption of Knative 1.6 to 1.11 has another Secret, up to 1.8 with other keys and files, and all certificates
-// are for one name.
+// internal-encryption of Knative 1.6 to 1.11 has another Secret, and all its certificates are for one name. Up to 1.8 its
+// keys and files have other names.
 func TestC4InternalEncryption(t *testing.T) {
 	t.Parallel()
 	const lacks = "internal-encryption is on, and namespace knative-serving lacks tls.crt and tls.key in Secret "
@@ -196,8 +196,8 @@ func TestC4InternalEncryptionIsAnOlderName(t *testing.T) {
 	await(t, "an answer", func() bool { s, _, _ := get(h1, addr); return s == 200 })
 }
 
-// TestPeers22RotationLosesNothing: certificates of both ends and their issuer change while requests flow, over new
-// connections and old ones.
+// TestPeers22RotationLosesNothing checks that no request fails while the certificates of both ends and their issuer change,
+// over new connections and old ones.
 func TestPeers22RotationLosesNothing(t *testing.T) {
 	t.Parallel()
 	api := startAPIServer(t, withTLS)
@@ -252,7 +252,7 @@ func TestPeers22RotationLosesNothing(t *testing.T) {
 	bad["tls.key"] = old.Secret(t, "x")["tls.key"]
 	bad["ca.crt"] = old.PEM
 	api.secret(bad)
-	await(t, "the complaint", func() bool { return p.says("what was stays") })
+	await(t, "the error", func() bool { return p.says("the previous certificates stay in use") })
 	more()
 	certs.write(t, next, ofDefault, "renewed")
 	await(t, "the pod's certificate", func() bool { return strings.Contains(shown(host+":8112"), "renewed") })
