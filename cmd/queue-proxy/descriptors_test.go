@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Clients that keep more connections than the process may have descriptors leave it enough to let others in and to reach
-// the app.
+// Clients that open more connections than the process may have descriptors leave it enough of these to accept other clients
+// and to connect to the app.
 func TestF8IdleConnectionsLeaveDescriptors(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
 	defer app.Close()

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// What net/http's client says of an app that answers HEAD with a body is a line of the log like any other, now and then,
-// and has nothing of what the app sent.
+// When an app answers HEAD with a body, net/http's client logs that. It becomes an ordinary line of the log, at a bounded
+// rate, and contains nothing that the app sent.
 func TestC7WhatNetHTTPSaysOfAnAppIsALineOfTheLog(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -29,7 +29,7 @@ func TestC7WhatNetHTTPSaysOfAnAppIsALineOfTheLog(t *testing.T) {
 				defer c.Close()
 				for in := bufio.NewReader(c); ; {
 					req, err := http.ReadRequest(in)
-					if err != nil || req.Method == "PRI" { // HTTP/2 is not spoken here
+					if err != nil || req.Method == "PRI" { // this app has no HTTP/2
 						return
 					}
 					if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret"); err != nil {
@@ -44,7 +44,7 @@ func TestC7WhatNetHTTPSaysOfAnAppIsALineOfTheLog(t *testing.T) {
 	_, out := start(t, environment(appPort, ports))
 	awaitReady(t, ports[0], out)
 	var two http.Protocols
-	two.SetUnencryptedHTTP2(true) // HTTP/1.1 is of our own on both sides
+	two.SetUnencryptedHTTP2(true) // for HTTP/1.1 the proxy doesn't use net/http's client
 	tr := &http.Transport{Protocols: &two}
 	defer tr.CloseIdleConnections()
 	client := &http.Client{Transport: tr, Timeout: time.Minute}
@@ -52,7 +52,7 @@ func TestC7WhatNetHTTPSaysOfAnAppIsALineOfTheLog(t *testing.T) {
 	said := func() int { return strings.Count(out.String(), "Unsolicited response") }
 	for i := 0; i < asked || said() == 0; i++ {
 		if i == 100*asked {
-			t.Fatalf("it says nothing\n%s", out)
+			t.Fatalf("nothing is logged\n%s", out)
 		}
 		resp, err := client.Head("http://127.0.0.1:" + ports[0])
 		if err != nil {

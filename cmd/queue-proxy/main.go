@@ -21,7 +21,7 @@ func main() {
 	}))
 }
 
-// slack is garbage that a sidecar under load may hold; an idle one makes none.
+// slack is how much garbage the heap may hold (see heap.Slack) under load; an idle sidecar makes none.
 const slack = 8 << 20
 
 func run(ctx context.Context, args []string, env func(string) (string, bool), stderr io.Writer) error {
@@ -29,9 +29,9 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 	flags.SetOutput(stderr)
 	version := flags.Bool("version", false, "print the version and exit")
 	flags.Usage = func() {
-		_, _ = fmt.Fprintln(stderr, "queue-proxy takes everything from its environment:")
+		_, _ = fmt.Fprintln(stderr, "queue-proxy reads its configuration from the environment:")
 		_ = sidecar.WriteUsage(stderr)
-		_, _ = fmt.Fprintln(stderr, "\nGOMAXPROCS, GOMEMLIMIT and GOGC are Go's own; without the first, as many CPUs as a limit or an affinity gives, else half of them.")
+		_, _ = fmt.Fprintln(stderr, "\nGOMAXPROCS, GOMEMLIMIT and GOGC are Go's own variables; without GOMAXPROCS the program uses as many CPUs as a limit or an affinity allows, else half of the machine's.")
 		_, _ = fmt.Fprintln(stderr, "\nFlags:")
 		flags.PrintDefaults()
 	}

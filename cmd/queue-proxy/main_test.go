@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// freePorts finds ports at which nobody listens.
+// freePorts finds ports at which no program listens.
 func freePorts(t testing.TB, n int) []string {
 	t.Helper()
 	var ports []string
@@ -59,7 +59,7 @@ func freePorts(t testing.TB, n int) []string {
 	return ports
 }
 
-// environment is what Knative's controller sets, and what keeps queue-proxies on one machine apart.
+// environment has the variables that Knative's controller sets, and ports that no other queue-proxy on the machine uses.
 func environment(app string, ports []string, more ...string) []string {
 	return append([]string{
 		"CONTAINER_CONCURRENCY=2", "QUEUE_SERVING_PORT=" + ports[0], "USER_PORT=" + app, "REVISION_TIMEOUT_SECONDS=10", "REVISION_RESPONSE_START_TIMEOUT_SECONDS=0",
@@ -110,7 +110,7 @@ func launch(t testing.TB, cmd *exec.Cmd, env []string) (*exec.Cmd, *output) {
 	return cmd, out
 }
 
-// get asks a process once, on a connection of its own.
+// get sends a process one request, on a connection of its own.
 func get(t testing.TB, port, path string, fields ...string) (int, string, error) {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+port+path, nil)
@@ -130,7 +130,7 @@ func get(t testing.TB, port, path string, fields ...string) (int, string, error)
 	return resp.StatusCode, string(body), err
 }
 
-// awaitReady asks as an activator does until the process says that the app is ready.
+// awaitReady probes the process as an activator does until it answers that the app is ready.
 func awaitReady(t testing.TB, port string, out *output) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
@@ -180,8 +180,8 @@ func TestProcess(t *testing.T) {
 	}
 }
 
-// A log is no reason not to serve: what of its configuration is missing is as in Knative's queue-proxy, and what can't be
-// used is told, in a line that can be read.
+// A wrong logging configuration doesn't keep the queue-proxy from serving: missing settings have the defaults of Knative's
+// queue-proxy, and those that can't be used are reported in a line of the log.
 func TestC3PartialLoggingConfig(t *testing.T) {
 	for name, test := range map[string]struct {
 		env      []string
@@ -191,7 +191,7 @@ func TestC3PartialLoggingConfig(t *testing.T) {
 		"level":            {[]string{`SERVING_LOGGING_CONFIG={"level":"info"}`}, `{"severity":"INFO","timestamp":"`, nil},
 		"encoding":         {[]string{`SERVING_LOGGING_CONFIG={"encoding":"json"}`}, `{"severity":"INFO","timestamp":"`, nil},
 		"malformed":        {[]string{`SERVING_LOGGING_CONFIG={"level":`}, `{"severity":"`, []string{"SERVING_LOGGING_CONFIG is not the JSON of a zap configuration, the defaults are used: unexpected end of JSON input"}},
-		"malformed levels": {[]string{`SERVING_LOGGING_CONFIG={"level":"loud"}`, "SERVING_LOGGING_LEVEL=silent"}, `{"severity":"`, []string{`SERVING_LOGGING_CONFIG is not the JSON of a zap configuration, the defaults are used: unrecognized level: \"loud\"`, `SERVING_LOGGING_LEVEL is \"silent\", which is ignored, expected debug, info, warn or error`}},
+		"malformed levels": {[]string{`SERVING_LOGGING_CONFIG={"level":"loud"}`, "SERVING_LOGGING_LEVEL=silent"}, `{"severity":"`, []string{`SERVING_LOGGING_CONFIG is not the JSON of a zap configuration, the defaults are used: unrecognized level: \"loud\"`, `SERVING_LOGGING_LEVEL is \"silent\", and is ignored, expected debug, info, warn or error`}},
 		"a file elsewhere": {[]string{`SERVING_LOGGING_CONFIG={"outputPaths":["/none/such/file"]}`}, `{"severity":"`, []string{"SERVING_LOGGING_CONFIG makes no logger, the defaults are used: open sink"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -289,7 +289,8 @@ func TestBinaryHasNoGRPC(t *testing.T) {
 	}
 }
 
-// Requests outlive the reader of stdout and stderr. (The next line of the request log used to end the process.)
+// Requests are served after the reader of stdout and stderr has gone. (The next line of the request log used to end the
+// process.)
 func TestProcessOutlivesItsLogs(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer app.Close()

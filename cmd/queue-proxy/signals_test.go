@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Each signal that asks the process to end has it drain: requests in flight are answered, and so are those that come
-// until everybody has been told. (SIGHUP used to end it at once: 40 to 60 of 60 requests were lost.)
+// Each signal that asks the process to end makes it drain: requests in flight are answered, and so are those that come
+// before all clients know. (SIGHUP used to end it at once: 40 to 60 of 60 requests were lost.)
 func TestF9SignalsDrain(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) { t.Parallel(); drainsAt(t, sig) })
@@ -47,7 +47,7 @@ func drainsAt(t *testing.T, sig syscall.Signal) {
 		return resp.StatusCode, resp.Close, err
 	}
 	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-		if _, _, err := ask("kube-probe/1.35"); err == nil { // who is to be told
+		if _, _, err := ask("kube-probe/1.35"); err == nil { // a prober, which the drain waits for
 			break
 		} else if time.Since(begin) > 30*time.Second {
 			t.Fatalf("it does not come up: %v\n%s", err, out)
@@ -60,7 +60,7 @@ func drainsAt(t *testing.T, sig syscall.Signal) {
 		first := sync.OnceFunc(served.Done)
 		clients.Go(func() {
 			defer first()
-			for after := 0; after < 3; first() { // requests after the first that says that the pod is ending
+			for after := 0; after < 3; first() { // requests after the first response that announces the end of the pod
 				status, last, err := ask("test")
 				if err != nil || status != http.StatusOK {
 					t.Errorf("lost: %d %v", status, err)
@@ -78,7 +78,7 @@ func drainsAt(t *testing.T, sig syscall.Signal) {
 	}
 	clients.Wait()
 	if status, _, err := ask("kube-probe/1.35"); err != nil || status != http.StatusServiceUnavailable {
-		t.Errorf("the kubelet is told %d %v", status, err)
+		t.Errorf("the kubelet gets %d %v", status, err)
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after %v: %v\n%s", sig, err, out)

@@ -17,14 +17,14 @@ import (
 
 const mb = 1_000_000
 
-// aStart is what one start of the program took.
+// aStart is the cost of one start of the program.
 type aStart struct {
 	listening           time.Duration // from its start until it accepts connections
 	cpu                 time.Duration // from its start to its end, of all threads
-	resident, anonymous int           // KiB, after some time: all, and what of that is no part of the binary
+	resident, anonymous int           // KiB after some time: all, and without the pages of the binary
 }
 
-// started runs the program until it accepts connections, and for settle more, after which it looks at its memory.
+// started runs the program until it accepts connections, and for settle more, then measures its memory.
 func started(tb testing.TB, settle time.Duration) (s aStart) {
 	tb.Helper()
 	ports := freePorts(tb, 3)
@@ -76,17 +76,17 @@ func memory(tb testing.TB, pid int) (resident, anonymous int) {
 	return read("VmRSS"), read("RssAnon")
 }
 
-// What costs the sidecar a tenth of its resident memory each: text/template's execution, which keeps every method of the
-// binary, and OpenCensus, which compiles large regular expressions when it starts.
+// The sidecar must not link text/template's execution, which keeps every method in the binary, nor OpenCensus, which compiles
+// large regular expressions at its start: each costs a tenth of the resident memory.
 func TestWhatIsNotLinked(t *testing.T) {
 	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w -dumpdep", "-o", filepath.Join(t.TempDir(), "queue-proxy"), ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	deps, err := build.CombinedOutput() // what refers to what, of all that is linked
+	deps, err := build.CombinedOutput() // the references between all linked symbols
 	if err != nil {
 		t.Fatalf("%v\n%s", err, deps)
 	}
 	if !strings.Contains(string(deps), "main.main -> ") {
-		t.Fatal("the linker does not tell")
+		t.Fatal("the linker lists no references")
 	}
 	for line := range strings.Lines(string(deps)) {
 		from, to, _ := strings.Cut(line, " -> ")
@@ -97,9 +97,9 @@ func TestWhatIsNotLinked(t *testing.T) {
 	}
 }
 
-// A pod's start waits for its sidecar, and each pod pays for its memory: its own, and the pages of the binary, which the
-// pods of a node share. How many of those are mapped, in steps of some hundred KiB, is the kernel's affair and differs from
-// build to build of the same binary; that they are few is its size. What adds to it: go tool nm -size -sort size.
+// A pod's start waits for its sidecar, and each pod has the sidecar's memory: its own, and the pages of the binary, which the
+// pods of a node share. The kernel decides how many of those are mapped, in steps of some hundred KiB, so that the number
+// differs between builds; the test bounds the binary's size instead. go tool nm -size -sort size shows what adds to it.
 func TestStartIsSmall(t *testing.T) {
 	info, err := os.Stat(binary)
 	if err != nil {
@@ -112,7 +112,7 @@ func TestStartIsSmall(t *testing.T) {
 	for range 9 {
 		least.cpu = min(least.cpu, started(t, 0).cpu)
 	}
-	if least.cpu > 15*time.Millisecond { // not the time until it listens, which is another one beside other programs
+	if least.cpu > 15*time.Millisecond { // CPU time: the time until it listens depends on other programs
 		t.Errorf("it takes %v of CPU time to start and to end", least.cpu)
 	}
 	if least.anonymous >= 3*mb/1024 {

@@ -2,11 +2,11 @@
 // alike:
 //
 //	SERVING_LOGGING_CONFIG, SERVING_LOGGING_LEVEL ─┐
-//	config-logging: zap-logger-config,             ├─► New ─► *zap.Logger, and what was not understood
+//	config-logging: zap-logger-config,             ├─► New ─► *zap.Logger, and errors
 //	                loglevel.activator            ─┘
 //
-// What a configuration leaves out is what Knative's own programs do then (knative.dev/pkg/logging). A log is no reason
-// not to serve: what can't be used is told and the default used in its place.
+// Settings that a configuration leaves out have the defaults of Knative's own programs (knative.dev/pkg/logging). A mistake in
+// it must not keep a program from serving: the defaults are used, and the mistake is returned as an error to log.
 package logging
 
 import (
@@ -22,12 +22,12 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// New makes a logger of a zap configuration, which is JSON and may be empty, and a level, which wins over the
-// configuration's unless it is empty. Stderr is what the path "stderr" stands for, to which is logged by default. Other
-// files are opened for good.
+// New makes a logger of a zap configuration, which is JSON and may be empty, and a level, which overrides the configuration's
+// unless it is empty. The path "stderr", which is the default output, means stderr. Other files that the configuration names
+// stay open until the process ends.
 //
-// The logger is never nil. ConfigErr says why not config but the defaults are used, levelErr why level isn't; both go on
-// where the name of what they are about ends.
+// The logger is never nil. If config can't be used, configErr is the reason, and the defaults are used; levelErr is the reason
+// why level is ignored. Their texts are for a line that begins with the name of the setting.
 func New(config, level string, stderr io.Writer) (log *zap.Logger, configErr, levelErr error) {
 	override, levelErr := parseLevel(level)
 	c, configErr := parse(config)
@@ -49,7 +49,7 @@ func Default(level zapcore.Level, stderr io.Writer) *zap.Logger {
 	return c.must(stderr)
 }
 
-// settings are a zap.Config that is built with a stderr of one's own.
+// settings are a zap.Config whose build takes the writer for stderr.
 type settings struct{ zap.Config }
 
 func parse(config string) (settings, error) {
@@ -69,7 +69,7 @@ func (c settings) apply(override *zapcore.Level) {
 	}
 }
 
-// must is for defaults, which open nothing that could fail.
+// must builds the defaults, which can't fail since they open no file.
 func (c settings) must(stderr io.Writer) *zap.Logger {
 	log, err := c.build(stderr)
 	if err != nil {
@@ -78,11 +78,11 @@ func (c settings) must(stderr io.Writer) *zap.Logger {
 	return log
 }
 
-// defaults are those of knative.dev/pkg/logging, which has been zapdriver's production configuration with durations as
-// text from Knative 1.2 until today: JSON lines with Google Cloud Logging's names of severities. Two things are other than
-// there, unless the configuration has them: lines are not sampled, since what could be many is logged seldom where it
-// arises and a sampler's counters are half a megabyte in each pod; and errors come without a stack ("disableStacktrace":
-// false), which would be that of the line that logs and not of what has failed.
+// defaults are those of knative.dev/pkg/logging, which since Knative 1.2 are zapdriver's production configuration with
+// durations as text: JSON lines with Google Cloud Logging's names of severities. There are two differences, unless the
+// configuration sets them. Lines are not sampled, since every line that could be frequent is limited where it is logged, and
+// a sampler's counters take half a megabyte in each pod. Errors have no stack (as with "disableStacktrace": true), which would
+// show where the error is logged and not where it happened.
 func defaults() settings {
 	return settings{zap.Config{
 		Level:            zap.NewAtomicLevelAt(zapcore.InfoLevel),
@@ -101,7 +101,7 @@ func defaults() settings {
 
 const pathStderr = "stderr"
 
-// build is zap.Config.Build with a stderr of one's own.
+// build is zap.Config.Build with a given stderr.
 func (c settings) build(stderr io.Writer) (*zap.Logger, error) {
 	encoder, err := c.encoder()
 	if err != nil {
@@ -152,7 +152,7 @@ func (c settings) options(errOut zapcore.WriteSyncer) []zap.Option {
 	return all
 }
 
-// open opens paths as zap.Open does, but for stderr.
+// open opens paths as zap.Open does, except that the path "stderr" means the given writer.
 func open(paths []string, stderr io.Writer) (zapcore.WriteSyncer, error) {
 	others := slices.DeleteFunc(slices.Clone(paths), func(p string) bool { return p == pathStderr })
 	out, _, err := zap.Open(others...)
@@ -162,7 +162,7 @@ func open(paths []string, stderr io.Writer) (zapcore.WriteSyncer, error) {
 	return out, err
 }
 
-// severity is a level by the name that Google Cloud Logging has for it
+// severity encodes a level by Google Cloud Logging's name for it
 // (https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry#logseverity).
 func severity(l zapcore.Level, enc zapcore.PrimitiveArrayEncoder) {
 	name, ok := map[zapcore.Level]string{
@@ -174,14 +174,14 @@ func severity(l zapcore.Level, enc zapcore.PrimitiveArrayEncoder) {
 	enc.AppendString(name)
 }
 
-// parseLevel returns nil for none.
+// parseLevel returns nil for an empty text.
 func parseLevel(text string) (*zapcore.Level, error) {
 	if text == "" {
 		return nil, nil
 	}
 	l, err := zapcore.ParseLevel(text)
 	if err != nil {
-		return nil, fmt.Errorf("is %.40q, which is ignored, expected debug, info, warn or error", text)
+		return nil, fmt.Errorf("is %.40q and is ignored, expected debug, info, warn or error", text)
 	}
 	return &l, nil
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/sluice-proxy/sluice/internal/logpace"
 )
 
-// Standard has what the standard library's logger is told written to log, until undo. That logger, and no other, is told by
-// net/http's client what an upstream does wrong, such as a body in its answer to HEAD, which an app may do with each
-// answer: so there is one line in ten seconds at most. It is for main, since a process has one such logger; undo doesn't block.
+// Standard redirects the standard library's logger to log, until undo, with one line in ten seconds at most. net/http's client
+// writes only there what an upstream does wrong, such as a body in a response to HEAD, which may happen with each response.
+// Call Standard from main, since a process has one such logger. undo doesn't block.
 func Standard(log *zap.Logger) (undo func()) {
 	out, flags := stdlog.Writer(), stdlog.Flags()
 	stdlog.SetFlags(0)
@@ -27,7 +27,7 @@ type standard struct {
 	pace logpace.Pace
 }
 
-// Write logs one line, without what was received: that may be somebody's data.
+// Write logs one line, without the bytes that were received, which may be private.
 func (s *standard) Write(line []byte) (int, error) {
 	if more, due := s.pace.Due(); due {
 		text, _, _ := strings.Cut(strings.TrimSuffix(string(line), "\n"), " starting with ")
@@ -36,8 +36,8 @@ func (s *standard) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Servers is a logger for servers of net/http. What they say is mostly of clients that break off, for which there is no
-// reason to wake anybody; a panic that they have caught is another matter.
+// Servers returns a logger for servers of net/http. It logs panics as errors, and all else, which is mostly about clients that
+// disconnect, as debug.
 func Servers(log *zap.Logger) *stdlog.Logger { return stdlog.New(servers{log}, "", 0) }
 
 type servers struct{ log *zap.Logger }

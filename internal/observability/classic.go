@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// ClassicMetrics reports whether backend, the value of what is called name, has Prometheus scrape metrics. None of the others
-// that Knative knew up to 1.18 is there any more.
+// ClassicMetrics reports whether backend, the value of the setting name, is Prometheus. The error is for other backends,
+// which existed in Knative up to 1.18 and are not supported.
 func ClassicMetrics(name, backend string) (bool, error) {
 	switch strings.ToLower(backend) {
 	case Prometheus:
@@ -20,18 +20,18 @@ func ClassicMetrics(name, backend string) (bool, error) {
 	return false, r.bad[0]
 }
 
-// tracingNames are what the settings of config-tracing are called where they are read.
+// tracingNames are the names of the settings of config-tracing, for error messages.
 type tracingNames struct{ backend, endpoint, rate, debug string }
 
 // ClassicTracing reads the variables TRACING_CONFIG_BACKEND (none or zipkin), _ZIPKIN_ENDPOINT, _SAMPLE_RATE and _DEBUG,
-// by which Knative configured the tracing of a queue-proxy up to 1.18. Lookup is os.LookupEnv or like it.
+// by which Knative configured the tracing of a queue-proxy up to 1.18. lookup is a function like os.LookupEnv.
 func ClassicTracing(lookup func(string) (string, bool)) (Exporter, error) {
 	const prefix = "TRACING_CONFIG_"
 	return classicTracing(lookup, tracingNames{prefix + "BACKEND", prefix + "ZIPKIN_ENDPOINT", prefix + "SAMPLE_RATE", prefix + "DEBUG"})
 }
 
-// ClassicTracingMap reads the data of the ConfigMap config-tracing, of which Knative made those variables; nil: there is
-// none.
+// ClassicTracingMap reads the data of the ConfigMap config-tracing, from which Knative made those variables. data is nil if
+// there is no such ConfigMap.
 func ClassicTracingMap(data map[string]string) (Exporter, error) {
 	lookup := func(key string) (string, bool) { v, ok := data[key]; return v, ok }
 	return classicTracing(lookup, tracingNames{"backend", "zipkin-endpoint", "sample-rate", "debug"})

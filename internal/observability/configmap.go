@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// ParseMap reads the data of the ConfigMap config-observability; nil: nothing is configured. Lookup is as for ParseJSON.
-// With an error the Config has what can be used, and the rest is as it was before.
+// ParseMap reads the data of the ConfigMap config-observability, or the defaults if data is nil. lookup is as for ParseJSON.
+// If ParseMap returns an error, the settings that can't be used have their values from before.
 func ParseMap(data map[string]string, lookup func(string) (string, bool), before Config) (Config, error) {
 	f := flat{reader: newReader(lookup), data: data}
 	return f.result(Config{
@@ -47,7 +47,7 @@ func (f flat) text(key string) string { return strings.TrimSpace(f.data[key]) }
 
 func (f flat) exporter(s signal, prefix string, before Exporter) Exporter {
 	bad := len(f.bad)
-	w := written{
+	w := rawExporter{
 		protocolKey: prefix + "protocol", endpointKey: prefix + "endpoint",
 		intervalKey: prefix + "export-interval", rateKey: prefix + "sampling-rate",
 	}
@@ -66,7 +66,7 @@ func (f flat) exporter(s signal, prefix string, before Exporter) Exporter {
 
 func (f flat) bool(key string) bool { return value(f, key, "true or false", strconv.ParseBool) }
 
-// value is zero for a key that is missing, and, as it can't be read, for one that is empty.
+// value parses the value of a key. It returns zero if the key is missing or, with an error recorded, can't be parsed.
 func value[T any](f flat, key, want string, parse func(string) (T, error)) T {
 	var zero T
 	v, ok := f.data[key]

@@ -27,22 +27,22 @@ type wireExporter struct {
 	SamplingRate   float64       `json:"samplingRate"`
 }
 
-func (x wireExporter) named(name string) written {
-	return written{
+func (x wireExporter) named(name string) rawExporter {
+	return rawExporter{
 		protocol: x.Protocol, endpoint: x.Endpoint, interval: x.ExportInterval, rate: x.SamplingRate,
 		protocolKey: name + ".protocol", endpointKey: name + ".endpoint",
 		intervalKey: name + ".exportInterval", rateKey: name + ".samplingRate",
 	}
 }
 
-// ParseJSON reads the value of OBSERVABILITY_CONFIG; empty: nothing is configured. Lookup is os.LookupEnv or like it, for
-// OpenTelemetry's variables; nil: there are none. With an error the Config has what can be used, and the rest is off.
+// ParseJSON reads the value of OBSERVABILITY_CONFIG, or the defaults if it is empty. lookup, a function like os.LookupEnv,
+// finds OpenTelemetry's variables; nil finds none. If ParseJSON returns an error, the settings that can't be used are off.
 func ParseJSON(data string, lookup func(string) (string, bool)) (Config, error) {
 	r := newReader(lookup)
 	var w wire
 	if data != "" {
 		if err := json.Unmarshal([]byte(data), &w); err != nil {
-			r.bad = append(r.bad, jsonError(err)) // of a value of a wrong kind w has the others
+			r.bad = append(r.bad, jsonError(err)) // after a value of a wrong kind w has all other values
 		}
 	}
 	return r.result(Config{
@@ -67,7 +67,7 @@ func (r *reader) profiling(key, value string, before bool) bool {
 	return before
 }
 
-// jsonError says where JSON can't be read. It does not repeat what it read, which may hold a secret.
+// jsonError describes a JSON error by its position. It does not repeat the value, which may hold a secret.
 func jsonError(err error) error {
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if e.Field == "" {

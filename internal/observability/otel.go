@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// env is a variable of OpenTelemetry's; an empty one counts as unset (SDK specification).
+// env returns one of OpenTelemetry's variables; an empty one counts as unset (SDK specification).
 func (r *reader) env(name string) (string, bool) {
 	v, _ := r.lookup(name)
 	v = strings.TrimSpace(v)
@@ -19,7 +19,7 @@ func (r *reader) ignore(name, want string) {
 	r.ignored = append(r.ignored, name+" is ignored, expected "+want)
 }
 
-// ofSignal is OTEL_EXPORTER_OTLP_<signal>_<name>, else OTEL_EXPORTER_OTLP_<name>
+// ofSignal returns OTEL_EXPORTER_OTLP_<signal>_<name> with own true, else OTEL_EXPORTER_OTLP_<name>
 // (https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
 func (r *reader) ofSignal(s signal, name string) (key, value string, own bool) {
 	key = "OTEL_EXPORTER_OTLP_" + s.env + "_" + name
@@ -31,8 +31,8 @@ func (r *reader) ofSignal(s signal, name string) (key, value string, own bool) {
 	return key, v, false
 }
 
-// otlp resolves what an exporter of OTLP needs. OTEL_EXPORTER_OTLP_PROTOCOL is not heeded: Knative decides the protocol.
-func (r *reader) otlp(s signal, w written, e *Exporter) {
+// otlp sets the fields of an OTLP exporter. It ignores OTEL_EXPORTER_OTLP_PROTOCOL: Knative configures the protocol.
+func (r *reader) otlp(s signal, w rawExporter, e *Exporter) {
 	e.Endpoint = r.otlpEndpoint(s, e.Protocol)
 	if e.Endpoint == "" {
 		var ok bool
@@ -65,8 +65,8 @@ func (r *reader) otlp(s signal, w written, e *Exporter) {
 	}
 }
 
-// otlpEndpoint is the one that the environment says, or "". That of the signal is taken as it is, the general one is the
-// base of the signal's path.
+// otlpEndpoint returns the endpoint in the environment, or "". The signal's own endpoint is used unchanged; the signal's path
+// is appended to the general one.
 func (r *reader) otlpEndpoint(s signal, protocol string) string {
 	key, v, own := r.ofSignal(s, "ENDPOINT")
 	if v == "" {
@@ -91,9 +91,9 @@ func (r *reader) otlpEndpoint(s signal, protocol string) string {
 	return u.String()
 }
 
-// sampling resolves the sampler as Knative does: a rate of 0 or 1 decides for all, one in between for those that come
-// without a trace, stdout records all. OTEL_TRACES_SAMPLER replaces that, OTEL_TRACES_SAMPLER_ARG alone the rate.
-func (r *reader) sampling(w written, e *Exporter) {
+// sampling sets the sampler as Knative does: a rate of 0 or 1 applies to all requests, one in between to those without a
+// trace context, and stdout records all. OTEL_TRACES_SAMPLER replaces this rule, and OTEL_TRACES_SAMPLER_ARG alone the rate.
+func (r *reader) sampling(w rawExporter, e *Exporter) {
 	rate := w.rate
 	if !share(rate) {
 		r.fail(w.rateKey, strconv.FormatFloat(rate, 'g', -1, 64), wantShare)
@@ -155,8 +155,8 @@ func (r *reader) millis(name string) (time.Duration, bool) {
 	return time.Duration(n) * time.Millisecond, true
 }
 
-// pairs reads name=value,name=value with percent-encoded values (W3C Baggage, as OpenTelemetry has it); nil when there
-// is none.
+// pairs parses name=value,name=value with percent-encoded values (W3C Baggage, as OpenTelemetry specifies), and returns nil if
+// there is no pair.
 func (r *reader) pairs(name string) map[string]string {
 	text, ok := r.env(name)
 	if !ok {

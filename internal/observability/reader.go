@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// reader turns what was written into a Config, and gathers what is wrong with it.
+// reader makes a Config and collects errors and ignored variables.
 type reader struct {
 	lookup  func(string) (string, bool)
 	bad     []error
@@ -25,7 +25,7 @@ func newReader(lookup func(string) (string, bool)) *reader {
 	return &reader{lookup: lookup}
 }
 
-// fail records that value, of key, is not what was expected.
+// fail adds the error that the value of key is not the expected one.
 func (r *reader) fail(key, value, want string) {
 	r.bad = append(r.bad, fmt.Errorf("%s is %q, expected %s", key, withoutUser(value), want))
 }
@@ -37,19 +37,19 @@ func (r *reader) result(c Config) (Config, error) {
 	return c, errors.Join(r.bad...)
 }
 
-// written is an exporter as it was written, and the names of its keys.
-type written struct {
+// rawExporter has the configured values of an exporter, and their keys for error messages.
+type rawExporter struct {
 	protocol, endpoint                             string
 	interval                                       time.Duration
 	rate                                           float64
 	protocolKey, endpointKey, intervalKey, rateKey string
 }
 
-// signal is what an exporter exports.
+// signal describes metrics or traces.
 type signal struct {
-	env  string // in the names of OpenTelemetry's variables
-	path string // of OTLP over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp-request)
-	also string // a protocol besides OTLP
+	env  string // the part of OpenTelemetry's variables that names it
+	path string // the path in OTLP over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp-request)
+	also string // its protocol besides OTLP
 }
 
 var (
@@ -57,8 +57,8 @@ var (
 	tracesSignal  = signal{env: "TRACES", path: "/v1/traces", also: Stdout}
 )
 
-// exporter is before, if what was written can't be used.
-func (r *reader) exporter(s signal, w written, before Exporter) Exporter {
+// exporter returns the exporter that w configures, or before if a value of w can't be used.
+func (r *reader) exporter(s signal, w rawExporter, before Exporter) Exporter {
 	bad := len(r.bad)
 	if e := r.read(s, w); len(r.bad) == bad {
 		return e
@@ -66,7 +66,7 @@ func (r *reader) exporter(s signal, w written, before Exporter) Exporter {
 	return before
 }
 
-func (r *reader) read(s signal, w written) Exporter {
+func (r *reader) read(s signal, w rawExporter) Exporter {
 	e := Exporter{Protocol: w.protocol, Interval: w.interval}
 	switch {
 	case e.Protocol == None, e.Protocol == "none":
@@ -121,7 +121,7 @@ func collectorURL(protocol, endpoint, path string) (string, bool) {
 	return u.String(), true
 }
 
-// withoutUser hides what may be a password.
+// withoutUser removes everything before an @, which may be a password.
 func withoutUser(value string) string {
 	if i := strings.LastIndexByte(value, '@'); i >= 0 {
 		return "…" + value[i:]

@@ -7,7 +7,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The test binary is also a test that is killed.
+// The test binary is also the program that the tests kill.
 func TestMain(m *testing.M) {
 	if os.Getenv("ORPHANS") != "" {
 		victim()

@@ -1,14 +1,14 @@
-// Package orphans starts programs that end when the process that started them does, in whatever way: a test binary that is
+// Package orphans starts programs that end with the process that started them, even if that is killed: a test binary that is
 // killed leaves no server and no browser behind.
 //
-//	err := orphans.StartFor(t, cmd) // in the place of cmd.Start
+//	err := orphans.StartFor(t, cmd) // instead of cmd.Start
 //
-// # Who ends whom
+// # How programs are ended
 //
-// Each program leads a process group of its own. A watchdog, one shell for all of them, reads from a pipe which groups there
-// are; this process alone holds the other end. When that closes, the shell kills the groups that are left. (Linux' parent
-// death signal reaches no grandchildren, such as nginx's workers, and comes when the thread ends that forked.) A program that
-// leaves its group gets away.
+// Each program leads its own process group. One shell, the watchdog, reads the list of groups from a pipe whose other end only
+// this process holds. When that end closes, the watchdog kills the groups that are left. (Linux' parent death signal reaches
+// no grandchildren, such as nginx's workers, and comes when the thread that forked ends.) A program that leaves its group is
+// not killed.
 package orphans
 
 import (
@@ -20,7 +20,7 @@ import (
 	"syscall"
 )
 
-// watchdog keeps a list of groups, "+ 123" and "- 123" a line, and kills what is left of it at the end of its input.
+// watchdog reads lines like "+ 123" and "- 123", which add and remove a group, and at the end of its input kills those left.
 const watchdog = `
 groups=
 while read -r change group; do
@@ -35,25 +35,25 @@ for g in $groups; do
 	kill -s KILL -- "-$g"
 done`
 
-// pipe is the way to the watchdog, which the first program starts.
+// pipe returns the pipe to the watchdog; the first call starts it.
 var pipe = sync.OnceValues(func() (io.Writer, error) {
-	r, w, err := os.Pipe() // no program inherits it
+	r, w, err := os.Pipe() // other programs don't inherit it
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
 	cmd := exec.Command("sh", "-c", watchdog)
 	cmd.Stdin = r
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process: the watchdog has to outlive it
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that Ctrl-C does not end the watchdog
 	if err := cmd.Start(); err != nil {
 		_ = w.Close()
 		return nil, fmt.Errorf("orphans: %w", err)
 	}
-	return w, nil // never closed: it closes with the process, which the watchdog outlives
+	return w, nil // it closes when the process ends
 })
 
-// Start starts cmd as the leader of a process group, which is killed when this process ends before release has been called.
-// Call that after cmd.Wait: from then on the group's number may be somebody else's. It may be called concurrently.
+// Start starts cmd as the leader of a process group, which is killed if this process ends before release has been called.
+// Call release after cmd.Wait, since another group may then get the same number. Start is safe for concurrent use.
 func Start(cmd *exec.Cmd) (release func(), err error) {
 	w, err := pipe()
 	if err != nil {
@@ -67,7 +67,7 @@ func Start(cmd *exec.Cmd) (release func(), err error) {
 		return nil, err
 	}
 	group := cmd.Process.Pid
-	if _, err := fmt.Fprintf(w, "+ %d\n", group); err != nil { // in one write: the lines of several don't mix
+	if _, err := fmt.Fprintf(w, "+ %d\n", group); err != nil { // in one write, so that concurrent lines don't mix
 		_ = syscall.Kill(-group, syscall.SIGKILL)
 		_ = cmd.Wait()
 		return nil, fmt.Errorf("orphans: %w", err)
@@ -75,7 +75,7 @@ func Start(cmd *exec.Cmd) (release func(), err error) {
 	return sync.OnceFunc(func() { _, _ = fmt.Fprintf(w, "- %d\n", group) }), nil
 }
 
-// StartFor is Start for a test, with release among its cleanups. The test waits for cmd itself, in a cleanup at the latest.
+// StartFor is Start for a test, and calls release as a cleanup of t. The test must wait for cmd, in a cleanup at the latest.
 func StartFor(t interface{ Cleanup(func()) }, cmd *exec.Cmd) error {
 	release, err := Start(cmd)
 	if err == nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// victim starts a program with a child of its own, and one that has been waited for; says which, and waits to be killed.
+// victim starts a program that ends, then one with a child, which prints their process IDs, and waits to be killed.
 func victim() {
 	over := exec.Command("true")
 	release, err := Start(over)
@@ -29,7 +29,7 @@ func victim() {
 	time.Sleep(time.Hour)
 }
 
-// A test binary that is killed takes with it what it has started, and what that has.
+// When a test binary is killed, the programs that it has started end, and so do their children.
 func TestC14NothingIsLeftBehind(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGQUIT} {
 		t.Run(sig.String(), func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestC14NothingIsLeftBehind(t *testing.T) {
 	}
 }
 
-// alive reports whether a process runs; one that has ended may stay in the table where nobody reaps orphans.
+// alive reports whether a process runs. One that has ended may stay in the process table if no parent reaps it.
 func alive(pid int) bool {
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return false

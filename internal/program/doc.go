@@ -1,5 +1,5 @@
-// Package program is what this project's programs have in common besides what they do: the environment that they read, the
-// signals that end them, and their version.
+// Package program has the parts that all programs of this project share: they read the environment, end on signals, and print
+// their version.
 //
 //	program.Exit("proxy: ", program.Proxy(8<<20, func() error {
 //		ctx := program.Signalled()
@@ -9,6 +9,6 @@
 //		…
 //	}))
 //
-// SIGQUIT is none of the signals: Go's runtime prints the stacks of all goroutines and ends the process with status 2, which
-// is what it is sent for.
+// SIGQUIT is not among the signals: Go's runtime prints the stacks of all goroutines and ends the process with status 2, as
+// the sender expects.
 package program

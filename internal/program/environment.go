@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// Environment reads variables and collects what is wrong with them.
+// Environment reads variables and collects errors about them.
 type Environment struct {
 	Lookup func(string) (string, bool) // os.LookupEnv or like it
-	// Bad keeps the program from starting, since it would do other than it was told.
+	// Bad has the errors that must keep the program from starting.
 	Bad []error
-	// Ignored is about what the program tells of itself, without which it serves as well.
+	// Ignored has warnings about logs, metrics and traces, without which the program serves.
 	Ignored []string
 }
 
-// What a variable was expected to be.
+// Descriptions of values for error messages.
 const (
 	WantText     = "a value"
 	WantPort     = "a port number from 1 to 65535"
@@ -28,29 +28,29 @@ const (
 	WantPositive = "a positive number"
 )
 
-// Fail records what is wrong.
+// Fail adds an error to Bad.
 func (e *Environment) Fail(format string, args ...any) {
 	e.Bad = append(e.Bad, fmt.Errorf(format, args...))
 }
 
-// Ignore records what of a variable can't be used, which err says, if it isn't nil.
+// Ignore adds err, about a part of a variable that can't be used, to Ignored, unless err is nil.
 func (e *Environment) Ignore(name string, err error) {
 	if err != nil {
 		e.Ignored = append(e.Ignored, name+" "+err.Error())
 	}
 }
 
-// LeaveOut records the lines of an error about the parts of a variable that can be done without.
+// LeaveOut adds each line of err to Ignored: each is about a setting without which the program serves.
 func (e *Environment) LeaveOut(prefix string, err error) {
 	if err == nil {
 		return
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		e.Ignored = append(e.Ignored, prefix+line+"; it is left out")
+		e.Ignored = append(e.Ignored, prefix+line+"; this setting is ignored")
 	}
 }
 
-// Value returns a variable; an empty one is as good as none.
+// Value returns a variable, or "" if it is not set.
 func (e *Environment) Value(name string) string {
 	v, _ := e.Lookup(name)
 	return v
@@ -60,7 +60,7 @@ func (e *Environment) Value(name string) string {
 func (e *Environment) Present(name string) string {
 	v, ok := e.Lookup(name)
 	if !ok {
-		e.Fail("%s is missing, it may be empty", name)
+		e.Fail("%s is missing; it may be empty", name)
 	}
 	return v
 }
@@ -80,23 +80,23 @@ func Required[T any](e *Environment, name, want string, parse func(string) (T, e
 
 // Optional parses a variable that may be missing or empty.
 func Optional[T any](e *Environment, name, want string, parse func(string) (T, error)) T {
-	t, bad := attempt(e, name, want, parse)
+	t, bad := parseValue(e, name, want, parse)
 	if bad != nil {
 		e.Bad = append(e.Bad, bad)
 	}
 	return t
 }
 
-// Lenient is Optional for what the program can do without.
+// Lenient is Optional, except that an error goes to Ignored.
 func Lenient[T any](e *Environment, name, want string, parse func(string) (T, error)) T {
-	t, bad := attempt(e, name, want, parse)
+	t, bad := parseValue(e, name, want, parse)
 	if bad != nil {
 		e.LeaveOut("", bad)
 	}
 	return t
 }
 
-// ServerPort is the port of a server that a variable names, 0 for none; without the variable fallback.
+// ServerPort parses the port of a server, 0 for none. If the variable is not set or empty it returns fallback.
 func ServerPort(e *Environment, name string, fallback int) int {
 	if e.Value(name) == "" {
 		return fallback
@@ -104,8 +104,8 @@ func ServerPort(e *Environment, name string, fallback int) int {
 	return Optional(e, name, WantPort+", or 0 for none", portOrNone)
 }
 
-// attempt parses a variable, and says what is wrong with one that is set.
-func attempt[T any](e *Environment, name, want string, parse func(string) (T, error)) (t T, bad error) {
+// parseValue parses a variable. It returns the zero value for one that is not set or empty.
+func parseValue[T any](e *Environment, name, want string, parse func(string) (T, error)) (t T, bad error) {
 	v := e.Value(name)
 	if v == "" {
 		return t, nil
@@ -124,19 +124,19 @@ func unexpected(name, value, want string) error {
 	return fmt.Errorf("%s is %q, expected %s", name, value, want)
 }
 
-// ErrRange is an error of a parser; what was expected is said besides.
+// ErrRange is the error of parsers for values out of range. The message that users see names the expected values.
 var ErrRange = errors.New("out of range")
 
-// Text is any value.
+// Text returns v.
 func Text(v string) (string, error) { return v, nil }
 
-// Count is a number that may be 0.
+// Count parses a number that may be 0.
 func Count(v string) (int, error) {
 	n, err := strconv.ParseUint(v, 10, 31)
 	return int(n), err
 }
 
-// Positive is a number that may not.
+// Positive parses a number that is not 0.
 func Positive(v string) (int, error) {
 	n, err := Count(v)
 	if n == 0 && err == nil {
@@ -150,7 +150,7 @@ func portOrNone(v string) (int, error) {
 	return int(n), err
 }
 
-// Port is that of a server.
+// Port parses the port of a server.
 func Port(v string) (int, error) {
 	if _, err := Positive(v); err != nil {
 		return 0, err
@@ -158,13 +158,13 @@ func Port(v string) (int, error) {
 	return portOrNone(v)
 }
 
-// Seconds is a whole number of them.
+// Seconds parses a whole number of seconds.
 func Seconds(v string) (time.Duration, error) {
 	n, err := strconv.ParseUint(v, 10, 31)
 	return time.Duration(n) * time.Second, err
 }
 
-// Duration is a positive one, such as 30s.
+// Duration parses a positive duration such as 30s.
 func Duration(v string) (time.Duration, error) {
 	d, err := time.ParseDuration(v)
 	if err == nil && d <= 0 {
@@ -173,7 +173,7 @@ func Duration(v string) (time.Duration, error) {
 	return d, err
 }
 
-// Host is a name or an IP address, without a port.
+// Host parses a host name or an IP address, without a port.
 func Host(v string) (string, error) {
 	if _, err := netip.ParseAddr(v); err != nil && strings.ContainsAny(v, ":[]/ ") {
 		return "", ErrRange
@@ -181,7 +181,7 @@ func Host(v string) (string, error) {
 	return v, nil
 }
 
-// Prefixes are CIDRs with commas between them.
+// Prefixes parses CIDRs with commas between them.
 func Prefixes(v string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for s := range strings.SplitSeq(v, ",") {

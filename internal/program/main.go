@@ -13,25 +13,24 @@ import (
 	"github.com/sluice-proxy/sluice/internal/procs"
 )
 
-// Proxy runs a proxy in a process that does nothing else: on the CPUs that are its own, and with so many bytes of garbage in
-// its heap (see heap.Slack) that it isn't collected all the time.
+// Proxy calls run, which is a proxy and the only task of the process. Meanwhile Go uses the CPUs that package procs chooses,
+// and the heap may hold slack bytes of garbage (see heap.Slack), so that the collector runs less often.
 func Proxy(slack uint64, run func() error) error {
-	defer procs.Follow()() // first of all: each thread that runs Go has memory of its own
+	defer procs.Follow()() // before anything else, since each thread that runs Go has memory of its own
 	defer heap.Slack(slack)()
-	// Whoever reads the logs may go: that is no reason for requests to fail. Go would end the process at the next line.
+	// Go would end the process at the first line of the log after its reader has gone.
 	signal.Ignore(syscall.SIGPIPE)
 	return run()
 }
 
-// Signalled ends with the first of Signals. The second ends the process at once.
+// Signalled returns a context that ends with the first of Signals. A second signal ends the process at once.
 func Signalled() context.Context {
 	ctx, stop := signal.NotifyContext(context.Background(), Signals()...)
 	context.AfterFunc(ctx, stop)
 	return ctx
 }
 
-// Exit ends the process. Its status is 1 if there is an error, which is printed after prefix, unless that is flag.ErrHelp:
-// help was asked for, and given.
+// Exit ends the process, with status 0 if err is nil or flag.ErrHelp. Otherwise it prints prefix and err, and the status is 1.
 func Exit(prefix string, err error) {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		os.Exit(0)

@@ -6,10 +6,10 @@ import (
 	"syscall"
 )
 
-// Signals are those after which a program drains and ends: SIGTERM, which Kubernetes and service managers send; SIGINT,
-// which Ctrl-C sends; and SIGHUP, which comes when the terminal closes, and which container runtimes send where an
-// image's STOPSIGNAL says so. SIGHUP is left out while it is ignored: os/signal would catch it again, and whoever
-// started the program under nohup has asked for it to go on.
+// Signals returns the signals after which a program drains and ends: SIGTERM, which Kubernetes and service managers send;
+// SIGINT, which Ctrl-C sends; and SIGHUP, which comes when the terminal closes, and which container runtimes send if an
+// image's STOPSIGNAL names it. A SIGHUP that the process ignores, as under nohup, is not among them, since os/signal would
+// catch it again.
 func Signals() []os.Signal {
 	s := []os.Signal{syscall.SIGTERM, syscall.SIGINT}
 	if !signal.Ignored(syscall.SIGHUP) {

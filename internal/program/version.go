@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 )
 
-// Version is the module's, with the revision that it was built from and Go's, as far as the build knows them.
+// Version returns the version of the module, the commit that it was built from, and Go's version, if the build recorded them.
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -12,8 +12,8 @@ import (
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
-// Run runs a queue-proxy by c until the test ends, when it must end without an error. Unless c says else, it is one of
-// revision default/hello-00001, listens on free ports of loopback, and drains once nothing is in flight.
+// Run runs a queue-proxy until the test ends, and fails the test if the queue-proxy returns an error. By default its revision
+// is default/hello-00001, it listens on free ports of the loopback, and a drain ends once no request is in flight.
 func Run(t testing.TB, c queueproxy.Config) queueproxy.Addrs {
 	t.Helper()
 	c.Identity = cmp.Or(c.Identity, queueproxy.Identity{Namespace: "default", Revision: "hello-00001", Pod: "pod-1"})
@@ -40,7 +40,7 @@ func Run(t testing.TB, c queueproxy.Config) queueproxy.Addrs {
 	return p.Addrs()
 }
 
-// Config is that of a queue-proxy in front of the app of s, for proxytest's table.
+// Config returns the configuration of a queue-proxy in front of the app of s, for proxytest's table.
 func Config(s proxytest.Setting) queueproxy.Config {
 	return queueproxy.Config{
 		UserAddr:             s.App,
@@ -52,7 +52,7 @@ func Config(s proxytest.Setting) queueproxy.Config {
 	}
 }
 
-// butProbes has probes go past who watches.
+// butProbes passes probes to own and all other requests to watched.
 type butProbes struct{ own, watched proxy.Policy }
 
 func (p butProbes) Begin(req *proxy.Request) proxy.Exchange {

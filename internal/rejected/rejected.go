@@ -1,10 +1,10 @@
-// Package rejected tells of connections that a proxy.Engine has ended because what came on them is no request.
+// Package rejected reports connections that a proxy.Engine has closed because they carried no valid request.
 //
 //	Engine ──OnRejected──► Reporter ──► sluice_refused_connections_total, each
 //	                          └──────► a line of the log, now and then
 //
-// Whoever can reach a port can have as many rejected as they like, so that there is a line every ten seconds at most. It
-// holds who sent it and what was wrong, and nothing of what was sent.
+// Since any client can cause any number of rejected connections, the log gets one line in ten seconds at most. It has the
+// client's address and the reason, and no bytes that the client sent.
 //
 // # Concurrency
 //
@@ -18,10 +18,10 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// Reporter tells a log and a counter. Make one with New.
+// Reporter reports rejected connections to a log and a counter. Make one with New.
 type Reporter struct {
 	log   *zap.Logger
-	count func(proxy.Rejection) // nil: there is none
+	count func(proxy.Rejection) // may be nil
 	pace  logpace.Pace
 }
 
@@ -30,13 +30,13 @@ func New(log *zap.Logger, count func(proxy.Rejection)) *Reporter {
 	return &Reporter{log: log, count: count}
 }
 
-// Report is for proxy.ServerConfig.OnRejected.
+// Report is a proxy.ServerConfig.OnRejected.
 func (t *Reporter) Report(remote string, err *proxy.Error) {
 	if t.count != nil {
 		t.count(proxy.RejectionOf(err))
 	}
 	if more, due := t.pace.Due(); due {
-		t.log.Info("a connection is refused: no request came on it",
+		t.log.Info("connection rejected: it carried no valid request",
 			zap.String("client", remote), zap.String("reason", err.Error()), zap.Int("suppressed", more))
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// All are counted, one in ten seconds is logged.
+// All rejected connections are counted, and one in ten seconds is logged.
 func TestEachCountsAndFewAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)

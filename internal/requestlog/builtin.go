@@ -6,9 +6,9 @@ import (
 	"github.com/sluice-proxy/sluice/internal/template"
 )
 
-// appendBuiltin makes of f what DefaultTemplate makes of it, at a quarter of the cost. It is the template that Knative hands out
-// unless an operator chose another one. What the template doesn't escape can hold nothing that would need it; it is escaped
-// here all the same, so that the line is JSON whatever lets a request in.
+// appendBuiltin appends the output of DefaultTemplate, at a quarter of the cost: it is the template of most users, as Knative
+// configures it by default. It also escapes the values that the template does not escape, so that the line is JSON even if a
+// request had characters there that the proxy rejects today.
 func appendBuiltin(b []byte, f *fields) []byte {
 	r := f.Request
 	b = append(b, `{"httpRequest": {"requestMethod": "`...)

@@ -6,7 +6,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// Wrap returns p with its requests logged, while the log is on.
+// Wrap returns a policy that calls p and logs each request while the log is on.
 func (l *Log) Wrap(p proxy.Policy) proxy.Policy {
 	w := &policy{log: l, Policy: p}
 	w.exchanges.New = func() any { return &exchange{policy: w} }
@@ -19,15 +19,15 @@ type policy struct {
 	exchanges sync.Pool
 }
 
-// exchange is one request that will be logged. It is pooled: End gives it back.
+// exchange is a request that will be logged. It is pooled: End returns it to the pool.
 type exchange struct {
 	proxy.Exchange
 	policy  *policy
-	setting *setting // that of the request's begin
+	setting *setting // as of Begin
 	fields  fields
 }
 
-// Begin keeps the head as it is now, before the policy within edits it.
+// Begin copies the head before the inner policy edits it.
 func (p *policy) Begin(req *proxy.Request) proxy.Exchange {
 	s := p.log.setting.Load()
 	if s == nil || !s.probes && p.log.config.Probe(req) {
@@ -41,7 +41,7 @@ func (p *policy) Begin(req *proxy.Request) proxy.Exchange {
 	return x
 }
 
-// End writes the line once the policy within has ended.
+// End writes the line after the inner policy's End.
 func (x *exchange) End(req *proxy.Request, r proxy.Result) {
 	x.Exchange.End(req, r)
 	x.fields.finish(r)

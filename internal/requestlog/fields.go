@@ -7,7 +7,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// DefaultTemplate is the built-in shape of a line, the one that Knative's users parse.
+// DefaultTemplate is the built-in template, which is Knative's, so that its users' parsers work.
 const DefaultTemplate = `{"httpRequest": {` +
 	`"requestMethod": "{{.Request.Method}}", ` +
 	`"requestUrl": "{{js .Request.RequestURI}}", ` +
@@ -22,17 +22,17 @@ const DefaultTemplate = `{"httpRequest": {` +
 	`"protocol": "{{.Request.Proto}}"}, ` +
 	`"traceId": "{{.TraceID}}"}`
 
-// Revision is whose pod a request went to.
+// Revision identifies the revision of a request, and the pod that served it.
 type Revision struct{ Name, Namespace, Service, Configuration, PodName, PodIP string }
 
-// Response is what the client got.
+// Response describes the response that the client got.
 type Response struct {
-	Code    int     // 499: it had gone before it got one
-	Size    int     // of the body, in bytes
-	Latency float64 // from the arrival of the head to the end, in seconds
+	Code    int     // 499: the client had gone before the response began
+	Size    int     // bytes of the body
+	Latency float64 // seconds from the arrival of the head to the end
 }
 
-// fields is what a template sees.
+// fields is the data of a template.
 type fields struct {
 	Request  *http.Request
 	Response Response
@@ -47,15 +47,15 @@ func (f *fields) finish(r proxy.Result) {
 	f.Reason = r.Reason.String()
 }
 
-// traceID finds the trace's ID in W3C's field (https://www.w3.org/TR/trace-context/#traceparent-header), else in those
-// of B3 (https://github.com/openzipkin/b3-propagation). Templates, the built-in one too, take it for hexadecimal: what a
-// client makes anything else of is none.
+// traceID finds the trace ID in W3C's field (https://www.w3.org/TR/trace-context/#traceparent-header), else in those
+// of B3 (https://github.com/openzipkin/b3-propagation). Templates, including the built-in one, don't escape it, so that an ID
+// which is not hexadecimal is ignored.
 func traceID(h http.Header) string {
 	_, rest, _ := strings.Cut(first(h, "Traceparent"), "-")
 	w3c, _, _ := strings.Cut(rest, "-")
 	single, _, more := strings.Cut(first(h, "B3"), "-")
 	if !more {
-		single = "" // a decision without a trace
+		single = "" // a sampling decision without a trace ID
 	}
 	for _, id := range []string{w3c, first(h, "X-B3-Traceid"), single} {
 		if isTraceID(id) {
@@ -65,7 +65,7 @@ func traceID(h http.Header) string {
 	return ""
 }
 
-// isTraceID leaves room for no more than digits, 32 at most.
+// isTraceID reports whether id has 1 to 32 hexadecimal digits.
 func isTraceID(id string) bool {
 	return id != "" && len(id) <= 32 && strings.Trim(id, "0123456789abcdefABCDEF") == ""
 }

@@ -20,15 +20,15 @@ import (
 type Config struct {
 	// Out gets the lines.
 	Out io.Writer
-	// Revision tells whose request it is. It is called in Begin, before the policy within, so the header is as the
-	// client sent it, and must not block. Nil: unknown.
+	// Revision returns the revision of a request. Begin calls it before the inner policy, when the header is as the client sent
+	// it. It must not block. If it is nil, revisions are unknown.
 	Revision func(*proxy.Request) Revision
-	// Probe tells which requests are probes, in Begin too. Nil: those of kubelets, and those that carry K-Network-Probe.
+	// Probe reports whether a request is a probe; Begin calls it. Nil: requests of kubelets and those with K-Network-Probe.
 	Probe func(*proxy.Request) bool
-	// Failed is told that the template has failed for a request, what it is and why: of a template's first failure, and
-	// then every ten seconds at most. It is called by a request, and must not block. Nil: nobody is told.
+	// Failed is called when the template has failed for a request: for a template's first failure, and then every ten seconds
+	// at most. The request's goroutine calls it, so that it must not block. It may be nil.
 	Failed func(error)
-	// Buffer is how many bytes of lines may wait for Out. Default 1 MiB.
+	// Buffer is the number of bytes of lines that may wait for Out. Default 1 MiB.
 	Buffer int
 }
 
@@ -52,7 +52,7 @@ type Log struct {
 	buffers sync.Pool // of *bytes.Buffer
 }
 
-// setting is what Set said last. It is replaced, never changed, save for failures.
+// setting has the arguments of the last Set. Except for failures it is never changed but replaced.
 type setting struct {
 	text     string
 	template *template.Template // nil: the built-in one
@@ -60,7 +60,7 @@ type setting struct {
 	failures logpace.Pace
 }
 
-// New returns a log that is off, or the error of Validate. Nothing runs before the first line.
+// New returns a log that is off, or the error of Validate. It starts no goroutine.
 func New(c Config) (*Log, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -80,8 +80,8 @@ func New(c Config) (*Log, error) {
 	return l, nil
 }
 
-// Set turns the log on or off, from the next request on. An empty template is DefaultTemplate. When the template can't be
-// parsed everything stays as it was, and the error, one line, says why.
+// Set turns the log on or off, from the next request on. An empty template means DefaultTemplate. If the template can't be
+// parsed, Set returns an error of one line and changes nothing.
 func (l *Log) Set(text string, enabled, probes bool) error {
 	if !enabled {
 		l.setting.Store(nil)
@@ -91,10 +91,10 @@ func (l *Log) Set(text string, enabled, probes bool) error {
 		text = DefaultTemplate
 	}
 	if old := l.setting.Load(); old != nil && old.text == text && old.probes == probes {
-		return nil // a ConfigMap is told again and again; what Failed was told isn't
+		return nil // the same ConfigMap may come again; the pace of Failed must not restart
 	}
 	s := &setting{text: text, probes: probes}
-	if strings.TrimSpace(text) != DefaultTemplate { // a block of YAML ends in a line end
+	if strings.TrimSpace(text) != DefaultTemplate { // a block of YAML ends with a line break
 		var err error
 		if s.template, err = template.Parse("requestlog", text, methods()); err != nil {
 			return fmt.Errorf("the template of the request log can't be used: %s", oneLine(err))
@@ -104,17 +104,17 @@ func (l *Log) Set(text string, enabled, probes bool) error {
 	return nil
 }
 
-// Dropped counts lines that were lost because Out was too slow, failed, or the log was closed.
+// Dropped returns the number of lines that were lost because Out was too slow or failed, or the log was closed.
 func (l *Log) Dropped() uint64 { return l.out.dropped.Load() }
 
-// Failed counts lines that lack what their template failed to make.
+// Failed returns the number of lines that are incomplete because their template failed.
 func (l *Log) Failed() uint64 { return l.failed.Load() }
 
-// Close writes what is buffered and ends the writing; later lines are dropped. It blocks until all is written, or ctx
-// ends, whose error it then returns: lines may be lost, and the writing ends when Out returns.
+// Close writes the buffered lines and ends the writing goroutine; later lines are dropped. It blocks until all lines are
+// written. If ctx ends before, it returns ctx's error: lines may be lost, and the goroutine ends once Out returns.
 func (l *Log) Close(ctx context.Context) error { return l.out.close(ctx) }
 
-// write makes the line of a request.
+// write makes the line of a request and puts it into the buffer.
 func (l *Log) write(s *setting, f *fields) {
 	b := l.buffers.Get().(*bytes.Buffer)
 	defer l.buffers.Put(b)
@@ -128,7 +128,7 @@ func (l *Log) write(s *setting, f *fields) {
 	if len(bytes.TrimSpace(line)) == 0 {
 		return
 	}
-	if most := l.config.Buffer; len(line) > most { // a template without bounds: what fits is better than nothing
+	if most := l.config.Buffer; len(line) > most { // cut off the line of a template without bounds
 		b.Truncate(most - 1)
 		line = b.Bytes()
 	}
@@ -137,22 +137,22 @@ func (l *Log) write(s *setting, f *fields) {
 		line = b.Bytes()
 	}
 	for i, c := range line[:len(line)-1] {
-		if c < ' ' && c != '\t' || c == 0x7f { // besides line ends what terminals obey
+		if c < ' ' && c != '\t' || c == 0x7f { // line breaks and control characters of terminals
 			line[i] = ' '
 		}
 	}
 	l.out.put(line)
 }
 
-// fail tells that a line lacks something.
+// fail counts and reports an incomplete line.
 func (l *Log) fail(s *setting, err error) {
 	l.failed.Add(1)
 	if l.config.Failed == nil {
 		return
 	}
 	if others, due := s.failures.Due(); due {
-		l.config.Failed(fmt.Errorf("the template of the request log fails for a request, whose line lacks what it failed to make "+
-			"(%d more since this was last said): %s; the template is %.1000q", others, oneLine(err), s.text))
+		l.config.Failed(fmt.Errorf("the template of the request log fails for a request, whose line is incomplete "+
+			"(%d more since the last report): %s; the template is %.1000q", others, oneLine(err), s.text))
 	}
 }
 

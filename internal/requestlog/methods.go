@@ -9,8 +9,8 @@ import (
 	"github.com/sluice-proxy/sluice/internal/template"
 )
 
-// methods are what templates may call: all that tells of a request and changes nothing. A name is spelled out twice, for
-// the linker keeps a method that is reached by its name alone.
+// methods are the methods that templates may call: all that read a request and change nothing. Each method is named as a
+// string and as an expression: the linker keeps only the methods that expressions refer to.
 func methods() template.Methods {
 	return template.Methods{
 		reflect.TypeFor[http.Request](): {
@@ -20,7 +20,7 @@ func methods() template.Methods {
 			"ProtoAtLeast": (*http.Request).ProtoAtLeast,
 			"AddCookie":    nil, "BasicAuth": nil, "Clone": nil, "Context": nil, "FormFile": nil, "MultipartReader": nil, "ParseForm": nil,
 			"ParseMultipartForm": nil, "SetBasicAuth": nil, "SetPathValue": nil, "WithContext": nil, "Write": nil, "WriteProxy": nil,
-			"Body": nil, "GetBody": nil, "Cancel": nil, // fields: nothing to read, to call, to wait for
+			"Body": nil, "GetBody": nil, "Cancel": nil, // these fields have no use in a template
 		},
 		reflect.TypeFor[url.URL](): {
 			"EscapedFragment": (*url.URL).EscapedFragment, "EscapedPath": (*url.URL).EscapedPath, "Hostname": (*url.URL).Hostname,
@@ -44,10 +44,10 @@ func methods() template.Methods {
 	}
 }
 
-// formValue is (*http.Request).FormValue of a request whose body is empty, as here; that one brings mime/multipart along.
+// formValue is (*http.Request).FormValue for a request with an empty body, without linking mime/multipart.
 func formValue(r *http.Request, key string) string {
 	if r.Form == nil {
-		_ = r.ParseForm() // what is malformed is not there
+		_ = r.ParseForm() // malformed values are left out
 	}
 	return r.Form.Get(key)
 }

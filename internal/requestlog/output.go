@@ -7,15 +7,15 @@ import (
 	"sync/atomic"
 )
 
-// keep is how large a buffer is kept for the next lines; a larger one, of a burst, is let go.
-const keep = 64 << 10
+// maxKept is the size of the largest buffer that is kept for further lines; a burst may need a larger one for a moment.
+const maxKept = 64 << 10
 
-// output hands lines to a writer that may be slow, without making anybody wait.
+// output writes lines to a writer that may be slow, and its callers never wait for that.
 type output struct {
 	w       io.Writer
 	max     int // bytes in lines
 	dropped atomic.Uint64
-	wake    chan struct{} // of one: there are lines, or it is closed
+	wake    chan struct{} // capacity 1: there are lines, or closed is set
 	done    chan struct{} // closed when run has ended
 
 	mu      sync.Mutex
@@ -24,7 +24,7 @@ type output struct {
 	closed  bool
 }
 
-// batch is lines one after the other.
+// batch holds lines one after the other, and where each ends.
 type batch struct {
 	text []byte
 	ends []int
@@ -35,7 +35,7 @@ func (o *output) init(w io.Writer, limit int) {
 	o.wake, o.done = make(chan struct{}, 1), make(chan struct{})
 }
 
-// put appends a line, which it copies, or drops it.
+// put appends a copy of a line, or drops the line.
 func (o *output) put(line []byte) {
 	o.mu.Lock()
 	if o.closed || len(o.lines.text)+len(line) > o.max {
@@ -50,17 +50,17 @@ func (o *output) put(line []byte) {
 		go o.run()
 	}
 	o.mu.Unlock()
-	o.poke()
+	o.notify()
 }
 
-func (o *output) poke() {
+func (o *output) notify() {
 	select {
 	case o.wake <- struct{}{}:
 	default:
 	}
 }
 
-// run writes until the output is closed and empty.
+// run writes lines until the output is closed and empty.
 func (o *output) run() {
 	defer close(o.done)
 	var b batch
@@ -78,9 +78,9 @@ func (o *output) run() {
 	}
 }
 
-// swap takes the lines there are, and leaves the room of b for the next ones.
+// swap returns the buffered lines, and reuses the memory of b for further ones.
 func (o *output) swap(b batch) (batch, bool) {
-	if cap(b.text) > keep {
+	if cap(b.text) > maxKept {
 		b = batch{}
 	}
 	o.mu.Lock()
@@ -108,7 +108,7 @@ func (o *output) close(ctx context.Context) error {
 	if !running {
 		return nil
 	}
-	o.poke()
+	o.notify()
 	select {
 	case <-o.done:
 		return nil

@@ -118,8 +118,8 @@ func TestABurstsBufferIsLetGo(t *testing.T) {
 	out.await(t, 4)
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
-	if n := cap(l.out.lines.text); n > keep {
-		t.Errorf("%d bytes are kept for the next lines, want %d at most", n, keep)
+	if n := cap(l.out.lines.text); n > maxKept {
+		t.Errorf("%d bytes are kept for the next lines, want %d at most", n, maxKept)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package telemetry is what a program tells of the requests that it serves: the request log, traces and metrics, composed
-// around its policy, and turned on, off and elsewhere while requests are served.
+// Package telemetry reports the requests that a program serves: it composes the request log and traces around the program's
+// policy, exports its metrics, and turns them on, off or to other targets while requests are served.
 //
 //	proxy ──► trace ──► request log ──► the program's policy ──► metrics (Config.Registry)
 //	            │            │                                      │
@@ -14,7 +14,7 @@
 //
 // # Concurrency
 //
-// SetRequestLog, SetTraces and SetMetrics are called by one goroutine, and don't wait for a collector: what was before is
-// sent in the background. Whatever they start is waited for by Close, which comes after them and takes Config.FlushTime at
-// most. What was lost by then is a line in the log.
+// One goroutine calls SetRequestLog, SetTraces and SetMetrics, and Close last. The setters don't wait for a collector: spans and
+// metrics for the previous one are sent in the background. Close waits for everything that they started, for
+// Config.FlushTime at most, and logs how much was lost.
 package telemetry

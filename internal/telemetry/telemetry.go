@@ -23,53 +23,53 @@ import (
 
 // Config of a Telemetry. Span, Out, Registry and Log have no default.
 type Config struct {
-	// Span names the spans of requests, and Wait those of their waits. An empty Wait: waits have no span.
+	// Span is the name of the spans of requests, and Wait that of their waits. If Wait is empty, waits have no spans.
 	Span, Wait string
-	// Resource is what metrics and spans belong to, by OpenTelemetry's names, service.name first of all.
+	// Resource has OpenTelemetry's resource attributes of metrics and spans, of which service.name is required.
 	Resource map[string]string
-	// Attributes tells more of a sampled request, for its span, and Revision whose a request is, for the request log. Both
-	// are called as a request begins, and must not block. Nil: nothing is known.
+	// Attributes returns attributes for the span of a sampled request, and Revision the revision of a request for the request
+	// log. Both are called when a request begins, must not block, and may be nil.
 	Attributes func(*proxy.Request) []otlp.Attribute
 	Revision   func(*proxy.Request) requestlog.Revision
-	// Probe tells which requests are probes: they have no spans. Nil: those of kubelets, and those with K-Network-Probe.
+	// Probe reports whether a request is a probe, which has no span. Nil: requests of kubelets and those with K-Network-Probe.
 	Probe func(*proxy.Request) bool
-	// Out gets the lines of the request log, and of spans with the protocol stdout.
+	// Out gets the lines of the request log, and those of spans with the protocol stdout.
 	Out io.Writer
-	// Registry has the metrics, and gets those of the request log once that is on.
+	// Registry has the metrics. The metrics of the request log are added once it is on.
 	Registry *prometheus.Registry
-	// Page serves Registry for Prometheus at an address, or at its own when that is empty, until it is closed. Nil: the
-	// program serves it by itself.
+	// Page serves Registry for Prometheus at addr, or at a default address if addr is empty, until it is closed. Nil: the
+	// program itself serves Registry.
 	Page func(addr string) (io.Closer, error)
-	// FlushTime bounds the sending and writing of what is left, at the end and whenever a collector is replaced. 0:
+	// FlushTime bounds the time for pending lines, spans and metrics, in Close and whenever a collector is replaced. 0 means
 	// otlp.DefaultFlushTimeout.
 	FlushTime time.Duration
 	Log       *zap.Logger
 }
 
-// Telemetry is all off until it is set.
+// Telemetry has the request log, traces and metrics of a program. Each is off until it is set.
 type Telemetry struct {
 	config   Config
 	requests *requestlog.Log
 	tracer   *tracing.Tracer
 	counted  bool                   // the metrics of requests are registered
 	traced   bool                   // tracer runs
-	metrics  observability.Exporter // that runs
-	end      func()                 // of it
+	metrics  observability.Exporter // the exporter that runs
+	end      func()                 // ends the exporter
 
 	life    context.Context
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
 
-// New returns a telemetry that is off, and has started nothing. The error is of a field that can't be used.
+// New returns a Telemetry that is off and has started no goroutine. Its error is about a field that can't be used.
 func New(c Config) (*Telemetry, error) {
-	c.Out = zapcore.Lock(zapcore.AddSync(c.Out)) // lines of requests and of spans
+	c.Out = zapcore.Lock(zapcore.AddSync(c.Out)) // the request log and the tracer write concurrently
 	c.FlushTime = cmp.Or(c.FlushTime, otlp.DefaultFlushTimeout)
 	t := &Telemetry{config: c, end: func() {}}
 	var err error
 	if t.requests, err = requestlog.New(requestlog.Config{
 		Out: c.Out, Revision: c.Revision, Probe: c.Probe,
-		Failed: func(err error) { c.Log.Error("a line of the request log is not whole", zap.Error(err)) },
+		Failed: func(err error) { c.Log.Error("a line of the request log is incomplete", zap.Error(err)) },
 	}); err != nil {
 		return nil, err
 	}
@@ -83,12 +83,13 @@ func New(c Config) (*Telemetry, error) {
 	return t, nil
 }
 
-// Wrap puts the request log around p, so that it sees what the client sent and got, and the trace around that, so that it is
-// logged which. While both are off a request costs two atomic loads.
+// Wrap returns a policy that logs and traces the requests of p. The request log is around p, so that it sees the client's
+// request and response, and the tracer around the log, so that lines have trace IDs. While both are off they cost two atomic
+// loads a request.
 func (t *Telemetry) Wrap(p proxy.Policy) proxy.Policy { return t.tracer.Wrap(t.requests.Wrap(p)) }
 
-// SetRequestLog turns the request log on or off, from the next request on. When its template can't be used everything stays
-// as it was, and the error says why.
+// SetRequestLog turns the request log on or off, from the next request on. If it returns an error, about the template, nothing
+// has changed.
 func (t *Telemetry) SetRequestLog(l observability.RequestLog) error {
 	if err := t.requests.Set(l.Template, l.Enabled, l.Probes); err != nil || !l.Enabled || t.counted {
 		return err
@@ -97,24 +98,24 @@ func (t *Telemetry) SetRequestLog(l observability.RequestLog) error {
 	return metrics.RegisterRequestLog(t.config.Registry, t.requests)
 }
 
-// SetTraces says where spans go and which requests have one, from the next request on. When that can't be used everything
-// stays as it was, and the error says why.
+// SetTraces configures the export of spans and the sampling of requests, from the next request on. If it returns an error
+// nothing has changed.
 func (t *Telemetry) SetTraces(e observability.Exporter) error {
 	if err := t.tracer.Set(e); err != nil || e.Protocol == observability.None || t.traced {
 		return err
 	}
 	t.traced = true
-	t.running.Go(func() { _ = t.tracer.Run(t.life) }) // it tells Failed
+	t.running.Go(func() { _ = t.tracer.Run(t.life) }) // errors go to Failed
 	return nil
 }
 
-// SetMetrics says where metrics go. When that can't be used they go nowhere, the error says why, and the same may be set
-// again.
+// SetMetrics configures the export of metrics. If it returns an error no metrics are exported, and a later call may try the
+// same configuration again.
 func (t *Telemetry) SetMetrics(e observability.Exporter) (err error) {
 	if reflect.DeepEqual(e, t.metrics) {
 		return nil
 	}
-	t.end() // the next one may want its port
+	t.end() // before the next exporter, which may need the same port
 	t.end, t.metrics = func() {}, observability.Exporter{}
 	switch {
 	case e.OTLP():
@@ -145,26 +146,26 @@ func (t *Telemetry) push(e observability.Exporter) error {
 	}
 	life, stop := context.WithCancel(t.life)
 	t.end = stop
-	t.running.Go(func() { _ = pushed.Run(life) }) // it tells Failed
+	t.running.Go(func() { _ = pushed.Run(life) }) // errors go to Failed
 	if u, err := url.Parse(e.Endpoint); err == nil {
 		t.config.Log.Info("metrics are pushed", zap.String("to", u.Redacted()))
 	}
 	return nil
 }
 
-// failing logs the first of a row of failures to export, and its end.
-func (t *Telemetry) failing(of string) func(error) {
+// failing returns a function that logs the first of a series of export errors, and the end of the series, with err nil.
+func (t *Telemetry) failing(signal string) func(error) {
 	return func(err error) {
 		if err != nil {
-			t.config.Log.Warn("the collector of "+of+" takes none", zap.Error(err))
+			t.config.Log.Warn("the export of "+signal+" fails", zap.Error(err))
 		} else {
-			t.config.Log.Info("the collector of " + of + " takes them again")
+			t.config.Log.Info("the export of " + signal + " succeeds again")
 		}
 	}
 }
 
-// Close writes and sends what is left, for Config.FlushTime at most. A reader of Out that doesn't read, or a collector that
-// doesn't answer, keeps nobody from ending; what is lost is logged.
+// Close writes and sends pending lines, spans and metrics. It returns after Config.FlushTime at most, even if Out blocks or a
+// collector doesn't answer, and logs how much was lost.
 func (t *Telemetry) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), t.config.FlushTime)
 	defer cancel()
@@ -172,13 +173,13 @@ func (t *Telemetry) Close() {
 	t.stop()
 	sent := make(chan struct{})
 	go func() { defer close(sent); t.running.Wait() }() // outlives Close only if a write of spans to Out hangs
-	_ = t.requests.Close(ctx)                           // told below
+	_ = t.requests.Close(ctx)                           // the loss is logged below
 	select {
 	case <-sent:
 	case <-ctx.Done():
 	}
 	if ctx.Err() != nil {
-		t.config.Log.Warn("telemetry was not sent in time, some of it is lost", zap.Duration("after", t.config.FlushTime))
+		t.config.Log.Warn("telemetry was not sent in time; some of it is lost", zap.Duration("after", t.config.FlushTime))
 	}
 	if lost := t.requests.Dropped(); lost > 0 {
 		t.config.Log.Warn("lines of the request log were lost", zap.Uint64("lines", lost))

@@ -20,7 +20,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// newTelemetry returns one that has a metric, and what it logs.
+// newTelemetry returns a Telemetry that has a metric, and its log.
 func newTelemetry(t *testing.T, c Config) (*Telemetry, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zapcore.InfoLevel)
@@ -53,8 +53,8 @@ func within(t *testing.T, what string, c <-chan struct{}) {
 	}
 }
 
-// Metrics go to the next collector at once, while the last ones still wait for one that hangs. (The activator heeded no
-// ConfigMap meanwhile.)
+// Metrics go to the next collector at once, even if the previous one hangs and has pending metrics. (Meanwhile the activator
+// used to apply no ConfigMap.)
 func TestACollectorThatHangsHoldsUpNoChange(t *testing.T) {
 	asked, release, got := make(chan struct{}, 100), make(chan struct{}), make(chan struct{}, 100)
 	hangs := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked <- struct{}{}; <-release }))
@@ -82,7 +82,7 @@ func TestACollectorThatHangsHoldsUpNoChange(t *testing.T) {
 	}
 }
 
-// pages tells which addresses are served, and refuses to serve one.
+// pages records which addresses are served, and refuses to serve one.
 type pages struct {
 	all    []string
 	refuse string
@@ -115,7 +115,7 @@ func TestPage(t *testing.T) {
 	p := &pages{refuse: "c"}
 	tel, _ := newTelemetry(t, Config{Page: p.open})
 	must(t, tel.SetMetrics(at("a")))
-	must(t, tel.SetMetrics(at("a"))) // ConfigMaps are told again and again
+	must(t, tel.SetMetrics(at("a"))) // an informer may deliver a ConfigMap more than once
 	must(t, tel.SetMetrics(at("b")))
 	for range 2 {
 		if err := tel.SetMetrics(at("c")); !errors.Is(err, errTaken) {
@@ -130,7 +130,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// answers is a policy that answers everything itself.
+// answers is a policy that answers every request itself.
 type answers struct{ proxy.NopExchange }
 
 func (p answers) Begin(*proxy.Request) proxy.Exchange { return p }
@@ -139,7 +139,7 @@ func (answers) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
 	return proxy.Decision{Local: &proxy.Local{Status: http.StatusNoContent}}, nil
 }
 
-// visit sends n requests through what tel wraps.
+// visit sends n requests through a policy that tel wraps.
 func visit(t *testing.T, tel *Telemetry, n int) {
 	t.Helper()
 	h, err := proxy.New(proxy.Config{Policy: tel.Wrap(answers{}), Name: "test"})
@@ -160,7 +160,7 @@ func visit(t *testing.T, tel *Telemetry, n int) {
 	}
 }
 
-// The request log is turned on and off, what can't be used changes nothing, and its metrics are there from the first time on.
+// The request log can be turned on and off, a wrong template changes nothing, and its metrics exist once it has been on.
 func TestRequestLog(t *testing.T) {
 	var out strings.Builder
 	tel, _ := newTelemetry(t, Config{Out: &out})
@@ -181,7 +181,7 @@ func TestRequestLog(t *testing.T) {
 	for _, template := range []string{"first {{.Response.Code}}", "second {{.Response.Code}}"} {
 		must(t, tel.SetRequestLog(observability.RequestLog{Enabled: true, Template: template}))
 		if tel.SetRequestLog(observability.RequestLog{Enabled: true, Template: "{{"}) == nil {
-			t.Error("half a template is used")
+			t.Error("a malformed template is accepted")
 		}
 		visit(t, tel, 1)
 		must(t, tel.SetRequestLog(observability.RequestLog{}))
@@ -196,7 +196,7 @@ func TestRequestLog(t *testing.T) {
 	}
 }
 
-// What nobody takes is lost, and told; the end waits for no longer than it may.
+// Lines and spans that can't be written or sent are lost, and the loss is logged; Close takes FlushTime at most.
 func TestWhatIsLostIsTold(t *testing.T) {
 	reader, out := io.Pipe()
 	gone := httptest.NewServer(nil)
@@ -204,14 +204,14 @@ func TestWhatIsLostIsTold(t *testing.T) {
 	tel, logs := newTelemetry(t, Config{Out: out, FlushTime: time.Second})
 	must(t, tel.SetRequestLog(observability.RequestLog{Enabled: true, Template: strings.Repeat("x", 400<<10)}))
 	must(t, tel.SetTraces(observability.Exporter{Protocol: observability.Zipkin, Endpoint: gone.URL, SamplingRate: 1}))
-	visit(t, tel, 5) // of whose lines two are in the buffer, and one is being written
+	visit(t, tel, 5) // two of the lines are in the buffer, and one is being written
 	tel.Close()
 	for _, line := range []string{
-		"the collector of traces takes none", "telemetry was not sent in time, some of it is lost",
+		"the export of traces fails", "telemetry was not sent in time; some of it is lost",
 		"lines of the request log were lost", "spans were lost",
 	} {
 		if logs.FilterMessage(line).Len() != 1 {
-			t.Errorf("not told: %s in %v", line, logs.All())
+			t.Errorf("not logged: %s in %v", line, logs.All())
 		}
 	}
 	_ = reader.Close() // ends the writer

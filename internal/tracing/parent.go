@@ -24,29 +24,28 @@ type (
 	spanID  [8]byte
 )
 
-// parent is the trace that a request came with. Its zero value is none.
+// parent is the trace context of a request. Its zero value is that of a request without one.
 type parent struct {
 	trace traceID // zero: none
 	span  spanID
-	// sampled is the decision that was made before, when decided.
-	decided, sampled bool
-	debug            bool // B3: sampled, whatever anybody thinks
-	random           bool // W3C level 2: the flag random-trace-id
-	short            bool // B3: a trace ID of 64 bits
-	// The forms in which it came.
-	w3c, multi, single bool
+	// sampled is the sampling decision, if decided is true.
+	decided, sampled   bool
+	debug              bool // B3: sampled regardless of sampling rates
+	random             bool // W3C level 2: the flag random-trace-id
+	short              bool // B3: a trace ID of 64 bits
+	w3c, multi, single bool // the forms in which it came: traceparent, B3 in several fields, B3 in one
 }
 
 func (p *parent) exists() bool { return p.trace != traceID{} }
 
-// extract reads W3C's form, else B3's, of which one field or several. What is malformed is not there.
+// extract reads W3C's form, else B3's in several fields or in one. It ignores malformed fields.
 func extract(h proxy.Header) parent {
 	var p parent
 	if v := h.Values(traceparent); len(v) == 1 {
 		p = parseTraceparent(v[0])
 	}
 	for _, b := range []parent{fromMulti(h), parseSingle(h.Get(b3Single))} {
-		if p.exists() || p.decided { // of W3C, or of several fields: one only tells the form
+		if p.exists() || p.decided { // an earlier form has the context: b adds only its form
 			p.multi, p.single = p.multi || b.multi, p.single || b.single
 		} else {
 			b.multi, b.single = b.multi || p.multi, b.single || p.single
@@ -56,7 +55,7 @@ func extract(h proxy.Header) parent {
 	return p
 }
 
-// parseTraceparent reads version 00, and of later ones what 00 has.
+// parseTraceparent reads version 00, and the parts of later versions that 00 has too.
 func parseTraceparent(v string) parent {
 	const size = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	if len(v) < size || v[2] != '-' || v[35] != '-' || v[52] != '-' || len(v) > size && (v[:2] == "00" || v[size] != '-') {
@@ -98,10 +97,10 @@ func parseSingle(v string) parent {
 	return b3(id, span, state, parent{single: true})
 }
 
-// b3 completes p; what is malformed makes it the zero parent.
+// b3 completes p. It returns the zero parent if a part is malformed.
 func b3(id, span, state string, p parent) parent {
 	switch state {
-	case "1", "true": // true and false: of old tracers
+	case "1", "true": // old tracers send true and false
 		p.decided, p.sampled = true, true
 	case "d":
 		p.decided, p.sampled, p.debug = true, true, true
@@ -124,7 +123,7 @@ func b3(id, span, state string, p parent) parent {
 	return p
 }
 
-// unhex fills to from lower-case digits, exactly.
+// unhex decodes lower-case digits into to, and reports whether they fill it exactly.
 func unhex(to []byte, from string) bool {
 	if len(from) != 2*len(to) {
 		return false
@@ -138,10 +137,10 @@ func unhex(to []byte, from string) bool {
 	return err == nil
 }
 
-// inject makes h's fields say that the parent is span, of p's trace or of a new one.
+// inject sets the fields of h in the forms of p, with span as the parent.
 func (p *parent) inject(h proxy.Header, trace traceID, span spanID, sampled bool) {
 	if !p.w3c {
-		h.Del(tracestate) // it belongs to a traceparent that was not understood
+		h.Del(tracestate) // it belongs to a malformed traceparent
 	}
 	h.Set(traceparent, formatTraceparent(trace, span, sampled, p.random))
 	id := hex.EncodeToString(trace[:])
@@ -154,7 +153,7 @@ func (p *parent) inject(h proxy.Header, trace traceID, span spanID, sampled bool
 		if p.exists() && p.span != span {
 			h.Set(b3Parent, hex.EncodeToString(p.span[:]))
 		}
-		if h.Get(b3Flags) != "1" { // which implies it
+		if h.Get(b3Flags) != "1" { // 1 implies that it is sampled
 			h.Set(b3Sampled, b3State(sampled, false))
 		}
 	}

@@ -10,15 +10,15 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// minWait is the shortest wait that is worth a span: a slot that is free costs microseconds.
+// minWait is the shortest wait that has a span: taking a free slot takes microseconds.
 const minWait = time.Millisecond
 
-// maxText bounds what a client can have a span hold in one attribute: maxQueue of them wait for a collector that is
-// away, and heads may have 64 KiB. W3C asks for 512 bytes of tracestate at least.
+// maxText bounds the bytes of a client in one attribute of a span: maxQueue spans are held while a collector is unreachable,
+// and heads may have 64 KiB. W3C asks for at least 512 bytes of tracestate.
 const maxText = 1 << 10
 
-// Wrap returns p with its requests traced, while tracing is on. A policy that is to see the fields of the trace, such as
-// a request log, belongs within.
+// Wrap returns a policy that calls p and traces its requests while tracing is on. A policy that needs the fields of the trace,
+// such as a request log, must be within p.
 func (t *Tracer) Wrap(p proxy.Policy) proxy.Policy {
 	w := &policy{tracer: t, Policy: p}
 	w.exchanges.New = func() any { return &exchange{policy: w} }
@@ -31,15 +31,15 @@ type policy struct {
 	exchanges sync.Pool
 }
 
-// exchange is a sampled request. It is pooled: End gives it back.
+// exchange is a sampled request. It is pooled: End returns it to the pool.
 type exchange struct {
 	proxy.Exchange
 	policy *policy
 	span   span
-	asked  time.Time // for an upstream, first
+	asked  time.Time // of the first Next of an attempt
 }
 
-// Begin decides whether the request is recorded, and tells the upstream.
+// Begin decides whether the request is recorded, and sets the fields for the upstream.
 func (p *policy) Begin(req *proxy.Request) proxy.Exchange {
 	t := p.tracer
 	s := t.setting.Load()
@@ -75,10 +75,10 @@ func (p *policy) Begin(req *proxy.Request) proxy.Exchange {
 	return x
 }
 
-// kept is a string of a request, which doesn't outlive its head, as a span holds it.
+// kept copies a string of a request's head, which is valid only as long as the request, for a span.
 func kept(s string) string { return strings.Clone(s[:min(len(s), maxText)]) }
 
-// decline tells the upstream that a request is not recorded, unless what it came with says so or was decided elsewhere.
+// decline adds to the fields that the request is not recorded, unless they have that decision already.
 func (p *parent) decline(h proxy.Header, trace traceID) {
 	if p.w3c {
 		return
@@ -93,12 +93,12 @@ func (p *parent) decline(h proxy.Header, trace traceID) {
 		span = newSpanID()
 	}
 	if p.decided {
-		p.multi, p.single = false, false // they say what they have to
+		p.multi, p.single = false, false // these fields have the decision
 	}
 	p.inject(h, trace, span, false)
 }
 
-// Next measures the wait that it may contain, or begin.
+// Next records the wait for an upstream, which may be within one call or last over several.
 func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 	if x.asked.IsZero() {
 		x.asked = time.Now()
@@ -116,7 +116,7 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, er
 	return d, err
 }
 
-// End ends the span once the policy within has ended.
+// End ends the span after the inner policy's End.
 func (x *exchange) End(req *proxy.Request, r proxy.Result) {
 	x.Exchange.End(req, r)
 	x.span.result(r.Status, r.Attempts, r.Reason.String(), failed(r))
@@ -125,8 +125,8 @@ func (x *exchange) End(req *proxy.Request, r proxy.Result) {
 	p.exchanges.Put(x)
 }
 
-// failed is the rule of OpenTelemetry's HTTP conventions for servers: 5xx, and what broke after a head that promised more.
-// A client that has gone or asked for what isn't there is no failure of ours.
+// failed reports whether a request failed by OpenTelemetry's HTTP conventions for servers: its status is 5xx, or the response
+// broke after its head. A status of 4xx and a client that has gone are no failure of the server.
 func failed(r proxy.Result) bool {
 	return r.Status >= http.StatusInternalServerError ||
 		r.Reason != proxy.ReasonNone && r.Reason != proxy.ClientGone && r.Status < http.StatusBadRequest

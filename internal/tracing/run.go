@@ -9,8 +9,8 @@ import (
 	"github.com/sluice-proxy/sluice/metrics/otlp"
 )
 
-// Run exports until ctx is done, and then what is left, for Config.FlushTimeout at most. It returns nil. A change by Set takes effect on
-// the export once the one under way has ended.
+// Run exports spans until ctx is done, and then those that are left, for Config.FlushTimeout at most. It returns nil. A change
+// by Set applies to the next export.
 func (t *Tracer) Run(ctx context.Context) error {
 	// life outlasts ctx by the time to flush.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -43,7 +43,7 @@ func (t *Tracer) Run(ctx context.Context) error {
 		tick.Stop()
 		if current != nil {
 			t.spans.wanted.Store(false)
-			t.export(life, current) // of requests that ended meanwhile
+			t.export(life, current) // spans of requests that have just ended
 			current.sink.Close()
 		}
 		if next != nil {
@@ -55,7 +55,7 @@ func (t *Tracer) Run(ctx context.Context) error {
 	return nil
 }
 
-// export sends what is in the queue.
+// export sends all spans of the queue in batches.
 func (t *Tracer) export(ctx context.Context, s *setting) {
 	if s == nil {
 		return
@@ -78,10 +78,10 @@ func (t *Tracer) export(ctx context.Context, s *setting) {
 	}
 }
 
-// queue holds spans that have ended, in their order.
+// queue holds spans in the order in which they ended.
 type queue struct {
 	dropped atomic.Uint64
-	wake    chan struct{} // of one: there is a batch
+	wake    chan struct{} // capacity 1: there is a batch
 
 	mu    sync.Mutex
 	spans []otlp.Span
@@ -105,7 +105,7 @@ func (q *queue) put(s otlp.Span) {
 	}
 }
 
-// take returns the oldest spans, a batch at most.
+// take removes and returns the oldest spans, a batch at most.
 func (q *queue) take() []otlp.Span {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -113,7 +113,7 @@ func (q *queue) take() []otlp.Span {
 	batch := q.spans[:n:n]
 	q.spans = q.spans[n:]
 	if len(q.spans) == 0 {
-		q.spans = nil // batch has the room
+		q.spans = nil // batch uses the memory
 	}
 	return batch
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/sluice-proxy/sluice/internal/observability"
 )
 
-// sampler decides which requests are recorded. The decision follows from the trace ID, as OpenTelemetry's TraceIdRatioBased
-// does it, so that all who ask for the same share record the same traces.
+// sampler decides which requests are recorded. The decision depends on the trace ID, as in OpenTelemetry's TraceIdRatioBased,
+// so that all programs with the same rate record the same traces.
 type sampler struct {
-	bound       uint64 // of 2⁶³
+	bound       uint64 // the rate times 2⁶³
 	parentBased bool
 }
 

@@ -7,13 +7,13 @@ import (
 	"github.com/sluice-proxy/sluice/metrics/otlp"
 )
 
-// spans makes the spans of a tracer, and takes them when they have ended, while there is somebody who exports them.
+// spans makes the spans of a tracer, and passes them to put when they have ended, while Run exports.
 type spans struct {
 	wanted atomic.Bool
 	put    func(otlp.Span)
 }
 
-// span is one that is recorded, by one goroutine at a time.
+// span is a span in progress. One goroutine at a time uses it.
 type span struct {
 	of *spans
 	s  *otlp.Span
@@ -29,10 +29,10 @@ func (m *spans) start(name string, id traceID, parent spanID, kind otlp.Kind) sp
 func (s span) id() spanID     { return s.s.SpanID }
 func (s span) trace() traceID { return s.s.TraceID }
 
-// begin says what is known of a request by its head. Of more, what is empty is left out.
+// begin sets the attributes of a request's head, and those of more that are not empty.
 func (s span) begin(method, path, state string, more []otlp.Attribute) {
 	s.s.State = state
-	s.s.Attributes = append(make([]otlp.Attribute, 0, 5+len(more)), // the three of result too
+	s.s.Attributes = append(make([]otlp.Attribute, 0, 5+len(more)), // with room for the three of result
 		otlp.Attribute{Name: "http.request.method", Text: method}, otlp.Attribute{Name: "url.path", Text: path})
 	for _, a := range more {
 		if a.Text != "" || a.Number != 0 {
@@ -55,7 +55,7 @@ func (s span) result(status, attempts int, reason string, failed bool) {
 	s.end()
 }
 
-// since ends a span that began before it was known to be worth one.
+// since ends a span and sets its start to begin.
 func (s span) since(begin time.Time) {
 	s.s.Start = begin
 	s.end()

@@ -17,7 +17,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// As OpenTelemetry's batch processor has it by default (OTEL_BSP_MAX_QUEUE_SIZE, _MAX_EXPORT_BATCH_SIZE, _SCHEDULE_DELAY).
+// Defaults of OpenTelemetry's batch processor (OTEL_BSP_MAX_QUEUE_SIZE, _MAX_EXPORT_BATCH_SIZE, _SCHEDULE_DELAY).
 const (
 	maxQueue   = 2048
 	batchSize  = 512
@@ -29,21 +29,21 @@ const DefaultFlushTimeout = otlp.DefaultFlushTimeout
 
 // Config of a Tracer. Only Span has no default.
 type Config struct {
-	// Span names the spans of requests, and Wait those of their waits. An empty Wait: waits have no span.
+	// Span is the name of the spans of requests, and Wait that of their waits. If Wait is empty, waits have no spans.
 	Span, Wait string
-	// Resource is what the spans belong to, by OpenTelemetry's names, service.name first of all.
+	// Resource has OpenTelemetry's resource attributes of the spans, of which service.name is required.
 	Resource map[string]string
-	// Skip tells which requests are no traffic, in Begin. Nil: probes of kubelets, and those with K-Network-Probe.
+	// Skip reports whether a request is not traced; Begin calls it. Nil: requests of kubelets and those with K-Network-Probe.
 	Skip func(*proxy.Request) bool
-	// Attributes tells more of a sampled request, in Begin, before the policy within. Those without text and number are left
-	// out. Nil: there is no more.
+	// Attributes returns more attributes of a sampled request; Begin calls it before the inner policy. Attributes without
+	// text and number are left out. It may be nil.
 	Attributes func(*proxy.Request) []otlp.Attribute
 	// Out gets the lines of the protocol stdout. Nil: os.Stdout.
 	Out io.Writer
 	// FlushTimeout bounds the last export, after Run's context has ended. 0: DefaultFlushTimeout.
 	FlushTimeout time.Duration
-	// Failed is told of the first of a row of exports that failed, and with nil that the row has ended. It runs on
-	// Run's goroutine, which waits for it. Nil: nobody is told.
+	// Failed is called with the error of the first export of a series that fails, and with nil when the series has ended.
+	// Run's goroutine calls it and waits for it. It may be nil.
 	Failed func(error)
 }
 
@@ -58,24 +58,24 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Tracer records and exports spans; it is off until Set. Its methods may be called concurrently, Run once at a time.
+// Tracer records and exports spans; it is off until Set. It is safe for concurrent use, with one Run at a time.
 type Tracer struct {
 	config  Config
 	setting atomic.Pointer[setting] // nil: off
-	changed chan struct{}           // of one
+	changed chan struct{}           // capacity 1: setting has changed
 	queue   queue
 	spans   spans
-	failing bool // Failed has been told; of Run
+	failing bool // Run's: the last export failed
 }
 
-// setting is what Set said last. It is never changed.
+// setting has the argument of the last Set. It is never changed but replaced.
 type setting struct {
 	exporter observability.Exporter
 	sampler  sampler
 	sink     sink
 }
 
-// sink is where spans go. Export blocks; an error means that some of them are lost.
+// sink exports spans. Export blocks; an error means that some of the spans are lost.
 type sink interface {
 	Export(ctx context.Context, spans []otlp.Span) error
 	Close()
@@ -99,8 +99,8 @@ func New(c Config) (*Tracer, error) {
 	return t, nil
 }
 
-// Set says where spans go and which requests are recorded, from the next request on; the exporter of a Config, or of
-// ClassicTracing. One that records nothing turns tracing off. When it can't be used everything stays as it was.
+// Set configures, from the next request on, the export of spans and which requests are recorded. An exporter that records no
+// request turns tracing off. If Set returns an error nothing has changed.
 func (t *Tracer) Set(e observability.Exporter) error {
 	if old := t.setting.Load(); old != nil && reflect.DeepEqual(old.exporter, e) {
 		return nil
@@ -133,5 +133,5 @@ func (t *Tracer) newSink(e observability.Exporter) (sink, error) {
 	return nil, fmt.Errorf("tracing: protocol %q is not http/protobuf, grpc, zipkin or stdout", e.Protocol)
 }
 
-// Dropped counts spans that were lost because they could not be exported, or not as fast as they came.
+// Dropped returns the number of spans that were lost because they could not be exported, or not fast enough.
 func (t *Tracer) Dropped() uint64 { return t.queue.dropped.Load() }

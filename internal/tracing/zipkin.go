@@ -51,12 +51,12 @@ func toZipkin(s *otlp.Span, service string) zipkinSpan {
 		}
 	}
 	if s.Failed {
-		z.Tags["error"] = s.Error // its being there is what counts
+		z.Tags["error"] = s.Error // the tag marks a failed span even if it is empty
 	}
 	return z
 }
 
-// zipkin posts spans. It does not try again: what is lost is counted.
+// zipkin posts spans. It does not retry: the tracer counts the spans that are lost.
 type zipkin struct {
 	url, service string
 	transport    *http.Transport
@@ -89,7 +89,7 @@ func (z *zipkin) Export(ctx context.Context, spans []otlp.Span) error {
 		return fmt.Errorf("zipkin: %w", err)
 	}
 	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // for the connection to be used again
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
 	if resp.StatusCode/100 != 2 {
 		return fmt.Errorf("zipkin answered %s", resp.Status)
 	}

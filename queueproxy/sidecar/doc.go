@@ -1,7 +1,7 @@
-// Package sidecar is the queue-proxy as a program: what it reads from its environment, where it logs, and what it tells of
-// itself, around a [queueproxy.Proxy]. cmd/queue-proxy is [Main]; a program with extensions calls it with options:
+// Package sidecar is the queue-proxy as a program: it configures a [queueproxy.Proxy] from the environment, with its logs,
+// metrics and traces. cmd/queue-proxy calls [Main]; a program with extensions calls it with options:
 //
 //	err := sidecar.Main(ctx, sidecar.WithPolicy(mine))
 //
-// Main starts goroutines for the telemetry that is configured, and waits for them, for [queueproxy.FlushTime] at most.
+// Main starts goroutines for the configured telemetry. When it ends it waits for them, for [queueproxy.FlushTime] at most.
 package sidecar

@@ -18,7 +18,7 @@ import (
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
-// hanging is a collector that takes a request and never answers.
+// hanging starts a collector that reads a request and never answers.
 func hanging(t *testing.T) (url string) {
 	return "http://" + startApp(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -26,11 +26,11 @@ func hanging(t *testing.T) (url string) {
 	}))
 }
 
-// buffer is an io.Writer that the race detector watches: its writers must not write at once.
+// buffer is an io.Writer without a lock, by which the race detector finds concurrent writes.
 type buffer struct{ bytes.Buffer }
 
-// A collector that never answers has the end wait for as long as is left of the grace period, and costs the request log
-// nothing. (It used to wait 5 s, past SIGKILL, and to lose the log meanwhile.)
+// A collector that never answers delays the end no longer than the rest of the grace period, and loses no line of the request
+// log. (The end used to wait 5 s, past SIGKILL, and the log was lost.)
 func TestEndWithACollectorThatHangs(t *testing.T) {
 	t.Parallel()
 	url, out := hanging(t), new(buffer)
@@ -47,14 +47,14 @@ func TestEndWithACollectorThatHangs(t *testing.T) {
 		stopped = time.Now()
 	})
 	if took := time.Since(stopped); took > queueproxy.FlushTime+10*time.Second {
-		t.Errorf("it ends after %v", took)
+		t.Errorf("Main ends after %v", took)
 	}
 	if n := strings.Count(out.String(), "line 200\n"); n != 100 {
 		t.Errorf("%d lines of 100", n)
 	}
 }
 
-// Whoever reads stdout may stop: requests are served, and the pod ends. Lines of requests and spans don't mix.
+// After the reader of stdout has stopped, requests are served and the pod ends. Lines of requests and spans don't mix.
 func TestEndWithAStdoutThatBlocks(t *testing.T) {
 	t.Parallel()
 	reader, stdout := io.Pipe()
@@ -96,7 +96,7 @@ func TestLogAndSpansShareStdout(t *testing.T) {
 	}
 }
 
-// Requests go on while the line that says so can't be written. (They used to wait for it.)
+// Requests are served while the log blocks at the line "draining". (They used to wait for it.)
 func TestDrainWithALogThatBlocks(t *testing.T) {
 	logged, release := make(chan struct{}), make(chan struct{})
 	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{MessageKey: "m"}), zapcore.AddSync(writer(func(b []byte) {

@@ -18,12 +18,12 @@ import (
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
-// ConfigFromEnv reads the contract's environment; WriteUsage lists it. lookup is os.LookupEnv or like it. The error has
-// one line for each variable that is missing or malformed: its name, what it holds, what was expected. A value that may
-// hold a secret, as JSON may, is not repeated. What only says how the pod tells of itself (metrics, traces, logs, profiles)
-// is no error: queueproxy.Config.Ignored has what of it can't be used.
+// ConfigFromEnv reads the variables that WriteUsage lists through lookup, a function like os.LookupEnv. Its error has one
+// line for each variable that is missing or malformed: the name, the value and the expectation. It does not repeat a value
+// that may hold a secret, as JSON may. Mistakes in the configuration of metrics, traces, logs and profiles are no error but
+// are listed in queueproxy.Config.Ignored.
 //
-// The request log, traces and metrics that are pushed are Main's, not a Config's.
+// The Config does not include the request log, traces and metrics that are pushed, which Main sets up.
 func ConfigFromEnv(lookup func(string) (string, bool)) (queueproxy.Config, error) {
 	e := &program.Environment{Lookup: lookup}
 	c := configFrom(e, observedFrom(e))
@@ -46,7 +46,7 @@ func configFrom(e *program.Environment, o observed) queueproxy.Config {
 		DrainIdle:            program.Optional(e, knative.EnvDrainIdle, program.WantDuration, program.Duration),
 	}
 	program.Optional(e, knative.EnvFullDuplex, program.WantBool, strconv.ParseBool) // checked only: see WriteUsage
-	var l limits.Limits                                                             // what isn't set is New's to fill in
+	var l limits.Limits                                                             // New sets the defaults
 	e.Bad = append(e.Bad, l.All().Environment(e.Lookup)...)
 	c.Server, c.MaxWaitingBytes = l.Server(proxy.ServerConfig{}), int64(l.WaitingBytes)
 	c.Timeouts, c.GracePeriod = timeoutsFrom(e)
@@ -74,7 +74,7 @@ func identityFrom(e *program.Environment) queueproxy.Identity {
 	}
 }
 
-// appFrom reads where the app is and how to tell that it is ready.
+// appFrom reads the address of the app and its readiness probes.
 func appFrom(e *program.Environment, c *queueproxy.Config) {
 	port := program.Required(e, knative.EnvUserPort, program.WantPort, program.Port)
 	host := e.Value(knative.EnvUserHost)
@@ -84,7 +84,7 @@ func appFrom(e *program.Environment, c *queueproxy.Config) {
 	c.UserAddr = net.JoinHostPort(host, strconv.Itoa(port))
 	list := program.Optional(e, knative.EnvMultiContainerProbes, program.WantBool, strconv.ParseBool)
 	if port == 0 {
-		return // a probe may make use of it
+		return // a probe may need the port
 	}
 	var err error
 	c.Probes, err = queueproxy.ParseProbes(e.Value(knative.EnvReadinessProbe), list, host, port)
@@ -97,8 +97,8 @@ func appFrom(e *program.Environment, c *queueproxy.Config) {
 	}
 }
 
-// tlsFrom reads where the certificate is and what an administrator says of TLS. It is read, and refused, also where
-// nothing is mounted: a mistake shows now and not when TLS is turned on.
+// tlsFrom reads the directory of the certificate and the settings of TLS. It reports a mistake even if no certificate is
+// mounted, so that it doesn't first appear when TLS is turned on.
 func tlsFrom(e *program.Environment) (dir string, settings *tls.Config) {
 	settings, err := knative.TLSFromEnv(knative.PrefixQueueProxy, e.Lookup)
 	if err != nil {
@@ -147,7 +147,7 @@ func timeoutsFrom(e *program.Environment) (t proxy.Timeouts, gracePeriod time.Du
 	return t, gracePeriod
 }
 
-// announceFrom reads where activators are and the token, if Knative has mounted one.
+// announceFrom reads the address of the activators and the token's file, if Knative has mounted one.
 func announceFrom(e *program.Environment) queueproxy.Announce {
 	a := queueproxy.Announce{Activators: e.Value(knative.EnvAnnounceTo), TokenFile: e.Value(knative.EnvAnnounceToken)}
 	if a.Activators == queueproxy.Off {
@@ -158,7 +158,7 @@ func announceFrom(e *program.Environment) queueproxy.Announce {
 			e.Fail("%s is %q, expected host:port or off", knative.EnvAnnounceTo, a.Activators)
 		}
 	} else if ns := e.Value(knative.EnvSystemNamespace); ns != "" {
-		// Absolute, so that it is looked up once and not with each domain of the search list before it.
+		// The name is absolute, so that the resolver doesn't try the domains of its search list first.
 		host := knative.ActivatorService + "." + ns + ".svc." + knative.ClusterDomain(e.Value(knative.EnvClusterDomain)) + "."
 		a.Activators = net.JoinHostPort(host, strconv.Itoa(knative.PortActivatorService))
 	}

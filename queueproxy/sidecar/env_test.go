@@ -24,7 +24,7 @@ import (
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
-// environment is what Knative's controller sets, with some variables changed; "-" takes one out.
+// environment has the variables that Knative's controller sets, with changes given as name, value; "-" removes a variable.
 func environment(changes ...string) func(string) (string, bool) {
 	vars := map[string]string{
 		knative.EnvContainerConcurrency: "10", knative.EnvQueueServingPort: "8012", knative.EnvUserPort: "8080",
@@ -173,8 +173,8 @@ func TestConfigFromEnvRefuses(t *testing.T) {
 	}
 }
 
-// What a pod tells of itself, and to whom, comes from a ConfigMap of the whole cluster. Something left over there, or newer
-// than this, is a warning, and the pod serves without.
+// The settings of telemetry come from a ConfigMap of the whole cluster. One that is outdated, or newer than this release, is
+// a warning, and the pod serves without it.
 func TestC5UnknownTelemetryIsAWarning(t *testing.T) {
 	plain, err := ConfigFromEnv(environment())
 	if err != nil {
@@ -198,8 +198,8 @@ func TestC5UnknownTelemetryIsAWarning(t *testing.T) {
 				t.Errorf("%s=%s: %v", name, value, err)
 				continue
 			}
-			if len(c.Ignored) != 1 || !strings.HasPrefix(c.Ignored[0], name) || !strings.HasSuffix(c.Ignored[0], "; it is left out") {
-				t.Errorf("%s=%s: it is told so: %q", name, value, c.Ignored)
+			if len(c.Ignored) != 1 || !strings.HasPrefix(c.Ignored[0], name) || !strings.HasSuffix(c.Ignored[0], "; this setting is ignored") {
+				t.Errorf("%s=%s: the warnings are %q", name, value, c.Ignored)
 			}
 			if c.Ignored = nil; !reflect.DeepEqual(c, plain) {
 				t.Errorf("%s=%s: %+v", name, value, c)
@@ -210,7 +210,7 @@ func TestC5UnknownTelemetryIsAWarning(t *testing.T) {
 	if c, err := ConfigFromEnv(zipkin); err != nil || len(c.Ignored) != 3 {
 		t.Errorf("%v, %q", err, c.Ignored)
 	}
-	// The rest of one that is partly understood holds.
+	// Valid settings beside an invalid one take effect.
 	c, err := ConfigFromEnv(environment(knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus"},"tracing":{"protocol":"x"},"runtime":{"profiling":"enabled"}}`))
 	if err != nil || c.RequestMetrics != queueproxy.MetricsPrometheus || !c.Profiling || len(c.Ignored) != 1 {
 		t.Errorf("%+v, %v", c, err)
@@ -228,7 +228,7 @@ func TestC5ExportersThatCannotStart(t *testing.T) {
 	const collector = `"protocol":"http/protobuf","endpoint":"https://127.0.0.1:1"`
 	for name, test := range map[string]struct {
 		env  []string
-		told []string
+		want []string
 	}{
 		"a port that is taken": {[]string{knative.EnvMetricsPort, port, knative.EnvObservabilityConfig, `{"requestMetrics":{"protocol":"prometheus"}}`}, []string{"served without metrics"}},
 		"a host that is not here": {
@@ -240,14 +240,14 @@ func TestC5ExportersThatCannotStart(t *testing.T) {
 			[]string{"OTEL_EXPORTER_OTLP_CERTIFICATE", "/none/such/file", knative.EnvObservabilityConfig, `{"requestMetrics":{` + collector + `},"tracing":{` + collector + `,"samplingRate":1}}`},
 			[]string{"served without request metrics", "served without traces"},
 		},
-		"stackdriver": {[]string{knative.EnvRequestMetricsBackend, "stackdriver"}, []string{knative.EnvRequestMetricsBackend + ` is "stackdriver", expected none or prometheus; it is left out`}},
+		"stackdriver": {[]string{knative.EnvRequestMetricsBackend, "stackdriver"}, []string{knative.EnvRequestMetricsBackend + ` is "stackdriver", expected none or prometheus; this setting is ignored`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			core, logs := observer.New(zap.InfoLevel)
 			startMain(t, freeAddr(t), test.env, WithLogger(zap.New(core)), WithStdout(io.Discard))
-			for _, line := range test.told {
+			for _, line := range test.want {
 				if logs.FilterMessage(line).Len() != 1 {
-					t.Errorf("not told: %s in %v", line, logs.All())
+					t.Errorf("not logged: %s in %v", line, logs.All())
 				}
 			}
 		})
@@ -277,12 +277,12 @@ func TestConfigFromEnvKeepsSecrets(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s=%s was accepted", test[0], test[1])
 		} else if strings.Contains(err.Error(), secret) {
-			t.Errorf("the error tells a secret: %v", err)
+			t.Errorf("the error contains a secret: %v", err)
 		}
 	}
 }
 
-// The help lists what is read and nothing else.
+// The help lists all variables that are read and no others.
 func TestUsageIsComplete(t *testing.T) {
 	read := map[string]bool{}
 	collector := `{"protocol":"http/protobuf","endpoint":"http://c:4318"}`

@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-proxy/sluice/queueproxy/sidecar"
 )
 
-// A guard that looks at heads only: it refuses what has no token before it takes a slot, and marks what the app says.
+// A policy that examines heads only: it rejects requests without a token before they take a slot, and marks responses.
 func ExampleWithPolicy() {
 	guard := func(next proxy.Policy) proxy.Policy { return guarded{next} }
 
@@ -27,7 +27,7 @@ func ExampleWithPolicy() {
 	// 200 "Hello /" guarded=yes
 }
 
-// guarded is a policy around another one. Embedding the inner exchange leaves everything else to it.
+// guarded is a policy around another one. Its exchange embeds the inner one, which does everything else.
 type guarded struct{ next proxy.Policy }
 
 func (g guarded) Begin(req *proxy.Request) proxy.Exchange {
@@ -51,7 +51,7 @@ func (e guardedExchange) Response(req *proxy.Request, resp *proxy.Response) bool
 	return e.Exchange.Response(req, resp)
 }
 
-// Middleware as it exists for net/http, put in front without a change.
+// Middleware for net/http runs in front of the queue-proxy without a change.
 func ExampleWithHandler() {
 	middleware := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -73,7 +73,7 @@ func ExampleWithHandler() {
 	// 200 "Hello /" guarded=yes
 }
 
-// What a transport of one's own was for: to see, or to replace, the connections to the app.
+// An extension that sees the connections to the app, and could replace them, as a custom http.Transport would.
 func ExampleWithDial() {
 	dialled := make(chan string, 10)
 	watch := func(next queueproxy.DialFunc) queueproxy.DialFunc {
@@ -95,7 +95,7 @@ func ExampleWithDial() {
 	// dialled tcp
 }
 
-// runMain is the program of an extension, with an app and an environment as a pod has them.
+// runMain runs the program of an extension with an app and an environment like a pod's.
 func runMain(options ...sidecar.Option) (get func(path, token string) string, stop func()) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "Hello "+r.URL.Path)

@@ -16,7 +16,7 @@ const kubelet = knative.UserAgentKubelet + "1.31"
 
 func ok(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }
 
-// startApp serves h as an app does, in both protocols, and returns its address.
+// startApp serves h over HTTP/1.1 and HTTP/2 and returns its address.
 func startApp(t testing.TB, h http.Handler) string {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
@@ -28,7 +28,7 @@ func startApp(t testing.TB, h http.Handler) string {
 	return s.Listener.Addr().String()
 }
 
-// freeAddr is an address at which nobody listens.
+// freeAddr returns an address at which no program listens.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	s := httptest.NewUnstartedServer(nil)
@@ -41,7 +41,7 @@ type answer struct {
 	body   string
 }
 
-// visit gets a page on a connection of its own, with fields given as name, value, name, value.
+// visit sends a GET request on a connection of its own, with fields given as name, value, name, value.
 func visit(t testing.TB, url string, fields ...string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/", nil)
@@ -74,7 +74,7 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	}
 }
 
-// listens reports whether somebody accepts connections at addr.
+// listens reports whether a program accepts connections at addr.
 func listens(addr string) bool {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {

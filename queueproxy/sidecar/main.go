@@ -13,10 +13,10 @@ import (
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
-// Main is a queue-proxy as a program: it reads the environment, sets up logging and runs until ctx ends. It is what
-// cmd/queue-proxy does, and what a program calls that brings extensions (see the options) or is several things at once.
-// Its error is for the screen, one line for each variable that is wrong; what goes on later is logged to stderr, or
-// where SERVING_LOGGING_CONFIG says. The request log goes to stdout.
+// Main runs a queue-proxy as a program: it reads the environment, sets up logging and runs until ctx ends. cmd/queue-proxy
+// calls it, and so does a program that adds extensions (see the options) or has other tasks too. Main does not log the error
+// that it returns, which has one line for each variable that is wrong. The log goes to stderr, unless SERVING_LOGGING_CONFIG
+// names other outputs, and the request log to stdout.
 func Main(ctx context.Context, opts ...Option) error {
 	started := time.Now()
 	o := newOptions(opts)
@@ -33,7 +33,7 @@ func Main(ctx context.Context, opts ...Option) error {
 	log = log.Named("queueproxy").With(
 		zap.String("knative.dev/key", c.Identity.Namespace+"/"+c.Identity.Revision),
 		zap.String("knative.dev/pod", c.Identity.Pod))
-	defer func() { _ = log.Sync() }() // it fails on terminals
+	defer func() { _ = log.Sync() }() // Sync fails on terminals
 
 	if o.standardLog {
 		defer logging.Standard(log)()

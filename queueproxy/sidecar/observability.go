@@ -1,23 +1,28 @@
 package sidecar
 
 import (
+	"cmp"
+	"maps"
 	"strconv"
+
+	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/internal/program"
+	"github.com/sluice-proxy/sluice/internal/telemetry"
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
-// observed is what is to be measured, traced and logged.
+// observed is the configuration of metrics, traces and the request log.
 type observed struct {
 	observability.Config
 	classicMetrics bool
 }
 
-// observedFrom reads OBSERVABILITY_CONFIG and, where that says nothing, what went before it up to Knative 1.20. Nothing
-// of it keeps a pod from serving: these variables come from a ConfigMap of the whole cluster, in which things are left
-// over that were understood once, or will be.
+// observedFrom reads OBSERVABILITY_CONFIG and, for settings that it lacks, the variables that Knative set up to 1.20. Mistakes
+// in them don't keep a pod from serving: the variables come from a ConfigMap of the whole cluster, which may have settings
+// of older or newer releases.
 func observedFrom(e *program.Environment) (o observed) {
 	var err error
 	o.Config, err = observability.ParseJSON(e.Value(knative.EnvObservabilityConfig), e.Lookup)
@@ -47,7 +52,7 @@ func (o *observed) classic(e *program.Environment) {
 	o.classicMetrics = prometheus && o.RequestMetrics.Protocol == observability.None
 }
 
-// metrics is the kind of metrics that queueproxy.Config.RequestMetrics should be.
+// metrics returns the value for queueproxy.Config.RequestMetrics.
 func (o *observed) metrics() queueproxy.RequestMetrics {
 	switch {
 	case o.classicMetrics:
@@ -58,4 +63,46 @@ func (o *observed) metrics() queueproxy.RequestMetrics {
 		return queueproxy.MetricsCollected
 	}
 	return queueproxy.MetricsOff
+}
+
+// wraps reports whether requests are logged or traced.
+func (o *observed) wraps() bool {
+	return o.RequestLog.Enabled || o.Tracing.Protocol != observability.None
+}
+
+// turnOn turns on the configured parts of t. If one fails turnOn logs that, and the pod starts without it: the configuration
+// is that of the whole cluster.
+func (o *observed) turnOn(t *telemetry.Telemetry, log *zap.Logger) {
+	without := func(what string, err error) {
+		if err != nil {
+			log.Error("served without "+what, zap.Error(err))
+		}
+	}
+	without("a request log", t.SetRequestLog(o.RequestLog))
+	without("request metrics", t.SetMetrics(o.RequestMetrics))
+	without("traces", t.SetTraces(o.Tracing))
+}
+
+// resource is the resource of metrics and traces, in the names of OpenTelemetry and of Knative.
+func (o *observed) resource(id queueproxy.Identity) map[string]string {
+	host := cmp.Or(id.Host, id.Pod)
+	r := maps.Clone(o.Resource)
+	if r == nil {
+		r = make(map[string]string)
+	}
+	for name, value := range map[string]string{
+		"service.name":          cmp.Or(o.ServiceName, id.Service, id.Configuration, id.Revision),
+		"service.instance.id":   host,
+		"k8s.container.name":    "queue-proxy",
+		"k8s.namespace.name":    id.Namespace,
+		"k8s.pod.name":          host,
+		"kn.service.name":       id.Service,
+		"kn.configuration.name": id.Configuration,
+		"kn.revision.name":      id.Revision,
+	} {
+		if value != "" {
+			r[name] = value
+		}
+	}
+	return r
 }

@@ -76,11 +76,11 @@ func TestPeers12Handler(t *testing.T) {
 		t.Errorf("%q %v", got, err)
 	}
 	if n := logs.FilterMessageSnippet("net/http").Len(); n != 1 {
-		t.Errorf("that net/http serves is logged %d times", n)
+		t.Errorf("the warning that net/http serves is logged %d times", n)
 	}
 }
 
-// upgradeOrOK echoes what comes after an upgrade.
+// upgradeOrOK echoes the bytes that come after an upgrade.
 func upgradeOrOK(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") == "" {
 		ok(w, r)
@@ -124,7 +124,7 @@ func TestPeers12Policy(t *testing.T) {
 	}
 }
 
-// What listens and what is asked by a probe of the app's port goes through the dialling that is wrapped.
+// Connections of requests and of probes of the app's port go through the wrapped dialling.
 func TestPeers12Dial(t *testing.T) {
 	app := startApp(t, http.HandlerFunc(ok))
 	dials := make(chan string, 100)
@@ -133,7 +133,7 @@ func TestPeers12Dial(t *testing.T) {
 	}, WithDial(func(next queueproxy.DialFunc) queueproxy.DialFunc {
 		return func(ctx context.Context, network, addr string) (net.Conn, error) {
 			dials <- addr
-			return next(ctx, network, app) // elsewhere
+			return next(ctx, network, app) // another address
 		}
 	}))
 	if got := visit(t, url, "User-Agent", kubelet, knative.HeaderProbe, "queue"); got.status != 200 {
@@ -147,7 +147,7 @@ func TestPeers12Dial(t *testing.T) {
 	}
 }
 
-// output collects what is written.
+// output collects the bytes that are written to it.
 type output struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -198,7 +198,7 @@ func TestRequestLog(t *testing.T) {
 			env := append([]string{knative.EnvServingService, "svc", knative.EnvServingConfiguration, "cfg"}, test.env...)
 			url := startMain(t, startApp(t, http.HandlerFunc(ok)), env, WithStdout(&out))
 			visit(t, url, "User-Agent", kubelet, knative.HeaderProbe, "queue")
-			if strings.HasPrefix(test.want, wantProbe) { // which is written once the answer is out
+			if strings.HasPrefix(test.want, wantProbe) { // the line is written after the response
 				eventually(t, "the probe is logged", func() bool { return out.String() != "" })
 			}
 			visit(t, url, "Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")

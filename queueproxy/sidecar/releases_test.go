@@ -19,9 +19,9 @@ import (
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
-// release is what a release of Knative changes in the environment that its controller gives a sidecar (module
-// knative.dev/serving, pkg/reconciler/revision/resources/queue.go), of a service that says nothing itself in a cluster
-// whose ConfigMaps are those of the release; and what that changes for us.
+// release has the changes that a release of Knative makes to the environment of a sidecar (module knative.dev/serving,
+// pkg/reconciler/revision/resources/queue.go), for a service without settings in a cluster with the release's ConfigMaps,
+// and the changes that those make to our configuration.
 type release struct {
 	knative, module string
 	gone            []string
@@ -35,13 +35,13 @@ const (
 	logTemplateNow = `{"httpRequest": {"requestMethod": "{{.Request.Method}}"}, "traceId": "{{.TraceID}}"}`
 )
 
-// observabilityConfig is what Knative makes of an empty config-observability, as JSON.
+// observabilityConfig is the JSON that Knative makes of an empty config-observability.
 func observabilityConfig(template string) string {
 	return `{"tracing":{"protocol":"none"},"metrics":{"protocol":"none"},"runtime":{"profiling":"disabled","exportInterval":15000000000},` +
 		`"requestMetrics":{"protocol":"none"},"requestLogTemplate":` + fmt.Sprintf("%q", template) + `}`
 }
 
-// releases are all there have been since 1.2. The first sets everything.
+// releases are all releases since 1.2. The first one sets everything.
 func releases() []release {
 	same := func(knative, module string) release { return release{knative: knative, module: module} }
 	return []release{
@@ -87,7 +87,7 @@ func releases() []release {
 					},
 					Addrs:    queueproxy.Addrs{Serve: ":8012", Admin: ":8022", Stats: ":9090", Metrics: ":9091", Profiling: ":8008", TLS: ":8112"},
 					UserAddr: "127.0.0.1:8080",
-					// REVISION_TIMEOUT_SECONDS bounds the first byte, and nothing the whole.
+					// REVISION_TIMEOUT_SECONDS bounds the first byte; the whole request has no bound.
 					Timeouts: proxy.Timeouts{ResponseStart: 300 * time.Second}, GracePeriod: 300 * time.Second,
 					Probes:         []queueproxy.Probe{{Kind: queueproxy.ProbeTCP, Addr: "127.0.0.1:8080", Aggressive: true, SuccessThreshold: 1}},
 					RequestMetrics: queueproxy.MetricsClassic, CertsDir: "/var/lib/knative/certs", TLS: &tls.Config{MinVersion: tls.VersionTLS13},
@@ -102,7 +102,7 @@ func releases() []release {
 		{
 			knative: "1.7", module: "v0.34",
 			set: [][2]string{{"REVISION_RESPONSE_START_TIMEOUT_SECONDS", "0"}, {"REVISION_IDLE_TIMEOUT_SECONDS", "0"}},
-			// From here on REVISION_TIMEOUT_SECONDS bounds the whole.
+			// From here on REVISION_TIMEOUT_SECONDS bounds the whole request.
 			means: func(c *queueproxy.Config, _ *observed) { c.Timeouts = proxy.Timeouts{Total: 300 * time.Second} },
 		},
 		same("1.8", "v0.35"),
@@ -148,7 +148,7 @@ func releases() []release {
 	}
 }
 
-// eachRelease calls do with the whole environment of each release, and what we make of it.
+// eachRelease calls do with the whole environment of each release, and the configuration that we expect from it.
 func eachRelease(t *testing.T, do func(t *testing.T, r release, vars map[string]string, c queueproxy.Config, o observed)) {
 	vars := map[string]string{}
 	var c queueproxy.Config
@@ -156,7 +156,7 @@ func eachRelease(t *testing.T, do func(t *testing.T, r release, vars map[string]
 	for _, r := range releases() {
 		for _, name := range r.gone {
 			if _, ok := vars[name]; !ok {
-				t.Fatalf("%s: %s is gone and was not there", r.knative, name)
+				t.Fatalf("%s removes %s, which was not there", r.knative, name)
 			}
 			delete(vars, name)
 		}
@@ -174,7 +174,7 @@ func lookupIn(vars map[string]string) func(string) (string, bool) {
 	return func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
 }
 
-// The environment of each release is understood as that release's own queue-proxy does, without a complaint.
+// The environment of each release has the same meaning as for that release's own queue-proxy, and causes no warning.
 func TestReleases(t *testing.T) {
 	eachRelease(t, func(t *testing.T, _ release, vars map[string]string, want queueproxy.Config, wantObserved observed) {
 		got, err := ConfigFromEnv(lookupIn(vars))
@@ -192,22 +192,22 @@ func TestReleases(t *testing.T) {
 		}
 		for _, name := range slices.Sorted(maps.Keys(vars)) {
 			if !slices.ContainsFunc(variables(), func(v variable) bool { return v.name == name }) && !slices.Contains(unread, name) {
-				t.Errorf("%s is set by Knative, and neither read nor known as one that needs no reading", name)
+				t.Errorf("%s is set by Knative, and is neither read nor listed as unread", name)
 			}
 		}
 	})
 }
 
-// unread are variables of Knative's that a queue-proxy of ours has no use for.
+// unread are variables of Knative's that our queue-proxy does not need.
 var unread = []string{
 	"HOST_IP",                                                    // where CONCURRENCY_STATE_ENDPOINT may be
-	"ROOT_CA",                                                    // trust of Knative's queue-proxy in itself
+	"ROOT_CA",                                                    // roots for the certificate of Knative's queue-proxy
 	"CONCURRENCY_STATE_ENDPOINT", "CONCURRENCY_STATE_TOKEN_PATH", // pods are not frozen (docs/knative.md, "Known limits")
 	"METRICS_COLLECTOR_ADDRESS", "METRICS_DOMAIN", // of OpenCensus
-	"SERVING_REQUEST_METRICS_REPORTING_PERIOD_SECONDS", // what is scraped is counted at once
+	"SERVING_REQUEST_METRICS_REPORTING_PERIOD_SECONDS", // our metrics are always current when they are scraped
 }
 
-// What a service or an operator may say differs from release to release too.
+// The settings that a service or an operator can make differ between releases too.
 func TestReleasesWhenAsked(t *testing.T) {
 	eachRelease(t, func(t *testing.T, _ release, vars map[string]string, want queueproxy.Config, wantObserved observed) {
 		ask := func(name, value string) bool {
@@ -270,8 +270,8 @@ func TestReleasesWhenAsked(t *testing.T) {
 	})
 }
 
-// In Knative up to 1.6 REVISION_TIMEOUT_SECONDS says how long the first byte may take: an answer that has begun may go
-// on for longer, one that hasn't is cut. From 1.7 on it is the whole.
+// In Knative up to 1.6 REVISION_TIMEOUT_SECONDS bounds the first byte: a response that has begun may take longer, and a
+// request without one is cut off. From 1.7 on it bounds the whole request.
 func TestC1ClassicTimeoutIsTheFirstByte(t *testing.T) {
 	app := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/stream" {
@@ -286,7 +286,7 @@ func TestC1ClassicTimeoutIsTheFirstByte(t *testing.T) {
 	}))
 	eachRelease(t, func(t *testing.T, r release, vars map[string]string, _ queueproxy.Config, _ observed) {
 		if !slices.Contains([]string{"1.2", "1.3", "1.6", "1.7", "1.24"}, r.knative) {
-			return // as the one before
+			return // as the previous release
 		}
 		t.Parallel()
 		vars[knative.EnvRevisionTimeout] = "2"
@@ -320,7 +320,7 @@ func TestC1ClassicTimeoutIsTheFirstByte(t *testing.T) {
 		defer late.Body.Close()
 		body, _ = io.ReadAll(late.Body)
 		if late.StatusCode != http.StatusGatewayTimeout || !strings.Contains(string(body), "request timeout") {
-			t.Errorf("an answer that begins too late: %d %q", late.StatusCode, body)
+			t.Errorf("a response that begins too late: %d %q", late.StatusCode, body)
 		}
 	})
 }

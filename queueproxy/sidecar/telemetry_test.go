@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
-// collectorOf is a collector of OTLP for one kind of signal, over HTTP and gRPC; got has the requests' bytes.
+// collectorOf starts an OTLP collector for one kind of signal, over HTTP and gRPC, and returns its URL and the request bodies.
 func collectorOf(t *testing.T) (url string, got <-chan []byte) {
 	t.Helper()
 	all := make(chan []byte, 100)
@@ -33,7 +33,7 @@ func collectorOf(t *testing.T) (url string, got <-chan []byte) {
 	return "http://" + addr, all
 }
 
-// Request metrics go to a collector, with the last ones as the pod ends, and nothing listens for Prometheus.
+// Request metrics are pushed to a collector, the last ones as the pod ends, and the port for Prometheus is closed.
 func TestRequestMetricsArePushed(t *testing.T) {
 	for _, protocol := range []string{"http/protobuf", "grpc"} {
 		t.Run(protocol, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestCollectorThatIsAway(t *testing.T) {
 	}
 }
 
-// A request's span goes to the collector as the pod ends, and its trace to the app; probes are no traffic.
+// A request's span is sent to the collector when the pod ends, and its trace context to the app; probes have no spans.
 func TestTraces(t *testing.T) {
 	const trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 	for _, test := range []struct {
