@@ -15,8 +15,9 @@ func index(all []Revision) map[throttler.RevisionID]Revision {
 	return m
 }
 
-// tell tells the sink what differs between two states: what is gone last, so that who sees it gone finds the rest.
-func tell(sink activator.Sink, old, now map[throttler.RevisionID]Revision) {
+// publish publishes the differences between two states, deletions last: a client that finds a revision deleted then finds all
+// new ones.
+func publish(sink activator.Sink, old, now map[throttler.RevisionID]Revision) {
 	for id, r := range now {
 		was, known := old[id]
 		if !known || was.Revision != r.Revision {

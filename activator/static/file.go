@@ -12,10 +12,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// File tells a sink of the revisions in a file, and of what changes in it. While the file can't be read or is wrong,
-// what it said before stands, and a line in the log says why.
+// File publishes the revisions in a file, and their changes. While the file can't be read or has errors, the revisions read
+// before stay published, and the error is logged.
 type File struct {
-	// Period is how often the file is looked at. 0: 500 ms.
+	// Period is the time between two checks of the file for changes. 0 means 500 ms.
 	Period time.Duration
 
 	path   string
@@ -23,11 +23,10 @@ type File struct {
 	synced chan struct{}
 }
 
-// Open makes a File of the file at path, and fails when that can't be read now, or not again, or is wrong. Log may be
-// nil.
+// Open makes a File of the file at path. It fails if path is not a regular file, can't be read, or has errors. log may be nil.
 func Open(path string, log *zap.Logger) (*File, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // a pipe gives what it holds only once
-		return nil, fmt.Errorf("%s: should be a file", path)
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // a pipe could be read only once
+		return nil, fmt.Errorf("%s: not a regular file", path)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -44,24 +43,24 @@ func Open(path string, log *zap.Logger) (*File, error) {
 
 // Run implements [activator.Source]. It may be called once.
 func (f *File) Run(ctx context.Context, sink activator.Sink) error {
-	var told map[throttler.RevisionID]Revision
+	var published map[throttler.RevisionID]Revision
 	filewatch.Watch(ctx, f.path, f.Period, func(data []byte, err error) {
 		var all []Revision
 		if err == nil {
 			all, err = Parse(f.path, data)
 		}
 		if err != nil {
-			f.log.Error("revisions stay as they were", zap.Error(err))
+			f.log.Error("the file can't be used; the revisions read before stay in effect", zap.Error(err))
 			return
 		}
 		now := index(all)
-		tell(sink, told, now)
-		if told == nil {
+		publish(sink, published, now)
+		if published == nil {
 			close(f.synced)
 		} else {
 			f.log.Info("revisions read again", zap.String("file", f.path), zap.Int("revisions", len(now)))
 		}
-		told = now
+		published = now
 	})
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// recorder is a sink that writes down what it is told.
+// recorder is a sink that records its calls.
 type recorder struct {
 	mu    sync.Mutex
 	lines []string
@@ -43,7 +43,7 @@ func (r *recorder) UpdateEndpoints(id throttler.RevisionID, e activator.Endpoint
 	r.add("endpoints %s %d %d", id, len(e.Ready), len(e.NotReady))
 }
 
-// await collects what r is told until all of want has come, in that order for each revision.
+// await collects the calls of r until there are as many as in want, and compares them.
 func (r *recorder) await(t *testing.T, want ...string) {
 	t.Helper()
 	var got []string
@@ -54,7 +54,7 @@ func (r *recorder) await(t *testing.T, want ...string) {
 		}
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
-		t.Fatalf("told:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Fatalf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -100,7 +100,7 @@ func TestFileReload(t *testing.T) {
 	replace(t, path, "revisions:\n- {namespace: n, name: a, containerConcurrency: 3, peers: [x], pods: [{address: 'h:1'}, {address: 'h:2', ready: false}]}\n")
 	r.await(t, "revision n/a 3", "peers n/a [x]")
 
-	// What is wrong is logged once and changes nothing; so is a file that is gone.
+	// An error in the file is logged once and changes nothing, and so is a missing file.
 	replace(t, path, "revisions:\n- {namespace: n, name: a}\n- {namespace: n, nam: b}\n")
 	if err := os.Chtimes(path, time.Now(), time.Now()); err != nil {
 		t.Fatal(err)
@@ -150,7 +150,7 @@ func TestSource(t *testing.T) {
 	r.await(t, "revision n/r 2", "endpoints n/r 0 0")
 }
 
-// What can't be read again would look empty the next time; and a pipe keeps who opens it waiting.
+// Open rejects pipes and devices: they may block, and would seem to be empty when they are read again.
 func TestOpenTakesAFileOnly(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -162,7 +162,7 @@ func TestOpenTakesAFileOnly(t *testing.T) {
 	}
 	w.Close()
 	for _, path := range []string{fmt.Sprintf("/dev/fd/%d", r.Fd()), os.DevNull, t.TempDir()} {
-		if _, err := Open(path, nil); err == nil || !strings.Contains(err.Error(), "should be a file") {
+		if _, err := Open(path, nil); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}

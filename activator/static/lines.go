@@ -2,7 +2,7 @@ package static
 
 import "go.yaml.in/yaml/v3"
 
-// documentLines says on which lines the entries of a document stand.
+// documentLines has the lines of the entries of a document.
 type documentLines struct {
 	Revisions []revisionLines `yaml:"revisions"`
 }

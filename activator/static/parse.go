@@ -16,7 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// document is a file.
+// document is the content of a file.
 type document struct {
 	Revisions []revision `yaml:"revisions"`
 }
@@ -31,7 +31,7 @@ type revision struct {
 	ResponseStartTimeout at[float64] `yaml:"responseStartTimeoutSeconds"`
 	IdleTimeout          at[float64] `yaml:"idleTimeoutSeconds"`
 	Protocol             at[string]  `yaml:"protocol"`
-	FullDuplex           bool        `yaml:"fullDuplex"` // no effect: an app may always answer while it reads
+	FullDuplex           bool        `yaml:"fullDuplex"` // no effect: an app may always respond while it reads the request
 	MaxWaiting           at[int]     `yaml:"maxWaiting"`
 	NoEarlyUse           bool        `yaml:"noEarlyUse"`
 	Probe                at[string]  `yaml:"probe"`
@@ -46,7 +46,7 @@ type pod struct {
 	Ready   at[bool]   `yaml:"ready"`
 }
 
-// at is a value and the line that it stands on; 0 when it doesn't.
+// at is a value and its line, which is 0 if the field is missing.
 type at[T any] struct {
 	v    T
 	line int
@@ -58,11 +58,11 @@ func (a *at[T]) UnmarshalYAML(n *yaml.Node) error {
 	return n.Decode(&a.v)
 }
 
-// defaultTimeout is that of Knative's config-defaults (revision-timeout-seconds).
+// defaultTimeout is the default of Knative's config-defaults (revision-timeout-seconds).
 const defaultTimeout = 300 * time.Second
 
-// Parse reads the content of a file, which is called name in errors. It finds as many errors as it can; each begins
-// with name:line, and all are on one line.
+// Parse parses the content of a file, which errors call name. It reports as many errors as it can, in one line; each begins
+// with name:line.
 func Parse(name string, data []byte) ([]Revision, error) {
 	p := parser{name: name}
 	var (
@@ -73,12 +73,12 @@ func Parse(name string, data []byte) ([]Revision, error) {
 	dec.KnownFields(true)
 	switch err := dec.Decode(&doc); {
 	case errors.Is(err, io.EOF):
-		p.fail(1, "the file is empty; \"revisions: []\" serves none")
+		p.fail(1, "the file is empty; a file without revisions is \"revisions: []\"")
 	case err != nil:
 		p.failYAML(err)
 	default:
 		if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-			p.fail(1, "more than one document")
+			p.fail(1, "the file has more than one YAML document")
 		}
 		if err := yaml.Unmarshal(data, &lines); err != nil {
 			p.failYAML(err)
@@ -92,7 +92,7 @@ func Parse(name string, data []byte) ([]Revision, error) {
 	for i := range doc.Revisions {
 		r := p.revision(&doc.Revisions[i], lines.Revisions[i])
 		if first, twice := seen[r.ID]; twice {
-			p.fail(lines.Revisions[i].line, "revision %s stands in line %d already", r.ID, first)
+			p.fail(lines.Revisions[i].line, "revision %s is already defined in line %d", r.ID, first)
 		}
 		seen[r.ID] = lines.Revisions[i].line
 		all = append(all, r)
@@ -121,7 +121,7 @@ var (
 	goType   = regexp.MustCompile(` in type \S+$`)
 )
 
-// failYAML takes the line out of what the YAML library says.
+// failYAML adds the errors of the YAML library, with the line in front.
 func (p *parser) failYAML(err error) {
 	texts := []string{err.Error()}
 	if te, ok := errors.AsType[*yaml.TypeError](err); ok {
@@ -181,7 +181,7 @@ func (p *parser) pod(e *activator.Endpoints, d pod, line int, ids map[string]boo
 		ep.ID = ep.Addr
 	}
 	if ids[ep.ID] {
-		p.fail(line, "pod %q stands in this revision already", ep.ID)
+		p.fail(line, "the revision has another pod %q", ep.ID)
 	}
 	ids[ep.ID] = true
 	if d.Ready.line == 0 || d.Ready.v {
@@ -198,7 +198,7 @@ func (p *parser) positive(name string, n at[int]) int {
 	return n.v
 }
 
-// maxSeconds keeps durations far from overflow; Kubernetes bounds these fields to 32 bits.
+// maxSeconds keeps durations from overflowing; in Kubernetes these fields have 32 bits.
 const maxSeconds = 1 << 31
 
 func (p *parser) seconds(name string, n at[float64], missing time.Duration) time.Duration {

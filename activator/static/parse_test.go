@@ -50,10 +50,10 @@ func TestParseExample(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	const head = "revisions:\n- namespace: n\n  name: r\n"
 	for name, c := range map[string]struct{ text, want string }{
-		"empty":          {"", `f:1: the file is empty; "revisions: []" serves none`},
-		"only a comment": {"# nothing\n", `f:1: the file is empty; "revisions: []" serves none`},
+		"empty":          {"", `f:1: the file is empty; a file without revisions is "revisions: []"`},
+		"only a comment": {"# nothing\n", `f:1: the file is empty; a file without revisions is "revisions: []"`},
 		"syntax":         {"revisions:\n\t- name: x\n", "f:2: found character that cannot start any token"},
-		"two documents":  {"revisions: []\n---\nrevisions: []\n", "f:1: more than one document"},
+		"two documents":  {"revisions: []\n---\nrevisions: []\n", "f:1: the file has more than one YAML document"},
 		"unknown field":  {head + "  containerConcurency: 1\n", "f:4: field containerConcurency not found"},
 		"unknown field of a pod": {
 			head + "  pods:\n  - address: a:1\n    port: 1\n", "f:6: field port not found",
@@ -74,9 +74,9 @@ func TestParseErrors(t *testing.T) {
 		"address missing":  {head + "  pods:\n  - id: x\n", `f:5: address "" is not HOST:PORT`},
 		"pod twice": {
 			head + "  pods:\n  - {id: x, address: \"a:1\"}\n  - {id: x, address: \"b:1\"}\n",
-			`f:6: pod "x" stands in this revision already`,
+			`f:6: the revision has another pod "x"`,
 		},
-		"revision twice": {head + "- namespace: n\n  name: r\n", "f:4: revision n/r stands in line 2 already"},
+		"revision twice": {head + "- namespace: n\n  name: r\n", "f:4: revision n/r is already defined in line 2"},
 		"several": {
 			"revisions:\n- name: r\n  protocol: x\n",
 			`f:2: namespace is missing; f:3: protocol "x" is neither http1 nor h2c`,
@@ -101,7 +101,7 @@ func TestParseDefaults(t *testing.T) {
 	}
 }
 
-// FuzzParse: whatever a file holds, there is an answer, and an error is one line that begins with file and line.
+// FuzzParse checks that Parse does not panic, and that an error is one line that begins with file and line.
 func FuzzParse(f *testing.F) {
 	example, err := os.ReadFile("../../examples/activator.yaml")
 	if err != nil {

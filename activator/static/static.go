@@ -6,27 +6,27 @@ import (
 	"github.com/sluice-proxy/sluice/activator"
 )
 
-// Revision is a revision and who is in its path.
+// Revision is a revision with its pods and activators.
 type Revision struct {
 	activator.Revision
 	Endpoints activator.Endpoints
-	Peers     []string // IPs of the activators; empty: this one alone
+	Peers     []string // IPs of the revision's activators; empty: only this one
 }
 
-// Source tells a sink of revisions that never change.
+// Source publishes revisions that never change.
 type Source struct {
 	revisions []Revision
 	synced    chan struct{}
 }
 
-// New makes a Source, to be run once.
+// New makes a Source, whose Run may be called once.
 func New(revisions ...Revision) *Source {
 	return &Source{revisions: revisions, synced: make(chan struct{})}
 }
 
 // Run implements [activator.Source].
 func (s *Source) Run(ctx context.Context, sink activator.Sink) error {
-	tell(sink, nil, index(s.revisions))
+	publish(sink, nil, index(s.revisions))
 	close(s.synced)
 	<-ctx.Done()
 	return nil

@@ -43,7 +43,7 @@ func TestKubernetes(t *testing.T) {
 
 	t.Run("log", func(t *testing.T) {
 		api.configMap("config-logging", map[string]string{"loglevel.activator": "loud"})
-		await(t, "the complaint", func() bool { return p.says(`loglevel.activator is \"loud\", which is ignored`) })
+		await(t, "the complaint", func() bool { return p.says(`loglevel.activator is \"loud\" and is ignored`) })
 		api.configMap("config-logging", map[string]string{
 			"loglevel.activator": "info",
 			"zap-logger-config":  `{"level": "error", "outputPaths": ["stdout"], "errorOutputPaths": ["stderr"], "encoding": "json"}`,

@@ -93,7 +93,7 @@ func TestC3PartialLoggingConfig(t *testing.T) {
 		},
 		{
 			data{"zap-logger-config": `{"level":"debug"}`, "loglevel.activator": "loud"},
-			[]string{`loglevel.activator is "loud", which is ignored, expected debug, info, warn or error`},
+			[]string{`loglevel.activator is "loud" and is ignored, expected debug, info, warn or error`},
 		},
 	} {
 		t.Run(c.data["zap-logger-config"], func(t *testing.T) {

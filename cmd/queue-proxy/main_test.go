@@ -191,7 +191,7 @@ func TestC3PartialLoggingConfig(t *testing.T) {
 		"level":            {[]string{`SERVING_LOGGING_CONFIG={"level":"info"}`}, `{"severity":"INFO","timestamp":"`, nil},
 		"encoding":         {[]string{`SERVING_LOGGING_CONFIG={"encoding":"json"}`}, `{"severity":"INFO","timestamp":"`, nil},
 		"malformed":        {[]string{`SERVING_LOGGING_CONFIG={"level":`}, `{"severity":"`, []string{"SERVING_LOGGING_CONFIG is not the JSON of a zap configuration, the defaults are used: unexpected end of JSON input"}},
-		"malformed levels": {[]string{`SERVING_LOGGING_CONFIG={"level":"loud"}`, "SERVING_LOGGING_LEVEL=silent"}, `{"severity":"`, []string{`SERVING_LOGGING_CONFIG is not the JSON of a zap configuration, the defaults are used: unrecognized level: \"loud\"`, `SERVING_LOGGING_LEVEL is \"silent\", and is ignored, expected debug, info, warn or error`}},
+		"malformed levels": {[]string{`SERVING_LOGGING_CONFIG={"level":"loud"}`, "SERVING_LOGGING_LEVEL=silent"}, `{"severity":"`, []string{`SERVING_LOGGING_CONFIG is not the JSON of a zap configuration, the defaults are used: unrecognized level: \"loud\"`, `SERVING_LOGGING_LEVEL is \"silent\" and is ignored, expected debug, info, warn or error`}},
 		"a file elsewhere": {[]string{`SERVING_LOGGING_CONFIG={"outputPaths":["/none/such/file"]}`}, `{"severity":"`, []string{"SERVING_LOGGING_CONFIG makes no logger, the defaults are used: open sink"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package arch holds the tests of the module's structure: which package may import which, and what each must have.
+// Package arch has the tests of the module's structure: which package may import which, and what each package must have.
 package arch
 
 import (
@@ -47,8 +47,8 @@ func packages(t *testing.T) map[string]pkg {
 	}
 }
 
-// rooms are the rows of the table of packages in docs/architecture.md: what each may import besides the standard library.
-// A name without a dot is one of the module's own packages, any other a module.
+// rooms are the rows of the table of packages in docs/architecture.md, with the imports besides the standard library that
+// each allows. A name without a dot is one of the module's own packages, any other name is a module.
 func rooms(t *testing.T) map[string][]string {
 	t.Helper()
 	doc, err := os.ReadFile("../../docs/architecture.md")
@@ -96,7 +96,7 @@ func TestPackagesImportWhatTheTableSays(t *testing.T) {
 	}
 }
 
-// gRPC's own module serves the tests as a real peer; it would double the sidecar's size.
+// Only tests use gRPC's own module, as a real peer; it would double the sidecar's size.
 func TestBinariesDoNotContainGRPC(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", module+"/cmd/...").Output()
 	if err != nil {
@@ -139,7 +139,7 @@ func within(imp, allowed string) bool {
 	return imp == allowed || strings.HasPrefix(imp, allowed+"/")
 }
 
-// Each row of docs/properties.md that names tests has them.
+// Each test that a row of docs/properties.md names exists.
 func TestPropertiesHaveTheirTests(t *testing.T) {
 	table, err := os.ReadFile("../../docs/properties.md")
 	if err != nil {
@@ -148,7 +148,7 @@ func TestPropertiesHaveTheirTests(t *testing.T) {
 	row := regexp.MustCompile(`(?m)^\| ([FCQ]?\d+) \|.*\| ([a-z0-9/, -]+) \|$`)
 	rows := row.FindAllStringSubmatch(string(table), -1)
 	if len(rows) < 70 {
-		t.Fatalf("%d rows with tests: are the tables as this test reads them?", len(rows))
+		t.Fatalf("%d rows with tests were found; has the format of the tables changed?", len(rows))
 	}
 	for _, r := range rows {
 		for place := range strings.SplitSeq(r[2], ", ") {

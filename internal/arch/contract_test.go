@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Each row of the contract's table names tests that exist, or says that there are none.
+// Each row of the contract's table names tests that exist, or has "none yet".
 func TestContractHasItsTests(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/knative.md")
 	if err != nil {
@@ -22,7 +22,7 @@ func TestContractHasItsTests(t *testing.T) {
 	shown := regexp.MustCompile("^`([A-Za-z0-9/]+)` ([a-z0-9/-]+)$")
 	rows := row.FindAllStringSubmatch(table, -1)
 	if len(rows) < 110 || len(rows) != strings.Count(table, "\n| ")-strings.Count(table, "\n| statement ") {
-		t.Fatalf("%d rows are as this test reads them", len(rows))
+		t.Fatalf("%d rows were found; has the format of the table changed?", len(rows))
 	}
 	for _, r := range rows {
 		statement, status, tests := r[1], r[3], r[4]
@@ -54,7 +54,7 @@ func hasTest(t *testing.T, name, in string) bool {
 	return mentions(t, "../../"+in, `(?m)^func `+name+`\(`)
 }
 
-// What Knative's pod specs expect of an image: they name no command, and run it as a user who isn't root.
+// The images fit Knative's pod specs, which name no command, and run an image as a user other than root.
 func TestImages(t *testing.T) {
 	file, err := os.ReadFile("../../config/Dockerfile")
 	if err != nil {

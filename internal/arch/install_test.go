@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// decode reads a YAML file of this repository into an object of Kubernetes.
+// decode reads a YAML file of this repository into a Kubernetes object.
 func decode(t *testing.T, path string, into any) {
 	t.Helper()
 	var tree any
@@ -48,7 +48,7 @@ func marshal(t *testing.T, v any) []byte {
 	return b
 }
 
-// patched is object with the patch of a file, as kubectl patch and kustomize merge it.
+// patched applies the patch of a file to object as kubectl patch and kustomize do.
 func patched[T any](t *testing.T, object T, path string) (result T) {
 	t.Helper()
 	var patch, tree any
@@ -62,8 +62,8 @@ func patched[T any](t *testing.T, object T, path string) (result T) {
 	return result
 }
 
-// merge is the strategic merge of the kinds that are patched here, where what a list holds is merged by its name: those of
-// containers and of variables (https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/).
+// merge is a strategic merge for the kinds that are patched here: it merges lists of containers and of variables by name
+// (https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/).
 func merge(old, patch any) any {
 	switch patch := patch.(type) {
 	case map[string]any:
@@ -95,8 +95,7 @@ func merge(old, patch any) any {
 	return patch
 }
 
-// knatives are the objects that Knative's own manifest installs, as far as they are changed (knative.dev/serving v0.51,
-// config/core).
+// knatives are the objects of Knative's own manifest that are changed (knative.dev/serving v0.51, config/core).
 func knatives() (appsv1.Deployment, corev1.ConfigMap) {
 	here := metav1.ObjectMeta{Namespace: "knative-serving"}
 	field := func(path string) *corev1.EnvVarSource {
@@ -136,7 +135,7 @@ type knativeServing struct {
 	Spec struct {
 		Registry struct{ Override map[string]string }
 		Config   map[string]map[string]string
-		// Workloads override what a Deployment has.
+		// Workloads override settings of Deployments.
 		Workloads []struct {
 			Name      string
 			Resources []struct {
@@ -151,7 +150,7 @@ type knativeServing struct {
 	}
 }
 
-// operated are Knative's objects as the operator changes them for the resource of a file.
+// operated are Knative's objects after the operator's changes for the resource of a file.
 func operated(t *testing.T, path string) (appsv1.Deployment, corev1.ConfigMap) {
 	t.Helper()
 	d, c := knatives()
@@ -177,7 +176,7 @@ func operated(t *testing.T, path string) (appsv1.Deployment, corev1.ConfigMap) {
 	return d, c
 }
 
-// component is what the kustomize component has: its resources and its patches.
+// component is the kustomize component: its resources and its patches.
 func component(t *testing.T) (files []string) {
 	t.Helper()
 	var k struct {
@@ -193,7 +192,7 @@ func component(t *testing.T) (files []string) {
 	return files
 }
 
-// Whichever way of docs/knative.md is taken, the same is installed: the token audience without which pods don't announce
+// All ways to install in docs/knative.md have the same result: the token audience without which pods don't announce
 // themselves, the role, environment and resources.
 func TestC19WaysToInstall(t *testing.T) {
 	doc := text(t, "docs/knative.md")
@@ -210,7 +209,7 @@ func TestC19WaysToInstall(t *testing.T) {
 		if want := component(t); !slices.Equal(files, want) {
 			t.Errorf("the commands name %q, the component %q", files, want)
 		}
-		// What is merged strategically has to be of a kind that kubectl knows.
+		// kubectl has a strategic merge only for kinds that it knows.
 		for line := range strings.Lines(byHand) {
 			if strings.Contains(line, " patch image.caching") != strings.Contains(line, "--type merge") {
 				t.Errorf("the wrong kind of patch: %s", line)
@@ -230,7 +229,7 @@ func TestC19WaysToInstall(t *testing.T) {
 		if (*live).HTTPGet.Path != "/livez" || (*live).FailureThreshold != 12 {
 			t.Errorf("liveness %+v", *live)
 		}
-		*live = od.Spec.Template.Spec.Containers[0].LivenessProbe // the operator can't set its path, as the document says
+		*live = od.Spec.Template.Spec.Containers[0].LivenessProbe // the operator can't set its path (docs/knative.md)
 		sorted := func(d appsv1.Deployment) string {
 			env := d.Spec.Template.Spec.Containers[0].Env
 			slices.SortFunc(env, func(a, b corev1.EnvVar) int { return strings.Compare(a.Name, b.Name) })
@@ -248,8 +247,8 @@ func TestC19WaysToInstall(t *testing.T) {
 	})
 }
 
-// With Knative's GOGC=500 the heap may be six times what is live, so that 100 MiB of requests that wait would reach the
-// limit of 600Mi. The activator is to keep its own rule, and GOMEMLIMIT below the limit.
+// With Knative's GOGC=500 the heap may grow to six times the live data, so that 100 MiB of waiting requests would reach the
+// limit of 600Mi. The manifests must unset GOGC, and set GOMEMLIMIT below the limit.
 func TestC12CollectorOfTheActivator(t *testing.T) {
 	stock, _ := knatives()
 	operator, _ := operated(t, "examples/knative/operator.yaml")
@@ -262,7 +261,7 @@ func TestC12CollectorOfTheActivator(t *testing.T) {
 			}
 			env[v.Name] = v.Value
 		}
-		if gogc, there := env["GOGC"]; !there || gogc != "" { // empty is as good as unset, to Go and to internal/heap
+		if gogc, there := env["GOGC"]; !there || gogc != "" { // to Go and internal/heap empty means unset
 			t.Errorf("%s: GOGC=%s", name, gogc)
 		}
 		soft, err := resource.ParseQuantity(strings.TrimSuffix(env["GOMEMLIMIT"], "B"))

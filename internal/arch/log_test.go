@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Keys of log lines are camelCase, but for Knative's own.
+// Keys of log lines are camelCase, except Knative's own.
 func TestKeysOfLogLines(t *testing.T) {
 	field := regexp.MustCompile(`zap\.[A-Z][A-Za-z0-9]*\("([^"]+)"`)
 	key := regexp.MustCompile(`^([a-z][A-Za-z0-9]*|knative\.dev/[a-z]+)$`)
@@ -26,6 +26,6 @@ func TestKeysOfLogLines(t *testing.T) {
 		}
 	}
 	if n < 40 {
-		t.Errorf("%d fields are as this test reads them", n)
+		t.Errorf("%d fields were found; has their format changed?", n)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Each metric that the proxies register stands in docs/operations.md, and those that stand there are registered.
+// docs/operations.md has each metric that the proxies register, and no others.
 func TestMetricsAreDocumented(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
@@ -37,13 +37,13 @@ func TestMetricsAreDocumented(t *testing.T) {
 		}
 	}
 	if len(registered) < 20 {
-		t.Fatalf("%d names are as this test reads them", len(registered))
+		t.Fatalf("%d names were found; has the format of registrations changed?", len(registered))
 	}
 	documented := map[string]bool{}
 	for _, m := range regexp.MustCompile("`((?:kn|sluice|http)_[a-z_]+)`").FindAllStringSubmatch(section, -1) {
 		documented[m[1]] = true
 		if !registered[m[1]] {
-			t.Errorf("docs/operations.md has %s, which is no metric and no label", m[1])
+			t.Errorf("docs/operations.md has %s, which is neither a metric nor a label", m[1])
 		}
 	}
 	for m := range registered {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// What `go doc` prints of a package that others import, its comment and its list of symbols, is read without scrolling.
+// The output of `go doc` for a public package, its comment and its list of symbols, fits on a screen.
 func TestGoDocOnOneScreen(t *testing.T) {
 	const screen = 60
 	own := regexp.MustCompile(`(^|/)internal/|^(bench|cmd|e2e|examples)(/|$)`)
@@ -35,7 +35,7 @@ func TestGoDocOnOneScreen(t *testing.T) {
 	}
 }
 
-// The Example of each part shows all that embedding it takes, at a glance, and is run as a test.
+// The Example of each part shows how to embed it, is short, and runs as a test.
 func TestExamplesAreShort(t *testing.T) {
 	const longest = 25
 	for _, name := range []string{"throttler", "proxy", "queueproxy", "activator"} {

@@ -14,7 +14,7 @@ func TestWhereIsTrue(t *testing.T) {
 	}
 	rows := regexp.MustCompile("(?m)^\\| [^|]+ \\| ([^|]+) \\| `([A-Za-z0-9]+)` ([a-z0-9/-]+) \\|$").FindAllStringSubmatch(string(doc), -1)
 	if len(rows) < 25 {
-		t.Fatalf("%d rows are as this test reads them", len(rows))
+		t.Fatalf("%d rows were found; has the format of the table changed?", len(rows))
 	}
 	for _, row := range rows {
 		for _, file := range regexp.MustCompile("`([^`]+\\.go)`").FindAllStringSubmatch(row[1], -1) {

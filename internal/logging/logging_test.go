@@ -16,7 +16,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// written is what a logger of that configuration writes of one line at each level, to stderr, as JSON; and the error.
+// written returns the JSON that a logger of the configuration writes to stderr for a line at each level, and the error.
 func written(t *testing.T, config, level string) (lines []map[string]any, problem string) {
 	t.Helper()
 	var stderr bytes.Buffer
@@ -45,7 +45,7 @@ func values(lines []map[string]any, key string) (all []any) {
 	return all
 }
 
-// A configuration is laid over the defaults of Knative; what can't be used is told and replaced by them.
+// A configuration overrides Knative's defaults; settings that can't be used are reported, and the defaults are used.
 func TestC3PartialLoggingConfig(t *testing.T) {
 	const notJSON = "is not the JSON of a zap configuration, the defaults are used: "
 	const noLogger = "makes no logger, the defaults are used: "
@@ -72,13 +72,13 @@ func TestC3PartialLoggingConfig(t *testing.T) {
 		{`[]`, "", three, notJSON + "json: cannot unmarshal array"},
 		{`{"level":"loud"}`, "", three, notJSON + `unrecognized level: "loud"`},
 		{`{"outputPaths":"stdout"}`, "", three, notJSON + "json: cannot unmarshal string"},
-		// What was understood before the mistake isn't used either.
+		// Valid settings before the mistake aren't used either.
 		{`{"level":"error","encoding":1}`, "", three, notJSON + "json: cannot unmarshal number"},
 		{`{"encoding":"none such"}`, "debug", all, noLogger + `encoding "none such" is neither json nor console`},
 		{`{"outputPaths":["/none/such/file"]}`, "", three, noLogger + `open sink "/none/such/file"`},
 		{`{"errorOutputPaths":["carrier://pigeon"]}`, "", three, noLogger + `open sink "carrier://pigeon"`},
-		{"", "loud", three, `is "loud", which is ignored, expected debug, info, warn or error`},
-		{`{"level":"warn"}`, "loud", []any{"WARNING", "ERROR"}, `is "loud", which is ignored`},
+		{"", "loud", three, `is "loud" and is ignored, expected debug, info, warn or error`},
+		{`{"level":"warn"}`, "loud", []any{"WARNING", "ERROR"}, `is "loud" and is ignored`},
 	} {
 		t.Run(c.config+" "+c.level, func(t *testing.T) {
 			lines, problem := written(t, c.config, c.level)
@@ -97,7 +97,7 @@ func TestC3PartialLoggingConfig(t *testing.T) {
 	})
 }
 
-// The form of a line is the one of Knative's own programs, so that whatever reads theirs reads these.
+// The format of a line is that of Knative's own programs, so that all tools for their logs work with ours.
 func TestDefaultLines(t *testing.T) {
 	lines, _ := written(t, "", "")
 	for _, l := range lines {
@@ -121,7 +121,7 @@ func TestDefaultLines(t *testing.T) {
 	}
 }
 
-// The example of Knative's config-logging, the same since 1.2, which people copy and edit.
+// This is the example in Knative's config-logging, the same since 1.2, which operators copy and edit.
 func TestExampleOfConfigLogging(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	config := fmt.Sprintf(`{"level": "info", "development": false, "outputPaths": [%q, "stderr"], "errorOutputPaths": ["stderr"],
@@ -155,7 +155,7 @@ func TestConsole(t *testing.T) {
 	}
 }
 
-// A flood of one message is thinned out where the configuration asks for it.
+// Many lines with the same message are sampled if the configuration has sampling.
 func TestSampling(t *testing.T) {
 	for config, want := range map[string]func(int) bool{
 		"": func(n int) bool { return n == 10000 },
@@ -172,7 +172,7 @@ func TestSampling(t *testing.T) {
 	}
 }
 
-// Whatever a ConfigMap says, there is a logger, and it doesn't panic.
+// For any ConfigMap New returns a logger, and does not panic.
 func FuzzNew(f *testing.F) {
 	for _, s := range []string{
 		"", "{", `{"level":"debug"}`, `{"encoderConfig":{"timeEncoder":null,"callerEncoder":null,"levelEncoder":null}}`,

@@ -96,8 +96,8 @@ func TestParseJSON(t *testing.T) {
 	}
 }
 
-// What can't be used of metrics, traces, profiles or the request log leaves the others as they are told; it is off or, in
-// a ConfigMap that has been read before, as it was.
+// A value that can't be used affects only its part of metrics, traces, profiles and the request log: that part is off or, for
+// a ConfigMap that has been read before, keeps its previous setting.
 func TestC5UnknownPartsLeaveTheOthers(t *testing.T) {
 	others := Config{
 		Metrics: Exporter{Protocol: Prometheus}, RequestMetrics: Exporter{Protocol: Prometheus, Endpoint: ":9095"},
@@ -141,7 +141,7 @@ func TestC5UnknownPartsLeaveTheOthers(t *testing.T) {
 			if c.json == "" {
 				return
 			}
-			// Of a key that comes twice Go takes the later value.
+			// If a key comes twice Go uses the later value.
 			text := `{"metrics":{"protocol":"prometheus"},"requestMetrics":{"protocol":"prometheus","endpoint":":9095"},"tracing":{"protocol":"stdout"},` +
 				`"runtime":{"profiling":"enabled"},"enableRequestLog":true,"requestLogTemplate":"x",` + c.json + `}`
 			if got, err := ParseJSON(text, nil); err == nil {
@@ -304,21 +304,21 @@ func TestClassicTracing(t *testing.T) {
 	}
 }
 
-// sane fails unless what a parser let through can be used as documented.
+// sane fails unless a parser's result is as documented.
 func sane(t *testing.T, c Config, err error) {
 	t.Helper()
 	if err != nil && strings.ContainsAny(strings.ReplaceAll(err.Error(), "\n", ""), "\r\x00") {
-		t.Fatalf("an error that is no text: %q", err)
+		t.Fatalf("an error with control characters: %q", err)
 	}
 	for _, e := range []Exporter{c.Metrics, c.RequestMetrics, c.Tracing} {
 		switch {
 		case e.Protocol == None && !reflect.DeepEqual(e, Exporter{}):
-			t.Fatalf("nothing, and yet something: %+v", e)
+			t.Fatalf("the protocol is None, but other fields are set: %+v", e)
 		case e.Interval < 0, !share(e.SamplingRate):
 			t.Fatalf("out of range: %+v", e)
 		case e.OTLP():
 			if again, ok := collectorURL(e.Protocol, e.Endpoint, ""); !ok || again != e.Endpoint {
-				t.Fatalf("endpoint %q is none, or another when read again: %q", e.Endpoint, again)
+				t.Fatalf("endpoint %q is invalid, or changes to %q when it is parsed again", e.Endpoint, again)
 			}
 		}
 	}

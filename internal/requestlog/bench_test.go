@@ -9,14 +9,14 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// discard is an http.ResponseWriter for an answer that nobody reads.
+// discard is an http.ResponseWriter that discards the response.
 type discard struct{ h http.Header }
 
 func (d discard) Header() http.Header         { return d.h }
 func (d discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d discard) WriteHeader(int)             {}
 
-// BenchmarkRequest is a request that the policy answers, without a socket: what counts is the difference.
+// BenchmarkRequest measures a request that the policy answers, without a socket. The differences between its cases count.
 func BenchmarkRequest(b *testing.B) {
 	for name, text := range map[string]string{"off": "", "builtin": DefaultTemplate, "builtin by template": DefaultTemplate + "{{/* as any */}}", "short": "{{.Request.Method}} {{.Request.RequestURI}} {{.Response.Code}}"} {
 		b.Run(name, func(b *testing.B) {

@@ -18,7 +18,7 @@ type tester interface {
 	Fatalf(string, ...any)
 }
 
-// sameAsTemplate compares the built-in line with the template's, of fields that need no escaping where the template
+// sameAsTemplate compares the built-in line with the template's, for fields that need no escaping where the template
 // doesn't escape.
 func sameAsTemplate(t tester, f *fields) {
 	t.Helper()
@@ -45,7 +45,7 @@ func sameAsTemplate(t tester, f *fields) {
 	}
 }
 
-// line is what a line of the built-in template holds.
+// line is the JSON of a line of the built-in template.
 type line struct {
 	HTTPRequest struct {
 		RequestMethod, RequestURL, RequestSize, UserAgent, RemoteIP, ServerIP, Referer, Latency, Protocol, ResponseSize string
@@ -54,7 +54,7 @@ type line struct {
 	TraceID string `json:"traceId"`
 }
 
-// readsBack holds the line against what it is of.
+// readsBack compares a line with the fields that it was made of.
 func readsBack(t tester, text string, f *fields) {
 	t.Helper()
 	var l line
@@ -74,7 +74,7 @@ func readsBack(t tester, text string, f *fields) {
 		{l.HTTPRequest.Protocol, r.Proto},
 		{l.TraceID, f.TraceID},
 	} {
-		if want := string([]rune(c[1])); c[0] != want { // U+FFFD for each byte that is no UTF-8
+		if want := string([]rune(c[1])); c[0] != want { // U+FFFD for each byte that is not UTF-8
 			t.Fatalf("%s\n%q was %q", text, c[0], want)
 		}
 	}

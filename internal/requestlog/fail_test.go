@@ -16,11 +16,11 @@ import (
 func TestC8LogTemplateIndexesAHeaderThatIsMissing(t *testing.T) {
 	var out lines
 	var mu sync.Mutex
-	var told []string
+	var reported []string
 	l := newLog(t, Config{Out: &out, Failed: func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
-		told = append(told, err.Error())
+		reported = append(reported, err.Error())
 	}})
 	addr := serve(t, l, editor{local: &proxy.Local{Status: 200, Body: "fine"}})
 	for i, c := range []struct{ text, want string }{
@@ -32,7 +32,7 @@ func TestC8LogTemplateIndexesAHeaderThatIsMissing(t *testing.T) {
 		{"-\n{{range 100001}}{{end}}", "-"},
 	} {
 		for n := range 3 {
-			if err := l.Set(c.text, true, false); err != nil { // again and again
+			if err := l.Set(c.text, true, false); err != nil { // as for a ConfigMap that comes again
 				t.Fatal(err)
 			}
 			if a := ask(t, addr, "GET / HTTP/1.1\nHost: h\nConnection: close\n\n"); !strings.HasSuffix(a, "fine") {
@@ -47,8 +47,8 @@ func TestC8LogTemplateIndexesAHeaderThatIsMissing(t *testing.T) {
 			}
 		}
 		mu.Lock()
-		if len(told) != i+1 || !strings.Contains(told[i], fmt.Sprintf("%q", c.text)) || strings.Contains(told[i], "\n") {
-			t.Errorf("%s: told %q", c.text, told)
+		if len(reported) != i+1 || !strings.Contains(reported[i], fmt.Sprintf("%q", c.text)) || strings.Contains(reported[i], "\n") {
+			t.Errorf("%s: reported %q", c.text, reported)
 		}
 		mu.Unlock()
 	}
@@ -59,8 +59,8 @@ func TestC8LogTemplateIndexesAHeaderThatIsMissing(t *testing.T) {
 
 func TestC8FailuresAreToldNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var told []string
-		l := newLog(t, Config{Out: io.Discard, Failed: func(err error) { told = append(told, err.Error()) }})
+		var reported []string
+		l := newLog(t, Config{Out: io.Discard, Failed: func(err error) { reported = append(reported, err.Error()) }})
 		if err := l.Set("{{.Nothing}}", true, false); err != nil {
 			t.Fatal(err)
 		}
@@ -68,13 +68,13 @@ func TestC8FailuresAreToldNowAndThen(t *testing.T) {
 			l.write(l.setting.Load(), requests(t)[0])
 			time.Sleep(logpace.Every / 10)
 		}
-		if len(told) != 4 || !strings.Contains(told[0], "(0 more") || !strings.Contains(told[3], "(9 more") || l.Failed() != 31 {
-			t.Errorf("%d failures, told %q", l.Failed(), told)
+		if len(reported) != 4 || !strings.Contains(reported[0], "(0 more") || !strings.Contains(reported[3], "(9 more") || l.Failed() != 31 {
+			t.Errorf("%d failures, reported %q", l.Failed(), reported)
 		}
 	})
 }
 
-// A line that no buffer holds is cut.
+// A line that is larger than the buffer is cut off.
 func TestC8ALineThatIsTooLongIsCut(t *testing.T) {
 	var out lines
 	l := newLog(t, Config{Out: &out, Buffer: 100})

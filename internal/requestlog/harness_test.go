@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// editor is a policy that does to a header what the real ones do, and answers as told.
+// editor is a policy that changes a header as the real ones do, and gives a configured answer.
 type editor struct {
 	addr string
 	proxy.NopExchange
@@ -52,7 +52,7 @@ func (l *lines) get() []string {
 	return append([]string(nil), l.all...)
 }
 
-// await returns the lines once there are n.
+// await returns the lines as soon as there are n.
 func (l *lines) await(t *testing.T, n int) []string {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
@@ -117,7 +117,7 @@ func app(t testing.TB, h http.HandlerFunc) string {
 	return s.Listener.Addr().String()
 }
 
-// ask writes a request as it is and returns the answer.
+// ask writes the bytes of a request and returns the response.
 func ask(t testing.TB, addr, request string) string {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)

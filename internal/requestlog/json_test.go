@@ -14,8 +14,8 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// Whatever a client sends, a line is JSON and says what was sent: of the built-in template, and of an operator's that
-// escapes as that one does.
+// For any bytes that a client sends, a line is JSON that contains them, with the built-in template and with an operator's
+// template that escapes in the same way.
 func TestC7LinesAreJSON(t *testing.T) {
 	operators := strings.Replace(DefaultTemplate, `"referer"`, `"host": "{{js .Request.Host}}", "referer"`, 1)
 	for name, text := range map[string]string{"built in": DefaultTemplate, "in a block of YAML": DefaultTemplate + "\n", "an operator's": operators} {
@@ -36,7 +36,7 @@ func TestC7LinesAreJSON(t *testing.T) {
 			} {
 				answer := ask(t, addr, c.method+" "+c.target+" HTTP/1.1\nHost: "+c.host+"\nUser-Agent: "+c.agent+"\nReferer: "+c.referer+"\nConnection: close\n\n")
 				if !strings.HasPrefix(answer, "HTTP/1.1 200") {
-					t.Logf("%q %q: %.30q", c.method, c.target, answer) // it is no request, and in no log
+					t.Logf("%q %q: %.30q", c.method, c.target, answer) // it is not a valid request, and is not logged
 					out.put(`{"httpRequest": {}}`)
 					continue
 				}
@@ -60,11 +60,11 @@ func TestC7LinesAreJSON(t *testing.T) {
 	}
 }
 
-// A method of HTTP/2 is a string like any other: what is no method gets into no line.
+// In HTTP/2 a method is any string: one that is not a valid method gets into no line.
 func TestC7MethodsOfHTTP2(t *testing.T) {
 	var out lines
 	l := newLog(t, Config{Out: &out})
-	if err := l.Set(`"{{.Request.Method}}"`, true, false); err != nil { // as the built-in template has it, unescaped
+	if err := l.Set(`"{{.Request.Method}}"`, true, false); err != nil { // unescaped, as in the built-in template
 		t.Fatal(err)
 	}
 	addr := serve(t, l, editor{local: &proxy.Local{Status: 200}})
@@ -94,7 +94,7 @@ func TestC7MethodsOfHTTP2(t *testing.T) {
 		}
 		c.Close()
 	}
-	if line := out.await(t, 1)[0]; line != `"GE'T"`+"\n" { // ' may stand in a method (RFC 9110 §5.6.2)
+	if line := out.await(t, 1)[0]; line != `"GE'T"`+"\n" { // a method may contain ' (RFC 9110 §5.6.2)
 		t.Errorf("line %s", line)
 	}
 }

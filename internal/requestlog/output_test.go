@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// stuck is an Out that takes nothing until it is told to.
+// stuck is an Out whose Write blocks until the test releases it.
 type stuck struct {
 	lines
 	begun, open chan struct{}

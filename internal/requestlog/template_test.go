@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/template"
 )
 
-// requests are what templates may see; each call makes them anew.
+// requests makes data for templates; each call makes new ones.
 func requests(t *testing.T) []*fields {
 	t.Helper()
 	get := func(method, target string, h http.Header) *http.Request {
@@ -49,7 +49,7 @@ func requests(t *testing.T) []*fields {
 
 var address = regexp.MustCompile(`0x[0-9a-f]{8,}`)
 
-// same compares our line with text/template's, of each request.
+// same compares our line with text/template's for each request.
 func same(t *testing.T, text string) {
 	t.Helper()
 	ours, refused := template.Parse("requestlog", text, methods())
@@ -72,7 +72,7 @@ func same(t *testing.T, text string) {
 	}
 }
 
-// js is text/template's for JSON: of a string, as in templates of logs.
+// js is text/template's js for JSON, for the one string that templates of logs pass.
 func js(args ...any) string { return template.EscapeJS(fmt.Sprint(args...)) }
 
 func execute(t *texttemplate.Template, w io.Writer, data any) (err error) {
@@ -84,7 +84,7 @@ func execute(t *texttemplate.Template, w io.Writer, data any) (err error) {
 	return t.Execute(w, data)
 }
 
-// texts are what operators write, and what they might.
+// texts are templates that operators use, and others that they might.
 var texts = []string{
 	DefaultTemplate,
 	DefaultTemplate + "\n",
@@ -122,13 +122,13 @@ func FuzzTemplate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > 500 || strings.Contains(text, "%") || strings.Count(text, "range") > 2 || strings.ContainsAny(text, "123456789") && strings.Contains(text, "range") {
-			return // it would take its time, or print addresses
+			return // it would take long, or print addresses
 		}
 		same(t, text)
 	})
 }
 
-// A method that is not in the table is refused, and none is forgotten.
+// Parse rejects a method that is not in the table, and the table has all methods of its types.
 func TestEveryMethodIsInTheTable(t *testing.T) {
 	all := methods()
 	for typ, names := range all {

@@ -8,7 +8,7 @@ import (
 
 var errIncomparable = errors.New("values that can't be compared")
 
-// class is a kind that stands for all that are compared alike; Invalid for those that have no order.
+// class returns one kind for all kinds that are compared in the same way, and Invalid for those without an order.
 func class(v reflect.Value) reflect.Kind {
 	switch k := v.Kind(); {
 	case k == reflect.Bool, k == reflect.String:

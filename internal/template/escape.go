@@ -9,17 +9,16 @@ import (
 	"unicode/utf8"
 )
 
-// EscapeJS makes s fit between quotes of JSON (RFC 8259 §7), which are read back as s with U+FFFD for each byte that is no
-// UTF-8. What it makes fits between quotes of JavaScript too, of both kinds, in HTML too. text/template's js is for
-// JavaScript alone: \' and \u of five digits are no JSON (https://go.dev/issue/37634), and JSON is what templates of logs
-// use it for.
+// EscapeJS escapes s for a JSON string (RFC 8259 §7). A parser of the string returns s, with U+FFFD for each byte that is not
+// UTF-8. The result is also valid in JavaScript strings with either quotes, and in HTML. text/template's js is for JavaScript
+// only: \' and \u with five digits are not JSON (https://go.dev/issue/37634), for which templates of logs use it.
 func EscapeJS(s string) string {
 	plain := func(r rune) bool { return r >= ' ' && r < 0x7f && !strings.ContainsRune(`\'"<>&=`, r) }
 	if strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
 		return s
 	}
 	b := make([]byte, 0, len(s)+16)
-	for _, r := range s { // U+FFFD for what is no UTF-8
+	for _, r := range s { // r is U+FFFD for bytes that are not UTF-8
 		switch {
 		case plain(r), r >= utf8.RuneSelf && unicode.IsPrint(r):
 			b = utf8.AppendRune(b, r)
@@ -39,7 +38,7 @@ func escapeHTML(s string) string {
 	return strings.NewReplacer("\x00", "\uFFFD", `"`, "&#34;", "'", "&#39;", "&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
 }
 
-// escaper escapes its arguments as print shows them.
+// escaper makes a function that prints its arguments as print does and escapes the result.
 func escaper(escape func(string) string) function {
 	return text(func(args ...any) string { return escape(shown(args)) })
 }

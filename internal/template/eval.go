@@ -6,7 +6,7 @@ import (
 	"text/template/parse"
 )
 
-// pipe evaluates a pipeline, and sets its variables. The invalid value is none.
+// pipe evaluates a pipeline and sets its variables. It returns the invalid value if the pipeline has none.
 func (s *state) pipe(dot reflect.Value, p *parse.PipeNode) (v reflect.Value) {
 	if p == nil {
 		return v
@@ -33,7 +33,7 @@ func (s *state) declare(p *parse.PipeNode, v reflect.Value) {
 	}
 }
 
-// variable finds the innermost one of a name. The parser knows that there is one.
+// variable finds the innermost variable of a name. The parser has checked that it exists.
 func (s *state) variable(name string) *variable {
 	i := len(s.vars) - 1
 	for s.vars[i].name != name {
@@ -42,7 +42,7 @@ func (s *state) variable(name string) *variable {
 	return &s.vars[i]
 }
 
-// command evaluates one of a pipeline; last is the value of the one before, if there is one, and becomes an argument.
+// command evaluates a command of a pipeline; last has the value of the previous command, if any, as the last argument.
 func (s *state) command(dot reflect.Value, cmd *parse.CommandNode, last []reflect.Value) reflect.Value {
 	args := cmd.Args[1:]
 	switch n := cmd.Args[0].(type) {
@@ -65,7 +65,7 @@ func (s *state) command(dot reflect.Value, cmd *parse.CommandNode, last []reflec
 	return s.operand(dot, cmd.Args[0])
 }
 
-// operand evaluates an argument, or what has none.
+// operand evaluates an argument, or a command without arguments.
 func (s *state) operand(dot reflect.Value, n parse.Node) reflect.Value {
 	switch n := n.(type) {
 	case *parse.DotNode:
@@ -90,7 +90,7 @@ func (s *state) operand(dot reflect.Value, n parse.Node) reflect.Value {
 	return reflect.Value{} // nil
 }
 
-// number has the type that its syntax says.
+// number returns a constant with the type of its syntax.
 func (s *state) number(n *parse.NumberNode) reflect.Value {
 	hex := strings.HasPrefix(strings.ToLower(n.Text), "0x") && !strings.ContainsAny(n.Text, "pP")
 	switch {
@@ -104,7 +104,7 @@ func (s *state) number(n *parse.NumberNode) reflect.Value {
 	return reflect.ValueOf(int(n.Int64))
 }
 
-// chain evaluates .A.B.C of v. What comes last may be a method with arguments.
+// chain evaluates .A.B.C of v. The last name may be a method with arguments.
 func (s *state) chain(dot, v reflect.Value, n parse.Node, names []string, args []parse.Node, last []reflect.Value) reflect.Value {
 	for i, name := range names {
 		if i < len(names)-1 {
@@ -116,7 +116,7 @@ func (s *state) chain(dot, v reflect.Value, n parse.Node, names []string, args [
 	return v
 }
 
-// member is a method's result, a field, or what a map has at a key. What isn't there has any, which aren't there either.
+// member returns a method's result, a field, or a map's value. Any member of an invalid value is an invalid value.
 func (s *state) member(dot, v reflect.Value, n parse.Node, name string, args []parse.Node, last []reflect.Value) reflect.Value {
 	if !v.IsValid() {
 		return v
@@ -149,7 +149,7 @@ func (s *state) member(dot, v reflect.Value, n parse.Node, name string, args []p
 	return v
 }
 
-// call calls a method on v, with arguments of exactly the types of its parameters.
+// call calls a method of v; the arguments must have exactly the types of its parameters.
 func (s *state) call(dot, v reflect.Value, n parse.Node, fn reflect.Value, args []parse.Node, last []reflect.Value) reflect.Value {
 	t := fn.Type()
 	if len(args)+len(last) != t.NumIn()-1 {
@@ -177,7 +177,7 @@ func (s *state) call(dot, v reflect.Value, n parse.Node, fn reflect.Value, args 
 	return out[0]
 }
 
-// converted is what a parameter of type t makes of an argument: 1.0 is an int too.
+// converted converts a constant argument to the type t of a parameter: 1.0 is also an int.
 func (s *state) converted(n parse.Node, v reflect.Value, t reflect.Type) reflect.Value {
 	if number, ok := n.(*parse.NumberNode); ok && number.IsInt && t.Kind() == reflect.Int {
 		return reflect.ValueOf(int(number.Int64))

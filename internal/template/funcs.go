@@ -8,7 +8,7 @@ import (
 	"text/template/parse"
 )
 
-// function is one that templates may call, with at least min arguments, and at most max.
+// function is a function that templates may call, with at least min arguments and at most max.
 type function struct {
 	min, max int
 	call     func(args []reflect.Value) (reflect.Value, error)
@@ -16,7 +16,8 @@ type function struct {
 
 const many = 1 << 30
 
-// functions are those of text/template but and, or, whose arguments are not all evaluated, and call: data has no functions.
+// functions are those of text/template, except and, or, which don't evaluate all arguments, and call, since data has no
+// functions.
 func functions() map[string]function {
 	return map[string]function{
 		"html":     escaper(escapeHTML),
@@ -52,14 +53,14 @@ func printf(args []reflect.Value) (reflect.Value, error) {
 		format = format.Elem()
 	}
 	if !format.IsValid() || format.Type() != reflect.TypeFor[string]() {
-		return format, errors.New("the format is no string")
+		return format, errors.New("the format is not a string")
 	}
 	return reflect.ValueOf(fmt.Sprintf(format.String(), free(args[1:])...)), nil
 }
 
 func not(args []reflect.Value) (reflect.Value, error) { return reflect.ValueOf(!truth(args[0])), nil }
 
-// compare makes a function of a relation, which is to hold or not.
+// compare makes a function that reports whether a relation holds, or with holds false that it does not.
 func compare(related func(a, b reflect.Value) (bool, error), holds bool) function {
 	return function{2, 2, func(args []reflect.Value) (reflect.Value, error) {
 		is, err := related(concrete(args[0]), concrete(args[1]))
@@ -76,7 +77,7 @@ func equalsAny(args []reflect.Value) (reflect.Value, error) {
 	return reflect.ValueOf(false), nil
 }
 
-// function calls one.
+// function calls a function.
 func (s *state) function(dot reflect.Value, n *parse.IdentifierNode, args []parse.Node, last []reflect.Value) reflect.Value {
 	if n.Ident == "and" || n.Ident == "or" {
 		return s.choice(dot, n, args, last)
@@ -96,7 +97,7 @@ func (s *state) function(dot reflect.Value, n *parse.IdentifierNode, args []pars
 	return v
 }
 
-// choice is and, or: the first argument that decides, or the last one.
+// choice evaluates and, or: it returns the first argument that decides, or the last one.
 func (s *state) choice(dot reflect.Value, n *parse.IdentifierNode, args []parse.Node, last []reflect.Value) (v reflect.Value) {
 	if len(args)+len(last) == 0 {
 		s.fail(n, "%s has no arguments", n)

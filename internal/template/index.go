@@ -8,7 +8,7 @@ import (
 
 var errNil = errors.New("nil")
 
-// index is x[1][2][3] of x 1 2 3.
+// index returns x[1][2][3] for the arguments x 1 2 3.
 func index(args []reflect.Value) (reflect.Value, error) {
 	v := concrete(args[0])
 	if !v.IsValid() {
@@ -38,7 +38,7 @@ func index(args []reflect.Value) (reflect.Value, error) {
 	return v, nil
 }
 
-// lookup is m[key], or the zero value.
+// lookup returns m[key], or the zero value.
 func lookup(m, key reflect.Value) (reflect.Value, error) {
 	want := m.Type().Key()
 	switch {
@@ -56,7 +56,7 @@ func lookup(m, key reflect.Value) (reflect.Value, error) {
 	return reflect.Zero(m.Type().Elem()), nil
 }
 
-// position is a number from 0 to most.
+// position returns v as a number from 0 to most.
 func position(v reflect.Value, most int) (int, error) {
 	var n int64
 	switch class(v) {
@@ -65,7 +65,7 @@ func position(v reflect.Value, most int) (int, error) {
 	case reflect.Uint:
 		n = int64(v.Uint())
 	default:
-		return 0, errors.New("the index is no number")
+		return 0, errors.New("the index is not a number")
 	}
 	if n < 0 || n > int64(most) {
 		return 0, fmt.Errorf("index %d is out of range", n)
@@ -73,7 +73,7 @@ func position(v reflect.Value, most int) (int, error) {
 	return int(n), nil
 }
 
-// slice is x[1:2:3] of x 1 2 3.
+// slice returns x[1:2:3] for the arguments x 1 2 3.
 func slice(args []reflect.Value) (reflect.Value, error) {
 	v, null := indirect(args[0])
 	if null || !v.IsValid() {
@@ -86,7 +86,7 @@ func slice(args []reflect.Value) (reflect.Value, error) {
 	case k == reflect.Slice, k == reflect.Array:
 		most = v.Cap()
 	default:
-		return v, fmt.Errorf("%s can't be sliced so", v.Type())
+		return v, fmt.Errorf("%s can't be sliced with these indices", v.Type())
 	}
 	at := [3]int{0, v.Len(), most}
 	for i, arg := range args[1:] {
@@ -113,5 +113,5 @@ func length(args []reflect.Value) (reflect.Value, error) {
 	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
 		return reflect.ValueOf(v.Len()), nil
 	}
-	return v, errors.New("it has no length")
+	return v, errors.New("the argument has no length")
 }

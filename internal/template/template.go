@@ -7,9 +7,9 @@ import (
 	"text/template/parse"
 )
 
-// Methods are, by type and name, the methods that templates may call: functions that take the receiver first, and return
-// one value, or one and an error. The type has no pointer, the receiver may be one. Nil: the type has this method or field,
-// and templates may not use it.
+// Methods are, by type and name, the methods that templates may call: functions whose first parameter is the receiver, and
+// which return a value, or a value and an error. The type is not a pointer type, but the receiver may be a pointer. A nil
+// function forbids a method or field that the type has.
 type Methods map[reflect.Type]map[string]any
 
 // Template is a parsed text.
@@ -20,10 +20,10 @@ type Template struct {
 	methods Methods
 }
 
-// failure is why a template can't be executed. It is thrown within Parse and Execute.
+// failure is the error of a template. Parse and Execute panic with it and recover.
 type failure struct{ error }
 
-// Parse returns the template of text, or an error that says where it can't be used.
+// Parse returns the template of text, or an error with the position of what can't be used.
 func Parse(name, text string, m Methods) (t *Template, err error) {
 	known := map[string]any{"and": true, "or": true}
 	funcs := functions()
@@ -42,9 +42,9 @@ func Parse(name, text string, m Methods) (t *Template, err error) {
 	return t, nil
 }
 
-// Execute appends to out what the template makes of data. An action that fails appends nothing, and what it would have
-// decided is as of an empty string: if is false, range has no elements. All others are carried out; only a bound ends the
-// execution where it is met. The error is that of the first failure.
+// Execute appends the template's output for data to out. An action that fails appends nothing, and its value counts as an
+// empty string: if is false, range has no elements. All other actions are executed, unless a bound is exceeded, which ends the
+// execution. The error is that of the first failure.
 func (t *Template) Execute(out *bytes.Buffer, data any) (err error) {
 	v := reflect.ValueOf(data)
 	left := maxSteps
@@ -56,14 +56,14 @@ func (t *Template) Execute(out *bytes.Buffer, data any) (err error) {
 	return err
 }
 
-// caught makes an error of what was thrown.
+// caught recovers from a panic and sets err to its error.
 func caught(err *error) {
 	if e := recover(); e != nil {
 		*err = asError(e)
 	}
 }
 
-// asError is the error of what was thrown, by methods too.
+// asError makes an error of the value of a panic, which may be that of a method.
 func asError(thrown any) error {
 	if e, ok := thrown.(failure); ok {
 		return e.error
@@ -76,7 +76,7 @@ func fail(t *parse.Tree, n parse.Node, format string, args ...any) {
 	panic(failure{fmt.Errorf("template: %s: at <%s>: %w", where, what, fmt.Errorf(format, args...))})
 }
 
-// check throws the first name that may not be used.
+// check fails at the first name that the table forbids.
 func (t *Template) check(tree *parse.Tree, n parse.Node, names []string) {
 	for _, name := range names {
 		for typ, methods := range t.methods {
@@ -87,7 +87,7 @@ func (t *Template) check(tree *parse.Tree, n parse.Node, names []string) {
 	}
 }
 
-// checkAll does so for a node and those within.
+// checkAll checks the names of a node and of those within it.
 func (t *Template) checkAll(tree *parse.Tree, n parse.Node) {
 	branch := func(n *parse.BranchNode) {
 		t.checkAll(tree, n.Pipe)

@@ -86,14 +86,14 @@ func data() *house {
 	}
 }
 
-// theirs executes text with text/template. It may panic where reflect does.
+// theirs executes text with text/template. It makes an error of a panic of reflect.
 func theirs(text string, data any) (out string, err error) {
 	defer func() {
 		if e := recover(); e != nil {
 			err = fmt.Errorf("panic: %v", e)
 		}
 	}()
-	js := func(args ...any) string { return EscapeJS(shown(args)) } // which is for JSON here
+	js := func(args ...any) string { return EscapeJS(shown(args)) } // ours, since text/template's js is not for JSON
 	t, err := template.New("t").Funcs(template.FuncMap{"js": js}).Parse(text)
 	if err != nil {
 		return "", err
@@ -113,10 +113,10 @@ func ours(text string, data any) (out string, err error) {
 	return b.String(), err
 }
 
-// same compares the two on one text, and returns the error of ours.
+// same compares both packages on a text, and returns the error of ours.
 func same(t *testing.T, text string) error {
 	t.Helper()
-	h := data() // one for both: addresses may be printed
+	h := data() // the same for both, since they may print addresses
 	got, err := ours(text, h)
 	want, theirErr := theirs(text, h)
 	if (err == nil) != (theirErr == nil) || err == nil && got != want {
@@ -161,7 +161,7 @@ func TestSameAsTextTemplate(t *testing.T) {
 	}
 }
 
-// Both fail: the parser, or the first request.
+// Both packages fail, in the parser or in the execution.
 var fails = []string{
 	"{{", "{{nofunc}}", "{{$x}}", "{{if}}{{end}}", "{{break}}", "{{template `T`}}", "{{.Missing}}", "{{.hidden}}", "{{.Name.More}}", "{{.None.Name}}", "{{.Nothing.X}}",
 	"{{nil}}", "{{nil | print}}", "{{1 2}}", "{{.Name 1}}", "{{1 | .Name}}", "{{.Greet}}", "{{.Greet 1}}", "{{.Greet .Int}}", "{{.Greet `a` `b`}}", "{{.Greet nil}}", "{{.Add 1.5 2}}", "{{.Half 3}}",
@@ -182,7 +182,7 @@ func TestFailsAsTextTemplate(t *testing.T) {
 	}
 }
 
-// What fails is left out, the rest of a line is there.
+// An action that fails is left out, and the rest of a line is written.
 func TestC8WhatFailsIsLeftOut(t *testing.T) {
 	for text, want := range map[string]string{
 		`a{{index .List 9}}b{{.Name | len}}`:        "ab20",
@@ -213,7 +213,7 @@ func TestC8WhatFailsIsLeftOut(t *testing.T) {
 	}
 }
 
-// js makes what encoding/json reads back.
+// encoding/json reads the output of js back.
 func FuzzC7JSIsJSON(f *testing.F) {
 	for _, s := range []string{"", "o'neil", "\"\\\x00\x1f\x7f", "\x80\xff", "\U000E0001\u2028\u200b\ufffd", "<&=>", "é😀", "\xed\xa0\x80"} {
 		f.Add(s)
@@ -233,7 +233,7 @@ func FuzzC7JSIsJSON(f *testing.F) {
 	})
 }
 
-// What text/template can do, and this can't, is refused by Parse, which names it.
+// Parse rejects what text/template can do and this package can't, and names it in the error.
 func TestRefused(t *testing.T) {
 	for text, name := range map[string]string{
 		"{{.Sell}}":                                  "Sell",
@@ -275,7 +275,7 @@ func TestTemplateIsUsedByMany(t *testing.T) {
 	}
 }
 
-// A template that would take all time, memory or stack fails instead.
+// A template that would use too much time, memory or stack fails.
 func TestBounds(t *testing.T) {
 	const deep = 5000
 	for text, want := range map[string]string{
@@ -296,7 +296,7 @@ func TestBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := tmpl.Execute(before, nil); err != nil {
-		t.Errorf("what was there before counts: %v", err)
+		t.Errorf("bytes that were in the buffer before count: %v", err)
 	}
 }
 
@@ -307,7 +307,7 @@ func FuzzSameAsTextTemplate(f *testing.F) {
 	large := regexp.MustCompile(`[0-9_xbeEpP.]{3}|range.*range.*range|Int64`)
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > 500 || large.MatchString(text) && strings.Contains(text, "range") || strings.Contains(text, "%") && large.MatchString(text) {
-			return // it would take its time, in both
+			return // both would take long
 		}
 		if _, err := Parse("t", text, methods()); err != nil && (strings.Contains(err.Error(), "can't be used here") || strings.Contains(text, "call")) {
 			return

@@ -5,7 +5,7 @@ import (
 	"reflect"
 )
 
-// base is t without pointers.
+// base returns the type to which t points, through any number of pointers.
 func base(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -13,7 +13,7 @@ func base(t reflect.Type) reflect.Type {
 	return t
 }
 
-// indirect follows pointers and interfaces, up to a nil one.
+// indirect follows pointers and interfaces, and reports whether it met a nil one.
 func indirect(v reflect.Value) (_ reflect.Value, null bool) {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		if v.IsNil() {
@@ -24,7 +24,7 @@ func indirect(v reflect.Value) (_ reflect.Value, null bool) {
 	return v, false
 }
 
-// concrete is what is in an interface, if v is one.
+// concrete returns the value in an interface, or v if it is not an interface.
 func concrete(v reflect.Value) reflect.Value {
 	if v.Kind() == reflect.Interface {
 		return v.Elem()
@@ -50,7 +50,7 @@ func truth(v reflect.Value) bool {
 	return !v.IsZero()
 }
 
-// printable is v as fmt should get it, if it can be printed.
+// printable returns v for fmt, and reports whether it can be printed.
 func printable(v reflect.Value) (any, bool) {
 	if v.Kind() == reflect.Pointer {
 		v, _ = indirect(v)
@@ -67,12 +67,12 @@ func printable(v reflect.Value) (any, bool) {
 	return v.Interface(), true
 }
 
-// prints tells whether a type has its own way to be printed.
+// prints reports whether a type is an error or a fmt.Stringer.
 func prints(t reflect.Type) bool {
 	return t.Implements(reflect.TypeFor[error]()) || t.Implements(reflect.TypeFor[fmt.Stringer]())
 }
 
-// free is values for parameters of any type.
+// free returns the values as arguments of type any.
 func free(values []reflect.Value) []any {
 	all := make([]any, len(values))
 	for i, v := range values {

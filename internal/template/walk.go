@@ -8,11 +8,11 @@ import (
 	"text/template/parse"
 )
 
-// The bounds of one execution: a template is an operator's, but what it does is done for each request.
+// The bounds of one execution. An operator's template is trusted, but it is executed for each request.
 const (
 	maxDepth = 1000    // of templates that invoke each other
-	maxSteps = 100_000 // lists and nodes, which keeps the stack within what Go allows too
-	maxBytes = 1 << 20 // of output: no log takes a longer line
+	maxSteps = 100_000 // lists and nodes; this also keeps the stack within Go's limit
+	maxBytes = 1 << 20 // of output: a log accepts no longer line
 )
 
 // state is one execution of one template.
@@ -22,8 +22,8 @@ type state struct {
 	out      *bytes.Buffer
 	vars     []variable // the innermost last
 	depth    int
-	left     *int // steps
-	full     int  // size of out
+	left     *int // steps that are left
+	full     int  // maximum size of out
 	failed   *error
 }
 
@@ -32,7 +32,7 @@ type variable struct {
 	value reflect.Value
 }
 
-// flow is how a node ends.
+// flow is how execution continues after a node.
 type flow uint8
 
 const (
@@ -42,13 +42,13 @@ const (
 )
 
 func (s *state) fail(n parse.Node, format string, args ...any) {
-	if *s.failed != nil { // nobody will see this one's words
+	if *s.failed != nil { // only the first error is returned
 		panic(failure{*s.failed})
 	}
 	fail(s.tree, n, format, args...)
 }
 
-// note is fail for what can be left out.
+// note records an error without ending the execution.
 func (s *state) note(n parse.Node, format string, args ...any) {
 	defer s.caught()
 	s.fail(n, format, args...)
@@ -60,14 +60,14 @@ func (s *state) noted(thrown any) {
 	}
 }
 
-// caught notes what was thrown.
+// caught recovers from a panic and records its error.
 func (s *state) caught() {
 	if e := recover(); e != nil {
 		s.noted(e)
 	}
 }
 
-// value is that of a pipeline, or an empty string if that fails; ok says that it hasn't.
+// value returns the value of a pipeline, or an empty string and false if it fails.
 func (s *state) value(dot reflect.Value, p *parse.PipeNode) (v reflect.Value, ok bool) {
 	if p == nil {
 		return v, true
@@ -97,7 +97,7 @@ func (s *state) list(dot reflect.Value, l *parse.ListNode) flow {
 	return next
 }
 
-// spend takes a step of what is left.
+// spend counts a step, and fails if a bound is exceeded.
 func (s *state) spend(n parse.Node) {
 	if *s.left--; *s.left < 0 {
 		s.fail(n, "more than %d steps", maxSteps)
@@ -139,10 +139,10 @@ func (s *state) print(n *parse.ActionNode, v reflect.Value) {
 	}
 }
 
-// leave ends the scope of variables that came after the first n.
+// leave ends the scope of all variables after the first n.
 func (s *state) leave(n int) { s.vars = s.vars[:n] }
 
-// branch is if or with.
+// branch executes an if or with.
 func (s *state) branch(dot reflect.Value, n *parse.BranchNode) flow {
 	defer s.leave(len(s.vars))
 	v, _ := s.value(dot, n.Pipe)
@@ -169,7 +169,7 @@ func (s *state) invoke(dot reflect.Value, n *parse.TemplateNode) {
 	inner.list(dot, tree.Root)
 }
 
-// loop is range.
+// loop executes a range.
 func (s *state) loop(dot reflect.Value, n *parse.RangeNode) flow {
 	defer s.leave(len(s.vars))
 	value, ok := s.value(dot, n.Pipe)
@@ -200,7 +200,7 @@ func (s *state) loop(dot reflect.Value, n *parse.RangeNode) flow {
 	return next
 }
 
-// iterate yields what there is in v, of a map by the order of its keys, while it is told to go on.
+// iterate calls yield for each element of v, in the order of the keys for a map, until it returns false.
 func (s *state) iterate(n *parse.RangeNode, v reflect.Value, yield func(key, elem reflect.Value) bool) {
 	switch k := v.Kind(); {
 	case k == reflect.Invalid:

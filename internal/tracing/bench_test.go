@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// discard is an http.ResponseWriter for an answer that nobody reads.
+// discard is an http.ResponseWriter that discards the response.
 type discard struct{ h http.Header }
 
 func (d discard) Header() http.Header         { return d.h }
@@ -24,7 +24,7 @@ func (local) Next(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
 	return proxy.Answer(&proxy.Local{Status: 200}), nil
 }
 
-// BenchmarkRequest is a request that the policy answers, without a socket: what counts is the difference.
+// BenchmarkRequest measures a request that the policy answers, without a socket. The differences between its cases count.
 func BenchmarkRequest(b *testing.B) {
 	const came = "00-" + aTrace + "-" + aSpan + "-0"
 	for name, c := range map[string]struct {

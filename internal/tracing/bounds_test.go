@@ -11,7 +11,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// Spans wait for a collector by the thousand: what a client can have each hold is bounded. (It was a whole head.)
+// A thousand spans may wait for a collector: the bytes of a client in each are bounded. (It was a whole head.)
 func TestSpansHoldLittle(t *testing.T) {
 	tr := newTracer(t, Config{Span: "s"})
 	if err := tr.Set(observability.Exporter{Protocol: observability.Stdout, SamplingRate: 1}); err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// toApp is a policy that goes to one place, after a wait, or fails.
+// toApp is a policy that forwards to one app, after a wait, or fails.
 type toApp struct {
 	fixed
 	addr string
@@ -51,7 +51,7 @@ func set(t testing.TB, tr *Tracer, e observability.Exporter) {
 	}
 }
 
-// run runs tr until the function that it returns is called, which waits for its end.
+// run runs tr in the background. The function that it returns ends tr and waits for that.
 func run(t testing.TB, tr *Tracer) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -106,7 +106,7 @@ func serve(t testing.TB, p proxy.Policy) string {
 	return l.Addr().String()
 }
 
-// app answers 200 and tells which fields came to it.
+// app answers 200 and passes on the fields that it got.
 func app(t testing.TB) (addr string, came chan http.Header) {
 	came = make(chan http.Header, 100)
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { came <- r.Header }))
@@ -128,7 +128,7 @@ func get(t testing.TB, addr string, fields ...string) {
 	}
 }
 
-// collector gathers the spans that are posted to it.
+// collector collects the spans that are posted to it.
 func collector(t *testing.T) (url string, spans chan *tracepb.Span) {
 	spans = make(chan *tracepb.Span, 1000)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

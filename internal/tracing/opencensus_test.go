@@ -13,7 +13,8 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// Knative's components and users' apps have long spoken through OpenCensus: it reads what we write, and we what it writes.
+// Knative's components and users' apps have long used OpenCensus: it parses the fields that we write, and we those that it
+// writes.
 func TestOpenCensusIsUnderstood(t *testing.T) {
 	for name, format := range map[string]propagation.HTTPFormat{"W3C": &tracecontext.HTTPFormat{}, "B3": &ocb3.HTTPFormat{}} {
 		t.Run(name, func(t *testing.T) {
@@ -41,7 +42,7 @@ func TestOpenCensusIsUnderstood(t *testing.T) {
 				p.inject(h, p.trace, upstream, sampled)
 				again, ok := format.SpanContextFromRequest(r)
 				if !ok || again.TraceID != theirs.TraceID || again.SpanID != trace.SpanID(upstream) || again.IsSampled() != sampled {
-					t.Fatalf("it reads %+v, %v of %v", again, ok, r.Header)
+					t.Fatalf("OpenCensus reads %+v, %v from %v", again, ok, r.Header)
 				}
 			})
 		})

@@ -45,13 +45,13 @@ func TestTraceparent(t *testing.T) {
 	}
 }
 
-// What an upstream gets of what came, sampled and not.
+// The fields that an upstream gets for those that a client sends, sampled and not.
 func TestPropagation(t *testing.T) {
 	short := aTrace[16:]
 	w3c := "00-" + aTrace + "-" + aSpan + "-0"
 	for name, c := range map[string]struct {
 		in      http.Header
-		rate    float64 // of those who don't say
+		rate    float64 // for requests without a decision
 		sampled bool
 		want    http.Header // "@": the new span, "#": a new trace, "%": any span
 	}{
@@ -162,7 +162,7 @@ func TestSampler(t *testing.T) {
 		n := 0
 		const all = 20000
 		for range all {
-			if s.sample(&parent{decided: true, sampled: rate == 0}, newTraceID()) { // what the parent says is no matter
+			if s.sample(&parent{decided: true, sampled: rate == 0}, newTraceID()) { // the parent's decision must not count
 				n++
 			}
 		}
@@ -186,7 +186,7 @@ func FuzzPropagation(f *testing.F) {
 		h := proxy.NewHeader(fields)
 		p := extract(h)
 		if p.exists() == (p.span == spanID{}) {
-			t.Fatalf("half a parent: %+v", p)
+			t.Fatalf("an incomplete parent: %+v", p)
 		}
 		id := p.trace
 		if !p.exists() {

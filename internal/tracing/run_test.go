@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-proxy/sluice/metrics/otlp"
 )
 
-// fake is a sink that takes as long as it is told to.
+// fake is a sink with a configured delay and error.
 type fake struct {
 	mu   sync.Mutex
 	took time.Duration
@@ -73,8 +73,8 @@ func (t *Tracer) record(n int) {
 func TestBatchesAreBoundedAndInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{took: time.Second}
-		told := make(chan error, 10)
-		tr := newTracer(t, Config{Span: "s", Failed: func(err error) { told <- err }})
+		reported := make(chan error, 10)
+		tr := newTracer(t, Config{Span: "s", Failed: func(err error) { reported <- err }})
 		stop := run(t, tr)
 		tr.setFake(f)
 		synctest.Wait()
@@ -89,7 +89,7 @@ func TestBatchesAreBoundedAndInTime(t *testing.T) {
 		tr.record(3)
 		after(batchDelay-time.Second, 0)
 		after(3*time.Second, 3)
-		tr.record(batchSize) // a batch waits for no tick
+		tr.record(batchSize) // a full batch does not wait for the tick
 		after(1500*time.Millisecond, 3+batchSize)
 		f.fail(errors.New("down"))
 		tr.record(maxQueue + 5)
@@ -100,8 +100,8 @@ func TestBatchesAreBoundedAndInTime(t *testing.T) {
 		f.fail(nil)
 		tr.record(1)
 		after(10*time.Second, 4+batchSize)
-		if first, second := <-told, <-told; first == nil || second != nil || len(told) > 0 {
-			t.Errorf("told %v, %v and %d times more", first, second, len(told))
+		if first, second := <-reported, <-reported; first == nil || second != nil || len(reported) > 0 {
+			t.Errorf("reported %v, %v and %d times more", first, second, len(reported))
 		}
 		tr.record(2)
 		stop()
@@ -124,7 +124,7 @@ func TestFlushHasAnEnd(t *testing.T) {
 		begin := time.Now()
 		stop()
 		if d := time.Since(begin); d != 3*time.Second || tr.Dropped() != batchSize+1 {
-			t.Errorf("Run went on for %v, %d dropped", d, tr.Dropped())
+			t.Errorf("Run took %v more, %d dropped", d, tr.Dropped())
 		}
 	})
 }
@@ -134,15 +134,15 @@ func TestSetIsLive(t *testing.T) {
 		a, b := &fake{}, &fake{}
 		tr := newTracer(t, Config{Span: "s"})
 		stop := run(t, tr)
-		tr.record(1) // off
+		tr.record(1) // while tracing is off
 		tr.setFake(a)
 		synctest.Wait()
 		tr.record(2)
 		kept := tr.setting.Load()
 		if err := tr.Set(observability.Exporter{Protocol: "carrier pigeon", SamplingRate: 1}); err == nil || tr.setting.Load() != kept {
-			t.Errorf("a protocol that there isn't: %v", err)
+			t.Errorf("an unknown protocol: %v", err)
 		}
-		tr.setFake(b) // what was recorded before goes where it was to go
+		tr.setFake(b) // spans recorded before go to the previous sink
 		synctest.Wait()
 		if got, end := a.state(); got != 2 || !end {
 			t.Errorf("the first got %d, closed: %v", got, end)

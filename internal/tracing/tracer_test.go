@@ -53,7 +53,7 @@ func TestRequestsBecomeSpans(t *testing.T) {
 		switch i {
 		case 0:
 			if s.GetTraceState() != "a=b" || fmt.Sprintf("%x", s.GetParentSpanId()) != aSpan || fmt.Sprintf("%x", s.GetTraceId()) != aTrace {
-				t.Errorf("the trace that came was not gone on with: %v", s)
+				t.Errorf("the span does not continue the client's trace: %v", s)
 			}
 			fallthrough
 		case 2:
@@ -78,7 +78,7 @@ func TestOffTouchesNothing(t *testing.T) {
 	tr := newTracer(t, Config{Span: "s"})
 	addr, came := app(t)
 	front := serve(t, tr.Wrap(toApp{addr: addr}))
-	for _, e := range []observability.Exporter{{}, {Protocol: observability.Stdout}} { // nothing; nothing is recorded
+	for _, e := range []observability.Exporter{{}, {Protocol: observability.Stdout}} { // no protocol; a rate of 0
 		set(t, tr, e)
 		get(t, front, "Tracestate: a=b", "X-B3-Traceid: x")
 		if h := <-came; h.Get("Traceparent") != "" || h.Get("Tracestate") != "a=b" || h.Get("X-B3-Traceid") != "x" {
@@ -92,7 +92,7 @@ func TestOffTouchesNothing(t *testing.T) {
 	}
 }
 
-// What a ConfigMap says again is no change: connections stay.
+// A ConfigMap with the same settings changes nothing: connections stay open.
 func TestSetOfTheSameIsNone(t *testing.T) {
 	tr := newTracer(t, Config{Span: "s"})
 	e := observability.Exporter{Protocol: observability.HTTP, Endpoint: "http://h/", SamplingRate: 1, Headers: map[string]string{"a": "b"}}
@@ -101,7 +101,7 @@ func TestSetOfTheSameIsNone(t *testing.T) {
 	e.Headers = map[string]string{"a": "b"}
 	set(t, tr, e)
 	if tr.setting.Load() != before {
-		t.Error("the same was set anew")
+		t.Error("the same exporter has replaced the previous one")
 	}
 }
 

@@ -41,8 +41,8 @@ func local(r *rig) {
 	}
 }
 
-// ownFraming: whatever an answer of the proxy's own consists of, its end is where its head says, so that the next request on
-// its connection is answered too; after what can't be trusted nothing is.
+// ownFraming: each of the proxy's own answers ends where its head says, so that the next request on the connection is answered
+// too. After a malformed request the connection is closed.
 func ownFraming(r *rig) {
 	tail := [][2]string{{"Grpc-Status", "3"}}
 	for name, c := range map[string]struct {
@@ -52,7 +52,7 @@ func ownFraming(r *rig) {
 		status int
 		length int64
 		body   string
-		last   bool // of its connection
+		last   bool // the connection is closed
 	}{
 		"no content, with a body":    {local: proxy.Local{Status: 204, Body: "x"}, status: 204, length: 0},
 		"no content, with a length":  {local: proxy.Local{Status: 204, Header: [][2]string{{"Content-Length", "1"}}}, status: 204, length: 0},
@@ -83,7 +83,7 @@ func ownFraming(r *rig) {
 	}
 }
 
-// policyErrors are answered as they say.
+// policyErrors: each error of a policy has the status, text and fields of the answer.
 func policyErrors(r *rig) {
 	for _, c := range []struct {
 		err                  error
@@ -113,13 +113,13 @@ func policyErrors(r *rig) {
 	}
 }
 
-// reasons: what goes wrong at an upstream is told apart.
+// reasons: each failure of an upstream has its own reason.
 func reasons(r *rig) {
 	answer := func(s string) string {
 		return r.rawApp(func(c net.Conn, in *bufio.Reader) {
 			_, _ = head(in)
 			io.WriteString(c, s)
-			// What is unread when it closes would make it a reset, which overtakes the answer.
+			// Unread bytes at the close would cause a reset, which overtakes the answer.
 			_ = c.(*net.TCPConn).CloseWrite()
 			_, _ = io.Copy(io.Discard, in)
 		})
@@ -141,7 +141,7 @@ func reasons(r *rig) {
 		{"HTTP/1.1 where HTTP/2 was expected", proxy.Upstream{Proto: proxy.HTTP2, Addr: answer("HTTP/1.1 400 Bad Request\r\n\r\n")}, 502, proxy.BadResponse},
 	} {
 		if c.upstream.Proto == proxy.HTTP2 && r.path.Product != nil {
-			continue // there the proxy next to the app finds out
+			continue // the proxy next to the app reports this one
 		}
 		p := to(c.upstream)
 		client := r.client(r.path.protos(max(c.upstream.Proto, proxy.HTTP1))[0])
@@ -172,7 +172,7 @@ func dialTooLong(r *rig) {
 	}
 }
 
-// hostOfUpstream: a policy may give an upstream another Host.
+// hostOfUpstream: a policy may set another Host for an upstream.
 func hostOfUpstream(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Host) })
 	for _, proto := range both {
@@ -184,7 +184,7 @@ func hostOfUpstream(r *rig) {
 	}
 }
 
-// copyOfHead: what Request.HTTP returns is the head, and stays when the request has gone.
+// copyOfHead: Request.HTTP returns a copy of the head, which stays valid after the request has ended.
 func copyOfHead(r *rig) {
 	heads := make(chan *http.Request, 1)
 	p := newScript(func(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {

@@ -38,7 +38,7 @@ var bodies = []testCase{
 	{"F4ADialThatWrapsTheSocket", wrappedSocket, ownDial},
 }
 
-// memory has the cases that measure the heap.
+// memory are the cases that measure the heap.
 var memory = []testCase{
 	{"LargeBodiesInFlatMemory", flatMemory, ""},
 }
@@ -72,7 +72,7 @@ func flushed(r *rig) {
 	}
 }
 
-// headFirst: a head arrives before the body that it announces exists.
+// headFirst: a response's head arrives before the app has made the body.
 func headFirst(r *rig) {
 	for _, proto := range both {
 		step := make(chan bool)
@@ -94,7 +94,8 @@ func headFirst(r *rig) {
 	}
 }
 
-// trailersPass: announced and not, up and down. net/http's HTTP/2 server drops a request's that were not announced.
+// trailersPass: trailers pass in both directions, announced and not. net/http's HTTP/2 server drops those of requests that
+// were not announced.
 func trailersPass(r *rig) {
 	for _, way := range []struct{ proto, upstream proxy.Proto }{{proxy.HTTP1, proxy.SameProto}, {proxy.HTTP2, proxy.SameProto}, {proxy.HTTP2, proxy.HTTP1}} {
 		proto := way.proto
@@ -143,7 +144,7 @@ func continued(r *rig) {
 	if h := take(r, "the request", asked); !strings.Contains(h, "Expect: 100-continue\r\n") {
 		r.Errorf("the upstream was not asked: %q", h)
 	}
-	_ = w.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) // that something does not come can only be waited for
+	_ = w.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) // only a wait shows that nothing comes
 	if b, err := w.in.Peek(1); err == nil {
 		r.Errorf("%q came before the upstream's 100", b)
 	}
@@ -155,7 +156,7 @@ func continued(r *rig) {
 	w.expect("body")
 }
 
-// invited: where the policy takes Expect away the client is told to send its body at once.
+// invited: if the policy removes Expect, the client gets a 100 at once.
 func invited(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { _, _ = io.Copy(w, req.Body) })
 	p := newScript(func(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
@@ -170,7 +171,7 @@ func invited(r *rig) {
 	w.expect("body")
 }
 
-// earlyFinal: an answer that comes before the body has been sent reaches the client, be the body held back or stalled.
+// earlyFinal: an answer that comes before the body has been sent reaches the client, whether the body is held back or stalled.
 func earlyFinal(r *rig) {
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		_, _ = head(in)
@@ -203,8 +204,7 @@ func earlyFinal(r *rig) {
 	}
 }
 
-// fullDuplex: an app may answer while it reads, whether the policy says so or not; and a client that reads nothing before
-// it has sent everything, 1 MiB, gets it back.
+// fullDuplex: an app may answer while it reads, and a client that sends 1 MiB before it reads anything gets the bytes back.
 func fullDuplex(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) {
 		rc := http.NewResponseController(w)
@@ -250,8 +250,8 @@ func fullDuplex(r *rig) {
 	}
 }
 
-// wrappedSocket: a connection of the dial's own, which embeds a socket, is read and written by its own methods: heads, bodies
-// small and large, an upgrade; and is used again.
+// wrappedSocket: a connection of a custom dial that embeds a socket is read and written by its own methods, for heads, small
+// and large bodies and an upgrade, and is used again.
 func wrappedSocket(r *rig) {
 	app := r.appOn(VeilListener(r.listen()), func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == "/echo" {

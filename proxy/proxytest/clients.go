@@ -35,7 +35,8 @@ var clients = []testCase{
 	{"F2AnEndInTheMiddleOfAHead", endsInAHead, ""},
 }
 
-// vanishParked: a request whose client goes leaves Next at once, whatever of it is unread, and nothing is dialled.
+// vanishParked: when the client of a waiting request disconnects, the wait ends at once, even with unread bytes, and no
+// upstream is dialled.
 func vanishParked(r *rig) {
 	for _, wait := range r.waits() {
 		vanishWaiting(r, wait)
@@ -56,7 +57,7 @@ func vanishWaiting(r *rig, wait wait) {
 	} {
 		for _, reset := range []bool{false, true} {
 			if len(c.request) > 100_000 && !reset {
-				continue // its FIN would come after what doesn't fit the receive buffer
+				continue // its FIN would come after bytes that don't fit the receive buffer
 			}
 			w := r.dial(addr).send(c.request)
 			take(r, "the request", p.entered)
@@ -66,7 +67,7 @@ func vanishWaiting(r *rig, wait wait) {
 			}
 		}
 	}
-	// A request behind the one that waits hides the end of the connection too.
+	// A pipelined request behind the one that waits also hides the end of the connection.
 	w := r.dial(addr).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	take(r, "the request", p.entered)
 	w.send("GET /2 HTTP/1.1\r\nHost: x\r\n\r\n").Close()
@@ -92,7 +93,7 @@ func vanishWaiting(r *rig, wait wait) {
 	}
 }
 
-// vanishBefore: the upstream's request is cancelled at once when the client goes before there is an answer.
+// vanishBefore: the upstream's request is cancelled at once when the client disconnects before there is an answer.
 func vanishBefore(r *rig) {
 	for _, proto := range both {
 		got, gone := make(chan bool, 1), make(chan error, 1)
@@ -149,7 +150,7 @@ func vanishDuring(r *rig) {
 	}
 }
 
-// vanishUpload: in the middle of a body, with an upstream that reads and one that does not.
+// vanishUpload: the client disconnects in the middle of a body, with an upstream that reads and one that does not.
 func vanishUpload(r *rig) {
 	for _, reads := range []bool{true, false} {
 		got, gone, release := make(chan bool, 1), make(chan bool, 1), make(chan bool)
@@ -176,8 +177,8 @@ func vanishUpload(r *rig) {
 	}
 }
 
-// big is what a client sends of its body before it goes: so much that an upstream which doesn't read has the proxy stuck in a
-// write, and yet its own FIN gets through.
+// big is how much of its body a client sends before it disconnects. With an upstream that doesn't read, the proxy is then
+// blocked in a write, and yet the client's FIN arrives.
 func big(reads bool) string {
 	if reads {
 		return "some"
@@ -185,7 +186,7 @@ func big(reads bool) string {
 	return strings.Repeat("x", 50_000)
 }
 
-// malformedBody: wrong framing is the client's fault and said so.
+// malformedBody: wrong framing is answered and reported as the client's error.
 func malformedBody(r *rig) {
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) })
 	p := to(proxy.Upstream{Addr: app})
@@ -199,7 +200,7 @@ func malformedBody(r *rig) {
 	}
 }
 
-// parkedServed: a wait, watched or not, leaves no trace on the connection. In a product it is for the only slot.
+// parkedServed: a wait, watched or not, has no effect on the connection. In a product the request waits for the only slot.
 func parkedServed(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(w, req.Body) })
 	p := newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
@@ -233,8 +234,8 @@ func pipelined(r *rig) {
 	}
 }
 
-// answeredWhileSending: a client that reads nothing before it has sent everything gets an answer that came earlier: at
-// once, and without a reset that would lose it.
+// answeredWhileSending: a client that sends everything before it reads gets an answer that came earlier, at once, and without
+// a reset that would lose it.
 func answeredWhileSending(r *rig) {
 	app := r.app(func(w http.ResponseWriter, _ *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex() // or net/http would wait for the body
@@ -243,7 +244,7 @@ func answeredWhileSending(r *rig) {
 	whileSending(r, to(proxy.Upstream{Addr: app}), http.StatusRequestEntityTooLarge)
 }
 
-// refusedWhileSending: the same of answers of the policy's own.
+// refusedWhileSending: the same for the policy's own answers.
 func refusedWhileSending(r *rig) {
 	answers := map[int]*script{
 		http.StatusServiceUnavailable: newScript(func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) {
@@ -258,7 +259,7 @@ func refusedWhileSending(r *rig) {
 
 func whileSending(r *rig, p *script, want int) {
 	w := r.dial(r.proxy(p, proxy.Config{})).send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
-	for i := range 10 { // a little longer than the half second that net/http leaves between its FIN and a close
+	for i := range 10 { // slightly longer than the half second between net/http's FIN and its close
 		if i == 2 {
 			take(r, "the result, before more is sent", p.results)
 		}
@@ -270,8 +271,8 @@ func whileSending(r *rig, p *script, want int) {
 	}
 }
 
-// endsInAHead: part of a head and the end of the connection, together, end it at once; the answer to a head that takes too
-// long would be 408.
+// endsInAHead: a connection that ends in the middle of a head is closed at once; a head that takes too long would be answered
+// with 408.
 func endsInAHead(r *rig) {
 	app := r.app(func(http.ResponseWriter, *http.Request) {})
 	addr := r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{})
@@ -279,7 +280,7 @@ func endsInAHead(r *rig) {
 	for i := range 40 {
 		w := r.dial(addr).send(ask)
 		w.answer("GET")
-		before := []string{"", ask}[i%2] // a client that has ended its half may miss the answer
+		before := []string{"", ask}[i%2] // a client that has closed its half may miss the answer
 		w.send(before + "GET / HTTP/1.1\r\nHo")
 		_ = w.CloseWrite()
 		if b, err := io.ReadAll(w.in); errors.Is(err, os.ErrDeadlineExceeded) || strings.Contains(string(b), " 408 ") {
@@ -288,7 +289,7 @@ func endsInAHead(r *rig) {
 	}
 }
 
-// vanishInterim: a client that goes while the app sends one 103 after the other was gone before the answer.
+// vanishInterim: a client that disconnects while the app sends one 103 after the other has gone before the answer.
 func vanishInterim(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) {
 		for req.Context().Err() == nil {
@@ -319,8 +320,8 @@ func vanishInterim(r *rig) {
 	}
 }
 
-// earlyAnswers: an app answers while 50 MB are still coming, and reads on, or closes at once. Every client gets the answer, also
-// one that reads nothing before it has sent everything.
+// earlyAnswers: an app answers before it has read 50 MB of body, and reads the rest or closes at once. Every client gets the
+// answer, even one that sends everything before it reads.
 func earlyAnswers(r *rig) {
 	if r.path.NetHTTP {
 		r.Log("net/http's own server resets a connection whose client sends on")
@@ -355,7 +356,7 @@ func earlyAnswers(r *rig) {
 	}
 }
 
-// sendsAllFirst posts a body of 20 MB, with its size or in chunks, and reads the answer then.
+// sendsAllFirst posts a body of 20 MB, with its size or in chunks, and then reads the answer.
 func sendsAllFirst(r *rig, addr string, size int64) {
 	piece := strings.Repeat("0123456789abcdef", 1<<12) // 64 KiB
 	for range 3 {
@@ -381,7 +382,7 @@ func sendsAllFirst(r *rig, addr string, size int64) {
 	}
 }
 
-// zeros is a body without an end.
+// zeros is an endless body.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) {

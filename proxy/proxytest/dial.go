@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// client is one of net/http's that speaks proto only.
+// client makes a net/http client that uses only proto.
 func (r *rig) client(proto proxy.Proto) *http.Client {
 	var p http.Protocols
 	t := &http.Transport{Protocols: &p, DisableCompression: true, ExpectContinueTimeout: patience}
@@ -30,7 +30,7 @@ func (r *rig) client(proto proxy.Proto) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// do asks for a URL and returns the answer with its body.
+// do sends a request and returns the response and its body.
 func (r *rig) do(c *http.Client, req *http.Request) (*http.Response, string) {
 	r.Helper()
 	resp, err := c.Do(req)
@@ -58,13 +58,13 @@ func (r *rig) request(method, url string, body io.Reader) *http.Request {
 
 // wire is a client's connection whose bytes are written and read by hand.
 type wire struct {
-	net.Conn // of TLS, if the path has it
+	net.Conn // a TLS connection, if the path has TLS
 	tcp      *net.TCPConn
 	r        *rig
 	in       *bufio.Reader
 }
 
-// dial makes a connection for HTTP/1.1.
+// dial opens a connection for HTTP/1.1.
 func (r *rig) dial(addr string) *wire { r.Helper(); return r.dialFor(addr, proxy.HTTP1) }
 
 func (r *rig) dialFor(addr string, proto proxy.Proto) *wire {
@@ -89,7 +89,7 @@ func (r *rig) dialFor(addr string, proto proxy.Proto) *wire {
 // CloseWrite ends the client's half.
 func (w *wire) CloseWrite() error { return w.Conn.(interface{ CloseWrite() error }).CloseWrite() }
 
-// vanish closes the connection, with a reset or in order.
+// vanish closes the connection, with a reset or with a FIN.
 func (w *wire) vanish(reset bool) {
 	if !reset {
 		w.Close()
@@ -107,7 +107,7 @@ func (w *wire) send(s string) *wire {
 	return w
 }
 
-// answer reads the head of an answer, which its body follows.
+// answer reads the head of a response; its body follows.
 func (w *wire) answer(method string) *http.Response {
 	w.r.Helper()
 	resp, err := http.ReadResponse(w.in, &http.Request{Method: method})
@@ -126,7 +126,7 @@ func (w *wire) expect(s string) {
 	}
 }
 
-// dialOrHang dials, but for one name that takes as long as it may.
+// dialOrHang dials, except that one name blocks until its context ends.
 func dialOrHang(ctx context.Context, network, addr string) (net.Conn, error) {
 	if strings.HasPrefix(addr, "dial-timeout:") {
 		<-ctx.Done()

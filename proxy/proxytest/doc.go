@@ -1,18 +1,17 @@
-// Package proxytest is what any implementation of the proxy's seam must do, and any product that is made of one: a table
-// of behaviour, held over real sockets against real clients and servers (net/http, gRPC, a websocket library) and against
-// bytes written by hand.
+// Package proxytest tests the behaviour of implementations of proxy.Policy's seam, and of products made of them: one table of
+// cases, run over real sockets with real clients and servers (net/http, gRPC, a websocket library) and with handwritten bytes.
 //
 //	test ── client ──► Path: an implementation, or products ──► app ── test
 //	                        │
-//	                     Policy: the case's own, or a product's; watched for the order of its calls
+//	                     Policy: the case's own, or a product's; the order of its calls is checked
 //
-// A Path is one way from the client to the app. Each case runs on each, with clients of HTTP/1.1 and of HTTP/2: in the
-// clear by prior knowledge, inside TLS by ALPN. What a product does on purpose beside what package proxy does stands in
-// its Path, and nowhere in the cases. A case that needs a policy of its own can't run through a product: it says so in the
-// table, and the log of the path lists it.
+// A Path is one way from the client to the app. Each case runs on each path, with clients of HTTP/1.1 and of HTTP/2: without
+// TLS by prior knowledge, with TLS by ALPN. The intended differences between a product and package proxy are fields of its
+// Path; the cases know no product. A case that needs its own policy can't run through a product: the table marks it, and the
+// log of the path lists it.
 //
 // # Concurrency
 //
-// The cases run side by side, but those that measure the heap not with others. Each has its own servers, apps and
-// policies, which end with it; what a case shares with its servers is locked or sent over channels.
+// The cases run in parallel, except those that measure the heap. Each has its own servers, apps and policies, which end with
+// it. A case protects the data that it shares with its servers by locks or channels.
 package proxytest

@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// tooMuch is a body of 10 MB, more than all the sockets on its way hold, of a length that is known or not.
+// tooMuch is a body of 10 MB, of known length or not. The buffers of all sockets on its way hold less.
 func tooMuch(known bool) (io.Reader, int64) {
 	const size = 10_000_000
 	if !known {
@@ -28,7 +28,7 @@ const (
 	tooLargeAnswer = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 6\r\nConnection: close\r\n\r\ndenied"
 )
 
-// earlyApps answer before they have read a body in full, and go on in different ways.
+// earlyApps answer before they have read a body in full, and differ in what they do then.
 var earlyApps = []struct {
 	name   string
 	proto  proxy.Proto
@@ -59,7 +59,7 @@ var earlyApps = []struct {
 	{"HTTP/2, closes", proxy.HTTP2, 413, earlyFrames(false, false, 0)},
 }
 
-// earlyFrames answers each request at the first of its body; then it resets the stream, or reads on, or closes.
+// earlyFrames answers each request at the first bytes of its body, then resets the stream, reads the rest, or closes.
 func earlyFrames(reset, on bool, code http2.ErrCode) func(c net.Conn, in *bufio.Reader) {
 	return func(c net.Conn, in *bufio.Reader) {
 		_, _ = io.CopyN(io.Discard, in, int64(len(http2.ClientPreface)))
@@ -98,8 +98,8 @@ func earlyFrames(reset, on bool, code http2.ErrCode) func(c net.Conn, in *bufio.
 	}
 }
 
-// earlyOverHTTP2: an answer that comes while a large body is being sent reaches a client of HTTP/2 each time, whatever the
-// app does next: the failure to send on doesn't overtake it.
+// earlyOverHTTP2: an answer that comes while a large body is being sent always reaches a client of HTTP/2, whatever the app
+// does then: the error of sending the rest doesn't overtake it.
 func earlyOverHTTP2(r *rig) {
 	for _, app := range earlyApps {
 		if !r.path.reaches(app.proto, proxy.HTTP2) {
@@ -115,7 +115,7 @@ func earlyOverHTTP2(r *rig) {
 		url, c := r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), r.client(proxy.HTTP2)
 		times := 20
 		if strings.Contains(app.name, "reads on") {
-			times = 4 // of the whole body
+			times = 4 // the whole body each time
 		}
 		for i := range times {
 			body, size := tooMuch(i%2 == 0)

@@ -14,8 +14,8 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// goAway: an upstream that leaves with GOAWAY answers what it has come to, and gets the rest again on another connection: it
-// has done nothing with that (RFC 9113 §6.8), whatever the method.
+// goAway: an upstream that sends GOAWAY answers the requests up to the stream that it names. The others are sent again on
+// another connection, whatever the method, since the upstream has not processed them (RFC 9113 §6.8).
 func goAway(r *rig) {
 	for _, came := range []bool{true, false} {
 		var conns atomic.Int32
@@ -53,18 +53,18 @@ func goAway(r *rig) {
 		addr, c := r.proxy(p, proxy.Config{}), r.client(r.path.protos(proxy.HTTP2)[0])
 		for i := range 2 {
 			if resp, body := r.do(c, r.request("POST", r.path.scheme()+"://"+addr, strings.NewReader("body"))); resp.StatusCode != 200 || body != "answer" {
-				r.Errorf("came to it %v: %s %q", came, resp.Status, body)
+				r.Errorf("processed %v: %s %q", came, resp.Status, body)
 			}
 			want := 1
 			if i == 0 && !came {
 				want = 2
 			}
 			if res := take(r, "the result", p.results); res.Attempts != want {
-				r.Errorf("came to it %v: %d attempts, want %d", came, res.Attempts, want)
+				r.Errorf("processed %v: %d attempts, want %d", came, res.Attempts, want)
 			}
 		}
 		if n := conns.Load(); n != 2 {
-			r.Errorf("came to it %v: %d connections, want 2", came, n)
+			r.Errorf("processed %v: %d connections, want 2", came, n)
 		}
 	}
 }

@@ -26,7 +26,7 @@ var grpcs = []testCase{
 	{"DeadlinesAndTimeouts", grpcTimeout, ""},
 }
 
-// grpcApp is gRPC's own test service in short.
+// grpcApp is a part of gRPC's own test service.
 type grpcApp struct {
 	grpc_testing.UnimplementedTestServiceServer
 	cancelled chan error
@@ -82,7 +82,7 @@ func (a *grpcApp) FullDuplexCall(s grpc_testing.TestService_FullDuplexCallServer
 	}
 }
 
-// grpc serves the app and returns a client through a proxy that p rules; p's upstreams go to the app.
+// grpc serves the app and returns a client through a proxy with the policy p, whose upstreams are the app.
 func (r *rig) grpc(p func(app string) *script) (grpc_testing.TestServiceClient, *grpcApp, *script) {
 	l := r.listen()
 	s, app := grpc.NewServer(), &grpcApp{cancelled: make(chan error, 1)}
@@ -210,7 +210,7 @@ func grpcErrors(r *rig) {
 		if res := take(r, "the result", p.results); res.Reason != want.err.Reason || res.Status != 200 {
 			r.Errorf("%v: %+v", want.err, res)
 		}
-		// As it is on the wire: one frame, trailers only.
+		// On the wire it must be one frame, with trailers only.
 		w := r.dialHTTP2(r.proxy(p, proxy.Config{}))
 		w.request(true, ":method", "POST", ":scheme", "http", ":authority", "x", ":path", "/s/m", "content-type", "application/grpc+proto", "te", "trailers")
 		if f := w.head(); !f.StreamEnded() || f.PseudoValue("status") != "200" {
@@ -240,7 +240,7 @@ func grpcCancelled(r *rig) {
 	}
 }
 
-// grpcTimeout: a stream that outlives its timeout is reset, and its message is not invented.
+// grpcTimeout: a stream that exceeds its timeout is reset, without a message of the proxy.
 func grpcTimeout(r *rig) {
 	c, _, p := r.grpc(func(app string) *script {
 		return to(proxy.Upstream{Addr: app, Timeouts: proxy.Timeouts{Idle: 20 * short}})

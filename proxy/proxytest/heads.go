@@ -34,13 +34,13 @@ var heads = []testCase{
 	{"F15LargeHeadsPass", largeHeads, ""},
 }
 
-// exact targets: what a URL parser would change.
+// exact has targets that a URL parser would change.
 var targets = []string{
 	"/", "//", "//healthz", "///a", "/a|b", "//a/b?x|y", "/%2f", "/%2F", "/a//b/../c/./d", "/?", "/a?", "/a?b?c",
 	"/a;b=c", "/a%20b+c", `/"quoted"<x>`, "/a\\b", "/?q={}|^`", "//h:80/x%2f", "/é", "*",
 }
 
-// targetsPass compares what arrives with what was sent, on both protocols.
+// targetsPass compares the targets that arrive with those that were sent, on both protocols.
 func targetsPass(r *rig) {
 	got := make(chan string, 1)
 	app1 := r.rawApp(func(c net.Conn, in *bufio.Reader) {
@@ -117,7 +117,7 @@ func hostsPass(r *rig) {
 	}
 }
 
-// nothingInvented looks at the whole head that an upstream gets for the shortest of requests.
+// nothingInvented checks the whole head that an upstream gets for the shortest request.
 func nothingInvented(r *rig) {
 	got := make(chan string, 1)
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
@@ -139,8 +139,8 @@ func nothingInvented(r *rig) {
 	}
 }
 
-// largeHeads is as large as the limits of a client's first proxy let it be, on both protocols: proxies behind that one
-// get what it has added, too.
+// largeHeads: heads may be as large as the limit of the first proxy, on both protocols; the proxies behind it must also accept
+// the fields that it adds.
 func largeHeads(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) {
 		n := 0
@@ -206,8 +206,7 @@ func hopByHop(r *rig) {
 	}
 }
 
-// optionsBounded: a Connection field of more options than anybody needs makes no request and no answer, be it an interim
-// one.
+// optionsBounded: a request or a response, including interim ones, with too many options in Connection is rejected.
 func optionsBounded(r *rig) {
 	many := "Connection: " + strings.Repeat("x,", 101) + "\r\n"
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
@@ -259,7 +258,7 @@ func endToEnd(r *rig) {
 	}
 }
 
-// peers is what X-Forwarded-For grows by on the path.
+// peers is the part of X-Forwarded-For that the path adds.
 func (r *rig) peers() string {
 	return strings.TrimPrefix(strings.Repeat(", 127.0.0.1", r.path.Proxies), ", ")
 }
@@ -270,7 +269,7 @@ func forwardedFor(r *rig) {
 	}
 }
 
-// forwardedOnce: also when the first upstream could not be reached.
+// forwardedOnce: X-Forwarded-For grows once, also if the first upstream could not be reached.
 func forwardedOnce(r *rig) {
 	for _, proto := range both {
 		forwarded(r, proto, func(upstream proxy.Upstream) *script { return upstreams(deadAddr, upstream.Addr) }, r.peers())
@@ -304,7 +303,7 @@ func connectRefused(r *rig) {
 	}
 }
 
-// h2cDeclined: the request is served as HTTP/1.1, and the upstream is not asked either.
+// h2cDeclined: a request to upgrade to h2c is served as HTTP/1.1, and the upstream gets no Upgrade.
 func h2cDeclined(r *rig) {
 	got := make(chan http.Header, 1)
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { got <- req.Header; io.WriteString(w, "one") })
@@ -321,7 +320,7 @@ func h2cDeclined(r *rig) {
 	}
 }
 
-// ambiguous requests that net/http itself lets through or refuses: never a second request out of one.
+// ambiguous: no ambiguous request, whether net/http itself accepts or rejects it, becomes two requests.
 func ambiguous(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) {
 		if req.RequestURI != "/first" {

@@ -38,8 +38,7 @@ func (r *rig) dialHTTP2(addr string) *wire2 {
 	return w
 }
 
-// request begins a stream with the fields given as name, value, name, value … and returns its ID. Its scheme is
-// the path's.
+// request opens a stream with the fields given as name, value, name, value … and the path's scheme, and returns its ID.
 func (w *wire2) request(end bool, fields ...string) uint32 {
 	w.r.Helper()
 	w.buf.Reset()
@@ -68,7 +67,7 @@ func (w *wire2) data(id uint32, end bool, b string) {
 	}
 }
 
-// next returns the next frame of a stream, or the next GOAWAY; it answers what the connection itself asks for.
+// next returns the next frame of a stream, or the next GOAWAY. It answers SETTINGS and PING.
 func (w *wire2) next() http2.Frame {
 	w.r.Helper()
 	for {
@@ -102,7 +101,7 @@ func (w *wire2) head() *http2.MetaHeadersFrame {
 	}
 }
 
-// reset reads frames up to a RST_STREAM, and returns the bytes of data before it.
+// reset reads frames up to a RST_STREAM, and returns the data before it.
 func (w *wire2) reset() (data string, code http2.ErrCode) {
 	w.r.Helper()
 	var b bytes.Buffer

@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// Impatient is an embedder's policy around another one. It answers 418 by itself what within has an error for or lets wait;
-// so too a request for /before, of which within is not asked, and one for /after, for which within has chosen an upstream.
+// Impatient is an embedder's policy around another one. It answers 418 to a request for which the inner policy returns an
+// error or a wait, to one for /before without asking the inner policy, and to one for /after once that has chosen an upstream.
 func Impatient(within proxy.Policy) proxy.Policy { return impatient{within} }
 
 type impatient struct{ within proxy.Policy }

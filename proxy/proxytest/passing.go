@@ -48,7 +48,7 @@ func answersPass(r *rig) {
 	}
 }
 
-// interims: 102 and several 103 come before the final answer, each with its own fields, which the final lacks.
+// interims: 102 and several 103 come before the final answer, each with its own fields, which the final answer doesn't have.
 func interims(r *rig) {
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		for {
@@ -76,7 +76,7 @@ func interims(r *rig) {
 	}
 }
 
-// reuse: many requests, one after the other, take one connection to the upstream.
+// reuse: many requests, one after the other, use one connection to the upstream.
 func reuse(r *rig) {
 	for _, proto := range []proxy.Proto{proxy.HTTP1, proxy.HTTP2} {
 		peers := make(chan string, 100)

@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// period of the pattern: a prime, so that a block that was lost or doubled shifts what follows.
+// period is the period of the pattern. It is a prime, so that a lost or doubled block shifts the following bytes.
 const period = 251
 
-// patternTable is the pattern for long enough to take 32 KiB from any place of its first period.
+// patternTable is long enough for 32 KiB from any position in the first period of the pattern.
 var patternTable = sync.OnceValue(func() []byte {
 	b := make([]byte, 32<<10+period)
 	for i := range b {
@@ -18,7 +18,7 @@ var patternTable = sync.OnceValue(func() []byte {
 	return b
 })
 
-// pattern is an endless body whose bytes tell where they belong.
+// pattern is an endless body whose bytes show their position.
 type pattern struct{ at int }
 
 func (p *pattern) Read(b []byte) (int, error) {
@@ -29,7 +29,7 @@ func (p *pattern) Read(b []byte) (int, error) {
 
 func limited(n int64) io.Reader { return io.LimitReader(new(pattern), n) }
 
-// same checks that r is what limited(n) gives.
+// same checks that r has the bytes of limited(n).
 func same(r io.Reader, n int64) (total int64, ok bool) {
 	buf, at := make([]byte, 32<<10), 0
 	for {

@@ -12,17 +12,17 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// privateField is one that only proxies say to each other: of products, and of a Config without Private.
+// privateField is a field that only our proxies send to each other, in products and with a Config without Private.
 const privateField = "Sluice-Features"
 
-// privateFields: whatever an app says with such a field, no head and no trailer section has it when it reaches the
-// client; nor do a request's trailers when they reach the app. What comes with it does.
+// privateFields: a private field from an app reaches the client in no head and no trailer section, and one in a request's
+// trailers does not reach the app. The other fields do.
 func privateFields(r *rig) {
 	ups := make(chan http.Header, 1)
 	raw := r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		for {
 			req, err := http.ReadRequest(in)
-			if err != nil || req.Method == "PRI" { // HTTP/2 is not spoken here
+			if err != nil || req.Method == "PRI" { // this app has no HTTP/2
 				return
 			}
 			if req.Header.Get("Upgrade") != "" {
@@ -58,7 +58,7 @@ func privateFields(r *rig) {
 				upstream.Proto = proxy.HTTP1
 			}
 			early := make(chan http.Header, 1)
-			// Of unknown length, since net/http sends no trailers otherwise.
+			// The length is unknown, since net/http sends no trailers otherwise.
 			req := r.request("POST", r.path.scheme()+"://"+r.proxy(to(upstream), proxy.Config{}), io.MultiReader(strings.NewReader("body")))
 			req.Trailer = http.Header{"X-Up": {"1"}, privateField: {"1"}}
 			req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
@@ -77,7 +77,7 @@ func privateFields(r *rig) {
 				"its trailers":  {resp.Trailer, "X-Last"},
 				"POST trailers": {take(r, "the request's trailers", ups), "X-Up"},
 			} {
-				if len(h.Header[privateField]) > 0 || h.Get(h.with) == "" { // what is announced alone has no value
+				if len(h.Header[privateField]) > 0 || h.Get(h.with) == "" { // a trailer that is only announced has no value
 					r.Errorf("%d, %s, %s: %v", proto, name, what, h.Header)
 				}
 			}

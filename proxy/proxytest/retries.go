@@ -31,7 +31,7 @@ var retries = []testCase{
 	{"AnUpstreamThatGoesAway", goAway, ""},
 }
 
-// upstreams gives each attempt its own.
+// upstreams forwards each attempt to another upstream.
 func upstreams(addrs ...string) *script {
 	return newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 		if a.N >= len(addrs) {
@@ -41,10 +41,11 @@ func upstreams(addrs ...string) *script {
 	})
 }
 
-// notProcessedField is what the upstreams of upstreams are believed.
+// notProcessedField is the field by which the upstreams of upstreams decline a request.
 const notProcessedField = "Not-Processed"
 
-// dialElsewhere: nothing was sent, so that any method may go to another upstream, its body whole.
+// dialElsewhere: after a failed dial nothing was sent, so that a request of any method goes to another upstream, with its
+// whole body.
 func dialElsewhere(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(w, req.Body) })
 	for _, proto := range both {
@@ -78,7 +79,7 @@ func threeAttempts(r *rig) {
 	}
 }
 
-// notProcessed: an answer by which the upstream says so is discarded when the policy wants, a POST's too.
+// notProcessed: an answer with notProcessedField is discarded and the request retried if the policy asks for it, also a POST.
 func notProcessed(r *rig) {
 	busy := r.app(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method == "PUT" {
@@ -93,7 +94,7 @@ func notProcessed(r *rig) {
 		for _, method := range []string{"POST", "PUT"} {
 			p := upstreams(busy, busy, app)
 			p.response = func(_ *proxy.Request, resp *proxy.Response) bool { return resp.Status != 503 }
-			addr := r.proxy(p, proxy.Config{RetryBurst: -1}) // which such answers do not draw on
+			addr := r.proxy(p, proxy.Config{RetryBurst: -1}) // such answers don't count against the budget
 			if _, got := r.do(r.client(proto), r.request(method, r.path.scheme()+"://"+addr, strings.NewReader("body"))); got != "body" {
 				r.Errorf("%d %s: %q", proto, method, got)
 			}
@@ -109,7 +110,7 @@ func notProcessed(r *rig) {
 			}
 		}
 	}
-	// Without the field an answer is what the client gets, whatever the policy would like.
+	// An answer without the field is passed to the client, even if the policy asks for a retry.
 	plain := r.app(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
 	p := upstreams(plain, app)
 	p.response = func(*proxy.Request, *proxy.Response) bool { return false }
@@ -118,7 +119,7 @@ func notProcessed(r *rig) {
 	}
 }
 
-// notBelieved: with the field, too, when the policy has not said that this upstream is believed.
+// notBelieved: an answer with the field is passed to the client unless the policy trusts this upstream.
 func notBelieved(r *rig) {
 	for _, proto := range both {
 		for _, status := range []int{200, 429, 502, 503} {
@@ -140,7 +141,7 @@ func notBelieved(r *rig) {
 	}
 }
 
-// tooLarge: what is not held any more can't be sent again.
+// tooLarge: a body that is too large to hold can't be sent again.
 func tooLarge(r *rig) {
 	busy := r.app(func(w http.ResponseWriter, req *http.Request) {
 		n, _ := io.Copy(io.Discard, req.Body)
@@ -173,8 +174,8 @@ func postNotRepeated(r *rig) {
 	}
 }
 
-// endedElsewhere: the end of a fresh connection before an answer has an idempotent request go elsewhere, its body too, where
-// the policy says that it may; no other request.
+// endedElsewhere: if a new connection ends before the answer, an idempotent request goes to another upstream with its body, if
+// the policy allows that; other requests don't.
 func endedElsewhere(r *rig) {
 	dying := r.rawApp(func(_ net.Conn, in *bufio.Reader) { _, _ = head(in) })
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(w, req.Body) })
@@ -199,22 +200,22 @@ func endedElsewhere(r *rig) {
 	}
 }
 
-// idleClosed: an app that closes a connection as it is reused. A GET is sent again; a POST is not, unless it turns out
-// before that the connection has gone.
+// idleClosed: an app closes a connection when it is reused. A GET is sent again; a POST is not, unless the proxy notices
+// before sending it that the connection has ended.
 func idleClosed(r *rig) {
-	var kind atomic.Int32 // what becomes of a second request on a connection
+	var kind atomic.Int32 // how the app reacts to a second request on a connection
 	ended := make(chan bool, 1)
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		for i := 0; ; i++ {
 			h, err := head(in)
 			if err != nil || i > 0 && kind.Load() == 1 {
-				return // after it has been read
+				return // after reading it
 			}
 			if strings.HasPrefix(h, "POST") {
 				io.ReadFull(in, make([]byte, 4))
 			}
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-			if kind.Load() == 2 { // without a word
+			if kind.Load() == 2 { // without an answer
 				c.Close()
 				ended <- true
 				return
@@ -239,20 +240,20 @@ func idleClosed(r *rig) {
 		take(r, "the end of the connection", ended)
 	}
 	kind.Store(0)
-	ask("GET") // makes the connection
+	ask("GET") // opens the connection
 	kind.Store(1)
 	if status, res := ask("POST"); status != 502 || res.Attempts != 1 {
 		r.Errorf("POST: %d, %+v", status, res)
 	}
-	ask("GET") // makes another
+	ask("GET") // opens another
 	if status, res := ask("GET"); status != 200 || res.Attempts != 2 {
 		r.Errorf("GET: %d, %+v", status, res)
 	}
 }
 
-// recycling: an app that closes each connection as its eleventh request comes, without a word before, and clients that make a
-// connection for each request. The first POST that meets one is lost; those after it go out on fresh connections, while GETs
-// go on using kept ones, and are repeated.
+// recycling: an app closes each connection at its eleventh request, without an announcement, and clients open a connection for
+// each request. The first POST that meets such a close is lost; later ones use new connections, while GETs still use kept
+// ones and are retried.
 func recycling(r *rig) {
 	const each, clients, requests = 10, 4, 500
 	var conns atomic.Int64
@@ -293,8 +294,8 @@ func recycling(r *rig) {
 			all.Wait()
 			return failed.Load()
 		}
-		// As many as there are clients may meet one at the same time: at first, and when a while is over that is 10 s long, and
-		// then 20 s. Without it each eleventh fails.
+		// As many POSTs as there are clients may meet a close at the same time: at first, and after the period of new
+		// connections, which is 10 s, then 20 s. Without that period each eleventh POST fails.
 		if n := ask("POST"); n > 3*clients {
 			r.Errorf("%d: %d of %d POSTs failed", proto, n, requests)
 		}
@@ -308,7 +309,7 @@ func recycling(r *rig) {
 	}
 }
 
-// keepAliveHonoured: a connection is not used when the app said that it would be gone by then.
+// keepAliveHonoured: a connection is not used after the time that the app announced in Keep-Alive.
 func keepAliveHonoured(r *rig) {
 	var conns atomic.Int32
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
@@ -323,15 +324,15 @@ func keepAliveHonoured(r *rig) {
 	addr, c := r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{}), r.client(proxy.HTTP1)
 	for range 3 {
 		r.do(c, r.request("GET", r.path.scheme()+"://"+addr, nil))
-		time.Sleep(5 * time.Millisecond) // longer than the app's word
+		time.Sleep(5 * time.Millisecond) // longer than the announced time
 	}
 	if n := conns.Load(); n != 3 {
 		r.Errorf("%d connections for 3 requests", n)
 	}
 }
 
-// streamElsewhere: an upstream declines a stream whose client waits to be answered before it sends more; the next upstream gets
-// what was sent so far and then what follows.
+// streamElsewhere: an upstream declines a stream whose client waits for an answer before it sends more. The next upstream gets
+// the bytes that were sent and then the rest.
 func streamElsewhere(r *rig) {
 	busy := r.app(func(w http.ResponseWriter, req *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex() // or net/http would wait for the body
@@ -378,7 +379,7 @@ func streamElsewhere(r *rig) {
 	}
 }
 
-// budgetLimited: when everything fails, one request in five is tried again.
+// budgetLimited: if everything fails, one request in five is retried.
 func budgetLimited(r *rig) {
 	p := upstreams(deadAddr, deadAddr, deadAddr)
 	addr, c := r.proxy(p, proxy.Config{RetryBurst: 2}), r.client(proxy.HTTP1)

@@ -16,27 +16,27 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// patience is how long something that must happen is waited for: the machine may be busy with a lot else.
+// patience is how long a case waits for an event that must happen: the machine may be busy.
 const patience = time.Minute
 
-// rig is what a case has to build with.
+// rig has the parts from which a case is built.
 type rig struct {
 	*testing.T
 	path     Path
-	scripted atomic.Bool // the case has needed more than a product gives
-	streams  streams     // of its clients
+	scripted atomic.Bool // the case has used something that no product has
+	streams  streams     // HTTP/2 streams of its clients
 
 	mu      sync.Mutex
 	byHand  []*wire2
 	running []*inProgress
 }
 
-// proxy serves p, with c as the rest of the configuration, of which a product has what its contract says.
+// proxy serves p with the configuration c; a product uses only the parts of c that its contract names.
 func (r *rig) proxy(p *script, c proxy.Config) (addr string) {
 	r.Helper()
 	p.t = r.T
 	settings := c
-	settings.ExpectTimeout, settings.OnUnwatched = 0, nil // of a product the one is long enough, the other a line in its log
+	settings.ExpectTimeout, settings.OnUnwatched = 0, nil // a product has its own: the timeout is long enough, and OnUnwatched logs
 	if !p.asProduct() || !reflect.DeepEqual(settings, proxy.Config{}) {
 		r.scripted.Store(true)
 	}
@@ -55,11 +55,11 @@ func (r *rig) proxy(p *script, c proxy.Config) (addr string) {
 		}
 		addr = r.path.Serve(r.T, c)
 	}
-	r.Cleanup(func() { n.none(r.T) }) // when its clients have gone, and before it ends itself
+	r.Cleanup(func() { n.none(r.T) }) // after its clients have gone, and before it ends
 	return addr
 }
 
-// self is the proxy that p is watched at.
+// self describes the proxy whose policy p watches.
 func (r *rig) self(p *script) Self {
 	if p.front {
 		return r.path.Front
@@ -67,13 +67,13 @@ func (r *rig) self(p *script) Self {
 	return r.path.Back
 }
 
-// app serves h on a port of its own, HTTP/1.1 and HTTP/2. It takes larger heads than a proxy.
+// app serves h on its own port, for HTTP/1.1 and HTTP/2. It accepts larger heads than a proxy.
 func (r *rig) app(h http.HandlerFunc) (addr string) { return r.appOn(r.listen(), h) }
 
 func (r *rig) appOn(l net.Listener, h http.HandlerFunc) (addr string) {
 	var running sync.WaitGroup
 	s := proxy.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		running.Add(1) // not after the wait: the server's connections have ended by then
+		running.Add(1) // the wait comes later, after the server's connections have ended
 		defer running.Done()
 		h(w, req)
 	}), proxy.ServerConfig{MaxTarget: 1 << 20, MaxHead: 1 << 20, MaxFields: 1 << 20})
@@ -82,7 +82,7 @@ func (r *rig) appOn(l net.Listener, h http.HandlerFunc) (addr string) {
 	return l.Addr().String()
 }
 
-// rawApp gives each connection to f, which ends with it.
+// rawApp calls f with each connection, and closes it afterwards.
 func (r *rig) rawApp(f func(c net.Conn, in *bufio.Reader)) (addr string) {
 	l := r.listen()
 	var all sync.WaitGroup
@@ -100,7 +100,7 @@ func (r *rig) rawApp(f func(c net.Conn, in *bufio.Reader)) (addr string) {
 			all.Go(func() {
 				defer c.Close()
 				in := bufio.NewReader(c)
-				// Who says nothing looks whether anybody listens: it is no client of the app's.
+				// A connection without a byte is a probe of the port and no client of the app.
 				if _, err := in.Peek(1); err == nil {
 					f(c, in)
 				}
@@ -127,11 +127,11 @@ func (r *rig) listen() net.Listener {
 	return l
 }
 
-// deadAddr is an address where nobody listens: port 1 is privileged, and tcpmux has died out. A port that was free a
-// moment ago may be given to the proxy itself.
+// deadAddr is an address at which no program listens: port 1 is privileged, and tcpmux is not in use any more. A port that was
+// free a moment ago may be the proxy's own by now.
 const deadAddr = "127.0.0.1:1"
 
-// head reads a head as it is, up to the empty line.
+// head reads the bytes of a head, up to the empty line.
 func head(in *bufio.Reader) (string, error) {
 	var b strings.Builder
 	for {
@@ -155,7 +155,7 @@ func take[T any](r *rig, what string, c <-chan T) T {
 	}
 }
 
-// cut fails the case unless err says that a body came to no proper end.
+// cut fails the case unless err is the error of a truncated body.
 func (r *rig) cut(err error) {
 	r.Helper()
 	if err == nil || errors.Is(err, context.DeadlineExceeded) {

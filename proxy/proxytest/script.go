@@ -7,13 +7,13 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// script is what a case has for a policy: one made of functions, or, on the path of a product, the product's own, which
-// goes to one upstream too. Either is watched.
+// script is the policy of a case: it is made of functions or, on the path of a product, is the product's own, if the script
+// only forwards to one upstream. In both cases it checks the order of calls.
 type script struct {
 	t        testing.TB
-	upstream *proxy.Upstream // what a product is told to do likewise; nil: none can
-	limit    int             // of requests at once, for a product
-	front    bool            // a product is watched next to the client, not next to the app
+	upstream *proxy.Upstream // the upstream to configure in a product; nil: no product can do the same
+	limit    int             // requests at once, for a product
+	front    bool            // watch the policy of a product next to the client, not the one next to the app
 
 	begin    func(req *proxy.Request) // nil: nothing
 	next     func(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error)
@@ -21,7 +21,7 @@ type script struct {
 
 	outcomes chan proxy.AttemptResult
 	results  chan proxy.Result
-	entered  chan bool // told of each request that asks where to go
+	entered  chan bool // gets a value at each request's first Next
 }
 
 func newScript(next func(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error)) *script {
@@ -30,11 +30,11 @@ func newScript(next func(req *proxy.Request, a proxy.Attempt) (proxy.Decision, e
 	}
 }
 
-// to sends everything to upstream, once more too if package proxy asks for that.
+// to forwards all requests to upstream, and retries if package proxy asks for that.
 func to(upstream proxy.Upstream) *script {
 	s := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 		if proxy.ReasonOf(a.Cause) == proxy.ConnectRefused || proxy.ReasonOf(a.Cause) == proxy.ConnectTimeout {
-			return proxy.Decision{}, a.Cause // as queue-proxies do: there is no other
+			return proxy.Decision{}, a.Cause // as queue-proxies do, which have no other upstream
 		}
 		return proxy.Forward(upstream), nil
 	})
@@ -49,7 +49,7 @@ func (s *script) asProduct() bool {
 	return s.upstream != nil && s.response == nil && s.upstream.Host == "" && s.upstream.TLS == nil && s.upstream.From.IsZero()
 }
 
-// setting is what a product has to be to be like s.
+// setting is the configuration with which a product is like s.
 func (s *script) setting() Setting {
 	return Setting{
 		App: s.upstream.Addr, Proto: s.upstream.Proto, Limit: s.limit, Timeouts: s.upstream.Timeouts,
@@ -71,10 +71,10 @@ func (x scripted) Response(req *proxy.Request, resp *proxy.Response) bool {
 func (scripted) Release(proxy.Upstream, proxy.AttemptResult) {}
 func (scripted) End(*proxy.Request, proxy.Result)            {}
 
-// occupant is the target of a request that nobody watches.
+// occupant is the target of a request that is not watched.
 const occupant = "/occupant"
 
-// watch holds the implementation to the order of calls that the seam promises, and tells s of them.
+// watch checks that the implementation calls in the order that the seam promises, and reports the calls to s.
 func (s *script) watch(p proxy.Policy) proxy.Policy {
 	return policy(func(req *proxy.Request) proxy.Exchange {
 		if req.Target == occupant {
@@ -91,14 +91,14 @@ type policy func(*proxy.Request) proxy.Exchange
 
 func (p policy) Begin(req *proxy.Request) proxy.Exchange { return p(req) }
 
-// watched is an exchange and what has been called of it.
+// watched is an exchange that records its calls.
 type watched struct {
 	proxy.Exchange
 	script   *script
 	busy     atomic.Bool
-	entered  bool // Next
-	upstream bool // Next has returned one that is not released yet
-	begun    bool // the final answer may have
+	entered  bool // Next has been called
+	upstream bool // Next has returned an upstream that is not released yet
+	begun    bool // the final answer may have begun
 	ended    bool
 }
 
@@ -125,7 +125,7 @@ func (x *watched) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, err
 		x.entered = true
 		select {
 		case x.script.entered <- true:
-		default: // nobody counts so many
+		default: // no case reads so many
 		}
 	}
 	d, err := x.Exchange.Next(req, a)

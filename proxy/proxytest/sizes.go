@@ -13,8 +13,8 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// flatMemory passes 32 MiB up and then down and looks meanwhile at what of the heap is in use: after a collection
-// each time, since the garbage that may lie about depends on how much else the process holds.
+// flatMemory passes 32 MiB up and then down, and meanwhile measures the live heap, each time after a collection, since the
+// amount of garbage depends on the rest of the process.
 func flatMemory(r *rig) {
 	const size = 32 << 20
 	app := r.app(func(w http.ResponseWriter, req *http.Request) {
@@ -42,7 +42,7 @@ func flatMemory(r *rig) {
 	}
 }
 
-// watchedHeap is a body at whose reading the heap is looked at now and then, while more of it piles up.
+// watchedHeap is a body that measures the heap while it is read.
 type watchedHeap struct {
 	io.Reader
 	n     int
@@ -60,7 +60,7 @@ func (w *watchedHeap) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// live doesn't count what the others have made, and not kept, since the collection: on a busy machine that may be much.
+// live does not count garbage that other goroutines make after the collection, which may be much on a busy machine.
 func (w *watchedHeap) live() uint64 {
 	least := live()
 	for range 3 {
@@ -71,7 +71,7 @@ func (w *watchedHeap) live() uint64 {
 	return least
 }
 
-// live is the size of what is reachable in the heap.
+// live is the size of the reachable objects in the heap.
 func live() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -101,7 +101,7 @@ func counted(r *rig) {
 	}
 }
 
-// truncated: a body that is cut short by the app is cut short for the client.
+// truncated: a body that the app truncates is truncated for the client.
 func truncated(r *rig) {
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		h, _ := head(in)
@@ -147,7 +147,7 @@ func untilClose(r *rig) {
 	}
 }
 
-// sequence: framing holds over many requests on one connection, whatever was read of their bodies.
+// sequence: framing stays correct over many requests on one connection, however much of their bodies was read.
 func sequence(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == "/ignore" {
@@ -163,7 +163,7 @@ func sequence(r *rig) {
 		for i := range 30 {
 			var body io.Reader = strings.NewReader(fmt.Sprint("body ", i))
 			if i%2 == 1 {
-				body = io.MultiReader(body) // of unknown length
+				body = io.MultiReader(body) // hides the length
 			}
 			want := fmt.Sprintf("/read:body %d", i)
 			path := "/read"
@@ -177,7 +177,7 @@ func sequence(r *rig) {
 	}
 }
 
-// uploads: an app that answers as it gets the last byte of a large body leaves the client's connection of further use.
+// uploads: the client's connection can be used again after an app has answered at the last byte of a large body.
 func uploads(r *rig) {
 	const size = 1 << 20
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) })

@@ -30,7 +30,7 @@ var speaks = []testCase{
 	{"F14GRPCNeedsHTTP2", grpcNeedsHTTP2, ""},
 }
 
-// appOf serves h on l in some protocols, and returns how to end it.
+// appOf serves h on l in some protocols, and returns a function that ends it.
 func (r *rig) appOf(l net.Listener, h http.HandlerFunc, protos ...proxy.Proto) (end func()) {
 	var p http.Protocols
 	for _, proto := range protos {
@@ -45,15 +45,15 @@ func (r *rig) appOf(l net.Listener, h http.HandlerFunc, protos ...proxy.Proto) (
 	return end
 }
 
-// echo says what it got, and in what.
+// echo answers with the request's protocol and body.
 func echo(w http.ResponseWriter, req *http.Request) {
 	b, _ := io.ReadAll(req.Body)
 	fmt.Fprintf(w, "%s:%d:", req.Proto, len(b))
 	_, _ = w.Write(b)
 }
 
-// http1Alone: clients of both protocols reach an app that speaks HTTP/1.1 only, their first requests' bodies included, and
-// one that speaks both gets each request in the client's.
+// http1Alone: clients of both protocols reach an app that supports only HTTP/1.1, including the bodies of their first
+// requests, and an app that supports both gets each request in the client's protocol.
 func http1Alone(r *rig) {
 	for _, app := range [][]proxy.Proto{{proxy.HTTP1}, both} {
 		l := r.listen()
@@ -65,7 +65,7 @@ func http1Alone(r *rig) {
 			if proto == proxy.HTTP2 && len(app) == 2 {
 				want = "HTTP/2.0"
 			}
-			for i, size := range []int{200_000, 0, 4, 70_000} { // what is held for a retry is 64 KiB
+			for i, size := range []int{200_000, 0, 4, 70_000} { // 64 KiB are held for a retry
 				req := r.request("POST", url, strings.NewReader(strings.Repeat("x", size)))
 				if i == 0 {
 					req.ContentLength = -1
@@ -82,8 +82,8 @@ func http1Alone(r *rig) {
 	}
 }
 
-// asked tells what comes on connections to an app of HTTP/1.1: whether HTTP/2 was begun on them. Those on which
-// nothing is said are nobody's.
+// asked reports for each connection to an app of HTTP/1.1 whether HTTP/2 was begun on it. Connections without a byte don't
+// count.
 func (r *rig) asked(answer string) (addr string, two *atomic.Int32) {
 	two = new(atomic.Int32)
 	addr = r.rawApp(func(c net.Conn, in *bufio.Reader) {
@@ -103,8 +103,8 @@ func (r *rig) asked(answer string) (addr string, two *atomic.Int32) {
 	return addr, two
 }
 
-// foundOnce: however many requests come first, and at once, an app is asked once, and not for a client of HTTP/1.1; so too
-// if it keeps no connection.
+// foundOnce: the protocol of an app is detected once, however many requests come at the same time, and not for a client of
+// HTTP/1.1. This holds for an app that keeps no connection too.
 func foundOnce(r *rig) {
 	addr, two := r.asked("HTTP/1.1 505 HTTP Version Not Supported\r\nConnection: close\r\n\r\n")
 	url := r.path.scheme() + "://" + r.proxy(to(proxy.Upstream{Addr: addr}), proxy.Config{})
@@ -125,7 +125,7 @@ func foundOnce(r *rig) {
 	}
 }
 
-// closesAtHTTP2: some servers say nothing to what they don't understand.
+// closesAtHTTP2: some servers close the connection without an answer when HTTP/2 is begun.
 func closesAtHTTP2(r *rig) {
 	addr, two := r.asked("")
 	url, c := r.path.scheme()+"://"+r.proxy(to(proxy.Upstream{Addr: addr}), proxy.Config{}), r.client(proxy.HTTP2)
@@ -139,8 +139,8 @@ func closesAtHTTP2(r *rig) {
 	}
 }
 
-// slowToSay: an app that accepts connections before it can answer is not taken for one that speaks the other protocol, and
-// a client that leaves meanwhile leaves the others to find out.
+// slowToSay: an app that accepts connections before it can answer is not taken for one of the other protocol. If a client
+// disconnects meanwhile, the detection continues for the others.
 func slowToSay(r *rig) {
 	for _, app := range both {
 		got, say := make(chan bool, 100), make(chan bool)
@@ -191,8 +191,8 @@ func slowToSay(r *rig) {
 	}
 }
 
-// learnsHTTP2: an app that is replaced, at the same address, by one that speaks something else is asked again, and between
-// the two nobody listens.
+// learnsHTTP2: the protocol is detected again after an app was replaced, at the same address, by one with another protocol.
+// Between the two no program listens.
 func learnsHTTP2(r *rig) {
 	l := r.listen()
 	addr := l.Addr().String()
@@ -206,26 +206,26 @@ func learnsHTTP2(r *rig) {
 	get("HTTP/1.1:0:")
 	for _, proto := range []proxy.Proto{proxy.HTTP2, proxy.HTTP1} {
 		end()
-		// A POST, since a GET may be sent again.
+		// It is a POST, since a GET may be sent again.
 		if resp, body := r.do(c, r.request("POST", url, strings.NewReader("body"))); resp.StatusCode != 502 {
-			r.Errorf("nobody listens: %s %q", resp.Status, body)
+			r.Errorf("no app listens: %s %q", resp.Status, body)
 		}
 		var l net.Listener
 		if !await(func() (ok bool) { l, ok = listenAgain(addr); return ok }) {
-			r.Fatalf("%s is somebody else's by now", addr)
+			r.Fatalf("another program has taken %s", addr)
 		}
 		end = r.appOf(l, echo, proto)
 		get(fmt.Sprintf("HTTP/%s:0:", map[proxy.Proto]string{proxy.HTTP1: "1.1", proxy.HTTP2: "2.0"}[proto]))
 	}
 }
 
-// listenAgain listens where somebody did before.
+// listenAgain listens at an address that was in use before.
 func listenAgain(addr string) (net.Listener, bool) {
 	l, err := net.Listen("tcp", addr)
 	return l, err == nil
 }
 
-// grpcNeedsHTTP2: a call to an app of HTTP/1.1 fails for a reason, also when that is known already.
+// grpcNeedsHTTP2: a call to an app of HTTP/1.1 fails with a reason, also once the app's protocol is known.
 func grpcNeedsHTTP2(r *rig) {
 	l := r.listen()
 	r.appOf(l, echo, proxy.HTTP1)

@@ -15,15 +15,14 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// streams watches the HTTP/2 connections of a case's clients frame by frame: which of their streams have not ended. What
-// a client's library makes of an answer doesn't show that: a body whose length is known is read in full before its stream
-// ends.
+// streams reads the frames on the HTTP/2 connections of a case's clients to find the streams that have not ended. The result of
+// a client's library doesn't show that: it has read a body of known length in full before the stream ends.
 type streams struct {
 	mu    sync.Mutex
 	conns []*tapped
 }
 
-// tap has c's frames looked at as they pass.
+// tap returns c with its frames recorded.
 func (s *streams) tap(c net.Conn) net.Conn {
 	t := &tapped{Conn: c, open: map[uint32]bool{}}
 	t.sent.skip = len(http2.ClientPreface)
@@ -33,7 +32,7 @@ func (s *streams) tap(c net.Conn) net.Conn {
 	return t
 }
 
-// dial is DialContext of a client in the clear.
+// dial is DialContext of a client without TLS.
 func (s *streams) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	c, err := new(net.Dialer).DialContext(ctx, network, addr)
 	if err != nil {
@@ -42,7 +41,7 @@ func (s *streams) dial(ctx context.Context, network, addr string) (net.Conn, err
 	return s.tap(c), nil
 }
 
-// open is how many streams have not ended, on connections that have not.
+// open is the number of streams that have not ended, on connections that have not ended.
 func (s *streams) open() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,8 +57,8 @@ func (s *streams) open() (n int) {
 type tapped struct {
 	net.Conn
 	mu       sync.Mutex
-	open     map[uint32]bool // opened by the client, and ended by nobody
-	pings    int             // that the peer has sent, answers to the client's apart
+	open     map[uint32]bool // streams that the client has opened and that have not ended
+	pings    int             // pings of the peer, without acknowledgements
 	sent     frames
 	received frames
 }
@@ -69,7 +68,7 @@ func (t *tapped) Write(p []byte) (int, error) {
 	t.sent.see(p, func(h http2.FrameHeader) {
 		switch h.Type {
 		case http2.FrameHeaders:
-			if h.StreamID > t.sent.last { // the others are trailers
+			if h.StreamID > t.sent.last { // other HEADERS are trailers
 				t.sent.last = h.StreamID
 				t.open[h.StreamID] = true
 			}
@@ -88,7 +87,7 @@ func (t *tapped) Read(p []byte) (int, error) {
 	t.received.see(p[:n], func(h http2.FrameHeader) {
 		ends := h.Type == http2.FrameHeaders || h.Type == http2.FrameData
 		switch {
-		case h.Type == http2.FrameRSTStream, ends && h.Flags.Has(http2.FlagDataEndStream): // of HEADERS too
+		case h.Type == http2.FrameRSTStream, ends && h.Flags.Has(http2.FlagDataEndStream): // the flag is the same for HEADERS
 			delete(t.open, h.StreamID)
 		case h.Type == http2.FramePing && !h.Flags.Has(http2.FlagPingAck):
 			t.pings++
@@ -116,7 +115,7 @@ func (t *tapped) CloseWrite() error { return t.Conn.(interface{ CloseWrite() err
 type frames struct {
 	skip int // bytes to the next head
 	head []byte
-	last uint32 // stream that was opened
+	last uint32 // the last stream that was opened
 }
 
 const frameHead = 9
@@ -142,7 +141,7 @@ func (f *frames) see(p []byte, tell func(http2.FrameHeader)) {
 	}
 }
 
-// settled holds a case, when it has run, to have no stream open for which nothing is in progress any more.
+// settled checks after a case that each open stream of its clients has a request in progress.
 func (r *rig) settled() {
 	for _, w := range r.byHand {
 		w.readOn()
@@ -176,7 +175,7 @@ func (n *inProgress) count(p proxy.Policy) proxy.Policy {
 	})
 }
 
-// none fails the test unless all of them come to their end.
+// none fails the test unless all requests end.
 func (n *inProgress) none(t testing.TB) {
 	if !await(func() bool { return n.n.Load() == 0 }) {
 		t.Errorf("%d requests are in progress, and their clients have gone", n.n.Load())
@@ -194,7 +193,7 @@ func (x *countedExchange) End(req *proxy.Request, res proxy.Result) {
 	x.Exchange.End(req, res)
 }
 
-// await waits for something to become true.
+// await waits until a condition is true.
 func await(what func() bool) bool {
 	for end := time.Now().Add(patience); !what(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
@@ -204,11 +203,11 @@ func await(what func() bool) bool {
 	return true
 }
 
-// readOn reads what still comes, in the background, and has all of it sent: nobody else does.
+// readOn reads the remaining frames in the background, and opens the windows so that the peer can send all of them.
 func (w *wire2) readOn() {
 	_ = w.c.SetDeadline(time.Now().Add(2 * patience))
 	const much = 1 << 30
-	_ = w.fr.WriteWindowUpdate(0, much) // which fails if the case has closed the connection
+	_ = w.fr.WriteWindowUpdate(0, much) // it fails if the case has closed the connection
 	for id := uint32(1); id <= w.last; id += 2 {
 		_ = w.fr.WriteWindowUpdate(id, much)
 	}

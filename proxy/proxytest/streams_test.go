@@ -8,7 +8,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// The table's own eyes: a stream is open until one side has ended it, however its frames are cut into reads and writes.
+// The table counts a stream as open until one side has ended it, however its frames are split into reads and writes.
 func TestStreamsAreSeenToEnd(t *testing.T) {
 	client, server := net.Pipe()
 	defer server.Close()

@@ -10,16 +10,16 @@ import (
 type testCase struct {
 	name string
 	run  func(r *rig)
-	// scripted says why the case needs a policy of its own, or settings that no product has; "": it doesn't.
+	// scripted is the reason why the case needs its own policy, or settings that no product has, or "".
 	scripted string
 }
 
-// Why cases are scripted.
+// Reasons of scripted cases.
 const (
 	severalUpstreams = "the policy chooses between upstreams"
 	ownAnswers       = "the policy answers by itself"
-	ownEdits         = "the policy edits or looks at heads"
-	ownMoments       = "the policy says from when timeouts count"
+	ownEdits         = "the policy reads or edits heads"
+	ownMoments       = "the policy sets the start of timeouts"
 	ownDial          = "the dial is the test's"
 	smallBudget      = "the budget of retries is the test's"
 	ownErrorTexts    = "the texts of errors are the test's"
@@ -43,15 +43,15 @@ var groups = []group{
 	{"Speaks", speaks},
 }
 
-// atATime is how many cases run side by side: they mostly wait, so more than there are processors.
+// atATime is how many cases run in parallel. It is more than the number of CPUs, since they mostly wait.
 const atATime = 8
 
-// Run holds each of the paths against the table.
+// Run runs the table on each of the paths.
 func Run(t *testing.T, paths ...Path) {
 	for i := range paths {
 		paths[i] = paths[i].withDefaults()
 	}
-	t.Run("Memory", func(t *testing.T) { // alone: it measures what all of the process does
+	t.Run("Memory", func(t *testing.T) { // alone, since it measures the whole process
 		for _, p := range paths {
 			t.Run(p.Name, func(t *testing.T) { p.run(t, memory, make(chan bool, 1)) })
 		}
@@ -62,7 +62,7 @@ func Run(t *testing.T, paths ...Path) {
 	})
 }
 
-// sideBySide runs all as parts of a test.
+// sideBySide runs all in parallel as parts of a test.
 func sideBySide[T any](t *testing.T, all []T, name func(T) string, run func(*testing.T, T)) {
 	var running sync.WaitGroup
 	for _, one := range all {
@@ -71,7 +71,7 @@ func sideBySide[T any](t *testing.T, all []T, name func(T) string, run func(*tes
 	running.Wait()
 }
 
-// run holds cases side by side, as far as there are slots; the log says which can't be held, and why.
+// run runs cases in parallel, as many as there are slots, and logs which can't run through a product, and why.
 func (p Path) run(t *testing.T, cases []testCase, slots chan bool) {
 	held := slices.DeleteFunc(slices.Clone(cases), func(c testCase) bool {
 		not := p.Product != nil && c.scripted != ""
@@ -87,12 +87,12 @@ func (p Path) run(t *testing.T, cases []testCase, slots chan bool) {
 	})
 }
 
-// hold holds one case. With a policy of its own it must be as scripted as the table says.
+// hold runs a case, and checks that the case is scripted exactly if the table has a reason.
 func (p Path) hold(t *testing.T, c testCase) {
 	r := &rig{T: t, path: p}
 	c.run(r)
 	r.settled()
 	if is := r.scripted.Load(); p.Product == nil && is != (c.scripted != "") {
-		t.Errorf("the case is scripted: %v; the table says %q", is, c.scripted)
+		t.Errorf("the case is scripted: %v; the table's reason is %q", is, c.scripted)
 	}
 }

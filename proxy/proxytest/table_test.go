@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What can't be held through products is little, and known.
+// Only these few cases can't run through products.
 func TestFewCasesAreScripted(t *testing.T) {
 	want := []string{
 		"Heads/Peers28ConnectionOptionsSpareTheProxysOwn",

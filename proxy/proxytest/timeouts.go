@@ -26,7 +26,7 @@ var timeouts = []testCase{
 	{"AStalledUpload", stalledUpload, ""},
 }
 
-// short is a timeout that is to be met. One that must not be met too soon, or not at all, is many times that: the machine
+// short is a timeout that a case waits for. Timeouts that must come later or never are many times longer, since the machine
 // may be busy.
 const short = 100 * time.Millisecond
 
@@ -39,14 +39,14 @@ var kinds = []struct {
 	{proxy.Timeouts{Idle: short}, proxy.TimeoutIdle},
 }
 
-// timeoutBefore: a 504 with its text, no newline, and the connection of further use on HTTP/2.
+// timeoutBefore: the answer is a 504 with its text and no newline, and a connection of HTTP/2 can be used again.
 func timeoutBefore(r *rig) {
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
 	for _, k := range kinds {
 		for _, proto := range both {
 			p := to(proxy.Upstream{Addr: app, Timeouts: k.t})
 			addr, c, res := r.proxy(p, proxy.Config{}), r.client(proto), proxy.Result{}
-			for i := 0; res.Attempts == 0 && i < 20; i++ { // on a busy machine it may be over before it comes to the app
+			for i := 0; res.Attempts == 0 && i < 20; i++ { // on a busy machine the timeout may end before the request reaches the app
 				begin := time.Now()
 				resp, body := r.do(c, r.request("GET", r.path.scheme()+"://"+addr, nil))
 				if d := time.Since(begin); resp.StatusCode != 504 || body != r.self(p).TimeoutText || d < short || d > short+patience/2 {
@@ -63,10 +63,10 @@ func timeoutBefore(r *rig) {
 	}
 }
 
-// begins says that body is text, or that more follows in lines of their own: a product says what was waited for.
+// begins reports whether body is text, or text and further lines, in which a product names what the request waited for.
 func begins(body, text string) bool { return body == text || strings.HasPrefix(body, text+"\n") }
 
-// timeoutParked: long enough for the request that others wait for to come first.
+// timeoutParked: the timeout is long enough for the request that occupies the slot to come first.
 func timeoutParked(r *rig) {
 	const long = 20 * short
 	hold := func(proto proxy.Proto, t proxy.Timeouts, wait wait) {
@@ -99,7 +99,7 @@ func timeoutText(r *rig) {
 	}
 }
 
-// timeoutAfter: the answer is cut, on HTTP/2 the stream reset, and nothing is added to the body.
+// timeoutAfter: the answer is cut off, on HTTP/2 the stream is reset, and nothing is added to the body.
 func timeoutAfter(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) {
 		io.WriteString(w, "begun")
@@ -128,7 +128,7 @@ func timeoutAfter(r *rig) {
 	})
 }
 
-// atOnce does f for all of them side by side: it is time that they take.
+// atOnce calls f for all of them in parallel, since they mostly wait.
 func atOnce[T any](all []T, f func(T)) {
 	var running sync.WaitGroup
 	for _, one := range all {
@@ -168,7 +168,7 @@ func idleBoth(r *rig) {
 	})
 }
 
-// idleHeads: the heads of answers are bytes as well.
+// idleHeads: the heads of answers count as activity too.
 func idleHeads(r *rig) {
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		_, _ = head(in)
@@ -186,8 +186,8 @@ func idleHeads(r *rig) {
 	})
 }
 
-// interimUntil: an upstream that sends interim answers without end, and a client that reads them or doesn't, when the timeout
-// comes in the middle of one.
+// interimUntil: the timeout comes in the middle of one of an endless series of interim answers, with a client that reads them
+// and one that doesn't.
 func interimUntil(r *rig) {
 	hint := "HTTP/1.1 103 Early Hints\r\n" + strings.Repeat("Link: </style.css>; rel=preload; as=style\r\n", 20) + "\r\n"
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
@@ -208,7 +208,7 @@ func interimUntil(r *rig) {
 	}
 }
 
-// slow is a body that comes byte by byte.
+// slow is a body that yields one byte at a time.
 type slow struct {
 	n     int
 	every time.Duration
@@ -224,7 +224,7 @@ func (s *slow) Read(p []byte) (int, error) {
 	return 1, nil
 }
 
-// notReading: a client that asks for much and reads nothing is let go at its timeout.
+// notReading: a request for a large response, of which the client reads nothing, ends at its timeout.
 func notReading(r *rig) {
 	app := r.app(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.Copy(w, limited(1<<30)) })
 	const within = 20 * short
@@ -245,11 +245,11 @@ func notReading(r *rig) {
 	})
 }
 
-// fromFrom: timeouts count from the moment that the upstream says, or the arrival.
+// fromFrom: timeouts count from Upstream.From, or from the arrival.
 func fromFrom(r *rig) {
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
 	p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
-		time.Sleep(short) // a wait that is not to count
+		time.Sleep(short) // a wait that must not count
 		return proxy.Forward(proxy.Upstream{Addr: app, Timeouts: proxy.Timeouts{Total: short}, From: time.Now()}), a.Cause
 	})
 	r.do(r.client(proxy.HTTP1), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))
@@ -275,11 +275,11 @@ func stalledUpload(r *rig) {
 			r.Errorf("%q: %+v", framing, res)
 		}
 	}
-	// The other way round: the upstream doesn't read, and so the client can't send.
+	// In the other direction the upstream doesn't read, so that the client can't send.
 	deaf := r.rawApp(func(_ net.Conn, in *bufio.Reader) { _, _ = head(in); <-r.Context().Done() })
 	p := to(proxy.Upstream{Addr: deaf, Timeouts: proxy.Timeouts{Idle: short}})
 	resp, err := r.client(proxy.HTTP1).Do(r.request("POST", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), limited(1<<30)))
-	if err == nil { // net/http's client may lose the answer in the reset that follows it
+	if err == nil { // net/http's client may lose the answer if a reset follows
 		resp.Body.Close()
 	}
 	if res := take(r, "the result", p.results); res.Reason != proxy.TimeoutIdle {

@@ -15,16 +15,16 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// trailed is an answer of an app's, and what a client must get of it.
+// trailed is an answer of an app, and what a client must get.
 type trailed struct {
 	name    string
 	method  string // "": GET
-	one     string // the answer of HTTP/1.1
-	two     []sent // that of HTTP/2
+	one     string // the answer in HTTP/1.1
+	two     []sent // the answer in HTTP/2
 	status  int
 	body    string
 	trailer string // the value of X
-	length  bool   // there is a Content-Length before the trailers, which HTTP/1.1 can't say
+	length  bool   // the answer has Content-Length and trailers, which is impossible in HTTP/1.1
 }
 
 // sent is a frame of an answer: a block of fields, or DATA if there are none.
@@ -34,7 +34,7 @@ type sent struct {
 	end    bool
 }
 
-// blocks is an answer of a head and trailers; "" for a body there is none.
+// blocks is an answer of a head, a body, unless that is "", and trailers.
 func blocks(head []string, body string, trailers ...string) (all []sent) {
 	all = []sent{{fields: head}}
 	if body != "" {
@@ -141,8 +141,8 @@ var trailedAnswers = []trailed{
 	},
 }
 
-// trailersEnd: whatever an app says of trailers and does, the answer ends, the next request gets its slot, and the
-// trailers that there are arrive.
+// trailersEnd: whichever trailers an app announces and sends, the answer ends, the next request gets its slot, and the
+// trailers that were sent arrive.
 func trailersEnd(r *rig) {
 	for _, upstream := range both {
 		for _, proto := range r.path.protos(upstream) {
@@ -162,7 +162,7 @@ func trailersFrom(r *rig, upstream, proto proxy.Proto) {
 			if err != nil {
 				return
 			}
-			if strings.HasPrefix(h, "PRI ") { // HTTP/2 is begun
+			if strings.HasPrefix(h, "PRI ") { // the preface of HTTP/2
 				_, _ = io.WriteString(c, "HTTP/1.1 505 HTTP Version Not Supported\r\n\r\n")
 				return
 			}
@@ -183,7 +183,7 @@ func trailersFrom(r *rig, upstream, proto proxy.Proto) {
 			continue
 		}
 		if a.name == "announced with 304 and a length" && proto == proxy.HTTP2 {
-			continue // net/http's client takes it for the length of a body
+			continue // net/http's client takes Content-Length for the length of a body
 		}
 		for _, takes := range []bool{true, false} {
 			name := fmt.Sprintf("%s, over HTTP/%d from HTTP/%d, TE %v", a.name, proto, upstream, takes)
@@ -195,7 +195,7 @@ func trailersFrom(r *rig, upstream, proto proxy.Proto) {
 			if resp.StatusCode != a.status || body != a.body {
 				r.Errorf("%s: %s %q", name, resp.Status, body)
 			}
-			// To a client that doesn't say that it takes trailers a length is worth more (RFC 9110 §6.5.1).
+			// A client that doesn't announce that it accepts trailers gets the length instead (RFC 9110 §6.5.1).
 			want := a.trailer
 			if a.length && proto == proxy.HTTP1 && !takes {
 				want = ""
@@ -210,7 +210,7 @@ func trailersFrom(r *rig, upstream, proto proxy.Proto) {
 	}
 }
 
-// serveFrames answers each request of an HTTP/2 connection, as its head comes, with what answer says to its path.
+// serveFrames answers each request of an HTTP/2 connection, at its head, with the frames that answer returns for its path.
 func serveFrames(c net.Conn, in *bufio.Reader, answer func(path string) []sent) {
 	_, _ = io.CopyN(io.Discard, in, int64(len(http2.ClientPreface)))
 	fr := http2.NewFramer(c, in)
@@ -238,7 +238,7 @@ func serveFrames(c net.Conn, in *bufio.Reader, answer func(path string) []sent) 
 	})
 }
 
-// eachFrame reads a connection's frames until do wants no more or they end. It acknowledges settings and pings itself.
+// eachFrame reads a connection's frames until do returns false or they end. It acknowledges settings and pings itself.
 func eachFrame(fr *http2.Framer, do func(http2.Frame) (more bool)) {
 	for more := true; more; {
 		f, err := fr.ReadFrame()
@@ -260,7 +260,7 @@ func eachFrame(fr *http2.Framer, do func(http2.Frame) (more bool)) {
 	}
 }
 
-// missingBody: a head that ends the stream, and tells of a body, is an answer that was cut short.
+// missingBody: a head that announces a body but ends the stream is a truncated answer.
 func missingBody(r *rig) {
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		serveFrames(c, in, func(string) []sent { return blocks([]string{":status", "200", "content-length", "4"}, "") })
@@ -279,7 +279,7 @@ func missingBody(r *rig) {
 	}
 }
 
-// trailersUp: a request ends too, whatever its client says of trailers.
+// trailersUp: a request ends too, whichever trailers its client announces and sends.
 func trailersUp(r *rig) {
 	ups := make(chan http.Header, 1)
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) {
@@ -304,15 +304,15 @@ func trailersUp(r *rig) {
 	}
 }
 
-// trailersOfTheProtocol: what means something to HTTP itself says nothing in a trailer section, where the other side might
-// heed it all the same (RFC 9110 §6.5.1).
+// trailersOfTheProtocol: fields with a meaning in HTTP itself must not pass in a trailer section, where the receiver might
+// apply them (RFC 9110 §6.5.1).
 func trailersOfTheProtocol(r *rig) {
 	const section = "0\r\nX: 1\r\nConnection: close\r\nKeep-Alive: timeout=1\r\nHost: y\r\nContent-Length: 9\r\n\r\n"
 	ups := make(chan http.Header, 1)
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		for {
 			req, err := http.ReadRequest(in)
-			if err != nil || req.Method == "PRI" { // HTTP/2 is not spoken here
+			if err != nil || req.Method == "PRI" { // this app has no HTTP/2
 				return
 			}
 			_, _ = io.Copy(io.Discard, req.Body)

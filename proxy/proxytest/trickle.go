@@ -9,8 +9,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// trickle is a large body of known length of which a little comes at a time, for longer than the idle timeout, and the
-// rest at once.
+// trickle is a large body of known length that comes in small pieces for longer than the idle timeout, then the rest at once.
 type trickle struct {
 	io.Reader
 	pieces int
@@ -31,7 +30,7 @@ func (t *trickle) Read(p []byte) (int, error) {
 	return t.Reader.Read(p)
 }
 
-// trickling: a large body is activity however little of it comes at a time, both ways.
+// trickling: the pieces of a large body count as activity however small they are, in both directions.
 func trickling(r *rig) {
 	const idle = 25 * short
 	body := func() io.Reader { return &trickle{limited(trickleSize), 30, idle / 20} }

@@ -26,7 +26,7 @@ var upgrades = []testCase{
 	{"C18TheFirstByteAfterA101IsTheStart", upgradedStart, ""},
 }
 
-// websockets: a library's client and server, messages small and large.
+// websockets: small and large messages pass between a library's client and server.
 func websockets(r *rig) {
 	app := r.app(echoWebsocket)
 	p := to(proxy.Upstream{Addr: app})
@@ -53,7 +53,7 @@ func websockets(r *rig) {
 	}
 }
 
-// endsWithApp: an app that is gone from its websocket has ended it, although the client leaves its half open.
+// endsWithApp: a websocket ends when the app closes its connection, although the client leaves its half open.
 func endsWithApp(r *rig) {
 	app := r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		_, _ = head(in)
@@ -95,7 +95,7 @@ func declined(r *rig) {
 		io.WriteString(w, "no")
 	})
 	w := r.dial(r.proxy(to(proxy.Upstream{Addr: app}), proxy.Config{}))
-	for range 2 { // the connection is of further use
+	for range 2 { // the connection can be used again
 		w.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo/1\r\n\r\n")
 		if resp := w.answer("GET"); resp.StatusCode != http.StatusForbidden {
 			r.Errorf("%s", resp.Status)
@@ -106,14 +106,14 @@ func declined(r *rig) {
 
 const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\nX-Upstream: 1\r\n\r\n"
 
-// upgraded makes an upgraded connection through p to an app that says hello at once, and goes on with f.
+// upgraded makes an upgraded connection through p to an app that sends hello at once and then calls f.
 func (r *rig) upgraded(p *script, f func(c *net.TCPConn, in *bufio.Reader)) *wire {
 	w := r.switched(p, "hello", f)
 	w.expect("hello")
 	return w
 }
 
-// switched is upgraded by an app that has such a first word.
+// switched is upgraded for an app that sends these first bytes.
 func (r *rig) switched(p *script, word string, f func(c *net.TCPConn, in *bufio.Reader)) *wire {
 	p.upstream.Addr = r.rawApp(func(c net.Conn, in *bufio.Reader) {
 		_, _ = head(in)
@@ -176,7 +176,7 @@ func unasked(r *rig) {
 func upgradedVanishes(r *rig) {
 	ended := make(chan error, 1)
 	p := to(proxy.Upstream{})
-	p.front = true // what lies behind sees the end, and not why
+	p.front = true // the proxies behind it see the end and not its reason
 	w := r.upgraded(p, func(c *net.TCPConn, in *bufio.Reader) {
 		_, err := io.Copy(io.Discard, in)
 		ended <- err
@@ -188,7 +188,8 @@ func upgradedVanishes(r *rig) {
 	}
 }
 
-// traffic: response start and idle timers don't cut an upgraded connection while bytes go one way; silence does.
+// traffic: response start and idle timeouts don't cut off an upgraded connection while bytes go in one direction; the idle
+// timeout ends a silent one.
 func traffic(r *rig) {
 	const idle = 25 * short
 	timeouts := proxy.Timeouts{ResponseStart: idle, Idle: idle}
@@ -231,8 +232,8 @@ func upgradedTotal(r *rig) {
 	}
 }
 
-// upgradedStart: an app that says nothing on an upgraded connection is cut at the response start timeout, whatever the
-// client says; once it has said something the timer cuts no more, neither small messages nor what is moved in bulk.
+// upgradedStart: an upgraded connection on which the app sends nothing is cut off at the response start timeout, whatever the
+// client sends. Once the app has sent something the timeout has no effect, on small messages or on bulk data.
 func upgradedStart(r *rig) {
 	const start, bulk = 10 * short, 4 << 20
 	silent := to(proxy.Upstream{Timeouts: proxy.Timeouts{ResponseStart: start}})

@@ -5,11 +5,11 @@ import (
 	"net"
 )
 
-// Veil makes a connection, a TCP one, of which every byte is changed on its way, so that nothing is understood of it, nor by it,
-// that goes round its methods. It embeds the socket, as wrappers do.
+// Veil makes a TCP connection that changes every byte on its way, so that the peers understand only bytes that pass through
+// its methods. It embeds the socket, as wrappers do.
 func Veil(c net.Conn) net.Conn { return &veiled{c.(*net.TCPConn)} }
 
-// VeilListener veils what l accepts.
+// VeilListener veils the connections that l accepts.
 func VeilListener(l net.Listener) net.Listener { return veiledListener{l} }
 
 type veiledListener struct{ net.Listener }
@@ -36,7 +36,7 @@ func (v *veiled) Write(p []byte) (int, error) {
 	return v.TCPConn.Write(p)
 }
 
-// ReadFrom and WriteTo are not the socket's.
+// ReadFrom and WriteTo hide the socket's.
 func (v *veiled) ReadFrom(r io.Reader) (int64, error) { return io.Copy(struct{ io.Writer }{v}, r) }
 func (v *veiled) WriteTo(w io.Writer) (int64, error)  { return io.Copy(w, struct{ io.Reader }{v}) }
 

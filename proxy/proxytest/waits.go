@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// wait is how a policy waits for what never comes.
+// wait is a way in which a policy waits for something that never comes.
 type wait func(req *proxy.Request, a proxy.Attempt, t proxy.Timeouts) (proxy.Decision, error)
 
 func park(req *proxy.Request, _ proxy.Attempt, t proxy.Timeouts) (proxy.Decision, error) {
@@ -25,7 +25,7 @@ func suspend(req *proxy.Request, a proxy.Attempt, t proxy.Timeouts) (proxy.Decis
 	return proxy.Wait(), nil
 }
 
-// waits are the ways; a product has its own.
+// waits are all ways; a product has its own.
 func (r *rig) waits() []wait {
 	if r.path.Product != nil {
 		return []wait{nil}
@@ -33,13 +33,13 @@ func (r *rig) waits() []wait {
 	return []wait{park, suspend}
 }
 
-// parking makes a proxy in which requests wait, for t at most, and nothing ever turns up. In a product they wait for the
-// only slot, which a request has that nobody watches.
+// parking makes a proxy in which requests wait until their timeout t. In a product they wait for the only slot, which a request
+// that is not watched occupies.
 func (r *rig) parking(t proxy.Timeouts, wait wait) (addr string, p *script) {
 	p = newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) { return wait(req, a, t) })
 	taken := make(chan bool, 100)
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) {
-		io.Copy(io.Discard, req.Body) // or net/http doesn't see the end of the connection
+		io.Copy(io.Discard, req.Body) // otherwise net/http doesn't notice the end of the connection
 		taken <- true
 		<-req.Context().Done()
 	})
