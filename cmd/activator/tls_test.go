@@ -68,7 +68,7 @@ func TestPeers22StartsUnreadyWithoutTheSecret(t *testing.T) {
 			return s == 500 && strings.Contains(why, "system-internal-tls is on, and namespace knative-serving lacks "+want)
 		})
 	}
-	lacks("tls.crt and tls.key in Secret routing-serving-certs, and ca.crt in Secret routing-serving-certs or a trust bundle: Secret routing-serving-certs does not exist")
+	lacks("tls.crt and tls.key in Secret routing-serving-certs, and ca.crt in Secret routing-serving-certs or a trust bundle: the Secret routing-serving-certs does not exist")
 	await(t, "the reason in the log", func() bool { return p.says("knative-serving lacks tls.crt") })
 	ca := podtlstest.NewCA(t)
 	secret := ca.Secret(t, dataPlane)

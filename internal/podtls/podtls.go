@@ -65,7 +65,7 @@ func (k *Keeper) SetSecret(name string, data map[string][]byte) error {
 	renamed := k.secret != name
 	k.secret = name
 	if data == nil {
-		return fmt.Errorf("Secret %s does not exist", name)
+		return fmt.Errorf("the Secret %s does not exist", name)
 	}
 	var errs []error
 	certKey, cert := first(data, certKeys)

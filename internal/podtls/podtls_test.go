@@ -175,7 +175,7 @@ func TestPeers22NewCertificate(t *testing.T) {
 		{ca.Secret(t, "first"), "first", ""},
 		{ca.Secret(t, "second"), "second", ""},
 		{mixed, "second", "tls.crt and tls.key of Secret routing-serving-certs are not a valid pair"},
-		{nil, "second", "Secret routing-serving-certs does not exist"},
+		{nil, "second", "the Secret routing-serving-certs does not exist"},
 		{map[string][]byte{}, "second", "are not a valid pair"},
 		{ca.Secret(t, "fifth"), "fifth", ""},
 	} {
