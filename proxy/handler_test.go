@@ -297,7 +297,8 @@ func TestTLS(t *testing.T) {
 
 // A connection that is watched, closed and followed by others with its descriptor never ends theirs.
 func TestWatchDoesNotMistakeADescriptor(t *testing.T) {
-	stay := make(chan bool)
+	const times, each = 20, 20
+	stay, left := make(chan bool), make(chan bool, times*each)
 	addr := serve(t, proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 		ctx := r.Park(proxy.Timeouts{})
 		if r.Target == "/stay" {
@@ -307,14 +308,15 @@ func TestWatchDoesNotMistakeADescriptor(t *testing.T) {
 			}
 		} else {
 			<-ctx.Done()
+			left <- true
 		}
 		if ctx.Err() != nil {
 			return proxy.Decision{}, context.Cause(ctx)
 		}
 		return proxy.Answer(&proxy.Local{Status: 204}), nil
 	}}})
-	for range 20 {
-		leaving, staying := make([]net.Conn, 20), make([]net.Conn, 20)
+	for range times {
+		leaving, staying := make([]net.Conn, each), make([]net.Conn, each)
 		for i := range leaving {
 			leaving[i] = send(t, addr, "/leave")
 		}
@@ -331,6 +333,14 @@ func TestWatchDoesNotMistakeADescriptor(t *testing.T) {
 				t.Fatalf("a client that stayed got %v, %v", resp, err)
 			}
 			c.Close()
+		}
+	}
+	deadline := time.After(time.Minute)
+	for i := range times * each { // all before the server closes their connections, of which the watch hears nothing
+		select {
+		case <-left:
+		case <-deadline:
+			t.Fatalf("%d of those who left have been noticed", i)
 		}
 	}
 }
