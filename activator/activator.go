@@ -120,8 +120,8 @@ func (a *Activator) forward() (err error) {
 		MaxIdleConns:        a.config.MaxIdleConns,
 		MaxIdleConnsPerHost: a.config.MaxIdleConnsPerHost,
 		OnUnwatched: func() {
-			a.log.Warn("clients that leave while they wait may go unnoticed: their connections can't be watched. " +
-				"Where the http.Server is your own, set its ConnContext to proxy.ConnContext")
+			a.log.Warn("the proxy may not notice when a waiting client closes its connection, because it can't watch that connection. " +
+				"If the http.Server is your own, set its ConnContext to proxy.ConnContext")
 		},
 	})
 	if err != nil {
