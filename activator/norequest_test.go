@@ -48,7 +48,7 @@ func TestNoRequestIsRefused(t *testing.T) {
 	if all := gather(t, reg); !strings.Contains(all, "sluice_refused_connections_total,reason=missing Host 1\n") {
 		t.Error(all)
 	}
-	lines := logs.FilterMessageSnippet("refused").All()
+	lines := logs.FilterMessageSnippet("connection rejected").All()
 	if len(lines) != 1 || lines[0].ContextMap()["client"] != c.LocalAddr().String() {
 		t.Fatalf("%v", lines)
 	}

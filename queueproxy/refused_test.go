@@ -38,7 +38,7 @@ func TestNoRequestIsRefused(t *testing.T) {
 	}
 	const want = `sluice_refused_connections_total{reason="Content-Length and Transfer-Encoding"} 1`
 	eventually(t, want, func() bool { return strings.Contains(pod.at(p.Addrs().Metrics, "/metrics").body, want) })
-	lines := logs.FilterMessageSnippet("refused").All()
+	lines := logs.FilterMessageSnippet("connection rejected").All()
 	if len(lines) != 1 || lines[0].ContextMap()["client"] != c.LocalAddr().String() {
 		t.Fatalf("%v", lines)
 	}
