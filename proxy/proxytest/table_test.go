@@ -24,6 +24,7 @@ func TestFewCasesAreScripted(t *testing.T) {
 		"Retries/AStreamThatWaitsIsSentElsewhere",
 		"Retries/TheBudgetIsLimited",
 		"Answers/Local",
+		"Answers/OwnAnswersAreFramed",
 		"Answers/ErrorsOfThePolicy",
 		"Answers/Peers17ADialThatTakesTooLong",
 		"Answers/AHostOfTheUpstreams",
