@@ -2,9 +2,9 @@ package e2e
 
 import "testing"
 
-// Real servers as apps, with real clients before the binaries.
+// Real servers are the apps, and real clients use them through the binaries.
 func TestRealApps(t *testing.T) {
-	s := newStreet(t, houses...)
+	s := newRealApps(t, servers...)
 	t.Run("curl", s.curl)
 	t.Run("wrk", s.wrk)
 	t.Run("h2load", s.h2load)

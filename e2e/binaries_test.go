@@ -50,11 +50,11 @@ func TestBinariesHoldARequestUntilTheAppIsUp(t *testing.T) {
 	}
 }
 
-// probed reports whether somebody is connected to the pod's queue-proxy: nobody but the activator has a reason.
+// probed reports whether the pod's queue-proxy has a connection, which only the activator opens.
 func probed(p *pod) bool { return connectedTo(p.addr) }
 
-// A pod is replaced under load in the order of Kubernetes: the new one is up, the old one leaves the endpoints, its
-// queue-proxy gets SIGTERM, drains, and ends; then its app.
+// A pod is replaced under load in the order of Kubernetes: the new pod becomes ready, the old one leaves the endpoints, its
+// queue-proxy gets SIGTERM, drains and ends, and then its app ends.
 func TestBinariesReplaceAPodUnderLoad(t *testing.T) {
 	for name, clientOf := range loadClients {
 		t.Run(name, func(t *testing.T) { replacePod(t, clientOf) })
@@ -86,7 +86,7 @@ func replacePod(t *testing.T, clientOf func(testing.TB, string) *http.Client) {
 	l.within(t, podLimit)
 }
 
-// terminate ends a process as Kubernetes does; it must end cleanly.
+// terminate ends a process with SIGTERM, as Kubernetes does, and checks its exit code.
 func terminate(t testing.TB, d *daemon) {
 	t.Helper()
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -97,7 +97,7 @@ func terminate(t testing.TB, d *daemon) {
 	}
 }
 
-// The app comes back two seconds after it died: without a kubelet that says so, requests wait for it.
+// The app is started again two seconds after it died. No kubelet reports that, and requests wait for the app.
 func TestBinariesAppDiesMidBurst(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, "")
@@ -117,7 +117,7 @@ func TestBinariesAppDiesMidBurst(t *testing.T) {
 	<-back
 }
 
-// What is in flight when the activator gets SIGTERM is answered; it serves on while clients learn of it.
+// Requests in flight when the activator gets SIGTERM are answered, and new ones are served during the drain period.
 func TestBinariesActivatorEndsUnderLoad(t *testing.T) {
 	for name, clientOf := range loadClients {
 		t.Run(name, func(t *testing.T) { endActivator(t, clientOf) })
@@ -148,7 +148,7 @@ func endActivator(t *testing.T, loadClient func(testing.TB, string) *http.Client
 	})
 	at := l.served("one")
 	eventually(t, "it serves on", func() bool { return l.served("one") > at+aLoad })
-	l.end(t) // before the drain period is over: the load balancer has learnt of it
+	l.end(t) // before the end of the drain period, as if the load balancer had removed the activator
 	if a := <-long; !a.ok() {
 		t.Errorf("the request in flight: %v", a)
 	}
@@ -188,7 +188,7 @@ func TestBinariesReportToTheAutoscaler(t *testing.T) {
 	}
 }
 
-// autoscaler takes the reports of activators, as Knative's does.
+// autoscaler receives the reports of activators, as Knative's does.
 type autoscaler struct {
 	url   string
 	mu    sync.Mutex
@@ -220,7 +220,7 @@ func (as *autoscaler) receive(ctx context.Context, w http.ResponseWriter, r *htt
 		}
 		var m statpb.WireStatMessages
 		if kind != websocket.MessageBinary || proto.Unmarshal(data, &m) != nil {
-			continue // is missed by the test
+			continue // the test fails without it
 		}
 		as.mu.Lock()
 		for _, one := range m.GetMessages() {
@@ -232,7 +232,7 @@ func (as *autoscaler) receive(ctx context.Context, w http.ResponseWriter, r *htt
 	}
 }
 
-// last is the newest report of the revision; nil before the first.
+// last returns the newest report of the revision, or nil before the first.
 func (as *autoscaler) last() *statpb.Stat {
 	as.mu.Lock()
 	defer as.mu.Unlock()
@@ -242,7 +242,7 @@ func (as *autoscaler) last() *statpb.Stat {
 	return as.stats[len(as.stats)-1]
 }
 
-// requests is their number over all reports.
+// requests returns the number of requests in all reports.
 func (as *autoscaler) requests() (n float64) {
 	as.mu.Lock()
 	defer as.mu.Unlock()

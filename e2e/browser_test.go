@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// browserCases are those of testdata/page.html, in its order, with the trait that each needs.
+// browserCases are the cases of testdata/page.html, in its order, with the trait that each needs.
 var browserCases = [][2]string{
 	{"file", ""}, {"many", ""}, {"upload", "chunked"}, {"refused", "refuse"}, {"abort", "aborts"}, {"events", "events"}, {"socket", "socket"},
 }
 
-// browser has Chromium visit each door, one after the other, and do there what a page can do.
-func (s *street) browser(t *testing.T) {
+// browser makes Chromium open the page through each route, one after the other, and run its cases.
+func (s *realApps) browser(t *testing.T) {
 	needs(t, "chromium")
 	reports := make(chan [2]string, 1)
 	at := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -29,33 +29,33 @@ func (s *street) browser(t *testing.T) {
 		reports <- [2]string{r.URL.Path, string(b)}
 	}))
 	defer at.Close()
-	var doors []door
-	for _, h := range s.houses { // which are missing the other clients' tests say
-		doors = append(doors, s.waysTo(h, false)...)
+	var routes []route
+	for _, h := range s.servers { // other clients' tests report servers that are missing
+		routes = append(routes, s.routesTo(h, false)...)
 	}
 	next := ""
-	for i := len(doors) - 1; i >= 0; i-- {
-		next = s.page(doors[i], at.URL, next)
+	for i := len(routes) - 1; i >= 0; i-- {
+		next = s.page(routes[i], at.URL, next)
 	}
 	profile := filepath.Join(s.dir, "chromium")
 	chromium := s.launch("chromium", exec.Command("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 		"--no-proxy-server", "--host-resolver-rules=MAP *.svc.cluster.local 127.0.0.1",
 		"--user-data-dir="+profile, next))
-	defer eventually(t, "nobody writes to its profile", func() bool { return os.RemoveAll(profile) == nil })
+	defer eventually(t, "Chromium no longer writes to its profile", func() bool { return os.RemoveAll(profile) == nil })
 	defer chromium.kill()
-	for _, d := range doors {
+	for _, d := range routes {
 		select {
 		case r := <-reports:
-			t.Run(d.house.name+"/"+d.name, func(t *testing.T) { checkReport(t, d, r) })
+			t.Run(d.server.name+"/"+d.name, func(t *testing.T) { checkReport(t, d, r) })
 		case <-time.After(time.Minute):
 			t.Fatalf("no report from %s", d.url(""))
 		}
 	}
 }
 
-// page is the address of the page at a door.
-func (s *street) page(d door, report, then string) string {
+// page returns the URL of the page through a route.
+func (s *realApps) page(d route, report, then string) string {
 	sum := fnv.New32a()
 	_, _ = sum.Write(s.large)
 	return d.url("/files/page.html?") + url.Values{
@@ -63,7 +63,7 @@ func (s *street) page(d door, report, then string) string {
 	}.Encode()
 }
 
-func checkReport(t *testing.T, d door, r [2]string) {
+func checkReport(t *testing.T, d route, r [2]string) {
 	t.Helper()
 	var want []string
 	for _, c := range browserCases {

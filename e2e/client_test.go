@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// client is an HTTP/1.1 client that finds every host at the quickstart, with as many connections as it is asked for.
+// client returns an HTTP/1.1 client that connects to the quickstart for every host, with at most conns connections.
 func (q *quickstart) client(conns int) *http.Client { return clientOf(q.t, q.addr(), conns) }
 
 func clientOf(t testing.TB, addr string, conns int) *http.Client {
 	return &http.Client{Transport: transport(t, addr, conns), Timeout: time.Minute}
 }
 
-// h2cClientOf is the same for HTTP/2 with prior knowledge, all over one connection.
+// h2cClientOf is the same for HTTP/2 with prior knowledge, with one connection.
 func h2cClientOf(t testing.TB, addr string) *http.Client {
 	tr := transport(t, addr, 1)
 	tr.Protocols = new(http.Protocols)
@@ -40,12 +40,12 @@ func transport(t testing.TB, addr string, conns int) *http.Transport {
 	return tr
 }
 
-// answer is an answer read to its end.
+// answer is a response that was read to its end.
 type answer struct {
 	status        int
 	body          string
 	head          http.Header
-	sent, arrived time.Time // of the request; of the first byte
+	sent, arrived time.Time // of the request, and of the response's first byte
 	err           error
 }
 
@@ -67,7 +67,7 @@ func atoi(s string) int {
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// do sends a request and reads the whole answer.
+// do sends a request and reads the whole response.
 func do(c *http.Client, r *http.Request) answer {
 	a := answer{sent: time.Now()}
 	resp, err := c.Do(r)
@@ -96,7 +96,7 @@ func request(method, url, body string) *http.Request {
 
 func get(c *http.Client, url string) answer { return do(c, request(http.MethodGet, url, "")) }
 
-// ask sends a GET that nobody waits for, until the test ends.
+// ask sends a GET in the background, until the test ends.
 func (q *quickstart) ask(url string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c, done := q.client(1), make(chan struct{})
@@ -110,7 +110,7 @@ func (q *quickstart) ask(url string) {
 	})
 }
 
-// mustGet gets url, which must be answered 200.
+// mustGet sends a GET, whose status must be 200.
 func mustGet(t testing.TB, c *http.Client, url string) answer {
 	t.Helper()
 	a := get(c, url)
@@ -120,7 +120,7 @@ func mustGet(t testing.TB, c *http.Client, url string) answer {
 	return a
 }
 
-// burst does n requests at once.
+// burst sends n requests at once.
 func burst(n int, one func(i int) answer) []answer {
 	all := make([]answer, n)
 	var wg sync.WaitGroup
@@ -131,7 +131,7 @@ func burst(n int, one func(i int) answer) []answer {
 	return all
 }
 
-// stats is what one app says of itself, asked directly.
+// stats are the counters of one app, asked directly.
 type stats struct{ PID, InFlight, Max, Total, Gone, SaidReady int }
 
 func (n note) stats(t testing.TB) stats {

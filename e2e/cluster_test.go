@@ -10,22 +10,22 @@ import (
 	"testing"
 )
 
-// cluster is a directory with the binaries of the data path, an activator, and the file that tells it of pods.
+// cluster is a directory with the binaries of the data path, an activator, and the activator's file of revisions.
 type cluster struct {
 	t         testing.TB
 	dir       string
-	file      string // of revisions
+	file      string // the file of revisions
 	activator *daemon
-	addr      string // of the activator
+	addr      string // the activator's address
 }
 
 // pod is an app and its queue-proxy as two processes.
 type pod struct {
 	name    string
-	addr    string // of the queue-proxy
+	addr    string // the queue-proxy's address
 	appPort int
 	dir     string
-	env     []string // of the queue-proxy
+	env     []string // the queue-proxy's environment
 	app, qp *daemon
 	t       testing.TB
 }
@@ -33,7 +33,7 @@ type pod struct {
 // podLimit is containerConcurrency.
 const podLimit = 5
 
-// newCluster starts an activator that knows the revision default/rev without pods.
+// newCluster starts an activator with the revision default/rev, which has no pods.
 func newCluster(t testing.TB, revision string, args ...string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, dir: t.TempDir()}
@@ -67,7 +67,7 @@ func (c *cluster) launch(name string, cmd *exec.Cmd) *daemon {
 	return d
 }
 
-// url is that of the revision at the activator, which finds it by its Host.
+// url returns a URL of the revision at the activator, which finds the revision by the Host.
 func (c *cluster) url(path string) string { return "http://rev.default.svc.cluster.local" + path }
 
 // pods writes the file: the revision's settings, in YAML's flow style, and its pods.
@@ -103,7 +103,7 @@ func listens(addr string) bool {
 	return true
 }
 
-// pod starts a queue-proxy whose app does not run yet: one of the revision rev, unless more of its environment says so.
+// pod starts a queue-proxy whose app does not run yet. Its revision is rev, unless more sets another one.
 func (c *cluster) pod(name string, more ...string) *pod {
 	c.t.Helper()
 	ports := make([]string, 5)
@@ -111,7 +111,7 @@ func (c *cluster) pod(name string, more ...string) *pod {
 		ports[i] = strconv.Itoa(freePort(c.t))
 	}
 	p := &pod{t: c.t, name: name, dir: c.dir, addr: "127.0.0.1:" + ports[0], appPort: atoi(ports[1])}
-	p.env = append(append(os.Environ(), // what Knative's controller gives a queue-proxy, and ports for several on one machine
+	p.env = append(append(os.Environ(), // the variables of Knative's controller, and ports for several queue-proxies on one machine
 		"CONTAINER_CONCURRENCY="+strconv.Itoa(podLimit), "QUEUE_SERVING_PORT="+ports[0], "USER_PORT="+ports[1],
 		"REVISION_TIMEOUT_SECONDS=60", "REVISION_RESPONSE_START_TIMEOUT_SECONDS=0", "SERVING_LOGGING_CONFIG=", "SERVING_LOGGING_LEVEL=",
 		"SERVING_NAMESPACE=default", "SERVING_CONFIGURATION=rev", "SERVING_REVISION=rev",

@@ -10,29 +10,30 @@ import (
 	"testing"
 )
 
-// curlVersions are those that curl speaks in the clear, and what it says it has spoken. Upgrade to h2c is declined.
+// curlVersions are curl's flags for versions of HTTP without TLS, and the version that curl reports. An upgrade to h2c is
+// declined.
 var curlVersions = []struct{ flag, spoken string }{
 	{"--http1.0", "1"}, {"--http1.1", "1.1"}, {"--http2", "1.1"}, {"--http2-prior-knowledge", "2"},
 }
 
-// curlCase is one thing to do with curl. Flags and the path may name $ECHO, $LARGE, $DIR.
+// curlCase is a use of curl. Flags and the path may contain $ECHO, $LARGE, $DIR.
 type curlCase struct {
 	name   string
-	needs  string   // trait of the house
-	on     string   // versions that curl speaks; empty: all
+	needs  string   // a trait of the server
+	on     string   // versions of curl's requests; empty: all
 	args   []string // without the URL
 	path   string
-	status string // of the final answer
-	body   func(s *street) []byte
+	status string // the status of the final answer
+	body   func(s *realApps) []byte
 	head   []string // lines, or parts of them, in the heads or trailers
 }
 
-func small(*street) []byte    { return []byte(smallText) }
-func nothing(*street) []byte  { return nil }
-func large(s *street) []byte  { return s.large }
-func middle(s *street) []byte { return s.large[1000:201_000] }
+func small(*realApps) []byte    { return []byte(smallText) }
+func nothing(*realApps) []byte  { return nil }
+func large(s *realApps) []byte  { return s.large }
+func middle(s *realApps) []byte { return s.large[1000:201_000] }
 
-func text(t string) func(*street) []byte { return func(*street) []byte { return []byte(t) } }
+func text(t string) func(*realApps) []byte { return func(*realApps) []byte { return []byte(t) } }
 
 const oddTarget = "/target/../a%2Fb//%7e/;x?q=%zz&[]={}|^"
 
@@ -73,21 +74,21 @@ var curlCases = []curlCase{
 	{name: "target", needs: "target", args: []string{"--path-as-is", "--globoff"}, path: oddTarget, status: "200", body: text(oddTarget)},
 }
 
-func (s *street) curl(t *testing.T) {
+func (s *realApps) curl(t *testing.T) {
 	needs(t, "curl")
 	for _, v := range curlVersions {
 		t.Run(v.flag, func(t *testing.T) {
-			s.doors(t, v.spoken == "2", func(t *testing.T, d door) {
+			s.routes(t, v.spoken == "2", func(t *testing.T, d route) {
 				for _, c := range curlCases {
 					if !d.has(c.needs) || c.on != "" && !strings.Contains(" "+c.on+" ", " "+v.spoken+" ") {
 						continue
 					}
 					if v.flag == "--http2" && (c.args != nil || c.needs != "") {
-						continue // it is --http1.1 but for the field Upgrade
+						continue // it differs from --http1.1 only in the field Upgrade
 					}
 					s.curlOnce(t, d, c, v.flag, v.spoken)
 				}
-				if v.spoken == "1.1" { // curl 7.88 fails to use a connection of HTTP/2 again, whatever the server
+				if v.spoken == "1.1" { // curl 7.88 can't reuse a connection of HTTP/2 with any server
 					s.curlTwice(t, d, v.flag)
 				}
 			})
@@ -95,12 +96,12 @@ func (s *street) curl(t *testing.T) {
 	}
 }
 
-// curlOnce does a case, and compares the whole answer.
-func (s *street) curlOnce(t *testing.T, d door, c curlCase, flag, spoken string) {
+// curlOnce runs a case and compares the whole answer.
+func (s *realApps) curlOnce(t *testing.T, d route, c curlCase, flag, spoken string) {
 	t.Helper()
 	dir := t.TempDir()
 	echo := "/echo"
-	if d.house.name == "python" {
+	if d.server.name == "python" {
 		echo = "/cgi-bin/echo"
 	}
 	fill := strings.NewReplacer("$ECHO", echo, "$LARGE", s.files+"/files/large.bin", "$FILES", s.files, "$STORED", d.name+spoken).Replace
@@ -130,8 +131,8 @@ func (s *street) curlOnce(t *testing.T, d door, c curlCase, flag, spoken string)
 	}
 }
 
-// curlTwice: the second request goes over the first one's connection, also after an answer without a body.
-func (s *street) curlTwice(t *testing.T, d door, flag string) {
+// curlTwice checks that later requests use the first one's connection, also after an answer without a body.
+func (s *realApps) curlTwice(t *testing.T, d route, flag string) {
 	t.Helper()
 	args := []string{flag, "-w", "%{http_code} %{num_connects}\n", "-o", "/dev/null", "-o", "/dev/null", "-o", "/dev/null"}
 	got := s.run(t, d, append(args, d.url("/files/empty.bin"), d.url("/files/large.bin"), d.url("/files/small.txt")))
@@ -140,8 +141,8 @@ func (s *street) curlTwice(t *testing.T, d door, flag string) {
 	}
 }
 
-// run runs curl at a door, with the large file at its standard input.
-func (s *street) run(t *testing.T, d door, args []string) string {
+// run runs curl for a route, with the large file as standard input.
+func (s *realApps) run(t *testing.T, d route, args []string) string {
 	t.Helper()
 	all := append([]string{"-sS", "--noproxy", "*", "--max-time", "30", "--connect-to", "::" + d.addr}, args...)
 	cmd := exec.CommandContext(t.Context(), "curl", all...)

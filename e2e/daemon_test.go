@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/orphans"
 )
 
-// daemon is a process that leads a group, as a shell's job does, with a file for what it writes.
+// daemon is a process that leads a group, as a shell's job does, and writes its output to a file.
 type daemon struct {
 	t      testing.TB
 	cmd    *exec.Cmd
@@ -18,7 +18,7 @@ type daemon struct {
 	exited chan struct{}
 }
 
-// launch starts cmd, which is killed with its group when the test ends.
+// launch starts cmd, and kills its group when the test ends.
 func launch(t testing.TB, log string, cmd *exec.Cmd) *daemon {
 	t.Helper()
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -72,7 +72,7 @@ func (d *daemon) wait() *os.ProcessState {
 	}
 }
 
-// output is what the process and its children have written so far.
+// output returns the output of the process and its children so far.
 func (d *daemon) output() string {
 	b, _ := os.ReadFile(d.log)
 	return string(b)

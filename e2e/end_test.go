@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// withForks runs two replicas whose apps have a grandchild each, in a session of its own.
+// withForks runs two replicas whose apps each have a grandchild in its own session.
 func withForks(t *testing.T) *quickstart {
 	t.Helper()
 	needProc(t)
@@ -44,7 +44,7 @@ func TestNothingIsLeftAfterSIGKILL(t *testing.T) {
 func TestNothingIsLeftAfterCtrlC(t *testing.T) {
 	t.Parallel()
 	q := withForks(t)
-	_ = q.cmd.Process.Signal(os.Interrupt) // the quickstart alone, as kill does
+	_ = q.cmd.Process.Signal(os.Interrupt) // only to the quickstart, as with kill
 	if code := q.wait().ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -53,13 +53,13 @@ func TestNothingIsLeftAfterCtrlC(t *testing.T) {
 	}
 }
 
-// What README.md promises, to the letter but for the port.
+// The commands of README.md work, with another port.
 func TestGoRunQuickstart(t *testing.T) {
 	t.Parallel()
 	q := newQuickstart(t)
 	cmd := exec.Command("go", append([]string{"run", "./cmd/quickstart"}, q.args()...)...)
 	cmd.Dir = ".."
-	cmd.Env = append(os.Environ(), "GOTMPDIR="+q.dir) // go run's executable, to know its processes by
+	cmd.Env = append(os.Environ(), "GOTMPDIR="+q.dir) // directory of go run's executable, by which its processes are found
 	q.launch(cmd)
 	q.eventually("the quickstart listens", func() bool {
 		return get(q.client(1), "http://"+q.addr()).err == nil
@@ -69,7 +69,7 @@ func TestGoRunQuickstart(t *testing.T) {
 	}
 	q.interrupt()
 	q.wait()
-	// go run's own status after Ctrl-C is 1 whatever the program's was; it names one that is not 0.
+	// After Ctrl-C the status of go run itself is always 1; it prints the program's status if that is not 0.
 	if out := q.output(); strings.Contains(out, "exit status") || strings.Contains(out, "signal: ") {
 		t.Error("the quickstart did not end cleanly after Ctrl-C")
 	}

@@ -33,7 +33,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// serviceNames finds metadata.name of each document: the names at its indentation.
+// serviceNames finds metadata.name of each document by its indentation.
 func serviceNames(text string) []string {
 	var names []string
 	for line := range strings.Lines(text) {
@@ -44,7 +44,7 @@ func serviceNames(text string) []string {
 	return names
 }
 
-// The activator's example is accepted; its pods are not there, so that a request to it is held.
+// The activator accepts its example, and holds a request, since the pods in it don't exist.
 func TestExampleOfTheActivator(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, "")

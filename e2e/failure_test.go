@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// one is for services of exactly one pod.
+// one has the annotations of services with exactly one pod.
 var one = map[string]string{"min-scale": "1", "max-scale": "1"}
 
 func TestAppDiesMidBurst(t *testing.T) {
@@ -18,14 +18,14 @@ func TestAppDiesMidBurst(t *testing.T) {
 	dieMidBurst(t, q.client(100), func(path string) string { return q.url("app", path) })
 }
 
-// dieMidBurst kills the app in the midst of a burst. Only requests that had been written to its sockets may fail, with
-// 502, since nobody can tell how far it came with them. They are those in flight, and the few that took their slots
-// before the kernel had closed the last socket.
+// dieMidBurst kills the app in the middle of a burst. Only requests that had been written to its sockets may fail, with 502,
+// since the app may have processed them: those in flight, and the few that took their slots before the kernel had closed the
+// last socket.
 func dieMidBurst(t *testing.T, c *http.Client, url func(path string) string) {
 	victim := mustGet(t, c, url("/")).pid()
-	// A POST may not be repeated once it was sent, so that each of those in the process fails to be seen.
+	// They are POSTs, which may not be retried once sent, so that each request in the killed process fails visibly.
 	answers := burst(60, func(i int) answer {
-		time.Sleep(time.Duration(i) * 3 * time.Millisecond) // the deadly one is neither the first nor the last
+		time.Sleep(time.Duration(i) * 3 * time.Millisecond) // the request that kills the app is neither the first nor the last
 		path := "/sleep?d=50ms"
 		if i == 20 {
 			path = "/die"
@@ -51,7 +51,7 @@ func dieMidBurst(t *testing.T, c *http.Client, url func(path string) string) {
 		t.Error("nothing was left for the next process: no burst")
 	}
 	if a := mustGet(t, c, url("/")); a.pid() == victim {
-		t.Error("answered by the dead")
+		t.Error("answered by the killed process")
 	}
 }
 
@@ -63,15 +63,15 @@ func TestPeers2PodTurnsUnreadyAndBack(t *testing.T) {
 	})
 	c := q.client(1)
 	mustGet(t, c, q.url("app", "/"))
-	l := q.startLoad(q.url("app", "/sleep?d=3ms")) // a single pod can take it: limit/3 ms = 1666 per second
+	l := q.startLoad(q.url("app", "/sleep?d=3ms")) // a single pod has room for it: limit/3 ms = 1666 per second
 	serving := func(n note) bool { return progress(t, n) }
 	var pods []note
 	q.eventually("both pods serve", func() bool {
 		pods = q.apps()
 		return len(pods) == 2 && pods[0].Addr != "" && pods[1].Addr != "" && serving(pods[0]) && serving(pods[1])
 	})
-	// Once to the activator, which needs no more to use it, and then to the one who tells when it is unready again.
-	q.eventually("both have been found ready by two who ask", func() bool {
+	// The first probe is the activator's, which then uses the pod; the second is that of the quickstart's kubelet.
+	q.eventually("both have answered two probes", func() bool {
 		return pods[0].stats(t).SaidReady >= 2 && pods[1].stats(t).SaidReady >= 2
 	})
 	flapping := pods[0]
@@ -125,20 +125,20 @@ func TestPeers1ClientsThatVanishWhileQueued(t *testing.T) {
 				_ = conn.Close()
 			}
 			if a := <-first; !a.ok() {
-				t.Errorf("the one in the app: %v", a)
+				t.Errorf("the request in the app: %v", a)
 			}
 			freed := time.Now()
 			for _, a := range <-stay {
 				if !a.ok() {
-					t.Errorf("one that stayed: %v", a)
+					t.Errorf("a request whose client stayed: %v", a)
 				}
 			}
-			// Each of those that vanished would have slept for two seconds.
+			// Each request whose client has gone would have slept for two seconds.
 			if d := time.Since(freed); d > 2*time.Second {
-				t.Errorf("those that stayed waited for %v after the slot was free", d)
+				t.Errorf("the requests whose clients stayed waited for %v after the slot was free", d)
 			}
 			if s := pod.stats(t); s.Total != 7 || s.Gone != 0 {
-				t.Errorf("the app saw %+v, want 7 requests of clients that were there", s)
+				t.Errorf("the app saw %+v, want 7 requests of clients that stayed", s)
 			}
 		})
 	}
@@ -173,7 +173,7 @@ func TestNeverReady(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel() // with the other one, which waits like it
+			t.Parallel() // with the other one, as both mostly wait
 			c.timeout = int(timeout.Seconds())
 			q := serve(t, c.service)
 			client := q.client(3)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// So many wait as the revision's bound says; the rest is told at once to come back.
+// As many requests wait as the revision's bound allows; the others are rejected at once with Retry-After.
 func TestPeers1FloodIsBounded(t *testing.T) {
 	needProc(t)
 	const bound, flood = 2000, 3000
@@ -24,7 +24,7 @@ func TestPeers1FloodIsBounded(t *testing.T) {
 		conns[i] = sendHead(t, c.addr, "rev.default.svc.cluster.local", false)
 		defer func() { _ = conns[i].Close() }()
 	}
-	// Who is rejected is up to the kernel's order of arrival.
+	// Which requests are rejected depends on their order of arrival in the kernel.
 	var wg sync.WaitGroup
 	var rejected atomic.Int64
 	for _, conn := range conns {
@@ -42,12 +42,12 @@ func TestPeers1FloodIsBounded(t *testing.T) {
 		})
 	}
 	eventually(t, "all beyond the bound are rejected", func() bool { return rejected.Load() >= flood-bound })
-	for _, conn := range conns { // who is still not answered is one of those that wait
+	for _, conn := range conns { // a connection without an answer has a request that waits
 		_ = conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
 	}
 	wg.Wait()
 	grown := anonymous(c.activator.pid()) - before
-	t.Logf("%d rejected; memory grew by %d KiB, %d for each that waits", rejected.Load(), grown>>10, grown/bound)
+	t.Logf("%d rejected; memory grew by %d KiB, %d for each waiting request", rejected.Load(), grown>>10, grown/bound)
 	if rejected.Load() != flood-bound {
 		t.Errorf("%d rejected, want %d", rejected.Load(), flood-bound)
 	}

@@ -17,10 +17,10 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// h2specTests is how many there are: fewer would be a sign that not all were run.
+// h2specTests is the number of tests: with fewer outcomes some were not run.
 const h2specTests = 146
 
-// Both proxies fail no test of h2spec that net/http's server, which has the settings of theirs, does not fail by itself.
+// Both proxies fail only those tests of h2spec that net/http's server fails too, with the same settings.
 func TestH2spec(t *testing.T) {
 	t.Parallel()
 	tool := buildH2spec(t)
@@ -52,7 +52,7 @@ func TestH2spec(t *testing.T) {
 	}
 }
 
-// buildH2spec builds e2e/h2spec, which is a module of its own.
+// buildH2spec builds e2e/h2spec, which is its own module.
 func buildH2spec(t *testing.T) string {
 	t.Helper()
 	tool := filepath.Join(t.TempDir(), "h2spec")
@@ -64,7 +64,7 @@ func buildH2spec(t *testing.T) string {
 	return tool
 }
 
-// plainServer is net/http's without any of ours behind it.
+// plainServer is net/http's server without our proxies.
 func plainServer(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -72,7 +72,7 @@ func plainServer(t *testing.T) string {
 		t.Fatal(err)
 	}
 	s := proxy.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n, _ := io.Copy(io.Discard, r.Body) // as the app's /upload
+		n, _ := io.Copy(io.Discard, r.Body) // like the app's /upload
 		_, _ = fmt.Fprintln(w, n)
 	}), proxy.ServerConfig{})
 	done := make(chan struct{})
@@ -81,13 +81,13 @@ func plainServer(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// conformance is what h2spec found out.
+// conformance is the result of h2spec.
 type conformance struct {
 	tests  int
-	failed map[string]string // what is wrong, by test
+	failed map[string]string // errors by test
 }
 
-// beyond lists what fails here alone.
+// beyond lists the failures that are not among known's.
 func (c conformance) beyond(known conformance) (worse []string) {
 	for name, wrong := range c.failed {
 		if _, ok := known.failed[name]; !ok {
@@ -101,7 +101,7 @@ func (c conformance) beyond(known conformance) (worse []string) {
 func h2spec(t *testing.T, tool, addr string) conformance {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(addr)
-	// An answer that doesn't wait for the body may come before it turns out to be wrong.
+	// An answer that doesn't wait for the body may come before an error in the body is found.
 	cmd := exec.CommandContext(t.Context(), tool, "-host", "rev.default.svc.cluster.local", "-path", "/upload", "-port", port, "-timeout", "3s")
 	out, err := cmd.Output()
 	if err != nil {

@@ -7,29 +7,29 @@ import (
 	"time"
 )
 
-// quietNode is Node that doesn't say when it will close an idle connection. keep is in milliseconds.
-func quietNode(keep string) func(s *street, dir string, port int) *exec.Cmd {
-	return func(s *street, dir string, port int) *exec.Cmd {
+// quietNode is Node without an announcement of when it closes an idle connection, after keep milliseconds.
+func quietNode(keep string) func(s *realApps, dir string, port int) *exec.Cmd {
+	return func(s *realApps, dir string, port int) *exec.Cmd {
 		cmd := node(s, dir, port)
 		cmd.Env = []string{"KEEP=" + keep}
 		return cmd
 	}
 }
 
-// Node closes a connection that was idle for five seconds. Whether it has said so or not, and however a request's time falls,
-// none fails.
+// Node closes connections that were idle for five seconds. No request fails, whether Node has announced that or not, and
+// whenever the request comes.
 func TestPeers6NodeClosesIdleConnections(t *testing.T) {
 	t.Parallel()
-	s := newStreet(t, house{name: "node", program: "node", protocol: "http1", command: node},
-		house{name: "quiet", program: "node", protocol: "http1", command: quietNode("5000")})
-	for _, h := range s.houses {
+	s := newRealApps(t, server{name: "node", program: "node", protocol: "http1", command: node},
+		server{name: "quiet", program: "node", protocol: "http1", command: quietNode("5000")})
+	for _, h := range s.servers {
 		t.Run(h.name, func(t *testing.T) {
 			t.Parallel()
 			if why := s.skips[h.name]; why != "" {
 				t.Skip(why)
 			}
-			// A POST can't be sent again. When nothing is known of the end of a connection, one that comes in that very moment
-			// may be lost, so that there it comes later.
+			// A POST can't be sent again. One that comes at the moment of an unannounced close may be lost, so that with quietNode
+			// it comes later.
 			post := h.name == "node"
 			s.burstAtAll(t, h, post)
 			for _, pause := range []time.Duration{4980, 5020} {
@@ -46,10 +46,10 @@ func TestPeers6NodeClosesIdleConnections(t *testing.T) {
 	}
 }
 
-// burstAtAll sends twenty requests at once through each door, every other one a POST, if there are to be any.
-func (s *street) burstAtAll(t *testing.T, h house, post bool) {
+// burstAtAll sends twenty requests at once through each route; if post is set every other one is a POST.
+func (s *realApps) burstAtAll(t *testing.T, h server, post bool) {
 	t.Helper()
-	for _, d := range s.waysTo(h, false) {
+	for _, d := range s.routesTo(h, false) {
 		c := clientOf(t, d.addr, 20)
 		for i, a := range burst(20, func(i int) answer {
 			if post && i%2 == 1 {
@@ -65,17 +65,17 @@ func (s *street) burstAtAll(t *testing.T, h house, post bool) {
 	}
 }
 
-// The same in quick motion: hundreds of requests meet the moment in which the app closes a connection.
+// The same with a short idle time: hundreds of requests come at the moment when the app closes a connection.
 func TestPeers6NodeClosesConnectionsAsTheyAreUsed(t *testing.T) {
 	t.Parallel()
-	s := newStreet(t, house{name: "hasty", program: "node", protocol: "http1", command: quietNode("50")})
+	s := newRealApps(t, server{name: "hasty", program: "node", protocol: "http1", command: quietNode("50")})
 	if why := s.skips["hasty"]; why != "" {
 		t.Skip(why)
 	}
-	for _, d := range s.waysTo(s.houses[0], false) {
+	for _, d := range s.routesTo(s.servers[0], false) {
 		c := clientOf(t, d.addr, podLimit)
 		for range 50 {
-			// All at once, so that no connection stays warm by what others send meanwhile.
+			// All come at once, so that each connection is idle in between.
 			time.Sleep(48*time.Millisecond + rand.N(5*time.Millisecond))
 			for _, a := range burst(podLimit, func(int) answer { return get(c, d.url("/ok")) }) {
 				if !a.ok() {
@@ -86,7 +86,7 @@ func TestPeers6NodeClosesConnectionsAsTheyAreUsed(t *testing.T) {
 	}
 	n := s.appStats(t, "hasty").Connections
 	t.Logf("%d connections", n)
-	if n < 4*podLimit { // podLimit are open at once where none is closed, and some for probes
+	if n < 4*podLimit { // without closes podLimit connections would do, and some for probes
 		t.Errorf("only %d connections for 500 requests: none was closed", n)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestF10KillOfAQueueProxyUnderLoad: one of two queue-proxies is killed under a load of GETs, again and again. What was on
-// its way to it goes to the other, so that no client sees that.
+// TestF10KillOfAQueueProxyUnderLoad kills one of two queue-proxies under a load of GETs, again and again. The requests in
+// flight go to the other one, so that none fails.
 func TestF10KillOfAQueueProxyUnderLoad(t *testing.T) {
 	for name, clientOf := range loadClients {
 		t.Run(name, func(t *testing.T) { killQueueProxies(t, clientOf) })
@@ -37,7 +37,7 @@ func killQueueProxies(t *testing.T, clientOf func(testing.TB, string) *http.Clie
 	}
 	close(l.stop)
 	l.wg.Wait()
-	// An answer of which the client has a part already can only be cut.
+	// An answer that has begun can only be cut off.
 	t.Logf("%d requests, %d answers cut", l.requests, l.cut)
 	if l.failed > l.cut || l.cut > kills*podLimit {
 		t.Errorf("%d of %d requests failed in %d kills, %d of them cut, first %q", l.failed, l.requests, kills, l.cut, l.failures)

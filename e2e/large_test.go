@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-// One GiB each way. "Flat" is at most 16 MiB of growth, in the quickstart as in the queue-proxy.
+// One GiB passes in each direction. "Flat" is at most 16 MiB of growth, in the quickstart and in the queue-proxy.
 func TestLargeBodiesNeedNoMemory(t *testing.T) {
 	needProc(t)
 	size := int64(1 << 30)
 	if raceEnabled {
-		size = 64 << 20 // at a tenth of the speed
+		size = 64 << 20 // the race detector makes it ten times slower
 	}
 	for _, protocol := range []string{"HTTP/1.1", "h2c"} {
 		t.Run(protocol, func(t *testing.T) {
 			q := serve(t, service{})
 			c := loadClients[protocol](t, q.addr())
-			// The garbage of the first bodies fills what the collector lets gather (internal/heap), once.
+			// The first bodies fill the heap with the garbage that internal/heap allows, once.
 			upload(t, c, q.url("app", "/upload"), size/4)
 			download(t, c, q.url("app", "/download"), size/4)
 			watch := q.watchMemory()
@@ -28,7 +28,7 @@ func TestLargeBodiesNeedNoMemory(t *testing.T) {
 			download(t, c, q.url("app", "/download"), size)
 			for p, grown := range watch() {
 				t.Logf("grew by %6d KiB: %v", grown>>10, p)
-				if grown > 16<<20 && !raceEnabled { // the race detector multiplies memory by 5 to 10, says its manual
+				if grown > 16<<20 && !raceEnabled { // by its manual the race detector multiplies memory by 5 to 10
 					t.Errorf("%v grew by %d KiB", p, grown>>10)
 				}
 			}
@@ -36,8 +36,8 @@ func TestLargeBodiesNeedNoMemory(t *testing.T) {
 	}
 }
 
-// watchMemory samples the memory of the quickstart's own processes until the function that it returns is
-// called, which tells how much each has grown at most.
+// watchMemory samples the memory of the quickstart's own processes until the function that it returns is called, which
+// returns the maximum growth of each.
 func (q *quickstart) watchMemory() func() map[process]int64 {
 	before, most := map[process]int64{}, map[process]int64{}
 	for _, p := range q.processes() {

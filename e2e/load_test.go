@@ -11,10 +11,10 @@ import (
 
 const (
 	loadConns = 64  // the connections of a load
-	aLoad     = 100 // answers by which one is under way, at whatever rate
+	aLoad     = 100 // after so many answers a load has started, at any rate
 )
 
-// load is an open loop: each connection (HTTP/2: goroutine) has a schedule of its own and catches up when it is late.
+// load is an open loop: each connection (HTTP/2: goroutine) has its own schedule and catches up if it is late.
 type load struct {
 	client *http.Client
 	url    atomic.Pointer[string]
@@ -24,16 +24,16 @@ type load struct {
 
 	mu       sync.Mutex
 	requests int
-	failures []string       // the first of them
-	failed   int            // all of them
-	cut      int            // of these: no answer, or one that was cut
+	failures []string       // the first failures
+	failed   int            // the number of all failures
+	cut      int            // failures without an answer, or with a truncated one
 	byRev    map[string]int // answers per revision
-	byPID    map[int]int    // the most in flight that each process saw
+	byPID    map[int]int    // maximum of requests in flight in each process
 }
 
 func (q *quickstart) startLoad(url string) *load { return startLoad(q.client(loadConns), url) }
 
-// startLoad loads url until the test ends it.
+// startLoad starts a load, which runs until end.
 func startLoad(c *http.Client, url string) *load {
 	l := &load{
 		client: c, began: time.Now(), stop: make(chan struct{}),
@@ -76,14 +76,14 @@ func (l *load) count(a answer) {
 	l.byPID[a.pid()] = max(l.byPID[a.pid()], atoi(a.head.Get("X-In-Flight")))
 }
 
-// served is how many answers a revision has given so far.
+// served returns the number of a revision's answers so far.
 func (l *load) served(revision string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.byRev[revision]
 }
 
-// end ends the load; not one request may have failed, and it must have been a load.
+// end ends the load. It fails the test if a request failed, or if there were too few.
 func (l *load) end(t testing.TB) {
 	t.Helper()
 	close(l.stop)
@@ -99,7 +99,7 @@ func (l *load) end(t testing.TB) {
 	}
 }
 
-// within fails the test when a process has seen more than limit at once.
+// within fails the test if a process had more than limit requests in flight.
 func (l *load) within(t testing.TB, limit int) {
 	t.Helper()
 	for pid, n := range l.byPID {

@@ -13,10 +13,10 @@ import (
 
 var wrkTotal = regexp.MustCompile(`(\d+) requests in `)
 
-// wrk loads each house for a moment over 20 connections: no error, and the app has seen every request once.
-func (s *street) wrk(t *testing.T) {
-	s.doors(t, false, func(t *testing.T, d door) {
-		before := s.seen(t, d.house)
+// wrk loads each server for a moment over 20 connections. No request fails, and the app gets every request once.
+func (s *realApps) wrk(t *testing.T) {
+	s.routes(t, false, func(t *testing.T, d route) {
+		before := s.seen(t, d.server)
 		out := program(t, "wrk", "-t1", "-c20", "-d1s", "--timeout", "20s", "-H", "Host: "+d.host, "http://"+d.addr+"/files/small.txt")
 		total := 0
 		if m := wrkTotal.FindStringSubmatch(out); m != nil {
@@ -28,15 +28,15 @@ func (s *street) wrk(t *testing.T) {
 		if !d.has("stats") {
 			return
 		}
-		// wrk does not count what is in flight when it ends.
-		if n := s.seen(t, d.house) - before; n < total || n > total+20 {
+		// wrk does not count requests that are in flight when it ends.
+		if n := s.seen(t, d.server) - before; n < total || n > total+20 {
 			t.Errorf("the app saw %d requests, wrk made %d", n, total)
 		}
 	})
 }
 
-// seen asks an app for the number of its requests; 0 when it does not count them.
-func (s *street) seen(t *testing.T, h house) int {
+// seen asks an app for the number of its requests, and returns 0 if the app does not count them.
+func (s *realApps) seen(t *testing.T, h server) int {
 	t.Helper()
 	if !h.has("stats") {
 		return 0
@@ -44,13 +44,13 @@ func (s *street) seen(t *testing.T, h house) int {
 	return s.appStats(t, h.name).Requests
 }
 
-// appStats are what an app says of itself, asked directly: Node's, or that of e2e/app.
+// appStats are the counters of an app, Node's or e2e/app, asked directly.
 type appStats struct {
 	Requests, Aborted, Connections int
-	Total                          int // is Requests
+	Total                          int // Requests of e2e/app
 }
 
-func (s *street) appStats(t *testing.T, name string) appStats {
+func (s *realApps) appStats(t *testing.T, name string) appStats {
 	t.Helper()
 	resp, err := http.Get("http://127.0.0.1:" + itoa(s.pods[name].appPort) + "/stats")
 	if err != nil {
@@ -73,7 +73,7 @@ var h2loads = []struct {
 	args []string
 	path string
 	need string
-	body bool // the large file goes up
+	body bool // requests upload the large file
 }{
 	{"small", false, 300, []string{"--h1", "-c", "20"}, "/files/small.txt", "", false},
 	{"pipelined", false, 300, []string{"--h1", "-c", "5", "-m", "8"}, "/files/small.txt", "", false},
@@ -87,15 +87,15 @@ var h2loads = []struct {
 
 var h2loadTraffic = regexp.MustCompile(`\((\d+)\) data`)
 
-func (s *street) h2load(t *testing.T) {
+func (s *realApps) h2load(t *testing.T) {
 	for _, l := range h2loads {
 		t.Run(l.name, func(t *testing.T) {
-			s.doors(t, l.h2, func(t *testing.T, d door) {
+			s.routes(t, l.h2, func(t *testing.T, d route) {
 				if !d.has(l.need) {
 					return
 				}
 				n := l.n
-				if d.house.name == "python" || raceEnabled {
+				if d.server.name == "python" || raceEnabled {
 					n = min(n, 60) // Python has a thread and a connection for each
 				}
 				args := append([]string{"-n", itoa(n), "--connect-to", d.addr}, l.args...)
@@ -119,13 +119,13 @@ func (s *street) h2load(t *testing.T) {
 	}
 }
 
-// nghttps are ways to use nghttp, and what its log of frames must tell.
+// nghttps are ways to use nghttp, and a text that its log of frames must contain.
 var nghttps = []struct {
 	name  string
 	needs string
 	args  []string
 	path  string
-	body  func(*street) []byte
+	body  func(*realApps) []byte
 	log   string
 }{
 	{name: "GET much", path: "/files/large.bin", body: large},
@@ -136,9 +136,9 @@ var nghttps = []struct {
 	{name: "continuation", needs: "heads", args: []string{"--continuation"}, path: "/files/small.txt", body: small},
 }
 
-func (s *street) nghttp(t *testing.T) {
+func (s *realApps) nghttp(t *testing.T) {
 	needs(t, "nghttp")
-	s.doors(t, true, func(t *testing.T, d door) {
+	s.routes(t, true, func(t *testing.T, d route) {
 		for _, c := range nghttps {
 			if !d.has(c.needs) {
 				continue
@@ -159,7 +159,7 @@ func (s *street) nghttp(t *testing.T) {
 				t.Errorf("%s: no %q in %s", c.name, c.log, log)
 			}
 		}
-		// Twenty streams on one connection at a time.
+		// Twenty concurrent streams on one connection.
 		out := program(t, "nghttp", "-ns", "-m", "20", "-H", ":authority: "+d.host, "http://"+d.addr+"/files/large.bin")
 		if n := strings.Count(out, " 200 "); n != 20 {
 			t.Errorf("%d of 20 answered 200: %s", n, out)

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	// The parallel tests wait for the autoscaler's windows rather than compute: more of them than there are cores.
+	// More parallel tests than cores may run, since they mostly wait for the autoscaler's windows.
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		_ = f.Value.Set("6")
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// run runs a quickstart that is to end by itself.
+// run runs a quickstart that must end by itself.
 func (q *quickstart) run(args ...string) (code int, output string) {
 	q.t.Helper()
 	q.launch(exec.Command(link(q.t, q.dir, "quickstart"), args...))

@@ -4,5 +4,5 @@ package e2e
 
 const raceEnabled = false
 
-// loadRate is how many requests per second a load asks for. Of a busy machine it gets what there is.
+// loadRate is the number of requests per second of a load; on a busy machine there are fewer.
 const loadRate = 600

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// process is one whose executable is in a test's directory.
+// process is a process whose executable is in a test's directory.
 type process struct {
 	pid     int
 	exe     string // its base name
@@ -21,7 +21,7 @@ type process struct {
 
 func (p process) String() string { return fmt.Sprintf("%d (%s)", p.pid, p.cmdline) }
 
-// needProc skips a test that can't see without /proc.
+// needProc skips the test on systems without /proc.
 func needProc(t testing.TB) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -29,7 +29,7 @@ func needProc(t testing.TB) {
 	}
 }
 
-// processes finds, without asking any parent, group or session, what still runs of the test's executables.
+// processes finds the running processes of the test's executables, whatever their parents, groups and sessions.
 func (q *quickstart) processes() []process { return processesIn(q.dir) }
 
 func processesIn(dir string) []process {
@@ -42,7 +42,7 @@ func processesIn(dir string) []process {
 		}
 		exe, err := os.Readlink(filepath.Join("/proc", e.Name(), "exe"))
 		if err != nil || !strings.HasPrefix(exe, dir+"/") {
-			continue // gone, a zombie, or somebody else's
+			continue // it has ended, or belongs to another user
 		}
 		cmdline, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
 		all = append(all, process{pid, filepath.Base(exe), strings.ReplaceAll(string(cmdline), "\x00", " ")})
@@ -50,7 +50,7 @@ func processesIn(dir string) []process {
 	return all
 }
 
-// note is what an app leaves in its APP_DIR.
+// note is the file that an app writes to its APP_DIR.
 type note struct {
 	PID      int
 	Addr     string
@@ -59,7 +59,7 @@ type note struct {
 	Fork     string
 }
 
-// notes are those of all apps that ever started.
+// notes returns the notes of all apps that ever started.
 func (q *quickstart) notes() []note {
 	names, _ := filepath.Glob(filepath.Join(q.dir, "*.json"))
 	var all []note
@@ -72,7 +72,7 @@ func (q *quickstart) notes() []note {
 	return all
 }
 
-// apps are the notes of those that run.
+// apps returns the notes of the apps that run.
 func (q *quickstart) apps() []note {
 	var running []note
 	for _, n := range q.notes() {
@@ -83,7 +83,7 @@ func (q *quickstart) apps() []note {
 	return running
 }
 
-// alive reports whether pid runs; a zombie does not.
+// alive reports whether pid runs; a zombie doesn't.
 func alive(pid int) bool {
 	if err := syscall.Kill(pid, 0); err != nil {
 		return false
@@ -96,7 +96,7 @@ func alive(pid int) bool {
 	return !strings.HasPrefix(state, "Z")
 }
 
-// anonymous is the resident memory of pid, in bytes, that is its own: pages of its program come and go as the system likes.
+// anonymous is the process's own resident memory in bytes, without the pages of its program, which the system may drop.
 func anonymous(pid int) int64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

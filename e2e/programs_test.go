@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// program runs a client that is a program of its own, with its standard error; the test is skipped without it.
+// program runs a client program and returns its output and standard error. It skips the test if it isn't installed.
 func program(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	needs(t, name)
@@ -20,7 +20,7 @@ func program(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// needs skips the test when a program is not installed.
+// needs skips the test if a program is not installed.
 func needs(t *testing.T, name string) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {

@@ -73,9 +73,9 @@ func eventsComeOneByOne(t *testing.T, c *http.Client, url string) {
 	t.Error(late)
 }
 
-// oneByOne reads what e2e/app says at /sse?n=6.
+// oneByOne reads the events of e2e/app at /sse?n=6.
 func oneByOne(body io.Reader) error {
-	var read time.Time // the event before
+	var read time.Time // when the previous event was read
 	n := 0
 	for s := bufio.NewScanner(body); s.Scan(); {
 		if s.Text() == "" {
@@ -142,7 +142,7 @@ func clientStreaming(ctx context.Context, t *testing.T, client grpc_testing.Test
 	}
 }
 
-// answers asks for answers of these sizes.
+// answers makes requests for answers of these sizes.
 func answers(sizes ...int32) *grpc_testing.StreamingOutputCallRequest {
 	r := &grpc_testing.StreamingOutputCallRequest{}
 	for _, n := range sizes {
@@ -167,7 +167,7 @@ func serverStreaming(ctx context.Context, t *testing.T, client grpc_testing.Test
 	}
 }
 
-// bidirectional plays ping-pong: a message is sent only when the answer to the one before has come.
+// bidirectional sends each message only after the answer to the previous one has come.
 func bidirectional(ctx context.Context, t *testing.T, client grpc_testing.TestServiceClient) {
 	s, err := client.FullDuplexCall(ctx)
 	if err != nil {

@@ -16,17 +16,17 @@ import (
 	"time"
 )
 
-// quickstart is a running cmd/quickstart with a directory of its own.
+// quickstart is a running cmd/quickstart with its own directory.
 type quickstart struct {
 	t        testing.TB
-	dir      string // executables, notes of the apps
-	manifest string // the file that -f names; empty: none
+	dir      string // has the executables and the apps' notes
+	manifest string // the file of -f, or empty
 	port     int
 	ended    bool // the test has ended it: no clean Ctrl-C is expected
 	*daemon
 }
 
-// fast are flags for short windows: a service goes back to zero about seven seconds after its last request.
+// fast has flags for short windows: a service is scaled to zero about seven seconds after its last request.
 var fast = []string{"-stable-window", "6s", "-scale-to-zero-grace-period", "1s"}
 
 // newQuickstart prepares a quickstart and ends it with the test; start starts it.
@@ -83,7 +83,7 @@ func (q *quickstart) args(flags ...string) []string {
 	return append(args, flags...)
 }
 
-// launch starts cmd as this quickstart.
+// launch starts cmd as the quickstart's process.
 func (q *quickstart) launch(cmd *exec.Cmd) {
 	q.t.Helper()
 	q.daemon = launch(q.t, filepath.Join(q.dir, "log"), cmd)
@@ -107,14 +107,14 @@ func (q *quickstart) waitListening() {
 
 func (q *quickstart) addr() string { return "127.0.0.1:" + strconv.Itoa(q.port) }
 
-// host is the Host of a service, or of TAG-SERVICE, or of a revision.
+// host returns the Host of a service, of TAG-SERVICE, or of a revision.
 func (q *quickstart) host(name string) string {
 	return fmt.Sprintf("%s.default.127.0.0.1.sslip.io:%d", name, q.port)
 }
 
 func (q *quickstart) url(name, path string) string { return "http://" + q.host(name) + path }
 
-// wait waits for the quickstart to end by itself.
+// wait waits until the quickstart has ended by itself.
 func (q *quickstart) wait() *os.ProcessState {
 	q.t.Helper()
 	q.ended = true
@@ -124,7 +124,7 @@ func (q *quickstart) wait() *os.ProcessState {
 // interrupt presses Ctrl-C: a terminal signals the whole foreground group.
 func (q *quickstart) interrupt() { _ = syscall.Kill(-q.pid(), syscall.SIGINT) }
 
-// end presses Ctrl-C unless the test has ended the quickstart already, and sees to it that nothing is left.
+// end presses Ctrl-C unless the test has ended the quickstart already, and checks that no process is left.
 func (q *quickstart) end() {
 	q.t.Helper()
 	if !q.ended {
@@ -157,7 +157,7 @@ func tail(s string, n int) string {
 	return s
 }
 
-// patience is how long a test waits for what has to come. It is no limit of how fast something has to be: machines are slow.
+// patience is how long a test waits for an event that must come. It is long since machines may be slow; it tests no speed.
 const patience = 2 * time.Minute
 
 // eventually polls cond until it holds.
@@ -175,7 +175,7 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	}
 }
 
-// sees waits until the output holds every one of texts.
+// sees waits until the output contains all texts.
 func (q *quickstart) sees(texts ...string) {
 	q.t.Helper()
 	q.eventually(fmt.Sprintf("the output holds %q", texts), func() bool {

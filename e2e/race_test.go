@@ -4,5 +4,5 @@ package e2e
 
 const raceEnabled = true
 
-// The instrumented binaries take several times the CPU: the usual load would be an overload.
+// The instrumented binaries need several times the CPU time, so that the usual load would be an overload.
 const loadRate = 150

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestF16POSTsToAServerThatRecyclesConnections: the app closes each connection after ten requests without a word, when the
-// next one comes, as one does that recycles its workers; clients make a connection for each request, so that without a proxy
-// none of them notices.
+// TestF16POSTsToAServerThatRecyclesConnections has an app that closes each connection at its eleventh request without an
+// announcement, as servers do that recycle their workers. Clients open a connection for each request, so that without a proxy
+// no request fails.
 func TestF16POSTsToAServerThatRecyclesConnections(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, "")
@@ -35,7 +35,7 @@ func TestF16POSTsToAServerThatRecyclesConnections(t *testing.T) {
 		return last
 	})
 	t.Logf("%d of %d failed", failed, requests)
-	// One for each client at the first such close, and when a while is over, which becomes longer each time.
+	// One POST of each client may fail at the first such close, and after each period of new connections, which get longer.
 	if failed > 4*clients {
 		t.Errorf("%d of %d POSTs failed", failed, requests)
 	}
@@ -53,7 +53,7 @@ func recycling(t testing.TB, addr string) {
 	t.Cleanup(func() { close(ended); l.Close(); all.Wait() })
 	serve := func(conn net.Conn) {
 		served := make(chan struct{})
-		all.Go(func() { // what is kept for another request is closed at the end
+		all.Go(func() { // connections that are kept are closed at the end
 			select {
 			case <-served:
 			case <-ended:

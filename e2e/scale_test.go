@@ -27,7 +27,7 @@ func TestZeroToOneOnOneRequestAndBack(t *testing.T) {
 	}
 	q.eventually("only the quickstart itself is left", func() bool { return len(q.processes()) == 1 })
 	if b := mustGet(t, q.client(1), q.url("app", "/")); b.pid() == a.pid() {
-		t.Error("answered by the process that is gone")
+		t.Error("answered by the process that has ended")
 	}
 }
 
@@ -54,7 +54,7 @@ func TestBurstOf200ToZeroPods(t *testing.T) {
 	}
 }
 
-// Pods come while one busy pod serves, and go while the load goes on with requests that take less of them.
+// Pods are added while one pod is busy, and removed while a smaller load continues.
 func TestPeers9NoRequestFailsFromOneToNToZero(t *testing.T) {
 	needProc(t)
 	const limit = 5

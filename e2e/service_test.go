@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// service is a manifest of e2e/app. The zero value is a service "app" without a limit.
+// service describes a manifest for e2e/app. The zero value is a service "app" without a limit.
 type service struct {
 	name        string // default app
 	revision    string // the template's name

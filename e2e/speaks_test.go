@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// An app that speaks HTTP/1.1 only answers clients of HTTP/2, whether it is told by the name of a port or found out, and so
-// does one that speaks both.
+// Clients of HTTP/2 reach an app that supports only HTTP/1.1, whether the name of a port configures that or the proxy detects
+// it, and an app that supports both.
 func TestF14AnAppOfHTTP1IsReachedOverHTTP2(t *testing.T) {
 	t.Parallel()
 	for _, env := range []string{"APP_HTTP1=1", "APP_HTTP1="} {
@@ -34,7 +34,7 @@ func TestF14AnAppOfHTTP1IsReachedOverHTTP2(t *testing.T) {
 	}
 }
 
-// speaksOverHTTP2 makes requests, the first with a body.
+// speaksOverHTTP2 sends requests, the first with a body.
 func speaksOverHTTP2(t *testing.T, c *http.Client, url string) {
 	t.Helper()
 	body := strings.Repeat("x", 100_000)

@@ -5,20 +5,20 @@ import (
 	"testing"
 )
 
-// What goes on for long goes through both binaries: gRPC with grpc-go at both ends, websockets and server-sent events.
+// Long streams pass through both binaries: gRPC with grpc-go at both ends, websockets and server-sent events.
 func TestRealStreams(t *testing.T) {
 	t.Parallel()
-	rpc := house{name: "grpc", protocol: "h2c", command: func(s *street, dir string, port int) *exec.Cmd {
+	rpc := server{name: "grpc", protocol: "h2c", command: func(s *realApps, dir string, port int) *exec.Cmd {
 		cmd := goApp(s, dir, port)
 		cmd.Env = []string{"APP_GRPC=1"}
 		return cmd
 	}}
-	s := newStreet(t, rpc, house{name: "go", command: goApp})
-	for _, d := range s.waysTo(s.houses[0], true) {
+	s := newRealApps(t, rpc, server{name: "go", command: goApp})
+	for _, d := range s.routesTo(s.servers[0], true) {
 		t.Run("gRPC/"+d.name, func(t *testing.T) { callEverything(t, d.addr, d.host) })
 	}
 	const events = "/sse?n=6&every=150ms"
-	for _, d := range s.waysTo(s.houses[1], false) {
+	for _, d := range s.routesTo(s.servers[1], false) {
 		t.Run("websocket/"+d.name, func(t *testing.T) { messagesEchoed(t, clientOf(t, d.addr, 1), d.url("/ws")) })
 		for name, clientOf := range loadClients {
 			t.Run("events/"+d.name+"/"+name, func(t *testing.T) { eventsComeOneByOne(t, clientOf(t, d.addr), d.url(events)) })
@@ -36,7 +36,7 @@ func TestRealStreams(t *testing.T) {
 	}
 }
 
-func curlEvents(t *testing.T, d door, path string) error {
+func curlEvents(t *testing.T, d route, path string) error {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "curl", "-sSN", "--noproxy", "*", "--connect-to", "::"+d.addr, d.url(path))
 	out, err := cmd.StdoutPipe()

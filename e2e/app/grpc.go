@@ -17,7 +17,7 @@ func serveGRPC(ctx context.Context, l net.Listener) error {
 	return s.Serve(l)
 }
 
-// testService is grpc.testing.TestService, as much of it as has a stream in each direction.
+// testService has the methods of grpc.testing.TestService with streams.
 type testService struct {
 	grpc_testing.UnimplementedTestServiceServer
 }

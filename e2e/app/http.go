@@ -13,13 +13,13 @@ import (
 	"github.com/coder/websocket"
 )
 
-// app counts what reaches it.
+// app counts its requests.
 type app struct {
 	listened     time.Time
 	inFlight     atomic.Int64
 	max          atomic.Int64
 	total        atomic.Int64
-	gone         atomic.Int64 // whose client went before the answer
+	gone         atomic.Int64 // requests whose client disconnected before the answer
 	unreadyUntil atomic.Int64 // wall clock, ns
 	saidReady    atomic.Int64
 	mux          *http.ServeMux
@@ -44,7 +44,7 @@ func newApp(listened time.Time) *app {
 
 func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
 
-// counted counts h's requests and says in the answer's head what this process has seen.
+// counted counts h's requests and adds the counters to the answer's head.
 func (a *app) counted(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		entered := time.Now()
@@ -144,7 +144,7 @@ func events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// echo sends back what it reads, as it reads it.
+// echo sends each part of the body back as it comes.
 func echo(w http.ResponseWriter, r *http.Request) {
 	flow := http.NewResponseController(w)
 	_ = flow.EnableFullDuplex() // HTTP/2 always is
@@ -167,7 +167,7 @@ func files(w http.ResponseWriter, r *http.Request) {
 func echoMessages(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(w, r, nil)
 	if err != nil {
-		return // Accept has answered
+		return // Accept has sent an answer
 	}
 	defer func() { _ = c.CloseNow() }()
 	c.SetReadLimit(-1)

@@ -40,7 +40,7 @@ func run() error {
 		}
 	}
 	if err := waitToListen(ctx); err != nil {
-		return nil // told to end before it listened
+		return nil // a signal came before it listened
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:"+cmp.Or(os.Getenv("APP_PORT"), os.Getenv("PORT")))
 	if err != nil {
@@ -77,7 +77,7 @@ func waitToListen(ctx context.Context) error {
 	}
 }
 
-// fork leaves a grandchild that has left the process group and whose parent has ended: what only a subreaper finds.
+// fork starts a grandchild that has left the process group and whose parent has ended: only a subreaper finds it.
 func fork(generation string) (done bool, err error) {
 	start := func(next string, wait bool) error {
 		exe, err := os.Executable()
@@ -103,7 +103,7 @@ func fork(generation string) (done bool, err error) {
 	return false, start("child", true)
 }
 
-// note is what PID.json holds.
+// note is the content of PID.json.
 type note struct {
 	PID      int
 	Addr     string // empty: not listening yet
@@ -140,7 +140,7 @@ func serveHTTP(ctx context.Context, l net.Listener, listened time.Time) error {
 		<-ctx.Done()
 		grace, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		_ = s.Shutdown(grace) // what is still open after the grace ends with the process
+		_ = s.Shutdown(grace) // connections that are open after the grace period end with the process
 	}()
 	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err

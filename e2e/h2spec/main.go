@@ -15,10 +15,10 @@ import (
 	"github.com/summerwind/h2spec/spec"
 )
 
-// Outcome is what came of one test.
+// Outcome is the outcome of one test.
 type Outcome struct {
 	Name  string
-	Error string // empty: it has passed
+	Error string // empty if it has passed
 	Skip  bool
 }
 
@@ -47,7 +47,7 @@ func run() error {
 	return json.NewEncoder(out).Encode(all)
 }
 
-// outcomes appends those of a group and its groups.
+// outcomes appends the outcomes of a group and of the groups within it.
 func outcomes(all []Outcome, g *spec.TestGroup) []Outcome {
 	for _, tests := range [][]*spec.TestCase{g.Tests, g.StrictTests} {
 		for _, t := range tests {

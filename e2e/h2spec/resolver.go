@@ -9,17 +9,17 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// loopbackOnly is a name server that knows every name, as 127.0.0.1: a connection to it, as Resolver.Dial makes them.
+// loopbackOnly is a Resolver.Dial: it returns a connection to a name server that resolves every name to 127.0.0.1.
 func loopbackOnly(context.Context, string, string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	go func() {
 		defer ours.Close()
-		_ = answer(ours) // the resolver says what is wrong
+		_ = answer(ours) // the resolver reports an error
 	}()
 	return theirs, nil
 }
 
-// answer answers one question, as over TCP: each message after its length (RFC 1035 §4.2.2).
+// answer answers one query as over TCP, where the length comes before each message (RFC 1035 §4.2.2).
 func answer(c io.ReadWriter) error {
 	var size [2]byte
 	if _, err := io.ReadFull(c, size[:]); err != nil {

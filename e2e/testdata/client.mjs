@@ -1,5 +1,5 @@
-// A client in Node: node client.mjs URL TRAITS FILE. URL is an app's, FILE is what it serves as /files/large.bin. It ends
-// well, and names each case, when all of them went well.
+// A client in Node: node client.mjs URL TRAITS FILE. URL is that of an app, FILE its /files/large.bin. The client prints the
+// cases and exits with 0 if all have passed.
 import assert from 'node:assert/strict';
 import dns from 'node:dns';
 import fs from 'node:fs';
@@ -18,7 +18,7 @@ async function bytes(path, init) {
 	return Buffer.from(await answer.arrayBuffer());
 }
 
-// pieces sends large in pieces, without a length.
+// pieces yields large in pieces, for a body without a length.
 function pieces() {
 	let at = 0;
 	return new ReadableStream({
@@ -31,7 +31,7 @@ function pieces() {
 	});
 }
 
-// ping writes to a request and reads from its answer by turns.
+// ping writes to a request and reads from its response in turn.
 async function ping() {
 	const request = http.request(base + '/echo', { method: 'POST' });
 	request.flushHeaders();
@@ -65,7 +65,7 @@ async function trailers() {
 	assert.equal(answer.trailers.checksum, 'sum-of-it');
 }
 
-// oneConnection: requests that follow each other go over one connection, whatever their answers are like.
+// oneConnection: consecutive requests use one connection, whatever their responses.
 async function oneConnection() {
 	const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 	const sockets = new Set();
@@ -80,7 +80,7 @@ async function oneConnection() {
 	agent.destroy();
 }
 
-// aborts: what the client gives up ends at the app too, whether it has begun to answer or not.
+// aborts: a request that the client aborts ends at the app too, whether the response has begun or not.
 async function aborts() {
 	const aborted = async () => (await (await fetch(base + '/stats')).json()).aborted;
 	const before = await aborted();
@@ -90,13 +90,13 @@ async function aborts() {
 		if (path === '/endless') {
 			await (await asked).body.getReader().read();
 		} else {
-			await sleep(50); // enough for the app to have it
+			await sleep(50); // enough time for the request to reach the app
 		}
 		abort.abort();
 		await asked.catch((error) => assert.equal(error.name, 'AbortError'));
 	}
 	for (let waited = 0; await aborted() < before + 4; waited += 20) {
-		assert(waited < 10_000, 'the app is not told');
+		assert(waited < 10_000, 'the app does not notice');
 		await sleep(20);
 	}
 }

@@ -1,4 +1,4 @@
-// An app in Node. It closes a connection that was idle for 5 s, and announces that; with KEEP after so many ms, without a word.
+// An app in Node. It closes connections that were idle for 5 s, and announces that; with KEEP after KEEP ms, unannounced.
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
@@ -9,13 +9,13 @@ const keep = Number(process.env.KEEP ?? 0);
 const stats = { requests: 0, aborted: 0, connections: 0 };
 
 const routes = {
-	// What arrives goes back while more of it arrives.
+	// Each part of the body is sent back while more arrives.
 	'/echo': (req, res) => {
 		res.writeHead(200, { 'Content-Type': 'application/octet-stream' });
 		res.flushHeaders();
 		req.pipe(res);
 	},
-	// An answer that does not wait for the body.
+	// The response does not wait for the body.
 	'/refuse': (req, res) => res.writeHead(413, { Connection: 'close' }).end('too large\n'),
 	'/none': (req, res) => res.writeHead(204).end(),
 	'/target': (req, res) => res.end(req.url),
@@ -69,7 +69,7 @@ function file(req, res) {
 
 const server = http.createServer((req, res) => {
 	if (keep) {
-		res.setHeader('Connection', 'keep-alive'); // instead of which Node would say for how long
+		res.setHeader('Connection', 'keep-alive'); // otherwise Node would announce the time
 		clearTimeout(req.socket.idle);
 		res.on('close', () => req.socket.idle = setTimeout(() => req.socket.end(), keep));
 	}
@@ -84,7 +84,7 @@ const server = http.createServer((req, res) => {
 	serve(req, res);
 });
 if (keep) {
-	server.keepAliveTimeout = 0; // which Node exceeds by a second
+	server.keepAliveTimeout = 0; // Node would add a second to it
 }
 server.on('connection', () => stats.connections++);
 server.listen(Number(process.env.PORT), '127.0.0.1');

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// nginx serves files, and takes them by PUT. Its connections end after 50 requests or a second.
-func nginx(http2 string) func(s *street, dir string, port int) *exec.Cmd {
-	return func(s *street, dir string, port int) *exec.Cmd {
+// nginx serves files, and stores them by PUT. Its connections end after 50 requests or a second.
+func nginx(http2 string) func(s *realApps, dir string, port int) *exec.Cmd {
+	return func(s *realApps, dir string, port int) *exec.Cmd {
 		user := ""
 		if os.Geteuid() == 0 {
 			user = "user root;"
@@ -24,22 +24,22 @@ func nginx(http2 string) func(s *street, dir string, port int) *exec.Cmd {
 	}
 }
 
-func caddy(_ *street, _ string, _ int) *exec.Cmd {
+func caddy(_ *realApps, _ string, _ int) *exec.Cmd {
 	return exec.Command("caddy", "run", "--adapter", "caddyfile", "--config", absolute("testdata/Caddyfile"))
 }
 
-// python is HTTP/1.0 with a connection for each request; what its CGI scripts answer ends with the connection.
-func python(s *street, _ string, port int) *exec.Cmd {
+// python serves HTTP/1.0 with a connection for each request; the answers of its CGI scripts end with the connection.
+func python(s *realApps, _ string, port int) *exec.Cmd {
 	return exec.Command("python3", "-m", "http.server", "--cgi", "--bind", "127.0.0.1", "--directory", s.files, strconv.Itoa(port))
 }
 
 // node closes idle connections after five seconds, its default.
-func node(*street, string, int) *exec.Cmd {
+func node(*realApps, string, int) *exec.Cmd {
 	return exec.Command("node", absolute("testdata/server.mjs"))
 }
 
-// goApp is e2e/app: net/http, and a websocket.
-func goApp(s *street, _ string, _ int) *exec.Cmd {
+// goApp is e2e/app, with net/http and a websocket.
+func goApp(s *realApps, _ string, _ int) *exec.Cmd {
 	return exec.Command(filepath.Join(s.dir, "app"))
 }
 

@@ -13,26 +13,26 @@ import (
 	"testing"
 )
 
-// house is a kind of app: a real server, and what it can be asked for.
-type house struct {
+// server is a real server that is used as an app.
+type server struct {
 	name     string
-	program  string // that has to be installed; empty: none
-	protocol string // its revision's: http1, h2c; empty: what the client and the app speak
-	can      string // traits, by spaces
-	command  func(s *street, dir string, port int) *exec.Cmd
+	program  string // must be installed; empty: none
+	protocol string // the revision's: http1, h2c; empty: the client's, if the app supports it
+	can      string // traits, with spaces between them
+	command  func(s *realApps, dir string, port int) *exec.Cmd
 }
 
-// houses all serve the files of a street, at /files/. Their further traits:
+// servers all serve the files of realApps at /files/. Their further traits:
 //
 //	echo      POST /echo answers with the body; chunked: also with a chunked one
-//	continue  it says 100 Continue to one that asks; ignorant: it begins its answer instead, and reads on
+//	continue  it sends 100 Continue if asked to; ignorant: it begins its answer instead, and reads the rest
 //	store     PUT /store/NAME is GET /store/NAME afterwards
-//	refuse    POST /refuse is 413 before the body has come
-//	range, 304, gzip, 204 (at /none), trailers (at /files/trailers.txt), hints (103 at /hints), target (/target/ tells its own)
-//	duplex    /echo answers as it reads; aborts: it counts clients that go; events: six at /sse; socket: an echo at /ws
-//	heads     a head of 16 KiB is not too large for it
+//	refuse    POST /refuse answers 413 before the body has come
+//	range, 304, gzip, 204 (at /none), trailers (at /files/trailers.txt), hints (103 at /hints), target (/target/ answers its own)
+//	duplex    /echo answers as it reads; aborts: it counts clients that disconnect; events: six at /sse; socket: an echo at /ws
+//	heads     it accepts a head of 16 KiB
 //	stats     /stats counts requests
-var houses = []house{
+var servers = []server{
 	{"nginx", "nginx", "http1", "store refuse range 304 gzip 204 trailers", nginx("")},
 	{"nginx-h2", "nginx", "h2c", "store range 304 gzip 204 heads", nginx(" http2")},
 	{"caddy", "caddy", "", "echo chunked continue refuse range 304 gzip 204 heads", caddy},
@@ -41,37 +41,37 @@ var houses = []house{
 	{"go", "", "", "echo chunked continue range 304 heads duplex events socket stats", goApp},
 }
 
-func (h house) has(trait string) bool {
+func (h server) has(trait string) bool {
 	return trait == "" || slices.Contains(strings.Fields(h.can), trait)
 }
 
-// street has a pod for each house whose program is installed, and an activator that knows them as revisions by their names.
-type street struct {
+// realApps has a pod for each server whose program is installed, and an activator with a revision of the same name for each.
+type realApps struct {
 	*cluster
-	houses []house
-	files  string            // what houses serve
-	large  []byte            // one of the files
-	pods   map[string]*pod   // by house
-	skips  map[string]string // by house: why there is no pod
+	servers []server
+	files   string            // the directory that servers serve
+	large   []byte            // one of the files
+	pods    map[string]*pod   // by server
+	skips   map[string]string // reason why a server has no pod
 }
 
-// door is a way into a house.
-type door struct {
-	house
-	name string // queue-proxy, or activator, which goes to the queue-proxy
+// route is a way to a server.
+type route struct {
+	server
+	name string // queue-proxy, or activator, which forwards to the queue-proxy
 	addr string
 	host string // for the Host field
 }
 
-func (d door) url(path string) string { return "http://" + d.host + path }
+func (d route) url(path string) string { return "http://" + d.host + path }
 
-// newStreet starts houses; those of a program that is not installed are left out.
-func newStreet(t *testing.T, houses ...house) *street {
+// newRealApps starts the servers whose programs are installed.
+func newRealApps(t *testing.T, servers ...server) *realApps {
 	t.Helper()
-	s := &street{cluster: newCluster(t, ""), houses: houses, pods: map[string]*pod{}, skips: map[string]string{}}
+	s := &realApps{cluster: newCluster(t, ""), servers: servers, pods: map[string]*pod{}, skips: map[string]string{}}
 	s.fill(t)
 	revisions := "revisions:\n"
-	for _, h := range houses {
+	for _, h := range servers {
 		if _, err := exec.LookPath(h.program); h.program != "" && err != nil {
 			s.skips[h.name] = h.program + " is not installed"
 			continue
@@ -92,8 +92,8 @@ func newStreet(t *testing.T, houses ...house) *street {
 	return s
 }
 
-// build starts a house behind a queue-proxy.
-func (s *street) build(t testing.TB, h house) *pod {
+// build starts a server behind a queue-proxy.
+func (s *realApps) build(t testing.TB, h server) *pod {
 	t.Helper()
 	p := s.pod(h.name, "SERVING_REVISION="+h.name)
 	dir := filepath.Join(s.dir, h.name)
@@ -108,8 +108,8 @@ func (s *street) build(t testing.TB, h house) *pod {
 	return p
 }
 
-// fill makes the files that houses serve, readable to whoever a house runs its work as.
-func (s *street) fill(t testing.TB) {
+// fill makes the files that servers serve; all users can read them.
+func (s *realApps) fill(t testing.TB) {
 	t.Helper()
 	s.files, s.large = filepath.Join(s.dir, "root"), make([]byte, largeSize)
 	_, _ = rand.Read(s.large)
@@ -132,10 +132,10 @@ func (s *street) fill(t testing.TB) {
 	}
 }
 
-// largeSize is that of files/large.bin: enough for what the kernel moves by itself.
+// largeSize is the size of files/large.bin, which is large enough to be spliced.
 const largeSize = 1<<20 + 1
 
-// smallText is files/small.txt: long enough for nginx and Caddy to compress it.
+// smallText is the content of files/small.txt, which is long enough for nginx and Caddy to compress it.
 var smallText = strings.Repeat("All work and no play makes Jack a dull boy.\n", 40)
 
 func readFile(t testing.TB, name string) []byte {
@@ -147,31 +147,31 @@ func readFile(t testing.TB, name string) []byte {
 	return b
 }
 
-// doors runs one for each way into each house of the street that speaks the protocol.
-func (s *street) doors(t *testing.T, h2 bool, one func(t *testing.T, d door)) {
-	for _, h := range s.houses {
+// routes calls one for each route on which the protocol works, as parts of a test for each server.
+func (s *realApps) routes(t *testing.T, h2 bool, one func(t *testing.T, d route)) {
+	for _, h := range s.servers {
 		t.Run(h.name, func(t *testing.T) {
 			if why := s.skips[h.name]; why != "" {
 				t.Skip(why)
 			}
-			for _, d := range s.waysTo(h, h2) {
+			for _, d := range s.routesTo(h, h2) {
 				t.Run(d.name, func(t *testing.T) { one(t, d) })
 			}
 		})
 	}
 }
 
-// waysTo are the doors of a house behind which HTTP/1.1, or HTTP/2, is understood: the queue-proxy speaks HTTP/1.1 for a client
-// of HTTP/1.1, whatever its app speaks, and only the activator goes by the revision's protocol.
-func (s *street) waysTo(h house, h2 bool) []door {
+// routesTo returns the routes to a server on which HTTP/1.1, or HTTP/2, works. For a client of HTTP/1.1 a queue-proxy always
+// uses HTTP/1.1 to its app; only the activator uses the revision's protocol.
+func (s *realApps) routesTo(h server, h2 bool) []route {
 	if s.skips[h.name] != "" {
 		return nil
 	}
 	p := s.pods[h.name]
 	_, port, _ := strings.Cut(s.addr, ":")
-	ways := []door{
-		{house: h, name: "queue-proxy", addr: p.addr, host: p.addr},
-		{house: h, name: "activator", addr: s.addr, host: h.name + ".default.svc.cluster.local:" + port},
+	ways := []route{
+		{server: h, name: "queue-proxy", addr: p.addr, host: p.addr},
+		{server: h, name: "activator", addr: s.addr, host: h.name + ".default.svc.cluster.local:" + port},
 	}
 	if h.protocol == "h2c" && !h2 {
 		return ways[1:]
