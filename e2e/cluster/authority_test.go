@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// legacyName is in every certificate of Knative's data plane, besides the name that says whose it is.
+// legacyName is in every certificate of Knative's data plane, besides the name of its owner.
 const legacyName = "data-plane.knative.dev"
 
-// authority signs the certificates that a certificate manager would.
+// authority signs certificates as a certificate manager does.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -49,7 +49,7 @@ func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// secret is the data of a Secret with a certificate for name. first is what goes into ca.crt; nil: the authority itself.
+// secret is the data of a Secret with a certificate for name. first is the content of ca.crt; nil: the authority itself.
 func (a *authority) secret(name string, first *authority) (map[string][]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

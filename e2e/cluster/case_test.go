@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// testCase is a row of the table. Its figure goes into the cell, its error says why it failed.
+// testCase is a row of the table. run returns the figure for the cell, or an error if the case fails.
 type testCase struct {
 	name string
-	// needs says which of our parts the case can't pass without: a way without them records the outcome.
+	// needs are those of our parts without which the case can't pass: a way without them only records the outcome.
 	needs parts
-	long  bool // left out with -test.short and -core
+	long  bool // skipped with -test.short and -core
 	run   func(ctx context.Context, w *world) (figure string, err error)
 }
 
-// phase is a group of cases that run in parallel, in a namespace of its own.
+// phase is a group of cases that run in parallel, in their own namespace.
 type phase struct {
 	name          string
 	serial        bool // one case after the other
@@ -26,7 +26,7 @@ type phase struct {
 	cases         []testCase
 }
 
-// errSkip says why a case can't be run here.
+// errSkip is the error of a case that can't be run here.
 var errSkip = errors.New("skipped")
 
 const caseLimit = 4 * time.Minute
@@ -69,7 +69,7 @@ func (p phase) run(t *testing.T, w *world, out *report) {
 			return
 		}
 	}
-	// The parallel cases end before Run does, and so before what is deferred here.
+	// The parallel cases end before Run returns, and so before the deferred calls.
 	t.Run("", func(t *testing.T) {
 		for _, c := range p.cases {
 			t.Run(c.name, func(t *testing.T) {
@@ -82,7 +82,7 @@ func (p phase) run(t *testing.T, w *world, out *report) {
 	})
 }
 
-// fail records that no case of the phase could be run.
+// fail records an error for all cases of a phase that could not be run.
 func (p phase) fail(t *testing.T, w *world, out *report, err error) {
 	for _, c := range p.cases {
 		c.record(t, w, out, "", fmt.Errorf("before the phase: %w", err))
@@ -110,7 +110,7 @@ func (c testCase) record(t *testing.T, w *world, out *report, figure string, err
 	switch {
 	case err == nil:
 	case w.way.ours == 0 || c.needs&^w.way.ours != 0:
-		t.Log("fails, which is an outcome in this way: ", err)
+		t.Log("the case fails, which is only recorded in this way: ", err)
 	default:
 		t.Error(err)
 	}

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// headers tells an activator which revision a request is for, as an ingress does.
+// headers names the revision of a request for an activator, as an ingress does.
 func (r *revision) headers(h http.Header) {
 	h.Set("Knative-Serving-Namespace", r.namespace)
 	h.Set("Knative-Serving-Revision", r.name)
 }
 
-// transport connects to the revision's public Service whatever the URL says: to the activator in Proxy mode, to a pod in
-// Serve mode. Each connection is a new choice among the Service's endpoints.
+// transport connects to the revision's public Service for any URL: to the activator in Proxy mode, to a pod in Serve mode. For
+// each connection an endpoint of the Service is chosen again.
 func (r *revision) transport() *http.Transport {
 	return &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -39,12 +39,12 @@ func (t toRevision) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.next.RoundTrip(req)
 }
 
-// client has connections of its own; the caller closes them with CloseIdleConnections.
+// client has its own connections; the caller closes them with CloseIdleConnections.
 func (r *revision) client() *http.Client {
 	return &http.Client{Transport: toRevision{r, r.transport()}}
 }
 
-// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
+// CloseIdleConnections is called by http.Client.CloseIdleConnections.
 func (t toRevision) CloseIdleConnections() {
 	if c, ok := t.next.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
@@ -65,7 +65,7 @@ type answer struct {
 	took      time.Duration
 }
 
-// get asks once, on a connection of its own. An answer whose end is missing comes along with the error.
+// get sends a request on its own connection. It returns a truncated answer along with the error.
 func (r *revision) get(ctx context.Context, path string) (*answer, error) {
 	return r.send(ctx, http.MethodGet, path, nil)
 }
@@ -93,7 +93,7 @@ func send(ctx context.Context, c *http.Client, method, url string, body io.Reade
 	return a, err
 }
 
-// ok gets path and wants a 200.
+// ok gets path and returns an error unless the status is 200.
 func (r *revision) ok(ctx context.Context, path string) (*answer, error) {
 	a, err := r.get(ctx, path)
 	if err == nil {

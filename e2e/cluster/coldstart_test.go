@@ -20,8 +20,8 @@ var coldStartCases = []testCase{
 
 const starts = 10
 
-// coldStarts starts services from zero, one after the other, and gives the medians of what it took from the app's
-// listen() to the client's first byte, and of the parts. The clocks of client and pods have to agree.
+// coldStarts starts services from zero, one after the other, and returns the medians of the time from the app's listen() to
+// the client's first byte, and of its parts. The clocks of client and pods have to agree.
 func coldStarts(name string, env map[string]string) func(context.Context, *world) (string, error) {
 	return func(ctx context.Context, w *world) (string, error) {
 		known, err := w.watchAddresses(ctx)
@@ -49,10 +49,10 @@ func coldStarts(name string, env map[string]string) func(context.Context, *world
 // coldStartParts are the durations of the parts, one of each per start.
 type coldStartParts struct {
 	toListen  []time.Duration // from the request to the app's listen()
-	toAddress []time.Duration // from there until Kubernetes has published the pod's address, if that is later
+	toAddress []time.Duration // from listen() until Kubernetes has published the pod's address, if that is later
 	toApp     []time.Duration // from the later of the two until the request is in the app: the data plane's part
-	toByte    []time.Duration // from there to the client's first byte
-	early     int             // how many were in the app before the address was published
+	toByte    []time.Duration // from the request's arrival in the app to the client's first byte
+	early     int             // requests that were in the app before the address was published
 	whole     []time.Duration // from listen() to the first byte
 }
 
@@ -104,7 +104,7 @@ func (w *world) deployMany(ctx context.Context, n int, s service) ([]*revision, 
 	return all, errors.Join(errs...)
 }
 
-// addresses remembers when each revision of a namespace first had a pod with an address.
+// addresses records when each revision of a namespace first had a pod with an address.
 type addresses struct {
 	stop func()
 
@@ -144,7 +144,7 @@ func (a *addresses) saw(object any, at time.Time) {
 	}
 }
 
-// since is when the revision's pod became known.
+// since returns the time when the address of the revision's pod was published.
 func (a *addresses) since(r *revision) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()

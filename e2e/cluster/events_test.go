@@ -17,8 +17,8 @@ var eventCases = []testCase{
 	{name: "CloudEvents in structured mode to a service at zero", run: delivered("structured", binding.WithForceStructured)},
 }
 
-// delivered sends events at once to a service without pods that refuses each third of them the first time; the sender
-// retries, and in the end the app has each.
+// delivered sends concurrent events to a service without pods, which refuses every third event at its first delivery. The
+// sender retries, and at the end the app must have all of them.
 func delivered(mode string, force func(context.Context) context.Context) func(context.Context, *world) (string, error) {
 	return func(ctx context.Context, w *world) (string, error) {
 		const events = 30
@@ -74,7 +74,7 @@ func eventID(i int) string { return fmt.Sprintf("event-%03d", i) }
 
 func (r *revision) hasEvents(ctx context.Context, n int) error {
 	var s stats
-	// An answer may come before Kubernetes has published the address of the pod.
+	// The answers may come before Kubernetes has published the address of the pod.
 	err := eventually(ctx, 10*time.Second, "the app asked", func() error {
 		pods, err := r.pods(ctx)
 		if err != nil || len(pods) != 1 {

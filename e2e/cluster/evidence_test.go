@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// deployed is what a case has deployed, to look at when it fails.
+// deployed has the revisions that a case has deployed, which are described if it fails.
 type deployed struct {
 	mu  sync.Mutex
 	all []*revision
@@ -27,8 +27,8 @@ func (d *deployed) add(r *revision) {
 	d.all = append(d.all, r)
 }
 
-// evidence says what the cluster knows of the case's revisions: how they are scaled, their pods, what the proxies and the
-// autoscaler have logged. What can't be had is said in its place.
+// evidence describes the case's revisions: their scale, their pods, and the logs of the proxies and the autoscaler. For a part
+// that can't be read it has the error.
 func (d *deployed) evidence(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -46,7 +46,7 @@ func (d *deployed) evidence(ctx context.Context) string {
 	return b.String()
 }
 
-// describeScale writes what the autoscaler wants, and where the Services lead.
+// describeScale writes the scale that the autoscaler wants, and the endpoints of the Services.
 func (r *revision) describeScale(ctx context.Context, b *strings.Builder) {
 	for resource, group := range map[string]string{
 		"podautoscalers": "autoscaling.internal.knative.dev", "serverlessservices": "networking.internal.knative.dev",
@@ -85,7 +85,7 @@ func (r *revision) describePods(ctx context.Context, b *strings.Builder) {
 	}
 }
 
-// describeLogs writes what a component of Knative's said of the revision.
+// describeLogs writes the lines about the revision in the log of a component of Knative.
 func (r *revision) describeLogs(ctx context.Context, b *strings.Builder, component string) {
 	pods, err := r.kube.pods(ctx, system, "app="+component)
 	if err != nil {

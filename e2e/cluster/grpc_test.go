@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// dialGRPC connects to the public Service, as r.transport does, and returns a context with the revision's headers.
+// dialGRPC connects to the public Service as r.transport does, and returns a context with the revision's headers.
 func (r *revision) dialGRPC(ctx context.Context) (context.Context, *grpc.ClientConn, error) {
 	c, err := grpc.NewClient("passthrough:///"+r.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	return metadata.AppendToOutgoingContext(ctx,
@@ -128,7 +128,7 @@ func bidi(ctx context.Context, c grpc_testing.TestServiceClient) error {
 	return nil
 }
 
-// grpcTimeout calls a service that is never ready: the answer has to be a gRPC status, not a status of HTTP.
+// grpcTimeout calls a service that is never ready: the answer must be a status of gRPC, not of HTTP.
 func grpcTimeout(ctx context.Context, w *world) (string, error) {
 	r, err := w.deploy(ctx, service{
 		name: "grpc-never", port: "h2c", timeout: 4 * time.Second,

@@ -29,12 +29,12 @@ var (
 	revisions = schema.GroupVersionResource{Group: "serving.knative.dev", Version: "v1", Resource: "revisions"}
 )
 
-// kube is the cluster's API, and what the suite has changed in Knative's configuration.
+// kube is the cluster's API, and the suite's changes of Knative's configuration.
 type kube struct {
 	kubernetes.Interface
 	dyn   dynamic.Interface
-	run   string                    // tells this run's namespaces from those that are still ending
-	saved map[string]map[string]any // ConfigMap → key → what it was; nil: absent
+	run   string                    // distinguishes this run's namespaces from earlier ones that are still ending
+	saved map[string]map[string]any // ConfigMap → key → previous value; nil: absent
 }
 
 func connect() (*kube, error) {
@@ -131,7 +131,6 @@ func (k *kube) activators(ctx context.Context) ([]corev1.Pod, error) {
 	return k.pods(ctx, system, "app=activator")
 }
 
-// makeNamespace makes a namespace.
 func (k *kube) makeNamespace(ctx context.Context, name string) error {
 	_, err := k.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: name, Labels: map[string]string{"app.kubernetes.io/part-of": "sluice-e2e"},
@@ -139,7 +138,7 @@ func (k *kube) makeNamespace(ctx context.Context, name string) error {
 	return err
 }
 
-// deleteNamespace begins to delete a namespace, the Services first: nothing then makes their pods again.
+// deleteNamespace starts to delete a namespace, the Services first, so that their pods aren't created again.
 func (k *kube) deleteNamespace(ctx context.Context, name string) error {
 	err := k.dyn.Resource(ksvcs).Namespace(name).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
 	if err != nil {
@@ -148,7 +147,7 @@ func (k *kube) deleteNamespace(ctx context.Context, name string) error {
 	return gone(k.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{}))
 }
 
-// gone is nil when what was to be deleted is not there.
+// gone returns nil for the error of deleting an object that doesn't exist.
 func gone(err error) error {
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -170,7 +169,7 @@ func (k *kube) putSecret(ctx context.Context, namespace, name string, data map[s
 	return err
 }
 
-// eventually calls f until it succeeds, for as long as limit says.
+// eventually calls f until it succeeds, for limit at most.
 func eventually(ctx context.Context, limit time.Duration, what string, f func() error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not within %v", limit))
 	defer cancel()

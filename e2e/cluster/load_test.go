@@ -18,16 +18,16 @@ type load struct {
 	to    *revision
 	path  string
 	conns int
-	rate  int // a second; 0: each connection asks again at once
-	tries int // in all, as an ingress retries what failed; 0: one
-	// client is what each connection asks with; nil: the revision's own.
+	rate  int // requests a second; 0: each connection sends the next request at once
+	tries int // attempts of a request in all, as an ingress retries failures; 0: one
+	// client makes the client of each connection; nil: the revision's.
 	client func() *http.Client
 }
 
-// perConnection is after how many requests a connection is closed, so that the load follows when endpoints move.
+// perConnection is the number of requests after which a connection is closed, so that the load follows changed endpoints.
 const perConnection = 50
 
-// running is a load that is under way.
+// running is a load in progress.
 type running struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -36,13 +36,13 @@ type running struct {
 	tally
 }
 
-// tally is what became of a load.
+// tally is the result of a load.
 type tally struct {
 	total, failed, retried int
 	causes                 map[string]int
-	via                    map[string]int // through an activator or not
+	via                    map[string]int // requests by X-Via
 	pods                   map[string]int
-	inFlight               int // the most that an app has seen
+	inFlight               int // maximum of requests in flight in an app
 }
 
 // begin starts the load; the caller must call end.
@@ -58,7 +58,7 @@ func (l load) begin(ctx context.Context) *running {
 	return r
 }
 
-// run is a load for a time.
+// run runs the load for a time.
 func (l load) run(ctx context.Context, d time.Duration) tally {
 	r := l.begin(ctx)
 	select {
@@ -68,7 +68,7 @@ func (l load) run(ctx context.Context, d time.Duration) tally {
 	return r.end()
 }
 
-// end lets what is under way end, and waits for it.
+// end stops the load and waits for the requests in flight.
 func (r *running) end() tally {
 	r.cancel()
 	r.done.Wait()
@@ -95,12 +95,12 @@ func (l load) connection(ctx context.Context, r *running) {
 		}
 		l.request(client, r)
 		if next = next.Add(interval); time.Until(next) < 0 {
-			next = time.Now() // late: don't catch up in a burst
+			next = time.Now() // it is late: don't catch up in a burst
 		}
 	}
 }
 
-// request isn't cancelled with the load: what was sent has to be answered.
+// request isn't cancelled with the load: a request that was sent must be answered.
 func (l load) request(client *http.Client, r *running) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -131,7 +131,7 @@ func (l load) request(client *http.Client, r *running) {
 	}
 }
 
-// cause drops what differs between failures of one kind.
+// cause removes the parts of an error that differ between failures of one kind.
 func cause(err error) string {
 	words := strings.Fields(shorten(err.Error()))
 	return strings.Join(slices.DeleteFunc(words, func(w string) bool {
@@ -140,7 +140,7 @@ func cause(err error) string {
 	}), " ")
 }
 
-// none wants every request to have been answered with 200, and some to have been sent.
+// none returns an error unless requests were sent and all were answered with 200.
 func (t tally) none() error {
 	if t.total == 0 {
 		return fmt.Errorf("no request was sent")

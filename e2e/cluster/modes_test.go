@@ -14,7 +14,7 @@ var modeCases = []testCase{
 	{name: "moving between Proxy and Serve mode under load", long: true, run: movingModes},
 }
 
-// steadyMode puts the full load on a revision whose target burst capacity keeps it in one mode.
+// steadyMode puts the full load on a revision that its target burst capacity keeps in one mode.
 func steadyMode(name, burst, via string) func(context.Context, *world) (string, error) {
 	return func(ctx context.Context, w *world) (string, error) {
 		w.load.Lock()
@@ -28,13 +28,13 @@ func steadyMode(name, burst, via string) func(context.Context, *world) (string, 
 		}
 		t := load{to: r, path: "/", conns: options.conns, rate: options.rate}.run(ctx, 6*time.Second)
 		if t.failed == 0 && t.via[via] != t.total {
-			return t.figure(), fmt.Errorf("requests came by another way: %v", t.via)
+			return t.figure(), fmt.Errorf("requests came through another component: %v", t.via)
 		}
 		return t.figure(), t.none()
 	}
 }
 
-// inMode waits until the public Service points to activators ("activator") or to the pods (""), and connections follow.
+// inMode waits until the public Service leads to activators ("activator") or to the pods (""), and new connections do too.
 func (r *revision) inMode(ctx context.Context, via string) error {
 	return eventually(ctx, 40*time.Second, fmt.Sprintf("mode %q", via), func() error {
 		public, err := r.endpoints(ctx, r.name)
@@ -51,7 +51,7 @@ func (r *revision) inMode(ctx context.Context, via string) error {
 		}
 		a, err := r.ok(ctx, "/")
 		if err == nil && a.header.Get("X-Via") != via {
-			err = fmt.Errorf("a request came by %q", a.header.Get("X-Via"))
+			err = fmt.Errorf("a request came through %q", a.header.Get("X-Via"))
 		}
 		return err
 	})
@@ -74,7 +74,7 @@ func movingModes(ctx context.Context, w *world) (string, error) {
 	return figure, err
 }
 
-// move changes the target burst capacity, and with it the mode, time and again.
+// move changes the target burst capacity, and with it the mode, several times.
 func (r *revision) move(ctx context.Context, bursts ...string) error {
 	for _, burst := range bursts {
 		if err := r.annotate(ctx, map[string]string{"autoscaling.knative.dev/target-burst-capacity": burst}); err != nil {

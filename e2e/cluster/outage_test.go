@@ -24,7 +24,7 @@ var apiServerCases = []testCase{
 
 var backCases = []testCase{{name: "from zero after the outages", long: true, run: fromZero}}
 
-// throughOutage puts a light load on a service for as long as the outage lasts.
+// throughOutage puts a light load on a service during the outage.
 func throughOutage(mode string) func(context.Context, *world) (string, error) {
 	return func(ctx context.Context, w *world) (string, error) {
 		t := load{to: w.shared[mode], path: "/", conns: 16, rate: 100}.run(ctx, options.outage)
@@ -32,8 +32,8 @@ func throughOutage(mode string) func(context.Context, *world) (string, error) {
 	}
 }
 
-// heldUntil asks a service at zero towards the end of the outage, and wants the answer when it is over: what fails
-// meanwhile, the control plane repeats in steps that double.
+// heldUntil sends a request to a service at zero near the end of the outage, and expects the answer afterwards: the control
+// plane retries with intervals that double.
 func heldUntil(over func(context.Context, *world) error) func(context.Context, *world) (string, error) {
 	return func(ctx context.Context, w *world) (string, error) {
 		time.Sleep(options.outage * 3 / 4)
@@ -95,7 +95,7 @@ func stopAPIServer(ctx context.Context, w *world) error {
 	return shell(ctx, options.stopAPI)
 }
 
-// startAPIServer also waits until Knative's control plane is back: without its leases it ends and starts again.
+// startAPIServer also waits until Knative's control plane is back, which restarts when it has lost its leases.
 func startAPIServer(ctx context.Context, w *world) error {
 	if err := shell(ctx, options.startAPI); err != nil {
 		return err

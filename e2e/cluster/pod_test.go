@@ -18,7 +18,7 @@ var podCases = []testCase{
 	{name: "app dies mid-request: the rest goes on", needs: both, run: appDies},
 }
 
-// podDeleted drains a pod that has requests, under traffic.
+// podDeleted deletes a pod that has requests, under load, so that it drains.
 func podDeleted(ctx context.Context, w *world) (string, error) {
 	return losePod(ctx, w, service{name: "deleted"}, 0, func(p corev1.Pod) error {
 		return w.CoreV1().Pods(p.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{})
@@ -40,15 +40,14 @@ func appDies(ctx context.Context, w *world) (string, error) {
 			_ = resp.Body.Close()
 			err = errors.New("the app answered " + resp.Status)
 		} else {
-			err = nil // it can't answer
+			err = nil // the killed pod can't answer
 		}
 		return err
 	})
 }
 
-// losePod starts long POSTs, which nobody may repeat, and short GETs on two pods, and ends one of the pods. Lost may be
-// only what was in that pod (times perPod), which may be a GET of each connection too, and what is lost must be told at
-// once.
+// losePod starts long POSTs, which may not be retried, and short GETs on two pods, and ends one of the pods. Only requests in
+// that pod may be lost (times perPod), including a GET of each connection, and each loss must be reported at once.
 func losePod(ctx context.Context, w *world, s service, perPod int, end func(corev1.Pod) error) (string, error) {
 	const held, conns = 10 * time.Second, 4
 	s.pods, s.concurrency, s.annotations = 2, 10, map[string]string{"target-burst-capacity": "-1"}
@@ -84,12 +83,12 @@ func losePod(ctx context.Context, w *world, s service, perPod int, end func(core
 	return figure, nil
 }
 
-// posts are long requests that are under way.
+// posts are long requests in progress.
 type posts struct {
 	done sync.WaitGroup
 	mu   sync.Mutex
 	errs []error
-	last time.Time // of a failure
+	last time.Time // of the last failure
 }
 
 func (r *revision) post(ctx context.Context, n int, held time.Duration) *posts {
@@ -117,7 +116,7 @@ func (p *posts) wait() (failed int, last time.Time) {
 
 func (p *posts) err() error { return errors.Join(p.errs...) }
 
-// busiest waits until n requests are in the revision's apps and returns the pod that has most of them.
+// busiest waits until the revision's apps have n requests, and returns the pod with most of them.
 func (r *revision) busiest(ctx context.Context, n int) (busiest corev1.Pod, inside int, err error) {
 	err = eventually(ctx, 20*time.Second, "requests in the pods", func() error {
 		pods, err := r.pods(ctx)

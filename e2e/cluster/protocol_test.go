@@ -44,8 +44,8 @@ func http2InTheClear(ctx context.Context, w *world) (string, error) {
 	return "", err
 }
 
-// serverSentEvents wants each event soon after it was sent, measured against the first one: long before the answer's end, on
-// a busy machine too.
+// serverSentEvents checks that each event comes soon after it was sent, relative to the first one: long before the end of the
+// answer, even on a busy machine.
 func serverSentEvents(ctx context.Context, w *world) (string, error) {
 	const events, every = 30, 100 * time.Millisecond
 	r, err := w.deploy(ctx, service{name: "sse", pods: 1})
@@ -95,7 +95,7 @@ func busyWebsocket(ctx context.Context, w *world) (string, error) {
 	return "", chat(ctx, r, 12*time.Second, 500*time.Millisecond)
 }
 
-// chat sends a message now and then, and wants each echoed.
+// chat sends a message now and then, and checks its echo.
 func chat(ctx context.Context, r *revision, session, every time.Duration) error {
 	client := r.client()
 	begun := time.Now()

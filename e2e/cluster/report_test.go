@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// report collects the outcomes and writes them side by side.
+// report collects the outcomes and writes them as a table.
 type report struct {
 	ways []way
 
@@ -33,7 +33,7 @@ func (r *report) add(name, way string, o outcome) {
 	r.outcomes[name][way] = o
 }
 
-// write prints the table, and why what failed did.
+// write prints the table, and the errors of the cases that failed.
 func (r *report) write(t *testing.T) {
 	text := r.table() + "\n" + r.failures()
 	fmt.Print("\n", text)
@@ -62,7 +62,7 @@ func (r *report) table() string {
 	return b.String()
 }
 
-// rows are the names of the cases that have an outcome, in the order in which they are listed.
+// rows are the names of the cases with an outcome, in the order of the phases.
 func (r *report) rows() []string {
 	var names []string
 	for _, p := range phases {

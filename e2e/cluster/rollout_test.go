@@ -31,7 +31,7 @@ func (k *kube) scaleActivators(ctx context.Context, n int) error {
 	return k.patchDeployment(ctx, "activator", fmt.Sprintf(`{"spec":{"replicas":%d}}`, n))
 }
 
-// deployModes makes two services that others can share: "proxied" stays in Proxy mode, "served" in Serve mode.
+// deployModes deploys two services that cases share: "proxied" stays in Proxy mode, "served" in Serve mode.
 func (w *world) deployModes(ctx context.Context) error {
 	for _, m := range []struct{ name, burst, via string }{{"proxied", "-1", "activator"}, {"served", "0", ""}} {
 		r, err := w.deploy(ctx, service{name: m.name, pods: 2, annotations: map[string]string{"target-burst-capacity": m.burst}})
@@ -55,7 +55,8 @@ func activatorRestarted(ctx context.Context, w *world) (string, error) {
 	return t.figure(), errors.Join(err, t.none())
 }
 
-// activatorKilled: connections to it break, and for a moment the Service still points to it, so an ingress has to retry.
+// activatorKilled kills an activator. Its connections break, and for a moment the Service still leads to it, so that an ingress
+// has to retry.
 func activatorKilled(ctx context.Context, w *world) (string, error) {
 	now := int64(0)
 	t, err := w.loseActivator(ctx, w.proxied(5), metav1.DeleteOptions{GracePeriodSeconds: &now})
@@ -79,7 +80,7 @@ func (w *world) loseActivator(ctx context.Context, l load, how metav1.DeleteOpti
 	return traffic.end(), err
 }
 
-// replaced waits until an activator has gone, drained or not, and another has taken its place.
+// replaced waits until an activator has ended, drained or not, and another one is ready.
 func (w *world) replaced(ctx context.Context, old corev1.Pod) error {
 	err := eventually(ctx, 90*time.Second, old.Name+" gone", func() error {
 		_, err := w.CoreV1().Pods(system).Get(ctx, old.Name, metav1.GetOptions{})
@@ -94,7 +95,7 @@ func (w *world) replaced(ctx context.Context, old corev1.Pod) error {
 	return w.rolledOut(ctx, "activator")
 }
 
-// queueRolledOut gives the same image under another name, so that every pod is replaced, and back.
+// queueRolledOut configures another name of the same image, so that every pod is replaced, and then the previous name.
 func queueRolledOut(ctx context.Context, w *world) (string, error) {
 	i := w.images()
 	if i.queueNext == "" {
@@ -114,7 +115,7 @@ func queueRolledOut(ctx context.Context, w *world) (string, error) {
 	return fmt.Sprintf("Proxy: %s; Serve: %s", p.figure(), s.figure()), errors.Join(err, p.none(), s.none())
 }
 
-// allRun waits until a revision's pods have the image and the old ones have gone.
+// allRun waits until all of a revision's pods have the image and the old ones have ended.
 func (r *revision) allRun(ctx context.Context, image string) error {
 	return eventually(ctx, 100*time.Second, r.name+" with the new image", func() error {
 		list, err := r.kube.CoreV1().Pods(r.namespace).List(ctx, metav1.ListOptions{LabelSelector: "serving.knative.dev/revision=" + r.name})

@@ -15,7 +15,7 @@ var scaleCases = []testCase{
 	{name: "containerConcurrency never exceeded while pods flap", needs: both, long: true, run: neverExceeded},
 }
 
-// scaling goes from no pod to one, with clients that need several, and back to none, and asks once more.
+// scaling scales a service from zero to one pod, to several, and back to zero, then sends one more request.
 func scaling(name string, concurrency int64, clients int) func(context.Context, *world) (string, error) {
 	return func(ctx context.Context, w *world) (string, error) {
 		r, err := w.deploy(ctx, service{name: name, concurrency: concurrency, annotations: perPod(concurrency)})
@@ -45,7 +45,7 @@ func scaling(name string, concurrency int64, clients int) func(context.Context, 
 	}
 }
 
-// perPod makes a revision without a limit scale out nevertheless.
+// perPod is the target by which a revision without a limit scales out.
 func perPod(concurrency int64) map[string]string {
 	if concurrency == 0 {
 		return map[string]string{"target": "5"}
@@ -53,7 +53,7 @@ func perPod(concurrency int64) map[string]string {
 	return nil
 }
 
-// scaledBeyondOne waits until several pods are ready, and gives them some seconds of traffic.
+// scaledBeyondOne waits until several pods are ready, and lets the load run for some seconds more.
 func scaledBeyondOne(ctx context.Context, r *revision) error {
 	err := eventually(ctx, 45*time.Second, "several pods", func() error {
 		ready, err := r.endpoints(ctx, r.name+"-private")
@@ -68,7 +68,7 @@ func scaledBeyondOne(ctx context.Context, r *revision) error {
 	return err
 }
 
-// neverExceeded lets pods turn unready and ready again under more requests than they have slots.
+// neverExceeded makes pods unready and ready again while there are more requests than slots.
 func neverExceeded(ctx context.Context, w *world) (string, error) {
 	const limit, flaps = 2, 4
 	r, err := w.deploy(ctx, service{

@@ -19,14 +19,15 @@ import (
 
 const appPort = 8080
 
-// service is a Knative Service of the suite's app. Zero values are Knative's defaults, but it starts with no pod.
+// service describes a Knative Service of the suite's app. Zero values mean Knative's defaults, except that it starts without a
+// pod.
 type service struct {
 	name        string
-	pods        int // at the start and at least
+	pods        int // initial and minimum scale
 	annotations map[string]string
 	concurrency int64 // 0: no limit
 	timeout     time.Duration
-	start, idle time.Duration // timeouts for the response's start and for idling
+	start, idle time.Duration // response start and idle timeouts
 	port        string        // the port's name: "h2c" for HTTP/2
 	env         map[string]string
 	readiness   *corev1.Probe
@@ -34,15 +35,15 @@ type service struct {
 	beside      []corev1.Container
 }
 
-// revision is what a service was deployed as: its first and only one.
+// revision is the first and only revision of a service.
 type revision struct {
 	kube      *kube
 	namespace string
 	name      string
-	address   string // of the public Service
+	address   string // the public Service's
 }
 
-// deploy makes a Service in the world's namespace and waits until its revision is ready, or there, when it has no pods.
+// deploy makes a Service in the world's namespace and waits until its revision is ready or, if it has no pods, exists.
 func (w *world) deploy(ctx context.Context, s service) (*revision, error) {
 	return w.deployIn(ctx, w.namespace, s)
 }
@@ -65,7 +66,7 @@ func (w *world) deployIn(ctx context.Context, namespace string, s service) (*rev
 	return r, err
 }
 
-// check says why the revision can't be asked yet, and finds the address of its public Service.
+// check returns an error while the revision can't get requests yet, and finds the address of its public Service.
 func (r *revision) check(ctx context.Context, pods int) error {
 	object, err := r.kube.dyn.Resource(revisions).Namespace(r.namespace).Get(ctx, r.name, metav1.GetOptions{})
 	if err != nil {
@@ -78,7 +79,7 @@ func (r *revision) check(ctx context.Context, pods int) error {
 	if err != nil {
 		return err
 	}
-	// Port 80 for HTTP/1.1 and 81 for h2c, as the control plane has it.
+	// The control plane uses port 80 for HTTP/1.1 and 81 for h2c.
 	r.address = net.JoinHostPort(public.Spec.ClusterIP, strconv.Itoa(int(public.Spec.Ports[0].Port)))
 	endpoints, err := r.endpoints(ctx, r.name)
 	if err != nil {
@@ -87,7 +88,7 @@ func (r *revision) check(ctx context.Context, pods int) error {
 	if len(endpoints) == 0 {
 		return errors.New("its public Service has no endpoints")
 	}
-	// The node's proxy follows the endpoints a little later.
+	// kube-proxy follows the endpoints a little later.
 	c, err := net.DialTimeout("tcp", r.address, time.Second)
 	if err != nil {
 		return err
@@ -117,7 +118,7 @@ func ready(object *unstructured.Unstructured) error {
 	return fmt.Errorf("conditions: %v", conditions)
 }
 
-// endpoints lists the addresses of a Service. Endpoints rather than their slices: that is what Knative writes.
+// endpoints lists the addresses in the Endpoints of a Service, which Knative writes rather than EndpointSlices.
 func (r *revision) endpoints(ctx context.Context, service string) ([]string, error) {
 	e, err := r.kube.CoreV1().Endpoints(r.namespace).Get(ctx, service, metav1.GetOptions{})
 	if err != nil {
@@ -147,7 +148,7 @@ func (r *revision) scaledTo(ctx context.Context, n int, limit time.Duration) err
 	})
 }
 
-// annotate changes annotations of the revision, which its autoscaler then follows.
+// annotate changes annotations of the revision for its autoscaler.
 func (r *revision) annotate(ctx context.Context, annotations map[string]string) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}})
 	if err != nil {
@@ -207,13 +208,13 @@ func (s service) timeouts() map[string]any {
 	return spec
 }
 
-// stats is what one pod's app has seen.
+// stats are the counters of one pod's app.
 type stats struct {
 	InFlight, Max, Total int
 	Events               []string
 }
 
-// direct asks a pod's app itself, past all proxies.
+// direct sends a request to a pod's app without proxies.
 func direct(ctx context.Context, pod corev1.Pod, path string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s:%d%s", pod.Status.PodIP, appPort, path), nil)
 	if err != nil {

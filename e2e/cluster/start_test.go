@@ -39,7 +39,7 @@ func execProbe() *corev1.Probe {
 	return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: command}}, PeriodSeconds: 1, FailureThreshold: 20}
 }
 
-// heldWhile asks a service at zero that takes its time: every request waits for it and none reaches it too early.
+// heldWhile sends requests to a service at zero that starts slowly: all wait for it, and none reaches the app too early.
 func heldWhile(s service) func(context.Context, *world) (string, error) {
 	return func(ctx context.Context, w *world) (string, error) {
 		r, err := w.deploy(ctx, s)
@@ -90,7 +90,7 @@ func neverReady(ctx context.Context, w *world) (string, error) {
 	return fmt.Sprintf("504 after %.1f s", a.took.Seconds()), err
 }
 
-// severalContainers: the second listens later, and the pod may be used only when both are ready.
+// severalContainers has a second container that listens later: the pod may be used only when both are ready.
 func severalContainers(ctx context.Context, w *world) (string, error) {
 	const port = 9500
 	probe := httpProbe("/ready", 1)

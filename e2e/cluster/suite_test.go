@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// options come from the command line and don't change.
+// options are the flags, which don't change.
 var options struct {
 	app                 string
 	ours, knative       images
@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	flag.DurationVar(&options.outage, "outage", time.Minute, "how long the autoscaler and the API server are away")
 	flag.DurationVar(&options.longSession, "session", 2*time.Minute, "how long a websocket stays open")
 	pattern := flag.String("cases", "", "run the cases whose name matches this regular expression")
-	_ = flag.Set("test.parallel", "32") // cases mostly wait; it is no question of cores
+	_ = flag.Set("test.parallel", "32") // more than cores, as cases mostly wait
 	flag.Parse()
 	var err error
 	if options.cases, err = regexp.Compile(*pattern); err != nil {
@@ -53,13 +53,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestWays runs the cases in each of the ways. -short leaves out what takes long.
+// TestWays runs the cases in each of the ways. -short skips the long ones.
 func TestWays(t *testing.T) {
 	for what, value := range map[string]string{
 		"KUBECONFIG, of a cluster with Knative Serving": os.Getenv("KUBECONFIG"), "-app": options.app,
 	} {
 		if value == "" {
-			t.Skip("not given: " + what + " (README.md says how to run the suite)")
+			t.Skip("missing: " + what + " (README.md describes how to run the suite)")
 		}
 	}
 	ctx := t.Context()
@@ -88,7 +88,7 @@ func TestWays(t *testing.T) {
 	}
 }
 
-// prepare makes Knative scale in seconds and allows what the cases need.
+// prepare configures Knative to scale within seconds, and enables the features that the cases need.
 func (k *kube) prepare(ctx context.Context) error {
 	if err := k.configure(ctx, "config-autoscaler", map[string]string{
 		"allow-zero-initial-scale": "true", "scale-to-zero-grace-period": "5s",
@@ -111,7 +111,7 @@ func (k *kube) putBack(t *testing.T, was images) {
 
 func runWay(t *testing.T, k *kube, w way, out *report) {
 	if w.ours&activator != 0 && options.ours.activator == "" || w.ours&queue != 0 && options.ours.queue == "" {
-		t.Skip("not given: -activator or -queue, the images of ours")
+		t.Skip("missing: -activator or -queue, our images")
 	}
 	world := &world{kube: k, way: w, load: new(sync.Mutex), logf: t.Logf}
 	if err := world.swap(t.Context()); err != nil {

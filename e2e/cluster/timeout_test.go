@@ -21,7 +21,7 @@ var timeoutCases = []testCase{
 	},
 }
 
-// gatewayTimeout wants a 504 with the contract's text at the time that the service's timeout says.
+// gatewayTimeout expects a 504 with the contract's text when the service's timeout has passed.
 func gatewayTimeout(s service, after time.Duration) func(context.Context, *world) (string, error) {
 	s.pods = 1
 	return func(ctx context.Context, w *world) (string, error) {
@@ -44,7 +44,7 @@ func gatewayTimeout(s service, after time.Duration) func(context.Context, *world
 	}
 }
 
-// cut wants a response that had begun to end in an error: a clean end would look complete.
+// cut expects that a response which has begun ends with an error: after a clean end it would seem to be complete.
 func cut(s service, path string, after time.Duration) func(context.Context, *world) (string, error) {
 	s.pods = 1
 	return func(ctx context.Context, w *world) (string, error) {

@@ -20,7 +20,7 @@ import (
 const (
 	routingSecret = "routing-serving-certs" // the activators', in Knative's namespace
 	userSecret    = "serving-certs"         // the queue-proxies', in each namespace
-	bundle        = "sluice-e2e-roots"      // ConfigMap with a root that is to be trusted besides
+	bundle        = "sluice-e2e-roots"      // ConfigMap with an additional trusted root
 )
 
 var tlsCases = []testCase{
@@ -29,7 +29,7 @@ var tlsCases = []testCase{
 	{name: "system-internal-tls: roots and certificates rotated under load", needs: both, long: true, run: tlsRotation},
 }
 
-// enableTLS does what a certificate manager and an administrator do, and restarts the activator, which Knative's needs.
+// enableTLS creates the certificates and settings for TLS, and restarts the activator, as Knative's requires.
 func enableTLS(ctx context.Context, w *world) error {
 	_, err := w.CoreV1().Secrets(system).Get(ctx, routingSecret, metav1.GetOptions{})
 	if err == nil {
@@ -56,8 +56,8 @@ func enableTLS(ctx context.Context, w *world) error {
 	return w.awaitCertificates(ctx)
 }
 
-// awaitCertificates waits until Knative's controller gives pods their certificates: after an outage of the API server it
-// may hear late of what has changed.
+// awaitCertificates waits until Knative's controller gives pods their certificates: after an outage of the API server it may
+// notice changes late.
 func (w *world) awaitCertificates(ctx context.Context) error {
 	r, err := w.deploy(ctx, service{name: "certified"})
 	if err != nil {
@@ -106,7 +106,7 @@ func disableTLS(ctx context.Context, w *world) error {
 	)
 }
 
-// secure is a client of the revision's public Service over TLS, as an ingress is.
+// secure is a client of the revision's public Service over TLS, like an ingress.
 func (r *revision) secure(roots *x509.CertPool) *http.Client {
 	t := r.transport()
 	t.DialTLSContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -120,7 +120,7 @@ func (r *revision) secure(roots *x509.CertPool) *http.Client {
 	return &http.Client{Transport: https{toRevision{r, t}}}
 }
 
-// https turns the URLs that the suite uses into those of the port with TLS.
+// https changes the suite's URLs into those of the port with TLS.
 type https struct{ toRevision }
 
 func (t https) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -159,7 +159,7 @@ func tlsFromZero(ctx context.Context, w *world) (string, error) {
 	return "", errors.Join(unary(ctx, test), bidi(ctx, test))
 }
 
-// tlsWrongName shows besides that the activator does speak TLS to pods.
+// tlsWrongName also shows that the activator uses TLS to pods.
 func tlsWrongName(ctx context.Context, w *world) (string, error) {
 	r, err := w.deployIn(ctx, w.other(), service{name: "wrong", pods: 1})
 	if err != nil {
@@ -194,8 +194,8 @@ func tlsRotation(ctx context.Context, w *world) (string, error) {
 	return fmt.Sprintf("Proxy: %s; Serve: %s; rotated in %.0f s", p.figure(), s.figure(), took.Seconds()), errors.Join(err, p.none(), s.none())
 }
 
-// rotate first has the new root trusted besides the old one, then gives out certificates by it, and waits until every
-// activator and pod shows them.
+// rotate first adds the new root to the trusted ones, then creates certificates by it, and waits until every activator and pod
+// presents them.
 func (w *world) rotate(ctx context.Context, second *authority) error {
 	_, err := w.CoreV1().ConfigMaps(system).Create(ctx, &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: bundle, Namespace: system, Labels: map[string]string{"networking.knative.dev/trust-bundle": "true"}},
@@ -204,7 +204,7 @@ func (w *world) rotate(ctx context.Context, second *authority) error {
 	if err != nil {
 		return err
 	}
-	time.Sleep(2 * time.Second) // nothing shows when the activators have it
+	time.Sleep(2 * time.Second) // it can't be observed when the activators have read it
 	if err := w.certify(ctx, second, w.roots); err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (w *world) rotate(ctx context.Context, second *authority) error {
 	})
 }
 
-// shows says whether a pod's data plane presents a certificate by one of roots.
+// shows reports whether a pod's data plane presents a certificate by one of roots.
 func shows(ctx context.Context, p corev1.Pod, roots *x509.CertPool) error {
 	d := tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: legacyName, MinVersion: tls.VersionTLS13}}
 	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(p.Status.PodIP, "8112"))

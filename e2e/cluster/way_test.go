@@ -20,7 +20,7 @@ const (
 	both = activator | queue
 )
 
-// ways are the four columns of the table; the value says which parts are ours.
+// ways are the four columns of the table, with the parts that are ours.
 var ways = []way{
 	{"knative", "Knative's pair", 0},
 	{"activator", "our activator", activator},
@@ -33,25 +33,25 @@ type way struct {
 	ours        parts
 }
 
-// in says whether the way is in a list with commas.
+// in reports whether the way is in a comma-separated list.
 func (w way) in(list string) bool { return slices.Contains(strings.Split(list, ","), w.name) }
 
-// world is what a case has to work with.
+// world is the environment of a case.
 type world struct {
 	*kube
 	way       way
 	namespace string
-	shared    map[string]*revision // what a phase has deployed for its cases
+	shared    map[string]*revision // revisions that a phase has deployed for its cases
 	deployed  *deployed            // by the phase or by the case
-	roots     *authority           // of the phase with TLS
-	load      *sync.Mutex          // one load of the full rate at a time
+	roots     *authority           // the authority of the phase with TLS
+	load      *sync.Mutex          // held by the one load of the full rate
 	logf      func(format string, args ...any)
 }
 
-// images are the two that are swapped.
+// images are the two images of a data plane.
 type images struct {
 	activator, queue string
-	queueNext        string // the same under another name, for a rollout; empty: none given
+	queueNext        string // another name of the same image, for a rollout, or empty
 }
 
 func (w *world) images() images {
@@ -65,8 +65,8 @@ func (w *world) images() images {
 	return i
 }
 
-// swap puts the way's images in place, and the tokens by which our pods announce themselves to our activators, as config/
-// does: nothing else of a running Knative Serving is touched. The role that config/ adds is there before.
+// swap installs the way's images and, as config/ does, the tokens by which our pods announce themselves to our activators. It
+// changes nothing else of Knative Serving. The role that config/ adds must exist already.
 func (w *world) swap(ctx context.Context) error {
 	i, audiences := w.images(), ""
 	if w.way.ours == both {
@@ -91,7 +91,7 @@ func (k *kube) restartActivator(ctx context.Context) error {
 		`{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":%q}}}}}`, time.Now().Format(time.RFC3339Nano)))
 }
 
-// current finds the images that the cluster runs: Knative's, unless they are given.
+// current finds the images that the cluster runs, which are Knative's, unless flags name them.
 func (k *kube) current(ctx context.Context) (images, error) {
 	d, err := k.AppsV1().Deployments(system).Get(ctx, "activator", metav1.GetOptions{})
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 )
 
-// events receives CloudEvents in either mode and remembers which. Each request is read by itself: the SDK's own receive handler
-// passes all requests through one channel, and one of several at once may wait there for ever.
+// events receives CloudEvents in either mode and stores their IDs. It does not use the SDK's receive handler, which passes all
+// requests through one channel, where one of several concurrent requests may wait forever.
 type events struct {
 	mu       sync.Mutex
 	accepted map[string]int // id → how often
@@ -38,7 +38,7 @@ func (e *events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// take accepts an event, unless it is the first delivery of one that is refused once.
+// take accepts an event, unless it is the first delivery of an event that is refused once.
 func (e *events) take(id string, once bool) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -19,7 +19,7 @@ func newGRPC() http.Handler {
 	return s
 }
 
-// testService is grpc.testing.TestService, as much of it as has a stream in each direction.
+// testService has the methods of grpc.testing.TestService with streams.
 type testService struct {
 	grpc_testing.UnimplementedTestServiceServer
 }

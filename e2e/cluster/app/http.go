@@ -17,7 +17,7 @@ import (
 	"github.com/sluice-proxy/sluice/e2e/cluster/payload"
 )
 
-// app counts what reaches it.
+// app counts its requests.
 type app struct {
 	listened  time.Time
 	mux       *http.ServeMux
@@ -53,7 +53,7 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(w, r)
 }
 
-// counted counts h's requests and says in the answer's head what this process has seen.
+// counted counts h's requests and adds the counters to the answer's head.
 func (a *app) counted(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		entered := time.Now()
@@ -143,7 +143,7 @@ func stall(w http.ResponseWriter, r *http.Request) {
 func echo(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(w, r, nil)
 	if err != nil {
-		return // Accept has answered
+		return // Accept has sent an answer
 	}
 	defer func() { _ = c.CloseNow() }()
 	for {
@@ -166,7 +166,7 @@ func beside(w http.ResponseWriter, r *http.Request) {
 	_ = c.Close()
 }
 
-// wait says whether the client is still there after d.
+// wait reports whether the client is still connected after d.
 func wait(r *http.Request, d time.Duration) bool {
 	select {
 	case <-time.After(d):

@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string) error {
 	select {
 	case <-time.After(listenAfter):
 	case <-ctx.Done():
-		return nil // told to end before it listened
+		return nil // a signal came before it listened
 	}
 	l, err := net.Listen("tcp", ":"+cmp.Or(os.Getenv("PORT"), "8080"))
 	if err != nil {
@@ -58,7 +58,7 @@ func serve(ctx context.Context, l net.Listener, readyAt time.Time) error {
 	go func() {
 		defer close(ended)
 		<-ctx.Done()
-		// What is still open then ends with the process: the pod's grace period is over by far.
+		// Connections that are still open end with the process: the pod's grace period is long over.
 		grace, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 		defer cancel()
 		_ = s.Shutdown(grace)

@@ -1,4 +1,4 @@
-// Package payload is a stream of bytes that both ends of a transfer can make and check without holding it.
+// Package payload has a stream of bytes that both ends of a transfer can generate and check without storing it.
 package payload
 
 import (
@@ -12,11 +12,11 @@ const block = 64 << 10
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Reader gives a fixed number of bytes, in blocks that differ only in the number that each begins with: a lost, doubled
-// or swapped block changes the checksum.
+// Reader yields a fixed number of bytes in blocks that each begin with their number, so that a lost, doubled or swapped block
+// changes the checksum.
 type Reader struct {
 	buf    []byte
-	at     int // what of buf has been read
+	at     int // bytes of buf that have been read
 	number uint64
 	left   int64
 }
