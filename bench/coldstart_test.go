@@ -21,23 +21,24 @@ import (
 	"github.com/sluice-proxy/sluice/internal/orphans"
 )
 
-// pause is the time from one start to the next: three processes go on initialising after the answer, for longer than
-// the whole start took, and two starts at once would measure the scheduler.
+// pause is the time between two starts: after the answer three processes still initialise, for longer than the whole start
+// took, and two starts at once would measure the scheduler.
 const pause = 250 * time.Millisecond
 
 const module = "github.com/sluice-proxy/sluice"
 
-// start is one cold start: four moments in the order in which they come.
+// start is one cold start: four times, in their order.
 type start struct {
 	sent, listened, entered, firstByte time.Time
 	app                                time.Duration // the handler's own time
 }
 
-// tax is what a start costs beyond the app's.
+// tax is the overhead of a start beyond the app's own time.
 func (s start) tax() time.Duration { return s.firstByte.Sub(s.listened) - s.app }
 
-// BenchmarkColdStart sends one request to each of b.N services at zero, one after the other. An app that listens at once
-// does so while its queue-proxy still starts on the same cores; one that takes 100 ms finds it waiting, as most will.
+// BenchmarkColdStart sends one request to each of b.N services at zero, one after the other. An app that listens at once does
+// so while its queue-proxy is still starting on the same cores; if the app takes 100 ms, its queue-proxy is already waiting
+// for it, as with most apps.
 func BenchmarkColdStart(b *testing.B) {
 	dir := b.TempDir()
 	build(b, dir)
@@ -145,7 +146,7 @@ spec:
 	}
 	addr = freeAddr(b)
 	_, port, _ := net.SplitHostPort(addr)
-	// With the default windows none goes back to zero meanwhile: several that end at once would be measured along.
+	// With the default windows no service is scaled to zero meanwhile, which would disturb the measurement.
 	cmd := exec.Command(filepath.Join(dir, "quickstart"), "-port", port, "-f", file)
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
@@ -181,7 +182,7 @@ func end(b *testing.B, cmd *exec.Cmd, log string) {
 	}
 }
 
-// freeAddr finds a port outside of the range of ephemeral ports, so that no outgoing connection takes it meanwhile.
+// freeAddr finds a port outside the range of ephemeral ports, so that no outgoing connection takes it meanwhile.
 func freeAddr(b *testing.B) string {
 	b.Helper()
 	for port := 10000 + os.Getpid()%5000; port < 20000; port++ {

@@ -10,10 +10,10 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// http2Conns share the streams of HTTP/2 among them.
+// http2Conns is the number of connections of HTTP/2, which share the streams.
 const http2Conns = 4
 
-// backendHTTP2 is net/http's: it costs what it costs, as "direct" shows.
+// backendHTTP2 is net/http's, whose cost "direct" shows.
 func (l load) backendHTTP2(b *testing.B) (addr string) {
 	answer := make([]byte, l.down)
 	return run(b, proxy.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -34,7 +34,7 @@ func (l load) clientsHTTP2(addr string, all []client) {
 	}
 }
 
-// transport speaks HTTP/1.1, or HTTP/2 with prior knowledge.
+// transport uses HTTP/1.1, or HTTP/2 with prior knowledge.
 func transport(h2c bool) *http.Transport {
 	tr := &http.Transport{MaxIdleConnsPerHost: 2 * conns, DisableCompression: true, Protocols: new(http.Protocols)}
 	tr.Protocols.SetHTTP1(!h2c)
@@ -42,7 +42,7 @@ func transport(h2c bool) *http.Transport {
 	return tr
 }
 
-// http2Client does one request after the other.
+// http2Client sends one request after the other.
 type http2Client struct {
 	tr   *http.Transport
 	url  string

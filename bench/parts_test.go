@@ -15,7 +15,7 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// BenchmarkPart is what each part of a request costs alone.
+// BenchmarkPart measures each part of a request alone.
 func BenchmarkPart(b *testing.B) {
 	b.Run("part=breaker", func(b *testing.B) {
 		br := throttler.NewBreaker(100, 1000)
@@ -82,7 +82,7 @@ func throttle(b *testing.B, pods int) {
 // result is a line of a benchmark's output.
 var result = regexp.MustCompile(`(?m)^Benchmark(?:Part/)?(\S+?)(?:-\d+)?\s+\d+\s+(.*)$`)
 
-// inside has package proxy measure its unexported parts, and reports what it says.
+// inside runs package proxy's benchmarks of its unexported parts, and reports their results.
 func inside(b *testing.B) {
 	cmd := exec.Command("go", "test", "-run", "^$", "-bench", "^Benchmark(Part|Request)$", "-benchmem",
 		"-benchtime", flag.Lookup("test.benchtime").Value.String(), module+"/proxy", module+"/proxy/internal/h1")
@@ -94,7 +94,7 @@ func inside(b *testing.B) {
 	for _, line := range lines {
 		name, figures := strings.Replace(line[1], "Request/", "part=parse/head=", 1), strings.Fields(line[2])
 		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs() // or its figures are not printed
+			b.ReportAllocs() // otherwise the allocations are not printed
 			for i := 0; i+1 < len(figures); i += 2 {
 				v, err := strconv.ParseFloat(figures[i], 64)
 				if err != nil {

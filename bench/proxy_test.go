@@ -9,7 +9,7 @@ import (
 
 const conns = 64 // clients at once
 
-// load is what clients send and get, over and over.
+// load describes the requests that clients repeat.
 type load struct {
 	proto    string // http1 or h2
 	up, down int    // bytes of the bodies
@@ -19,7 +19,7 @@ func (l load) String() string {
 	return fmt.Sprintf("proto=%s/up=%s/down=%s", l.proto, size(l.up), size(l.down))
 }
 
-// size is a number of bytes as names have it.
+// size formats a number of bytes for names of benchmarks.
 func size(n int) string {
 	switch {
 	case n >= 1<<20:
@@ -30,8 +30,8 @@ func size(n int) string {
 	return strconv.Itoa(n)
 }
 
-// BenchmarkProxy is one proxy between client and backend: no proxy, httputil.ReverseProxy, and a queue-proxy on both of
-// package proxy's implementations; small requests with all of what a queue-proxy may do besides, large ones with all on.
+// BenchmarkProxy measures one proxy between client and backend: none, httputil.ReverseProxy, and a queue-proxy on both of
+// package proxy's implementations, with each of a queue-proxy's options for small requests, and with all for large ones.
 func BenchmarkProxy(b *testing.B) {
 	for _, proto := range []string{"http1", "h2"} {
 		ways := []way{direct, reverseProxy}
@@ -49,7 +49,7 @@ func BenchmarkProxy(b *testing.B) {
 	}
 }
 
-// BenchmarkChain is two proxies, one behind the other, as requests go through an activator and a queue-proxy.
+// BenchmarkChain measures two proxies, one behind the other, like an activator and a queue-proxy.
 func BenchmarkChain(b *testing.B) {
 	for _, proto := range []string{"http1", "h2"} {
 		measure(b, load{proto: proto}, []way{
@@ -59,21 +59,21 @@ func BenchmarkChain(b *testing.B) {
 	}
 }
 
-// way is what stands between client and backend.
+// way is a proxy, or several, between client and backend.
 type way struct {
 	name string
-	// lay sets it up until the benchmark ends, and returns where clients go.
+	// lay runs the proxies until the benchmark ends, and returns their address.
 	lay func(b *testing.B, backend string) (addr string)
 }
 
 var direct = way{"via=direct", func(_ *testing.B, backend string) string { return backend }}
 
-// behind is a way of two.
+// behind is a way of two proxies.
 func behind(front, back way) way {
 	return way{front.name, func(b *testing.B, backend string) string { return front.lay(b, back.lay(b, backend)) }}
 }
 
-// measure puts l on each of the ways.
+// measure runs l on each of the ways.
 func measure(b *testing.B, l load, ways []way) {
 	for _, w := range ways {
 		b.Run(l.String()+"/"+w.name, func(b *testing.B) {
@@ -83,13 +83,13 @@ func measure(b *testing.B, l load, ways []way) {
 	}
 }
 
-// client asks for the same again and again. One goroutine at a time may use it.
+// client repeats one request. One goroutine at a time may use it.
 type client interface {
 	do() error
 	close()
 }
 
-// parallel keeps the clients busy, each in a goroutine of its own, after a first request of each.
+// parallel keeps the clients busy, each in its own goroutine, after a first request of each.
 func parallel(b *testing.B, bytes int, clients []client) {
 	idle := make(chan client, len(clients))
 	for _, c := range clients {

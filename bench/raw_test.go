@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// backend is an app for the load; that of HTTP/1.1 allocates nothing for a request.
+// backend starts an app for the load. With HTTP/1.1 it allocates nothing for a request.
 func (l load) backend(b *testing.B) (addr string) {
 	if l.proto == "h2" {
 		return l.backendHTTP2(b)
@@ -18,7 +18,7 @@ func (l load) backend(b *testing.B) (addr string) {
 	return rawBackend(b, l.up, l.down)
 }
 
-// clients are as many as there are connections, or streams of HTTP/2.
+// clients makes a client for each connection, or each stream of HTTP/2.
 func (l load) clients(b *testing.B, addr string) []client {
 	all := make([]client, conns)
 	if l.proto == "h2" {
@@ -99,7 +99,7 @@ func skipHead(r *bufio.Reader, start string) (starts bool, err error) {
 	}
 }
 
-// rawClient does one HTTP/1.1 request after the other over one connection, and allocates nothing for it.
+// rawClient sends one HTTP/1.1 request after the other over one connection, without allocating.
 type rawClient struct {
 	conn    net.Conn
 	r       *bufio.Reader

@@ -16,13 +16,13 @@ import (
 	"github.com/sluice-proxy/sluice/internal/orphans"
 )
 
-// small is the load of the sizing, and limit the containerConcurrency.
+// small is the load of BenchmarkSizing, and limit its containerConcurrency.
 var small = load{proto: "http1"}
 
 const limit = 100
 
-// BenchmarkSizing measures the binaries as processes, with their metrics on: CPU of a small request over one of 64
-// kept connections, and the memory of requests that are held. docs/operations.md has what follows for pods.
+// BenchmarkSizing measures the binaries as processes, with metrics on: the CPU time of a small request over one of 64 kept
+// connections, and the memory of requests that are held. docs/operations.md has the conclusions for pods.
 //
 //	go test -run '^$' -bench Sizing -benchtime 200000x ./bench
 func BenchmarkSizing(b *testing.B) {
@@ -45,7 +45,7 @@ func BenchmarkSizing(b *testing.B) {
 		hold(b, addr, p, 5000)
 	})
 	b.Run("queue-proxy-held", func(b *testing.B) {
-		addr, p := queueProxyProcess(b, dir, "127.0.0.1:1", 500) // nobody listens: all are held
+		addr, p := queueProxyProcess(b, dir, "127.0.0.1:1", 500) // no app listens, so that all requests are held
 		hold(b, addr, p, 5000)
 	})
 }
@@ -76,7 +76,7 @@ func (p process) start(b *testing.B, name string, env []string, args ...string) 
 	return process{cmd.Process.Pid}
 }
 
-// cpu is the process's CPU time, user and system.
+// cpu returns the process's CPU time, user and system.
 func (p process) cpu(b *testing.B) time.Duration {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
@@ -95,7 +95,7 @@ func (p process) cpu(b *testing.B) time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond // USER_HZ is 100
 }
 
-// resident is the process's memory, in KiB.
+// resident returns the process's resident memory in KiB.
 func (p process) resident(b *testing.B) float64 {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
@@ -110,7 +110,7 @@ func (p process) resident(b *testing.B) float64 {
 	return float64(n)
 }
 
-// requestsThrough reports what each of b.N requests costs the process.
+// requestsThrough reports the process's CPU time for each of b.N requests.
 func requestsThrough(b *testing.B, addr string, p process) {
 	before := p.cpu(b)
 	b.ResetTimer()
@@ -120,7 +120,7 @@ func requestsThrough(b *testing.B, addr string, p process) {
 	b.ReportMetric(p.resident(b)/1024, "MiB")
 }
 
-// hold reports what each of n requests costs that wait, 10 s after the last has come.
+// hold reports the memory of each of n waiting requests, 10 s after the last one has come.
 func hold(b *testing.B, addr string, p process, n int) {
 	before := p.resident(b)
 	for i := range n {
@@ -138,7 +138,7 @@ func hold(b *testing.B, addr string, p process, n int) {
 	b.ReportMetric(0, "ns/op") // means nothing here
 }
 
-// queueProxyProcess runs one in front of the app, by way of other programs that execute it, if there are any.
+// queueProxyProcess runs a queue-proxy in front of the app, with a prefix of programs that execute it, if any.
 func queueProxyProcess(b *testing.B, dir, app string, limit int, by ...string) (addr string, p process) {
 	b.Helper()
 	command := append(by, filepath.Join(dir, "queue-proxy"))
@@ -156,7 +156,7 @@ func queueProxyProcess(b *testing.B, dir, app string, limit int, by ...string) (
 	return addr, p
 }
 
-// activatorProcess knows one revision; without a pod requests wait.
+// activatorProcess runs an activator with one revision; without a pod requests wait.
 func activatorProcess(b *testing.B, dir, pod string, flags ...string) (addr string, p process) {
 	b.Helper()
 	config := "revisions:\n- {namespace: default, name: bench, containerConcurrency: " + strconv.Itoa(limit)
@@ -176,7 +176,7 @@ func activatorProcess(b *testing.B, dir, pod string, flags ...string) (addr stri
 	return addr, p
 }
 
-// listening waits for somebody to answer at addr.
+// listening waits until a program accepts connections at addr.
 func listening(b *testing.B, addr string) {
 	b.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
@@ -190,7 +190,7 @@ func listening(b *testing.B, addr string) {
 			}
 		}
 		if time.Now().After(deadline) {
-			b.Fatal("nobody answers at " + addr)
+			b.Fatal("no program answers at " + addr)
 		}
 	}
 }

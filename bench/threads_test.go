@@ -16,9 +16,9 @@ import (
 	"github.com/sluice-proxy/sluice/bench/internal/origin"
 )
 
-// BenchmarkThreads shows what internal/procs' rule is about: requests per second through a queue-proxy, and their 99th
-// percentile, by its number of threads, where it has CPUs to itself and where client, app and proxy share all of them. The
-// first half of the machine's CPUs is the client's and the app's then, the other half the proxy's.
+// BenchmarkThreads shows the reason of internal/procs' rule: requests per second through a queue-proxy, and their 99th
+// percentile, by its number of threads, with exclusive and with shared CPUs. Shared means that client, app and proxy use all
+// CPUs; exclusive that client and app use the first half of them, and the proxy the other half.
 //
 //	go test -run '^$' -bench Threads -benchtime 1x -count 5 ./bench     # taskset and wrk are needed
 func BenchmarkThreads(b *testing.B) {
@@ -29,7 +29,7 @@ func BenchmarkThreads(b *testing.B) {
 	}
 	n := runtime.NumCPU()
 	if n < 2 {
-		b.Skip("there is one CPU: nobody has any to himself")
+		b.Skip("with one CPU the proxy can't have exclusive ones")
 	}
 	dir := b.TempDir()
 	buildReleased(b, dir, module+"/cmd/queue-proxy")
@@ -50,7 +50,7 @@ func BenchmarkThreads(b *testing.B) {
 	}
 }
 
-// underWrk makes b.N runs after a warm-up, and reports what they were like, the slowest of the percentiles.
+// underWrk makes b.N runs of wrk after a warm-up, and reports their mean rate and the worst percentile.
 func underWrk(b *testing.B, p process, r traffic.Run) {
 	b.Helper()
 	run := func() traffic.Result {
@@ -74,10 +74,10 @@ func underWrk(b *testing.B, p process, r traffic.Run) {
 	b.ReportMetric(0, "ns/op") // means nothing here
 }
 
-// originVariable has the test binary be the app, at the address that it names.
+// originVariable makes the test binary run the app, at the address in it.
 const originVariable = "SLUICE_BENCH_ORIGIN"
 
-// originProcess is the app as a process that may use those CPUs.
+// originProcess runs the app as a process on the given CPUs.
 func originProcess(b *testing.B, cpus string) (addr string) {
 	b.Helper()
 	self, err := os.Executable()
@@ -90,7 +90,7 @@ func originProcess(b *testing.B, cpus string) (addr string) {
 	return addr
 }
 
-// serveOrigin is what that process does, until it is killed.
+// serveOrigin runs the app in that process, until it is killed.
 func serveOrigin(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -99,7 +99,7 @@ func serveOrigin(addr string) error {
 	return origin.Serve(context.Background(), l, origin.New())
 }
 
-// buildReleased builds programs as the images have them.
+// buildReleased builds programs as for the images.
 func buildReleased(b *testing.B, dir string, packages ...string) {
 	b.Helper()
 	cmd := exec.Command("go", append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", dir + string(filepath.Separator)}, packages...)...)

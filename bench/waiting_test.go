@@ -13,15 +13,15 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// waitingRequests is how many may wait at an activator over all revisions, and streams how many of them come over one
-// connection of HTTP/2.
+// waitingRequests is the maximum of requests that wait at an activator for all revisions, and streams the number of them on
+// one connection of HTTP/2.
 const (
 	waitingRequests = 20_000
 	streams         = 1000
 )
 
-// BenchmarkWaiting measures the memory of an activator at which 20 000 requests wait, 10 s after the last byte: in all and
-// for each. It needs 20 000 open files on either side (ulimit -n); with fewer it measures as many as it can.
+// BenchmarkWaiting measures the memory of an activator with 20 000 waiting requests, 10 s after the last byte, in all and for
+// each. It needs 20 000 open files on each side (ulimit -n); with fewer it measures as many requests as possible.
 //
 //	go test -run '^$' -bench Waiting -benchtime 1x ./bench
 func BenchmarkWaiting(b *testing.B) {
@@ -32,7 +32,7 @@ func BenchmarkWaiting(b *testing.B) {
 	buildReleased(b, dir, module+"/cmd/activator")
 	for name, send := range map[string]func(b *testing.B, addr string) int{"HTTP1": sendHTTP1, "HTTP2": sendHTTP2} {
 		b.Run(name, func(b *testing.B) {
-			// One revision has what is left by others, half when it is alone.
+			// A single revision may use half of the total.
 			addr, p := activatorProcess(b, dir, "", "-max-waiting", fmt.Sprint(3*waitingRequests),
 				"-max-waiting-per-revision", fmt.Sprint(waitingRequests), "-trusted-peers", "127.0.0.0/8")
 			before := p.resident(b)
@@ -48,7 +48,7 @@ func BenchmarkWaiting(b *testing.B) {
 }
 
 func sendHTTP1(b *testing.B, addr string) (n int) {
-	const others = 100 // files that are needed besides
+	const others = 100 // other open files
 	var open []net.Conn
 	b.Cleanup(func() {
 		for _, c := range open {
@@ -83,7 +83,7 @@ func sendHTTP2(b *testing.B, addr string) (n int) {
 		var out, block bytes.Buffer
 		out.WriteString(http2.ClientPreface)
 		frames, fields := http2.NewFramer(&out, nil), hpack.NewEncoder(&block)
-		_ = frames.WriteSettings() // to a buffer, as all that follows
+		_ = frames.WriteSettings() // to a buffer, like the frames that follow
 		for i := range streams {
 			block.Reset()
 			for _, f := range [][2]string{

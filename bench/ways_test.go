@@ -48,7 +48,7 @@ func run(b *testing.B, s server) (addr string) {
 	return l.Addr().String()
 }
 
-// reverseProxy is what the standard library offers, in the protocol of the client.
+// reverseProxy is the standard library's, with the protocol of the client.
 var reverseProxy = way{"via=reverseproxy", func(b *testing.B, backend string) (addr string) {
 	target := &url.URL{Scheme: "http", Host: backend}
 	of := map[bool]http.Handler{}
@@ -64,7 +64,7 @@ var reverseProxy = way{"via=reverseproxy", func(b *testing.B, backend string) (a
 	return run(b, proxy.NewServer(either, proxy.ServerConfig{}))
 }}
 
-// queueProxy is ours: on the engine as the binary runs it, or on net/http by its Handler. Accounting is always on.
+// queueProxy is ours, on the engine as in the binary, or on net/http by its Handler. Accounting is always on.
 func queueProxy(on string, limit int, metrics bool) way {
 	c := queueproxy.Config{
 		Identity:             queueproxy.Identity{Namespace: "default", Configuration: "bench", Revision: "bench", Pod: "bench-pod"},
@@ -89,7 +89,7 @@ func queueProxy(on string, limit int, metrics bool) way {
 	}}
 }
 
-// activator1 is ours in front of one pod, which has passed its probe when it serves.
+// activator1 is ours in front of one pod, which has passed its probe before the benchmark starts.
 func activator1(on string) way {
 	return way{"via=" + on, func(b *testing.B, pod string) (addr string) {
 		a, err := activator.New(activator.Config{}, nil)

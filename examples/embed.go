@@ -2,7 +2,7 @@
 //
 //	go run ./cmd/quickstart -f examples/NAME.yaml
 //
-// It has no code: the quickstart embeds Hello, to run where there are no files.
+// The package has only a variable: the quickstart embeds Hello, so that it can run without files.
 package examples
 
 import _ "embed"

@@ -12,13 +12,13 @@ import (
 	"github.com/sluice-proxy/sluice/bench/internal/report"
 )
 
-// base is whom the others are compared with.
+// base is the contender with which the others are compared.
 const base = "nginx"
 
 // memoryRounds bounds the rounds of scenarios of memory, which hardly differ and take long.
 const memoryRounds = 3
 
-// bench goes through scenarios and rounds.
+// bench runs scenarios in rounds.
 type bench struct {
 	site     *site
 	options  options
@@ -35,7 +35,7 @@ func newBench(ctx context.Context, s *site, o options, stderr io.Writer) *bench 
 	}}
 }
 
-// command is what to type into a shell for the same again.
+// command is the shell command that repeats the comparison.
 func command(args []string) string {
 	all := []string{"go run ./bench/compare"}
 	for _, arg := range args {
@@ -47,7 +47,7 @@ func command(args []string) string {
 	return strings.Join(all, " ")
 }
 
-// all measures, until ctx ends.
+// all measures all scenarios, until ctx ends.
 func (b *bench) all(ctx context.Context) {
 	for _, s := range b.options.scenarios {
 		rows := &report.Scenario{Name: s.name, What: s.what, Kind: s.kind}
@@ -74,7 +74,7 @@ func (b *bench) rounds(s *scenario) int {
 	return b.options.rounds
 }
 
-// one adds a round to row, unless it has failed before.
+// one measures a round and adds it to row, unless an earlier round of row has failed.
 func (b *bench) one(ctx context.Context, s *scenario, c *contender, row *report.Row, round int) {
 	b.done++
 	if row.Omitted != "" || row.Failed != "" {
@@ -103,7 +103,7 @@ func (b *bench) total() (n int) {
 	return n
 }
 
-// measure starts the app and c, and ends both.
+// measure starts the app and c, measures, and ends both.
 func (b *bench) measure(ctx context.Context, s *scenario, c *contender) (report.Sample, error) {
 	dir, err := os.MkdirTemp(b.site.dir, "")
 	if err != nil {
@@ -122,7 +122,7 @@ func (b *bench) measure(ctx context.Context, s *scenario, c *contender) (report.
 		j.queue = b.site.crowd()
 	}
 	if s.kind == report.Memory {
-		j.pods = 1 // what an activator has taken to probe many, and gives back meanwhile, is not what connections take
+		j.pods = 1 // the memory for probing many pods, which shrinks meanwhile, would distort that of connections
 	}
 	st, err := c.start(b.site, j)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/sluice-proxy/sluice/bench/internal/report"
 )
 
-// installed skips a test that needs programs which aren't there.
+// installed skips a test if programs aren't installed.
 func installed(t *testing.T, programs ...string) {
 	t.Helper()
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
@@ -31,7 +31,7 @@ func installed(t *testing.T, programs ...string) {
 	}
 }
 
-// A whole comparison: two contenders, a peer, and one that refuses everything.
+// A whole comparison has two contenders, a peer, and one that rejects everything.
 func TestComparison(t *testing.T) {
 	installed(t, "nginx", "wrk")
 	t.Setenv("SELF", executable(t))
@@ -83,13 +83,13 @@ func executable(t *testing.T) string {
 	return path
 }
 
-// Every contender but Knative's, whose module is large, serves each protocol as its configuration says, and holds what is
-// beyond its limit if it can.
+// Every contender except Knative's, whose module is large, serves each protocol as configured, and holds requests beyond its
+// limit if it can.
 func TestContendersAnswer(t *testing.T) {
 	installed(t, "nginx", "haproxy")
 	all := slices.DeleteFunc(contenders(), func(c *contender) bool { return c.name == "knative" })
-	// As go test builds, so that packages that other tests need are there already. With flags of their own they took 593 s on
-	// a busy machine, of the 600 s that a test binary has.
+	// The builds have go test's flags, so that packages of other tests are in the cache. With other flags they took 593 s on a
+	// busy machine, and a test binary has 600 s.
 	s, err := prepare(t.Context(), all, building{args: []string{"build"}}, t.Output())
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func TestContendersAnswer(t *testing.T) {
 	}
 }
 
-// crowded sends more requests at a time than the app gets.
+// crowded sends more concurrent requests than the limit.
 func crowded(t *testing.T, name, addr string) {
 	t.Helper()
 	c, err := load.Gather(t.Context(), load.Target{Addr: addr, Path: origin.Slow, Protocol: load.HTTP1}, 40)
@@ -129,7 +129,7 @@ func crowded(t *testing.T, name, addr string) {
 	}
 }
 
-// A comparison that is interrupted ends what it has started, and says so.
+// An interrupted comparison ends the programs that it has started, and reports the interruption.
 func TestInterrupted(t *testing.T) {
 	installed(t, "nginx", "wrk")
 	t.Setenv("TMPDIR", t.TempDir())
@@ -153,7 +153,7 @@ type writer func([]byte) (int, error)
 
 func (w writer) Write(p []byte) (int, error) { return w(p) }
 
-// The activator's file is one that it reads, with 1000 pods at addresses of their own.
+// The activator accepts its file, which has 1000 pods at different addresses.
 func TestRevisions(t *testing.T) {
 	for where, of := range map[spread]int{others: 1000, same: 1} {
 		all, err := static.Parse("revisions.yaml", []byte(revisions("8012", 100, 500, manyPods, where)))
@@ -175,7 +175,7 @@ func TestRevisions(t *testing.T) {
 	}
 }
 
-// Who can't do a thing is left out of it, by name.
+// A contender that does not support a scenario is omitted from it, by name.
 func TestOmissions(t *testing.T) {
 	omitted := map[string]string{}
 	for _, s := range scenarios() {

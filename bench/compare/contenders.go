@@ -16,30 +16,30 @@ import (
 type contender struct {
 	name, what string
 	own        bool     // one of this project's
-	extra      bool     // only when named
+	extra      bool     // takes part only if it is named
 	programs   []string // that must be installed
 	builds     []build  // that must be built
-	queue      int      // requests that can wait for each that the limit lets pass; 0: any number
+	queue      int      // requests that can wait for each one of the limit; 0: any number
 	noQueue    bool     // can't hold requests beyond a limit
 	start      func(s *site, j job) (*stand, error)
 }
 
-// job is what a proxy has to do.
+// job is the configuration of a proxy.
 type job struct {
-	dir          string // its own
+	dir          string // its own directory
 	upstream     string // host:port
 	protocol     load.Protocol
 	limit, queue int // requests for the app at once, and waiting; 0: the contender's own default
-	pods         int // that an activator knows; at least one
+	pods         int // number of an activator's pods; at least one
 }
 
-// manyPods is how many an activator knows whose CPU time is measured.
+// manyPods is the number of pods of an activator whose CPU time is measured.
 const manyPods = 1000
 
-// stand is a contender that runs.
+// stand is a running contender.
 type stand struct {
 	addr   string
-	proxy  *process.Process // what is measured
+	proxy  *process.Process // the process that is measured
 	beside []*process.Process
 }
 
@@ -50,7 +50,7 @@ func (s *stand) stop() {
 	}
 }
 
-// omits says why c has no part in s.
+// omits returns the reason why c does not take part in s, or "".
 func (c *contender) omits(s *scenario) string {
 	if c.noQueue && s.limit < limit100 {
 		return "it has no queue for requests beyond a limit"
@@ -81,7 +81,7 @@ func contenders() []*contender {
 	})...)
 }
 
-// serve starts a program that listens on a port of loopback, with the variables that a peer gets too.
+// serve starts a program that listens on a loopback port, with the variables of peers.
 func (s *site) serve(name, path string, j job, args ...string) (*stand, error) {
 	port, err := process.FreePort()
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *site) serveOn(port int, c process.Command) (*stand, error) {
 
 func local(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
-// environment is what doc.go promises to peers.
+// environment has the variables that doc.go promises to peers.
 func (j job) environment(port int) []string {
 	_, upstreamPort, _ := strings.Cut(j.upstream, ":")
 	return append(os.Environ(),
@@ -108,7 +108,7 @@ func (j job) environment(port int) []string {
 		"PROTOCOL="+string(j.protocol), "LIMIT="+strconv.Itoa(j.limit), "QUEUE="+strconv.Itoa(j.queue))
 }
 
-// peer reads NAME=COMMAND.
+// peer parses NAME=COMMAND.
 func peer(v string) (*contender, error) {
 	name, command, ok := strings.Cut(v, "=")
 	if !ok || name == "" || strings.TrimSpace(command) == "" {
@@ -131,7 +131,7 @@ func (s *site) self(role string, j job) (*stand, error) {
 	return s.serveOn(port, process.Command{Name: role, Path: s.executable, Env: env, Dir: j.dir})
 }
 
-// startApp starts what is behind the proxies.
+// startApp starts the app behind the proxies.
 func (s *site) startApp(ctx context.Context, dir string, nginx bool) (*stand, error) {
 	j := job{dir: dir, protocol: load.HTTP1}
 	var app *stand

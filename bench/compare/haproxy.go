@@ -38,7 +38,7 @@ func startHaproxy(s *site, j job) (*stand, error) {
 		proto = " proto h2"
 	}
 	file := filepath.Join(j.dir, "haproxy.cfg")
-	text := fmt.Sprintf(haproxyConfig, s.files/2-100, local(port), proto, j.upstream, j.limit) // two files per connection
+	text := fmt.Sprintf(haproxyConfig, s.files/2-100, local(port), proto, j.upstream, j.limit) // a connection needs two files
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// machine says where this runs, in a line.
+// machine describes the machine in one line.
 func machine(s *site) string {
 	cpu := "unknown CPU"
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -23,10 +23,10 @@ func machine(s *site) string {
 		cpu, runtime.NumCPU(), strings.TrimSpace(string(kernel)), s.crowd())
 }
 
-// version is the first number with points in what a program says of itself.
+// version matches the first number with points in a program's output.
 var version = regexp.MustCompile(`\d+(\.\d+)+`)
 
-// versions of the programs that are installed, as they say.
+// versions are those that the installed programs print.
 func versions(ctx context.Context, s *site) map[string]string {
 	all := map[string]string{"go": runtime.Version()}
 	for program, flag := range map[string]string{"nginx": "-v", "haproxy": "-v", "wrk": "-v", "h2load": "--version"} {

@@ -26,7 +26,7 @@ func main() {
 	os.Exit(exitCode(err))
 }
 
-// usageError is the caller's mistake.
+// usageError is a mistake in the arguments.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
@@ -41,10 +41,11 @@ func exitCode(err error) int {
 	return 1
 }
 
-// errFailed: the table says which.
+// errFailed is the error after failures that the table lists.
 var errFailed = errors.New("there were failures")
 
-// run does what args say. The table goes to stdout, progress to stderr. When ctx ends, what has been measured is printed.
+// run runs the program with args. The table goes to stdout, progress to stderr. If ctx ends, the table has the measurements
+// before.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	o, err := parse(args, stdout)
 	switch {
@@ -77,7 +78,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	switch {
 	case ctx.Err() != nil:
-		return errors.New("interrupted; the table has what was measured before")
+		return errors.New("interrupted; the table has the measurements before")
 	case b.failures > 0:
 		return errFailed
 	}

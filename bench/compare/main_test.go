@@ -9,7 +9,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The comparison starts its own program, here the test's, in other roles.
+// The comparison starts its own program, which is the test binary here, in other roles.
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
 		err := play(context.Background(), role)

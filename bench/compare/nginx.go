@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-proxy/sluice/bench/internal/process"
 )
 
-// nginxConfig is nginx as its manual has it for connections to an app that are kept, and as a sidecar would run it: bodies
-// stream, files aren't involved, and no connection ends after so many requests or so long.
+// nginxConfig configures nginx by its manual for kept connections to an app, and like a sidecar: bodies are streamed without
+// files, and connections end neither after a number of requests nor after a time.
 const nginxConfig = `%[1]s
 daemon off;
 worker_processes 1;
@@ -73,7 +73,7 @@ func startNginx(s *site, j job) (*stand, error) {
 	}
 	user := ""
 	if os.Geteuid() == 0 {
-		user = "user root;" // the directories are root's alone
+		user = "user root;" // only root may use the directories
 	}
 	dir, err := os.MkdirTemp(j.dir, "nginx")
 	if err != nil {

@@ -14,12 +14,12 @@ import (
 	"github.com/sluice-proxy/sluice/bench/internal/report"
 )
 
-// options are what the command line says.
+// options are the settings of the command line.
 type options struct {
 	args          []string
 	scenarios     []*scenario
 	contenders    []*contender
-	peers         []*contender // of the contenders
+	peers         []*contender // are among the contenders too
 	rounds        int
 	duration      time.Duration
 	json, plot    string
@@ -28,11 +28,11 @@ type options struct {
 	scenarioNames, contenderNames string
 }
 
-// parse reads args. Its error is flag.ErrHelp when help was asked for, and given.
+// parse parses args. Its error is flag.ErrHelp if args ask for help, which parse prints.
 func parse(args []string, help io.Writer) (options, error) {
 	o := options{args: args}
 	f := o.flags()
-	f.SetOutput(io.Discard) // of a mistake one line is said, by main
+	f.SetOutput(io.Discard) // main prints one line about a mistake
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			_, _ = fmt.Fprintln(help, "compare measures proxies beside each other. The table goes to stdout, progress to stderr.")
@@ -54,14 +54,14 @@ func parse(args []string, help io.Writer) (options, error) {
 
 func (o *options) flags() *flag.FlagSet {
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
-	f.StringVar(&o.scenarioNames, "scenarios", "", "only these `NAMES`, between commas (default: all)")
-	f.StringVar(&o.contenderNames, "contenders", "", "only these `NAMES`, between commas, and the peers (default: all but those that -list marks *)")
-	f.IntVar(&o.rounds, "rounds", 5, "`NUMBER` of times that each contender is measured in each scenario; of memory 3 at most")
-	f.DurationVar(&o.duration, "duration", 3*time.Second, "`TIME` of a measurement, in whole seconds; a third of it, or a second, goes before as warm-up")
+	f.StringVar(&o.scenarioNames, "scenarios", "", "run only the scenarios with these `NAMES`, between commas (default: all)")
+	f.StringVar(&o.contenderNames, "contenders", "", "run only the contenders with these `NAMES`, between commas, and the peers (default: all except those that -list marks with *)")
+	f.IntVar(&o.rounds, "rounds", 5, "`NUMBER` of measurements of each contender in each scenario; at most 3 for memory")
+	f.DurationVar(&o.duration, "duration", 3*time.Second, "`TIME` of a measurement, in whole seconds; a warm-up of a third of it, or a second, comes before")
 	f.StringVar(&o.json, "json", "", "write all samples to this `FILE`")
 	f.StringVar(&o.plot, "plot", "", "write a chart to this `FILE`, in SVG")
-	f.BoolVar(&o.install, "install", false, "install what is missing from Debian, as root or with sudo")
-	f.BoolVar(&o.list, "list", false, "say which scenarios and contenders there are, and end")
+	f.BoolVar(&o.install, "install", false, "install missing programs from Debian, as root or with sudo")
+	f.BoolVar(&o.list, "list", false, "print the scenarios and contenders, and exit")
 	f.Func("peer", "a proxy of your own, `NAME=COMMAND`, may be given several times; the shell runs COMMAND with LISTEN and\n"+
 		"UPSTREAM, host:port each, and the other variables that go doc ./bench/compare names", func(v string) error {
 		p, err := peer(v)
@@ -71,7 +71,7 @@ func (o *options) flags() *flag.FlagSet {
 	return f
 }
 
-// choose takes the scenarios and contenders that were named.
+// choose selects the named scenarios and contenders.
 func (o *options) choose() (err error) {
 	if o.scenarios, err = choose("scenario", scenarios(), o.scenarioNames, func(s *scenario) string { return s.name }); err != nil {
 		return err
@@ -91,7 +91,7 @@ func (o *options) choose() (err error) {
 	return nil
 }
 
-// choose takes those of all that names names, in the order of all.
+// choose selects the elements of all that names lists, in the order of all.
 func choose[T any](what string, all []T, names string, name func(T) string) ([]T, error) {
 	if names == "" {
 		return all, nil
@@ -100,7 +100,7 @@ func choose[T any](what string, all []T, names string, name func(T) string) ([]T
 	for i, n := range wanted {
 		wanted[i] = strings.TrimSpace(n)
 		if !slices.ContainsFunc(all, func(t T) bool { return name(t) == wanted[i] }) {
-			return nil, fmt.Errorf("there is no %s %q; -list says which there are", what, wanted[i])
+			return nil, fmt.Errorf("there is no %s %q; -list prints all", what, wanted[i])
 		}
 	}
 	return slices.DeleteFunc(all, func(t T) bool { return !slices.Contains(wanted, name(t)) }), nil
@@ -120,8 +120,8 @@ func list(w io.Writer) error {
 	return t.Flush()
 }
 
-// outputs are the files that were asked for. They are made before anything is measured, so that a wrong path costs
-// nobody an hour.
+// outputs are the output files of the flags. They are made before the first measurement, so that a wrong path is found at
+// once.
 type outputs struct{ json, plot *os.File }
 
 func (o options) outputs() (files outputs, err error) {

@@ -44,7 +44,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// A mistake is one line, and exit status 2.
+// A mistake causes one line and exit status 2.
 func TestMistakes(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"-none", "flag provided but not defined: -none"},
@@ -53,8 +53,8 @@ func TestMistakes(t *testing.T) {
 		{"-rounds x", `invalid value "x" for flag -rounds: parse error`},
 		{"-duration 1500ms", "-duration 1.5s: should be whole seconds"},
 		{"-duration 0s", "-duration 0s: should be whole seconds"},
-		{"-scenarios idle,none", `there is no scenario "none"; -list says which there are`},
-		{"-contenders none", `there is no contender "none"; -list says which there are`},
+		{"-scenarios idle,none", `there is no scenario "none"; -list prints all`},
+		{"-contenders none", `there is no contender "none"; -list prints all`},
 		{"-peer x", `invalid value "x" for flag -peer: "x" is not NAME=COMMAND`},
 		{"-peer =x", `invalid value "=x" for flag -peer: "=x" is not NAME=COMMAND`},
 		{"-peer nginx=x", "-peer nginx: there is one of that name"},
@@ -91,7 +91,7 @@ func TestCommandCanBeTypedAgain(t *testing.T) {
 	}
 }
 
-// What is missing is said before anything is built, and how to get it.
+// Missing programs, and how to install them, are reported before anything is built.
 func TestMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	o := options{scenarios: scenarios(), contenders: []*contender{{name: "x", programs: []string{"no-such-program"}}}}
@@ -107,7 +107,7 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// A file that can't be written is known before an hour of measuring.
+// A file that can't be written is reported before the first measurement.
 func TestOutputsComeFirst(t *testing.T) {
 	for _, o := range []options{{json: "/no/such/directory/x"}, {plot: "/no/such/directory/x"}} {
 		if _, err := o.outputs(); err == nil {

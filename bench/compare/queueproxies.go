@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-proxy/sluice/bench/internal/process"
 )
 
-// sluices are this project's own.
+// sluices are this project's contenders.
 func sluices() []*contender {
 	queue := build{"queue-proxy", ".", "./cmd/queue-proxy"}
 	both := []build{queue, {"activator", ".", "./cmd/activator"}}
@@ -32,7 +32,7 @@ func sluices() []*contender {
 	}
 }
 
-// podEnvironment is what Knative's controller gives a queue-proxy of either kind.
+// podEnvironment has the variables that Knative's controller sets for either queue-proxy.
 func podEnvironment(port, metricsPort, limit int, app string) []string {
 	_, appPort, _ := net.SplitHostPort(app)
 	return append(os.Environ(),
@@ -42,7 +42,7 @@ func podEnvironment(port, metricsPort, limit int, app string) []string {
 		fmt.Sprintf(`OBSERVABILITY_CONFIG={"requestMetrics":{"protocol":"prometheus","endpoint":"127.0.0.1:%d"}}`, metricsPort))
 }
 
-// startQueueProxy starts ours, on all addresses: the activator's pods are many.
+// startQueueProxy starts our queue-proxy on all addresses, since an activator may have many pods.
 func startQueueProxy(s *site, j job) (*stand, error) { return startQueueProxyWith(s, j) }
 
 func startQueueProxyWith(s *site, j job, more ...string) (*stand, error) {
@@ -59,8 +59,8 @@ func startQueueProxyWith(s *site, j job, more ...string) (*stand, error) {
 	return s.serveOn(ports[0], process.Command{Name: "queue-proxy", Path: s.programs["queue-proxy"], Env: env, Dir: j.dir})
 }
 
-// startKnative starts Knative's, which takes the ports 8022 and 9090 besides. Ten times the limit may wait; there is no
-// setting of that.
+// startKnative starts Knative's queue-proxy, which also listens on the ports 8022 and 9090. Ten times its limit may wait, which
+// can't be configured.
 func startKnative(s *site, j job) (*stand, error) {
 	ports, err := freePorts(3)
 	if err != nil {
@@ -83,17 +83,17 @@ func freePorts(n int) (all []int, err error) {
 	return all, nil
 }
 
-// The pods of an activator besides the one that is used.
+// Whose pods an activator has besides the one that gets requests.
 type spread int
 
 const (
-	others spread = iota // of other revisions
-	same                 // of the same
+	others spread = iota // other revisions'
+	same                 // the same revision's
 )
 
-// startActivator starts both of ours; only the activator is measured. Its pods are one queue-proxy under many addresses
-// of loopback (127.0.0.0/8), so that all pass their probes; it trusts nobody, since it would refuse what is for another
-// revision than its own.
+// startActivator starts our activator and queue-proxy; only the activator is measured. Its pods are one queue-proxy at many
+// loopback addresses (127.0.0.0/8), so that all pass their probes. The queue-proxy trusts no peer, since it would then reject
+// requests for other revisions.
 func startActivator(s *site, j job, where spread) (*stand, error) {
 	pod, err := startQueueProxyWith(s, j, "SLUICE_TRUSTED_PEERS=192.0.2.0/24") // an address for documentation (RFC 5737)
 	if err != nil {
@@ -124,7 +124,7 @@ func startActivator(s *site, j job, where spread) (*stand, error) {
 	return st, nil
 }
 
-// revisions is the activator's file. The host that requests name is the first revision's.
+// revisions is the activator's file. The host of requests is the first revision's.
 func revisions(podPort string, limit, queue, pods int, where spread) string {
 	name, _, _ := strings.Cut(load.Host, ".")
 	var b strings.Builder

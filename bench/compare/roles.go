@@ -12,10 +12,10 @@ import (
 	"github.com/sluice-proxy/sluice/bench/internal/origin"
 )
 
-// roleVariable has this program be something else than the comparison: what it starts.
+// roleVariable makes this program run as one of the programs that the comparison starts.
 const roleVariable = "SLUICE_COMPARE_ROLE"
 
-// play is the app, or a reverse proxy, until ctx ends.
+// play runs the app, or a reverse proxy, until ctx ends.
 func play(ctx context.Context, role string) error {
 	var h http.Handler
 	switch role {
@@ -33,7 +33,7 @@ func play(ctx context.Context, role string) error {
 	return origin.Serve(ctx, l, h)
 }
 
-// reverseProxy asks the app in the protocol of the client.
+// reverseProxy forwards requests in the protocol of the client.
 func reverseProxy(upstream string) http.Handler {
 	target := &url.URL{Scheme: "http", Host: upstream}
 	to := func(h2c bool) *httputil.ReverseProxy {

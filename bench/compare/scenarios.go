@@ -18,15 +18,15 @@ type scenario struct {
 	protocol   load.Protocol
 	path       string
 	header     []string
-	limit      int  // containerConcurrency, where a contender has such a thing
-	clients    int  // requests at a time, where that is known
-	crowd      bool // as many connections as measure; all but the limit wait
+	limit      int  // containerConcurrency, for contenders that support it
+	clients    int  // requests at a time, if that is known
+	crowd      bool // as many connections as possible; all requests beyond the limit wait
 	nginx      bool // the app is nginx, which costs less than net/http
 	programs   []string
 	measure    func(ctx context.Context, t *trial) (report.Sample, error)
 }
 
-// limit100 is that of the targets.
+// limit100 is the containerConcurrency of the performance targets.
 const limit100 = 100
 
 const (
@@ -66,7 +66,7 @@ func scenarios() []*scenario {
 	)
 }
 
-// browser is what Chromium sends, with Host 14 fields, 0.7 KiB.
+// browser are the fields that Chromium sends: with Host 14 fields, 0.7 KiB.
 var browser = []string{
 	"Connection: keep-alive",
 	`sec-ch-ua: "Chromium";v="140", "Not=A?Brand";v="24"`,

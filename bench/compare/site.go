@@ -18,25 +18,25 @@ import (
 	"github.com/sluice-proxy/sluice/bench/internal/origin"
 )
 
-// site is where contenders are started: a directory that goes at the end, and programs.
+// site has the programs of the contenders, and a directory that is removed at the end.
 type site struct {
 	dir        string
 	executable string            // this program
 	programs   map[string]string // paths, by name
-	files      int               // that a process may open
+	files      int               // maximum of open files of a process
 	how        building
 }
 
-// build is a program of Go that is made for a comparison.
-type build struct{ name, module, pkg string } // module: its directory, from that of this one
+// build is a Go program that is built for a comparison.
+type build struct{ name, module, pkg string } // module: its directory, relative to this module's
 
-// packages are Debian's, for the programs that may be needed.
+// packages are the Debian packages of programs.
 var packages = map[string]string{"nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk", "h2load": "nghttp2-client"}
 
-// provide says what is missing, or installs it when that was asked for.
+// provide returns an error that names missing programs, or with -install installs them.
 func provide(ctx context.Context, o options, stderr io.Writer) error {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
-		return errors.New("there is no /proc to read what processes cost: this needs Linux")
+		return errors.New("this needs Linux, with /proc to measure processes")
 	}
 	missing := o.missing()
 	if len(missing) == 0 {
@@ -59,7 +59,7 @@ func provide(ctx context.Context, o options, stderr io.Writer) error {
 	return nil
 }
 
-// missing are the packages of programs that aren't installed, sorted.
+// missing returns the packages of programs that aren't installed, sorted.
 func (o options) missing() (all []string) {
 	need := map[string]bool{}
 	for _, s := range o.scenarios {
@@ -81,7 +81,7 @@ func (o options) missing() (all []string) {
 	return all
 }
 
-// find looks for a program also where Debian puts those of administrators.
+// find looks for a program, also in Debian's directories for administrators.
 func find(program string) (string, error) {
 	path, err := exec.LookPath(program)
 	if err != nil {
@@ -90,15 +90,15 @@ func find(program string) (string, error) {
 	return path, err
 }
 
-// building is how programs are built.
+// building has the flags of a build.
 type building struct{ args, env []string }
 
-// released is how the images' are.
+// released builds as for the images.
 func released() building {
 	return building{[]string{"build", "-trimpath", "-ldflags", "-s -w"}, []string{"CGO_ENABLED=0"}}
 }
 
-// prepare makes a site, and builds what all need.
+// prepare makes a site, and builds the programs of all contenders.
 func prepare(ctx context.Context, all []*contender, how building, stderr io.Writer) (_ *site, err error) {
 	s := &site{programs: map[string]string{}, how: how}
 	if s.files, err = openFiles(); err != nil {
@@ -153,14 +153,14 @@ func (s *site) build(ctx context.Context, b build, stderr io.Writer) error {
 	return nil
 }
 
-// openFiles raises the limit of open files as far as it goes, for this process and all that it starts, which Go would
-// give the old one. 4000 at most are needed otherwise.
+// openFiles raises the limit of open files as far as possible, for this process and for those that it starts, for which Go
+// would restore the old limit.
 func openFiles() (int, error) {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
 		return 0, err
 	}
-	const most = 1 << 16 // nginx takes memory for each
+	const most = 1 << 16 // nginx needs memory for each
 	l.Cur = min(l.Max, most)
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
 		return 0, err
@@ -171,11 +171,11 @@ func openFiles() (int, error) {
 	return int(l.Cur), nil
 }
 
-// crowd is how many connections a proxy may hold that opens as many to the app: 10 000, or as many as fit in 15/16 of its
-// files, where nginx begins to close connections that rest (ngx_drain_connections).
+// crowd is how many connections a proxy may hold if it opens as many to the app: 10 000, or as many as fit in 15/16 of its open
+// files, above which nginx closes idle connections (ngx_drain_connections).
 func (s *site) crowd() int { return min(10_000, (s.files-100)*15/32-100) }
 
-// ready waits until the proxy, or app, answers as it should.
+// ready waits until the proxy or the app gives the right answer.
 func (s *stand) ready(ctx context.Context, p load.Protocol) error {
 	t := load.Target{Addr: s.addr, Path: origin.Small, Protocol: p}
 	if p == load.GRPC {

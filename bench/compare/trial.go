@@ -11,7 +11,7 @@ import (
 	"github.com/sluice-proxy/sluice/bench/internal/report"
 )
 
-// trial is a scenario with one contender, all of which runs.
+// trial is a scenario with one contender; the programs run.
 type trial struct {
 	dir      string
 	target   load.Target // the proxy
@@ -21,10 +21,10 @@ type trial struct {
 	crowd    int
 }
 
-// settle is how long memory is left alone before it is read, after the last byte.
+// settle is the time from the last byte to the measurement of memory.
 const settle = 10 * time.Second
 
-// underLoad measures what the proxy spends while do runs, after a warm-up.
+// underLoad measures the proxy's CPU time while do runs, after a warm-up.
 func underLoad(do func(context.Context, *trial, time.Duration) (load.Result, error)) func(context.Context, *trial) (report.Sample, error) {
 	return func(ctx context.Context, t *trial) (report.Sample, error) {
 		if _, err := do(ctx, t, max(time.Second, t.duration/3)); err != nil {
@@ -59,8 +59,8 @@ func sample(r load.Result, cpu time.Duration, resident int64) report.Sample {
 	return s
 }
 
-// held sends requests that the app answers when it is told to, reads the memory while they wait, and sees that all are
-// answered then.
+// held sends requests that the app holds until Release, measures the memory while they wait, and checks that all are answered
+// afterwards.
 func held(ctx context.Context, t *trial) (report.Sample, error) {
 	return t.occupied(ctx, func(c *load.Crowd) error { return c.Send(ctx) }, func(c *load.Crowd) error {
 		if err := load.Check(ctx, load.Target{Addr: t.app, Path: origin.Release, Protocol: load.HTTP1}); err != nil {
@@ -70,15 +70,15 @@ func held(ctx context.Context, t *trial) (report.Sample, error) {
 	})
 }
 
-// idle makes a request over each connection, reads the memory while they rest, and sees that all are still good then.
+// idle sends a request over each connection, measures the memory while they are idle, and checks that all still work.
 func idle(ctx context.Context, t *trial) (report.Sample, error) {
 	exchange := func(c *load.Crowd) error { return c.Exchange(ctx) }
 	return t.occupied(ctx, exchange, exchange)
 }
 
-// occupied compares the memory before a crowd came, and after what it begins with; verify ends it.
+// occupied compares the memory before a crowd of connections and after its first step; verify then ends it.
 func (t *trial) occupied(ctx context.Context, begin, verify func(*load.Crowd) error) (report.Sample, error) {
-	if err := pause(ctx, time.Second); err != nil { // a Go program just started gives memory back
+	if err := pause(ctx, time.Second); err != nil { // a Go program returns memory just after its start
 		return report.Sample{}, err
 	}
 	before, err := t.proxy.Usage()

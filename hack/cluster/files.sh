@@ -105,7 +105,7 @@ box_configs() {
 	EOF
 }
 
-# box_manifests writes Knative's own manifests, out of its Go modules, with ko's references replaced by the local images.
+# box_manifests writes Knative's manifests from its Go modules, with ko's references replaced by the local images.
 box_manifests() {
 	cd "$HERE/knativetools" || return
 	local core networking caching

@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-proxy/sluice/bench/internal/origin"
 )
 
-// Check asks t once, on a connection of its own, and reports whatever differs from the small answer.
+// Check sends t one request on its own connection, and returns an error if the response differs from the small answer.
 func Check(ctx context.Context, t Target) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

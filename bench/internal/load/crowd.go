@@ -16,16 +16,16 @@ import (
 	"github.com/sluice-proxy/sluice/bench/internal/origin"
 )
 
-// Crowd is many HTTP/1.1 connections to one address. Its methods are for one goroutine.
+// Crowd is many HTTP/1.1 connections to one address. Only one goroutine may call its methods.
 type Crowd struct {
 	conns   []net.Conn
 	request []byte
 }
 
-// workers is how many connections are opened, or read, at a time.
+// workers is how many connections are opened or read at a time.
 const workers = 32
 
-// Gather opens n connections. Nothing is sent. Close ends them.
+// Gather opens n connections and sends nothing. Close closes them.
 func Gather(ctx context.Context, t Target, n int) (*Crowd, error) {
 	head := []string{"GET " + t.Path + " HTTP/1.1", "Host: " + Host}
 	c := &Crowd{conns: make([]net.Conn, n), request: []byte(strings.Join(append(head, t.Header...), "\r\n") + "\r\n\r\n")}
@@ -49,13 +49,13 @@ func (c *Crowd) Send(ctx context.Context) error {
 	})
 }
 
-// Receive waits up to a minute for one answer over each, and fails unless all are the small one.
+// Receive waits up to a minute for one answer on each connection, and fails unless all are the small answer.
 func (c *Crowd) Receive(ctx context.Context) error {
 	defer context.AfterFunc(ctx, c.cut)()
 	return each(ctx, len(c.conns), c.receive)
 }
 
-// Exchange sends a request over each connection and waits for its answer, for some of them at a time.
+// Exchange sends a request on each connection and waits for its answer, on some of them at a time.
 func (c *Crowd) Exchange(ctx context.Context) error {
 	defer context.AfterFunc(ctx, c.cut)()
 	return each(ctx, len(c.conns), func(ctx context.Context, i int) error {
@@ -70,7 +70,7 @@ func (c *Crowd) receive(ctx context.Context, i int) error {
 	if err := c.conns[i].SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
-	if ctx.Err() != nil { // cut may have been before that
+	if ctx.Err() != nil { // cut may have come before the deadline was set
 		return ctx.Err()
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(c.conns[i]), nil)
@@ -100,7 +100,7 @@ func (c *Crowd) Close() {
 	}
 }
 
-// each calls do for all of n, some at a time, until one fails or ctx ends, and says how far it came.
+// each calls do n times, some at a time, until one fails or ctx ends. The error has the number of calls that succeeded.
 func each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

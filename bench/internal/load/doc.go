@@ -1,15 +1,15 @@
-// Package load makes requests of several kinds and says how they went.
+// Package load generates several kinds of load and returns the results.
 //
 //	small answers     wrk        Wrk
 //	HTTP/2, gRPC      h2load     H2load
 //	large bodies      net/http   Transfer
 //	many at once      a socket each       Gather
 //
-// Whatever isn't as it should be fails the whole: another status than 200, an error of a socket, a body that is too short.
-// wrk tells statuses from 400 on only, and h2load nothing of trailers, so Check asks once, and looks at everything, before
-// either is used; what h2load counts is compared with it.
+// Any status other than 200, error of a socket or truncated body is an error of the whole run. wrk reports only statuses from
+// 400 on, and h2load no trailers, so that Check examines a whole response before either is used; the sizes that h2load counts
+// are compared with it.
 //
 // # Concurrency
 //
-// Functions block until they are done or ctx ends, and wait for all their goroutines.
+// Functions block until the load or ctx has ended, and wait for all their goroutines.
 package load

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What is no report with requests in it is an error.
+// A report without requests is an error.
 func FuzzReports(f *testing.F) {
 	f.Add(wrkReport)
 	f.Add(h2loadReport)

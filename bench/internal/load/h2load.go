@@ -20,7 +20,7 @@ import (
 func H2load(ctx context.Context, r Run) (Result, error) {
 	log := filepath.Join(r.Dir, "h2load.log")
 	if err := os.Remove(log); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return Result{}, err // h2load would go on writing to it
+		return Result{}, err // h2load would append to the log
 	}
 	args, size, err := r.h2load(log)
 	if err != nil {
@@ -47,7 +47,7 @@ func H2load(ctx context.Context, r Run) (Result, error) {
 	return result.summary(latencies), nil
 }
 
-// h2load makes its arguments, and says how large each answer must be.
+// h2load returns h2load's arguments and the size of each answer.
 func (r Run) h2load(log string) (args []string, size int, err error) {
 	args = []string{
 		"-t1", "-c" + strconv.Itoa(r.Connections), "-m" + strconv.Itoa(r.Streams),
@@ -74,13 +74,13 @@ var (
 	h2loadData     = regexp.MustCompile(`\) headers [^\n]*, [^\n]* \((\d+)\) data`)
 )
 
-// parseH2load reads the report. Size is that of a whole answer: a proxy's own answer to a call is 200 without a body.
+// parseH2load parses the report. size is that of the app's answer: a proxy's own answer to a gRPC call is 200 without a body.
 func parseH2load(out string, size int) (Result, error) {
 	n, ok1 := numbers(h2loadRequests, out)
 	s, ok2 := numbers(h2loadStatuses, out)
 	data, ok3 := numbers(h2loadData, out)
 	if !ok1 || !ok2 || !ok3 {
-		return Result{}, fmt.Errorf("h2load said: %.200s", out)
+		return Result{}, fmt.Errorf("h2load's output is not a report: %.200s", out)
 	}
 	done, succeeded, bad := n[0], n[1], n[2]+n[3]+n[4]
 	if done != succeeded || bad > 0 || s[1]+s[2]+s[3] > 0 {
@@ -110,7 +110,7 @@ func numbers(re *regexp.Regexp, text string) (all []int, ok bool) {
 	return all, true
 }
 
-// parseH2loadLog reads a line per request: microseconds since 1970, status, microseconds that it took.
+// parseH2loadLog parses lines that each have the start in microseconds since 1970, status, and duration in microseconds.
 func parseH2loadLog(r io.Reader) ([]time.Duration, error) {
 	var all []time.Duration
 	lines := bufio.NewScanner(r)

@@ -8,20 +8,20 @@ import (
 	"github.com/sluice-proxy/sluice/bench/internal/origin"
 )
 
-// Protocol is what clients speak.
+// Protocol is the protocol of clients.
 type Protocol string
 
-// The protocols; HTTP/2 is with prior knowledge.
+// The protocols. HTTP2 is HTTP/2 with prior knowledge.
 const (
 	HTTP1 Protocol = "http1"
 	HTTP2 Protocol = "http2"
 	GRPC  Protocol = "grpc"
 )
 
-// Host is whom every request is for: a revision, as the activator finds it by its name.
+// Host is the host of every request, by which the activator finds the revision.
 const Host = "bench.default.svc.cluster.local"
 
-// Target is what to ask, and where.
+// Target is a request, and the address to send it to.
 type Target struct {
 	Addr     string
 	Path     string
@@ -33,30 +33,30 @@ func (t Target) url() string { return "http://" + t.Addr + t.Path }
 
 // Run is a load of small requests.
 type Run struct {
-	Dir         string // gets files that programs need
+	Dir         string // directory for files of the programs
 	Target      Target
-	CPUs        string // that the program may use, as taskset(1) lists them; "": all
+	CPUs        string // CPUs that the program may use, as a list of taskset(1); "": all
 	Connections int
-	Streams     int // requests at a time on each, of HTTP/2
+	Streams     int // for HTTP/2: requests at a time on each connection
 	Duration    time.Duration
 }
 
-// Result is what came of it.
+// Result is the result of a load.
 type Result struct {
 	Requests       int
-	Bytes          int64 // of bodies that were transferred to measure them
+	Bytes          int64 // bytes of bodies, for Transfer
 	Elapsed        time.Duration
-	P50, P99, P999 time.Duration // 0 where there were too few requests to tell
+	P50, P99, P999 time.Duration // 0 if there were too few requests
 }
 
-// summary fills in the percentiles.
+// summary sets the percentiles.
 func (r Result) summary(latencies []time.Duration) Result {
 	slices.Sort(latencies)
 	r.P50, r.P99, r.P999 = percentile(latencies, 50), percentile(latencies, 99), percentile(latencies, 99.9)
 	return r.credible()
 }
 
-// credible keeps a percentile only where some request was above it.
+// credible sets a percentile to 0 unless some request was above it.
 func (r Result) credible() Result {
 	if r.Requests < 100 {
 		r.P99 = 0
@@ -67,12 +67,12 @@ func (r Result) credible() Result {
 	return r
 }
 
-// percentile is by nearest rank: the least value that p percent are not above. 0 when there is none.
+// percentile returns the nearest-rank percentile: the least value that at least p percent don't exceed; 0 without values.
 func percentile(sorted []time.Duration, p float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0
 	}
-	rank := int(math.Ceil(p*float64(len(sorted))/100 - 1e-6)) // 99.9 is no binary fraction
+	rank := int(math.Ceil(p*float64(len(sorted))/100 - 1e-6)) // 99.9 is not a binary fraction
 	return sorted[max(rank, 1)-1]
 }
 

@@ -33,7 +33,7 @@ func serve(t *testing.T, h http.Handler) (addr string) {
 	return l.Addr().String()
 }
 
-// answers says 200 and body to all.
+// answers answers 200 and body to all requests.
 func answers(body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -103,7 +103,7 @@ func TestWrk(t *testing.T) {
 func TestH2load(t *testing.T) {
 	installed(t, "h2load")
 	app, dir := serve(t, origin.New()), t.TempDir()
-	for range 2 { // the second finds the first's files
+	for range 2 { // the second run finds the first one's files
 		for _, target := range []Target{{Addr: app, Path: origin.Small, Protocol: HTTP2}, {Addr: app, Path: origin.Unary, Protocol: GRPC}} {
 			r, err := H2load(t.Context(), Run{Dir: dir, Target: target, Connections: 2, Streams: 2, Duration: 200 * time.Millisecond})
 			if err != nil || r.Requests < 1 || r.P50 <= 0 || r.P99 != 0 && r.P99 < r.P50 || r.P999 != 0 && r.P999 < r.P99 {
@@ -150,7 +150,7 @@ func TestCrowd(t *testing.T) {
 	if err := c.Receive(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Exchange(t.Context()); err != nil { // over the same connections
+	if err := c.Exchange(t.Context()); err != nil { // on the same connections
 		t.Fatal(err)
 	}
 }
@@ -163,10 +163,10 @@ func TestCrowdTellsWhatFailed(t *testing.T) {
 	defer c.Close()
 	wants(t, "refused", c.Exchange(t.Context()), "of 10: 503 Service Unavailable: full")
 	_, err = Gather(t.Context(), Target{Addr: "127.0.0.1:1", Path: "/"}, 10)
-	wants(t, "nobody", err, "refused")
+	wants(t, "no server", err, "refused")
 }
 
-// A Ctrl-C ends the wait for answers that don't come.
+// The end of the context, as with Ctrl-C, ends the wait for answers that don't come.
 func TestCrowdIsCut(t *testing.T) {
 	c, err := Gather(t.Context(), Target{Addr: serve(t, origin.New()), Path: origin.Hold}, 100)
 	if err != nil {
@@ -183,7 +183,7 @@ func TestCrowdIsCut(t *testing.T) {
 			t.Error(err)
 		}
 	case <-time.After(time.Minute):
-		t.Fatal("it waits on")
+		t.Fatal("Receive still waits")
 	}
 }
 

@@ -25,7 +25,7 @@ func TestParseWrk(t *testing.T) {
 	}
 }
 
-// What isn't as it should be is an error, never a figure.
+// A report of failures is an error and yields no figure.
 func TestParseWrkRefuses(t *testing.T) {
 	for _, c := range []struct{ from, to, want string }{
 		{`"status":0`, `"status":3`, "of 21043 answers 3 were errors"},
@@ -34,7 +34,7 @@ func TestParseWrkRefuses(t *testing.T) {
 		{`"write":0`, `"write":8`, "8 to write"},
 		{`"timeout":0`, `"timeout":9`, "9 waited too long"},
 		{`"requests":21043`, `"requests":0`, "no request"},
-		{"\nRESULT", "\nresult", "wrk said: Running 1s"},
+		{"\nRESULT", "\nresult", "wrk's output is not a report: Running 1s"},
 		{`"p50":180`, `"p50":nan`, "wrk: "},
 	} {
 		if _, err := parseWrk(strings.Replace(wrkReport, c.from, c.to, 1)); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -61,7 +61,7 @@ func TestParseH2load(t *testing.T) {
 		{"4630 2xx, 0 3xx, 0 4xx, 0 5xx", "4629 2xx, 0 3xx, 0 4xx, 1 5xx", "1 5xx"},
 		{"4630 done, 4630 succeeded", "0 done, 0 succeeded", "no request"},
 		{"(55560) data", "(55547) data", "2 of them without a body"},
-		{"requests:", "request:", "h2load said: finished"},
+		{"requests:", "request:", "h2load's output is not a report: finished"},
 	} {
 		_, err := parseH2load(strings.Replace(h2loadReport, c.from, c.to, 1), 12)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -12,16 +12,16 @@ import (
 	"github.com/sluice-proxy/sluice/bench/internal/origin"
 )
 
-// Transfers says what is moved.
+// Transfers describes the bodies of Transfer.
 type Transfers struct {
 	Addr        string
 	Size        int64 // of a body
-	Up          bool  // to the app; else from it
-	Connections int   // each moves one body after the other
+	Up          bool  // to the app instead of from it
+	Connections int   // each transfers one body after the other
 	Duration    time.Duration
 }
 
-// Transfer begins no body after x.Duration and ends all that it has begun; each connection moves one at least.
+// Transfer transfers bodies for x.Duration, and completes those that have begun; each connection transfers at least one.
 func Transfer(ctx context.Context, x Transfers) (Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -59,7 +59,7 @@ func Transfer(ctx context.Context, x Transfers) (Result, error) {
 	return r.summary(took), nil
 }
 
-// one moves a body, and fails unless all of it has come.
+// one transfers a body, and fails unless all of it has arrived.
 func (x Transfers) one(ctx context.Context, tr *http.Transport, buffer []byte) error {
 	size := strconv.FormatInt(x.Size, 10)
 	t, method, want := Target{Addr: x.Addr, Path: origin.Down + size}, http.MethodGet, x.Size
@@ -90,7 +90,7 @@ func (x Transfers) one(ctx context.Context, tr *http.Transport, buffer []byte) e
 	return nil
 }
 
-// filler is a body without end: whatever the reader's buffer holds already.
+// filler is an endless body: it leaves the reader's buffer as it is.
 type filler struct{}
 
 func (filler) Read(p []byte) (int, error) { return len(p), nil }

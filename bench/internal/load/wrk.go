@@ -17,8 +17,8 @@ import (
 //go:embed wrk.lua
 var wrkScript []byte
 
-// Wrk keeps connections busy with GET requests for r.Duration, which is rounded up to whole seconds, all that wrk takes.
-// A wait of up to 30 s for an answer is no error.
+// Wrk keeps connections busy with GET requests for r.Duration, rounded up to the whole seconds that wrk supports. A wait of up
+// to 30 s for an answer is no error.
 func Wrk(ctx context.Context, r Run) (Result, error) {
 	script := filepath.Join(r.Dir, "wrk.lua")
 	if err := os.WriteFile(script, wrkScript, 0o600); err != nil {
@@ -43,7 +43,7 @@ func Wrk(ctx context.Context, r Run) (Result, error) {
 	return parseWrk(out)
 }
 
-// output is what a program has written to its standard output.
+// output runs a program and returns its standard output.
 func output(ctx context.Context, name string, args ...string) (string, error) {
 	out, err := exec.CommandContext(ctx, name, args...).Output()
 	if ctx.Err() != nil {
@@ -55,12 +55,12 @@ func output(ctx context.Context, name string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// parseWrk reads the line of wrk.lua, the last one.
+// parseWrk parses the last line, which wrk.lua prints.
 func parseWrk(out string) (Result, error) {
 	const mark = "\nRESULT "
 	at := strings.LastIndex(out, mark)
 	if at < 0 {
-		return Result{}, fmt.Errorf("wrk said: %.200s", out)
+		return Result{}, fmt.Errorf("wrk's output is not a report: %.200s", out)
 	}
 	var r struct {
 		Requests                              int

@@ -1,4 +1,4 @@
--- Prints what wrk has measured as one line of JSON; its own report has no 99.9th percentile.
+-- Prints wrk's measurements as one line of JSON, since wrk's own report has no 99.9th percentile.
 function done(summary, latency)
   local e = summary.errors
   io.write(string.format(

@@ -7,10 +7,10 @@
 //	POST /up/SIZE      reads SIZE bytes, then says the 12
 //	POST /bench.Echo/Unary, application/grpc: the message that came
 //
-// It speaks HTTP/1.1 and HTTP/2 with prior knowledge, and costs what net/http costs; where every microsecond counts, a
-// comparison takes nginx in its place.
+// It serves HTTP/1.1 and HTTP/2 with prior knowledge, at the cost of net/http; where every microsecond counts, a comparison
+// uses nginx instead.
 //
 // # Concurrency
 //
-// A Handler may be served by any number of servers, and has no goroutine of its own.
+// Any number of servers may serve a Handler, which starts no goroutine.
 package origin

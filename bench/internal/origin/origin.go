@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// What is asked for, and answered.
+// Paths of requests, and the answer.
 const (
 	Hello   = "Hello World!"
 	Small   = "/hello"
@@ -29,7 +29,7 @@ const (
 	Delay = 10 * time.Millisecond
 )
 
-// chunk is how much is read and written at once.
+// chunk is the size of reads and writes.
 const chunk = 256 << 10
 
 // Handler is the app. The zero value is none; use New.
@@ -39,7 +39,7 @@ type Handler struct {
 	open sync.Once
 }
 
-// New makes an app in which nobody has asked for Release.
+// New makes an app that holds requests until the first Release.
 func New() *Handler {
 	h := &Handler{gate: make(chan struct{})}
 	h.mux.HandleFunc("GET "+Small, hello)
@@ -101,7 +101,7 @@ func down(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// up says 200 for a body of exactly the size that was announced.
+// up answers 200 to a body of exactly the size in the path.
 func up(w http.ResponseWriter, r *http.Request) {
 	size, err := strconv.ParseInt(r.PathValue("size"), 10, 64)
 	if err != nil {
@@ -116,7 +116,7 @@ func up(w http.ResponseWriter, r *http.Request) {
 	hello(w, r)
 }
 
-// unary answers a call with the message that came, framed as it was, and the status OK in a trailer.
+// unary answers a call with its own message, in the same frame, and the status OK in a trailer.
 func unary(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.Header.Get("Content-Type"), GRPC) {
 		http.Error(w, "no call", http.StatusUnsupportedMediaType)
@@ -132,7 +132,7 @@ func unary(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Grpc-Status", "0")
 }
 
-// Serve answers with h on l until ctx ends, in HTTP/1.1 and in HTTP/2 with prior knowledge. It closes l.
+// Serve serves h on l until ctx ends, over HTTP/1.1 and HTTP/2 with prior knowledge. It closes l.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	s := &http.Server{Handler: h, Protocols: new(http.Protocols), ReadHeaderTimeout: time.Minute}
 	s.Protocols.SetHTTP1(true)

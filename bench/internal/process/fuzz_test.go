@@ -2,7 +2,7 @@ package process
 
 import "testing"
 
-// Nothing in /proc makes a panic or a negative figure of what the kernel writes, which has no sign.
+// No content of /proc causes a panic or a negative figure.
 func FuzzProc(f *testing.F) {
 	f.Add([]byte("17 (a (b) c) S 1 4242 4242 0 -1 4194560 100 0 0 0 37 5 900 900 20 0 1 0 100 1000 10\n"))
 	f.Add([]byte("Name:\tx\nVmRSS:\t    5128 kB\n"))

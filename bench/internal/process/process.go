@@ -16,26 +16,26 @@ import (
 	"github.com/sluice-proxy/sluice/internal/orphans"
 )
 
-// Command says what to run.
+// Command describes a program to run.
 type Command struct {
-	Name string // in errors, and of the log
+	Name string // for errors, and the name of the log
 	Path string
 	Args []string
-	Env  []string // the whole of it; nil: this process's own
-	Dir  string   // where its log goes
+	Env  []string // the whole environment; nil: this process's
+	Dir  string   // the directory of the log
 }
 
-// Process is a program that runs, until it ends or is stopped.
+// Process is a program that runs until it ends or is stopped.
 type Process struct {
 	name  string
 	group int
 	log   string
 	kill  sync.Once
 	ended chan struct{}
-	err   error // of its end; valid once ended is closed
+	err   error // the program's error, valid once ended is closed
 }
 
-// Start runs c in a process group of its own, with its output in a file.
+// Start starts c in its own process group, with its output in a file.
 func Start(c Command) (*Process, error) {
 	log, err := os.CreateTemp(c.Dir, filepath.Base(c.Name)+"-*.log")
 	if err != nil {
@@ -57,21 +57,21 @@ func Start(c Command) (*Process, error) {
 	return p, nil
 }
 
-// Stop kills the whole group and waits for the program's end. A second call does nothing. Nothing is asked to end by
-// itself: a queue-proxy would drain for half a minute.
+// Stop kills the whole group and waits for the program's end. A second call does nothing. Stop sends no SIGTERM, after which a
+// queue-proxy would drain for half a minute.
 func (p *Process) Stop() {
-	p.kill.Do(func() { _ = syscall.Kill(-p.group, syscall.SIGKILL) }) // later the number may be somebody else's
+	p.kill.Do(func() { _ = syscall.Kill(-p.group, syscall.SIGKILL) }) // later another group may have the number
 	<-p.ended
 }
 
-// Ready calls check until it succeeds. It fails with check's last error when it hasn't after limit, and earlier when
-// the program ends or ctx does.
+// Ready calls check until it succeeds. It returns check's last error if that takes longer than limit, and an error earlier if
+// the program or ctx ends.
 func (p *Process) Ready(ctx context.Context, limit time.Duration, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	last := errors.New("not asked")
+	last := errors.New("no check was made")
 	for {
 		if err := check(ctx); err == nil {
 			return nil
@@ -95,7 +95,7 @@ func endOf(err error) error {
 	return err
 }
 
-// tail is the end of what the program has said.
+// tail returns the end of the program's output.
 func (p *Process) tail() string {
 	const most = 300
 	text, err := os.ReadFile(p.log)
@@ -109,8 +109,8 @@ func (p *Process) tail() string {
 	return "; it said: " + said
 }
 
-// FreePort finds a port on which nobody listens at any address. It stays below the range from which Linux takes ports
-// for outgoing connections (32768 and up), of which a comparison makes many, and begins at a place of its own.
+// FreePort finds a port on which no program listens at any address. It is below the range from which Linux takes ports for
+// outgoing connections (32768 and up), of which a comparison opens many. The search begins at a different port in each process.
 func FreePort() (int, error) {
 	const first, count = 20000, 12000
 	start := int(time.Now().UnixNano()/1000+int64(os.Getpid())*7919) % count

@@ -37,7 +37,7 @@ func TestParseResident(t *testing.T) {
 	}
 }
 
-// A child of the program counts, and ends with it.
+// A child of the program is measured with it, and ends with it.
 func TestGroup(t *testing.T) {
 	onLinux(t)
 	const busy = `i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done`
@@ -60,7 +60,7 @@ func TestGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	if u.CPU < 2*tick {
-		t.Errorf("CPU %v: the child's isn't in it", u.CPU)
+		t.Errorf("CPU %v does not include the child's", u.CPU)
 	}
 	if u.Resident < 100<<10 || u.Resident > 100<<20 {
 		t.Errorf("%d bytes resident", u.Resident)
@@ -71,7 +71,7 @@ func TestGroup(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("something of the group lives on")
+			t.Fatal("a process of the group still runs")
 		}
 	}
 }
@@ -96,7 +96,7 @@ func TestReadyTellsWhy(t *testing.T) {
 		p.Stop()
 	}
 	if _, err := Start(Command{Name: "none", Path: "/no/such/program", Dir: t.TempDir()}); err == nil {
-		t.Error("a program that isn't there has started")
+		t.Error("a program that doesn't exist has started")
 	}
 }
 

@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// Usage is what a process group has cost so far.
+// Usage is the CPU time and memory of a process group so far.
 type Usage struct {
-	CPU      time.Duration // user and system, of the processes that live
-	Resident int64         // bytes: VmRSS, in which pages that processes share count for each
+	CPU      time.Duration // user and system, of the processes that run
+	Resident int64         // bytes: the sum of VmRSS, in which shared pages count for each process
 }
 
 // tick is the unit of CPU times in /proc: USER_HZ is 100 on every architecture that Go runs on (proc(5), sysconf(3)).
 const tick = 10 * time.Millisecond
 
-// Usage reads what p's processes have used. It fails when none is left.
+// Usage reads the usage of p's processes. It fails if none is left.
 func (p *Process) Usage() (Usage, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -52,9 +52,9 @@ func (p *Process) Usage() (Usage, error) {
 	return u, nil
 }
 
-var errStat = errors.New("not as proc(5) describes it")
+var errStat = errors.New("the format is not that of proc(5)")
 
-// parseStat reads group and CPU time of a /proc/PID/stat. The name, in parentheses, may hold anything.
+// parseStat parses group and CPU time of a /proc/PID/stat. The name, in parentheses, may contain any character.
 func parseStat(text []byte) (group int, cpu time.Duration, err error) {
 	end := bytes.LastIndexByte(text, ')')
 	if end < 0 {
@@ -73,7 +73,7 @@ func parseStat(text []byte) (group int, cpu time.Duration, err error) {
 	return group, time.Duration(user+system) * tick, nil
 }
 
-// parseResident reads VmRSS of a /proc/PID/status, in bytes; 0 for a process that has ended.
+// parseResident parses VmRSS of a /proc/PID/status, in bytes; it is 0 for a process that has ended.
 func parseResident(text []byte) int64 {
 	_, rest, ok := strings.Cut(string(text), "\nVmRSS:")
 	if !ok {

@@ -1,7 +1,6 @@
-// Package report turns what rounds of a comparison have measured into medians, and those into a table, JSON and a chart.
+// Package report computes medians of the rounds of a comparison, and writes a table, JSON and a chart.
 //
 //	samples of rounds ──► Median, Spread, Ratio ──► Table (Markdown), JSON, Plot (SVG)
 //
-// A ratio is that of two contenders in the same round, and the median of those: what disturbs the machine for a while
-// disturbs both.
+// A ratio is the median of the ratios of two contenders in the same round, since a disturbance of the machine affects both.
 package report

@@ -20,11 +20,11 @@ const (
 	titleSpace = 34
 )
 
-// beyond is the ratio at which a bar is cut off: the chart is about those near the base.
+// beyond is the ratio at which a bar is cut off, so that bars near the base can be compared.
 const beyond = 3.0
 
-// Plot writes a chart in SVG: a panel for each scenario that the base took part in, in it a bar for each contender, as
-// long as its cost is of the base's.
+// Plot writes a chart in SVG: a panel for each scenario of the base, with a bar for each contender, whose length is the ratio
+// of its cost to the base's.
 func (r *Report) Plot(w io.Writer) error {
 	var b strings.Builder
 	x, y, highest, count := margin, titleSpace+margin, 0, 0
@@ -51,7 +51,7 @@ func (r *Report) Plot(w io.Writer) error {
 	return err
 }
 
-// panel draws s with its upper left corner at x, y, and says how high it is.
+// panel draws s with its upper left corner at x, y, and returns its height.
 func (s *Scenario) panel(b *strings.Builder, x, y int, base *Row) (height int) {
 	text(b, x, y+10, ` font-weight="bold"`, s.Name)
 	text(b, x, y+23, ` class="what"`, s.Kind.what())
@@ -67,7 +67,7 @@ func (s *Scenario) panel(b *strings.Builder, x, y int, base *Row) (height int) {
 	return row - y
 }
 
-// bar draws a contender's name, its bar, and the figure: not before the base's length, where the rule is.
+// bar draws a contender's name, its bar, and the figure, which stands to the right of the base's line.
 func (s *Scenario) bar(b *strings.Builder, x, y int, r, base *Row) {
 	share := r.Ratio(base, s.Kind.Cost)
 	left, width := x+nameWidth, length(math.Min(share, beyond))
@@ -95,12 +95,12 @@ func (r *Row) class(base *Row) string {
 	return "bar"
 }
 
-// length of a bar for a ratio.
+// length returns the length of a bar for a ratio.
 func length(ratio float64) int {
 	return int(math.Round(ratio / beyond * (panelWidth - nameWidth - valueWidth)))
 }
 
-// what the cost of a kind is, in words.
+// what describes the cost of a kind.
 func (k Kind) what() string {
 	switch k {
 	case Transfer:

@@ -20,7 +20,7 @@ type Report struct {
 	Scenarios []*Scenario       `json:"scenarios"`
 }
 
-// Scenario is what was asked of every contender.
+// Scenario is a load, and the results of all contenders.
 type Scenario struct {
 	Name string `json:"name"`
 	What string `json:"what"`
@@ -28,16 +28,16 @@ type Scenario struct {
 	Rows []*Row `json:"rows"`
 }
 
-// Row is what one contender made of a scenario.
+// Row has the results of one contender in a scenario.
 type Row struct {
 	Contender string   `json:"contender"`
 	Own       bool     `json:"own,omitempty"`     // one of this project's
 	Samples   []Sample `json:"samples"`           // one per round
-	Failed    string   `json:"failed,omitempty"`  // why there is no more
-	Omitted   string   `json:"omitted,omitempty"` // why it was not asked
+	Failed    string   `json:"failed,omitempty"`  // why there are no more samples
+	Omitted   string   `json:"omitted,omitempty"` // why the contender does not take part
 }
 
-// Sample is one round's measurement; what a Kind has no use for is 0.
+// Sample is the measurement of one round; fields that the Kind does not use are 0.
 type Sample struct {
 	Round         int           `json:"round"`
 	Requests      float64       `json:"requests_per_second,omitempty"`
@@ -51,10 +51,10 @@ type Sample struct {
 	Resident      int64         `json:"resident_bytes"` // at the end
 }
 
-// Kind says what a scenario is about.
+// Kind is the kind of figure that a scenario measures.
 type Kind string
 
-// The kinds, and what the cost is in each.
+// The kinds, with the cost in each.
 const (
 	Requests Kind = "requests" // CPU per request
 	Transfer Kind = "transfer" // CPU per GiB
@@ -62,7 +62,7 @@ const (
 	Memory   Kind = "memory"   // resident memory per connection
 )
 
-// Cost is what the kind is about, in µs, ms, a ratio, or bytes; less is better.
+// Cost is the figure of the kind, in µs, ms, a ratio, or bytes; less is better.
 func (k Kind) Cost(s Sample) float64 {
 	switch k {
 	case Transfer:
@@ -82,7 +82,7 @@ func over(a, b float64) float64 {
 	return a / b
 }
 
-// Row of a contender; nil when there is none.
+// Row returns the row of a contender, or nil.
 func (s *Scenario) Row(contender string) *Row {
 	i := slices.IndexFunc(s.Rows, func(r *Row) bool { return r.Contender == contender })
 	if i < 0 {
@@ -91,7 +91,7 @@ func (s *Scenario) Row(contender string) *Row {
 	return s.Rows[i]
 }
 
-// Values of all rounds.
+// Values returns the costs of all rounds.
 func (r *Row) Values(of func(Sample) float64) []float64 {
 	all := make([]float64, 0, len(r.Samples))
 	for _, s := range r.Samples {
@@ -100,7 +100,7 @@ func (r *Row) Values(of func(Sample) float64) []float64 {
 	return all
 }
 
-// Ratio is the median of r's values over base's of the same rounds that have both; 0 when there is none.
+// Ratio is the median ratio of r's values to base's in the rounds that have both, or 0 without such rounds.
 func (r *Row) Ratio(base *Row, of func(Sample) float64) float64 {
 	if base == nil {
 		return 0
@@ -115,7 +115,7 @@ func (r *Row) Ratio(base *Row, of func(Sample) float64) float64 {
 	return Median(all)
 }
 
-// Median of values: of an even number the mean of the middle two; of none 0.
+// Median returns the median of values: the mean of the middle two for an even number, 0 for none.
 func Median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0
@@ -128,7 +128,7 @@ func Median(values []float64) float64 {
 	return (sorted[half-1] + sorted[half]) / 2
 }
 
-// Spread is half the distance between the least and the greatest, as a share of the median; 0 for fewer than two.
+// Spread is half the difference between the greatest and the least value, relative to the median; 0 for fewer than two.
 func Spread(values []float64) float64 {
 	if len(values) < 2 {
 		return 0

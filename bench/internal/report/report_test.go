@@ -31,7 +31,7 @@ func TestMedianAndSpread(t *testing.T) {
 	}
 }
 
-// As many values are at most the median as are at least it, and the argument stays as it was.
+// As many values are at most the median as are at least the median, and Median does not change its argument.
 func TestMedianHasHalfOnEachSide(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(rapid.Float64Range(0, 1e6), 1, 20).Draw(t, "values")
@@ -55,7 +55,7 @@ func TestMedianHasHalfOnEachSide(t *testing.T) {
 	})
 }
 
-// The ratio is that within rounds: what a slow machine does to both does nothing to it.
+// The ratio is computed within rounds, so that a slow machine, which affects both, does not change it.
 func TestRatioIsOfTheSameRound(t *testing.T) {
 	cpu := func(s Sample) float64 { return s.CPU }
 	base := &Row{Samples: []Sample{{Round: 1, CPU: 10}, {Round: 2, CPU: 100}, {Round: 3, CPU: 10}}}
@@ -135,7 +135,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// A tail that not every round has is not told.
+// A percentile that not all rounds have is not printed.
 func TestLatencyOfEveryRound(t *testing.T) {
 	s := &Scenario{Kind: Requests, Rows: []*Row{{Samples: []Sample{{Round: 1, P50: 1e6, P99: 2e6, P999: 3e6}, {Round: 2, P50: 1e6, P99: 2e6}}}}}
 	cells := s.cells(s.Rows[0], nil)
@@ -196,7 +196,7 @@ func TestPlot(t *testing.T) {
 	}
 }
 
-// Nothing to compare with is no reason to fail.
+// A report without the base does not fail.
 func TestPlotOfNothing(t *testing.T) {
 	for _, r := range []*Report{{}, {Base: "nginx", Scenarios: []*Scenario{{Name: "x"}}}} {
 		var b strings.Builder

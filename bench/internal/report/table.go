@@ -14,10 +14,10 @@ import (
 
 var columns = []string{"scenario", "proxy", "rate", "±", "cost", "±", "÷ base", "p50", "p99", "÷ base", "p99.9", "memory"}
 
-// texts is how many columns, the first, are no numbers.
+// texts is the number of columns with text, which come first.
 const texts = 2
 
-// Table writes one table in Markdown, and below it what its columns mean.
+// Table writes a table in Markdown, and below it the meaning of its columns.
 func (r *Report) Table(w io.Writer) error {
 	header := append([]string(nil), columns...)
 	for i, c := range header {
@@ -57,7 +57,7 @@ func (r *Report) versions() string {
 	return strings.Join(all, ", ")
 }
 
-// cells are those beside the texts; of a contender that has measured nothing, or failed, the notes say more.
+// cells are the numbers of a row. For a contender without a measurement they are empty, and the notes have the reason.
 func (s *Scenario) cells(row, base *Row) []string {
 	cells := make([]string, len(columns)-texts)
 	if len(row.Samples) > 0 {
@@ -72,7 +72,7 @@ func (s *Scenario) cells(row, base *Row) []string {
 	return cells
 }
 
-// notes say why there is no measurement, or fewer than rounds.
+// notes are the reasons why there is no measurement, or fewer than rounds.
 func (r *Report) notes(w io.Writer) error {
 	lead := "\n"
 	for _, s := range r.Scenarios {
@@ -98,7 +98,7 @@ func (s *Scenario) measured(row, base *Row) []string {
 	cost := row.Values(s.Kind.Cost)
 	latency := func(of func(Sample) time.Duration) string {
 		all := row.Values(func(s Sample) float64 { return float64(of(s)) })
-		if slices.Min(all) == 0 { // a round that was too short to tell
+		if slices.Min(all) == 0 { // a round was too short for this percentile
 			return ""
 		}
 		return short(time.Duration(Median(all)))
@@ -131,7 +131,7 @@ func (k Kind) formatRate(v float64) string {
 	return thousands(v) + "/s"
 }
 
-// FormatCost writes what Cost gave with its unit.
+// FormatCost formats the result of Cost with its unit.
 func (k Kind) FormatCost(v float64) string {
 	switch k {
 	case Transfer:
@@ -144,7 +144,7 @@ func (k Kind) FormatCost(v float64) string {
 	return fmt.Sprintf("%.1f µs", v)
 }
 
-// thousands puts a space between them.
+// thousands formats a number with spaces between groups of three digits.
 func thousands(v float64) string {
 	n := strconv.Itoa(int(math.Round(v)))
 	for i := len(n) - 3; i > 0; i -= 3 {
@@ -153,7 +153,7 @@ func thousands(v float64) string {
 	return n
 }
 
-// percent is the spread of values; nothing of one, or of what isn't measured.
+// percent formats the spread of values; it is empty for a single value or none.
 func percent(values []float64) string {
 	if len(values) < 2 || Median(values) == 0 {
 		return ""
@@ -168,7 +168,7 @@ func ratio(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
-// short is a latency with three digits at most.
+// short formats a latency with at most three digits.
 func short(d time.Duration) string {
 	switch ms := float64(d) / float64(time.Millisecond); {
 	case d == 0:
@@ -182,7 +182,7 @@ func short(d time.Duration) string {
 	}
 }
 
-// markdown writes rows, the first of which is the header, in columns of even width; numbers stand to the right.
+// markdown writes rows, of which the first is the header, in columns of even width, with numbers aligned to the right.
 func markdown(w io.Writer, rows [][]string) error {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {

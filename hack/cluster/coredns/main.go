@@ -1,4 +1,4 @@
-// Command coredns is CoreDNS with only the plugins that a test cluster needs.
+// Command coredns is CoreDNS with just the plugins that a test cluster needs.
 package main
 
 import (

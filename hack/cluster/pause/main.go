@@ -1,4 +1,4 @@
-// Command pause holds a pod's namespaces and reaps what is orphaned to it.
+// Command pause holds a pod's namespaces and reaps its orphaned processes.
 package main
 
 import (
