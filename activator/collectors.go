@@ -10,7 +10,7 @@ type collectors struct {
 	revisions *metrics.ActivatorCollectors
 	errors    *metrics.ProxyErrors
 	cold      *metrics.ColdStarts
-	refused   *metrics.RejectedConnections
+	rejected  *metrics.RejectedConnections
 	announced *metrics.Announcements
 }
 
@@ -37,7 +37,7 @@ func newCollectors(c Config, budgets func() []metrics.Budget) (*collectors, erro
 	if err != nil {
 		return nil, err
 	}
-	rejectedConns, err := metrics.NewRejectedConnections(c.Registerer, metrics.Names(proxy.Rejections())...)
+	rejections, err := metrics.NewRejectedConnections(c.Registerer, metrics.Names(proxy.Rejections())...)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func newCollectors(c Config, budgets func() []metrics.Budget) (*collectors, erro
 	if err := metrics.NewBudgets(c.Registerer, budgets); err != nil {
 		return nil, err
 	}
-	return &collectors{revisions, errs, cold, rejectedConns, announced}, nil
+	return &collectors{revisions, errs, cold, rejections, announced}, nil
 }
 
 // countRejected returns the counter of rejected connections; nil when nothing is counted.
@@ -56,7 +56,7 @@ func (m *collectors) countRejected() func(proxy.Rejection) {
 	if m == nil {
 		return nil
 	}
-	return func(r proxy.Rejection) { m.refused.Count(r.String()) }
+	return func(r proxy.Rejection) { m.rejected.Count(r.String()) }
 }
 
 // of returns the collectors of r; nil, which measures nothing, when there are no collectors.

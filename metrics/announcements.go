@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Announcements counts requests by which pods announce themselves before Kubernetes lists them (Heard), and those by which
+// Announcements counts requests by which pods announce themselves before Kubernetes lists them (Received), and those by which
 // activators pass these on to each other (Relayed), by result. Its methods may be called concurrently and don't block.
 type Announcements struct{ heard, relayed map[string]prometheus.Counter }
 
@@ -36,7 +36,7 @@ func NewAnnouncements(r prometheus.Registerer, heard, relayed []string) (*Announ
 // Received counts an announcement. A result that NewAnnouncements was not given is not counted.
 func (a *Announcements) Received(result string) { inc(a.heard[result]) }
 
-// Relayed counts an attempt to pass one on, as Heard does.
+// Relayed counts an attempt to pass one on, as Received does.
 func (a *Announcements) Relayed(result string) { inc(a.relayed[result]) }
 
 func inc(c prometheus.Counter) {
