@@ -48,7 +48,7 @@ func dieMidBurst(t *testing.T, c *http.Client, url func(path string) string) {
 		t.Errorf("%d requests failed, with %d in flight", failed, podLimit)
 	}
 	if after == 0 {
-		t.Error("nothing was left for the next process: no burst")
+		t.Error("no request was left for the next process: the burst was too small")
 	}
 	if a := mustGet(t, c, url("/")); a.pid() == victim {
 		t.Error("answered by the killed process")

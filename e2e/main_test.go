@@ -13,7 +13,7 @@ import (
 
 const module = "github.com/sluice-proxy/sluice"
 
-// binaries is the directory that holds what buildAll has built.
+// binaries is the directory of the binaries that buildAll has built.
 var binaries string
 
 func TestMain(m *testing.M) {

@@ -79,7 +79,7 @@ func TestHelpAndList(t *testing.T) {
 	}
 	for _, s := range scenarios() {
 		if !strings.Contains(out.String()+"", s.name) && s.what == "" {
-			t.Errorf("%s isn't listed, or says nothing", s.name)
+			t.Errorf("%s isn't listed, or has no description", s.name)
 		}
 	}
 }

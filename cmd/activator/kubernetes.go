@@ -22,7 +22,7 @@ func runOnKubernetes(
 	log := newLiveLog(o.logLevel, stderr, o.podName)
 	defer func() { _ = log.Sync() }()
 	defer logging.Standard(log.Logger)()
-	klog.SetLogger(zapr.NewLogger(log.Named("client-go"))) // what client-go logs outside of any context
+	klog.SetLogger(zapr.NewLogger(log.Named("client-go"))) // for client-go's lines outside of any context
 	api, err := restConfig(o)
 	if err != nil {
 		return err

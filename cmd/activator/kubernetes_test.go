@@ -43,7 +43,7 @@ func TestKubernetes(t *testing.T) {
 
 	t.Run("log", func(t *testing.T) {
 		api.configMap("config-logging", map[string]string{"loglevel.activator": "loud"})
-		await(t, "the complaint", func() bool { return p.says(`loglevel.activator is \"loud\" and is ignored`) })
+		await(t, "the warning", func() bool { return p.says(`loglevel.activator is \"loud\" and is ignored`) })
 		api.configMap("config-logging", map[string]string{
 			"loglevel.activator": "info",
 			"zap-logger-config":  `{"level": "error", "outputPaths": ["stdout"], "errorOutputPaths": ["stderr"], "encoding": "json"}`,
@@ -52,7 +52,7 @@ func TestKubernetes(t *testing.T) {
 		api.configMap("config-logging", map[string]string{"loglevel.activator": "debug"})
 		await(t, "the level", func() bool { return p.says(`"level":"debug"`) })
 		api.configMap("config-logging", map[string]string{"zap-logger-config": `{"level":"info"`, "loglevel.activator": "info"})
-		await(t, "the complaint", func() bool { return p.says("zap-logger-config is not the JSON of a zap configuration") })
+		await(t, "the warning", func() bool { return p.says("zap-logger-config is not the JSON of a zap configuration") })
 	})
 	t.Run("metrics", func(t *testing.T) {
 		api.configMap("config-observability", map[string]string{"metrics-protocol": "prometheus", "metrics-endpoint": "127.0.0.1:0"})
@@ -68,7 +68,7 @@ func TestKubernetes(t *testing.T) {
 			t.Errorf("metrics:\n%s", b)
 		}
 		api.configMap("config-observability", map[string]string{"metrics-protocol": "smoke signals"})
-		await(t, "the complaint", func() bool { return p.says("smoke signals") })
+		await(t, "the warning", func() bool { return p.says("smoke signals") })
 		if resp, err := h1.Get(page); err != nil {
 			t.Errorf("a bad value ended the metrics: %v", err)
 		} else {

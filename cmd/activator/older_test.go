@@ -132,13 +132,13 @@ func TestOlderConfigMaps(t *testing.T) {
 		return p.prints("0af7651916cd43dd8448eb211c80319c")
 	})
 	api.configMap("config-observability", map[string]string{"metrics.backend-destination": "stackdriver", "profiling.enable": "true"})
-	await(t, "the complaint", func() bool {
+	await(t, "the warning", func() bool {
 		return p.says(`metrics.backend-destination is \"stackdriver\", expected none or prometheus`)
 	})
 	if got := page("profiling", "/debug/pprof/cmdline"); !strings.HasPrefix(got, "200 ") {
-		t.Errorf("what is understood beside it isn't used: %s", got)
+		t.Errorf("the valid settings beside it aren't used: %s", got)
 	}
 	api.configMap("config-tracing", map[string]string{"backend": "stackdriver"})
 	api.configMap("config-observability", nil)
-	await(t, "the complaint", func() bool { return p.says(`backend is \"stackdriver\"`) })
+	await(t, "the warning", func() bool { return p.says(`backend is \"stackdriver\"`) })
 }

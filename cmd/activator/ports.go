@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// ports are what the program listens on.
+// ports are the ports on which the program listens.
 type ports struct {
 	bind string
 	log  *zap.Logger

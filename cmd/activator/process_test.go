@@ -62,7 +62,7 @@ func TestProcess(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the kubelet to be told", func() bool { s, _, _ := get(h1, ports[0], "User-Agent", "kube-probe/1"); return s == 500 })
+	await(t, "the kubelet's probe to fail", func() bool { s, _, _ := get(h1, ports[0], "User-Agent", "kube-probe/1"); return s == 500 })
 	if s, b, err := get(h1, ports[1]); s != 200 {
 		t.Errorf("while it drains: %d %q %v", s, b, err)
 	}
@@ -83,7 +83,7 @@ func TestSecondSignal(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the first signal to be heard", func() bool {
+	await(t, "the effect of the first signal", func() bool {
 		s, _, _ := get(h1, p.addresses("requests")[0], "User-Agent", "kube-probe/1")
 		return s == 500
 	})

@@ -57,7 +57,7 @@ func TestC2TimeoutsOfTheInstalledRelease(t *testing.T) {
 		{"1.6", labelled("1.6.0"), labelled("1.6.0"), nil, true, `"release":"1.6"`},
 		{"one without labels", nil, labelled("1.7.4"), nil, true, `"release":"1.7","from":"labels of ConfigMap config-logging"`},
 		{"1.8", labelled("1.8.0"), labelled("1.8.0"), nil, false, `"release":"1.8","from":"labels of ConfigMap config-observability","timeoutsBy":"activator and queue-proxy"`},
-		{"told", labelled("1.23.0"), nil, []string{"-knative-release", "1.6"}, true, `"release":"1.6","from":"-knative-release"`},
+		{"configured", labelled("1.23.0"), nil, []string{"-knative-release", "1.6"}, true, `"release":"1.6","from":"-knative-release"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

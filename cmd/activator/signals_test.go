@@ -24,14 +24,14 @@ func drainsAt(t *testing.T, sig syscall.Signal) {
 	await(t, "readiness", func() bool { s, _, _ := get(probes, url, "User-Agent", "kube-probe/1"); return s == http.StatusOK })
 
 	const n = 60
-	told := make(chan struct{})
+	failed := make(chan struct{})
 	var clients sync.WaitGroup
 	for range n {
 		c := client(t, false)
 		clients.Go(func() {
 			for after := 0; after < 3; { // requests after the kubelet's probe has failed
 				select {
-				case <-told:
+				case <-failed:
 					after++
 				default:
 				}
@@ -46,11 +46,11 @@ func drainsAt(t *testing.T, sig syscall.Signal) {
 	if err := p.cmd.Process.Signal(sig); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the kubelet to be told", func() bool {
+	await(t, "the kubelet's probe to fail", func() bool {
 		s, _, err := get(probes, url, "User-Agent", "kube-probe/1")
 		return s == http.StatusInternalServerError || err != nil // err: the process has ended, and the clients find lost requests
 	})
-	close(told)
+	close(failed)
 	clients.Wait()
 	_ = p.cmd.Process.Signal(sig) // a second signal ends the time of draining
 	if code := p.end(t); code != 0 {

@@ -70,7 +70,7 @@ func environment(app string, ports []string, more ...string) []string {
 	}, more...)
 }
 
-// output collects what a process writes.
+// output collects the output of a process.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -93,7 +93,7 @@ func start(t testing.TB, env []string) (*exec.Cmd, *output) {
 	return launch(t, exec.Command(binary), env)
 }
 
-// launch starts cmd, which is the queue-proxy or becomes it.
+// launch starts cmd, which is the queue-proxy or executes it.
 func launch(t testing.TB, cmd *exec.Cmd, env []string) (*exec.Cmd, *output) {
 	t.Helper()
 	out := new(output)
@@ -110,7 +110,7 @@ func launch(t testing.TB, cmd *exec.Cmd, env []string) (*exec.Cmd, *output) {
 	return cmd, out
 }
 
-// get sends a process one request, on a connection of its own.
+// get sends a process one request on a new connection.
 func get(t testing.TB, port, path string, fields ...string) (int, string, error) {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+port+path, nil)

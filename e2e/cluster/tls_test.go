@@ -33,7 +33,7 @@ var tlsCases = []testCase{
 func enableTLS(ctx context.Context, w *world) error {
 	_, err := w.CoreV1().Secrets(system).Get(ctx, routingSecret, metav1.GetOptions{})
 	if err == nil {
-		return fmt.Errorf("%w: the cluster has a Secret %s of its own", errSkip, routingSecret)
+		return fmt.Errorf("%w: the cluster already has a Secret %s", errSkip, routingSecret)
 	}
 	if !apierrors.IsNotFound(err) {
 		return err

@@ -90,7 +90,7 @@ func TestC3PartialLoggingConfig(t *testing.T) {
 			}
 		})
 	}
-	t.Run("both are told", func(t *testing.T) {
+	t.Run("both are reported", func(t *testing.T) {
 		if _, problem := written(t, "{", "loud"); strings.Count(problem, "\n") != 1 {
 			t.Errorf("%q is not two lines", problem)
 		}

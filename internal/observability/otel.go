@@ -19,7 +19,7 @@ func (r *reader) ignore(name, want string) {
 	r.ignored = append(r.ignored, name+" is ignored, expected "+want)
 }
 
-// ofSignal returns OTEL_EXPORTER_OTLP_<signal>_<name> with own true, else OTEL_EXPORTER_OTLP_<name>
+// ofSignal returns OTEL_EXPORTER_OTLP_<signal>_<name>, with own true, or OTEL_EXPORTER_OTLP_<name>
 // (https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
 func (r *reader) ofSignal(s signal, name string) (key, value string, own bool) {
 	key = "OTEL_EXPORTER_OTLP_" + s.env + "_" + name

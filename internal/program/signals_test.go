@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A program under nohup goes on when its terminal closes.
+// A program under nohup continues to run when its terminal closes.
 func TestSignals(t *testing.T) {
 	defer signal.Reset(syscall.SIGHUP)
 	signal.Reset(syscall.SIGHUP)

@@ -173,7 +173,7 @@ func TestLinesAreWholeAndApart(t *testing.T) {
 	for c := range clients {
 		for i := range each {
 			if want := fmt.Sprintf("/%d/%d/%s\n", c, i, strings.Repeat("x", 100*i)); !seen[want] {
-				t.Errorf("no line of its own for %.20q", want)
+				t.Errorf("there is no separate line for %.20q", want)
 			}
 		}
 	}

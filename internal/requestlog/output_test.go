@@ -139,7 +139,7 @@ func TestOffCostsNoAllocation(t *testing.T) {
 	}
 }
 
-// fixed is a policy that allocates nothing.
+// fixed is a policy that does not allocate.
 type fixed struct{ x proxy.Exchange }
 
 func (p fixed) Begin(*proxy.Request) proxy.Exchange { return p.x }

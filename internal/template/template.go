@@ -23,7 +23,7 @@ type Template struct {
 // failure is the error of a template. Parse and Execute panic with it and recover.
 type failure struct{ error }
 
-// Parse returns the template of text, or an error with the position of what can't be used.
+// Parse returns the template of text, or an error with the position of the part that can't be used.
 func Parse(name, text string, m Methods) (t *Template, err error) {
 	known := map[string]any{"and": true, "or": true}
 	funcs := functions()

@@ -233,7 +233,7 @@ func FuzzC7JSIsJSON(f *testing.F) {
 	})
 }
 
-// Parse rejects what text/template can do and this package can't, and names it in the error.
+// Parse rejects features of text/template that this package does not support, and names them in the error.
 func TestRefused(t *testing.T) {
 	for text, name := range map[string]string{
 		"{{.Sell}}":                                  "Sell",

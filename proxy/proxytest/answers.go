@@ -41,8 +41,8 @@ func local(r *rig) {
 	}
 }
 
-// ownFraming: each of the proxy's own answers ends where its head says, so that the next request on the connection is answered
-// too. After a malformed request the connection is closed.
+// ownFraming: the body of each of the proxy's own answers has the length that its head announces, so that the next request on
+// the connection is answered too. After a malformed request the connection is closed.
 func ownFraming(r *rig) {
 	tail := [][2]string{{"Grpc-Status", "3"}}
 	for name, c := range map[string]struct {

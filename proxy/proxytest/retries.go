@@ -261,7 +261,7 @@ func recycling(r *rig) {
 		conns.Add(1)
 		for range each {
 			req, err := http.ReadRequest(in)
-			if err != nil || req.Method == "PRI" { // HTTP/2 is not spoken here
+			if err != nil || req.Method == "PRI" { // this app has no HTTP/2
 				return
 			}
 			_, _ = io.Copy(io.Discard, req.Body)

@@ -120,7 +120,7 @@ type frames struct {
 
 const frameHead = 9
 
-func (f *frames) see(p []byte, tell func(http2.FrameHeader)) {
+func (f *frames) see(p []byte, found func(http2.FrameHeader)) {
 	for len(p) > 0 {
 		if f.skip > 0 {
 			n := min(f.skip, len(p))
@@ -137,7 +137,7 @@ func (f *frames) see(p []byte, tell func(http2.FrameHeader)) {
 			StreamID: binary.BigEndian.Uint32(f.head[5:]) & (1<<31 - 1),
 		}
 		f.skip, f.head = int(h.Length), f.head[:0]
-		tell(h)
+		found(h)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// trailed is an answer of an app, and what a client must get.
+// trailed is an answer of an app, and the answer that a client must get.
 type trailed struct {
 	name    string
 	method  string // "": GET

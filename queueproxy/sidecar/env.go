@@ -129,10 +129,10 @@ func addrsFrom(e *program.Environment) queueproxy.Addrs {
 	return a
 }
 
-// timeoutsFrom reads the timeouts of requests. Knative 1.7 and later always set the response-start variable, if only to
-// 0. Where it isn't set at all they have their classic meaning: REVISION_TIMEOUT_SECONDS bounds the first byte, and
-// MAX_DURATION_SECONDS, which 1.2 alone sets, the whole (contract, "Releases"). What REVISION_TIMEOUT_SECONDS says is the
-// pod's grace period in either.
+// timeoutsFrom reads the timeouts of requests. Knative 1.7 and later always set the response-start variable, even to 0. If it
+// isn't set, the variables have their classic meaning: REVISION_TIMEOUT_SECONDS bounds the first byte, and
+// MAX_DURATION_SECONDS, which only 1.2 sets, the whole request (contract, "Releases"). In both cases REVISION_TIMEOUT_SECONDS
+// is the pod's grace period.
 func timeoutsFrom(e *program.Environment) (t proxy.Timeouts, gracePeriod time.Duration) {
 	t = proxy.Timeouts{
 		Total:         program.Required(e, knative.EnvRevisionTimeout, program.WantSeconds, program.Seconds),

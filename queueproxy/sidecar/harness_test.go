@@ -41,7 +41,7 @@ type answer struct {
 	body   string
 }
 
-// visit sends a GET request on a connection of its own, with fields given as name, value, name, value.
+// visit sends a GET request on a new connection, with fields given as name, value, name, value.
 func visit(t testing.TB, url string, fields ...string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/", nil)

@@ -16,7 +16,7 @@ const (
 	ofOTLP = "OTEL_EXPORTER_OTLP_"
 )
 
-// variables lists what Main reads, in the order of the contract.
+// variables lists the variables that Main reads, in the order of the contract.
 func variables() []variable {
 	all := contract()
 	l := limits.OfProcess().Behind()

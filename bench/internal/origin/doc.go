@@ -1,10 +1,10 @@
-// Package origin is the app behind the proxies that are compared, and what is asked of it.
+// Package origin is the app behind the proxies that are compared. It answers these requests:
 //
 //	GET  /hello        12 bytes
 //	GET  /slow         the same, after 10 ms
-//	GET  /hold         the same, once somebody has asked for /release
+//	GET  /hold         the same, after the first request for /release
 //	GET  /down/SIZE    SIZE bytes
-//	POST /up/SIZE      reads SIZE bytes, then says the 12
+//	POST /up/SIZE      reads SIZE bytes, then answers the 12
 //	POST /bench.Echo/Unary, application/grpc: the message that came
 //
 // It serves HTTP/1.1 and HTTP/2 with prior knowledge, at the cost of net/http; where every microsecond counts, a comparison
