@@ -171,7 +171,7 @@ func (c *cluster) compose(n network, api *rest.Config, p *ports) (*server, error
 	return s, nil
 }
 
-// logReady blocks until the activator is ready or ctx has ended. It logs that, and every minute before why it isn't ready.
+// logReady blocks until the activator is ready, which it logs, or ctx has ended. Meanwhile it logs why the activator isn't ready.
 func (c *cluster) logReady(ctx context.Context, a *activator.Activator) {
 	began := time.Now()
 	for wait := firstReport; ; wait = reportInterval {

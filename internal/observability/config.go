@@ -1,6 +1,10 @@
 package observability
 
-import "time"
+import (
+	"time"
+
+	"github.com/sluice-proxy/sluice/metrics/otlp"
+)
 
 // The protocols of an Exporter.
 const (
@@ -50,6 +54,14 @@ type Exporter struct {
 
 // OTLP reports whether e is pushed to an OpenTelemetry collector.
 func (e Exporter) OTLP() bool { return e.Protocol == HTTP || e.Protocol == GRPC }
+
+// Collector returns the configuration for pushing metrics or spans of resource to the collector of e, whose protocol is OTLP.
+func (e Exporter) Collector(resource map[string]string) otlp.Config {
+	return otlp.Config{
+		Protocol: e.Protocol, Endpoint: e.Endpoint, Headers: e.Headers, Gzip: e.Gzip, Timeout: e.Timeout, Interval: e.Interval,
+		CAFile: e.CAFile, CertFile: e.CertFile, KeyFile: e.KeyFile, Resource: resource,
+	}
+}
 
 // RequestLog is the configuration of the request log.
 type RequestLog struct {

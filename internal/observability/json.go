@@ -56,17 +56,6 @@ func ParseJSON(data string, lookup func(string) (string, bool)) (Config, error) 
 	})
 }
 
-func (r *reader) profiling(key, value string, before bool) bool {
-	switch value {
-	case "", "disabled":
-		return false
-	case "enabled":
-		return true
-	}
-	r.fail(key, value, "enabled or disabled")
-	return before
-}
-
 // jsonError describes a JSON error by its position. It does not repeat the value, which may hold a secret.
 func jsonError(err error) error {
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {

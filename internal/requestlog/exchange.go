@@ -6,13 +6,6 @@ import (
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
-// Wrap returns a policy that calls p and logs each request while the log is on.
-func (l *Log) Wrap(p proxy.Policy) proxy.Policy {
-	w := &policy{log: l, Policy: p}
-	w.exchanges.New = func() any { return &exchange{policy: w} }
-	return w
-}
-
 type policy struct {
 	proxy.Policy
 	log       *Log

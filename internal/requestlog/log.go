@@ -104,6 +104,13 @@ func (l *Log) Set(text string, enabled, probes bool) error {
 	return nil
 }
 
+// Wrap returns a policy that calls p and logs each request while the log is on.
+func (l *Log) Wrap(p proxy.Policy) proxy.Policy {
+	w := &policy{log: l, Policy: p}
+	w.exchanges.New = func() any { return &exchange{policy: w} }
+	return w
+}
+
 // Dropped returns the number of lines that were lost because Out was too slow or failed, or the log was closed.
 func (l *Log) Dropped() uint64 { return l.out.dropped.Load() }
 

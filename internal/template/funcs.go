@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"reflect"
-	"text/template/parse"
 )
 
 // function is a function that templates may call, with at least min arguments and at most max.
@@ -75,40 +74,4 @@ func equalsAny(args []reflect.Value) (reflect.Value, error) {
 		}
 	}
 	return reflect.ValueOf(false), nil
-}
-
-// function calls a function.
-func (s *state) function(dot reflect.Value, n *parse.IdentifierNode, args []parse.Node, last []reflect.Value) reflect.Value {
-	if n.Ident == "and" || n.Ident == "or" {
-		return s.choice(dot, n, args, last)
-	}
-	fn := s.template.funcs[n.Ident]
-	if got := len(args) + len(last); got < fn.min || got > fn.max {
-		s.fail(n, "%s does not take %d arguments", n, got)
-	}
-	values := make([]reflect.Value, 0, len(args)+1)
-	for _, arg := range args {
-		values = append(values, s.operand(dot, arg))
-	}
-	v, err := fn.call(append(values, last...))
-	if err != nil {
-		s.fail(n, "%s: %w", n, err)
-	}
-	return v
-}
-
-// choice evaluates and, or: it returns the first argument that decides, or the last one.
-func (s *state) choice(dot reflect.Value, n *parse.IdentifierNode, args []parse.Node, last []reflect.Value) (v reflect.Value) {
-	if len(args)+len(last) == 0 {
-		s.fail(n, "%s has no arguments", n)
-	}
-	for _, arg := range args {
-		if v = s.operand(dot, arg); truth(v) == (n.Ident == "or") {
-			return v
-		}
-	}
-	if len(last) > 0 {
-		return last[0]
-	}
-	return v
 }

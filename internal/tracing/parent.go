@@ -166,6 +166,26 @@ func (p *parent) inject(h proxy.Header, trace traceID, span spanID, sampled bool
 	}
 }
 
+// decline adds to the fields that the request is not recorded, unless they have that decision already.
+func (p *parent) decline(h proxy.Header, trace traceID) {
+	if p.w3c {
+		return
+	}
+	if !p.exists() && !p.decided {
+		h.Set(traceparent, formatTraceparent(trace, newSpanID(), false, false))
+		h.Del(tracestate)
+		return
+	}
+	span := p.span
+	if !p.exists() {
+		span = newSpanID()
+	}
+	if p.decided {
+		p.multi, p.single = false, false // these fields have the decision
+	}
+	p.inject(h, trace, span, false)
+}
+
 func b3State(sampled, debug bool) string {
 	switch {
 	case debug:

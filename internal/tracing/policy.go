@@ -17,14 +17,6 @@ const minWait = time.Millisecond
 // and heads may have 64 KiB. W3C asks for at least 512 bytes of tracestate.
 const maxText = 1 << 10
 
-// Wrap returns a policy that calls p and traces its requests while tracing is on. A policy that needs the fields of the trace,
-// such as a request log, must be within p.
-func (t *Tracer) Wrap(p proxy.Policy) proxy.Policy {
-	w := &policy{tracer: t, Policy: p}
-	w.exchanges.New = func() any { return &exchange{policy: w} }
-	return w
-}
-
 type policy struct {
 	proxy.Policy
 	tracer    *Tracer
@@ -77,26 +69,6 @@ func (p *policy) Begin(req *proxy.Request) proxy.Exchange {
 
 // kept copies a string of a request's head, which is valid only as long as the request, for a span.
 func kept(s string) string { return strings.Clone(s[:min(len(s), maxText)]) }
-
-// decline adds to the fields that the request is not recorded, unless they have that decision already.
-func (p *parent) decline(h proxy.Header, trace traceID) {
-	if p.w3c {
-		return
-	}
-	if !p.exists() && !p.decided {
-		h.Set(traceparent, formatTraceparent(trace, newSpanID(), false, false))
-		h.Del(tracestate)
-		return
-	}
-	span := p.span
-	if !p.exists() {
-		span = newSpanID()
-	}
-	if p.decided {
-		p.multi, p.single = false, false // these fields have the decision
-	}
-	p.inject(h, trace, span, false)
-}
 
 // Next records the wait for an upstream, which may be within one call or last over several.
 func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {

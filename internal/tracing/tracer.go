@@ -133,5 +133,82 @@ func (t *Tracer) newSink(e observability.Exporter) (sink, error) {
 	return nil, fmt.Errorf("tracing: protocol %q is not http/protobuf, grpc, zipkin or stdout", e.Protocol)
 }
 
+// Wrap returns a policy that calls p and traces its requests while tracing is on. A policy that needs the fields of the trace,
+// such as a request log, must be within p.
+func (t *Tracer) Wrap(p proxy.Policy) proxy.Policy {
+	w := &policy{tracer: t, Policy: p}
+	w.exchanges.New = func() any { return &exchange{policy: w} }
+	return w
+}
+
+// Run exports spans until ctx is done, and then those that are left, for Config.FlushTimeout at most. It returns nil. A change
+// by Set applies to the next export.
+func (t *Tracer) Run(ctx context.Context) error {
+	// life outlasts ctx by the time to flush.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	last := time.AfterFunc(time.Hour, end)
+	last.Stop()
+	defer last.Stop()
+	defer context.AfterFunc(ctx, func() { last.Reset(t.config.FlushTimeout) })()
+
+	tick := time.NewTicker(batchDelay)
+	defer tick.Stop()
+	tick.Stop()
+	var current *setting
+	for done := false; !done; {
+		select {
+		case <-ctx.Done():
+			done = true
+		case <-t.changed:
+		case <-t.queue.wake:
+		case <-tick.C:
+		}
+		t.export(life, current)
+		next := t.setting.Load()
+		if done {
+			next = nil
+		}
+		if next == current {
+			continue
+		}
+		tick.Stop()
+		if current != nil {
+			t.spans.wanted.Store(false)
+			t.export(life, current) // spans of requests that have just ended
+			current.sink.Close()
+		}
+		if next != nil {
+			t.spans.wanted.Store(true)
+			tick.Reset(batchDelay)
+		}
+		current = next
+	}
+	return nil
+}
+
+// export sends all spans of the queue in batches.
+func (t *Tracer) export(ctx context.Context, s *setting) {
+	if s == nil {
+		return
+	}
+	for {
+		batch := t.queue.take()
+		if len(batch) == 0 {
+			return
+		}
+		err := s.sink.Export(ctx, batch)
+		if err != nil {
+			t.queue.dropped.Add(uint64(len(batch)))
+		}
+		if failing := err != nil; failing != t.failing {
+			t.failing = failing
+			if t.config.Failed != nil {
+				t.config.Failed(err)
+			}
+		}
+	}
+}
+
 // Dropped returns the number of spans that were lost because they could not be exported, or not fast enough.
 func (t *Tracer) Dropped() uint64 { return t.queue.dropped.Load() }
