@@ -105,15 +105,15 @@ func TestH2load(t *testing.T) {
 	app, dir := serve(t, origin.New()), t.TempDir()
 	for range 2 { // the second run finds the first one's files
 		for _, target := range []Target{{Addr: app, Path: origin.Small, Protocol: HTTP2}, {Addr: app, Path: origin.Unary, Protocol: GRPC}} {
-			r, err := H2load(t.Context(), Run{Dir: dir, Target: target, Connections: 2, Streams: 2, Duration: 200 * time.Millisecond})
+			r, err := H2load(t.Context(), Run{Dir: dir, Target: target, Connections: 2, Streams: 2, Duration: 2 * time.Second})
 			if err != nil || r.Requests < 1 || r.P50 <= 0 || r.P99 != 0 && r.P99 < r.P50 || r.P999 != 0 && r.P999 < r.P99 {
 				t.Errorf("%s: %+v, %v", target.Protocol, r, err)
 			}
 		}
 	}
-	_, err := H2load(t.Context(), Run{Dir: dir, Target: Target{Addr: serve(t, http.HandlerFunc(refuses)), Path: "/", Protocol: HTTP2}, Connections: 2, Streams: 2, Duration: 100 * time.Millisecond})
+	_, err := H2load(t.Context(), Run{Dir: dir, Target: Target{Addr: serve(t, http.HandlerFunc(refuses)), Path: "/", Protocol: HTTP2}, Connections: 2, Streams: 2, Duration: 2 * time.Second})
 	wants(t, "503", err, "5xx")
-	_, err = H2load(t.Context(), Run{Dir: dir, Target: Target{Addr: serve(t, answers("")), Path: origin.Unary, Protocol: GRPC}, Connections: 2, Streams: 2, Duration: 100 * time.Millisecond})
+	_, err = H2load(t.Context(), Run{Dir: dir, Target: Target{Addr: serve(t, answers("")), Path: origin.Unary, Protocol: GRPC}, Connections: 2, Streams: 2, Duration: 2 * time.Second})
 	wants(t, "no message", err, "without a body")
 }
 
