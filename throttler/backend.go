@@ -14,7 +14,8 @@ const (
 	Draining       // finishes the requests that it has and gets no new ones
 )
 
-// Backend describes a pod. Use keyed literals: fields will be added.
+// Backend describes a pod. One that is neither Own nor Spillover gets no requests; where there is one activator, all are Own.
+// Use keyed literals: fields will be added.
 type Backend struct {
 	ID        string // the pod's UID; empty means Addr. Addresses are reused by other pods, IDs are not
 	Addr      string // where to dial; a change of it applies to new leases

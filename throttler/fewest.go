@@ -79,10 +79,10 @@ func (f *fewest) swap(p *pod, j int32) {
 
 // pick returns a pod with the fewest, by chance among equals, but none of those to avoid; nil when there is none. roll(n) is
 // a random number below n.
-func (f *fewest) pick(roll func(n int) int, not avoided) *pod {
+func (f *fewest) pick(roll func(n int) int, avoid avoided) *pod {
 	for from := 0; from < len(f.pods); {
 		to := int(f.start[f.pods[from].ranked+1])
-		if p := f.pickOf(from, to, roll, not); p != nil {
+		if p := f.pickOf(from, to, roll, avoid); p != nil {
 			return p
 		}
 		from = to
@@ -91,15 +91,15 @@ func (f *fewest) pick(roll func(n int) int, not avoided) *pod {
 }
 
 // pickOf is pick among the pods of a range. After a pod that is to be avoided it draws among those not drawn yet.
-func (f *fewest) pickOf(from, to int, roll func(n int) int, not avoided) *pod {
-	var drawn [len(not)]int // in ascending order
+func (f *fewest) pickOf(from, to int, roll func(n int) int, avoid avoided) *pod {
+	var drawn [len(avoid)]int // in ascending order
 	for n := 0; n < to-from; n++ {
 		i := from + roll(to-from-n)
 		k := 0
 		for ; k < n && i >= drawn[k]; k++ {
 			i++
 		}
-		if p := f.pods[i]; !not.has(p) {
+		if p := f.pods[i]; !avoid.has(p) {
 			return p
 		}
 		copy(drawn[k+1:], drawn[k:n])

@@ -40,45 +40,45 @@ func (a *avoided) has(p *pod) bool { return p.ID == a[0] || p.ID == a[1] }
 
 // choose finds the pod for a request: an own one, else one for a spillover request, and one of those to avoid only when no
 // other has a free slot. It returns nil when there is none.
-func (s *freeSlots) choose(not avoided, noSpillover bool) *pod {
-	if p := s.chooseOwn(not); p != nil {
+func (s *freeSlots) choose(avoid avoided, noSpillover bool) *pod {
+	if p := s.chooseOwn(avoid); p != nil {
 		return p
 	}
 	if !noSpillover {
-		if p := s.chooseRemote(not); p != nil {
+		if p := s.chooseRemote(avoid); p != nil {
 			return p
 		}
 	}
-	if not == (avoided{}) {
+	if avoid == (avoided{}) {
 		return nil
 	}
 	return s.choose(avoided{}, noSpillover)
 }
 
-func (s *freeSlots) chooseOwn(not avoided) *pod {
+func (s *freeSlots) chooseOwn(avoid avoided) *pod {
 	switch s.pick {
 	case PickLeastInFlight:
-		return s.fewest.pick(s.roll, not)
+		return s.fewest.pick(s.roll, avoid)
 	case PickRoundRobin:
-		return s.at(s.own, s.cursor, not)
+		return s.at(s.own, s.cursor, avoid)
 	default:
-		return s.at(s.own, 0, not)
+		return s.at(s.own, 0, avoid)
 	}
 }
 
 // chooseRemote begins at a random position, so that several activators don't choose the same pod.
-func (s *freeSlots) chooseRemote(not avoided) *pod {
+func (s *freeSlots) chooseRemote(avoid avoided) *pod {
 	if s.remotes == 0 {
 		return nil
 	}
-	return s.at(s.remote, s.roll(len(s.order)), not)
+	return s.at(s.remote, s.roll(len(s.order)), avoid)
 }
 
 // at finds the pod in the set at a position or the next after it, around the end.
-func (s *freeSlots) at(set bitset, position int, not avoided) *pod {
+func (s *freeSlots) at(set bitset, position int, avoid avoided) *pod {
 	first := set.nextAround(position)
 	for i := first; i >= 0; {
-		if p := s.order[i]; !not.has(p) {
+		if p := s.order[i]; !avoid.has(p) {
 			return p
 		}
 		if i = set.nextAround(i + 1); i == first {

@@ -63,11 +63,11 @@ func (q *queue) next(free *freeSlots) (*waiter, *pod) {
 	if w == nil {
 		return nil, nil
 	}
-	if p := free.choose(w.not, w.noSpillover); p != nil {
+	if p := free.choose(w.avoid, w.noSpillover); p != nil {
 		return w, p
 	}
 	if w = q.anyPod.head; w == nil || q.ownPod.head == nil {
 		return nil, nil
 	}
-	return w, free.choose(w.not, false)
+	return w, free.choose(w.avoid, false)
 }

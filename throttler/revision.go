@@ -8,15 +8,14 @@ import (
 	"time"
 )
 
-// keptGrants bounds how many ended leases' grants a revision keeps for use again.
+// keptGrants is how many grants of ended leases a revision keeps for reuse at most.
 const keptGrants = 1024
 
 // revision is one revision's pods, free slots and waiting requests. One lock guards all of it, so that admission and the
 // choice of a pod are one step. Methods named …Locked need mu held, those named …ListLocked list.mu, and take mu themselves.
 // Requests that have been given a slot, or have failed, are collected under mu and notified after it has been released.
 //
-// It may exist before SetRevision, to keep backends, and after DeleteRevision, to keep what leases count for that have not
-// ended.
+// It may exist before SetRevision, to keep backends, and after DeleteRevision, to count the leases that have not ended.
 type revision struct {
 	id      RevisionID
 	t       *Throttler
@@ -108,7 +107,7 @@ func (r *revision) enqueueLocked(d *Demand, notify func()) (*waiter, error) {
 	}
 	w := r.t.waiters.get(notify)
 	now := time.Now()
-	w.client, w.bytes, w.not, w.noSpillover, w.since = client, bytes, avoided(d.Avoid), d.NoSpillover, now
+	w.client, w.bytes, w.avoid, w.noSpillover, w.since = client, bytes, avoided(d.Avoid), d.NoSpillover, now
 	if !d.Enqueued.IsZero() && d.Enqueued.Before(now) {
 		w.since = d.Enqueued
 	}
@@ -137,7 +136,7 @@ func (r *revision) wait(ctx context.Context, w *waiter) (Lease, error) {
 		err = context.Cause(ctx)
 		r.giveUp(w)
 	}
-	w.lease, w.err, w.not, w.noSpillover = Lease{}, nil, avoided{}, false
+	w.lease, w.err, w.avoid, w.noSpillover = Lease{}, nil, avoided{}, false
 	r.t.waiters.put(w)
 	return l, err
 }
@@ -233,9 +232,9 @@ func (r *revision) handLocked(p *pod, w *waiter, served *waiters) {
 	served.push(w)
 }
 
-// reuseLocked gives the slot that a request has just released to the oldest waiting request although the pod, which had
-// no room for a request before, is backed off: it has room for one now. So a pod that was full for a moment doesn't stand
-// idle, and gets no more requests than it answers.
+// reuseLocked gives the slot that a request has just released to the oldest waiting request, even while the pod is backed
+// off because it declined one: it was full then, and has room now. So such a pod isn't left idle, and gets one request for
+// each that it answers.
 func (r *revision) reuseLocked(p *pod, served *waiters) {
 	if !p.Own || !p.listed || p.State != Ready || p.backOff.why != declined || !p.hasRoom() {
 		return

@@ -19,13 +19,13 @@ type RevisionStats struct {
 	SpilloverGrants uint64 // of these, on other activators' pods
 	Handed          uint64 // of these, to waiting requests
 	WakeUps         uint64 // waiting requests that have seen their lease: as many as Handed, once they have run
-	PassedOn        uint64 // of these, had given up in the meantime
+	PassedOn        uint64 // of these, those that had given up before: the slot went to the next
 
-	Refused        uint64 // found the queue full
-	Cancelled      uint64 // left the queue
-	Ejections      uint64
+	Refused        uint64 // requests that were not queued: ErrQueueFull and ErrOverloaded
+	Cancelled      uint64 // requests that left the queue without a slot
+	Ejections      uint64 // how often a pod was ejected
 	Declined       uint64 // requests that a pod was too busy for
-	DoubleReleases uint64
+	DoubleReleases uint64 // calls of Lease.Release that came too often
 }
 
 // Totals is all revisions together.
@@ -33,13 +33,14 @@ type Totals struct {
 	Revisions    int   // known
 	Waiting      int   // requests
 	WaitingBytes int64 // by Demand.Bytes
-	Overloaded   uint64
 
-	// The bounds on what waits, and how often each was met.
+	// The bounds on what waits, and how many requests each has kept from waiting; Overloaded is their sum.
 	MaxWaiting                          int
 	MaxWaitingBytes                     int64
 	WaitingRefused, WaitingBytesRefused uint64
-	DoubleReleases                      uint64
+	Overloaded                          uint64
+
+	DoubleReleases uint64 // calls of Lease.Release that came too often
 }
 
 // counts is RevisionStats with what only the revision needs.

@@ -18,7 +18,7 @@ type waiter struct {
 	seq         uint64 // orders two of one age
 	bytes       int64
 	client      netip.Addr
-	not         avoided
+	avoid       avoided
 	noSpillover bool
 	lease       Lease
 	err         error
