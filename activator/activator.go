@@ -77,17 +77,17 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 	}); err != nil {
 		return nil, fmt.Errorf("activator: %w", err)
 	}
-	if err := a.measure(); err != nil {
+	if err := a.initStats(); err != nil {
 		return nil, err
 	}
 	a.rejected = rejected.New(log, a.collectors.countRejected())
-	if err := a.forward(); err != nil {
+	if err := a.initHandler(); err != nil {
 		return nil, err
 	}
 	return a, nil
 }
 
-func (a *Activator) measure() (err error) {
+func (a *Activator) initStats() (err error) {
 	c := metrics.RevisionsConfig{Pod: a.config.PodName}
 	if a.config.Reporter != nil {
 		c.First = a.config.Reporter.Send
@@ -104,7 +104,7 @@ func (a *Activator) measure() (err error) {
 	return nil
 }
 
-func (a *Activator) forward() (err error) {
+func (a *Activator) initHandler() (err error) {
 	var p proxy.Policy = policy{a}
 	if a.config.WrapPolicy != nil {
 		p = a.config.WrapPolicy(p)
@@ -232,7 +232,8 @@ func (a *Activator) UpdateEndpoints(id throttler.RevisionID, e Endpoints) {
 
 // UpdateUnavailable says that no pod of the revision is to be expected, and why, in a sentence that clients read: as long as
 // none can be used, requests are answered 503 (not_ready) with it instead of waiting, those that wait already included.
-// An empty why takes it back. It is for sources that know more of their pods than endpoints.
+// An empty why takes it back, and so does DeleteRevision; for a revision that is not known it does nothing. It is for
+// sources that know more of their pods than endpoints. They hold the Activator, since a Sink doesn't have it.
 func (a *Activator) UpdateUnavailable(id throttler.RevisionID, why string) {
 	var err error
 	if why != "" {

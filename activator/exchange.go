@@ -157,7 +157,7 @@ func (x *exchange) queue(req *proxy.Request) (throttler.Lease, *throttler.Place,
 	x.t.demand.begin()
 	lease, place, err := x.a.throttler.Queue(x.demand, req.Suspend(x.spec.Timeouts))
 	if place == nil {
-		x.queued(lease, err)
+		x.waited(lease, err)
 	}
 	return lease, place, err
 }
@@ -166,11 +166,12 @@ func (x *exchange) queue(req *proxy.Request) (throttler.Lease, *throttler.Place,
 func (x *exchange) leaveQueue(ended error) (throttler.Lease, error) {
 	lease, err := x.place.Leave(ended)
 	x.place = nil
-	x.queued(lease, err)
+	x.waited(lease, err)
 	return lease, err
 }
 
-func (x *exchange) queued(lease throttler.Lease, err error) {
+// waited counts the end of a wait in the queue, which gave lease or err.
+func (x *exchange) waited(lease throttler.Lease, err error) {
 	x.t.demand.end()
 	if x.short {
 		x.short, x.counted = false, x.t.shortage.end() || x.counted
@@ -263,7 +264,7 @@ func (x *exchange) spill(req *proxy.Request, spilled bool) {
 }
 
 func (x *exchange) upstream(req *proxy.Request) proxy.Upstream {
-	h := proxy.Upstream{
+	to := proxy.Upstream{
 		Addr:     x.lease.Addr(),
 		TLS:      x.podTLS(),
 		Host:     x.lease.Addr(),
@@ -272,16 +273,16 @@ func (x *exchange) upstream(req *proxy.Request) proxy.Upstream {
 		Replay:   true,
 	}
 	if x.lease.Declines() {
-		h.NotProcessed = knative.HeaderNotProcessed
+		to.NotProcessed = knative.HeaderNotProcessed
 	}
 	if req.Upgrade != "" { // HTTP/2 knows none
-		h.Proto = proxy.HTTP1
+		to.Proto = proxy.HTTP1
 	}
 	if host := x.t.host.Load(); host != nil {
-		h.Host = *host
+		to.Host = *host
 		req.Header.Set(knative.HeaderPassthroughLB, "true")
 	}
-	return h
+	return to
 }
 
 // podTLS is how to speak to the pods of the revision; nil: in the clear.

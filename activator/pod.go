@@ -12,10 +12,10 @@ import (
 // pod is an endpoint and what probes have found out about it; the cluster IP is one too.
 type pod struct {
 	Endpoint
-	ready     bool        // Kubernetes calls it so
+	ready     bool        // Kubernetes calls it Ready
 	suspected bool        // a request could not reach it since it became ready
-	passed    bool        // its last probes
-	since     time.Time   // it has passed each probe since
+	passed    bool        // it has passed a probe, and fewer than failures have failed in a row since
+	since     time.Time   // when passed became true
 	status    probeStatus // of the last probe since it was new or became ready
 	fails     int         // probes that failed in a row
 	why       probeResult // of the last probe that failed since it was new

@@ -18,11 +18,11 @@ import (
 type pods struct {
 	config *Config
 
-	byID  map[string]*pod
-	early map[string]*pod // those that have announced themselves and aren't listed, by address
-	round uint64          // counts updates of the endpoints
-	peers []string        // the activators in the path; replaced, never changed
-	worst *pod            // whose probe was the last to fail; it may be gone
+	byID       map[string]*pod
+	announced  map[string]*pod // those that have announced themselves and aren't listed, by address
+	round      uint64          // counts updates of the endpoints
+	peers      []string        // the activators in the path; replaced, never changed
+	lastFailed *pod            // whose probe was the last to fail; it may be gone
 
 	cluster  pod  // the cluster IP, as a pod with the ID clusterID
 	fallback bool // the cluster IP is to be probed and used
@@ -31,7 +31,7 @@ type pods struct {
 	proven   bool // while meshed, one has for long enough
 
 	ready  int    // pods that Kubernetes calls Ready
-	direct int    // pods that are isDirect
+	direct int    // pods that can be addressed without the cluster IP, as far as is known: see isDirect
 	usable int    // pods that may get requests, or the cluster IP
 	order  []*pod // those that are shared out among activators, by address
 
@@ -74,7 +74,7 @@ func (s *pods) setEndpoints(e Endpoints) {
 
 func (s *pods) setEndpoint(ep Endpoint, ready bool) {
 	ep.ID = cmp.Or(ep.ID, ep.Addr)
-	if p := s.early[ep.Addr]; p != nil {
+	if p := s.announced[ep.Addr]; p != nil {
 		s.confirm(p) // if it is listed under another ID, it is removed as one that isn't listed
 	}
 	p := s.byID[ep.ID]
@@ -118,14 +118,14 @@ func (s *pods) announce(ep Endpoint) *pod {
 	if s.byID[ep.ID] != nil || s.byID[ep.Addr] != nil { // by its address where no UID is known
 		return nil
 	}
-	if old := s.early[ep.Addr]; old != nil {
+	if old := s.announced[ep.Addr]; old != nil {
 		s.remove(old) // it has ended: its address is another's
 	}
 	p := &pod{Endpoint: ep, announced: true}
-	if s.early == nil {
-		s.early = map[string]*pod{}
+	if s.announced == nil {
+		s.announced = map[string]*pod{}
 	}
-	s.byID[ep.ID], s.early[ep.Addr] = p, p
+	s.byID[ep.ID], s.announced[ep.Addr] = p, p
 	s.change(p)
 	return p
 }
@@ -141,7 +141,7 @@ func (s *pods) expire(p *pod) {
 func (s *pods) confirm(p *pod) {
 	if p.announced {
 		p.announced = false
-		delete(s.early, p.Addr)
+		delete(s.announced, p.Addr)
 	}
 }
 
@@ -181,8 +181,8 @@ func (s *pods) forget() {
 	}
 }
 
-// passed takes over a probe that succeeded. Requests leave the cluster IP when a pod has passed for provingTime.
-func (s *pods) passed(p *pod, declines bool, now time.Time) {
+// probePassed takes over a probe that succeeded. Requests leave the cluster IP when a pod has passed for provingTime.
+func (s *pods) probePassed(p *pod, declines bool, now time.Time) {
 	if !p.passed {
 		p.since = now
 	}
@@ -198,11 +198,11 @@ func (s *pods) passed(p *pod, declines bool, now time.Time) {
 	}
 }
 
-// failed takes over a probe that failed.
-func (s *pods) failed(p *pod, f probeResult, now time.Time) {
+// probeFailed takes over a probe that failed.
+func (s *pods) probeFailed(p *pod, f probeResult, now time.Time) {
 	p.fails++
 	p.blame(f, now)
-	s.worst = p
+	s.lastFailed = p
 	switch {
 	case p.passed && p.fails < failures && !s.meshed:
 		return
@@ -331,8 +331,8 @@ func (s *pods) uses(p *pod, sp *spec) bool {
 	return !s.meshed && (s.trusted(p) || p.passed && (p.ready || !sp.NoEarlyUse))
 }
 
-// probes reports whether p has to be probed: until it passes, and from then on while Kubernetes doesn't call it Ready or
-// the cluster IP is in use.
+// probes reports whether p has to be probed: until it passes, and from then on while the cluster IP is in use, or while p is
+// used although Kubernetes doesn't call it Ready. With MeshEnabled only the cluster IP is probed.
 func (s *pods) probes(p *pod, sp *spec) bool {
 	switch {
 	case p == &s.cluster:
@@ -433,7 +433,7 @@ func (s *pods) trouble(sp *spec) trouble {
 	case len(s.byID) == 0:
 		return trouble{cause: noPod, sentence: "the revision has no pod"}
 	}
-	p := s.worst
+	p := s.lastFailed
 	if p == nil || s.byID[p.ID] != p && p != &s.cluster {
 		for _, p = range s.byID { // any: none has failed
 			break

@@ -104,11 +104,11 @@ func (t *tracked) found(p *pod, pr *probe, f probeResult) pace {
 	if f.status == passed {
 		for _, ps := range t.passes.take() {
 			if ps.pod.probe == ps.probe { // not stopped meanwhile
-				t.pods.passed(ps.pod, ps.declines, now)
+				t.pods.probePassed(ps.pod, ps.declines, now)
 			}
 		}
 	} else if p.probe == pr {
-		t.pods.failed(p, f, now)
+		t.pods.probeFailed(p, f, now)
 	}
 	t.reconcileLocked()
 	switch {
