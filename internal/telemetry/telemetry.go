@@ -51,10 +51,10 @@ type Telemetry struct {
 	config   Config
 	requests *requestlog.Log
 	tracer   *tracing.Tracer
-	counted  bool                   // the metrics of requests are registered
+	counted  bool                   // the metrics of the request log are registered
 	traced   bool                   // tracer runs
-	metrics  observability.Exporter // the exporter that runs
-	end      func()                 // ends the exporter
+	metrics  observability.Exporter // the configuration in force of the export of metrics
+	end      func()                 // ends that export
 
 	life    context.Context
 	stop    context.CancelFunc
@@ -88,8 +88,8 @@ func New(c Config) (*Telemetry, error) {
 // loads a request.
 func (t *Telemetry) Wrap(p proxy.Policy) proxy.Policy { return t.tracer.Wrap(t.requests.Wrap(p)) }
 
-// SetRequestLog turns the request log on or off, from the next request on. If it returns an error, about the template, nothing
-// has changed.
+// SetRequestLog turns the request log on or off, from the next request on. If the template can't be used it returns an error and
+// changes nothing. If Config.Registry has the log's metrics already it returns an error, too, but the log is on.
 func (t *Telemetry) SetRequestLog(l observability.RequestLog) error {
 	if err := t.requests.Set(l.Template, l.Enabled, l.Probes); err != nil || !l.Enabled || t.counted {
 		return err
@@ -98,7 +98,7 @@ func (t *Telemetry) SetRequestLog(l observability.RequestLog) error {
 	return metrics.RegisterRequestLog(t.config.Registry, t.requests)
 }
 
-// SetTraces configures the export of spans and the sampling of requests, from the next request on. If it returns an error
+// SetTraces configures the sampling of requests and the export of their spans, from the next request on. If it returns an error
 // nothing has changed.
 func (t *Telemetry) SetTraces(e observability.Exporter) error {
 	if err := t.tracer.Set(e); err != nil || e.Protocol == observability.None || t.traced {
@@ -109,8 +109,8 @@ func (t *Telemetry) SetTraces(e observability.Exporter) error {
 	return nil
 }
 
-// SetMetrics configures the export of metrics. If it returns an error no metrics are exported, and a later call may try the
-// same configuration again.
+// SetMetrics configures the export of metrics; with the configuration in force it does nothing. If it returns an error no metrics
+// are exported, and a later call may try the same configuration again.
 func (t *Telemetry) SetMetrics(e observability.Exporter) (err error) {
 	if reflect.DeepEqual(e, t.metrics) {
 		return nil
@@ -129,6 +129,7 @@ func (t *Telemetry) SetMetrics(e observability.Exporter) (err error) {
 	return err
 }
 
+// serve has Config.Page serve the metrics.
 func (t *Telemetry) serve(e observability.Exporter) error {
 	page, err := t.config.Page(e.Endpoint)
 	if err == nil {
@@ -137,6 +138,7 @@ func (t *Telemetry) serve(e observability.Exporter) error {
 	return err
 }
 
+// push starts a goroutine that sends the metrics to a collector.
 func (t *Telemetry) push(e observability.Exporter) error {
 	to := e.Collector(t.config.Resource)
 	to.Gatherer, to.FlushTimeout, to.Failed = t.config.Registry, t.config.FlushTime, t.failing("metrics")
