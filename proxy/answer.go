@@ -29,10 +29,10 @@ type ownAnswer struct {
 	header [][2]string
 	body   string
 	length int  // what Content-Length says; -1: there is none
-	last   bool // of an HTTP/1.1 connection: what follows on it can't be trusted
+	last   bool // the HTTP/1.1 connection ends after it: what follows can't be trusted
 }
 
-// errorAnswer is what WriteError says.
+// errorAnswer is the answer to a request that failed with err; grpc: it is a gRPC call.
 func errorAnswer(name string, err error, grpc bool) (a ownAnswer) {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -74,16 +74,16 @@ func errorAnswer(name string, err error, grpc bool) (a ownAnswer) {
 	return a
 }
 
-// grpcStatus is the field of an answer whose end is that of its head.
+// grpcStatus is a trailer; in a head it says that the answer has no body.
 const grpcStatus = "Grpc-Status"
 
-// Local is what WriteError answers to req, for a policy that adds to it. More fields come after its own.
+// Local is the response that WriteError would give to req, for a policy that adds fields to it: those of more come last.
 func (e *Error) Local(req *Request, name string, more ...[2]string) *Local {
 	a := errorAnswer(name, e, isGRPC(req.Header))
 	return &Local{Status: a.status, Header: append(a.header, more...), Body: a.body, Reason: e.Reason}
 }
 
-// answer is l as it is written.
+// answer is l with the body and the length that its status allows.
 func (l *Local) answer() ownAnswer {
 	a := ownAnswer{reason: l.Reason, status: l.Status, header: l.Header, body: l.Body, length: len(l.Body)}
 	has := func(name string) bool {
@@ -103,7 +103,7 @@ func (l *Local) answer() ownAnswer {
 	return a
 }
 
-// appendHead writes its head for HTTP/1.1, but for what it says of the connection, and its end.
+// appendHead appends its head for HTTP/1.1, up to what it says of the connection and the empty line.
 func (a *ownAnswer) appendHead(b []byte) []byte {
 	b = h1.AppendStatusLine(b, a.status, http.StatusText(a.status))
 	b = h1.AppendEnd(time.Now().UTC().AppendFormat(append(b, "Date: "...), http.TimeFormat))
@@ -144,13 +144,13 @@ func (a *ownAnswer) write(w http.ResponseWriter, r *http.Request, closing bool) 
 	return bytes
 }
 
-// answer has net/http answer what no policy is asked about.
+// answer has net/http answer a request that fails before a policy is asked.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, err error) {
 	a := errorAnswer(h.cfg.Name, err, isGRPC(NewHeader(r.Header)))
 	a.write(w, r, h.draining.Load())
 }
 
-// refusal is the answer to what is no request.
+// refusal is the HTTP/1.1 answer, in full, to bytes that are no request: e says why.
 func (h *Handler) refusal(e *Error) []byte {
 	a := errorAnswer(h.cfg.Name, e, false)
 	return append(h1.AppendEnd(h1.AppendField(a.appendHead(nil), "Connection", "close")), a.body...)
@@ -161,7 +161,7 @@ func retryAfter(d time.Duration) string {
 	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
 }
 
-// isGRPC looks at Content-Type.
+// isGRPC reports whether a request is a gRPC call, by its Content-Type.
 func isGRPC(h Header) bool {
 	rest, ok := strings.CutPrefix(h.Get("Content-Type"), "application/grpc")
 	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')

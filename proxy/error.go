@@ -8,8 +8,8 @@ import (
 // Error is a request that was not answered by its app: what Next returns to have it answered so, and what Attempt.Cause
 // holds. Any other error from Next is answered as Internal, and its text, which may say anything, is not shown.
 type Error struct {
-	Reason Reason
-	Status int // 0: that of the reason
+	Reason Reason // required
+	Status int    // 0: that of the reason
 	// Text is the body of the answer (gRPC: the message), sent as it is. Empty: the text of Err and a newline.
 	Text string
 	// Details is a sentence for people that says more: it stands in a line of its own below Text (gRPC: behind it), and in

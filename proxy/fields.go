@@ -35,11 +35,11 @@ type connection struct {
 	upgrading        bool
 	upgrade          string        // the protocol asked for or agreed to; not h2c
 	trailers         bool          // TE: trailers
-	idle             time.Duration // see keepAlive
+	idle             time.Duration // see keepAliveTimeout
 }
 
-// endConnection removes the fields that end at this connection, and says what they said; those of keep stay whatever
-// Connection says. It fails on more options than anybody needs.
+// endConnection removes the fields that end at this connection, and returns what they said. The fields of keep stay even if
+// Connection names them. It fails if Connection has more than maxOptions options.
 func (h Header) endConnection(keep []string) (c connection, err error) {
 	gone := connectionKinds
 	if h.list == nil {
@@ -56,7 +56,7 @@ func (h Header) endConnection(keep []string) (c connection, err error) {
 			if n += 1 + strings.Count(line, ","); n > maxOptions {
 				return c, tooManyOptions
 			}
-			c.heed(line, h, keep)
+			c.applyOptions(line, h, keep)
 		}
 	}
 	if c.upgrading && found.Has(h1.Upgrade) {
@@ -68,14 +68,14 @@ func (h Header) endConnection(keep []string) (c connection, err error) {
 		}
 	}
 	if found.Has(h1.KeepAlive) {
-		c.idle = keepAlive(h.AppendValues(few[:0], "Keep-Alive"))
+		c.idle = keepAliveTimeout(h.AppendValues(few[:0], "Keep-Alive"))
 	}
 	h.delKinds(found)
 	return c, nil
 }
 
-// heed takes the options of one Connection field.
-func (c *connection) heed(line string, h Header, keep []string) {
+// applyOptions takes over the options of one Connection field, and removes the fields that it names from h.
+func (c *connection) applyOptions(line string, h Header, keep []string) {
 	for option := range strings.SplitSeq(line, ",") {
 		option = strings.Trim(option, " \t")
 		switch kind := h1.KindOf(option); {
@@ -133,8 +133,8 @@ func connectionOptions(te, upgrade bool) string {
 	return ""
 }
 
-// appendForwarded appends to all what a request says in X-Forwarded-For as it goes on, in one line: what there is, and the
-// client's address, if it has one. Without either there is no such field.
+// appendForwarded appends to all the values of the X-Forwarded-For that a request goes on with, which are sent in one line:
+// those that it came with, and the client's address, if it has one. Without any there is no such field.
 func (h Header) appendForwarded(all []string, peer string) []string {
 	all = h.AppendValues(all, "X-Forwarded-For")
 	if peer != "" {
@@ -152,9 +152,9 @@ func peerOf(remote string) string {
 	return host
 }
 
-// keepAlive is how long an upstream keeps an unused connection open, less a margin for the way of its end to us; 0 when it
-// doesn't say (`Keep-Alive: timeout=5`, RFC 2068 §19.7.1.1, as Node.js and Apache send it).
-func keepAlive(lines []string) time.Duration {
+// keepAliveTimeout is how long an upstream keeps an unused connection open, less a margin for the news of its end to reach us;
+// 0 when it doesn't say (`Keep-Alive: timeout=5`, RFC 2068 §19.7.1.1, as Node.js and Apache send it).
+func keepAliveTimeout(lines []string) time.Duration {
 	for _, line := range lines {
 		for p := range strings.SplitSeq(line, ",") {
 			name, value, _ := strings.Cut(strings.Trim(p, " \t"), "=")
@@ -171,13 +171,13 @@ func keepAlive(lines []string) time.Duration {
 	return 0
 }
 
-// keepAliveMargin is taken off an app's own idle timeout.
+// keepAliveMargin is taken off the idle timeout that an upstream names.
 const keepAliveMargin = 500 * time.Millisecond
 
 // private are the fields of Config.Private, which no client gets to see, nor an upstream in trailers.
 type private struct {
 	names   []string // canonical
-	lengths uint64   // a bit for the length of each: most names are none of these at a glance
+	lengths uint64   // a bit for the length of each, by which most other names are told apart without a comparison
 }
 
 func newPrivate(names []string) private {
@@ -205,14 +205,14 @@ func (p *private) strip(h Header) {
 	}
 }
 
-// stripTrailers removes from a trailer section what has no business in it.
+// stripTrailers removes them from a trailer section, and the fields that may not stand in one.
 func (p *private) stripTrailers(h Header) {
 	h.delKinds(^trailerKinds)
 	p.strip(h)
 }
 
 // receive applies the rules to the final (or 101) head of an upstream's answer, and shows it to the policy. discard says that the
-// policy doesn't want it, and the upstream has not processed the request.
+// policy has declined it and that the upstream has not processed the request.
 func (h *Handler) receive(x Exchange, req *Request, resp *Response, upstream *Upstream) (c connection, discard bool, err error) {
 	notProcessed := upstream.NotProcessed != "" && resp.Header.Has(http.CanonicalHeaderKey(upstream.NotProcessed))
 	if c, err = resp.Header.endConnection(h.cfg.EndToEnd); err != nil {
@@ -226,7 +226,7 @@ func (h *Handler) receive(x Exchange, req *Request, resp *Response, upstream *Up
 	return c, !pass && notProcessed, nil
 }
 
-// receiveInterim applies them to the head of an interim answer.
+// receiveInterim applies the rules to the head of an interim answer.
 func (h *Handler) receiveInterim(header Header) error {
 	if _, err := header.endConnection(h.cfg.EndToEnd); err != nil {
 		return &Error{Reason: BadResponse, Err: err}

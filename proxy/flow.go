@@ -180,7 +180,7 @@ func (f *flow) forward() error {
 }
 
 // http1 says that an HTTP/1.1 client's request goes to the upstream in HTTP/1.1.
-func (h *Upstream) http1() bool { return h.Proto == SameProto || h.Proto == HTTP1 }
+func (u *Upstream) http1() bool { return u.Proto == SameProto || u.Proto == HTTP1 }
 
 // errWaits says that f is suspended, and its goroutine is free.
 var errWaits = errors.New("the request waits")

@@ -7,9 +7,9 @@ import (
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
 
-// The heads that an Engine writes, each from a head that it has read. What it reads is bounded, so that these are too.
+// The heads that an Engine writes, each made of a head that it has read. Those are bounded in size, and so are these.
 
-// appendRequestHead writes the head that an upstream is sent.
+// appendRequestHead appends the head that an upstream is sent.
 func (f *flow) appendRequestHead(b []byte, upstream *Upstream) []byte {
 	b = h1.AppendRequestLine(b, f.head.Method, f.target, 1)
 	b = h1.AppendField(b, "Host", cmp.Or(upstream.Host, f.head.Host, upstream.Addr))
@@ -25,7 +25,7 @@ func (f *flow) appendRequestHead(b []byte, upstream *Upstream) []byte {
 	return h1.AppendEnd(f.appendOptions(f.head.AppendFraming(b)))
 }
 
-// appendOptions writes what a request says of its own connection.
+// appendOptions appends the fields of a request that are of its own connection.
 func (f *flow) appendOptions(b []byte) []byte {
 	if f.te {
 		b = h1.AppendField(b, "TE", "trailers")
@@ -39,7 +39,7 @@ func (f *flow) appendOptions(b []byte) []byte {
 	return b
 }
 
-// appendHandedHead writes the head of a request with which net/http goes on, as the policy has left it.
+// appendHandedHead appends the head of a request with which net/http goes on, as the policy has left it.
 func (f *flow) appendHandedHead(b []byte) []byte {
 	b = h1.AppendRequestLine(b, f.head.Method, f.head.Target, f.head.Minor)
 	if f.head.Host != "" || f.head.Minor > 0 {
@@ -49,7 +49,7 @@ func (f *flow) appendHandedHead(b []byte) []byte {
 	return h1.AppendEnd(f.appendConnection(f.appendOptions(f.head.AppendFraming(b))))
 }
 
-// appendAnswerHead writes the head of an upstream's answer, as framing says.
+// appendAnswerHead appends the head of an upstream's answer for the client, whose body is sent as f.framing says.
 func (f *flow) appendAnswerHead(b []byte, r *h1.Response) []byte {
 	b = h1.AppendStatusLine(b, r.Status, r.Reason)
 	skip := connectionKinds | framingKinds
@@ -66,7 +66,7 @@ func (f *flow) appendAnswerHead(b []byte, r *h1.Response) []byte {
 	return h1.AppendEnd(f.appendConnection(b))
 }
 
-// appendConnection tells the client whether its connection can be used again.
+// appendConnection appends the field that tells the client whether its connection can be used again.
 func (f *flow) appendConnection(b []byte) []byte {
 	switch {
 	case !f.keep:
@@ -77,7 +77,7 @@ func (f *flow) appendConnection(b []byte) []byte {
 	return b
 }
 
-// appendInformational writes the head of a 1xx, which has no body; with protocol, that of a 101.
+// appendInformational appends the head of a 1xx, which has no body; with a protocol it is that of a 101.
 func appendInformational(b []byte, r *h1.Response, protocol string) []byte {
 	b = h1.AppendStatusLine(b, r.Status, r.Reason)
 	b = r.Fields.AppendTo(b, framingKinds)
@@ -88,7 +88,7 @@ func appendInformational(b []byte, r *h1.Response, protocol string) []byte {
 	return h1.AppendEnd(b)
 }
 
-// appendLastChunk writes the end of a body in chunks, and its trailers.
+// appendLastChunk appends the end of a body in chunks, with its trailers.
 func (h *Handler) appendLastChunk(b []byte, body *h1.Body) []byte {
 	var trailers h1.Fields
 	_ = body.Trailers(&trailers) // has been checked

@@ -166,7 +166,7 @@ func FuzzKeepAlive(f *testing.F) {
 	f.Add(`max=1,TIMEOUT="7"`)
 	f.Add("timeout=99999999999999999999")
 	f.Fuzz(func(t *testing.T, s string) {
-		if d := keepAlive([]string{s}); d < 0 || d > (1<<20)*time.Second {
+		if d := keepAliveTimeout([]string{s}); d < 0 || d > (1<<20)*time.Second {
 			t.Errorf("%q: %v", s, d)
 		}
 	})
@@ -177,7 +177,7 @@ func TestKeepAlive(t *testing.T) {
 		"timeout=5": 4500 * time.Millisecond, "max=3, Timeout=1": 500 * time.Millisecond, "timeout=0": time.Millisecond,
 		"": 0, "timeout": 0, "timeout=x": 0, "timeout=-1": 0, "max=5": 0,
 	} {
-		if d := keepAlive([]string{s}); d != want {
+		if d := keepAliveTimeout([]string{s}); d != want {
 			t.Errorf("%q: %v, want %v", s, d, want)
 		}
 	}

@@ -17,8 +17,10 @@ type Policy interface {
 //
 //	Begin → Next → Response → Release → (Next → Response → Release …) → End
 //
-// and never two at once, though not always on one goroutine. A policy that wraps another may skip any of the inner one's
-// methods except End, which then releases whatever Next has taken. To implement the interface, embed a [NopExchange].
+// and never two at once, though not always on one goroutine. To implement the interface, embed a [NopExchange].
+//
+// A policy that wraps another embeds the inner one's Exchange, as the example of sidecar.WithPolicy does. It may skip any of
+// the inner one's methods except End. So End of every Exchange releases what Next has taken and Release has not given back.
 type Exchange interface {
 	// Next decides: the request goes to an upstream ([Forward]), is answered by the policy ([Answer]), or waits ([Wait]). It
 	// is called again after a wait, and after an attempt that sent nothing to the client; the earlier upstream has been
@@ -31,7 +33,7 @@ type Exchange interface {
 	Response(req *Request, resp *Response) (pass bool)
 	// Release is called once per Upstream that Next has chosen, when both directions have ended, with what the attempt says of
 	// that upstream. It must not block.
-	Release(h Upstream, o AttemptResult)
+	Release(from Upstream, o AttemptResult)
 	// End is called exactly once, also after a failed Next, with what became of the request. It must not block.
 	End(req *Request, r Result)
 }
@@ -49,7 +51,7 @@ type Attempt struct {
 
 // A Decision is what Next returns; [Forward], [Answer] and [Wait] make them.
 type Decision struct {
-	Upstream Upstream // where the request goes, if neither of the others is set
+	Upstream Upstream // where the request goes, if neither of the others is set; it needs an Addr then
 	Local    *Local   // the policy's own response; neither Response nor Release is called for it
 	Wait     bool     // Request.Suspend has been called: Next is called again when that wait is over
 }
@@ -82,7 +84,7 @@ var errNoNext = errors.New("proxy: the exchange has no Next of its own")
 
 // Upstream is one place to send a request to.
 type Upstream struct {
-	Addr string      // host:port
+	Addr string      // host:port; required
 	TLS  *tls.Config // nil: cleartext. Upstreams with the same *tls.Config share connections
 	Host string      // Host (:authority) for this upstream; empty: the request's
 	// Proto is the protocol spoken to the upstream; the zero value is SameProto.
@@ -99,9 +101,11 @@ type Upstream struct {
 	NotProcessed string
 }
 
-// Local is a policy's own response. Content-Length is the length of Body.
+// Local is a policy's own response.
 type Local struct {
-	Status int
+	Status int // of a final response: 200 at least
+	// Header has the names and values of fields, which are sent as they are: names in canonical form, and no CR or LF. The
+	// proxy adds Date, Content-Length (of Body) and what it says of the connection; those don't belong here.
 	Header [][2]string
 	Body   string
 	// Reason is that of Result; ReasonNone: it is no error. Error.Local makes a Local of an error. For ClientGone nothing is
@@ -118,19 +122,20 @@ type Timeouts struct {
 
 // AttemptResult is how an attempt at an upstream ended.
 type AttemptResult struct {
-	Reason                    Reason // ReasonNone: answered in full
-	Status                    int    // of the final response; 0 when there was none
-	Connect, FirstByte, Total time.Duration
-	Reused                    bool // the attempt went over a pooled connection
+	Reason                    Reason        // ReasonNone: answered in full
+	Status                    int           // of the final response; 0 when there was none
+	Connect, FirstByte, Total time.Duration // since the attempt began, until there was a connection, an answer, an end; 0: there was none
+	Reused                    bool          // the attempt went over a pooled connection
 }
 
 // Result is what became of a request.
 type Result struct {
-	Reason             Reason // ReasonNone: answered by an upstream, or by a Local that is no error
-	Status             int    // as sent to the client; 499 when it left before a response
-	BytesIn, BytesOut  int64  // bodies
-	Wait, Start, Total time.Duration
-	Attempts           int
+	Reason            Reason        // ReasonNone: answered by an upstream, or by a Local that is no error
+	Status            int           // as sent to the client; 499 when it left before a response
+	BytesIn, BytesOut int64         // bodies
+	Wait              time.Duration // for which the policy waited, in Next
+	Start, Total      time.Duration // since Arrived, until the response began (0: it didn't) and until all ended
+	Attempts          int           // at upstreams; a Local counts as one
 }
 
 // Proto is a protocol of HTTP.

@@ -43,15 +43,15 @@ type Response struct {
 	Header Header
 }
 
-// Park says that the policy is about to wait. The context that it returns ends with an *Error as its cause
-// (context.Cause) when the client goes, be its body read or not (ClientGone), and when t says so, counted from Arrived
-// (TimeoutStart, TimeoutTotal; Idle is not heeded: nothing flows while a request waits). The context is cancelled when
-// Next returns. Calling Park again in the same Next replaces t.
+// Park says that the policy is about to wait, in Next. The context that it returns ends when the client goes, whether its
+// body has been read or not (ClientGone), and when Total or ResponseStart of t, counted from Arrived, is over (TimeoutTotal,
+// TimeoutStart); its cause (context.Cause) is an *Error with that reason, which Next may return. Idle is ignored: nothing
+// flows while a request waits. The context is cancelled when Next returns. Calling Park again in the same Next replaces t.
 func (r *Request) Park(t Timeouts) context.Context { return r.ex.park(t) }
 
 // Suspend is Park for a policy whose waits need no goroutine, which takes an Engine a fraction of the memory: Next
-// returns Wait, and is called once more, with the same Attempt, when wake has been called; or when the client has
-// gone or t says so, which Attempt.Ended tells. wake may be called from anywhere and at any time, also before Next has
+// returns Wait, and is called once more, with the same Attempt, when wake has been called; or with Attempt.Ended when the
+// client has gone or a timeout of t is over. wake may be called from anywhere and at any time, also before Next has
 // returned; it does not block, and after the first time it does nothing.
 func (r *Request) Suspend(t Timeouts) (wake func()) { return r.ex.suspend(t) }
 
