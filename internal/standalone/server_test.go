@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -237,15 +238,19 @@ func TestBurstScalesOutAndIsCapped(t *testing.T) {
 	w := newWorld(t, manifest)
 	w.config.MaxReplicas = 3
 	w.start()
-	var wg sync.WaitGroup
+	var (
+		wg   sync.WaitGroup
+		over atomic.Bool
+	)
+	defer wg.Wait()
+	defer over.Store(true)
 	for range 60 {
 		wg.Go(func() {
-			for range 20 {
+			for !over.Load() {
 				w.gets("slow", "200 Hello x!\n")
 			}
 		})
 	}
-	wg.Wait()
 	w.sees("the autoscaler wants", "-max-replicas 3 is the most for service slow")
 	if strings.Contains(w.out.String(), "replicas 4/") {
 		t.Error("more replicas than allowed")
