@@ -19,7 +19,7 @@ type client struct {
 	tls    *tls.Conn       // conn, if it is that
 	sock   syscall.RawConn // of the socket, to watch it; nil: there is none
 	direct bool            // conn is the socket
-	sleeps bool            // conn is the socket, or TLS over it: nothing else can hold back bytes that have come
+	parks  bool            // conn is the socket, or TLS over it: nothing else can hold back bytes that have come
 	remote string          // host:port
 	peer   string          // host; empty: it has none
 
@@ -31,15 +31,15 @@ type client struct {
 	fd      uintptr // while in step
 	entered bool    // step has not been told yet that there is nothing
 
-	phase   atomic.Int32
-	since   atomic.Int64 // of idle and head: nanoseconds since the engine's start
-	current atomic.Pointer[flow]
-	looked  atomic.Bool // sweep, since it is idle
-	waking  sync.Mutex  // held while sweep sets the read deadline
-	heeding sync.Mutex  // held by heed
-	watched uint64      // as what, by the handler's watch, until the end; 0: it isn't
-	left    atomic.Bool // the watch has seen the client's end
-	first   [1]byte     // of what comes inside TLS
+	phase        atomic.Int32
+	since        atomic.Int64 // of idle and head: nanoseconds since the engine's start
+	current      atomic.Pointer[flow]
+	looked       atomic.Bool // sweep, since it is idle
+	interrupting sync.Mutex  // held while sweep sets the read deadline
+	watching     sync.Mutex  // held by watchEnd
+	watched      uint64      // as what, by the handler's watch, until the end; 0: it isn't
+	left         atomic.Bool // the watch has seen the client's end
+	first        [1]byte     // of what comes inside TLS
 	booking
 	unfinished unfinished
 
@@ -55,22 +55,22 @@ type client struct {
 
 // The phases of a connection.
 const (
-	clientFresh  int32 = iota // nothing has come yet
-	clientHead                // a head is being read
-	clientIdle                // between requests
-	clientActive              // a request is in progress
-	clientClosed              // by the engine
-	clientLate                // the head has taken too long
-	clientDrowsy              // idle; its goroutine is to end
-	clientAsleep              // idle, without a goroutine
-	clientShed                // the head is given up for newer ones
+	clientFresh   int32 = iota // nothing has come yet
+	clientHead                 // a head is being read
+	clientIdle                 // between requests
+	clientActive               // a request is in progress
+	clientClosed               // by the engine
+	clientLate                 // the head has taken too long
+	clientParking              // idle; its goroutine is to end
+	clientParked               // idle, without a goroutine
+	clientShed                 // the head is given up for newer ones
 )
 
-// live is the connection's goroutine, of which it has one at a time, and none while it sleeps.
+// live is the connection's goroutine, of which it has one at a time, and none while it is parked.
 func (c *client) live() {
-	asleep := false
+	parked := false
 	defer func() {
-		if !asleep {
+		if !parked {
 			c.end()
 			c.e.forget(c)
 			c.e.all.Done()
@@ -95,15 +95,15 @@ func (c *client) live() {
 		switch f := c.next; {
 		case c.handed != nil || c.done:
 		case f != nil:
-			if asleep = f.rests(); asleep {
+			if parked = f.rests(); parked {
 				return
 			}
 			c.next = nil
 			c.carry(f)
 		case c.refused != nil:
 			c.refuse()
-		case c.phase.Load() == clientDrowsy:
-			if asleep = c.sleep(); asleep {
+		case c.phase.Load() == clientParking:
+			if parked = c.park(); parked {
 				return
 			}
 		default:

@@ -51,7 +51,7 @@ func (c *client) end() {
 	c.in.drop()
 	c.e.unfinished.drop(c)
 	if c.handed != nil {
-		c.unheed()
+		c.unwatch()
 		c.phase.Store(clientActive)
 		c.e.handOver(c) // while Shutdown counts it among its clients
 		c.e.forget(c)

@@ -129,8 +129,8 @@ func (c *client) begin(end int) *flow {
 	case clientClosed:
 		c.done = true
 		return nil
-	case clientDrowsy, clientShed:
-		c.unwake()
+	case clientParking, clientShed:
+		c.undoInterrupt()
 	}
 	c.e.unfinished.drop(c)
 	f := c.e.flow()

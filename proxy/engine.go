@@ -48,7 +48,7 @@ type Engine struct {
 	sweep     *time.Timer // runs while there are clients
 	serving   bool        // handover is
 	late      *handover   // of connections since closing; nil: there were none
-	sleeps    sleeps
+	stacks    stacks
 	conns     connections    // all
 	tls       connections    // of these, those inside TLS
 	http2     connections    // of these, HTTP/2's
@@ -183,7 +183,7 @@ func (e *Engine) accept(conn net.Conn) {
 		c.sock, _ = s.SyscallConn()
 	}
 	c.direct = netio.Socket(conn) != nil
-	c.sleeps = c.direct || c.tls != nil && netio.Socket(c.tls.NetConn()) != nil
+	c.parks = c.direct || c.tls != nil && netio.Socket(c.tls.NetConn()) != nil
 	c.stepper = c.step
 	c.since.Store(e.since(time.Now()))
 	c.payer = e.payerOf(c.peer)
@@ -275,12 +275,12 @@ func (e *Engine) quiet(begun int64) bool {
 	now := e.since(time.Now())
 	over := func(since int64) bool { return time.Duration(now-since) >= freshGrace }
 	for c := range e.clients {
-		c.rouse(clientClosed)
+		c.wake(clientClosed)
 		since := c.since.Load()
-		if c.phase.CompareAndSwap(clientIdle, clientClosed) || c.phase.CompareAndSwap(clientDrowsy, clientClosed) ||
+		if c.phase.CompareAndSwap(clientIdle, clientClosed) || c.phase.CompareAndSwap(clientParking, clientClosed) ||
 			over(since) && c.phase.CompareAndSwap(clientFresh, clientClosed) ||
 			over(max(since, begun)) && c.phase.CompareAndSwap(clientHead, clientClosed) {
-			c.wake()
+			c.interrupt()
 		}
 	}
 	return len(e.clients) == 0
@@ -307,7 +307,7 @@ func (e *Engine) Close() error {
 			f.clientGone()
 		}
 		_ = c.conn.SetDeadline(past())
-		c.rouse(clientClosed)
+		c.wake(clientClosed)
 	}
 	e.mu.Unlock()
 	e.finishHanded()

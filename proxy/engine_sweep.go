@@ -20,7 +20,7 @@ func (e *Engine) swept() {
 	for c := range e.clients {
 		c.sweep(now)
 	}
-	if len(e.clients) > 0 && e.sleeps.due() && e.cfg.FreeMemory != nil {
+	if len(e.clients) > 0 && e.stacks.due() && e.cfg.FreeMemory != nil {
 		e.all.Go(e.cfg.FreeMemory)
 	}
 	e.sweep = nil
@@ -29,27 +29,27 @@ func (e *Engine) swept() {
 	}
 }
 
-// wake has a read return. It is live that closes: a Close waits for whoever uses the connection.
-func (c *client) wake() { _ = c.conn.SetReadDeadline(past()) }
+// interrupt has a read return. It is live that closes: a Close waits for whoever uses the connection.
+func (c *client) interrupt() { _ = c.conn.SetReadDeadline(past()) }
 
-// wakeFrom wakes a connection whose phase changes by that.
-func (c *client) wakeFrom(phase, to int32) bool {
-	c.waking.Lock()
-	defer c.waking.Unlock()
+// interruptFrom interrupts a connection whose phase changes by that.
+func (c *client) interruptFrom(phase, to int32) bool {
+	c.interrupting.Lock()
+	defer c.interrupting.Unlock()
 	if !c.phase.CompareAndSwap(phase, to) {
 		return false
 	}
-	c.wake()
+	c.interrupt()
 	return true
 }
 
-// unwake takes back a wake that a request has come before, or that has done its work. It is not Close's to take back.
-func (c *client) unwake() {
-	c.waking.Lock()
-	defer c.waking.Unlock()
+// undoInterrupt takes back an interrupt that a request has come before, or that has done its work; but not one of Close.
+func (c *client) undoInterrupt() {
+	c.interrupting.Lock()
+	defer c.interrupting.Unlock()
 	_ = c.conn.SetReadDeadline(time.Time{})
 	if c.e.closed.Load() {
-		c.wake()
+		c.interrupt()
 	}
 }
 
@@ -59,38 +59,38 @@ func (c *client) sweep(now int64) {
 	case clientIdle:
 		switch {
 		case age > c.e.cfg.IdleTimeout:
-			c.wakeFrom(clientIdle, clientClosed)
-		case age > lookAfter && c.sleeps && c.looked.CompareAndSwap(false, true):
-			c.wakeFrom(clientIdle, clientDrowsy)
+			c.interruptFrom(clientIdle, clientClosed)
+		case age > lookAfter && c.parks && c.looked.CompareAndSwap(false, true):
+			c.interruptFrom(clientIdle, clientParking)
 		}
-	case clientAsleep:
+	case clientParked:
 		if age > c.e.cfg.IdleTimeout {
-			c.rouse(clientClosed)
+			c.wake(clientClosed)
 		}
 	case clientFresh, clientHead:
 		if age > c.e.cfg.HeadTimeout && (c.phase.CompareAndSwap(clientHead, clientLate) || c.phase.CompareAndSwap(clientFresh, clientLate)) {
-			c.wake()
+			c.interrupt()
 		}
 	}
 }
 
-// sleeps counts the goroutines that have ended because their connection sleeps. Their stacks stay with the process until
+// stacks counts the goroutines that have ended because their connection was parked. Their stacks stay with the process until
 // a collection, and where nothing is allocated that is two minutes away: after many of them, and when no more come, there
 // is something to be collected, and for the system to have back at once: of 9000 requests that wait, having come at
 // once, that is up to a third.
-type sleeps struct {
+type stacks struct {
 	n      atomic.Int64
 	before int64 // n at the last sweep
 	freed  int64 // n at the last collection
 }
 
-// manySleeps is how many are worth a collection: 4 MiB of stacks or more.
-const manySleeps = 1000
+// manyStacks is how many are worth a collection: 4 MiB of stacks or more.
+const manyStacks = 1000
 
 // due is asked at each sweep.
-func (s *sleeps) due() bool {
+func (s *stacks) due() bool {
 	n := s.n.Load()
-	due := n == s.before && n-s.freed >= manySleeps
+	due := n == s.before && n-s.freed >= manyStacks
 	if s.before = n; due {
 		s.freed = n
 	}

@@ -38,13 +38,13 @@ type nobody struct{}
 
 func (nobody) Begin(*Request) Exchange { return nil }
 
-// A nudge that comes before the request is written doesn't lose it.
-func TestANudgeBeforeTheRequestDoesNotLoseIt(t *testing.T) {
+// An interrupt that comes before the request is written doesn't lose it.
+func TestAnInterruptBeforeTheRequestDoesNotLoseIt(t *testing.T) {
 	c, upstream := connected(t)
 	f := new(flow)
 	f.attach(c)
 	f.mu.Lock()
-	f.nudgeLocked()
+	f.interruptLocked()
 	f.mu.Unlock()
 	var app sync.WaitGroup
 	app.Go(func() {

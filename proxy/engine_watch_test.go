@@ -22,7 +22,7 @@ func (p toUpstream) Next(*Request, Attempt) (Decision, error) {
 }
 func (p toUpstream) End(_ *Request, r Result) { p.results <- r }
 
-// A connection is watched from its first slow request on. So an end is noticed during a later one, after a sleep as well,
+// A connection is watched from its first slow request on. So an end is noticed during a later one, after it was parked as well,
 // and before that one is slow.
 func TestEngineWatchesForGood(t *testing.T) {
 	t.Parallel()
@@ -49,10 +49,10 @@ func TestEngineWatchesForGood(t *testing.T) {
 		"second": func(c *net.TCPConn, ask func(string)) { ask("/slow"); ask("/slow") },
 		"slept": func(c *net.TCPConn, ask func(string)) {
 			ask("/slow")
-			e.asleep(t, 1)
+			e.parked(t, 1)
 			ask("/")
 			ask("/slow")
-			e.asleep(t, 1)
+			e.parked(t, 1)
 		},
 		"fresh": func(*net.TCPConn, func(string)) {},
 	} {

@@ -5,7 +5,7 @@ func (e *Engine) Idle() (n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for c := range e.clients {
-		if p := c.phase.Load(); p == clientIdle || p == clientAsleep {
+		if p := c.phase.Load(); p == clientIdle || p == clientParked {
 			n++
 		}
 	}

@@ -153,8 +153,8 @@ func (t *flight) await(b []byte, in *[copyBuffer]byte) error {
 		if err == nil {
 			return nil
 		}
-		b, in = t.conn.out, t.conn.loan // a nudge may come before a byte is written
-		due, ok := t.f.onlyNudged()
+		b, in = t.conn.out, t.conn.loan // an interrupt may come before a byte is written
+		due, ok := t.f.onlyInterrupted()
 		if !ok {
 			return err
 		}

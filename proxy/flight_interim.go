@@ -13,9 +13,9 @@ func (t *flight) expect() {
 	t.asked = time.AfterFunc(f.h.cfg.ExpectTimeout, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if f.upstream == c { // it may have become another request's, which takes a nudge for what it is
+		if f.upstream == c { // it may have become another request's, which takes an interrupt for what it is
 			f.due = true
-			f.nudgeLocked()
+			f.interruptLocked()
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // flow is one request on its way through an Engine. It belongs to its connection's goroutine; beside that the clock, the
-// watch and the rounds may end it (cancel) or wake it (nudge), under mu.
+// watch and the rounds may end it (cancel) or interrupt it, under mu.
 type flow struct {
 	e *Engine
 	h *Handler
@@ -44,17 +44,17 @@ type flow struct {
 	prev, next *flow // in rounds, under their lock
 	inRounds   bool
 
-	mu        sync.Mutex
-	cause     *Error // what ended it; the first counts
-	upstream  *upstreamConn
-	late      bool // slow has been called
-	nudged    bool // upstream's read deadline is in the past, and it means nothing
-	tunnelled bool // nudges are over
-	due       bool // the upstream has had its time to ask for the body
-	cut       bool // the client's write deadline is in the past
-	waits     context.CancelCauseFunc
-	parked    *parkedFlow
-	suspended *suspension // Next has asked for it
+	mu          sync.Mutex
+	cause       *Error // what ended it; the first counts
+	upstream    *upstreamConn
+	late        bool // slow has been called
+	interrupted bool // upstream's read deadline is in the past, and it means nothing
+	tunnelled   bool // interrupts are over
+	due         bool // the upstream has had its time to ask for the body
+	cut         bool // the client's write deadline is in the past
+	waits       context.CancelCauseFunc
+	parked      *parkedFlow
+	suspended   *suspendedFlow // Next has asked for it
 }
 
 // framing of an answer on its way to the client.

@@ -59,29 +59,29 @@ func (f *flow) attach(c *upstreamConn) *Error {
 func (f *flow) detach() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.upstream != nil && f.nudged {
+	if f.upstream != nil && f.interrupted {
 		_ = f.upstream.SetReadDeadline(time.Time{})
 	}
-	f.upstream, f.nudged, f.due = nil, false, false
+	f.upstream, f.interrupted, f.due = nil, false, false
 	return f.cause == nil
 }
 
-// nudgeLocked wakes the flow from its wait for the upstream.
-func (f *flow) nudgeLocked() {
+// interruptLocked has a read from the upstream return, so that the flow looks at what has changed.
+func (f *flow) interruptLocked() {
 	if f.upstream != nil && f.cause == nil && !f.tunnelled {
-		f.nudged = true
+		f.interrupted = true
 		_ = f.upstream.SetReadDeadline(past())
 	}
 }
 
-// onlyNudged reports that a read from the upstream has returned because of a nudge, and readies the connection to read on.
-func (f *flow) onlyNudged() (due, ok bool) {
+// onlyInterrupted reports that a read from the upstream has returned because of an interrupt, and readies the connection to read on.
+func (f *flow) onlyInterrupted() (due, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.nudged || f.cause != nil || f.upstream == nil {
+	if !f.interrupted || f.cause != nil || f.upstream == nil {
 		return false, false
 	}
-	f.nudged, due, f.due = false, f.due, false
+	f.interrupted, due, f.due = false, f.due, false
 	_ = f.upstream.SetReadDeadline(time.Time{})
 	return due, true
 }
@@ -91,15 +91,15 @@ func (f *flow) open() {
 	if f.e.rounds.leave(f) {
 		f.clock.hurry()
 	}
-	f.c.unheed()
+	f.c.unwatch()
 }
 
-// tunnel ends the nudges.
+// tunnel ends the interrupts.
 func (f *flow) tunnel() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.tunnelled = true
-	if f.nudged && f.cause == nil && f.upstream != nil {
+	if f.interrupted && f.cause == nil && f.upstream != nil {
 		_ = f.upstream.SetReadDeadline(time.Time{})
 	}
 }
@@ -107,7 +107,7 @@ func (f *flow) tunnel() {
 // slow is called once for a flow that doesn't end soon, by the rounds or, when it parks, by itself.
 func (f *flow) slow() {
 	f.clock.hurry()
-	if h := f.h; !f.c.heed() && h.cfg.OnUnwatched != nil {
+	if h := f.h; !f.c.watchEnd() && h.cfg.OnUnwatched != nil {
 		h.unwatched.Do(h.cfg.OnUnwatched)
 	}
 	f.mu.Lock()
@@ -122,7 +122,7 @@ func (f *flow) slow() {
 	}
 	f.upstream.late.Store(true) // before the look: see upstreamConn.step
 	if f.upstream.hasNews() {
-		f.nudgeLocked()
+		f.interruptLocked()
 	}
 }
 

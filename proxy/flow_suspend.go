@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// suspension is a wait from Request.Suspend until run is called again. At first the connection's goroutine waits, which
+// suspendedFlow is a wait from Request.Suspend until run is called again. At first the connection's goroutine waits, which
 // costs a short wait least; when the flow turns out to be slow, the goroutine ends.
-type suspension struct {
+type suspendedFlow struct {
 	f     *flow
 	at    Attempt
 	begin time.Time
@@ -22,8 +22,8 @@ type suspension struct {
 func (f *flow) suspend(t Timeouts) (wake func()) {
 	t.Idle = 0
 	f.clock.start(t, time.Time{})
-	s := &suspension{f: f, begin: time.Now()}
-	f.c.heed() // whoever leaves a queue makes room at once
+	s := &suspendedFlow{f: f, begin: time.Now()}
+	f.c.watchEnd() // whoever leaves a queue makes room at once
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.suspended, s.woken = s, f.cause != nil
@@ -37,7 +37,7 @@ func (f *flow) suspend(t Timeouts) (wake func()) {
 }
 
 // waits blocks until f, which is suspended, has been woken, or is slow: false.
-func (s *suspension) waits() (woken bool) {
+func (s *suspendedFlow) waits() (woken bool) {
 	if s.news != nil {
 		<-s.news
 		// Whoever woke it has an answer to pass on, and others may have more: all of these first, and then all requests that
@@ -50,7 +50,7 @@ func (s *suspension) waits() (woken bool) {
 }
 
 // tell has waits return.
-func (s *suspension) tell() {
+func (s *suspendedFlow) tell() {
 	if s == nil || s.news == nil {
 		return
 	}
@@ -61,7 +61,7 @@ func (s *suspension) tell() {
 }
 
 // wake has run called again. It may come late, when f has become another request's.
-func (s *suspension) wake() {
+func (s *suspendedFlow) wake() {
 	s.f.mu.Lock()
 	defer s.f.mu.Unlock()
 	if s.f.suspended == s {
@@ -69,7 +69,7 @@ func (s *suspension) wake() {
 	}
 }
 
-func (s *suspension) wakeLocked() {
+func (s *suspendedFlow) wakeLocked() {
 	if s == nil || s.woken {
 		return
 	}
@@ -89,11 +89,11 @@ func (f *flow) rests() bool {
 		return false
 	}
 	s.out = true
-	f.e.sleeps.n.Add(1)
+	f.e.stacks.n.Add(1)
 	return true
 }
 
-// resume is the end of a suspension; before its time it tells why.
+// resume ends the suspension, and returns why if it ended before its time.
 func (f *flow) resume() (ended error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

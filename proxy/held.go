@@ -145,7 +145,7 @@ func (e *Engine) findIdleLocked(c *connections) {
 			}
 			since := x.since.Load()
 			switch p := x.phase.Load(); {
-			case p == clientIdle, p == clientAsleep, p == clientFresh && time.Duration(now-since) > freshGrace:
+			case p == clientIdle, p == clientParked, p == clientFresh && time.Duration(now-since) > freshGrace:
 				c.idle = append(c.idle, idleConn{since, x.payer, x})
 			}
 		}
@@ -165,8 +165,8 @@ func (c *client) yieldLocked(since int64) bool {
 	if c.since.Load() != since {
 		return false
 	}
-	c.rouse(clientClosed) // if it sleeps
-	if c.phase.Load() != clientClosed && !c.wakeFrom(clientIdle, clientClosed) && !c.wakeFrom(clientFresh, clientClosed) {
+	c.wake(clientClosed) // if it is parked
+	if c.phase.Load() != clientClosed && !c.interruptFrom(clientIdle, clientClosed) && !c.interruptFrom(clientFresh, clientClosed) {
 		return false
 	}
 	had := c.conns

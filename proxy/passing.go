@@ -138,14 +138,14 @@ func (t *flight) move(body *h1.Body) error {
 	return nil
 }
 
-// read reads from the upstream, through nudges.
+// read reads from the upstream, through interrupts.
 func (t *flight) read() (buf *[copyBuffer]byte, n int, err error) {
 	for {
 		buf, n, err = t.conn.more()
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return buf, n, err
 		}
-		if _, ok := t.f.onlyNudged(); !ok {
+		if _, ok := t.f.onlyInterrupted(); !ok {
 			return buf, n, err
 		}
 		if buf != nil {
@@ -173,7 +173,7 @@ func (t *flight) ended(err error, body *h1.Body) error {
 }
 
 // spliced moves a piece of a large body from socket to socket; false: it has to be copied. The error is the client's
-// end's: what is wrong with the upstream's, or only a nudge, turns up again in a plain read.
+// end's: what is wrong with the upstream's, or only an interrupt, turns up again in a plain read.
 func (t *flight) spliced(sp *netio.Splice, body *h1.Body) (moved bool, err error) {
 	left := body.Left()
 	if left < spliceFrom {

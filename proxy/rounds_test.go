@@ -130,7 +130,7 @@ func BenchmarkRoundsWhileManyBecomeSlow(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		for _, f := range flows {
-			f.c.unheed()
+			f.c.unwatch()
 			f.clock.patient = true
 			e.rounds.join(f)
 		}

@@ -176,7 +176,7 @@ func TestSuspendedRequestsEnd(t *testing.T) {
 	})
 }
 
-// Waking and leaving at once, many times: every request ends once, and a late wake rouses nobody else.
+// Waking and leaving at once, many times: every request ends once, and a late wake has no effect on another one.
 func TestSuspendedRequestsRace(t *testing.T) {
 	eachServer(t, func(t *testing.T, p *suspending, addr string) {
 		var all sync.WaitGroup

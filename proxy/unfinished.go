@@ -42,7 +42,7 @@ func (u *unfinishedHeads) hold(c *client, bytes int64) {
 	for u.bytes > u.limit && u.head != nil {
 		oldest := u.head
 		u.removeLocked(oldest)
-		if oldest.wakeFrom(clientHead, clientShed) {
+		if oldest.interruptFrom(clientHead, clientShed) {
 			u.refused++
 		}
 	}

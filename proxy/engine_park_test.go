@@ -47,10 +47,10 @@ func (noContent) Next(*Request, Attempt) (Decision, error) {
 	return Answer(&Local{Status: http.StatusNoContent}), nil
 }
 
-// asleep blocks until n of the connections sleep.
-func (e *Engine) asleep(t *testing.T, n int) {
+// parked blocks until n of the connections are parked.
+func (e *Engine) parked(t *testing.T, n int) {
 	t.Helper()
-	e.inPhase(t, clientAsleep, "asleep", n)
+	e.inPhase(t, clientParked, "parked", n)
 }
 
 // inPhase blocks until n of the connections are in a phase.
@@ -106,7 +106,7 @@ func askOnce(t *testing.T, c net.Conn, pieces ...string) {
 	}
 }
 
-// Idle connections sleep, in the clear and inside TLS, and serve on when they are roused; by a part of a head too. Their
+// Idle connections are parked, in the clear and inside TLS, and serve on when they are woken; by a part of a head too. Their
 // ends are noticed.
 func TestEngineSleeps(t *testing.T) {
 	t.Parallel()
@@ -131,7 +131,7 @@ func TestEngineSleeps(t *testing.T) {
 				askOnce(t, all[i], askNothing)
 			}
 			for range 2 {
-				e.asleep(t, n)
+				e.parked(t, n)
 				for i, c := range all {
 					if at := i * 2 % len(askNothing); at > 0 {
 						askOnce(t, c, askNothing[:at], askNothing[at:])
@@ -140,7 +140,7 @@ func TestEngineSleeps(t *testing.T) {
 					}
 				}
 			}
-			e.asleep(t, n)
+			e.parked(t, n)
 			for _, c := range all {
 				c.Close()
 			}
@@ -149,7 +149,7 @@ func TestEngineSleeps(t *testing.T) {
 	}
 }
 
-// What sleeps is ended by the idle timeout, Shutdown and Close.
+// What is parked is ended by the idle timeout, Shutdown and Close.
 func TestEngineEndsSleepers(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*Engine){
@@ -165,7 +165,7 @@ func TestEngineEndsSleepers(t *testing.T) {
 			}
 			defer c.Close()
 			askOnce(t, c, askNothing)
-			e.asleep(t, 1)
+			e.parked(t, 1)
 			e.mu.Lock() // as the sweep does
 			if name == "idle" {
 				end(e)
@@ -182,13 +182,13 @@ func TestEngineEndsSleepers(t *testing.T) {
 	}
 }
 
-// A collection is asked for once after many have gone to sleep, and when no more do.
+// A collection is asked for once after many have been parked, and when no more are.
 func TestSleepsAreCollected(t *testing.T) {
-	var s sleeps
+	var s stacks
 	for _, step := range []struct {
 		more int64
 		due  bool
-	}{{manySleeps, false}, {10, false}, {0, true}, {0, false}, {manySleeps - 1, false}, {0, false}, {1, false}, {0, true}} {
+	}{{manyStacks, false}, {10, false}, {0, true}, {0, false}, {manyStacks - 1, false}, {0, false}, {1, false}, {0, true}} {
 		s.n.Add(step.more)
 		if due := s.due(); due != step.due {
 			t.Errorf("after %d: %v", s.n.Load(), due)
@@ -214,13 +214,13 @@ func TestC13NoCollectionIsForced(t *testing.T) {
 		}
 		defer c.Close()
 		askOnce(t, c, askNothing)
-		e.sleeps.n.Add(manySleeps)
+		e.stacks.n.Add(manyStacks)
 		for deadline, looked := time.Now().Add(20*time.Second), false; !looked; time.Sleep(5 * time.Millisecond) {
 			e.mu.Lock()
-			looked = e.sleeps.freed >= manySleeps
+			looked = e.stacks.freed >= manyStacks
 			e.mu.Unlock()
 			if time.Now().After(deadline) {
-				t.Fatal("the sleeps are never looked at")
+				t.Fatal("the stacks are never looked at")
 			}
 		}
 		if asked {
@@ -238,7 +238,7 @@ func TestC13NoCollectionIsForced(t *testing.T) {
 	}
 }
 
-// What Close has set a connection to, no wake that is over takes back: it could wait for its client for ever.
+// What Close has set a connection to, no interrupt that is over takes back: it could wait for its client for ever.
 func TestUnwakeLeavesCloseAlone(t *testing.T) {
 	e, addr := sleeper(t, nil)
 	conn, err := net.Dial("tcp", addr)
@@ -248,8 +248,8 @@ func TestUnwakeLeavesCloseAlone(t *testing.T) {
 	defer conn.Close()
 	c := &client{e: e, conn: conn}
 	e.closed.Store(true)
-	c.wake()
-	c.unwake()
+	c.interrupt()
+	c.undoInterrupt()
 	read := make(chan error, 1)
 	go func() { _, err := conn.Read(make([]byte, 1)); read <- err }()
 	select {
