@@ -23,7 +23,7 @@ type client struct {
 	remote string          // host:port
 	peer   string          // host; empty: it has none
 
-	in      inbox
+	in      readBuffer
 	scanned int  // of in, for the end of a head
 	served  bool // a request
 	shaken  bool // hands

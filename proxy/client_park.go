@@ -46,7 +46,7 @@ func (c *client) watch(l leaver, bytes bool) (ok bool) {
 	return ok
 }
 
-// watchEnd watches for the client's end. The goroutine of a request and the rounds may both be at it.
+// watchEnd watches for the client's end. The goroutine of a request and the scan for slow requests may both do so.
 func (c *client) watchEnd() (ok bool) {
 	c.watching.Lock()
 	defer c.watching.Unlock()

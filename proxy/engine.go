@@ -25,18 +25,18 @@ import (
 //
 // Connections and requests that wait for long give up their goroutines; see ServerConfig.FreeMemory for their stacks.
 type Engine struct {
-	h          *Handler
-	cfg        ServerConfig
-	log        *log.Logger
-	pool       upstreamPool
-	rounds     rounds
-	heads      headCache
-	unfinished unfinishedHeads
-	inboxes    sync.Pool // of *[inboxSize]byte
-	flows      sync.Pool // of *flow
-	flights    sync.Pool // of *flight
-	start      time.Time
-	handover   *handover
+	h           *Handler
+	cfg         ServerConfig
+	log         *log.Logger
+	pool        upstreamPool
+	scan        slowScan
+	heads       headCache
+	unfinished  unfinishedHeads
+	readBuffers sync.Pool // of *[readBufferSize]byte
+	flows       sync.Pool // of *flow
+	flights     sync.Pool // of *flight
+	start       time.Time
+	handover    *handover
 
 	closing atomic.Bool // by Shutdown, or Close
 	closed  atomic.Bool // by Close
@@ -67,20 +67,20 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 		handover: newHandover(h, c),
 		clients:  make(map[*client]struct{}), handed: make(map[*replayed]struct{}), listeners: make(map[net.Listener]struct{}),
 	}
-	e.inboxes.New = func() any { return new([inboxSize]byte) }
+	e.readBuffers.New = func() any { return new([readBufferSize]byte) }
 	e.flows.New = func() any {
 		f := &flow{e: e, h: h}
 		f.clock.init(f, h.cfg.TimeoutText, time.Time{})
 		return f
 	}
 	e.flights.New = func() any { return new(flight) }
-	e.rounds.init()
+	e.scan.init()
 	e.unfinished.limit = c.MaxUnfinishedHeads
 	e.conns = newConnections(c.MaxConns, "max-connections")
 	e.tls = newConnections(c.MaxTLSConns, "max-tls-connections")
 	e.http2 = newConnections(c.MaxHTTP2Conns, "max-http2-connections")
 	e.heads.seed = maphash.MakeSeed()
-	e.pool = upstreamPool{newIdlePool[upstreamConn](&h.cfg), &e.inboxes, &e.heads, &h.buffers}
+	e.pool = upstreamPool{newIdlePool[upstreamConn](&h.cfg), &e.readBuffers, &e.heads, &h.buffers}
 	return e
 }
 
@@ -175,7 +175,7 @@ func (e *Engine) accept(conn net.Conn) {
 	if t, ok := conn.(*tlsConn); ok {
 		conn = t.Conn
 	}
-	c := &client{e: e, conn: conn, remote: conn.RemoteAddr().String(), in: inbox{pool: &e.inboxes}, fd: noSocket}
+	c := &client{e: e, conn: conn, remote: conn.RemoteAddr().String(), in: readBuffer{pool: &e.readBuffers}, fd: noSocket}
 	c.tls, _ = conn.(*tls.Conn)
 	c.peer = peerOf(c.remote)
 	socket := socketOf(conn)
@@ -366,7 +366,7 @@ func (e *Engine) finish() {
 		e.late.Close()
 	}
 	e.all.Wait()
-	e.rounds.close()
+	e.scan.close()
 	e.pool.close()
 	e.mu.Lock()
 	defer e.mu.Unlock()

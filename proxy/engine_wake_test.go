@@ -62,7 +62,7 @@ func TestAnInterruptBeforeTheRequestDoesNotLoseIt(t *testing.T) {
 	app.Wait()
 }
 
-// An answer that was there before the request is found, also by a flow at which the rounds have been already.
+// An answer that was there before the request is found, also by a flow that the scan has already found.
 func TestAnAnswerBeforeTheRequestIsFound(t *testing.T) {
 	c, upstream := connected(t)
 	f := &flow{late: true}

@@ -126,12 +126,12 @@ func (p inQueue) Next(r *Request, a Attempt) (Decision, error) {
 	return Wait(), nil
 }
 
-// Whoever leaves a queue makes room at once: it isn't left to the rounds to find out.
+// Whoever leaves a queue makes room at once: it isn't left to the scan to find out.
 func TestEngineWatchesAQueueFromTheFirst(t *testing.T) {
 	t.Parallel()
 	p := inQueue{waiting: make(chan struct{}, 1), ended: make(chan error, 1)}
 	e, addr := looked(t, p, nil)
-	e.rounds.close()
+	e.scan.close()
 	for range 3 {
 		c, _ := dialTCP(t, addr)
 		get(t, c, "/")

@@ -153,7 +153,7 @@ func (t *flight) await(b []byte, in *[copyBuffer]byte) error {
 		if err == nil {
 			return nil
 		}
-		b, in = t.conn.out, t.conn.loan // an interrupt may come before a byte is written
+		b, in = t.conn.out, t.conn.borrowed // an interrupt may come before a byte is written
 		due, ok := t.f.onlyInterrupted()
 		if !ok {
 			return err

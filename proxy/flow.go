@@ -14,7 +14,7 @@ import (
 )
 
 // flow is one request on its way through an Engine. It belongs to its connection's goroutine; beside that the clock, the
-// watch and the rounds may end it (cancel) or interrupt it, under mu.
+// watch and the scan for slow requests may end it (cancel) or interrupt it, under mu.
 type flow struct {
 	e *Engine
 	h *Handler
@@ -41,8 +41,8 @@ type flow struct {
 	panics  bool // until the end is reached
 	down    int64
 
-	prev, next *flow // in rounds, under their lock
-	inRounds   bool
+	prev, next *flow // in Engine.scan, under its lock
+	inScan     bool
 
 	mu          sync.Mutex
 	cause       *Error // what ended it; the first counts
@@ -109,7 +109,7 @@ func (f *flow) run() {
 	if f.x == nil {
 		f.h.inFlight.Add(1)
 		f.h.budget.deposit()
-		f.e.rounds.join(f)
+		f.e.scan.join(f)
 		f.x = f.h.cfg.Policy.Begin(&f.req)
 	}
 	err := f.forward()
@@ -258,7 +258,7 @@ func (f *flow) leave() {
 
 // end is the last of every flow, also after a panic of the policy's.
 func (f *flow) end() {
-	f.e.rounds.leave(f)
+	f.e.scan.leave(f)
 	f.clock.stop()
 	f.mu.Lock()
 	cut := f.cut

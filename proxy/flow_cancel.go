@@ -88,7 +88,7 @@ func (f *flow) onlyInterrupted() (due, ok bool) {
 
 // open ends the watch, since what is upgraded may be closed by halves; a flow that wasn't watched yet won't be.
 func (f *flow) open() {
-	if f.e.rounds.leave(f) {
+	if f.e.scan.leave(f) {
 		f.clock.hurry()
 	}
 	f.c.unwatch()
@@ -104,7 +104,7 @@ func (f *flow) tunnel() {
 	}
 }
 
-// slow is called once for a flow that doesn't end soon, by the rounds or, when it parks, by itself.
+// slow is called once for a flow that doesn't end soon, by the scan or, when it parks, by itself.
 func (f *flow) slow() {
 	f.clock.hurry()
 	if h := f.h; !f.c.watchEnd() && h.cfg.OnUnwatched != nil {

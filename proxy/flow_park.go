@@ -22,7 +22,7 @@ func (f *flow) park(t Timeouts) context.Context {
 	p := &parkedFlow{begin: time.Now()}
 	p.ctx, p.end = f.wait()
 	f.parked = p
-	if f.e.rounds.leave(f) {
+	if f.e.scan.leave(f) {
 		f.slow()
 	}
 	return p.ctx

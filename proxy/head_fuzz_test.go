@@ -30,7 +30,7 @@ func beginFlow(e *Engine, head, remote, peer string) *flow {
 		return nil
 	}
 	f := e.flow()
-	c := &client{e: e, in: inbox{pool: &e.inboxes}, remote: remote, peer: peer, fd: noSocket}
+	c := &client{e: e, in: readBuffer{pool: &e.readBuffers}, remote: remote, peer: peer, fd: noSocket}
 	if f.head.Parse(head, DefaultMaxFields) != nil || f.begin(c, time.Now()) != nil {
 		return nil
 	}

@@ -30,7 +30,7 @@ type sending struct {
 // begin decodes what has come with the head.
 func (s *sending) begin(f *flow) {
 	s.f, s.lost, s.broken, s.done, s.sent = f, false, nil, nil, false
-	if cap(s.held) > inboxSize {
+	if cap(s.held) > readBufferSize {
 		s.held = nil
 	}
 	s.held = s.held[:0]
@@ -52,7 +52,7 @@ func (s *sending) begin(f *flow) {
 	in.rest()
 }
 
-// decode takes what is the body's of b, which is what the connection's inbox holds, and holds it.
+// decode takes what is the body's of b, which is what the connection's readBuffer holds, and holds it.
 func (s *sending) decode(b []byte) {
 	from := len(s.held)
 	s.held = append(s.held, b...)

@@ -29,7 +29,7 @@ func (f *flow) spliceDown(c *upstreamConn) *netio.Splice {
 // spliced is what a splice takes from.
 type spliced struct {
 	clock *clock
-	in    *inbox
+	in    *readBuffer
 }
 
 func (s *spliced) Pending() bool { return s.in.len() > 0 }

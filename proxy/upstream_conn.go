@@ -21,23 +21,23 @@ type upstreamConn struct {
 	sock  syscall.RawConn // of the socket; nil when there is none
 	plain bool            // Conn is the socket: no TLS, nor a type of Config.Dial's own
 
-	in      inbox
-	scanned int    // of in, for the end of a head
-	end     int    // of the head in in; 0: not known
-	out     []byte // to be written before anything is read
-	buffers *sync.Pool
-	loan    *[copyBuffer]byte // what out is in; or what has been read into
-	got     int               // bytes in loan, from chunkRoom on
-	wrote   int64             // bytes, by the request in progress
-	late    atomic.Bool       // the rounds have been at its flow, and won't again
-	failed  error             // what ended the reading of a head
-	stepper func(fd uintptr) bool
-	reader  func(fd uintptr) bool
-	peeker  func(fd uintptr)
-	peeked  int
-	peekErr error
-	byte    [1]byte
-	heads   *headCache
+	in       readBuffer
+	scanned  int    // of in, for the end of a head
+	end      int    // of the head in in; 0: not known
+	out      []byte // to be written before anything is read
+	buffers  *sync.Pool
+	borrowed *[copyBuffer]byte // what out is in; or what has been read into
+	got      int               // bytes in it, from chunkRoom on
+	wrote    int64             // bytes, by the request in progress
+	late     atomic.Bool       // the scan has found its flow, and won't again
+	failed   error             // what ended the reading of a head
+	stepper  func(fd uintptr) bool
+	reader   func(fd uintptr) bool
+	peeker   func(fd uintptr)
+	peeked   int
+	peekErr  error
+	byte     [1]byte
+	heads    *headCache
 
 	idle[upstreamConn]
 }
@@ -45,7 +45,7 @@ type upstreamConn struct {
 // step is one go at a round trip: what there is to write, and then what there is to read, up to the end of a head. It
 // runs inside RawConn.Read, and asks with false to be called again when there is more. After a write nothing can be
 // there yet, so that no read is wasted on it; should that be wrong, the flow is looked after within tens of milliseconds
-// (see rounds), and one for which that is over reads. What comes from now on, within RawConn.Read, is never lost.
+// (see slowScan), and one for which that is over reads. What comes from now on, within RawConn.Read, is never lost.
 func (c *upstreamConn) step(fd uintptr) (done bool) {
 	if c.out != nil {
 		n := netio.Write(fd, c.out)
@@ -102,9 +102,9 @@ func (c *upstreamConn) found() bool {
 // written gives back what out was in.
 func (c *upstreamConn) written() {
 	c.out = nil
-	if c.loan != nil {
-		c.buffers.Put(c.loan)
-		c.loan = nil
+	if c.borrowed != nil {
+		c.buffers.Put(c.borrowed)
+		c.borrowed = nil
 	}
 }
 
@@ -112,11 +112,11 @@ func (c *upstreamConn) written() {
 // bytes. The caller gives it back.
 func (c *upstreamConn) more() (buf *[copyBuffer]byte, n int, err error) {
 	if c.in.len() == 0 && c.plain && netio.Reads {
-		c.loan, c.got, c.failed = nil, 0, nil
+		c.borrowed, c.got, c.failed = nil, 0, nil
 		if err := c.sock.Read(c.reader); err != nil {
 			return nil, 0, err
 		}
-		buf, c.loan = c.loan, nil
+		buf, c.borrowed = c.borrowed, nil
 		return buf, c.got, c.failed
 	}
 	buf = c.buffers.Get().(*[copyBuffer]byte)
@@ -132,14 +132,14 @@ func (c *upstreamConn) readStep(fd uintptr) (done bool) {
 		c.buffers.Put(buf)
 		return false
 	}
-	c.loan, c.got, c.failed = buf, n, err
+	c.borrowed, c.got, c.failed = buf, n, err
 	return true
 }
 
 // awaitHead writes out, if there is something, gives back the buffer that it is in, and blocks until the head of an
-// answer is there, for head. When it fails, c.out, in c.loan, is what a deadline has kept it from writing.
+// answer is there, for head. When it fails, c.out, in c.borrowed, is what a deadline has kept it from writing.
 func (c *upstreamConn) awaitHead(out []byte, in *[copyBuffer]byte) error {
-	c.out, c.loan, c.failed = out, in, nil
+	c.out, c.borrowed, c.failed = out, in, nil
 	if c.out == nil && c.in.len() > 0 && c.found() {
 		return c.failed
 	}

@@ -13,9 +13,9 @@ import (
 // upstreamPool keeps an Engine's connections to upstreams, HTTP/1.1 on them.
 type upstreamPool struct {
 	*idlePool[upstreamConn, *upstreamConn]
-	inbox   *sync.Pool
-	heads   *headCache
-	buffers *sync.Pool // of *[copyBuffer]byte
+	readBuffer *sync.Pool
+	heads      *headCache
+	buffers    *sync.Pool // of *[copyBuffer]byte
 }
 
 // dial makes a connection. It blocks; ctx ends that.
@@ -26,7 +26,7 @@ func (p *upstreamPool) dial(ctx context.Context, key upstreamKey) (*upstreamConn
 		p.unref(h)
 		return nil, err
 	}
-	hc := &upstreamConn{Conn: c, plain: netio.Socket(c) != nil, idle: idle[upstreamConn]{upstream: h}, in: inbox{pool: p.inbox}, heads: p.heads, buffers: p.buffers}
+	hc := &upstreamConn{Conn: c, plain: netio.Socket(c) != nil, idle: idle[upstreamConn]{upstream: h}, in: readBuffer{pool: p.readBuffer}, heads: p.heads, buffers: p.buffers}
 	hc.stepper, hc.reader, hc.peeker = hc.step, hc.readStep, hc.look
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()

@@ -37,7 +37,7 @@ func TestF7SlowRequestsKeepNobody(t *testing.T) {
 	defer e.Close()
 	slow, other := slowFlow(t, e, nil), slowFlow(t, e, nil)
 	defer slow.clock.stop()
-	e.rounds.join(slow)
+	e.scan.join(slow)
 	select {
 	case <-at:
 	case <-time.After(time.Minute):
@@ -46,8 +46,8 @@ func TestF7SlowRequestsKeepNobody(t *testing.T) {
 	passed := make(chan bool)
 	go func() {
 		other.req.Arrived = time.Now().Add(time.Hour)
-		e.rounds.join(other)
-		passed <- e.rounds.leave(other)
+		e.scan.join(other)
+		passed <- e.scan.leave(other)
 	}()
 	select {
 	case in := <-passed:
@@ -58,7 +58,7 @@ func TestF7SlowRequestsKeepNobody(t *testing.T) {
 		t.Error("the other has to wait")
 	}
 	left := make(chan bool)
-	go func() { left <- e.rounds.leave(slow) }()
+	go func() { left <- e.scan.leave(slow) }()
 	select {
 	case <-left:
 		t.Error("the slow one has ended before it has been dealt with")
@@ -71,7 +71,7 @@ func TestF7SlowRequestsKeepNobody(t *testing.T) {
 }
 
 // Flows that begin and end while others are found slow: every one is dealt with once, or leaves before.
-func TestF7RoundsRace(t *testing.T) {
+func TestF7ScanRaces(t *testing.T) {
 	h, err := New(Config{Name: "x", Policy: noContent{}})
 	if err != nil {
 		t.Fatal(err)
@@ -79,15 +79,15 @@ func TestF7RoundsRace(t *testing.T) {
 	e := NewEngine(h, ServerConfig{})
 	defer h.Close()
 	defer e.Close()
-	e.rounds.close() // the ticks are ours
+	e.scan.close() // the ticks are ours
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
 			for range 500 {
 				f := slowFlow(t, e, nil)
-				e.rounds.join(f)
+				e.scan.join(f)
 				time.Sleep(time.Microsecond)
-				in := e.rounds.leave(f)
+				in := e.scan.leave(f)
 				f.clock.stop()
 				if f.late == in {
 					t.Errorf("late: %v, but it was still there: %v", f.late, in)
@@ -96,16 +96,16 @@ func TestF7RoundsRace(t *testing.T) {
 		})
 	}
 	for i := range 400 {
-		if e.rounds.tick(); i%10 == 0 {
+		if e.scan.tick(); i%10 == 0 {
 			time.Sleep(time.Millisecond)
 		}
 	}
 	all.Wait()
 }
 
-// BenchmarkRoundsWhileManyBecomeSlow has 5000 requests become slow at once, in each iteration, and tells how long others have to
+// BenchmarkScanWhileManyBecomeSlow has 5000 requests become slow at once, in each iteration, and tells how long others have to
 // wait meanwhile to begin and to end: on average, and at the most.
-func BenchmarkRoundsWhileManyBecomeSlow(b *testing.B) {
+func BenchmarkScanWhileManyBecomeSlow(b *testing.B) {
 	h, err := New(Config{Name: "x", Policy: noContent{}})
 	if err != nil {
 		b.Fatal(err)
@@ -124,7 +124,7 @@ func BenchmarkRoundsWhileManyBecomeSlow(b *testing.B) {
 		defer flows[i].clock.stop()
 	}
 	other := slowFlow(b, e, nil)
-	e.rounds.close() // the ticks are ours
+	e.scan.close() // the ticks are ours
 	var most, sum time.Duration
 	n := 0
 	for b.Loop() {
@@ -132,16 +132,16 @@ func BenchmarkRoundsWhileManyBecomeSlow(b *testing.B) {
 		for _, f := range flows {
 			f.c.unwatch()
 			f.clock.patient = true
-			e.rounds.join(f)
+			e.scan.join(f)
 		}
 		other.req.Arrived = time.Now().Add(time.Hour)
 		done := make(chan bool)
 		b.StartTimer()
-		go func() { defer close(done); e.rounds.tick() }()
+		go func() { defer close(done); e.scan.tick() }()
 		for over := false; !over; n++ {
 			begin := time.Now()
-			e.rounds.join(other)
-			e.rounds.leave(other)
+			e.scan.join(other)
+			e.scan.leave(other)
 			d := time.Since(begin)
 			most, sum = max(most, d), sum+d
 			select {

@@ -9,15 +9,15 @@ const (
 	// slowAfter is the age from which a flow is none of those that end soon, and gets what would cost those too much: a
 	// timer, and a watch over its client.
 	slowAfter = 20 * time.Millisecond
-	// roundTick is how often they are looked for.
-	roundTick = 10 * time.Millisecond
-	// roundsBeyond is for how many ticks that goes on when there is nothing.
-	roundsBeyond = 50
+	// scanTick is how often slow ones are looked for.
+	scanTick = 10 * time.Millisecond
+	// scanBeyond is for how many ticks that goes on when there is no flow.
+	scanBeyond = 50
 )
 
-// rounds are gone at all flows in the order of their beginning, for the slow ones. So a flow that ends soon pays for two
-// moves in a list, and for no timer.
-type rounds struct {
+// slowScan finds the flows that are slow: it has all flows in the order of their beginning, and looks at the oldest at each tick.
+// So a flow that ends soon pays for two moves in a list, and for no timer.
+type slowScan struct {
 	mu             sync.Mutex
 	oldest, newest *flow
 	timer          *time.Timer
@@ -30,12 +30,12 @@ type rounds struct {
 	moved   sync.Cond // at or ticking has changed
 }
 
-func (r *rounds) init() { r.moved.L = &r.mu }
+func (r *slowScan) init() { r.moved.L = &r.mu }
 
 // join adds a flow that has just begun.
-func (r *rounds) join(f *flow) {
+func (r *slowScan) join(f *flow) {
 	r.mu.Lock()
-	f.inRounds = true
+	f.inScan = true
 	f.prev, f.next = r.newest, nil
 	if r.newest != nil {
 		r.newest.next = f
@@ -46,18 +46,18 @@ func (r *rounds) join(f *flow) {
 	if !r.running && !r.closed {
 		r.running = true
 		if r.timer == nil {
-			r.timer = time.AfterFunc(roundTick, r.tick)
+			r.timer = time.AfterFunc(scanTick, r.tick)
 		} else {
-			r.timer.Reset(roundTick)
+			r.timer.Reset(scanTick)
 		}
 	}
 	r.mu.Unlock()
 }
 
 // leave removes a flow, and reports whether it was still there; otherwise it has been found slow, and been dealt with.
-func (r *rounds) leave(f *flow) bool {
+func (r *slowScan) leave(f *flow) bool {
 	r.mu.Lock()
-	in := f.inRounds
+	in := f.inScan
 	if in {
 		r.removeLocked(f)
 	}
@@ -68,8 +68,8 @@ func (r *rounds) leave(f *flow) bool {
 	return in
 }
 
-func (r *rounds) removeLocked(f *flow) {
-	f.inRounds = false
+func (r *slowScan) removeLocked(f *flow) {
+	f.inScan = false
 	if f.prev != nil {
 		f.prev.next = f.next
 	} else {
@@ -86,7 +86,7 @@ func (r *rounds) removeLocked(f *flow) {
 // tick finds the slow ones. What is done about one takes system calls, and there may be thousands: every other flow needs
 // the lock to begin and to end, so that it is not held meanwhile. The flow itself can't end before it has been dealt with:
 // see leave.
-func (r *rounds) tick() {
+func (r *slowScan) tick() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ticking = true
@@ -105,13 +105,13 @@ func (r *rounds) tick() {
 	if r.idle++; r.oldest != nil {
 		r.idle = 0
 	}
-	if r.running = r.idle < roundsBeyond && !r.closed; r.running {
-		r.timer.Reset(roundTick)
+	if r.running = r.idle < scanBeyond && !r.closed; r.running {
+		r.timer.Reset(scanTick)
 	}
 }
 
-// close ends the rounds. None is in progress when it returns.
-func (r *rounds) close() {
+// close ends the scan. No tick is in progress when it returns.
+func (r *slowScan) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
