@@ -34,7 +34,7 @@ type Engine struct {
 	unfinished  unfinishedHeads
 	readBuffers sync.Pool // of *[readBufferSize]byte
 	flows       sync.Pool // of *flow
-	flights     sync.Pool // of *flight
+	attempts    sync.Pool // of *flowAttempt
 	start       time.Time
 	handover    *handover
 
@@ -73,7 +73,7 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 		f.clock.init(f, h.cfg.TimeoutText, time.Time{})
 		return f
 	}
-	e.flights.New = func() any { return new(flight) }
+	e.attempts.New = func() any { return new(flowAttempt) }
 	e.scan.init()
 	e.unfinished.limit = c.MaxUnfinishedHeads
 	e.conns = newConnections(c.MaxConns, "max-connections")
@@ -96,23 +96,23 @@ func (e *Engine) keepFlow(f *flow) {
 	f.c, f.cause, f.upstream, f.cut, f.tunnelled, f.late, f.waits, f.suspended = nil, nil, nil, false, false, false, nil, nil
 	f.mu.Unlock()
 	f.waited, f.down, f.writing, f.aborted, f.hurt, f.done = 0, 0, false, false, false, time.Time{}
-	if f.try != nil {
-		f.try.reset()
+	if f.attempt != nil {
+		f.attempt.reset()
 	}
 	e.flows.Put(f)
 }
 
-// flight takes one that is not in use, for f.
-func (e *Engine) flight(f *flow) *flight {
-	t := e.flights.Get().(*flight)
+// attempt takes one that is not in use, for f.
+func (e *Engine) attempt(f *flow) *flowAttempt {
+	t := e.attempts.Get().(*flowAttempt)
 	t.f = f
 	return t
 }
 
-func (e *Engine) keepFlight(t *flight) {
+func (e *Engine) keepAttempt(t *flowAttempt) {
 	t.f = nil
 	t.reset()
-	e.flights.Put(t)
+	e.attempts.Put(t)
 }
 
 // since is a moment as connections note it.

@@ -55,7 +55,7 @@ func TestAnInterruptBeforeTheRequestDoesNotLoseIt(t *testing.T) {
 	})
 	give := time.AfterFunc(10*time.Second, func() { f.mu.Lock(); defer f.mu.Unlock(); f.cause = errClientGone; c.SetDeadline(past()) })
 	defer give.Stop()
-	if err := (&flight{f: f, conn: c}).await([]byte("request\n"), nil); err != nil {
+	if err := (&flowAttempt{f: f, conn: c}).await([]byte("request\n"), nil); err != nil {
 		t.Error(err)
 	}
 	upstream.Close()
@@ -75,7 +75,7 @@ func TestAnAnswerBeforeTheRequestIsFound(t *testing.T) {
 	}
 	time.Sleep(50 * time.Millisecond) // for the poller to be told, so that nothing tells it again
 	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
-	if err := (&flight{f: f, conn: c}).await([]byte("request\n"), nil); err != nil {
+	if err := (&flowAttempt{f: f, conn: c}).await([]byte("request\n"), nil); err != nil {
 		t.Error(err)
 	}
 }

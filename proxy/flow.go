@@ -29,7 +29,7 @@ type flow struct {
 	keep    bool   // the client's connection can be used again afterwards
 	clock   clock
 	up      sending
-	try     *flight // nil at first, and while it is suspended
+	attempt *flowAttempt // nil at first, and while it is suspended
 	framing framing
 	waited  time.Duration
 	result  Result
@@ -136,10 +136,10 @@ func (f *flow) forward() error {
 		at = s.at
 		at.Ended = f.resume()
 	}
-	t := f.try
+	t := f.attempt
 	if t == nil {
-		t = f.e.flight(f)
-		f.try = t
+		t = f.e.attempt(f)
+		f.attempt = t
 	}
 	for {
 		at.Last = at.N+1 >= maxAttempts
@@ -247,9 +247,9 @@ const ownAnswerRest = 64 << 10
 // leave is the end of run.
 func (f *flow) leave() {
 	if f.suspended != nil && !f.panics {
-		if f.try != nil {
-			f.e.keepFlight(f.try)
-			f.try = nil
+		if f.attempt != nil {
+			f.e.keepAttempt(f.attempt)
+			f.attempt = nil
 		}
 		return
 	}
@@ -272,9 +272,9 @@ func (f *flow) end() {
 	}
 	r := &f.result
 	r.BytesIn, r.BytesOut = f.up.taken.Load(), f.down
-	if f.try != nil {
-		r.BytesIn += f.try.tunnelUp.Load()
-		r.BytesOut += f.try.tunnelDown.Load()
+	if f.attempt != nil {
+		r.BytesIn += f.attempt.tunnelUp.Load()
+		r.BytesOut += f.attempt.tunnelDown.Load()
 	}
 	if f.done.IsZero() {
 		f.done = time.Now()

@@ -174,7 +174,7 @@ func FuzzAnswerHeads(f *testing.F) {
 		}
 		fl := e.flow()
 		defer e.keepFlow(fl)
-		tr := &flight{f: fl}
+		tr := &flowAttempt{f: fl}
 		if tr.ans.Parse(head) != nil || tr.ans.Status < 200 {
 			return
 		}

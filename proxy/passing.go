@@ -12,7 +12,7 @@ import (
 )
 
 // pass writes the final answer to the client: the head and what has come of the body with it at once, then whatever comes.
-func (t *flight) pass(body *h1.Body) error {
+func (t *flowAttempt) pass(body *h1.Body) error {
 	f := t.f
 	if f.framing == framedByClose || f.h.draining.Load() || f.e.closing.Load() || !f.up.whole.Load() {
 		// The last: should the body not come to its end, the connection can't be used again, and this is the last
@@ -49,7 +49,7 @@ func (t *flight) pass(body *h1.Body) error {
 }
 
 // passReady passes on the head and what there is of the body.
-func (t *flight) passReady(body *h1.Body) error {
+func (t *flowAttempt) passReady(body *h1.Body) error {
 	f := t.f
 	buf := f.h.buffer()
 	defer f.h.putBuffer(buf)
@@ -63,13 +63,13 @@ func (t *flight) passReady(body *h1.Body) error {
 	return nil
 }
 
-func (t *flight) untilClose() bool {
+func (t *flowAttempt) untilClose() bool {
 	r := &t.ans
 	return t.f.framing != bodiless && !r.Chunked && r.Length < 0
 }
 
 // appendReady appends what there is of the body already, framed for the client.
-func (t *flight) appendReady(b []byte, body *h1.Body) ([]byte, error) {
+func (t *flowAttempt) appendReady(b []byte, body *h1.Body) ([]byte, error) {
 	f, in := t.f, &t.conn.in
 	if in.len() == 0 || body.Done() {
 		in.rest()
@@ -98,7 +98,7 @@ func (t *flight) appendReady(b []byte, body *h1.Body) ([]byte, error) {
 }
 
 // appendEnd appends the last chunk and the trailers when body has come to its end.
-func (t *flight) appendEnd(b []byte, body *h1.Body) []byte {
+func (t *flowAttempt) appendEnd(b []byte, body *h1.Body) []byte {
 	if !body.Done() || t.f.framing != framedByChunks {
 		return b
 	}
@@ -106,7 +106,7 @@ func (t *flight) appendEnd(b []byte, body *h1.Body) []byte {
 }
 
 // move passes some of the body on, by a copy.
-func (t *flight) move(body *h1.Body) error {
+func (t *flowAttempt) move(body *h1.Body) error {
 	f := t.f
 	buf, n, err := t.read()
 	if buf != nil {
@@ -139,7 +139,7 @@ func (t *flight) move(body *h1.Body) error {
 }
 
 // read reads from the upstream, through interrupts.
-func (t *flight) read() (buf *[copyBuffer]byte, n int, err error) {
+func (t *flowAttempt) read() (buf *[copyBuffer]byte, n int, err error) {
 	for {
 		buf, n, err = t.conn.more()
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -155,7 +155,7 @@ func (t *flight) read() (buf *[copyBuffer]byte, n int, err error) {
 }
 
 // ended is the end of the upstream's bytes before that of the body, unless the one is the other.
-func (t *flight) ended(err error, body *h1.Body) error {
+func (t *flowAttempt) ended(err error, body *h1.Body) error {
 	f := t.f
 	if e := f.ended(); e != nil {
 		return e
@@ -174,7 +174,7 @@ func (t *flight) ended(err error, body *h1.Body) error {
 
 // spliced moves a piece of a large body from socket to socket; false: it has to be copied. The error is the client's
 // end's: what is wrong with the upstream's, or only an interrupt, turns up again in a plain read.
-func (t *flight) spliced(sp *netio.Splice, body *h1.Body) (moved bool, err error) {
+func (t *flowAttempt) spliced(sp *netio.Splice, body *h1.Body) (moved bool, err error) {
 	left := body.Left()
 	if left < spliceFrom {
 		return false, nil
@@ -193,7 +193,7 @@ func (t *flight) spliced(sp *netio.Splice, body *h1.Body) (moved bool, err error
 }
 
 // drain reads the rest of a short answer, so that its connection can be used again.
-func (t *flight) drain(body *h1.Body) {
+func (t *flowAttempt) drain(body *h1.Body) {
 	for got := 0; !body.Done() && got < copyBuffer; {
 		buf, n, err := t.read()
 		if buf != nil {
@@ -212,7 +212,7 @@ func (t *flight) drain(body *h1.Body) {
 }
 
 // upgrade passes a 101 on and then bytes, both ways, until both directions have ended: see try.upgrade.
-func (t *flight) upgrade(protocol string) error {
+func (t *flowAttempt) upgrade(protocol string) error {
 	f := t.f
 	f.keep = false
 	f.open()

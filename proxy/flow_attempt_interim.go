@@ -8,7 +8,7 @@ import (
 )
 
 // expect gives the upstream its time to ask for the body.
-func (t *flight) expect() {
+func (t *flowAttempt) expect() {
 	f, c := t.f, t.conn
 	t.asked = time.AfterFunc(f.h.cfg.ExpectTimeout, func() {
 		f.mu.Lock()
@@ -21,7 +21,7 @@ func (t *flight) expect() {
 }
 
 // askForBody has the client send its body, which the upstream wants, or has not refused for long enough.
-func (t *flight) askForBody(tell bool) error {
+func (t *flowAttempt) askForBody(tell bool) error {
 	f := t.f
 	t.expecting = false
 	t.asked.Stop()
@@ -43,7 +43,7 @@ func (f *flow) invite() error {
 }
 
 // interim passes a 1xx on, but for a 100 that the client has not asked for.
-func (t *flight) interim() error {
+func (t *flowAttempt) interim() error {
 	f := t.f
 	if t.ans.Status == http.StatusContinue {
 		if !t.expecting {

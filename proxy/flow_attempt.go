@@ -9,8 +9,8 @@ import (
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
 
-// flight is one attempt of a flow's to have its request answered by an upstream.
-type flight struct {
+// flowAttempt is one attempt of a flow to have its request answered by an upstream.
+type flowAttempt struct {
 	f        *flow
 	upstream Upstream
 	last     bool // no other attempt will be made
@@ -31,14 +31,14 @@ type flight struct {
 }
 
 // reset readies t for another attempt.
-func (t *flight) reset() {
+func (t *flowAttempt) reset() {
 	clear(t.ans.Fields)
-	*t = flight{f: t.f, ans: h1.Response{Fields: t.ans.Fields[:0]}, chunks: t.chunks}
+	*t = flowAttempt{f: t.f, ans: h1.Response{Fields: t.ans.Fields[:0]}, chunks: t.chunks}
 }
 
 // run makes the attempt. A nil error means that the client has a complete answer. Nobody reads the body of the request,
 // nor uses the upstream's connection, when it returns.
-func (t *flight) run() (err error) {
+func (t *flowAttempt) run() (err error) {
 	f := t.f
 	if f.up.broken != nil {
 		return f.up.broken
@@ -67,7 +67,7 @@ func (f *flow) repeatable() bool {
 }
 
 // connect takes a connection from the pool or makes one.
-func (t *flight) connect() (*upstreamConn, error) {
+func (t *flowAttempt) connect() (*upstreamConn, error) {
 	f := t.f
 	key := upstreamKey{t.upstream.Addr, t.upstream.TLS, HTTP1}
 	if c := f.e.pool.take(key, t.begin, f.repeatable()); c != nil {
@@ -85,7 +85,7 @@ func (t *flight) connect() (*upstreamConn, error) {
 }
 
 // exchange sends the request and passes the answer on.
-func (t *flight) exchange() error {
+func (t *flowAttempt) exchange() error {
 	f := t.f
 	if err := t.send(); err != nil {
 		e := t.why(err)
@@ -117,7 +117,7 @@ func (t *flight) exchange() error {
 }
 
 // send sends the head and what there is of the body, and blocks until the upstream has answered.
-func (t *flight) send() error {
+func (t *flowAttempt) send() error {
 	f := t.f
 	buf := f.h.buffer()
 	b := f.appendRequestHead(buf[:0], &t.upstream)
@@ -146,7 +146,7 @@ func (t *flight) send() error {
 }
 
 // await blocks until the head of an answer has come.
-func (t *flight) await(b []byte, in *[copyBuffer]byte) error {
+func (t *flowAttempt) await(b []byte, in *[copyBuffer]byte) error {
 	defer t.conn.written()
 	for {
 		err := t.conn.awaitHead(b, in)
@@ -167,7 +167,7 @@ func (t *flight) await(b []byte, in *[copyBuffer]byte) error {
 }
 
 // why tells what a failure before the answer is about.
-func (t *flight) why(err error) *Error {
+func (t *flowAttempt) why(err error) *Error {
 	if e := t.f.ended(); e != nil {
 		return e
 	}
@@ -175,13 +175,13 @@ func (t *flight) why(err error) *Error {
 }
 
 // failed decides whether the attempt may be repeated: see try.failed.
-func (t *flight) failed(err error, unsent, unanswered bool) error {
+func (t *flowAttempt) failed(err error, unsent, unanswered bool) error {
 	t.again = (unsent || unanswered && idempotent(t.f.head.Method)) && t.mayRepeat() && t.f.h.budget.withdraw()
 	return err
 }
 
 // mayRepeat says so while nobody has to be asked for bytes again. The pump has to be stopped for that.
-func (t *flight) mayRepeat() bool {
+func (t *flowAttempt) mayRepeat() bool {
 	if t.last || t.f.hurt || t.f.ended() != nil {
 		return false
 	}
@@ -192,7 +192,7 @@ func (t *flight) mayRepeat() bool {
 }
 
 // settle gives the connection back, or ends it.
-func (t *flight) settle(err error) {
+func (t *flowAttempt) settle(err error) {
 	f, c := t.f, t.conn
 	now := time.Now()
 	t.out.Total = now.Sub(t.begin)
@@ -208,7 +208,7 @@ func (t *flight) settle(err error) {
 }
 
 // answered passes the final answer on.
-func (t *flight) answered() error {
+func (t *flowAttempt) answered() error {
 	f, r := t.f, &t.ans
 	f.resp = Response{Status: r.Status, Header: Header{list: &r.Fields}}
 	o, discard, err := f.h.receive(f.x, &f.req, &f.resp, &t.upstream)
@@ -230,7 +230,7 @@ func (t *flight) answered() error {
 }
 
 // bodyOf is what is to come of an answer (RFC 9112 §6.3).
-func (t *flight) bodyOf() (b h1.Body) {
+func (t *flowAttempt) bodyOf() (b h1.Body) {
 	f, r := t.f, &t.ans
 	switch {
 	case f.head.Method == http.MethodHead, r.Status == http.StatusNoContent, r.Status == http.StatusNotModified:
