@@ -70,7 +70,7 @@ func (e *Engine) handOver(from *client) {
 	c := from.handed
 	c.e, c.served = e, make(chan struct{})
 	if c.begun == nil {
-		c.Conn = gather(c.Conn)
+		c.Conn = coalesce(c.Conn)
 	}
 	e.mu.Lock()
 	c.booking, from.booking = from.booking, booking{}
@@ -129,7 +129,7 @@ func (e *Engine) finishHanded() {
 	var all sync.WaitGroup
 	e.mu.Lock()
 	for c := range e.handed {
-		if g, ok := c.Conn.(*gathered); ok {
+		if g, ok := c.Conn.(*coalesced); ok {
 			all.Go(func() { g.finish(net.ErrClosed) })
 		}
 	}

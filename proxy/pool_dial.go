@@ -102,7 +102,7 @@ func (p *pool) dialLink(ctx context.Context, network, addr string) (net.Conn, er
 	made.link = newLink(c)
 	made.link.plain, made.link.first = made.plain, made.first
 	if made.shared {
-		made.link.Conn = gather(c)
+		made.link.Conn = coalesce(c)
 	}
 	return made.link, nil
 }

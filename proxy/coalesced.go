@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	// maxGathered bounds what waits on one connection. More than that of a frame's DATA (RFC 9113 §4.2: 16 KiB unless
+	// maxCoalesced bounds what waits on one connection. More than that of a frame's DATA (RFC 9113 §4.2: 16 KiB unless
 	// more was agreed to) would only be copied.
-	maxGathered = 16 << 10
+	maxCoalesced = 16 << 10
 	// readAhead is room for the requests that clients have in flight; larger reads do without.
 	readAhead = 4 << 10
-	// closeGathered bounds the last write, of what has been said before the end, for a peer that doesn't read.
-	closeGathered = 100 * time.Millisecond
+	// closeCoalesced bounds the last write, of what has been said before the end, for a peer that doesn't read.
+	closeCoalesced = 100 * time.Millisecond
 	// afterFailure is enough to read what came before a write failed: a GOAWAY tells what may be sent again.
 	afterFailure = time.Second
 )
 
-// gathered is a connection of HTTP/2. net/http flushes nearly every frame on both sides, a system call each, which takes
-// more than all else that is done about a small frame, and its server reads each in two; gathered writes together what
+// coalesced is a connection of HTTP/2. net/http flushes nearly every frame on both sides, a system call each, which takes
+// more than all else that is done about a small frame, and its server reads each in two; this one writes together what
 // all streams say in one turn of the scheduler, and reads ahead. A write that fails later is told to the next, and
 // ends the reading too, after what has come.
-type gathered struct {
+type coalesced struct {
 	net.Conn
 	in   []byte // read ahead, and not taken
 	room *[readAhead]byte
@@ -40,17 +40,17 @@ type gathered struct {
 	err       error
 }
 
-func gather(c net.Conn) *gathered {
-	g := &gathered{Conn: netio.Raw(c)}
+func coalesce(c net.Conn) *coalesced {
+	g := &coalesced{Conn: netio.Raw(c)}
 	g.moved.L = &g.mu
 	return g
 }
 
 // NetConn is for ConnContext.
-func (g *gathered) NetConn() net.Conn { return g.Conn }
+func (g *coalesced) NetConn() net.Conn { return g.Conn }
 
 // Read is for one goroutine at a time.
-func (g *gathered) Read(p []byte) (int, error) {
+func (g *coalesced) Read(p []byte) (int, error) {
 	if len(g.in) == 0 {
 		if len(p) >= readAhead {
 			return g.Conn.Read(p)
@@ -69,16 +69,16 @@ func (g *gathered) Read(p []byte) (int, error) {
 }
 
 // Write keeps a copy of p, and blocks only while there is too much to keep.
-func (g *gathered) Write(p []byte) (int, error) {
+func (g *coalesced) Write(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for g.writing && len(g.out)+len(p) > maxGathered && g.err == nil {
+	for g.writing && len(g.out)+len(p) > maxCoalesced && g.err == nil {
 		g.moved.Wait()
 	}
 	if g.err != nil {
 		return 0, g.err
 	}
-	if len(g.out)+len(p) > maxGathered {
+	if len(g.out)+len(p) > maxCoalesced {
 		return g.sendLocked(p)
 	}
 	if g.out == nil {
@@ -93,7 +93,7 @@ func (g *gathered) Write(p []byte) (int, error) {
 }
 
 // flush writes what has come until the others that were ready to run have run.
-func (g *gathered) flush() {
+func (g *coalesced) flush() {
 	runtime.Gosched()
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -105,7 +105,7 @@ func (g *gathered) flush() {
 }
 
 // sendLocked writes what waits, then p, then what has come meanwhile. It returns how much of p has been written.
-func (g *gathered) sendLocked(p []byte) (n int, err error) {
+func (g *coalesced) sendLocked(p []byte) (n int, err error) {
 	g.writing = true
 	for g.err == nil && len(g.out)+len(p) > 0 {
 		out := g.out
@@ -135,7 +135,7 @@ func (g *gathered) sendLocked(p []byte) (n int, err error) {
 }
 
 // CloseWrite ends the writing.
-func (g *gathered) CloseWrite() error {
+func (g *coalesced) CloseWrite() error {
 	g.finish(net.ErrClosed)
 	if c, ok := g.Conn.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()
@@ -144,7 +144,7 @@ func (g *gathered) CloseWrite() error {
 }
 
 // Close writes what waits, unless the peer doesn't read, and waits for flush.
-func (g *gathered) Close() error {
+func (g *coalesced) Close() error {
 	g.finish(net.ErrClosed)
 	err := g.Conn.Close()
 	g.mu.Lock()
@@ -156,11 +156,11 @@ func (g *gathered) Close() error {
 }
 
 // finish has what waits written, and fails all later writes with err.
-func (g *gathered) finish(err error) {
+func (g *coalesced) finish(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.err == nil && (g.writing || len(g.out) > 0) {
-		_ = g.Conn.SetWriteDeadline(time.Now().Add(closeGathered))
+		_ = g.Conn.SetWriteDeadline(time.Now().Add(closeCoalesced))
 		for g.writing { // who writes takes along what has come meanwhile
 			g.moved.Wait()
 		}

@@ -76,17 +76,17 @@ func (s *sluggish) all() (whole []byte, writes int) {
 	return bytes.Join(s.written, nil), len(s.written)
 }
 
-func mustWrite(t *testing.T, g *gathered, p []byte) {
+func mustWrite(t *testing.T, g *coalesced, p []byte) {
 	t.Helper()
 	if n, err := g.Write(p); n != len(p) || err != nil {
 		t.Fatalf("Write of %d bytes: %d, %v", len(p), n, err)
 	}
 }
 
-func TestGatheredWritesWhatCameMeanwhileAsOne(t *testing.T) {
+func TestCoalescedWritesWhatCameMeanwhileAsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSluggish(0)
-		g := gather(s)
+		g := coalesce(s)
 		defer g.Close()
 		mustWrite(t, g, []byte("first "))
 		synctest.Wait() // which hangs in its write
@@ -104,13 +104,13 @@ func TestGatheredWritesWhatCameMeanwhileAsOne(t *testing.T) {
 }
 
 // What comes in pieces of any size goes out in order, and all of it before the end.
-func TestGatheredKeepsOrder(t *testing.T) {
+func TestCoalescedKeepsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSluggish(1000)
-		g := gather(s)
+		g := coalesce(s)
 		var want []byte
 		for i := range 200 {
-			p := bytes.Repeat([]byte{byte(i)}, 1+rand.IntN([...]int{20, 2000, 3 * maxGathered}[i%3]))
+			p := bytes.Repeat([]byte{byte(i)}, 1+rand.IntN([...]int{20, 2000, 3 * maxCoalesced}[i%3]))
 			want = append(want, p...)
 			mustWrite(t, g, p)
 			if i%7 == 0 {
@@ -129,10 +129,10 @@ func TestGatheredKeepsOrder(t *testing.T) {
 	})
 }
 
-func TestGatheredHoldsBackWhoSaysTooMuch(t *testing.T) {
+func TestCoalescedHoldsBackWhoSaysTooMuch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSluggish(0)
-		g := gather(s)
+		g := coalesce(s)
 		taken := 0
 		ended := make(chan error, 1)
 		go func() {
@@ -145,40 +145,40 @@ func TestGatheredHoldsBackWhoSaysTooMuch(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if taken > 2*maxGathered { // what is being written, and what waits
+		if taken > 2*maxCoalesced { // what is being written, and what waits
 			t.Errorf("%d bytes are held for a peer that doesn't read", taken)
 		}
 		begin := time.Now()
 		_ = g.Close()
 		<-ended
-		if d := time.Since(begin); d > closeGathered {
+		if d := time.Since(begin); d > closeCoalesced {
 			t.Errorf("Close took %v", d)
 		}
 	})
 }
 
 // Close says what waits to a peer that doesn't read for a moment only.
-func TestGatheredCloseIsBounded(t *testing.T) {
+func TestCoalescedCloseIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := gather(newSluggish(0))
+		g := coalesce(newSluggish(0))
 		mustWrite(t, g, []byte("goodbye")) // Close may come before its write begins, or after
 		begin := time.Now()
 		_ = g.Close()
-		if d := time.Since(begin); d > closeGathered {
+		if d := time.Since(begin); d > closeCoalesced {
 			t.Errorf("Close took %v", d)
 		}
 	})
 }
 
 // What was said while a write was on its way goes out before the end, to a peer that reads.
-func TestGatheredCloseSaysWhatCameMeanwhile(t *testing.T) {
+func TestCoalescedCloseSaysWhatCameMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSluggish(0)
-		g := gather(s)
+		g := coalesce(s)
 		mustWrite(t, g, []byte("first "))
 		synctest.Wait() // which hangs in its write
 		mustWrite(t, g, []byte("goodbye"))
-		time.AfterFunc(closeGathered/2, func() { s.room <- struct{}{}; s.room <- struct{}{} })
+		time.AfterFunc(closeCoalesced/2, func() { s.room <- struct{}{}; s.room <- struct{}{} })
 		_ = g.Close()
 		if whole, _ := s.all(); string(whole) != "first goodbye" {
 			t.Errorf("%q", whole)
@@ -187,11 +187,11 @@ func TestGatheredCloseSaysWhatCameMeanwhile(t *testing.T) {
 }
 
 // An engine's Close waits no longer for many that don't read than for one.
-func TestGatheredConnectionsFinishSideBySide(t *testing.T) {
+func TestCoalescedConnectionsFinishSideBySide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &Engine{handed: make(map[*replayed]struct{})}
 		for range 10 {
-			g := gather(newSluggish(0))
+			g := coalesce(newSluggish(0))
 			defer g.Close()
 			mustWrite(t, g, []byte("goodbye"))
 			e.handed[&replayed{Conn: g, e: e}] = struct{}{}
@@ -199,17 +199,17 @@ func TestGatheredConnectionsFinishSideBySide(t *testing.T) {
 		synctest.Wait()
 		begin := time.Now()
 		e.finishHanded()
-		if d := time.Since(begin); d > closeGathered {
+		if d := time.Since(begin); d > closeCoalesced {
 			t.Errorf("it took %v", d)
 		}
 	})
 }
 
-func TestGatheredFailureEndsReadingAndIsTold(t *testing.T) {
+func TestCoalescedFailureEndsReadingAndIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSluggish(1)
 		s.fail = errors.New("reset")
-		g := gather(s)
+		g := coalesce(s)
 		defer g.Close()
 		mustWrite(t, g, []byte("in vain"))
 		synctest.Wait()
@@ -223,9 +223,9 @@ func TestGatheredFailureEndsReadingAndIsTold(t *testing.T) {
 	})
 }
 
-func TestGatheredReadsAhead(t *testing.T) {
+func TestCoalescedReadsAhead(t *testing.T) {
 	a, b := net.Pipe()
-	g := gather(a)
+	g := coalesce(a)
 	defer g.Close()
 	want := make([]byte, 3*readAhead)
 	for i := range want {
