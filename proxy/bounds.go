@@ -49,7 +49,7 @@ func (b *bounded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (b *bounded) check(r *http.Request) *Error {
-	if b := begunOf(r); b != nil && !b.claimed.Load() {
+	if b := handedOf(r); b != nil && !b.claimed.Load() {
 		return nil // as the client sent it, it was within them
 	}
 	if len(r.RequestURI) > b.c.MaxTarget {

@@ -112,7 +112,7 @@ func (c *client) live() {
 	}
 }
 
-// handshake makes TLS; HTTP/2 by ALPN is handed over at once.
+// handshake makes TLS; HTTP/2 by ALPN is handed off at once.
 func (c *client) handshake() bool {
 	if err := c.tls.Handshake(); err != nil { // within HeadTimeout, at which it is closed
 		c.e.log.Printf("proxy: TLS handshake with %s: %v", c.remote, err)

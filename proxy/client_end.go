@@ -53,7 +53,7 @@ func (c *client) end() {
 	if c.handed != nil {
 		c.unwatch()
 		c.phase.Store(clientActive)
-		c.e.handOver(c) // while Shutdown counts it among its clients
+		c.e.handOff(c) // while Shutdown counts it among its clients
 		c.e.forget(c)
 		return
 	}

@@ -36,7 +36,7 @@ type Engine struct {
 	flows       sync.Pool // of *flow
 	attempts    sync.Pool // of *flowAttempt
 	start       time.Time
-	handover    *handover
+	handoff     *handoff
 
 	closing atomic.Bool // by Shutdown, or Close
 	closed  atomic.Bool // by Close
@@ -46,13 +46,13 @@ type Engine struct {
 	handed    map[*replayed]struct{} // net/http's
 	listeners map[net.Listener]struct{}
 	sweep     *time.Timer // runs while there are clients
-	serving   bool        // handover is
-	late      *handover   // of connections since closing; nil: there were none
+	serving   bool        // handoff is
+	late      *handoff    // of connections since closing; nil: there were none
 	stacks    stacks
 	conns     connections    // all
 	tls       connections    // of these, those inside TLS
 	http2     connections    // of these, HTTP/2's
-	giving    sync.WaitGroup // connections on their way to handover
+	giving    sync.WaitGroup // connections on their way to handoff
 	all       sync.WaitGroup // connections, and what else the engine runs
 }
 
@@ -64,8 +64,8 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 	c = c.withLimits()
 	e := &Engine{
 		h: h, cfg: c, log: cmp.Or(c.ErrorLog, log.New(io.Discard, "", 0)), start: time.Now(),
-		handover: newHandover(h, c),
-		clients:  make(map[*client]struct{}), handed: make(map[*replayed]struct{}), listeners: make(map[net.Listener]struct{}),
+		handoff: newHandoff(h, c),
+		clients: make(map[*client]struct{}), handed: make(map[*replayed]struct{}), listeners: make(map[net.Listener]struct{}),
 	}
 	e.readBuffers.New = func() any { return new([readBufferSize]byte) }
 	e.flows.New = func() any {
@@ -131,7 +131,7 @@ func (e *Engine) Serve(l net.Listener) error {
 	e.listeners[l] = struct{}{}
 	if !e.serving {
 		e.serving = true
-		e.all.Go(e.handover.serve)
+		e.all.Go(e.handoff.serve)
 	}
 	e.mu.Unlock()
 	defer e.unlisten(l)
@@ -238,7 +238,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	e.giving.Wait()
 	begun := e.since(time.Now())
 	handed := make(chan error, 1)
-	go func() { handed <- e.handover.server.Shutdown(ctx) }() // ends with ctx
+	go func() { handed <- e.handoff.server.Shutdown(ctx) }() // ends with ctx
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !e.quiet(begun) {
@@ -253,7 +253,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 		return err
 	}
 	e.mu.Lock()
-	late := e.late // and no connection is left that could be handed over
+	late := e.late // and no connection is left that could be handed off
 	e.mu.Unlock()
 	if late != nil {
 		if err := late.server.Shutdown(ctx); err != nil {
@@ -311,7 +311,7 @@ func (e *Engine) Close() error {
 	}
 	e.mu.Unlock()
 	e.finishHanded()
-	_ = e.handover.server.Close()
+	_ = e.handoff.server.Close()
 	e.mu.Lock()
 	late := e.late
 	e.mu.Unlock()
@@ -340,7 +340,7 @@ func (e *Engine) endRequests() {
 	defer cancel()
 	why := &Error{Reason: Draining, Text: "shutting down\n"}
 	e.mu.Lock()
-	servers := []*handover{e.handover}
+	servers := []*handoff{e.handoff}
 	if e.late != nil {
 		servers = append(servers, e.late)
 	}
@@ -361,8 +361,8 @@ func (e *Engine) endRequests() {
 
 // finish is the last of an engine.
 func (e *Engine) finish() {
-	e.handover.Close()
-	if e.late != nil { // and it stays so: no connection is left that could be handed over
+	e.handoff.Close()
+	if e.late != nil { // and it stays so: no connection is left that could be handed off
 		e.late.Close()
 	}
 	e.all.Wait()

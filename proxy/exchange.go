@@ -32,7 +32,7 @@ type exchange struct {
 	clock  clock
 	up     upload
 	parked *parked
-	begun  *begun // by an Engine; nil once its upstream has been taken up
+	handed *handedRequest // by an Engine; nil once its upstream has been taken up
 
 	watched     uint64 // by h.watch; 0: not
 	watchedConn syscall.RawConn
@@ -105,8 +105,8 @@ func (ex *exchange) run() (abort bool) {
 // forward asks the policy for upstreams and tries them. A nil error means that the client has a complete answer.
 func (ex *exchange) forward() error {
 	at := Attempt{}
-	if ex.begun != nil {
-		at = ex.begun.at
+	if ex.handed != nil {
+		at = ex.handed.at
 	}
 	for {
 		at.Last = at.N+1 >= maxAttempts
@@ -143,8 +143,8 @@ func (ex *exchange) forward() error {
 
 // next asks the policy, and ends what Park began.
 func (ex *exchange) next(at Attempt) (Decision, error) {
-	if b := ex.begun; b != nil {
-		ex.begun = nil
+	if b := ex.handed; b != nil {
+		ex.handed = nil
 		return Forward(b.upstream), nil
 	}
 	begin := time.Now()
@@ -198,7 +198,7 @@ func (ex *exchange) own(a ownAnswer) {
 func (ex *exchange) ready() (stuck bool) {
 	ex.clock.stop()
 	stuck = ex.up.stop(ex.interrupt) && ex.req.Proto == HTTP1
-	ex.settle(beforeAnswer)
+	ex.limitRest(beforeAnswer)
 	return stuck
 }
 
@@ -208,7 +208,7 @@ func (ex *exchange) end() {
 	ex.unwatchClient()
 	if !ex.tunnelled {
 		ex.up.stop(ex.interrupt)
-		ex.settle(afterAnswer)
+		ex.limitRest(afterAnswer)
 	}
 	ex.cancel(nil)
 	r := &ex.result
@@ -222,8 +222,8 @@ func (ex *exchange) end() {
 // interrupt makes a read of the body that hangs return; the connection is of no more use.
 func (ex *exchange) interrupt() { _ = ex.rc.SetReadDeadline(time.Now().Add(-time.Second)) }
 
-// settle bounds the time for which net/http reads the rest of a body on HTTP/1.1.
-func (ex *exchange) settle(limit time.Duration) {
+// limitRest bounds the time for which net/http reads the rest of a body on HTTP/1.1.
+func (ex *exchange) limitRest(limit time.Duration) {
 	if ex.req.Proto == HTTP1 && !ex.up.complete() {
 		_ = ex.rc.SetReadDeadline(time.Now().Add(limit))
 	}

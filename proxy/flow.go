@@ -116,7 +116,7 @@ func (f *flow) run() {
 	switch {
 	case err == nil:
 	case err == errWaits:
-	case err == errHandedOver:
+	case err == errHandedOff:
 		f.handed = true
 	case f.writing || f.hurt:
 		f.aborted, f.keep = true, false
@@ -153,7 +153,7 @@ func (f *flow) forward() error {
 			return nil
 		}
 		if !t.upstream.http1() {
-			return f.handOver(t.upstream, at)
+			return f.handOff(t.upstream, at)
 		}
 		t.begin = f.req.Arrived
 		if f.waited > 0 || at.N > 0 {
@@ -162,7 +162,7 @@ func (f *flow) forward() error {
 		t.last = at.Last
 		f.clock.start(t.upstream.Timeouts, t.upstream.From)
 		err = t.run()
-		if t.out.Total == 0 { // there was no connection to settle
+		if t.out.Total == 0 { // there was no connection to give back
 			t.out.Total = time.Since(t.begin)
 		}
 		t.out.Reason = ReasonOf(err)

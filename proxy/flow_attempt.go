@@ -53,7 +53,7 @@ func (t *flowAttempt) run() (err error) {
 		return e
 	}
 	err = errPanic // should the policy
-	defer func() { t.settle(err) }()
+	defer func() { t.giveBack(err) }()
 	err = t.exchange()
 	return err
 }
@@ -191,8 +191,8 @@ func (t *flowAttempt) mayRepeat() bool {
 	return !t.f.up.lost && t.f.up.broken == nil
 }
 
-// settle gives the connection back, or ends it.
-func (t *flowAttempt) settle(err error) {
+// giveBack gives the connection back to the pool, or closes it.
+func (t *flowAttempt) giveBack(err error) {
 	f, c := t.f, t.conn
 	now := time.Now()
 	t.out.Total = now.Sub(t.begin)

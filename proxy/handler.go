@@ -49,21 +49,21 @@ func New(c Config) (*Handler, error) {
 // started is a panic with http.ErrAbortHandler, on which net/http resets the stream or cuts the connection.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	growStack(0)
-	begun := claim(r)
-	if begun == nil {
+	handed := claim(r)
+	if handed == nil {
 		h.inFlight.Add(1)
 	}
 	defer h.leave()
 	ex, err := newExchange(h, w, r)
 	if err != nil {
-		if begun != nil {
-			begun.lost(BadRequest)
+		if handed != nil {
+			handed.lost(BadRequest)
 		}
 		h.answer(w, r, err)
 		return
 	}
-	if begun != nil {
-		ex.goOn(begun)
+	if handed != nil {
+		ex.goOn(handed)
 	} else {
 		h.budget.deposit()
 	}

@@ -112,7 +112,7 @@ func TestF3RequestThatWaitsWhenShutdownBegins(t *testing.T) {
 	}
 }
 
-// A connection that is being handed over in the moment in which Shutdown begins is lost neither by the one nor the other.
+// A connection that is being handed off in the moment in which Shutdown begins is lost neither by the one nor the other.
 func TestF3HandedOverWhileShutdownBegins(t *testing.T) {
 	for range 50 {
 		s := newShutting(t, false)

@@ -60,7 +60,7 @@ func TestF3HTTP2BegunAfterShutdown(t *testing.T) {
 		defer cancel()
 		down <- e.Shutdown(ctx)
 	}()
-	<-e.handover.done // the server is shutting down
+	<-e.handoff.done // the server is shutting down
 
 	other, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -72,7 +72,7 @@ func TestF3HTTP2BegunAfterShutdown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.handOver(&client{e: e, handed: &replayed{Conn: accepted}})
+	e.handOff(&client{e: e, handed: &replayed{Conn: accepted}})
 	io.WriteString(conn, http2.ClientPreface)
 	fr := http2.NewFramer(conn, conn)
 	_ = fr.WriteSettings()

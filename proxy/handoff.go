@@ -13,11 +13,11 @@ import (
 // preface is how a client begins HTTP/2 (RFC 9113 §3.4).
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-var errHandedOver = errors.New("net/http goes on with the connection")
+var errHandedOff = errors.New("net/http goes on with the connection")
 
-// handover is the listener through which net/http's server gets whole connections: those of HTTP/2, and those of which a
+// handoff is the listener through which net/http's server gets whole connections: those of HTTP/2, and those of which a
 // request turned out to go to an upstream over HTTP/2, which Handler speaks.
-type handover struct {
+type handoff struct {
 	server *http.Server
 	end    context.CancelCauseFunc // ends all its requests
 	conns  chan given
@@ -32,8 +32,8 @@ type given struct {
 	taken chan struct{}
 }
 
-func newHandover(h *Handler, c ServerConfig) *handover {
-	l := &handover{server: NewServer(h, c), conns: make(chan given), done: make(chan struct{})}
+func newHandoff(h *Handler, c ServerConfig) *handoff {
+	l := &handoff{server: NewServer(h, c), conns: make(chan given), done: make(chan struct{})}
 	l.server.ConnContext, l.server.ConnState = connContext, connState
 	var requests context.Context
 	requests, l.end = context.WithCancelCause(context.Background())
@@ -42,7 +42,7 @@ func newHandover(h *Handler, c ServerConfig) *handover {
 }
 
 // Accept is called again once the server counts what it has got before.
-func (l *handover) Accept() (net.Conn, error) {
+func (l *handoff) Accept() (net.Conn, error) {
 	if l.last != nil {
 		close(l.last)
 		l.last = nil
@@ -56,30 +56,30 @@ func (l *handover) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *handover) Close() error {
+func (l *handoff) Close() error {
 	l.once.Do(func() { close(l.done) })
 	return nil
 }
 
-func (l *handover) Addr() net.Addr { return new(net.TCPAddr) }
+func (l *handoff) Addr() net.Addr { return new(net.TCPAddr) }
 
-// handOver gives a client's connection to the server, and returns when no Shutdown can lose it: net/http drops a request that it
+// handOff gives a client's connection to the server, and returns when no Shutdown can lose it: net/http drops a request that it
 // reads while it shuts down. The engine keeps it in mind: what net/http's server accepts in the moment of its Close it would
 // serve on.
-func (e *Engine) handOver(from *client) {
+func (e *Engine) handOff(from *client) {
 	c := from.handed
 	c.e, c.served = e, make(chan struct{})
-	if c.begun == nil {
+	if c.request == nil {
 		c.Conn = coalesce(c.Conn)
 	}
 	e.mu.Lock()
 	c.booking, from.booking = from.booking, booking{}
-	if c.begun == nil {
+	if c.request == nil {
 		c.http2 = e.bookLocked(&e.http2, c.payer)
 	}
-	crowded := c.begun == nil && !c.http2
+	crowded := c.request == nil && !c.http2
 	e.handed[c] = struct{}{}
-	to, late := e.handover, e.closing.Load()
+	to, late := e.handoff, e.closing.Load()
 	switch {
 	case e.closed.Load(), crowded:
 		e.mu.Unlock()
@@ -97,7 +97,7 @@ func (e *Engine) handOver(from *client) {
 	e.mu.Unlock()
 	to.give(c)
 	switch {
-	case c.begun != nil:
+	case c.request != nil:
 		<-c.served
 	case late: // a client that has begun HTTP/2 sends a request with it, or has time
 		grace := time.NewTimer(freshGrace)
@@ -109,11 +109,11 @@ func (e *Engine) handOver(from *client) {
 	}
 }
 
-// lateLocked is for what is handed over after Shutdown has begun, such as a request that waited for its upstream by then: a server
+// lateLocked is for what is handed off after Shutdown has begun, such as a request that waited for its upstream by then: a server
 // that is shutting down takes no connection any more. This one answers what comes, and tells each client to go.
-func (e *Engine) lateLocked() *handover {
+func (e *Engine) lateLocked() *handoff {
 	if e.late == nil {
-		e.late = newHandover(e.h, e.cfg)
+		e.late = newHandoff(e.h, e.cfg)
 		e.late.server.SetKeepAlivesEnabled(false)
 		e.all.Go(e.late.serve)
 	}
@@ -121,9 +121,9 @@ func (e *Engine) lateLocked() *handover {
 }
 
 // serve blocks until the server is shut down or closed.
-func (l *handover) serve() { _ = l.server.Serve(l) }
+func (l *handoff) serve() { _ = l.server.Serve(l) }
 
-// finishHanded has the last be said on what has been handed over. All at once: net/http closes one connection after the
+// finishHanded has the pending writes of what has been handed off be made. All at once: net/http closes one connection after the
 // other, and those whose peers don't read would add up.
 func (e *Engine) finishHanded() {
 	var all sync.WaitGroup
@@ -137,8 +137,8 @@ func (e *Engine) finishHanded() {
 	all.Wait()
 }
 
-// give hands c over, or closes it when the server has been closed.
-func (l *handover) give(c net.Conn) {
+// give hands c off, or closes it when the server has been closed.
+func (l *handoff) give(c net.Conn) {
 	select {
 	case <-l.done:
 		c.Close()
@@ -162,12 +162,12 @@ func (l *handover) give(c net.Conn) {
 // tlsConn.
 type replayed struct {
 	net.Conn
-	prefix []byte
-	begun  *begun // the first request; nil: it has not been begun
-	e      *Engine
-	once   sync.Once
-	served chan struct{} // closed at the first request, or the end
-	idle   atomic.Int64  // since then, by the engine's clock; 0: it isn't
+	prefix  []byte
+	request *handedRequest // the first, if the engine has begun it; nil: net/http reads it
+	e       *Engine
+	once    sync.Once
+	served  chan struct{} // closed at the first request, or the end
+	idle    atomic.Int64  // since then, by the engine's clock; 0: it isn't
 	booking
 }
 
@@ -193,15 +193,15 @@ func (c *replayed) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// come tells handOver that the connection has come to its first request, or to its end.
+// come tells handOff that the connection has come to its first request, or to its end.
 func (c *replayed) come() { c.once.Do(func() { close(c.served) }) }
 
 // Close ends a request that net/http has not come to.
 func (c *replayed) Close() error {
 	c.come()
-	if c.begun != nil && c.begun.claimed.CompareAndSwap(false, true) {
-		c.begun.lost(ClientGone)
-		c.begun.flow.h.leave()
+	if c.request != nil && c.request.claimed.CompareAndSwap(false, true) {
+		c.request.lost(ClientGone)
+		c.request.flow.h.leave()
 	}
 	c.e.mu.Lock()
 	delete(c.e.handed, c)
@@ -210,8 +210,8 @@ func (c *replayed) Close() error {
 	return c.Conn.Close()
 }
 
-// begun is a request that a policy has been asked about, on its way to a Handler, with the upstream that the policy has named.
-type begun struct {
+// handedRequest is a request that a policy has been asked about, on its way to a Handler, with the upstream that the policy has named.
+type handedRequest struct {
 	flow     *flow
 	upstream Upstream
 	at       Attempt
@@ -220,39 +220,39 @@ type begun struct {
 
 type replayedKey struct{}
 
-// begunOf is the request that was begun on r's connection before net/http got that; nil: none.
-func begunOf(r *http.Request) *begun {
+// handedOf is the request that the engine had begun on r's connection before net/http got it; nil: none.
+func handedOf(r *http.Request) *handedRequest {
 	if c, _ := r.Context().Value(replayedKey{}).(*replayed); c != nil {
-		return c.begun
+		return c.request
 	}
 	return nil
 }
 
-// claim takes the request that has been begun on r's connection; it is the first that net/http gets.
-func claim(r *http.Request) *begun {
+// claim takes the request that the engine has begun on r's connection; it is the first that net/http gets.
+func claim(r *http.Request) *handedRequest {
 	c, _ := r.Context().Value(replayedKey{}).(*replayed)
 	if c == nil {
 		return nil
 	}
 	c.come()
-	if c.begun == nil || !c.begun.claimed.CompareAndSwap(false, true) {
+	if c.request == nil || !c.request.claimed.CompareAndSwap(false, true) {
 		return nil
 	}
-	return c.begun
+	return c.request
 }
 
 // lost ends the request for the policy, without another to go on with it.
-func (b *begun) lost(why Reason) {
+func (b *handedRequest) lost(why Reason) {
 	f := b.flow
 	f.x.Release(b.upstream, AttemptResult{Reason: why})
 	f.result.Reason, f.result.Status = why, why.Status()
 	f.x.End(&f.req, f.result)
 }
 
-// goOn makes ex that of a request that has been begun.
-func (ex *exchange) goOn(b *begun) {
+// goOn makes ex that of a request that an engine has begun.
+func (ex *exchange) goOn(b *handedRequest) {
 	f := b.flow
-	ex.begun, ex.x = b, f.x
+	ex.handed, ex.x = b, f.x
 	ex.req.Arrived, ex.waited, ex.result.Attempts = f.req.Arrived, f.waited, b.at.N
 	ex.clock.init(ex, ex.h.cfg.TimeoutText, f.req.Arrived)
 }
@@ -265,13 +265,13 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 	return ConnContext(ctx, c)
 }
 
-// handOver has net/http go on with the connection: it gets the head as the policy has left it, what has been read of the
+// handOff has net/http go on with the connection: it gets the head as the policy has left it, what has been read of the
 // body, and everything that follows.
-func (f *flow) handOver(upstream Upstream, at Attempt) error {
+func (f *flow) handOff(upstream Upstream, at Attempt) error {
 	b := f.up.body.AppendRewound(f.appendHandedHead(nil), f.up.held)
 	f.c.handed = &replayed{
-		Conn: f.c.conn, prefix: append(b, f.c.in.bytes()...), begun: &begun{flow: f, upstream: upstream, at: at},
+		Conn: f.c.conn, prefix: append(b, f.c.in.bytes()...), request: &handedRequest{flow: f, upstream: upstream, at: at},
 	}
 	f.c.in.drop()
-	return errHandedOver
+	return errHandedOff
 }
