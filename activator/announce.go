@@ -48,14 +48,14 @@ func (x announcement) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision,
 	return proxy.Answer(refusal(req, h.status, h.why)), nil
 }
 
-// verdict is the decision about an announcement: the status of the answer, the label of the metric, and why it is rejected.
-type verdict struct {
+// announceResult is the decision about an announcement: the status of the answer, the label of the metric, and why it is rejected.
+type announceResult struct {
 	status      int
 	result, why string
 }
 
-// verdicts are the labels that judge returns.
-func verdicts() []string {
+// announceResults are the labels that judge returns.
+func announceResults() []string {
 	return []string{
 		"accepted", "malformed", "unknown_revision", "wrong_address", "too_many", "unproven", "unidentified", "wrong_namespace",
 	}
@@ -79,23 +79,23 @@ func newAnnouncements(a *Activator) *announcements {
 }
 
 // judge decides about an announcement. It blocks while the sender is identified.
-func (n *announcements) judge(req *proxy.Request) verdict {
+func (n *announcements) judge(req *proxy.Request) announceResult {
 	said, err := knative.ParseAnnouncement(func(name string) string { return strings.Clone(req.Header.Get(name)) })
 	if err != nil {
-		return verdict{http.StatusBadRequest, "malformed", err.Error()}
+		return announceResult{http.StatusBadRequest, "malformed", err.Error()}
 	}
 	t := n.a.revisions.get(said.Namespace, said.Revision)
 	if t == nil || t.spec.Load() == nil {
-		return verdict{http.StatusNotFound, "unknown_revision", "unknown revision"}
+		return announceResult{http.StatusNotFound, "unknown_revision", "unknown revision"}
 	}
 	from := said.Addr.Addr().Unmap()
 	if !knative.IsPodAddr(from) && !(n.local && from.IsLoopback()) {
-		return verdict{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is no address of a pod"}
+		return announceResult{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is no address of a pod"}
 	}
 	peers := t.peers()
 	direct := cameFrom(req.RemoteAddr, from)
 	if !direct && !slices.ContainsFunc(peers, func(p string) bool { return cameFrom(req.RemoteAddr, parseAddr(p)) }) {
-		return verdict{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is not the sender's address"}
+		return announceResult{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is not the sender's address"}
 	}
 	h := n.identify(req, said)
 	if h.why == "" && direct {
@@ -105,20 +105,20 @@ func (n *announcements) judge(req *proxy.Request) verdict {
 }
 
 // identify adds the pod if the sender's token proves it.
-func (n *announcements) identify(req *proxy.Request, said knative.Announcement) verdict {
+func (n *announcements) identify(req *proxy.Request, said knative.Announcement) announceResult {
 	id, err := n.review(req, said)
 	switch {
 	case errors.Is(err, errTooMany):
-		return verdict{http.StatusServiceUnavailable, "too_many", err.Error()}
+		return announceResult{http.StatusServiceUnavailable, "too_many", err.Error()}
 	case errors.Is(err, ErrUnproven):
-		return verdict{http.StatusForbidden, "unproven", err.Error()}
+		return announceResult{http.StatusForbidden, "unproven", err.Error()}
 	case err != nil:
-		return verdict{http.StatusServiceUnavailable, "unidentified", "the sender can't be identified now"}
+		return announceResult{http.StatusServiceUnavailable, "unidentified", "the sender can't be identified now"}
 	case id.Namespace != said.Namespace:
-		return verdict{http.StatusForbidden, "wrong_namespace", "the sender is a pod of another namespace"}
+		return announceResult{http.StatusForbidden, "wrong_namespace", "the sender is a pod of another namespace"}
 	}
 	n.add(said, id)
-	return verdict{http.StatusNoContent, "accepted", ""}
+	return announceResult{http.StatusNoContent, "accepted", ""}
 }
 
 // review returns the pod that the token proves: as the API server answered a moment ago, or answers now. It blocks

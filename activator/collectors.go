@@ -41,7 +41,7 @@ func newCollectors(c Config, budgets func() []metrics.Budget) (*collectors, erro
 	if err != nil {
 		return nil, err
 	}
-	announced, err := metrics.NewAnnouncements(c.Registerer, verdicts(), relayings())
+	announced, err := metrics.NewAnnouncements(c.Registerer, announceResults(), relayings())
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (m *collectors) coldStart(c ColdStart) {
 	}
 }
 
-// received counts an announcement by its verdict.
+// received counts an announcement by its result.
 func (m *collectors) received(result string) {
 	if m != nil {
 		m.announced.Received(result)

@@ -39,9 +39,9 @@ const (
 	// steadyShare is to watch and examine what pauseShare is to search.
 	steadyShare = 8
 
-	// hasteShare: when a request begins to wait, what was last asked longer ago than this part of ProbeFrequency is
+	// urgentShare: when a request begins to wait, what was last asked longer ago than this part of ProbeFrequency is
 	// asked at once.
-	hasteShare = 8
+	urgentShare = 8
 )
 
 // prober finds out which pods answer. Each pod under probe has a goroutine; run owns them.
@@ -173,7 +173,7 @@ func (p *prober) pause(ctx context.Context, pr *probe, at pace, began, asked tim
 	}
 	d := p.interval(at, wake != nil, time.Since(began))
 	if sleep(ctx, wake, time.Until(asked.Add(d))) {
-		d = max(p.frequency/hasteShare, p.crowd())
+		d = max(p.frequency/urgentShare, p.crowd())
 		sleep(ctx, nil, time.Until(asked.Add(d)))
 	}
 }

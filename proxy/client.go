@@ -20,37 +20,37 @@ type client struct {
 	sock   syscall.RawConn // of the socket, to watch it; nil: there is none
 	direct bool            // conn is the socket
 	parks  bool            // conn is the socket, or TLS over it: nothing else can hold back bytes that have come
-	remote string          // host:port
-	peer   string          // host; empty: it has none
+	remote string          // the client's host:port
+	peer   string          // its host; empty: it has none
 
 	in      readBuffer
-	scanned int  // of in, for the end of a head
-	served  bool // a request
-	shaken  bool // hands
+	scanned int  // bytes of in that have been searched for the end of a head
+	served  bool // a request has been read
+	shaken  bool // the TLS handshake has been made
 	stepper func(fd uintptr) bool
 	fd      uintptr // while in step
-	entered bool    // step has not been told yet that there is nothing
+	entered bool    // step has not found yet that there is nothing more to read
 
 	phase        atomic.Int32
 	since        atomic.Int64 // of idle and head: nanoseconds since the engine's start
 	current      atomic.Pointer[flow]
-	looked       atomic.Bool // sweep, since it is idle
+	looked       atomic.Bool // sweep has looked at it since it became idle
 	interrupting sync.Mutex  // held while sweep sets the read deadline
 	watching     sync.Mutex  // held by watchEnd
-	watched      uint64      // as what, by the handler's watch, until the end; 0: it isn't
+	watched      uint64      // its key in the handler's watch, until the end; 0: it isn't watched
 	left         atomic.Bool // the watch has seen the client's end
 	first        [1]byte     // of what comes inside TLS
 	booking
 	unfinished unfinished
 
-	// What the reading of a head has come to; live goes on with it.
+	// What the reading of a head has led to, for live.
 	next    *flow     // one that needs the connection's bytes
-	refused *Error    // no request
-	handed  *replayed // net/http's from now on
+	refused *Error    // what has come is no request: why
+	handed  *replayed // net/http goes on with the connection
 	done    bool      // nothing more on this connection
-	linger  bool      // its client may be sending still
-	gone    bool      // its client isn't there any more
-	abort   bool      // its end must not be taken for the answer's
+	linger  bool      // the client may still be sending: see lingering
+	gone    bool      // the client has disconnected
+	abort   bool      // the connection is reset, so that its end isn't taken for the end of the answer
 }
 
 // The phases of a connection.

@@ -28,18 +28,18 @@ type flow struct {
 	te      bool   // the client takes trailers
 	keep    bool   // the client's connection can be used again afterwards
 	clock   clock
-	up      sending
+	up      flowBody
 	attempt *flowAttempt // nil at first, and while it is suspended
 	framing framing
 	waited  time.Duration
 	result  Result
 	writing bool // the final answer has begun to be written
-	aborted bool // and can't be ended as it began
-	hurt    bool // the client's connection may hold part of an answer
+	aborted bool // the answer can't be completed: the connection ends with it
+	hurt    bool // the client's connection may have got part of an interim answer
 	done    time.Time
-	handed  bool // net/http goes on with it
-	panics  bool // until the end is reached
-	down    int64
+	handed  bool  // net/http goes on with it
+	panics  bool  // until run reaches its end: the policy has panicked otherwise
+	down    int64 // bytes of the body that went to the client
 
 	prev, next *flow // in Engine.scan, under its lock
 	inScan     bool

@@ -9,10 +9,10 @@ import (
 	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
-// sending is the body of a request on its way up. What came with the head is decoded at once, and when that was all, as
+// flowBody is the body of a request on its way to the upstream. What came with the head is decoded at once, and when that was all, as
 // it mostly is, nothing more happens. Otherwise a goroutine of its own reads and sends on: pump. It is stopped, and
 // waited for, before the flow goes on to another attempt or ends; nothing that it has read is lost by that.
-type sending struct {
+type flowBody struct {
 	f      *flow
 	body   h1.Body
 	chunks h1.Chunks
@@ -28,7 +28,7 @@ type sending struct {
 }
 
 // begin decodes what has come with the head.
-func (s *sending) begin(f *flow) {
+func (s *flowBody) begin(f *flow) {
 	s.f, s.lost, s.broken, s.done, s.sent = f, false, nil, nil, false
 	if cap(s.held) > readBufferSize {
 		s.held = nil
@@ -53,7 +53,7 @@ func (s *sending) begin(f *flow) {
 }
 
 // decode takes what is the body's of b, which is what the connection's readBuffer holds, and holds it.
-func (s *sending) decode(b []byte) {
+func (s *flowBody) decode(b []byte) {
 	from := len(s.held)
 	s.held = append(s.held, b...)
 	nd, ns, err := s.body.Decode(s.held[from:], b)
@@ -63,7 +63,7 @@ func (s *sending) decode(b []byte) {
 }
 
 // account notes that n bytes more have been decoded.
-func (s *sending) account(n int, err error) {
+func (s *flowBody) account(n int, err error) {
 	if s.taken.Add(int64(n)) > maxHeld {
 		s.lost = true
 	}
@@ -74,7 +74,7 @@ func (s *sending) account(n int, err error) {
 }
 
 // appendHeld appends what is held, framed for the upstream, and the end if that is all.
-func (s *sending) appendHeld(b []byte) []byte {
+func (s *flowBody) appendHeld(b []byte) []byte {
 	if !s.body.Chunked() {
 		return append(b, s.held...)
 	}
@@ -88,14 +88,14 @@ func (s *sending) appendHeld(b []byte) []byte {
 }
 
 // start has a goroutine send the rest to c; with held also what is held.
-func (s *sending) start(c *upstreamConn, held bool) {
+func (s *flowBody) start(c *upstreamConn, held bool) {
 	s.stopped.Store(false)
 	s.done = make(chan struct{})
 	go s.pump(c, held)
 }
 
 // pump is the goroutine: it ends with the body, with an end of the connection that it reads or writes, or with stop.
-func (s *sending) pump(c *upstreamConn, held bool) {
+func (s *flowBody) pump(c *upstreamConn, held bool) {
 	defer close(s.done)
 	if held {
 		if _, err := c.Conn.Write(s.appendHeld(nil)); err != nil {
@@ -116,8 +116,8 @@ func (s *sending) pump(c *upstreamConn, held bool) {
 	s.sent = true
 }
 
-// copied sends a piece of the body by way of a buffer; false: there is no sending on.
-func (s *sending) copied(c *upstreamConn) bool {
+// copied sends a piece of the body by way of a buffer; false: no more can be sent.
+func (s *flowBody) copied(c *upstreamConn) bool {
 	buf := s.f.h.buffer()
 	defer s.f.h.putBuffer(buf)
 	b, err := s.next(buf)
@@ -143,7 +143,7 @@ const (
 )
 
 // next reads some of the body into buf, and frames it for the upstream.
-func (s *sending) next(buf *[copyBuffer]byte) ([]byte, error) {
+func (s *flowBody) next(buf *[copyBuffer]byte) ([]byte, error) {
 	content := buf[chunkRoom : len(buf)-endRoom]
 	in := &s.f.c.in
 	if in.len() == 0 && !s.body.Chunked() {
@@ -195,14 +195,14 @@ func frameChunk(b []byte, n int) []byte {
 }
 
 // hold keeps what another attempt would need.
-func (s *sending) hold(b []byte) {
+func (s *flowBody) hold(b []byte) {
 	if !s.lost && s.taken.Load()+int64(len(b)) <= maxHeld {
 		s.held = append(s.held, b...)
 	}
 }
 
 // fail ends the flow for the end of the client, unless it was stop that ended the read.
-func (s *sending) fail(err error) {
+func (s *flowBody) fail(err error) {
 	if s.stopped.Load() {
 		return
 	}
@@ -214,7 +214,7 @@ func (s *sending) fail(err error) {
 }
 
 // stop ends pump and waits for it. c is of no more use when it had to be interrupted.
-func (s *sending) stop(c *upstreamConn) {
+func (s *flowBody) stop(c *upstreamConn) {
 	if s.done == nil {
 		return
 	}
@@ -233,7 +233,7 @@ func (s *sending) stop(c *upstreamConn) {
 
 // spliced moves a piece of a large body from socket to socket; false: it has to be copied. The error is the upstream's end's:
 // what is wrong with the client's turns up again in a plain read.
-func (s *sending) spliced(sp *netio.Splice) (moved bool, err error) {
+func (s *flowBody) spliced(sp *netio.Splice) (moved bool, err error) {
 	left := s.body.Left()
 	if left < spliceFrom {
 		return false, nil
@@ -250,7 +250,7 @@ func (s *sending) spliced(sp *netio.Splice) (moved bool, err error) {
 }
 
 // finish reads what is left of a body that nobody wants, if it is on its way already: for so long, and so much.
-func (s *sending) finish(within time.Duration, most int64) {
+func (s *flowBody) finish(within time.Duration, most int64) {
 	if s.body.Done() || s.broken != nil {
 		return
 	}
