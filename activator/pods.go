@@ -255,7 +255,7 @@ func (s *pods) marked() []*pod {
 }
 
 // reconcile computes what follows from the changes since the last call: the pods whose probes may have to begin or end, and
-// what the throttler has to learn. What it returns is valid until the next change.
+// what the throttler has to learn. It needs one unmark, until which what it returns is valid.
 func (s *pods) reconcile(sp *spec) (changed []*pod, upsert []throttler.Backend, gone []string) {
 	for _, p := range s.marked() {
 		count(&s.direct, &p.direct, p.isDirect())
@@ -272,15 +272,15 @@ func (s *pods) reconcile(sp *spec) (changed []*pod, upsert []throttler.Backend, 
 	if b, ok := s.diff(&s.cluster, sp); ok {
 		upsert = append(upsert, b)
 	}
-	gone = s.gone
-	s.unmark()
-	return changed, upsert, gone
+	return changed, upsert, s.gone
 }
 
+// unmark ends a reconcile.
 func (s *pods) unmark() {
 	for _, p := range s.changed {
 		p.changed = false
 	}
+	clear(s.changed) // which would keep pods that are gone
 	s.changed, s.gone, s.all, s.reshare = s.changed[:0], nil, false, false
 }
 

@@ -134,9 +134,9 @@ func (t *tracked) suspect(id string) {
 
 // reconcileLocked brings probes and the throttler in line with the pods.
 func (t *tracked) reconcileLocked() {
+	defer t.pods.unmark()
 	s := t.spec.Load()
 	if s == nil { // nothing is probed or published; everything is when the revision comes
-		t.pods.unmark()
 		t.usable.Store(0)
 		return
 	}

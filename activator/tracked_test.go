@@ -3,8 +3,10 @@ package activator
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"testing"
+	"weak"
 
 	"github.com/sluice-proxy/sluice/throttler"
 	"pgregory.net/rapid"
@@ -191,6 +193,30 @@ func TestNothingIsKept(t *testing.T) {
 	}
 	if n := len(a.revisions.byID) + len(a.prober.pending) + a.throttler.Totals().Revisions; n != 0 {
 		t.Errorf("%d things left", n)
+	}
+}
+
+// TestPodsThatAreGoneAreNotKept: a revision that has scaled down holds the memory of the pods that it has, not of those that it
+// had.
+func TestPodsThatAreGoneAreNotKept(t *testing.T) {
+	for _, peers := range [][]string{nil, {"1", "2", "3"}} {
+		a := unrun(t, Config{PodIP: "2"})
+		a.UpdatePeers(rev, peers)
+		a.UpdateEndpoints(rev, Endpoints{Ready: endpoints("a", "b", "c")})
+		a.UpdateRevision(Revision{ID: rev, Limit: 1})
+		var had []weak.Pointer[pod]
+		for id, p := range a.revisions.get(rev.Namespace, rev.Name).pods.byID {
+			passAt(a, id+":8012", false)
+			had = append(had, weak.Make(p))
+		}
+		a.UpdateEndpoints(rev, Endpoints{})
+		runtime.GC()
+		for _, p := range had {
+			if p.Value() != nil {
+				t.Errorf("%s is kept, with peers %v", p.Value().ID, peers)
+			}
+		}
+		runtime.KeepAlive(a)
 	}
 }
 
