@@ -46,7 +46,8 @@ type Config struct {
 	Log       *zap.Logger
 }
 
-// Telemetry has the request log, traces and metrics of a program. Each is off until it is set.
+// Telemetry has the request log, traces and metrics of a program. Each is off until it is set. Requests may come at any time;
+// the methods named Set… and Close are called one after the other.
 type Telemetry struct {
 	config   Config
 	requests *requestlog.Log
