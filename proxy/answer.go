@@ -38,15 +38,15 @@ func errorAnswer(name string, err error, grpc bool) (a ownAnswer) {
 	if !errors.As(err, &e) {
 		e = &Error{Reason: Internal, Text: "internal error\n"}
 	}
-	a.reason, a.status, a.last = e.Reason, e.Status, e.Reason == BadRequest
+	a.reason, a.status, a.last = ReasonOf(e), e.Status, e.Reason == BadRequest
 	if a.reason == ClientGone {
 		a.status = StatusClientClosedRequest
 		return a
 	}
 	if a.status == 0 {
-		a.status = e.Reason.Status()
+		a.status = a.reason.Status()
 	}
-	a.header = append(a.header, [2]string{"Proxy-Status", proxyStatus(name, e)})
+	a.header = append(a.header, [2]string{"Proxy-Status", proxyStatus(name, a.reason, e.Details)})
 	if a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests {
 		a.header = append(a.header, [2]string{"Retry-After", retryAfter(e.RetryAfter)})
 	}
@@ -63,7 +63,7 @@ func errorAnswer(name string, err error, grpc bool) (a ownAnswer) {
 	}
 	if grpc {
 		a.header = append(a.header, [2]string{"Content-Type", "application/grpc"},
-			[2]string{grpcStatus, strconv.Itoa(int(reasonTable[e.Reason].grpc))},
+			[2]string{grpcStatus, strconv.Itoa(int(reasonTable[a.reason].grpc))},
 			[2]string{"Grpc-Message", grpcMessage(strings.TrimSuffix(a.body, "\n"))})
 		a.status, a.body = http.StatusOK, ""
 		return a
@@ -83,22 +83,19 @@ func (e *Error) Local(req *Request, name string, more ...[2]string) *Local {
 	return &Local{Status: a.status, Header: append(a.header, more...), Body: a.body, Reason: e.Reason}
 }
 
-// answer is l with the body and the length that its status allows.
-func (l *Local) answer() ownAnswer {
-	a := ownAnswer{reason: l.Reason, status: l.Status, header: l.Header, body: l.Body, length: len(l.Body)}
-	has := func(name string) bool {
-		return slices.ContainsFunc(l.Header, func(f [2]string) bool { return f[0] == name })
-	}
+// local is the answer l to req, with the body and the length that its status allows. A status that is no final one is an
+// error of the policy's.
+func (h *Handler) local(req *Request, l *Local) ownAnswer {
+	a := ownAnswer{reason: l.Reason, status: l.Status, header: ownFields(l.Header), body: l.Body, length: len(l.Body)}
 	switch {
 	case l.Reason == ClientGone:
 		a.status = StatusClientClosedRequest
+	case l.Status < 200 || l.Status > 999:
+		return errorAnswer(h.cfg.Name, fmt.Errorf("proxy: Local.Status is %d", l.Status), isGRPC(req.Header))
 	case l.Status == http.StatusNoContent, l.Status == http.StatusNotModified:
 		a.body, a.length = "", -1
-	case has(grpcStatus):
+	case slices.ContainsFunc(a.header, func(f [2]string) bool { return f[0] == grpcStatus }):
 		a.body, a.length = "", 0
-	}
-	if has("Content-Length") {
-		a.header = slices.DeleteFunc(slices.Clone(a.header), func(f [2]string) bool { return f[0] == "Content-Length" })
 	}
 	return a
 }
@@ -168,7 +165,7 @@ func isGRPC(h Header) bool {
 }
 
 // proxyStatus is a Proxy-Status field (RFC 9209): one member of a structured list (RFC 9651).
-func proxyStatus(name string, e *Error) string {
+func proxyStatus(name string, reason Reason, details string) string {
 	var b strings.Builder
 	if isToken(name) {
 		b.WriteString(name)
@@ -176,13 +173,12 @@ func proxyStatus(name string, e *Error) string {
 		appendString(&b, name)
 	}
 	b.WriteString("; error=")
-	b.WriteString(e.Reason.ProxyStatus())
+	b.WriteString(reason.ProxyStatus())
 	b.WriteString("; details=")
-	details := e.Reason.String()
-	if e.Details != "" {
-		details += ": " + e.Details
+	if details != "" {
+		details = ": " + details
 	}
-	appendString(&b, details)
+	appendString(&b, reason.String()+details)
 	return b.String()
 }
 

@@ -37,7 +37,7 @@ func ReasonOf(err error) Reason {
 	if err == nil {
 		return ReasonNone
 	}
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, ok := errors.AsType[*Error](err); ok && e.Reason != ReasonNone {
 		return e.Reason
 	}
 	return Internal

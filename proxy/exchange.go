@@ -116,7 +116,7 @@ func (ex *exchange) forward() error {
 		}
 		ex.result.Attempts++
 		if d.Local != nil {
-			ex.own(d.Local.answer())
+			ex.own(ex.h.local(&ex.req, d.Local))
 			return nil
 		}
 		t := &try{ex: ex, last: at.Last, begin: time.Now()}

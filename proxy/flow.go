@@ -149,7 +149,7 @@ func (f *flow) forward() error {
 		}
 		f.result.Attempts++
 		if l != nil {
-			f.own(l.answer())
+			f.own(f.h.local(&f.req, l))
 			return nil
 		}
 		if !t.upstream.http1() {

@@ -59,22 +59,22 @@ func (h Header) AppendValues(all []string, name string) []string {
 	return all
 }
 
-// Set replaces every field name by one.
+// Set replaces every field name by one. CR, LF and NUL in value become spaces.
 func (h Header) Set(name, value string) {
 	if h.list != nil {
 		h.list.Set(name, value)
 		return
 	}
-	h.fields[name] = []string{value}
+	h.fields[name] = []string{h1.OneLine(value)}
 }
 
-// Add appends a field.
+// Add appends a field. CR, LF and NUL in value become spaces.
 func (h Header) Add(name, value string) {
 	if h.list != nil {
 		h.list.Add(name, value)
 		return
 	}
-	h.fields[name] = append(h.fields[name], value)
+	h.fields[name] = append(h.fields[name], h1.OneLine(value))
 }
 
 // Del removes every field name.

@@ -135,8 +135,8 @@ func (l *link) quiet() bool {
 	return n < 0 || n > 0 && !l.plain
 }
 
-// dialError gives a failed dial or handshake its reason.
-func dialError(ctx context.Context, made *madeLink, err error) error {
+// dialError gives a failed dial, or a failed handshake on what has been connected, its reason.
+func dialError(ctx context.Context, connected bool, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -150,7 +150,7 @@ func dialError(ctx context.Context, made *madeLink, err error) error {
 	switch {
 	case timeout:
 		return &Error{Reason: ConnectTimeout, Err: err}
-	case made.err != nil:
+	case !connected:
 		return &Error{Reason: ConnectRefused, Err: err}
 	default:
 		return &Error{Reason: TLSFailed, Err: err}

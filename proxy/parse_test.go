@@ -58,7 +58,7 @@ func FuzzProxyStatus(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		got, rest := parseItem(t, proxyStatus(name, &Error{Reason: QueueFull}))
+		got, rest := parseItem(t, proxyStatus(name, QueueFull, ""))
 
 		if printable(name) && got != name {
 			t.Errorf("%q came back as %q", name, got)
@@ -88,7 +88,7 @@ func TestC9DetailsOfAnError(t *testing.T) {
 				t.Errorf("%q, want %q", f[1], c.grpc)
 			}
 		}
-		if _, rest := parseItem(t, proxyStatus("x", e)); rest != `; error=http_response_timeout; details="timeout_total: the app said \"no\" \\ ??"` {
+		if _, rest := parseItem(t, proxyStatus("x", e.Reason, e.Details)); rest != `; error=http_response_timeout; details="timeout_total: the app said \"no\" \\ ??"` {
 			t.Errorf("parameters %s", rest)
 		}
 	}

@@ -69,7 +69,7 @@ func (p *pool) dial(ctx context.Context, h *upstreamConns[conn]) (*conn, error) 
 	}
 	cc, err := p.transport(h).NewClientConn(context.WithValue(ctx, madeKey{}, made), scheme, h.key.addr)
 	if err != nil {
-		return nil, dialError(ctx, made, err)
+		return nil, dialError(ctx, made.link != nil, err)
 	}
 	if made.first != nil {
 		if err := made.first.await(ctx); err != nil {
@@ -80,13 +80,12 @@ func (p *pool) dial(ctx context.Context, h *upstreamConns[conn]) (*conn, error) 
 	return &conn{ClientConn: cc, link: made.link, connect: time.Since(begin), idle: idle[conn]{upstream: h}}, nil
 }
 
-// madeLink is how dialLink tells dial, which is the caller of its caller, what it made or why it could not.
+// madeLink is how dialLink tells dial, which is the caller of its caller, what it made.
 type madeLink struct {
 	// What it makes has no TLS, or is for HTTP/2; told now, since HTTP/2 reads as soon as there is a connection.
 	plain, shared bool
 	first         *firstBytes // nil: it needn't be found out what the upstream speaks
 	link          *link
-	err           error
 }
 type madeKey struct{}
 
@@ -96,7 +95,6 @@ func (p *pool) dialLink(ctx context.Context, network, addr string) (net.Conn, er
 	defer cancel()
 	c, err := p.cfg.Dial(ctx, network, addr)
 	if err != nil {
-		made.err = err
 		return nil, err
 	}
 	made.link = newLink(c)

@@ -142,6 +142,7 @@ func (t *try) header(proto Proto) http.Header {
 	for name, values := range ex.r.Header {
 		h[name] = values
 	}
+	Header{fields: h}.delKinds(connectionKinds) // the policy's
 	var few [4]string
 	if all := ex.req.Header.appendForwarded(few[:0], peerOf(ex.r.RemoteAddr)); len(all) > 0 {
 		h["X-Forwarded-For"] = []string{strings.Join(all, ", ")}

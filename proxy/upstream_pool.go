@@ -42,7 +42,7 @@ func (p *upstreamPool) connect(ctx context.Context, key upstreamKey) (net.Conn, 
 	defer cancel()
 	c, err := p.cfg.Dial(within, "tcp", key.addr)
 	if err != nil {
-		return nil, dialError(ctx, &madeLink{err: err}, err)
+		return nil, dialError(ctx, false, err)
 	}
 	if key.tls == nil {
 		return c, nil
@@ -57,7 +57,7 @@ func (p *upstreamPool) connect(ctx context.Context, key upstreamKey) (net.Conn, 
 	defer done()
 	if err := t.HandshakeContext(handshake); err != nil {
 		c.Close()
-		return nil, dialError(ctx, new(madeLink), err)
+		return nil, dialError(ctx, true, err)
 	}
 	return t, nil
 }

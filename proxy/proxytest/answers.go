@@ -58,6 +58,11 @@ func ownFraming(r *rig) {
 		"no content, with a length":  {local: proxy.Local{Status: 204, Header: [][2]string{{"Content-Length", "1"}}}, status: 204, length: 0},
 		"not modified":               {local: proxy.Local{Status: 304, Body: "x"}, status: 304, length: 0},
 		"another length":             {local: proxy.Local{Status: 200, Header: [][2]string{{"Content-Length", "9"}}, Body: "x"}, status: 200, length: 1, body: "x"},
+		"another length, small":      {local: proxy.Local{Status: 200, Header: [][2]string{{"content-length", "9"}}, Body: "x"}, status: 200, length: 1, body: "x"},
+		"fields of the connection":   {local: proxy.Local{Status: 200, Header: [][2]string{{"Transfer-Encoding", "chunked"}, {"connection", "close"}}, Body: "x"}, status: 200, length: 1, body: "x"},
+		"a field of two lines":       {local: proxy.Local{Status: 200, Header: [][2]string{{"X-A", "b\r\nX-B: 1"}}, Body: "x"}, status: 200, length: 1, body: "x"},
+		"no status":                  {local: proxy.Local{Body: "x"}, status: 500, length: 15, body: "internal error\n"},
+		"an interim status":          {local: proxy.Local{Status: 103}, status: 500, length: 15, body: "internal error\n"},
 		"gRPC":                       {local: proxy.Local{Status: 200, Header: tail}, status: 200},
 		"gRPC with a body":           {local: proxy.Local{Status: 200, Header: tail, Body: "x"}, status: 200},
 		"gRPC with a status of HTTP": {local: proxy.Local{Status: 418, Header: tail}, status: 418},
@@ -73,7 +78,7 @@ func ownFraming(r *rig) {
 		for i := range 2 {
 			resp := w.send(request).answer(method)
 			body, err := io.ReadAll(resp.Body)
-			if resp.StatusCode != c.status || string(body) != c.body || err != nil || resp.ContentLength != c.length || resp.Close != c.last {
+			if resp.StatusCode != c.status || string(body) != c.body || err != nil || resp.ContentLength != c.length || resp.Close != c.last || resp.Header.Get("X-B") != "" {
 				r.Errorf("%s, request %d: %s %q of %d bytes, close %v, %v", name, i+1, resp.Status, body, resp.ContentLength, resp.Close, err)
 			}
 			if resp.Close {
@@ -96,6 +101,7 @@ func policyErrors(r *rig) {
 		{&proxy.Error{Reason: proxy.Draining, Text: "shutting down", RetryAfter: 1500 * time.Millisecond}, 503, "shutting down", "2", "destination_unavailable", proxy.Draining},
 		{&proxy.Error{Reason: proxy.UnknownRevision, Err: errPolicy}, 404, errPolicy.Error() + "\n", "", "destination_not_found", proxy.UnknownRevision},
 		{errPolicy, 500, "internal error\n", "", "proxy_internal_error", proxy.Internal},
+		{&proxy.Error{Text: "without a reason\n"}, 500, "without a reason\n", "", "proxy_internal_error", proxy.Internal},
 	} {
 		for _, proto := range both {
 			p := newScript(func(*proxy.Request, proxy.Attempt) (proxy.Decision, error) { return proxy.Decision{}, c.err })
@@ -131,6 +137,7 @@ func reasons(r *rig) {
 		reason   proxy.Reason
 	}{
 		{"refused", proxy.Upstream{Addr: deadAddr}, 502, proxy.ConnectRefused},
+		{"without a port", proxy.Upstream{Addr: "127.0.0.1"}, 502, proxy.ConnectRefused},
 		{"closed", proxy.Upstream{Addr: answer("")}, 502, proxy.UpstreamClosed},
 		{"cut in the head", proxy.Upstream{Addr: answer("HTTP/1.1 200 OK\r\nX: ")}, 502, proxy.UpstreamClosed},
 		{"not HTTP", proxy.Upstream{Addr: answer("SSH-2.0-x\r\n")}, 502, proxy.BadResponse},

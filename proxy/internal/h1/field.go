@@ -101,13 +101,13 @@ func (f *Fields) Set(name, value string) {
 		f.Add(name, value)
 		return
 	}
-	(*f)[i].Value = oneLine(value)
+	(*f)[i].Value = OneLine(value)
 	f.del(name, i+1)
 }
 
 // Add appends a field.
 func (f *Fields) Add(name, value string) {
-	*f = append(*f, Field{name, oneLine(value), KindOf(name)})
+	*f = append(*f, Field{name, OneLine(value), KindOf(name)})
 }
 
 // Del removes every field called name.
@@ -171,8 +171,8 @@ func (f *Fields) parse(s string, most int) error {
 	}
 }
 
-// oneLine keeps a value from becoming two lines, as net/http does.
-func oneLine(s string) string {
+// OneLine keeps a value from becoming two lines, as net/http does.
+func OneLine(s string) string {
 	if all(s, inValue) {
 		return s
 	}
