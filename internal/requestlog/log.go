@@ -114,6 +114,9 @@ func (l *Log) Wrap(p proxy.Policy) proxy.Policy {
 // Dropped returns the number of lines that were lost because Out was too slow or failed, or the log was closed.
 func (l *Log) Dropped() uint64 { return l.out.dropped.Load() }
 
+// Pending returns the number of lines that Out has not taken yet: lost, if the program ends now.
+func (l *Log) Pending() int { return int(l.out.pending.Load()) }
+
 // Failed returns the number of lines that are incomplete because their template failed.
 func (l *Log) Failed() uint64 { return l.failed.Load() }
 

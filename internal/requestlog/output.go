@@ -15,6 +15,7 @@ type output struct {
 	w       io.Writer
 	max     int // bytes in lines
 	dropped atomic.Uint64
+	pending atomic.Int64  // lines that are neither written nor dropped
 	wake    chan struct{} // capacity 1: there are lines, or closed is set
 	done    chan struct{} // closed when run has ended
 
@@ -45,6 +46,7 @@ func (o *output) put(line []byte) {
 	}
 	o.lines.text = append(o.lines.text, line...)
 	o.lines.ends = append(o.lines.ends, len(o.lines.text))
+	o.pending.Add(1)
 	if !o.running {
 		o.running = true
 		go o.run()
@@ -96,6 +98,7 @@ func (o *output) write(b batch) {
 		if _, err := o.w.Write(b.text[begin:end]); err != nil {
 			o.dropped.Add(1)
 		}
+		o.pending.Add(-1)
 		begin = end
 	}
 }

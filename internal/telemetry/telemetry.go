@@ -184,10 +184,10 @@ func (t *Telemetry) Close() {
 	if ctx.Err() != nil {
 		t.config.Log.Warn("telemetry was not sent in time; some of it is lost", zap.Duration("after", t.config.FlushTime))
 	}
-	if lost := t.requests.Dropped(); lost > 0 {
+	if lost := t.requests.Dropped() + uint64(t.requests.Pending()); lost > 0 {
 		t.config.Log.Warn("lines of the request log were lost", zap.Uint64("lines", lost))
 	}
-	if lost := t.tracer.Dropped(); lost > 0 {
+	if lost := t.tracer.Dropped() + uint64(t.tracer.Pending()); lost > 0 {
 		t.config.Log.Warn("spans were lost", zap.Uint64("spans", lost))
 	}
 }

@@ -216,3 +216,19 @@ func TestWhatIsLostIsTold(t *testing.T) {
 	}
 	_ = reader.Close() // ends the writer
 }
+
+// Lines and spans that wait for an Out that blocks when the program ends are counted among what is lost.
+func TestWhatABlockedOutHoldsUpIsCounted(t *testing.T) {
+	reader, out := io.Pipe()
+	tel, logs := newTelemetry(t, Config{Out: out, FlushTime: 200 * time.Millisecond})
+	must(t, tel.SetRequestLog(observability.RequestLog{Enabled: true, Template: "x"}))
+	must(t, tel.SetTraces(observability.Exporter{Protocol: observability.Stdout, SamplingRate: 1}))
+	visit(t, tel, 3)
+	tel.Close()
+	for _, line := range []string{"lines of the request log were lost", "spans were lost"} {
+		if logs.FilterMessage(line).Len() != 1 {
+			t.Errorf("not logged: %s in %v", line, logs.All())
+		}
+	}
+	_ = reader.Close() // ends the writers
+}

@@ -14,6 +14,7 @@ type queue struct {
 
 	mu    sync.Mutex
 	spans []otlp.Span
+	taken int // spans of the batch that is being exported
 }
 
 func (q *queue) put(s otlp.Span) {
@@ -39,10 +40,18 @@ func (q *queue) take() []otlp.Span {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := min(len(q.spans), batchSize)
+	q.taken = n
 	batch := q.spans[:n:n]
 	q.spans = q.spans[n:]
 	if len(q.spans) == 0 {
 		q.spans = nil // batch uses the memory
 	}
 	return batch
+}
+
+// pending returns the number of spans that have been put and are neither exported nor dropped.
+func (q *queue) pending() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.spans) + q.taken
 }

@@ -212,3 +212,6 @@ func (t *Tracer) export(ctx context.Context, s *setting) {
 
 // Dropped returns the number of spans that were lost because they could not be exported, or not fast enough.
 func (t *Tracer) Dropped() uint64 { return t.queue.dropped.Load() }
+
+// Pending returns the number of spans that have ended and are not exported yet: lost, if Run is not waited for any longer.
+func (t *Tracer) Pending() int { return t.queue.pending() }
