@@ -52,7 +52,7 @@ func (w *watch) add(raw syscall.RawConn, ex leaver, bytes bool, before uint64) (
 	}
 	delete(w.clients, before)
 	w.clients[id] = ex
-	if w.poller.add(raw, id, before != 0) != nil {
+	if w.poller.addLocked(raw, id, before != 0) != nil {
 		delete(w.clients, id)
 		return 0, false
 	}
@@ -71,7 +71,7 @@ func (w *watch) remove(raw syscall.RawConn, id uint64) {
 	defer w.mu.Unlock()
 	delete(w.clients, id)
 	if !w.closed {
-		w.poller.remove(raw)
+		w.poller.removeLocked(raw)
 	}
 }
 

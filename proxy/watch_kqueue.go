@@ -65,13 +65,13 @@ func (p *poller) take() {
 	}
 }
 
-// add has gone(id) called when the peer's FIN or RST comes, or has come; for an id with anything also when bytes do. To a
-// kqueue it is the same if the connection has been added before. The watch's lock is held.
-func (p *poller) add(raw syscall.RawConn, id uint64, _ bool) error {
+// addLocked has gone(id) called when the peer's FIN or RST comes, or has come; for an id with anything also when bytes do. To a
+// kqueue it is the same if the connection has been added before. Both need the lock of the watch.
+func (p *poller) addLocked(raw syscall.RawConn, id uint64, _ bool) error {
 	return p.change(raw, unix.EV_ADD|unix.EV_CLEAR, func(fd int) { p.ids[fd] = id })
 }
 
-func (p *poller) remove(raw syscall.RawConn) {
+func (p *poller) removeLocked(raw syscall.RawConn) {
 	_ = p.change(raw, unix.EV_DELETE, func(fd int) { delete(p.ids, fd) })
 }
 

@@ -54,9 +54,9 @@ func (p *poller) wait(fd uintptr) bool {
 	}
 }
 
-// add has gone(id) called when the peer's FIN or RST comes, or has come; for an id with anything also when bytes do. again:
-// the connection has been added before. The watch's lock is held.
-func (p *poller) add(raw syscall.RawConn, id uint64, again bool) error {
+// addLocked has gone(id) called when the peer's FIN or RST comes, or has come; for an id with anything also when bytes do. again:
+// the connection has been added before. Both need the lock of the watch.
+func (p *poller) addLocked(raw syscall.RawConn, id uint64, again bool) error {
 	op := unix.EPOLL_CTL_ADD
 	if again {
 		op = unix.EPOLL_CTL_MOD
@@ -77,8 +77,8 @@ func (p *poller) add(raw syscall.RawConn, id uint64, again bool) error {
 	return err
 }
 
-// remove ends what add began; a connection that has been closed meanwhile has ended it itself.
-func (p *poller) remove(raw syscall.RawConn) {
+// removeLocked ends what addLocked began; a connection that has been closed meanwhile has ended it itself.
+func (p *poller) removeLocked(raw syscall.RawConn) {
 	_ = raw.Control(func(fd uintptr) {
 		_ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, int(fd), nil)
 	})

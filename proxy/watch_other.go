@@ -11,8 +11,8 @@ import (
 // turn comes, or its timeout. Config.OnUnwatched is told.
 type poller struct{}
 
-func newPoller(*watch) (*poller, error)                 { return nil, errors.ErrUnsupported }
-func (*poller) run()                                    {}
-func (*poller) add(syscall.RawConn, uint64, bool) error { return errors.ErrUnsupported }
-func (*poller) remove(syscall.RawConn)                  {}
-func (*poller) close()                                  {}
+func newPoller(*watch) (*poller, error)                       { return nil, errors.ErrUnsupported }
+func (*poller) run()                                          {}
+func (*poller) addLocked(syscall.RawConn, uint64, bool) error { return errors.ErrUnsupported }
+func (*poller) removeLocked(syscall.RawConn)                  {}
+func (*poller) close()                                        {}
