@@ -66,7 +66,7 @@ func (p *poller) take() {
 }
 
 // addLocked has gone(id) called when the peer's FIN or RST comes, or has come; for an id with anything also when bytes do. To a
-// kqueue it is the same if the connection has been added before. Both need the lock of the watch.
+// kqueue it is the same if the connection has been added before.
 func (p *poller) addLocked(raw syscall.RawConn, id uint64, _ bool) error {
 	return p.change(raw, unix.EV_ADD|unix.EV_CLEAR, func(fd int) { p.ids[fd] = id })
 }

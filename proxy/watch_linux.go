@@ -55,7 +55,7 @@ func (p *poller) wait(fd uintptr) bool {
 }
 
 // addLocked has gone(id) called when the peer's FIN or RST comes, or has come; for an id with anything also when bytes do. again:
-// the connection has been added before. Both need the lock of the watch.
+// the connection has been added before.
 func (p *poller) addLocked(raw syscall.RawConn, id uint64, again bool) error {
 	op := unix.EPOLL_CTL_ADD
 	if again {
