@@ -173,7 +173,7 @@ func (f *Fields) parse(s string, most int) error {
 
 // OneLine keeps a value from becoming two lines, as net/http does.
 func OneLine(s string) string {
-	if all(s, inValue) {
+	if strings.IndexByte(s, '\n') < 0 && strings.IndexByte(s, '\r') < 0 && strings.IndexByte(s, 0) < 0 {
 		return s
 	}
 	return strings.Map(func(r rune) rune {
