@@ -3,6 +3,7 @@
 package proxy_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/sluice-proxy/sluice/proxy"
@@ -28,17 +29,21 @@ func TestEngineHardlyAllocates(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n := testing.AllocsPerRun(500, func() {
-			if c.vary {
-				client.ask[6]++
-				if client.ask[6] > 'z' {
-					client.ask[6] = 'a'
+		n := math.Inf(1)
+		for range 3 { // what earlier tests have left may allocate meanwhile
+			n = min(n, testing.AllocsPerRun(500, func() {
+				if c.vary {
+					client.ask[6]++
+					if client.ask[6] > 'z' {
+						client.ask[6] = 'a'
+					}
 				}
-			}
-			if err := client.do(); err != nil {
-				t.Error(err)
-			}
-		}); n > c.most {
+				if err := client.do(); err != nil {
+					t.Error(err)
+				}
+			}))
+		}
+		if n > c.most {
 			t.Errorf("%s: %v allocations a request, want %v at most", c.name, n, c.most)
 		}
 	}

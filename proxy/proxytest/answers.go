@@ -147,8 +147,8 @@ func reasons(r *rig) {
 		{"status below 100", proxy.Upstream{Addr: answer("HTTP/1.1 007 Bond\r\n\r\n")}, 502, proxy.BadResponse},
 		{"HTTP/1.1 where HTTP/2 was expected", proxy.Upstream{Proto: proxy.HTTP2, Addr: answer("HTTP/1.1 400 Bad Request\r\n\r\n")}, 502, proxy.BadResponse},
 	} {
-		if c.upstream.Proto == proxy.HTTP2 && r.path.Product != nil {
-			continue // the proxy next to the app reports this one
+		if (c.upstream.Proto == proxy.HTTP2 || c.name == "without a port") && r.path.Product != nil {
+			continue // the proxy next to the app reports this one, or can't have it
 		}
 		p := to(c.upstream)
 		client := r.client(r.path.protos(max(c.upstream.Proto, proxy.HTTP1))[0])
