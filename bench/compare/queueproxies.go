@@ -42,8 +42,13 @@ func podEnvironment(port, metricsPort, limit int, app string) []string {
 		fmt.Sprintf(`OBSERVABILITY_CONFIG={"requestMetrics":{"protocol":"prometheus","endpoint":"127.0.0.1:%d"}}`, metricsPort))
 }
 
-// startQueueProxy starts our queue-proxy on all addresses, since an activator may have many pods.
-func startQueueProxy(s *site, j job) (*stand, error) { return startQueueProxyWith(s, j) }
+// startQueueProxy starts our queue-proxy. All clients come from one address, as through an ingress: one that is not trusted may
+// use only half of each bound.
+func startQueueProxy(s *site, j job) (*stand, error) {
+	return startQueueProxyWith(s, j, "SLUICE_TRUSTED_PEERS=127.0.0.0/8")
+}
+
+// startQueueProxyWith listens on all addresses, since an activator may have many pods.
 
 func startQueueProxyWith(s *site, j job, more ...string) (*stand, error) {
 	ports, err := freePorts(3)
@@ -114,6 +119,7 @@ func startActivator(s *site, j job, where spread) (*stand, error) {
 		Name: "activator", Path: s.programs["activator"], Dir: j.dir,
 		Args: []string{
 			"-config", file, "-bind", "127.0.0.1", "-http1-port", strconv.Itoa(port), "-http2-port", "0", "-metrics-port", "0", "-log-level", "error",
+			"-trusted-peers", "127.0.0.0/8",
 		},
 	})
 	if err != nil {
