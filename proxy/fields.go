@@ -175,26 +175,15 @@ func keepAliveTimeout(lines []string) time.Duration {
 const keepAliveMargin = 500 * time.Millisecond
 
 // ownFields are the fields of an answer of a policy's own as they are written: names in canonical form, values of one line,
-// and none of the connection, which the proxy writes itself. The slice is all's unless something has to change.
+// and none of the connection or the framing, which the proxy writes itself.
 func ownFields(all [][2]string) [][2]string {
-	fits := func(f [2]string) bool {
-		return f[0] == http.CanonicalHeaderKey(f[0]) && h1.OneLine(f[1]) == f[1] && ownable(f[0])
-	}
-	if !slices.ContainsFunc(all, func(f [2]string) bool { return !fits(f) }) {
-		return all
-	}
-	var fields [][2]string
+	fields := make([][2]string, 0, len(all))
 	for _, f := range all {
-		if ownable(f[0]) {
+		if h1.IsToken(f[0]) && !(connectionKinds | framingKinds | 1<<h1.Trailer).Has(h1.KindOf(f[0])) {
 			fields = append(fields, [2]string{http.CanonicalHeaderKey(f[0]), h1.OneLine(f[1])})
 		}
 	}
 	return fields
-}
-
-// ownable reports whether a policy's own answer may have a field called name.
-func ownable(name string) bool {
-	return h1.IsToken(name) && !(connectionKinds | framingKinds | 1<<h1.Trailer).Has(h1.KindOf(name))
 }
 
 // private are the fields of Config.Private, which no client gets to see, nor an upstream in trailers.

@@ -93,7 +93,7 @@ func (f *flow) rests() bool {
 	return true
 }
 
-// resume ends the suspension, and returns why if it ended before its time.
+// resume ends the wait, and returns why if it ended before its time.
 func (f *flow) resume() (ended error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

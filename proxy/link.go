@@ -25,7 +25,7 @@ type link struct {
 	// body is that of the request in progress. net/http's client, having closed a connection, waits for its writer,
 	// and the writer for the body: closing ends that.
 	body atomic.Pointer[reader]
-	// first is told of what is read, by who reads, until it has heard enough.
+	// first gets each read until it knows what the upstream speaks.
 	first *firstBytes
 
 	mu      sync.Mutex

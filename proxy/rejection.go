@@ -40,7 +40,7 @@ func Rejections() []Rejection {
 	return all
 }
 
-// RejectionOf finds the Rejection in the chain of what ServerConfig.OnRejected was told.
+// RejectionOf finds the Rejection in the chain of an error that ServerConfig.OnRejected got.
 func RejectionOf(err error) Rejection {
 	if r, ok := errors.AsType[Rejection](err); ok {
 		return r

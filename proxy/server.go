@@ -52,9 +52,9 @@ type ServerConfig struct {
 	MaxUnfinishedHeads int64
 	// Proxies are the addresses through which many clients come, such as an ingress: they may have all connections.
 	Proxies []netip.Prefix
-	// OnRejected, when not nil, is told of what is refused without a policy having been asked about it: a connection of
-	// HTTP/1.1 that ends because what came on it is no request (malformed, too large, too slow: its status is 408), and a
-	// request of HTTP/2 beyond MaxTarget or MaxFields. It must not block.
+	// OnRejected, when not nil, is called for what is rejected before a policy sees it: a connection of HTTP/1.1 that ends
+	// because it carried no valid request (malformed, too large, or too slow, with status 408), and a request of HTTP/2 beyond
+	// MaxTarget or MaxFields. It must not block.
 	OnRejected func(remote string, err *Error)
 	// MaxStreams bounds the requests in progress on one HTTP/2 connection. 0: DefaultMaxStreams.
 	MaxStreams int

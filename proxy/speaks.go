@@ -128,7 +128,7 @@ const (
 	frameSettings = 0x4
 )
 
-// read is told of each read, until it returns true.
+// read is called after each read of the connection until it returns true.
 func (f *firstBytes) read(p []byte, err error) (known bool) {
 	f.head = append(f.head, p[:min(len(p), frameType+1-len(f.head))]...)
 	switch {
