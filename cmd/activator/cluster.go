@@ -21,7 +21,7 @@ type cluster struct {
 	o        options
 	log      liveLog
 	observed *observed
-	certs    *podtls.Keeper
+	certs    *podtls.Store
 	system   *kube.System
 	host     string        // the API server
 	changed  chan struct{} // capacity 1: an object of the system namespace has changed

@@ -2,7 +2,7 @@
 // certificates of pods it accepts.
 //
 //	Secret routing-serving-certs ──► SetSecret ───────┐          ┌──► Server: the activator's TLS port
-//	                                                  ├─► Keeper ┤
+//	                                                  ├─► Store ┤
 //	ConfigMaps with trust bundles ─► SetTrustBundles ─┘          └──► Client: per namespace, to pods
 //
 // A pod presents a certificate for kn-user-<namespace>, so that a pod can't impersonate one of another namespace.
@@ -15,7 +15,7 @@
 //
 // # Concurrency
 //
-// A [Keeper] has no goroutine. Its methods may be called concurrently and block only on a mutex that setters hold while
-// they parse; [Keeper.Client] and handshakes take no lock. A change applies to later handshakes. Configurations that were
+// A [Store] has no goroutine. Its methods may be called concurrently and block only on a mutex that setters hold while
+// they parse; [Store.Client] and handshakes take no lock. A change applies to later handshakes. Configurations that were
 // returned before keep their roots, so that their connections can be drained.
 package podtls

@@ -31,8 +31,8 @@ var (
 
 var errNoCertificate = errors.New("podtls: there is no certificate yet")
 
-// Keeper has the newest valid certificate and roots. Make it with [New].
-type Keeper struct {
+// Store has the newest valid certificate and roots. Make it with [New].
+type Store struct {
 	settings *tls.Config
 	own      atomic.Pointer[tls.Certificate]
 	clients  atomic.Pointer[clients]
@@ -50,16 +50,16 @@ type clients struct {
 	byNamespace sync.Map // string → *tls.Config
 }
 
-// New returns a Keeper without certificate and roots. settings has the TLS versions, cipher suites and curves; it is not
+// New returns a Store without certificate and roots. settings has the TLS versions, cipher suites and curves; it is not
 // changed.
-func New(settings *tls.Config) *Keeper {
-	return &Keeper{settings: settings.Clone(), secret: SecretName}
+func New(settings *tls.Config) *Store {
+	return &Store{settings: settings.Clone(), secret: SecretName}
 }
 
 // SetSecret sets the data of the Secret of that name: a certificate, its key and optionally roots. With OldSecretName a
 // pod's certificate has to be for ServerName, else for its namespace. SetSecret returns the errors of invalid parts,
 // joined. Nil data means that the Secret does not exist.
-func (k *Keeper) SetSecret(name string, data map[string][]byte) error {
+func (k *Store) SetSecret(name string, data map[string][]byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	renamed := k.secret != name
@@ -97,7 +97,7 @@ func first(data map[string][]byte, keys []string) (key string, value []byte) {
 }
 
 // SetTrustBundles sets the roots of all trust bundles. It skips those without a certificate and returns an error for them.
-func (k *Keeper) SetTrustBundles(pems [][]byte) error {
+func (k *Store) SetTrustBundles(pems [][]byte) error {
 	var good [][]byte
 	for _, pem := range pems {
 		if x509.NewCertPool().AppendCertsFromPEM(pem) {
@@ -118,7 +118,7 @@ func (k *Keeper) SetTrustBundles(pems [][]byte) error {
 }
 
 // rootsLocked starts a new set of client configurations, unless there is no root.
-func (k *Keeper) rootsLocked() {
+func (k *Store) rootsLocked() {
 	roots := x509.NewCertPool()
 	found := roots.AppendCertsFromPEM(k.ca)
 	for _, pem := range k.bundles {
@@ -130,7 +130,7 @@ func (k *Keeper) rootsLocked() {
 }
 
 // Missing describes what TLS still lacks; "" if nothing.
-func (k *Keeper) Missing() string {
+func (k *Store) Missing() string {
 	k.mu.Lock()
 	name := k.secret
 	k.mu.Unlock()
@@ -145,7 +145,7 @@ func (k *Keeper) Missing() string {
 }
 
 // Server returns the configuration of a listener. Each handshake uses the newest certificate.
-func (k *Keeper) Server() *tls.Config {
+func (k *Store) Server() *tls.Config {
 	c := k.settings.Clone()
 	c.NextProtos = []string{"h2", "http/1.1"}
 	c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -159,7 +159,7 @@ func (k *Keeper) Server() *tls.Config {
 
 // Client returns the configuration of connections to the pods of a namespace: the same pointer until the roots change. It
 // is never nil; without roots it accepts no pod.
-func (k *Keeper) Client(namespace string) *tls.Config {
+func (k *Store) Client(namespace string) *tls.Config {
 	all := k.clients.Load()
 	if all == nil {
 		return k.client(namespace, &clients{roots: x509.NewCertPool()})
@@ -171,7 +171,7 @@ func (k *Keeper) Client(namespace string) *tls.Config {
 	return c.(*tls.Config)
 }
 
-func (k *Keeper) client(namespace string, all *clients) *tls.Config {
+func (k *Store) client(namespace string, all *clients) *tls.Config {
 	c := k.settings.Clone()
 	c.ServerName, c.RootCAs = ServerName, all.roots
 	// crypto/tls would check the certificate for ServerName, which is not the pod's name. verify does all other checks of

@@ -49,7 +49,7 @@ func serverWith(t *testing.T, cert, key []byte) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 }
 
-func keeper(t *testing.T, ca *podtlstest.CA) *Keeper {
+func newStore(t *testing.T, ca *podtlstest.CA) *Store {
 	t.Helper()
 	k := New(&tls.Config{MinVersion: tls.VersionTLS13})
 	if err := k.SetSecret(SecretName, ca.Secret(t, ServerName)); err != nil {
@@ -79,7 +79,7 @@ func TestWhichPodsAreBelieved(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cert, key := c.issuer.Issue(t, c.names...)
-			_, sni, err := handshake(t, keeper(t, ours).Client(c.namespace), serverWith(t, cert, key))
+			_, sni, err := handshake(t, newStore(t, ours).Client(c.namespace), serverWith(t, cert, key))
 			switch {
 			case c.want == "" && (err != nil || sni != ServerName):
 				t.Errorf("SNI %q, %v", sni, err)
@@ -135,10 +135,10 @@ func TestSettingsHoldForBothSides(t *testing.T) {
 	cert, key := ca.Issue(t, "kn-user-default")
 	old := serverWith(t, cert, key)
 	old.MaxVersion = tls.VersionTLS12
-	if _, _, err := handshake(t, keeper(t, ca).Client("default"), old); err == nil {
+	if _, _, err := handshake(t, newStore(t, ca).Client("default"), old); err == nil {
 		t.Error("the client spoke TLS 1.2")
 	}
-	k := keeper(t, ca)
+	k := newStore(t, ca)
 	anyone := &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}
 	if _, _, err := handshake(t, anyone, k.Server()); err == nil {
 		t.Error("the server spoke TLS 1.2")
@@ -193,7 +193,7 @@ func TestPeers22NewCertificate(t *testing.T) {
 // and at no other time.
 func TestPeers22NewRoots(t *testing.T) {
 	ours, next := podtlstest.NewCA(t), podtlstest.NewCA(t)
-	k := keeper(t, ours)
+	k := newStore(t, ours)
 	cert, key := next.Issue(t, "kn-user-default")
 	pod := serverWith(t, cert, key)
 	first := k.Client("default")
