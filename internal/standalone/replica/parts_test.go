@@ -47,7 +47,7 @@ func TestLines(t *testing.T) {
 
 func TestPortsAreNeverGivenOutTwice(t *testing.T) {
 	r := PortRange{21000, 21999}
-	a, b := NewPorts("127.0.0.1", r), NewPorts("127.0.0.1", r)
+	a, b := NewPorts("127.0.11.4", r), NewPorts("127.0.11.4", r)
 	defer a.Close()
 	defer b.Close()
 	var all []int
@@ -64,8 +64,24 @@ func TestPortsAreNeverGivenOutTwice(t *testing.T) {
 	}
 }
 
+// Quickstarts with different ranges don't claim parts of each other's blocks.
+func TestClaimsOfDifferentRangesExclude(t *testing.T) {
+	a, b := NewPorts("127.0.11.1", PortRange{22000, 22200}), NewPorts("127.0.11.1", PortRange{22011, 22189})
+	defer a.Close()
+	defer b.Close()
+	got, err := a.Take(5 * (blockSize - 1)) // 22016-22175
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Release(got)
+	if got, err := b.Take(1); err == nil {
+		t.Errorf("%v is of a claimed block", got)
+	}
+}
+
+// The address is this test's own: each port of the range has to be free.
 func TestPortsRunOutAndComeBack(t *testing.T) {
-	p := NewPorts("127.0.0.1", PortRange{22000, 22063})
+	p := NewPorts("127.0.11.2", PortRange{22016, 22079})
 	defer p.Close()
 	got, err := p.Take(50)
 	if err != nil {
@@ -82,7 +98,7 @@ func TestPortsRunOutAndComeBack(t *testing.T) {
 
 // A process that may open no more files lacks no port, and -replica-ports would not help.
 func TestPortsSayThatFilesRunOut(t *testing.T) {
-	p := NewPorts("127.0.0.1", PortRange{22100, 22199})
+	p := NewPorts("127.0.11.3", PortRange{22112, 22207})
 	defer p.Close()
 	if _, err := p.Take(1); err != nil {
 		t.Fatal(err)

@@ -26,13 +26,14 @@ func (r *PortRange) Set(s string) error {
 	var err1, err2 error
 	r.Low, err1 = strconv.Atoi(low)
 	r.High, err2 = strconv.Atoi(high)
-	if err1 != nil || err2 != nil || r.Low < 1 || r.High > 65535 || r.High-r.Low < blockSize {
-		return fmt.Errorf("should be LOW-HIGH, more than %d ports within 1-65535", blockSize)
+	if err1 != nil || err2 != nil || r.Low < 1 || r.High > 65535 || r.High-r.Low < 2*blockSize-2 {
+		return fmt.Errorf("should be LOW-HIGH, at least %d ports within 1-65535", 2*blockSize-1)
 	}
 	return nil
 }
 
-// blockSize is how many ports are claimed together; the first of them is the claim.
+// blockSize is how many ports are claimed together; the first of them is the claim. Blocks begin at multiples of it, whatever
+// the range, so that the claims of processes with different ranges exclude each other.
 const blockSize = 32
 
 // Ports allocates ports of a range on one address. It claims blocks by listening on the first port of each, so that several
@@ -52,8 +53,11 @@ func NewPorts(host string, r PortRange) *Ports {
 	return &Ports{host: host, r: r, next: rand.IntN(r.blocks())}
 }
 
-// blocks returns how many blocks r has; the last may be short.
-func (r PortRange) blocks() int { return (r.High - r.Low + blockSize) / blockSize }
+// firstBlock returns the number of the first whole block of r.
+func (r PortRange) firstBlock() int { return (r.Low + blockSize - 1) / blockSize }
+
+// blocks returns how many whole blocks r has.
+func (r PortRange) blocks() int { return (r.High+1)/blockSize - r.firstBlock() }
 
 // Take returns n ports that are neither allocated nor in use.
 func (p *Ports) Take(n int) ([]int, error) {
@@ -102,7 +106,7 @@ func tooFew(err error) error { return fmt.Errorf("%w: raise the limit (ulimit -n
 
 // claimLocked tries the next block. It returns an error only if another block would fail, too.
 func (p *Ports) claimLocked() error {
-	first := p.r.Low + p.next*blockSize
+	first := (p.r.firstBlock() + p.next) * blockSize
 	p.next = (p.next + 1) % p.r.blocks()
 	l, err := p.listen(first)
 	if outOfFiles(err) {
@@ -112,7 +116,7 @@ func (p *Ports) claimLocked() error {
 		return nil
 	}
 	p.claims = append(p.claims, l)
-	for port := first + 1; port < first+blockSize && port <= p.r.High; port++ {
+	for port := first + 1; port < first+blockSize; port++ {
 		p.free = append(p.free, port)
 	}
 	return nil
