@@ -1,0 +1,61 @@
+package kubeapi
+
+import (
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Object is an object of Kubernetes, as decoded from JSON.
+type Object = *unstructured.Unstructured
+
+// Resource is a kind of objects that the API serves: for reading, and as far as Writes says for writing.
+type Resource struct {
+	schema.GroupVersionResource
+	Kind       string
+	Singular   string
+	ShortNames []string
+	Categories []string // such as all, which kubectl get takes for names of resources
+	Namespaced bool
+	// Columns are those of kubectl get, after the name and before the age.
+	Columns []Column
+	// Schema is the OpenAPI v3 schema of an object, as decoded from JSON; nil: any object.
+	Schema map[string]any
+	// Patch is a pointer to a struct with the tags of a strategic merge patch; nil: there is none for this resource, as for
+	// custom resources.
+	Patch any
+	// Writes are create, update, patch and delete, or some of them.
+	Writes []string
+	// ReadOnly is why the other verbs are refused, and what to do instead: "it is made from its Service: change that".
+	ReadOnly string
+	// Admit checks a write and completes its object. Required with Writes. It is called on the goroutine of Config.Do.
+	Admit func(Write) (Admission, error)
+}
+
+// Write is a request that changes an object.
+type Write struct {
+	Resource *Resource
+	Old, New Object // nil: there was none; it is deleted. New has the metadata that store.Prepare sets.
+	// FieldValidation is Strict, Warn or Ignore: what happens to unknown fields.
+	FieldValidation string
+	DryRun          bool
+}
+
+// Admission is an admitted Write.
+type Admission struct {
+	// Object is what to store: New with defaults, and without unknown fields. Nil: it is deleted.
+	Object Object
+	// Warnings go to the client, a line each, also with a dry run.
+	Warnings []string
+	// Commit puts the change into effect, after the object has been stored; not called with a dry run. May be nil.
+	Commit func()
+}
+
+// Column is one of kubectl get's.
+type Column struct {
+	Name        string
+	Type        string // string, integer or date
+	Priority    int32  // 1: only with -o wide
+	Description string
+	// Value returns a string, an int64 or a nil, which is shown as <none>.
+	Value func(Object) any
+}
