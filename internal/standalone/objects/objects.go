@@ -27,9 +27,8 @@ type Lookup func(r schema.GroupResource, namespace, name string) kubeapi.Object
 type Service struct {
 	// Object is the Service as stored, with its metadata.
 	Object kubeapi.Object
-	// URL of the service, and Address, its URL for other services. TagURL is that of a tag.
+	// URL of the service, and Address, its URL for other services.
 	URL, Address string
-	TagURL       func(tag string) string
 	// LatestCreated and LatestReady are names of revisions; LatestReady may be "".
 	LatestCreated, LatestReady string
 	Traffic                    []Traffic // as routed
@@ -42,6 +41,7 @@ type Traffic struct {
 	Latest   bool // it follows the latest ready revision
 	Percent  int64
 	Tag      string
+	URL      string // of the tag
 }
 
 // State of a revision or of a container.
