@@ -16,7 +16,7 @@ type Resource struct {
 	ShortNames []string
 	Categories []string // such as all, which kubectl get takes for names of resources
 	Namespaced bool
-	// Columns are those of kubectl get, after the name and before the age.
+	// Columns are all of kubectl get's, in order: those of the name and the age are among them, if the kind has them. Required.
 	Columns []Column
 	// Schema is the OpenAPI v3 schema of an object, as decoded from JSON; nil: any object.
 	Schema map[string]any
@@ -54,8 +54,9 @@ type Admission struct {
 type Column struct {
 	Name        string
 	Type        string // string, integer or date
+	Format      string // name: it is the object's
 	Priority    int32  // 1: only with -o wide
 	Description string
-	// Value returns a string, an int64 or a nil, which is shown as <none>.
+	// Value returns a string, an int64 or a nil, which is shown as nothing.
 	Value func(Object) any
 }
