@@ -13,6 +13,7 @@ import (
 	"net"
 
 	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi/store"
 )
@@ -45,7 +46,10 @@ type LogOptions struct {
 }
 
 // Server serves the API. New makes one; Serve serves.
-type Server struct{}
+type Server struct {
+	config    Config
+	resources map[schema.GroupVersionResource]*Resource
+}
 
 // New returns a Server with a new certificate for the host of l.
 func New(c Config) (*Server, error) { panic("later") }
