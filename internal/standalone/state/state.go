@@ -1,0 +1,172 @@
+// Package state keeps the objects of the quickstart's API in a directory, which one quickstart at a time may use.
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Names of the files in a directory, and what the state's file says that it is.
+const (
+	stateFile = "state.json"
+	lockFile  = "lock"
+
+	apiVersion = "quickstart.sluice.dev/v1"
+	kind       = "State"
+)
+
+// State is what lasts.
+type State struct {
+	// Version is a resourceVersion that no object exceeds.
+	Version uint64
+	Objects []*unstructured.Unstructured
+}
+
+// Dir is a locked directory.
+type Dir struct {
+	path  string
+	lock  *os.File
+	saved string // contents of the file
+}
+
+// Default returns the directory of a user: $XDG_STATE_HOME/sluice, or ~/.local/state/sluice.
+// https://specifications.freedesktop.org/basedir-spec/latest/
+func Default() (string, error) {
+	if base := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(base) {
+		return filepath.Join(base, "sluice"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("no directory for the state: %w: name one with -state DIR", err)
+	}
+	return filepath.Join(home, ".local", "state", "sluice"), nil
+}
+
+// Open makes the directory if there is none, with mode 0700, and locks it until Close.
+func Open(path string) (*Dir, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		text, _ := os.ReadFile(lock.Name())
+		lock.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock of %s: %w", path, err)
+		}
+		return nil, fmt.Errorf("another quickstart (process %s) keeps its state in %s: end it, name another directory with "+
+			"-state DIR, or keep no state with -state=", strings.TrimSpace(string(text)), path)
+	}
+	// Only for the message above.
+	_ = lock.Truncate(0)
+	_, _ = lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return &Dir{path: path, lock: lock}, nil
+}
+
+// Path returns the directory's.
+func (d *Dir) Path() string { return d.path }
+
+// file is the contents of the state's file.
+type file struct {
+	APIVersion string            `json:"apiVersion"`
+	Kind       string            `json:"kind"`
+	Version    uint64            `json:"version"`
+	Objects    []json.RawMessage `json:"objects"`
+}
+
+// Load returns what was saved last; an empty State if nothing was.
+func (d *Dir) Load() (State, error) {
+	name := filepath.Join(d.path, stateFile)
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return State{}, nil
+	}
+	if err != nil {
+		return State{}, err
+	}
+	s, err := decode(data)
+	if err != nil {
+		return State{}, fmt.Errorf("%s: %w: move it away to begin without", name, err)
+	}
+	d.saved = string(data)
+	return s, nil
+}
+
+func decode(data []byte) (State, error) {
+	var f file
+	if err := json.Unmarshal(data, &f); err != nil {
+		return State{}, err
+	}
+	if f.APIVersion != apiVersion || f.Kind != kind {
+		return State{}, fmt.Errorf("should be a %s of %s, is %q of %q", kind, apiVersion, f.Kind, f.APIVersion)
+	}
+	s := State{Version: f.Version}
+	for i, raw := range f.Objects {
+		o := &unstructured.Unstructured{}
+		if err := o.UnmarshalJSON(raw); err != nil {
+			return State{}, fmt.Errorf("objects[%d]: %w", i, err)
+		}
+		s.Objects = append(s.Objects, o)
+	}
+	return s, nil
+}
+
+// Save replaces what was saved: after a crash or a power failure the file has the old or the new state, as a whole.
+func (d *Dir) Save(s State) error {
+	f := file{APIVersion: apiVersion, Kind: kind, Version: s.Version, Objects: []json.RawMessage{}}
+	for _, o := range s.Objects {
+		raw, err := o.MarshalJSON()
+		if err != nil {
+			return err
+		}
+		f.Objects = append(f.Objects, raw)
+	}
+	data, err := json.MarshalIndent(f, "", " ")
+	if err != nil {
+		return err
+	}
+	if string(data) == d.saved {
+		return nil
+	}
+	if err := replace(filepath.Join(d.path, stateFile), data); err != nil {
+		return err
+	}
+	d.saved = string(data)
+	return nil
+}
+
+// replace replaces a file by a rename of one that has reached the disk.
+func replace(name string, data []byte) error {
+	temporary, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+"-") // of mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name()) // fails after the rename
+	_, err = temporary.Write(data)
+	if err := errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary.Name(), name); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// Close unlocks the directory.
+func (d *Dir) Close() error { return d.lock.Close() }

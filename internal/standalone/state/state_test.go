@@ -1,0 +1,100 @@
+package state
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+func open(t *testing.T, path string) *Dir {
+	t.Helper()
+	d, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func configMap(name string) *unstructured.Unstructured {
+	o := &unstructured.Unstructured{Object: map[string]any{"data": map[string]any{"n": "1"}}}
+	o.SetAPIVersion("v1")
+	o.SetKind("ConfigMap")
+	o.SetName(name)
+	return o
+}
+
+func TestStateSurvives(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a", "b")
+	d := open(t, path)
+	if s, err := d.Load(); err != nil || len(s.Objects) != 0 {
+		t.Fatal(s, err)
+	}
+	if err := d.Save(State{Version: 7, Objects: []*unstructured.Unstructured{configMap("x"), configMap("y")}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d = open(t, path)
+	defer d.Close()
+	s, err := d.Load()
+	if err != nil || s.Version != 7 || len(s.Objects) != 2 || s.Objects[1].GetName() != "y" {
+		t.Fatal(s, err)
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil || len(entries) != 2 { // the state and the lock: no temporary file is left
+		t.Error(entries, err)
+	}
+	for _, name := range []string{"", stateFile} {
+		info, err := os.Stat(filepath.Join(path, name))
+		if err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%q: %v: others may read secrets: %v", name, err, info.Mode())
+		}
+	}
+}
+
+func TestOneQuickstartAtATime(t *testing.T) {
+	path := t.TempDir()
+	d := open(t, path)
+	if _, err := Open(path); err == nil || !strings.Contains(err.Error(), "-state") || !strings.Contains(err.Error(), path) {
+		t.Errorf("a second one: %v", err)
+	}
+	d.Close()
+	open(t, path).Close()
+}
+
+func TestBrokenStateIsAnError(t *testing.T) {
+	for _, text := range []string{
+		"", "{", `{"kind": "List"}`, `{"apiVersion": "quickstart.sluice.dev/v1", "kind": "State", "objects": [{}]}`,
+		`{"apiVersion": "quickstart.sluice.dev/v2", "kind": "State"}`,
+	} {
+		path := t.TempDir()
+		if err := os.WriteFile(filepath.Join(path, stateFile), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d := open(t, path)
+		if _, err := d.Load(); err == nil || !strings.Contains(err.Error(), stateFile) {
+			t.Errorf("%q: %v", text, err)
+		}
+		d.Close()
+	}
+}
+
+func TestDefaultDirectory(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", "/x")
+	if dir, err := Default(); dir != "/x/sluice" || err != nil {
+		t.Error(dir, err)
+	}
+	t.Setenv("XDG_STATE_HOME", "relative") // to be ignored, by the specification
+	t.Setenv("HOME", "/home/me")
+	if dir, err := Default(); dir != "/home/me/.local/state/sluice" || err != nil {
+		t.Error(dir, err)
+	}
+	t.Setenv("HOME", "")
+	if _, err := Default(); err == nil || !strings.Contains(err.Error(), "-state") {
+		t.Error(err)
+	}
+}
