@@ -288,7 +288,7 @@ func TestQ1IgnoredFieldsAreSaid(t *testing.T) {
 	for _, want := range []string{
 		"scheduling: ignored here: nodeSelector, tolerations, affinity, 5 more; -v lists them",
 		"987654321/cloudrun: ignored here: run.googleapis.com/cpu-throttling, run.googleapis.com/startup-cpu-boost, serviceAccountName, 2 more; -v lists them",
-		"security: ignored here: securityContext; -v lists them",
+		"security: ignored here: runAsNonRoot, runAsUser, fsGroup, 3 more; -v lists them",
 		"volumes: replicas wait for what is missing: manifest/testdata/volumes.yaml:18: ConfigMap conf of namespace default is not among the manifests",
 	} {
 		if !slices.Contains(lines, want) {
@@ -296,7 +296,7 @@ func TestQ1IgnoredFieldsAreSaid(t *testing.T) {
 		}
 	}
 	lines = remarksOn(set, true, replica.Cgroups{})
-	want := "resources: ignored here: manifest/testdata/resources.yaml:11: field spec.template.spec.containers[0].imagePullPolicy: images aren't pulled here"
+	want := "resources: ignored here: manifest/testdata/resources.yaml:11: field spec.template.spec.containers[0].imagePullPolicy: there is no image to pull for a process"
 	if !slices.Contains(lines, want) {
 		t.Errorf("missing: %s\nin %q", want, lines)
 	}

@@ -24,13 +24,13 @@ var reserved = []string{"K_SERVICE", "K_CONFIGURATION", "K_REVISION"}
 var containerTable = newTable("Container",
 	[]field[Container]{
 		{name: "name", note: "names its lines of output", read: func(r *reader, n node, c *Container) { c.Name = r.label(n, label1123) }},
-		{name: "image", note: "has to have a command: `command` here, or `-image REFERENCE=COMMAND`", read: func(r *reader, n node, c *Container) { c.Image, c.ImagePlace = r.text(n), r.place(n) }},
-		{name: "command", note: "a program of this machine", read: func(r *reader, n node, c *Container) { c.Command, c.CommandPlace = r.texts(n), r.place(n) }},
+		{name: "image", note: "run as a command or in a container: see [Images](#images)", read: func(r *reader, n node, c *Container) { c.Image, c.ImagePlace = r.text(n), r.place(n) }},
+		{name: "command", note: "a program of this machine, or else of the image", read: func(r *reader, n node, c *Container) { c.Command, c.CommandPlace = r.texts(n), r.place(n) }},
 		{name: "args", note: "with `$(NAME)` as in Kubernetes", read: func(r *reader, n node, c *Container) { c.Args = r.texts(n) }},
-		{name: "workingDir", note: "a directory of this machine", read: func(r *reader, n node, c *Container) { c.WorkingDir = r.text(n) }},
+		{name: "workingDir", note: "a directory of this machine, or of the image", read: func(r *reader, n node, c *Container) { c.WorkingDir = r.text(n) }},
 		{name: "env", note: "see EnvVar", read: func(r *reader, n node, c *Container) { c.Env = r.env(n, c) }},
 		{name: "envFrom", note: "see EnvFromSource", read: func(r *reader, n node, c *Container) { c.EnvFrom = r.envFrom(n) }},
-		{name: "ports", note: "one; the app has to listen on `$PORT`", read: func(r *reader, n node, c *Container) { r.ports(n, c) }},
+		{name: "ports", note: "one; a process has to listen on `$PORT`", read: func(r *reader, n node, c *Container) { r.ports(n, c) }},
 		{name: "readinessProbe", note: "a replica that isn't ready gets no requests", read: func(r *reader, n node, c *Container) { c.Probe = *r.probe(n) }},
 		{name: "livenessProbe", note: "a container that fails it is restarted", read: func(r *reader, n node, c *Container) { c.Liveness = r.probe(n) }},
 		{name: "startupProbe", note: "until it succeeds there are no requests and no other probes; a container that fails it is restarted", read: func(r *reader, n node, c *Container) { c.Startup = r.probe(n) }},
@@ -46,9 +46,14 @@ var containerTable = newTable("Container",
 		}},
 		{name: "resources", note: "see ResourceRequirements", read: func(r *reader, n node, c *Container) { c.Resources = r.resources(n) }},
 		{name: "restartPolicy", note: "`Always` makes an init container a sidecar", read: func(r *reader, n node, c *Container) { c.Stays = r.oneOf(n, "Always") == "Always" }},
+		{name: "imagePullPolicy", note: "in a container: `Always`, `Never`, or `IfNotPresent`, which is the default for every tag", read: func(r *reader, n node, c *Container) {
+			if c.PullPolicy = r.oneOf(n, "Always", "IfNotPresent", "Never"); c.PullPolicy == "IfNotPresent" {
+				c.PullPolicy = ""
+			}
+			r.forProcesses(n, "there is no image to pull for a process")
+		}},
+		{name: "securityContext", note: "see SecurityContext", read: func(r *reader, n node, c *Container) { readObject(r, n, securityTable, &c.Security) }},
 	},
-	ignored[Container]("images aren't pulled here", "imagePullPolicy"),
-	ignored[Container]("processes run as you", "securityContext"),
 	ignored[Container]("a container that ends is started again", "restartPolicyRules", "resizePolicy"),
 	ignored[Container]("there are no hooks here: SIGTERM ends a container", "lifecycle"),
 	ignored[Container]("the last line of standard error is shown", "terminationMessagePath", "terminationMessagePolicy"),
@@ -118,7 +123,7 @@ func (r *reader) ports(n node, c *Container) {
 
 var resourcesTable = newTable("ResourceRequirements",
 	[]field[Resources]{
-		{name: "limits", note: "of `memory` and `cpu`, if the quickstart may create cgroups; for the downward API in any case", read: func(r *reader, n node, q *Resources) { q.Limits = r.limits(n) }},
+		{name: "limits", note: "of `memory` and `cpu`, in a container or if the quickstart may create cgroups; for the downward API in any case", read: func(r *reader, n node, q *Resources) { q.Limits = r.limits(n) }},
 		{name: "requests", note: "for the downward API; nothing is reserved, with a note", read: func(r *reader, n node, q *Resources) {
 			if q.Requests = r.quantities(n); len(q.Requests) > 0 {
 				r.ignore(n, "nothing is set apart for processes here")
@@ -155,7 +160,7 @@ func (r *reader) limits(n node) map[string]string {
 	for key, value := range r.entries(n) {
 		note := Note{Place: r.place(value), Why: "processes are not limited here"}
 		if key == "cpu" || key == "memory" {
-			note.Limit = key
+			note.Limit, note.Contained = key, true
 		}
 		r.ignored = append(r.ignored, note)
 	}
@@ -184,17 +189,49 @@ func (r *reader) quantities(n node) map[string]string {
 var mountTable = newTable("VolumeMount",
 	[]field[Mount]{
 		{name: "name", note: "of the volume", read: func(r *reader, n node, m *Mount) { m.Volume = r.text(n) }},
-		{name: "mountPath", note: "nothing is mounted: a variable, SLUICE_MOUNT_ and this path in capitals, has the volume's directory", read: func(r *reader, n node, m *Mount) {
+		{name: "mountPath", note: "in a container; for a process a variable, SLUICE_MOUNT_ and this path in capitals, has the volume's directory", read: func(r *reader, n node, m *Mount) {
 			if m.Path = r.text(n); !strings.HasPrefix(m.Path, "/") {
 				r.errorf(n, "should be an absolute path, is %q", m.Path)
 			}
 		}},
 		{name: "subPath", note: "below the volume", read: func(r *reader, n node, m *Mount) { m.SubPath = r.below(n) }},
 		{name: "subPathExpr", note: "the same with `$(NAME)`", read: func(r *reader, n node, m *Mount) { m.SubPath, m.SubPathExpr = r.below(n), true }},
+		{name: "readOnly", note: "in a container; a process can write", read: func(r *reader, n node, m *Mount) { m.ReadOnly = r.boolean(n) }},
 	},
-	recorded[Mount]("volumes aren't mounted (there is a note), so an app can write", "readOnly"),
-	ignored[Mount]("nothing is mounted here", "mountPropagation", "recursiveReadOnly"),
+	ignored[Mount]("mounts are the machine's own directories", "mountPropagation", "recursiveReadOnly"),
 )
+
+const asYou = "processes run as you"
+
+// securityTable is a container's; podSecurityTable is a pod's, which containers inherit.
+var (
+	securityTable = newTable("SecurityContext", identities,
+		[]field[Security]{
+			{name: "readOnlyRootFilesystem", note: "in a container", read: func(r *reader, n node, s *Security) {
+				if s.ReadOnly = r.boolean(n); s.ReadOnly {
+					r.forProcesses(n, asYou)
+				}
+			}},
+		},
+		ignored[Security]("processes run as you, containers as the runtime's default is", "capabilities", "privileged", "seLinuxOptions", "windowsOptions",
+			"runAsNonRoot", "allowPrivilegeEscalation", "procMount", "seccompProfile", "appArmorProfile"),
+	)
+	podSecurityTable = newTable("PodSecurityContext", identities,
+		ignored[Security]("processes run as you, containers as the runtime's default is", "seLinuxOptions", "windowsOptions", "runAsNonRoot", "supplementalGroups",
+			"supplementalGroupsPolicy", "fsGroup", "sysctls", "fsGroupChangePolicy", "seccompProfile", "appArmorProfile", "seLinuxChangePolicy"),
+	)
+	identities = []field[Security]{
+		{name: "runAsUser", note: "in a container", read: func(r *reader, n node, s *Security) { s.User = r.identity(n) }},
+		{name: "runAsGroup", note: "in a container, with runAsUser", read: func(r *reader, n node, s *Security) { s.Group = r.identity(n) }},
+	}
+)
+
+// identity reads the number of a user or group.
+func (r *reader) identity(n node) *int {
+	id := r.number(n, 0, math.MaxInt32) // as Kubernetes allows
+	r.forProcesses(n, asYou)
+	return &id
+}
 
 // below reads a path within a volume.
 func (r *reader) below(n node) string {

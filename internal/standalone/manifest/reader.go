@@ -36,6 +36,11 @@ func (r *reader) ignore(n node, why string) {
 	r.ignored = append(r.ignored, Note{Place: r.place(n), Why: why})
 }
 
+// forProcesses notes a field that has its meaning in a container.
+func (r *reader) forProcesses(n node, why string) {
+	r.ignored = append(r.ignored, Note{Place: r.place(n), Why: why, Contained: true})
+}
+
 // entries ranges over a mapping. The line of a value is that of its key.
 func (r *reader) entries(n node) func(yield func(string, node) bool) {
 	return func(yield func(string, node) bool) {

@@ -50,6 +50,8 @@ type Note struct {
 	Why string
 	// Limit is cpu or memory if the field is a limit of that resource, which some machines can enforce; else empty.
 	Limit string
+	// Contained: the field has its meaning in a container (podman, docker), and is ignored only for a process.
+	Contained bool
 }
 
 // Service is one document.
@@ -81,7 +83,8 @@ type Template struct {
 	Timeout, ResponseStart, Idle time.Duration
 	// Grace is how long containers may take to end after SIGTERM; nil: not set.
 	Grace          *time.Duration
-	ServiceAccount string // for the downward API only
+	Security       Security // of all containers that don't set their own
+	ServiceAccount string   // for the downward API only
 }
 
 // Annotation of a template, or a label.
@@ -107,10 +110,18 @@ type Container struct {
 	Startup       *Probe
 	Mounts        []Mount
 	Resources     Resources
+	PullPolicy    string // Always, Never, or "", which is IfNotPresent
+	Security      Security
 	// Stays: an init container that keeps running beside the app (restartPolicy Always).
 	Stays bool
 
 	portVar Place // of a PORT in Env, which is an error in the app
+}
+
+// Security is what a container runtime enforces; a process runs as the quickstart's user.
+type Security struct {
+	User, Group *int // nil: the image's
+	ReadOnly    bool // the root file system; of a container only
 }
 
 // Resources are quantities in Kubernetes' notation, by name such as cpu or memory.
@@ -155,6 +166,7 @@ type Mount struct {
 	Volume, Path string
 	SubPath      string // of the volume
 	SubPathExpr  bool   // SubPath has $(NAME) in it
+	ReadOnly     bool   // in a container; a process can write
 	Place        Place  `json:"-"`
 }
 

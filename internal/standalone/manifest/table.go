@@ -94,7 +94,7 @@ func Rows() []Row {
 		serviceTable.rows(), metadataTable.rows(), serviceSpecTable.rows(), trafficTable.rows(), templateTable.rows(),
 		podTable.rows(), containerTable.rows(), portTable.rows(), envTable.rows(), sourceTable.rows(), keyTable.rows(), fieldRefTable.rows(),
 		resourceRefTable.rows(), envFromTable.rows(), envFromRefTable.rows(), probeTable.rows(), httpGetTable.rows(), tcpTable.rows(), grpcTable.rows(), execTable.rows(),
-		headerTable.rows(), resourcesTable.rows(), mountTable.rows(), volumeTable.rows(), emptyDirTable.rows(), objectVolumeTable.rows(), itemTable.rows(),
+		headerTable.rows(), resourcesTable.rows(), securityTable.rows(), podSecurityTable.rows(), mountTable.rows(), volumeTable.rows(), emptyDirTable.rows(), objectVolumeTable.rows(), itemTable.rows(),
 		downwardVolumeTable.rows(), downwardItemTable.rows(), projectedTable.rows(), projectionTable.rows(), hostPathTable.rows(),
 		configMapTable.rows(), secretTable.rows(),
 	)
