@@ -22,7 +22,7 @@
 // # Concurrency
 //
 // One goroutine, in Run, owns all revisions and replicas; others send it functions over a channel. It blocks only while
-// it forks a supervisor. Run also owns, and waits for, all other goroutines: the HTTP server, the activator, the watcher
-// of the files and, for each replica, the prober, those of its containers, and the scraper. The activator delivers its
+// it forks a supervisor. Run also owns, and waits for, all other goroutines: the HTTP server, the activator, the watchers
+// of the files and of the programs and, for each replica, the prober, those of its containers, and the scraper. The activator delivers its
 // reports and cold starts to an inbox that never blocks.
 package standalone

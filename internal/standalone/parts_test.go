@@ -138,7 +138,7 @@ func TestSurplusIsWhatDoesLeast(t *testing.T) {
 	}}
 	var order []string
 	for range 4 {
-		p := r.surplus()
+		p := surplus(r.active())
 		p.ending = true
 		order = append(order, p.name)
 	}

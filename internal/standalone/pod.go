@@ -26,6 +26,7 @@ type pod struct {
 	replica *replica.Replica
 	stop    context.CancelFunc // of its kubelet
 
+	version     int // of the revision
 	launched    time.Time
 	appStarted  time.Time
 	ready       bool
@@ -59,7 +60,7 @@ func (s *Server) launch(r *revision) error {
 	r.made++
 	p := &pod{
 		name:  fmt.Sprintf("%s-%d-%04x", r.Name, r.made, rand.IntN(1<<16)),
-		ports: portsOf(taken), taken: taken, launched: time.Now(), reason: "starting", gates: map[string]string{},
+		ports: portsOf(taken), taken: taken, version: r.version, launched: time.Now(), reason: "starting", gates: map[string]string{},
 	}
 	i := &instance{Revision: r.Revision, name: p.name, uid: uid(), ports: p.ports, self: s.self, objects: s.objects}
 	spec, err := s.spec(r, i)
@@ -67,6 +68,7 @@ func (s *Server) launch(r *revision) error {
 		s.ports.Release(taken)
 		return err
 	}
+	s.watchFiles(r, spec)
 	p.replica, err = replica.Start(replica.Config{
 		Spec:   spec,
 		Notify: func(e replica.Event) { s.notify(r, p, e) },
@@ -256,6 +258,9 @@ func (s *Server) setReady(r *revision, p *pod, ready bool, why string) {
 	}
 	s.publishEndpoints(r)
 	s.warmed(r)
+	if len(r.outdated()) > 0 {
+		s.converge(r)
+	}
 }
 
 // notify receives an event of a replica, on the goroutine that reads its events.

@@ -20,6 +20,9 @@ type revision struct {
 	pods   []*pod // oldest first, including those that are ending
 	made   int    // number of pods launched so far
 
+	version int      // counts the restarts: a pod of an earlier one is to be replaced
+	files   []string // programs and directories whose change restarts it
+
 	desired     int
 	capped      bool   // -max-replicas is less than desired
 	routed      bool   // a route leads to it
@@ -89,6 +92,7 @@ func (s *Server) remove(r *revision) {
 		s.terminate(r, p)
 	}
 	s.activator.DeleteRevision(r.id)
+	s.programs.forget(r.id)
 }
 
 // route publishes the routes to the ingress. A new revision with an initial number of replicas gets traffic when all of

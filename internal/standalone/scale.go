@@ -1,6 +1,7 @@
 package standalone
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -110,7 +111,7 @@ func (s *Server) converge(r *revision) {
 	room := s.config.MaxReplicas
 	for _, other := range s.revisions {
 		if other != r && other.Namespace == r.Namespace && other.Service == r.Service {
-			room -= len(other.active())
+			room -= len(other.active()) - other.extra()
 		}
 	}
 	active := r.active()
@@ -124,14 +125,16 @@ func (s *Server) converge(r *revision) {
 	if len(active) == 0 {
 		r.coldShown = false
 	}
-	for n := len(active); n < target && !time.Now().Before(r.notBefore); n++ {
+	allowed := s.endOutdated(r, target)
+	current := r.current()
+	for n := len(current); n < allowed && !time.Now().Before(r.notBefore); n++ {
 		if err := s.launch(r); err != nil {
 			s.failed(r, err.Error())
 			break
 		}
 	}
-	for n := len(active); n > target; n-- {
-		s.terminate(r, r.surplus())
+	for n := len(current); n > target; n-- {
+		s.terminate(r, surplus(r.current()))
 	}
 }
 
@@ -148,25 +151,23 @@ func (s *Server) makeRoom(r *revision) int {
 	if most == nil {
 		return 0
 	}
-	s.terminate(most, most.surplus())
+	s.terminate(most, surplus(most.active()))
 	return 1
 }
 
-// surplus picks the replica to end: one that isn't ready, else one with the least load; of equals the youngest.
-func (r *revision) surplus() *pod {
-	active := r.active()
-	slices.Reverse(active)
-	return slices.MinFunc(active, func(a, b *pod) int {
-		switch {
-		case a.ready != b.ready && !a.ready:
-			return -1
-		case a.ready != b.ready:
-			return 1
-		case a.load < b.load:
-			return -1
-		case a.load > b.load:
-			return 1
-		}
-		return 0
-	})
+// surplus picks the replica to end, of pods that are sorted by age; of equals the youngest.
+func surplus(pods []*pod) *pod {
+	slices.Reverse(pods)
+	return slices.MinFunc(pods, compareSurplus)
+}
+
+// compareSurplus puts what is to end first: a replica that isn't ready, else one with the least load.
+func compareSurplus(a, b *pod) int {
+	switch {
+	case a.ready != b.ready && !a.ready:
+		return -1
+	case a.ready != b.ready:
+		return 1
+	}
+	return cmp.Compare(a.load, b.load)
 }

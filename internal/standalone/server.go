@@ -43,6 +43,7 @@ type Server struct {
 	scraper   *autoscaler.Scraper
 	kubelet   *http.Client
 	inbox     *inbox
+	programs  *programs
 
 	calls   chan func()   // for the goroutine that owns the fields below
 	stopped chan struct{} // closed when it takes no more calls
@@ -95,6 +96,7 @@ func New(c Config) (*Server, error) {
 	s.ports = replica.NewPorts(replicaHost, c.ReplicaPorts)
 	s.scraper = autoscaler.NewScraper()
 	s.kubelet = newKubelet()
+	s.programs = newPrograms(func(path string) { s.post(func() { s.programsChanged(path) }) })
 	return s, nil
 }
 
@@ -161,6 +163,7 @@ func (s *Server) Run(ctx context.Context) error {
 		failed <- err
 		return err
 	})
+	around.Go(func() error { s.programs.run(base); return nil })
 	around.Go(func() error { watch(base, s.config.input(), s.seen, func() { s.post(s.reload) }); return nil })
 
 	s.loop(ctx.Done(), failed)

@@ -101,8 +101,11 @@ func (w *world) end() {
 }
 
 // get asks a service, TAG-SERVICE or revision, and returns status and body.
-func (w *world) get(name string) (string, error) {
-	req, err := http.NewRequest(http.MethodGet, "http://"+w.server.config.addr()+"/", nil)
+func (w *world) get(name string) (string, error) { return w.send(http.MethodGet, name, "") }
+
+// send sends a request with a body.
+func (w *world) send(method, name, body string) (string, error) {
+	req, err := http.NewRequest(method, "http://"+w.server.config.addr()+"/", strings.NewReader(body))
 	if err != nil {
 		return "", err
 	}
@@ -112,8 +115,8 @@ func (w *world) get(name string) (string, error) {
 		return "", err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return fmt.Sprintf("%d %s", resp.StatusCode, body), err
+	got, err := io.ReadAll(resp.Body)
+	return fmt.Sprintf("%d %s", resp.StatusCode, got), err
 }
 
 func (w *world) gets(name, want string) {

@@ -72,7 +72,7 @@ func (r *revision) state() (screen.State, string) {
 	active := r.active()
 	switch {
 	case r.readyPods() > 0 || r.desired == 0:
-		return screen.Ready, ""
+		return screen.Ready, r.stuck()
 	case r.failure != "" && len(active) == 0:
 		return screen.NotReady, r.failure
 	}
