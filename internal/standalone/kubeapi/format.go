@@ -149,13 +149,18 @@ func (f *format) metadata(o *unstructured.Unstructured) *metav1.PartialObjectMet
 	return p
 }
 
-// writeJSON writes a response.
-func writeJSON(w http.ResponseWriter, _ *http.Request, code int, v any) {
+// writeJSON writes a response, on several lines if the client wants it pretty. Its Content-Type may be set already.
+func writeJSON(w http.ResponseWriter, r *http.Request, code int, v any) {
 	data, err := json.Marshal(v)
+	if pretty, _ := strconv.ParseBool(r.URL.Query().Get("pretty")); pretty {
+		data, err = json.MarshalIndent(v, "", "  ")
+	}
 	if err != nil {
 		panic(err) // all types come from decoded JSON
 	}
-	w.Header().Set("Content-Type", "application/json")
+	if w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", "application/json")
+	}
 	w.WriteHeader(code)
 	_, _ = w.Write(append(data, '\n'))
 }
