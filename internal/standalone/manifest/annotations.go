@@ -137,8 +137,8 @@ func quantity(v string) string {
 	return unless(err == nil, "a quantity such as 100m or 256Mi")
 }
 
-// annotations reads those of a Service or of its template. An unknown one in Knative's domains is an error; other domains
-// are ignored.
+// annotations reads those of a Service or of its template, and leaves out what a cluster has recorded: that doesn't make a
+// revision another one. An unknown one in Knative's domains is an error; other domains are ignored.
 func (r *reader) annotations(n node, on owner) []Annotation {
 	if n.Node == nil {
 		return nil
@@ -146,9 +146,11 @@ func (r *reader) annotations(n node, on owner) []Annotation {
 	var all []Annotation
 	for key, value := range r.mapping(n) {
 		text := r.text(value)
-		all = append(all, Annotation{key, text, r.pos(value)})
 		domain, _, _ := strings.Cut(key, "/")
 		a := annotation(key, on)
+		if a == nil || a.class != Recorded {
+			all = append(all, Annotation{key, text, r.pos(value)})
+		}
 		switch {
 		case a != nil && a.check != nil && a.check(text) != "":
 			r.errorf(value, "should be %s, is %q", a.check(text), text)
@@ -172,6 +174,12 @@ func (r *reader) annotations(n node, on owner) []Annotation {
 			}
 		}
 	}
+	return byKey(all)
+}
+
+// byKey sorts annotations or labels: their order makes no other revision.
+func byKey(all []Annotation) []Annotation {
+	slices.SortFunc(all, func(a, b Annotation) int { return strings.Compare(a.Key, b.Key) })
 	return all
 }
 
@@ -227,7 +235,7 @@ func (t *Template) has(key string) bool {
 	return slices.ContainsFunc(t.Annotations, func(a Annotation) bool { return a.Key == key })
 }
 
-// labels select objects in a cluster: any is allowed.
+// labels select objects in a cluster: any is allowed. Those that Knative writes, on Revisions too, are left out.
 func (r *reader) labels(n node, on owner) []Annotation {
 	if n.Node == nil {
 		return nil
@@ -235,7 +243,9 @@ func (r *reader) labels(n node, on owner) []Annotation {
 	var all []Annotation
 	for key, value := range r.mapping(n) {
 		text := r.text(value)
-		all = append(all, Annotation{key, text, r.pos(value)})
+		if !strings.HasPrefix(key, "serving.knative.dev/") {
+			all = append(all, Annotation{key, text, r.pos(value)})
+		}
 		if on != onService || key != visibilityKey {
 			continue
 		}
@@ -245,5 +255,5 @@ func (r *reader) labels(n node, on owner) []Annotation {
 		}
 		r.ignore(value, "every client that reaches this machine reaches the service")
 	}
-	return all
+	return byKey(all)
 }

@@ -15,6 +15,7 @@ type Object struct {
 	Kind            SourceKind
 	Namespace, Name string
 	Data            map[string]string
+	Object          map[string]any // the document, as in a Service
 }
 
 // ObjectKey identifies an Object.
@@ -105,6 +106,7 @@ func (r *reader) object(n node, kind SourceKind) *Object {
 	if o.Name == "" && len(r.errs) == 0 {
 		r.errorf(node{&yaml.Node{Line: n.Line}, join(n.path, "metadata.name")}, "missing")
 	}
+	o.Object = r.document(n, o.Namespace)
 	return o
 }
 

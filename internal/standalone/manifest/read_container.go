@@ -1,10 +1,12 @@
 package manifest
 
 import (
+	"fmt"
 	"math"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -63,7 +65,7 @@ var containerTable = newTable("Container",
 
 func (r *reader) container(n node) Container {
 	// The default is Knative's readiness probe with its aggressive period.
-	c := Container{Port: defaultPort, ImagePlace: Place{r.pos(n), join(n.path, "image")}, Probe: Probe{TCP: true, SuccessThreshold: 1, Failure: 3}}
+	c := Container{Port: defaultPort, ImagePlace: Place{r.pos(n), join(n.path, "image")}, Probe: Probe{TCP: true, Timeout: time.Second, SuccessThreshold: 1, Failure: 3}}
 	readObject(r, n, containerTable, &c)
 	return c
 }
@@ -168,22 +170,30 @@ func (r *reader) limits(n node) map[string]string {
 }
 
 func (r *reader) quantities(n node) map[string]string {
-	all := map[string]string{}
+	var all map[string]string // nil if it is empty: that makes no other revision
 	for key, value := range r.mapping(n) {
-		if value.Kind != yaml.ScalarNode {
-			r.errorf(value, "should be a quantity, is %s", describe(value))
-			continue
+		if all == nil {
+			all = map[string]string{}
 		}
-		q, err := resource.ParseQuantity(value.Value)
-		if err != nil {
-			r.errorf(value, "should be a quantity such as 100m or 256Mi, is %s", describe(value))
-		}
-		if q.Sign() < 0 {
-			r.errorf(value, "should not be negative, is %s", describe(value))
-		}
-		all[key] = value.Value
+		all[key] = r.quantity(value)
 	}
 	return all
+}
+
+// quantity reads a quantity. A number is written as in JSON: YAML's 0.50 is 0.5.
+func (r *reader) quantity(n node) string {
+	if n.Kind != yaml.ScalarNode {
+		r.errorf(n, "should be a quantity, is %s", describe(n))
+		return ""
+	}
+	text := fmt.Sprint(jsonScalar(n.Node))
+	switch q, err := resource.ParseQuantity(text); {
+	case err != nil:
+		r.errorf(n, "should be a quantity such as 100m or 256Mi, is %s", describe(n))
+	case q.Sign() < 0:
+		r.errorf(n, "should not be negative, is %s", describe(n))
+	}
+	return text
 }
 
 var mountTable = newTable("VolumeMount",

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"go.yaml.in/yaml/v3"
-	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 var envTable = newTable("EnvVar",
@@ -132,12 +131,7 @@ var resourceRefTable = newTable("ResourceFieldSelector",
 			s.Path = r.oneOf(n, "limits.cpu", "limits.memory", "limits.ephemeral-storage", "requests.cpu", "requests.memory", "requests.ephemeral-storage")
 		}},
 		{name: "containerName", note: "", read: func(r *reader, n node, s *Source) { s.Container = r.text(n) }},
-		{name: "divisor", note: "", read: func(r *reader, n node, s *Source) {
-			s.Divisor = n.Value
-			if q, err := resource.ParseQuantity(n.Value); n.Kind != yaml.ScalarNode || err != nil || q.Sign() < 0 {
-				r.errorf(n, "should be a quantity such as 1m or 1Mi, is %s", describe(n))
-			}
-		}},
+		{name: "divisor", note: "", read: func(r *reader, n node, s *Source) { s.Divisor = r.quantity(n) }},
 	},
 )
 

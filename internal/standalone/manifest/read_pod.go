@@ -1,8 +1,6 @@
 package manifest
 
 import (
-	"time"
-
 	"go.yaml.in/yaml/v3"
 )
 
@@ -13,10 +11,8 @@ type pod struct {
 	init []Container
 	at   []node // of all
 	list node   // spec.containers
-}
 
-func requestSeconds(low int, to func(*Template) *time.Duration) func(*reader, node, *pod) {
-	return func(r *reader, n node, p *pod) { *to(p.t) = r.seconds(n, low, maxTimeoutSeconds) }
+	hasResponseStart bool
 }
 
 // podTable is Knative's RevisionSpec, which includes Kubernetes' PodSpec.
@@ -29,8 +25,10 @@ var podTable = newTable("RevisionSpec (with PodSpec)",
 				p.t.Timeout = defaultTimeout
 			}
 		}},
-		{name: "responseStartTimeoutSeconds", note: "until the first byte", read: requestSeconds(0, func(t *Template) *time.Duration { return &t.ResponseStart })},
-		{name: "idleTimeoutSeconds", note: "without a byte", read: requestSeconds(0, func(t *Template) *time.Duration { return &t.Idle })},
+		{name: "responseStartTimeoutSeconds", note: "until the first byte; without it 300, if timeoutSeconds is more", read: func(r *reader, n node, p *pod) {
+			p.t.ResponseStart, p.hasResponseStart = r.seconds(n, 0, maxTimeoutSeconds), true
+		}},
+		{name: "idleTimeoutSeconds", note: "without a byte", read: func(r *reader, n node, p *pod) { p.t.Idle = r.seconds(n, 0, maxTimeoutSeconds) }},
 		{name: "containers", note: "processes; the one with `ports` gets the requests, the others run beside it", read: func(r *reader, n node, p *pod) {
 			p.list = n
 			r.list(n, func(n node) {
@@ -82,6 +80,10 @@ func (p *pod) finish(r *reader, n node) {
 		}
 		return
 	}
+	if !p.hasResponseStart && p.t.Timeout > defaultTimeout {
+		p.t.ResponseStart = defaultTimeout
+	}
+	nameContainers(namesOf(p.all), namesOf(p.init))
 	app, ports := 0, 0
 	for i := range p.all {
 		if p.all[i].HasPort {
@@ -104,6 +106,13 @@ func (p *pod) finish(r *reader, n node) {
 	}
 	p.t.Init = p.init
 	p.checkNames(r)
+}
+
+func namesOf(list []Container) (names []*string) {
+	for i := range list {
+		names = append(names, &list[i].Name)
+	}
+	return names
 }
 
 // checkNames checks that each mount has a volume, and that names are unique.

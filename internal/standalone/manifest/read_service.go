@@ -98,19 +98,14 @@ func (r *reader) objectName(n node) string {
 var serviceSpecTable = newTable("ServiceSpec",
 	[]field[Service]{
 		{name: "template", note: "a changed one makes a new revision", read: func(r *reader, n node, s *Service) {
-			s.Template.Timeout = defaultTimeout
-			s.Template.NamePos = r.pos(n)
+			s.Template = r.template(n)
 			r.hasTemplate = true
-			readObject(r, n, templateTable, &s.Template)
-			if n.Kind == yaml.MappingNode && !r.hasPod {
-				r.errorf(node{n.Node, n.path + ".spec"}, "missing")
-			}
 		}},
 		{name: "traffic", note: "percents and tags", read: func(r *reader, n node, s *Service) {
 			r.list(n, func(n node) {
 				t := trafficTarget{Traffic: Traffic{Pos: r.pos(n)}}
 				readObject(r, n, trafficTable, &t)
-				if n.Kind == yaml.MappingNode && t.latest == (t.Revision != "") {
+				if latest := t.Revision == ""; n.Kind == yaml.MappingNode && t.latest != nil && *t.latest != latest {
 					r.errorf(n, "should have either revisionName or %s", latestRevisionText)
 				}
 				s.Traffic = append(s.Traffic, t.Traffic)
@@ -121,14 +116,14 @@ var serviceSpecTable = newTable("ServiceSpec",
 
 type trafficTarget struct {
 	Traffic
-	latest bool
+	latest *bool // nil: it depends on the revision's name, as in Knative
 }
 
 var trafficTable = newTable("TrafficTarget",
 	[]field[trafficTarget]{
 		{name: "percent", note: "they add up to 100", read: func(r *reader, n node, t *trafficTarget) { t.Percent = r.number(n, 0, 100) }},
 		{name: "revisionName", note: "a revision that was made here", read: func(r *reader, n node, t *trafficTarget) { t.Revision = r.label(n, label) }},
-		{name: "latestRevision", note: "", read: func(r *reader, n node, t *trafficTarget) { t.latest = r.boolean(n) }},
+		{name: "latestRevision", note: "without revisionName it is true", read: func(r *reader, n node, t *trafficTarget) { t.latest = new(r.boolean(n)) }},
 		{name: "tag", note: "has a host of its own, TAG-SERVICE", read: func(r *reader, n node, t *trafficTarget) { t.Tag = r.label(n, label) }},
 	},
 	recorded[trafficTarget]("written by a cluster", "url"),
@@ -155,6 +150,15 @@ var templateTable = newTable("RevisionTemplateSpec",
 	},
 )
 
+func (r *reader) template(n node) Template {
+	t := Template{Timeout: defaultTimeout, NamePos: r.pos(n)}
+	readObject(r, n, templateTable, &t)
+	if n.Kind == yaml.MappingNode && !r.hasPod {
+		r.errorf(node{n.Node, join(n.path, "spec")}, "missing")
+	}
+	return t
+}
+
 // service reads a document of kind Service.
 func (r *reader) service(n node) Service {
 	s := Service{Pos: r.pos(n), Namespace: defaultNamespace}
@@ -173,6 +177,7 @@ func (r *reader) service(n node) Service {
 		r.check(&s, n.path)
 	}
 	s.Ignored = r.ignored
+	s.Object = r.document(n, s.Namespace)
 	return s
 }
 

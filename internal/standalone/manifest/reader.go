@@ -12,8 +12,10 @@ import (
 // reader reads the nodes of one document, and collects errors and notes.
 type reader struct {
 	file    string
+	api     bool // the document came by the API: it has no positions, and unknown fields are no errors
 	errs    []error
 	ignored []Note
+	unknown []Unknown
 
 	hasSpec, hasTemplate, hasPod bool // of a Service
 }
@@ -24,7 +26,12 @@ type node struct {
 	path string
 }
 
-func (r *reader) pos(n node) Pos { return Pos{r.file, max(n.Line, 1)} }
+func (r *reader) pos(n node) Pos {
+	if r.api {
+		return Pos{}
+	}
+	return Pos{r.file, max(n.Line, 1)}
+}
 
 func (r *reader) place(n node) Place { return Place{r.pos(n), n.path} }
 

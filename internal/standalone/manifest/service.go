@@ -6,13 +6,18 @@ import (
 	"time"
 )
 
-// Pos is a place in a file.
+// Pos is a place in a file; zero: in an object that came by the API.
 type Pos struct {
 	File string
 	Line int
 }
 
-func (p Pos) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
+func (p Pos) String() string {
+	if p == (Pos{}) {
+		return "the API"
+	}
+	return fmt.Sprintf("%s:%d", p.File, p.Line)
+}
 
 // Errorf returns an error about a field at p.
 func (p Pos) Errorf(field, format string, args ...any) error {
@@ -30,7 +35,7 @@ func (p Place) Errorf(format string, args ...any) error {
 	return p.Pos.Errorf(p.Field, format, args...)
 }
 
-// Error is the error of one field. Its text is one line: file:line: field F: why.
+// Error is the error of one field. Its text is one line: file:line: field F: why; without Pos: field F: why.
 type Error struct {
 	Pos
 	Field string // empty: the document
@@ -38,10 +43,14 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	if e.Field == "" {
-		return fmt.Sprintf("%s: %s", e.Pos, e.Why)
+	text := e.Why
+	if e.Field != "" {
+		text = "field " + e.Field + ": " + text
 	}
-	return fmt.Sprintf("%s: field %s: %s", e.Pos, e.Field, e.Why)
+	if e.Pos == (Pos{}) {
+		return text
+	}
+	return e.Pos.String() + ": " + text
 }
 
 // Note is a field that is ignored, with the reason.
@@ -63,6 +72,9 @@ type Service struct {
 	Traffic []Traffic
 	// Ignored are the document's ignored fields, in the order of the file.
 	Ignored []Note
+	// Object is the document as Kubernetes has it, with its namespace: with the types of unstructured objects of
+	// k8s.io/apimachinery. An object of the API is without its unknown fields.
+	Object map[string]any
 }
 
 // Template describes a revision. Two templates that are Equal describe the same revision.

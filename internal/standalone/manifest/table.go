@@ -118,6 +118,8 @@ func readObject[T any](r *reader, n node, t *table[T], to *T) {
 		switch {
 		case seen[key]:
 			r.errorf(value, "given twice")
+		case i < 0 && r.api:
+			r.drop(n, key, t.suggest(key))
 		case key == "<<":
 			r.errorf(value, "merge keys are not read: write the fields out")
 		case i < 0:
