@@ -87,6 +87,17 @@ func TestADocumentIsTheSameByTheAPI(t *testing.T) {
 	if len(services) < 15 || len(objects) < 3 {
 		t.Fatalf("%d services, %d objects", len(services), len(objects))
 	}
+	few, err := Parse("f", []byte(head+`spec:
+  template:
+    spec:
+      containers:
+      - {image: i, resources: {limits: {cpu: 0.50}, requests: {}}, readinessProbe: {}, volumeMounts: [{name: a, mountPath: /a}, {name: b, mountPath: /b}, {name: c, mountPath: /c}]}
+      volumes: [{name: a, configMap: {name: c}}, {name: b, hostPath: {path: /b}}, {name: c, emptyDir: {}}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	services = append(services, few...)
 	for i := range services {
 		for j, note := range services[i].Ignored { // items of a List have a longer path
 			services[i].Ignored[j].Field = strings.TrimPrefix(note.Field, "items[0].")

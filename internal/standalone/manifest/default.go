@@ -114,13 +114,12 @@ func defaultContainer(c map[string]any, alone bool, spec map[string]any) {
 			missing(child(probe, "grpc"), "service", "")
 		}
 	}
-	writable := map[any]bool{}
 	for _, v := range children(spec, "volumes") {
-		writable[v["name"]] = v["emptyDir"] != nil || v["persistentVolumeClaim"] != nil || v["ephemeral"] != nil
-	}
-	for _, m := range children(c, "volumeMounts") {
-		if name, _ := m["name"].(string); !writable[name] {
-			m["readOnly"] = true
+		for _, m := range children(c, "volumeMounts") {
+			// A volume of another kind is an empty directory here, so it can be written.
+			if m["name"] == v["name"] && (v["configMap"] != nil || v["secret"] != nil || v["downwardAPI"] != nil || v["projected"] != nil || v["hostPath"] != nil) {
+				m["readOnly"] = true
+			}
 		}
 	}
 }

@@ -206,7 +206,7 @@ var mountTable = newTable("VolumeMount",
 		}},
 		{name: "subPath", note: "below the volume", read: func(r *reader, n node, m *Mount) { m.SubPath = r.below(n) }},
 		{name: "subPathExpr", note: "the same with `$(NAME)`", read: func(r *reader, n node, m *Mount) { m.SubPath, m.SubPathExpr = r.below(n), true }},
-		{name: "readOnly", note: "in a container; a process can write", read: func(r *reader, n node, m *Mount) { m.ReadOnly = r.boolean(n) }},
+		{name: "readOnly", note: "in a container, where only an emptyDir can be written, as in Knative; a process can write", read: func(r *reader, n node, m *Mount) { m.ReadOnly = r.boolean(n) }},
 	},
 	ignored[Mount]("mounts are the machine's own directories", "mountPropagation", "recursiveReadOnly"),
 )

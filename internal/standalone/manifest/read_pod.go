@@ -97,6 +97,7 @@ func (p *pod) finish(r *reader, n node) {
 		r.errorf(p.list, "none has ports: the one that gets the requests should")
 	}
 	for i := range p.all {
+		p.protect(&p.all[i])
 		r.checkContainer(p.at[i], &p.all[i], i == app)
 		if i == app {
 			p.t.Container = p.all[i]
@@ -106,6 +107,15 @@ func (p *pod) finish(r *reader, n node) {
 	}
 	p.t.Init = p.init
 	p.checkNames(r)
+}
+
+// protect makes mounts read-only as Default does.
+func (p *pod) protect(c *Container) {
+	for i := range c.Mounts {
+		for _, v := range p.t.Volumes {
+			c.Mounts[i].ReadOnly = c.Mounts[i].ReadOnly || v.readOnly && v.Name == c.Mounts[i].Volume
+		}
+	}
 }
 
 func namesOf(list []Container) (names []*string) {

@@ -28,12 +28,16 @@ var volumeTable = newTable("Volume",
 		{name: "secret", note: "files as they are when the replica starts", read: func(r *reader, n node, v *vol) { v.add(r.objectPart(n, FromSecret)) }},
 		{name: "downwardAPI", note: "as it is when the replica starts", read: func(r *reader, n node, v *vol) { v.add(r.downwardPart(n)) }},
 		{name: "projected", note: "several of these in one directory", read: func(r *reader, n node, v *vol) { v.add(r.projected(n)...) }},
-		{name: "hostPath", note: "the file or directory itself", read: func(r *reader, n node, v *vol) { v.kinds++; readObject(r, n, hostPathTable, v) }},
+		{name: "hostPath", note: "the file or directory itself", read: func(r *reader, n node, v *vol) { v.add(); readObject(r, n, hostPathTable, v) }},
 	},
 	ignored[vol]("replaced by an empty directory of each replica", elsewhere...),
 )
 
-func (v *vol) add(parts ...VolumePart) { v.kinds++; v.Parts = append(v.Parts, parts...) }
+func (v *vol) add(parts ...VolumePart) {
+	v.kinds++
+	v.readOnly = true
+	v.Parts = append(v.Parts, parts...)
+}
 
 func (r *reader) volume(n node) Volume {
 	v := vol{Volume: Volume{Place: r.place(n)}}

@@ -188,6 +188,8 @@ type Volume struct {
 	Place    Place  `json:"-"`
 	HostPath string // a directory or file of the machine; empty: a directory of the replica's own
 	Parts    []VolumePart
+
+	readOnly bool // not to be written, as Knative has it for what isn't a directory of the replica's own
 }
 
 // VolumePart is a source of a volume's files: a ConfigMap, a Secret, or, if Source is nil, the sources of its Items.
