@@ -31,10 +31,9 @@ type groupVersion struct {
 }
 
 // groupsOf returns the groups of resources, in their order.
-func groupsOf(resources []Resource) []group {
+func groupsOf(resources []*Resource) []group {
 	var all []group
-	for i := range resources {
-		r := &resources[i]
+	for _, r := range resources {
 		g := slices.IndexFunc(all, func(g group) bool { return g.name == r.Group })
 		if g < 0 {
 			g, all = len(all), append(all, group{name: r.Group})

@@ -123,6 +123,9 @@ func schemaOfObject(r *Resource) map[string]any {
 	if schema == nil {
 		schema = map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}
 	}
+	if r.unserved {
+		schema["description"] = "Not served by the quickstart."
+	}
 	properties, _ := schema["properties"].(map[string]any)
 	properties = maps.Clone(properties)
 	if properties == nil {
@@ -157,7 +160,9 @@ func addPaths(paths map[string]any, r *Resource) {
 	collection := base + "/" + r.Resource
 	var inPath []any
 	if r.Namespaced {
-		paths[collection] = map[string]any{"get": operation(r, "list", "ForAllNamespaces")}
+		if !r.unserved {
+			paths[collection] = map[string]any{"get": operation(r, "list", "ForAllNamespaces")}
+		}
 		collection = base + "/namespaces/{namespace}/" + r.Resource
 		inPath = append(inPath, pathParameter("namespace"))
 	}

@@ -21,7 +21,7 @@ type request struct {
 
 // subresources of a resource that are served, besides those without a name.
 func subresources(r *Resource) []string {
-	if r.Group == "" && r.Resource == "pods" {
+	if !r.unserved && r.Group == "" && r.Resource == "pods" {
 		return []string{"log"}
 	}
 	return nil
@@ -29,6 +29,9 @@ func subresources(r *Resource) []string {
 
 // verbs of a resource that are served.
 func verbs(r *Resource) []string {
+	if r.unserved {
+		return []string{}
+	}
 	all := append([]string{"get", "list", "watch"}, r.Writes...)
 	if slices.Contains(r.Writes, "delete") {
 		all = append(all, "deletecollection")

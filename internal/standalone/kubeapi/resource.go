@@ -29,6 +29,8 @@ type Resource struct {
 	ReadOnly string
 	// Admit checks a write and completes its object. Required with Writes. It is called on the goroutine of Config.Do.
 	Admit func(Write) (Admission, error)
+
+	unserved bool // only discovery has it: see known
 }
 
 // Write is a request that changes an object.

@@ -93,7 +93,7 @@ func New(c Config) (*Server, error) {
 		}
 		s.resources[r.GroupVersionResource] = r
 	}
-	s.groups = groupsOf(c.Resources)
+	s.groups = groupsOf(withUnserved(c.Resources))
 	s.openAPI = sync.OnceValue(s.openAPIDocuments)
 	certificate, authority, err := newCertificate(time.Now())
 	if err != nil {
