@@ -1,0 +1,112 @@
+package objects
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// podView makes the object of a pod.
+type podView struct {
+	*maker
+	*Pod
+
+	of               *revisionView
+	init, containers []Container // with names
+}
+
+func (v *podView) make() {
+	spec := v.of.podSpec(v.App, v.Proxy)
+	spec["nodeName"] = v.of.node()
+	if spec["serviceAccountName"] == nil {
+		spec["serviceAccountName"] = "default"
+	}
+	v.init, v.containers = named(v.Init, items(spec, "initContainers")), named(v.Containers, items(spec, "containers"))
+	labels, annotations := v.of.podMeta()
+	o := v.add(pods, metadata{
+		name: v.Name, labels: labels, annotations: annotations, owner: v.of.deployment, uid: v.UID, created: v.Created,
+	}, map[string]any{"spec": spec})
+	if !v.Ending.IsZero() {
+		grace := v.of.grace()
+		end := metav1.NewTime(v.Ending.Add(time.Duration(grace) * time.Second)) // when it would be killed, as in Kubernetes
+		o.SetDeletionTimestamp(&end)
+		o.SetDeletionGracePeriodSeconds(&grace)
+	}
+	ip := []any{map[string]any{"ip": address}}
+	status := map[string]any{
+		"phase": v.phase(), "hostIP": address, "hostIPs": ip, "podIP": address, "podIPs": ip,
+		"startTime": format(v.Created), "conditions": v.conditions(o.old, v.state()...), "containerStatuses": statuses(v.containers),
+	}
+	if len(v.init) > 0 {
+		status["initContainerStatuses"] = statuses(v.init)
+	}
+	o.Object.Object["status"] = status
+}
+
+// phase is Running once all containers have been started.
+// https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase
+func (v *podView) phase() string {
+	if len(v.containers) == 0 || which(v.init, (*Container).incomplete) != "" || which(v.containers, (*Container).unstarted) != "" {
+		return "Pending"
+	}
+	return "Running"
+}
+
+// state returns the conditions.
+func (v *podView) state() []condition {
+	initialized, ready := condition{kind: "Initialized", status: True}, condition{kind: "Ready", status: True}
+	if open := which(v.init, (*Container).incomplete); open != "" {
+		initialized = condition{
+			kind: initialized.kind, status: False,
+			reason: "ContainersNotInitialized", message: "containers with incomplete status: [" + open + "]",
+		}
+	}
+	if !v.Ready {
+		unready := which(v.containers, func(c *Container) bool { return !c.Ready })
+		ready = condition{
+			kind: ready.kind, status: False, reason: cmp.Or(v.Reason, "ContainersNotReady"),
+			message: cmp.Or(v.Message, "containers with unready status: ["+unready+"]"),
+		}
+	}
+	containers := ready
+	containers.kind = "ContainersReady"
+	return []condition{
+		containers, initialized, {kind: "PodReadyToStartContainers", status: True}, {kind: "PodScheduled", status: True}, ready,
+	}
+}
+
+// named returns copies of containers with the names, and the kind, that they have in the pod's spec.
+func named(list []Container, spec []map[string]any) []Container {
+	all := append([]Container{}, list...)
+	for i := range all {
+		c := &all[i]
+		for at, s := range spec {
+			name, _ := s["name"].(string)
+			if c.Name == "" && at == i || c.Name == name {
+				c.Name, c.stays = name, s["restartPolicy"] == "Always"
+			}
+		}
+	}
+	return all
+}
+
+// which returns the names of those containers that f is true for.
+func which(list []Container, f func(*Container) bool) string {
+	var all []string
+	for i := range list {
+		if f(&list[i]) {
+			all = append(all, list[i].Name)
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+func statuses(list []Container) []any {
+	all := make([]any, len(list))
+	for i := range list {
+		all[i] = list[i].status()
+	}
+	return all
+}
