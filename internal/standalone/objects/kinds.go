@@ -21,8 +21,10 @@ func Kinds() []kubeapi.Resource {
 		{
 			GroupVersionResource: knativeServices.GroupVersionResource, Kind: knativeServices.name, Singular: "service",
 			ShortNames: []string{"kservice", "ksvc"}, Categories: serving, Namespaced: true, Writes: all,
-			Columns: []kubeapi.Column{name, field("URL", "status", "url"),
-				field("LatestCreated", "status", "latestCreatedRevisionName"), field("LatestReady", "status", "latestReadyRevisionName"), ready, reason},
+			Columns: []kubeapi.Column{
+				name, field("URL", "status", "url"),
+				field("LatestCreated", "status", "latestCreatedRevisionName"), field("LatestReady", "status", "latestReadyRevisionName"), ready, reason,
+			},
 		},
 		{
 			GroupVersionResource: routes.GroupVersionResource, Kind: routes.name, Singular: "route",
@@ -33,23 +35,29 @@ func Kinds() []kubeapi.Resource {
 		{
 			GroupVersionResource: configurations.GroupVersionResource, Kind: configurations.name, Singular: "configuration",
 			ShortNames: []string{"config", "cfg"}, Categories: serving, Namespaced: true, ReadOnly: fromItem,
-			Columns: []kubeapi.Column{name,
-				field("LatestCreated", "status", "latestCreatedRevisionName"), field("LatestReady", "status", "latestReadyRevisionName"), ready, reason},
+			Columns: []kubeapi.Column{
+				name,
+				field("LatestCreated", "status", "latestCreatedRevisionName"), field("LatestReady", "status", "latestReadyRevisionName"), ready, reason,
+			},
 			Schema: configurationSchema(),
 		},
 		{
 			GroupVersionResource: revisions.GroupVersionResource, Kind: revisions.name, Singular: "revision",
 			ShortNames: []string{"rev"}, Categories: serving, Namespaced: true, Writes: []string{"delete"}, ReadOnly: fromItem,
-			Columns: []kubeapi.Column{name, field("Config Name", "metadata", "labels", knative.LabelConfiguration), field("Generation", "metadata", "labels", labelGeneration),
-				ready, reason, number("Actual Replicas", "status", "actualReplicas"), number("Desired Replicas", "status", "desiredReplicas")},
+			Columns: []kubeapi.Column{
+				name, field("Config Name", "metadata", "labels", knative.LabelConfiguration), field("Generation", "metadata", "labels", labelGeneration),
+				ready, reason, number("Actual Replicas", "status", "actualReplicas"), number("Desired Replicas", "status", "desiredReplicas"),
+			},
 			Schema: revisionSchema(),
 		},
 		{
 			GroupVersionResource: podAutoscalers.GroupVersionResource, Kind: podAutoscalers.name, Singular: "podautoscaler",
 			ShortNames: []string{"kpa", "pa"}, Categories: scaling, Namespaced: true,
 			ReadOnly: "it shows how its Revision is scaled: set annotations of autoscaling.knative.dev in the Service's template",
-			Columns: []kubeapi.Column{name, number("DesiredScale", "status", "desiredScale"), number("ActualScale", "status", "actualScale"),
-				ready, reason},
+			Columns: []kubeapi.Column{
+				name, number("DesiredScale", "status", "desiredScale"), number("ActualScale", "status", "actualScale"),
+				ready, reason,
+			},
 			Schema: podAutoscalerSchema(),
 		},
 		{
@@ -62,8 +70,10 @@ func Kinds() []kubeapi.Resource {
 		{
 			GroupVersionResource: serverlessServices.GroupVersionResource, Kind: serverlessServices.name, Singular: "serverlessservice",
 			ShortNames: []string{"sks"}, Categories: network, Namespaced: true, ReadOnly: fromItem,
-			Columns: []kubeapi.Column{name, field("Mode", "spec", "mode"), number("Activators", "spec", "numActivators"),
-				field("ServiceName", "status", "serviceName"), field("PrivateServiceName", "status", "privateServiceName"), ready, reason},
+			Columns: []kubeapi.Column{
+				name, field("Mode", "spec", "mode"), number("Activators", "spec", "numActivators"),
+				field("ServiceName", "status", "serviceName"), field("PrivateServiceName", "status", "privateServiceName"), ready, reason,
+			},
 			Schema: serverlessServiceSchema(),
 		},
 		{
@@ -76,8 +86,10 @@ func Kinds() []kubeapi.Resource {
 			GroupVersionResource: services.GroupVersionResource, Kind: services.name, Singular: "service",
 			ShortNames: []string{"svc"}, Categories: []string{"all"}, Namespaced: true,
 			ReadOnly: "the quickstart serves Services of serving.knative.dev/v1: apply one of those",
-			Columns: []kubeapi.Column{name, field("Type", "spec", "type"), text("Cluster-IP", clusterIP), text("External-IP", externalIP),
-				text("Port(s)", servicePorts), age, wide(selector("spec", "selector"))},
+			Columns: []kubeapi.Column{
+				name, field("Type", "spec", "type"), text("Cluster-IP", clusterIP), text("External-IP", externalIP),
+				text("Port(s)", servicePorts), age, wide(selector("spec", "selector")),
+			},
 			Schema: serviceSchema(),
 		},
 		{
@@ -96,8 +108,10 @@ func Kinds() []kubeapi.Resource {
 			ShortNames: []string{"deploy"}, Categories: []string{"all"}, Namespaced: true,
 			ReadOnly: "it is made from a Revision, and the autoscaler sets its replicas: change the Service; " +
 				"annotations of autoscaling.knative.dev in its template bound the replicas",
-			Columns: []kubeapi.Column{name, text("Ready", readyReplicas), count("Up-to-date", "status", "updatedReplicas"), count("Available", "status", "availableReplicas"), age,
-				wide(ofContainers("Containers", "name")), wide(ofContainers("Images", "image")), wide(selector("spec", "selector", "matchLabels"))},
+			Columns: []kubeapi.Column{
+				name, text("Ready", readyReplicas), count("Up-to-date", "status", "updatedReplicas"), count("Available", "status", "availableReplicas"), age,
+				wide(ofContainers("Containers", "name")), wide(ofContainers("Images", "image")), wide(selector("spec", "selector", "matchLabels")),
+			},
 			Schema: deploymentSchema(),
 		},
 		{

@@ -55,8 +55,9 @@ func summarize(o kubeapi.Object) podSummary {
 			s.containers++
 		}
 	}
-	initializing := s.initialize(items(o.Object, "status", "initContainerStatuses"), stays)
+	stayed, initializing := s.initialize(items(o.Object, "status", "initContainerStatuses"), stays)
 	if is := func(kind string) bool { return conditionOf(o, kind)["status"] == string(True) }; !initializing || is("Initialized") {
+		s.restarts, s.restarted = stayed.restarts, stayed.restarted
 		s.run(items(o.Object, "status", "containerStatuses"), is("Ready"))
 	}
 	if o.GetDeletionTimestamp() != nil {
@@ -65,13 +66,12 @@ func summarize(o kubeapi.Object) podSummary {
 	return s
 }
 
-// initialize looks at the init containers, and reports whether one of them isn't through.
-func (s *podSummary) initialize(list []map[string]any, stays map[string]bool) bool {
-	var before podSummary // of those that stay: only their restarts count later
+// initialize looks at the init containers. It returns the restarts of those that stay, and whether one isn't through.
+func (s *podSummary) initialize(list []map[string]any, stays map[string]bool) (stayed podSummary, initializing bool) {
 	for i, c := range list {
 		s.restart(c)
 		if stays[stringAt(c, "name")] {
-			before.restart(c)
+			stayed.restart(c)
 		}
 		end, has := terminated(c)
 		waiting := stringAt(c, "state", "waiting", "reason")
@@ -90,10 +90,9 @@ func (s *podSummary) initialize(list []map[string]any, stays map[string]bool) bo
 		default:
 			s.reason = fmt.Sprintf("Init:%d/%d", i, len(list))
 		}
-		return true
+		return stayed, true
 	}
-	s.restarts, s.restarted = before.restarts, before.restarted
-	return false
+	return stayed, false
 }
 
 // run looks at the containers. The first one whose state needs a word has the say.

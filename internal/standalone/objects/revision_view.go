@@ -172,7 +172,9 @@ func (v *revisionView) inherited() map[string]string {
 // plain returns them without those about scaling too.
 func (v *revisionView) plain() map[string]string {
 	m := v.inherited()
-	maps.DeleteFunc(m, func(key, _ string) bool { return strings.HasPrefix(key, strings.TrimSuffix(knative.AutoscalingPrefix, "/")) })
+	maps.DeleteFunc(m, func(key, _ string) bool {
+		return strings.HasPrefix(key, strings.TrimSuffix(knative.AutoscalingPrefix, "/"))
+	})
 	return m
 }
 

@@ -3,51 +3,53 @@ package objects
 // The schemas of kinds, for kubectl explain and its validation, without what all objects have. Of kinds that are only read
 // they describe the fields of spec and status.
 
-// schema is an OpenAPI v3 schema, as decoded from JSON.
-type schema = map[string]any
+// openAPI is a schema of OpenAPI v3, as decoded from JSON.
+type openAPI = map[string]any
 
 // object is the schema of an object with fields.
-func object(description string, fields schema) schema {
-	return schema{"type": "object", "description": description, "properties": fields}
+func object(description string, fields openAPI) openAPI {
+	return openAPI{"type": "object", "description": description, "properties": fields}
 }
 
 // view is the schema of a kind that is only read: by field, of spec and status, what it says.
-func view(description string, spec, status map[string]string) schema {
-	return object(description, schema{"spec": described("What is wanted.", spec), "status": described("What has been found.", status)})
+func view(description string, spec, status map[string]string) openAPI {
+	return object(description, openAPI{"spec": described("What is wanted.", spec), "status": described("What has been found.", status)})
 }
 
 // described is the schema of an object whose fields may have any value.
-func described(description string, fields map[string]string) schema {
-	properties := schema{}
+func described(description string, fields map[string]string) openAPI {
+	properties := openAPI{}
 	for name, what := range fields {
-		properties[name] = schema{"description": what, "x-kubernetes-preserve-unknown-fields": true}
+		properties[name] = openAPI{"description": what, "x-kubernetes-preserve-unknown-fields": true}
 	}
 	o := object(description, properties)
 	o["x-kubernetes-preserve-unknown-fields"] = true
 	return o
 }
 
-func scalar(kind, description string) schema { return schema{"type": kind, "description": description} }
+func scalar(kind, description string) openAPI {
+	return openAPI{"type": kind, "description": description}
+}
 
 // stringMap is the schema of a map of strings; format byte: in base64.
-func stringMap(description, format string) schema {
-	value := schema{"type": "string"}
+func stringMap(description, format string) openAPI {
+	value := openAPI{"type": "string"}
 	if format != "" {
 		value["format"] = format
 	}
-	return schema{"type": "object", "description": description, "additionalProperties": value}
+	return openAPI{"type": "object", "description": description, "additionalProperties": value}
 }
 
-func configMapSchema() schema {
-	return object("ConfigMap has settings for apps, which get them as variables or files.", schema{
+func configMapSchema() openAPI {
+	return object("ConfigMap has settings for apps, which get them as variables or files.", openAPI{
 		"data":       stringMap("The settings: texts by key.", ""),
 		"binaryData": stringMap("Settings that aren't texts, in base64, by key. No key may be in data too.", "byte"),
 		"immutable":  scalar("boolean", "If true, only the metadata can be changed."),
 	})
 }
 
-func secretSchema() schema {
-	return object("Secret has confidential settings for apps, such as passwords, which get them as variables or files.", schema{
+func secretSchema() openAPI {
+	return object("Secret has confidential settings for apps, such as passwords, which get them as variables or files.", openAPI{
 		"data":       stringMap("The settings, in base64, by key.", "byte"),
 		"stringData": stringMap("Settings as texts, by key. They are written to data, and never read.", ""),
 		"type":       scalar("string", "What the Secret is for; Opaque without it. It can't be changed."),
@@ -55,10 +57,10 @@ func secretSchema() schema {
 	})
 }
 
-func namespaceSchema() schema {
-	return object("Namespace is a scope for names of objects, and a part of the names of hosts.", schema{
-		"spec": object("What is wanted.", schema{
-			"finalizers": schema{"type": "array", "description": "What has to be done before it is gone.", "items": schema{"type": "string"}},
+func namespaceSchema() openAPI {
+	return object("Namespace is a scope for names of objects, and a part of the names of hosts.", openAPI{
+		"spec": object("What is wanted.", openAPI{
+			"finalizers": openAPI{"type": "array", "description": "What has to be done before it is gone.", "items": openAPI{"type": "string"}},
 		}),
 		"status": described("What has been found.", map[string]string{
 			"phase": "Active, or Terminating while its objects are being deleted.", "conditions": "Why it can't be deleted.",
@@ -78,13 +80,13 @@ const (
 	protocolField   = "What the app speaks: http1 or h2c."
 )
 
-func routeSchema() schema {
+func routeSchema() openAPI {
 	return view("Route shows which revisions get the requests of a Service.", map[string]string{"traffic": trafficField}, map[string]string{
 		"url": urlField, "address": addressField, "traffic": trafficField, "conditions": conditionsField, "observedGeneration": observedField,
 	})
 }
 
-func configurationSchema() schema {
+func configurationSchema() openAPI {
 	return view("Configuration shows what the newest revision of a Service is made of.",
 		map[string]string{"template": "What the next revision is made of."}, map[string]string{
 			"latestCreatedRevisionName": createdField, "latestReadyRevisionName": readyField,
@@ -92,7 +94,7 @@ func configurationSchema() schema {
 		})
 }
 
-func revisionSchema() schema {
+func revisionSchema() openAPI {
 	return view("Revision is a version of a Service's app and its settings. It never changes.", map[string]string{
 		"containers":                  "The app, which has a port, and its sidecars.",
 		"initContainers":              "What runs before them, one after the other.",
@@ -108,7 +110,7 @@ func revisionSchema() schema {
 	})
 }
 
-func podAutoscalerSchema() schema {
+func podAutoscalerSchema() openAPI {
 	return view("PodAutoscaler shows how a revision is scaled.", map[string]string{
 		"scaleTargetRef": "What is scaled.", "containerConcurrency": "How many requests a replica gets at a time; 0: any number.",
 		"reachability": "Whether requests can lead to the revision: Reachable or Unreachable.", "protocolType": protocolField,
@@ -119,7 +121,7 @@ func podAutoscalerSchema() schema {
 	})
 }
 
-func ingressSchema() schema {
+func ingressSchema() openAPI {
 	return view("Ingress shows which requests lead to which revisions.", map[string]string{
 		"rules": "By host, the revisions with their percents.", "httpOption": "Enabled: requests in the clear are served.",
 	}, map[string]string{
@@ -128,7 +130,7 @@ func ingressSchema() schema {
 	})
 }
 
-func serverlessServiceSchema() schema {
+func serverlessServiceSchema() openAPI {
 	return view("ServerlessService shows whether requests pass the activator.", map[string]string{
 		"mode": "Proxy: requests pass the activator, which waits for replicas; Serve: they don't.", "numActivators": "How many activators there are.",
 		"objectRef": "What is scaled.", "protocolType": protocolField,
@@ -138,7 +140,7 @@ func serverlessServiceSchema() schema {
 	})
 }
 
-func podSchema() schema {
+func podSchema() openAPI {
 	return view("Pod is a replica: the processes of an app and its queue-proxy.", map[string]string{
 		"containers": "The app, its sidecars and the queue-proxy.", "initContainers": "What runs before them, one after the other.",
 		"volumes": "Directories for containers.", "nodeName": "The machine.", "restartPolicy": "Always: processes that end are started again.",
@@ -151,24 +153,24 @@ func podSchema() schema {
 	})
 }
 
-func serviceSchema() schema {
+func serviceSchema() openAPI {
 	return view("Service is a name for replicas, or for a host.", map[string]string{
 		"type": "ClusterIP: a name for replicas; ExternalName: another name for a host.", "externalName": "The host.",
 		"clusterIP": "None: it has no address.", "ports": "Its ports, and those of replicas.", "selector": "The labels of its replicas.",
 	}, map[string]string{"loadBalancer": "Empty: it has no load balancer."})
 }
 
-func endpointsSchema() schema {
+func endpointsSchema() openAPI {
 	return described("Endpoints are the addresses of a Service's replicas.", map[string]string{"subsets": "The addresses, by ports."})
 }
 
-func endpointSliceSchema() schema {
+func endpointSliceSchema() openAPI {
 	return described("EndpointSlice has addresses of a Service's replicas that have the same port.", map[string]string{
 		"addressType": "IPv4.", "endpoints": "The addresses, and whether they are ready.", "ports": "Their ports.",
 	})
 }
 
-func deploymentSchema() schema {
+func deploymentSchema() openAPI {
 	return view("Deployment shows the replicas of a revision.", map[string]string{
 		"replicas": "How many replicas the autoscaler wants.", "selector": "The labels of its pods.", "template": "What its pods are made of.",
 		"strategy": "How pods would be replaced: a revision never changes.", "progressDeadlineSeconds": "How long a change may take.",
@@ -180,7 +182,7 @@ func deploymentSchema() schema {
 	})
 }
 
-func eventSchema() schema {
+func eventSchema() openAPI {
 	return described("Event is a record of something that happened to an object.", map[string]string{
 		"involvedObject": "The object.", "reason": "What happened, in a word.", "message": "What happened.", "type": "Normal or Warning.",
 		"source": "Which part of the quickstart reports it.", "reportingComponent": "Which part of the quickstart reports it.",
