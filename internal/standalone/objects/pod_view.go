@@ -34,9 +34,9 @@ func (v *podView) make() {
 		o.SetDeletionTimestamp(&end)
 		o.SetDeletionGracePeriodSeconds(&grace)
 	}
-	ip := []any{map[string]any{"ip": address}}
+	ips := func() []any { return []any{map[string]any{"ip": address}} }
 	status := map[string]any{
-		"phase": v.phase(), "hostIP": address, "hostIPs": ip, "podIP": address, "podIPs": ip,
+		"phase": v.phase(), "hostIP": address, "hostIPs": ips(), "podIP": address, "podIPs": ips(),
 		"startTime": format(v.Created), "conditions": v.conditions(o.old, v.state()...), "containerStatuses": statuses(v.containers),
 	}
 	if len(v.init) > 0 {

@@ -4,7 +4,7 @@ import "time"
 
 // Revision is a revision's state.
 type Revision struct {
-	// Template is the object's spec.template when the revision was made, as decoded from JSON: metadata and spec.
+	// Template is the object's spec.template when the revision was made, as decoded from JSON, with Knative's defaults.
 	Template   map[string]any
 	Name       string
 	Generation int64 // of the Configuration when it was made

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
@@ -18,7 +19,7 @@ type revisionView struct {
 	*Revision
 
 	of       *serviceView
-	spec     map[string]any // the template's, with defaults
+	spec     map[string]any // the template's
 	protocol protocol
 	labels   map[string]string // of all that belongs to the revision
 	object   made
@@ -29,7 +30,9 @@ type revisionView struct {
 
 func (v *revisionView) make() {
 	v.protocol = protocolOf(v.Template)
-	v.spec, _ = withDefaults(v.Template)["spec"].(map[string]any)
+	if v.spec, _, _ = unstructured.NestedMap(v.Template, "spec"); v.spec == nil { // a copy
+		v.spec = map[string]any{}
+	}
 	v.makeRevision()
 	autoscaler := v.makeAutoscaler()
 	v.makeServerless(autoscaler)
@@ -342,28 +345,26 @@ func (v *revisionView) serving() map[string]any {
 
 // podSpec returns a pod's spec with the ports of its app and its queue-proxy.
 func (v *revisionView) podSpec(app, proxy int64) map[string]any {
-	spec := maps.Clone(v.spec)
+	spec := runtime.DeepCopyJSON(v.spec)
 	for _, field := range []string{"containerConcurrency", "timeoutSeconds", "responseStartTimeoutSeconds", "idleTimeoutSeconds"} {
 		delete(spec, field)
 	}
-	serving, _ := v.serving()["name"].(string)
-	var containers []any
-	for _, c := range items(v.spec, "containers") {
-		c = maps.Clone(c)
+	serving := v.serving()["name"]
+	containers, _ := spec["containers"].([]any)
+	for _, c := range items(spec, "containers") {
 		env, _ := c["env"].([]any)
-		env = append([]any{}, env...)
+		variable := func(name, value string) { env = append(env, map[string]any{"name": name, "value": value}) }
 		if c["name"] == serving {
 			c["ports"] = []any{map[string]any{"name": "user-port", "containerPort": app, "protocol": "TCP"}}
-			env = append(env, map[string]any{"name": "PORT", "value": strconv.FormatInt(app, 10)})
+			variable("PORT", strconv.FormatInt(app, 10))
 			if probe, ok := c["readinessProbe"].(map[string]any); ok && probe["exec"] == nil {
 				delete(c, "readinessProbe") // the queue-proxy makes it
 			}
 		}
-		for _, e := range [][2]string{{"K_REVISION", v.Name}, {"K_CONFIGURATION", v.of.name()}, {"K_SERVICE", v.of.name()}} {
-			env = append(env, map[string]any{"name": e[0], "value": e[1]})
-		}
+		variable("K_REVISION", v.Name)
+		variable("K_CONFIGURATION", v.of.name())
+		variable("K_SERVICE", v.of.name())
 		c["env"] = env
-		containers = append(containers, c)
 	}
 	spec["containers"] = append(containers, map[string]any{
 		"name": "queue-proxy", "image": "sluice/queue-proxy", "resources": map[string]any{},

@@ -4,7 +4,7 @@ import "github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
 
 // Service is a service's state.
 type Service struct {
-	// Object is the Service as stored, with its metadata.
+	// Object is the Service as stored, with its metadata and Knative's defaults.
 	Object kubeapi.Object
 	// URL of the service, and Address, its URL for other services.
 	URL, Address string

@@ -64,7 +64,7 @@ func (v *serviceView) makeConfiguration() {
 		labels:      merged(v.service.GetLabels(), map[string]string{knative.LabelService: v.name(), labelServiceUID: string(v.service.GetUID())}),
 		annotations: merged(without(v.service.GetAnnotations(), annotationLastApplied, annotationRollout, annotationOldRollout), map[string]string{annotationRoutes: v.name()}),
 		owner:       v.service.Object,
-	}, map[string]any{"spec": map[string]any{"template": withDefaults(template)}})
+	}, map[string]any{"spec": map[string]any{"template": template}})
 	if latest := v.revision(v.LatestCreated); latest != nil {
 		v.configuration.SetGeneration(latest.Generation) // a revision is made of each
 	}
@@ -72,9 +72,6 @@ func (v *serviceView) makeConfiguration() {
 
 func (v *serviceView) makeRoute() {
 	traffic, _, _ := unstructured.NestedSlice(v.Object.Object, "spec", "traffic")
-	if len(traffic) == 0 {
-		traffic = []any{map[string]any{"latestRevision": true, "percent": int64(100)}}
-	}
 	for _, t := range traffic {
 		if t, ok := t.(map[string]any); ok && (t["revisionName"] == nil || t["revisionName"] == "") {
 			t["configurationName"] = v.name()
