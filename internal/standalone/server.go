@@ -76,11 +76,14 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c, log: c.Log, self: self, cgroups: replica.FindCgroups(),
 		inbox: newInbox(), calls: make(chan func()), stopped: make(chan struct{}),
-		catalog:   catalog.New(catalog.Config{Scaling: *c.Scaling, Images: c.images(), Runnable: runnable}),
 		revisions: map[throttler.RevisionID]*revision{},
 		serving:   map[serviceKey]*catalog.Revision{},
 		pods:      map[*pod]*revision{},
 	}
+	s.catalog = catalog.New(catalog.Config{
+		Scaling: *c.Scaling, Images: c.images(), Runnable: runnable,
+		Serving: func(r *catalog.Revision) bool { return s.serving[serviceKey{r.Namespace, r.Service}] == r },
+	})
 	if err := s.load(); err != nil {
 		return nil, err
 	}
@@ -124,9 +127,11 @@ func (s *Server) load() error {
 	if err := s.emptied(set); err != nil {
 		return err
 	}
-	if err := s.catalog.Apply(set.Services); err != nil {
+	plan, err := s.catalog.Plan(set.Services)
+	if err != nil {
 		return err
 	}
+	plan.Commit()
 	s.adopt(set)
 	return nil
 }

@@ -47,9 +47,11 @@ func TestCapHidesNoFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &Server{config: w.config.withDefaults(), catalog: catalog.New(catalog.Config{Scaling: *w.config.Scaling, Images: w.config.images()})}
-	if err := s.catalog.Apply(set.Services); err != nil {
+	plan, err := s.catalog.Plan(set.Services)
+	if err != nil {
 		t.Fatal(err)
 	}
+	plan.Commit()
 	s.ingress = ingress.New(ingress.Config{})
 	svc := s.catalog.Services()[0]
 	r := &revision{Revision: svc.Latest, desired: 300, capped: true}

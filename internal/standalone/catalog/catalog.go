@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
@@ -20,15 +21,22 @@ type Config struct {
 	Images map[string][]string
 	// Runnable returns why a program can't be run in a directory; "" is the working directory. Nil: every program can.
 	Runnable func(program, dir string) error
+	// Serving reports whether a revision gets requests although neither it is the latest nor a route names it: while the latest
+	// isn't ready. Nil: none does.
+	Serving func(*Revision) bool
 }
 
 // Revision is one version of a service.
 type Revision struct {
 	Namespace, Name, Service string
-	Template                 manifest.Template
-	Scaling                  autoscaler.Spec
-	Command                  []string // argv of the app
-	Init, Sidecars           [][]string
+	// Generation is that of the Configuration when the revision was made: the number of the service's template.
+	Generation int64
+	Created    time.Time
+	Template   manifest.Template
+	Scaling    autoscaler.Spec
+	Command    []string // argv of the app
+	Init       [][]string
+	Sidecars   [][]string
 }
 
 // Service is the current state of a service.
@@ -38,9 +46,11 @@ type Service struct {
 	Latest          *Revision
 	Revisions       []*Revision // all, oldest first
 	Traffic         []manifest.Traffic
+	// Generation of the Configuration: how often the template has changed.
+	Generation int64
 
-	made    int         // number of revisions with generated names
-	history []*Revision // the revision of each document of the service, in order
+	history  []*Revision // the revision of each document of the service, in order
+	restored bool        // by Restore, without a history
 }
 
 // Revision returns the revision of that name; nil if there is none.
@@ -63,86 +73,151 @@ type key struct{ namespace, name string }
 // New returns an empty Catalog.
 func New(c Config) *Catalog { return &Catalog{config: c, services: map[key]*Service{}} }
 
-// Services returns those of the last successful Apply, sorted by name.
+// Services returns all services, sorted by name.
 func (c *Catalog) Services() []*Service {
 	return slices.SortedFunc(maps.Values(c.services), func(a, b *Service) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 }
 
-// Apply replaces all services by those of docs. A service that existed before keeps its revisions; one that is not in docs
-// is removed with all of them. The error joins a *manifest.Error for each problem; in that case nothing has changed.
-func (c *Catalog) Apply(docs []manifest.Service) error {
+// Stored is what lasts of a service from one run to the next.
+type Stored struct {
+	Namespace, Name string
+	Generation      int64
+	Latest          string     // the name of the latest revision
+	Revisions       []Revision // oldest first: Name, Generation, Created and Template
+}
+
+// Restore adds the services of an earlier run, before the first Plan, which keeps those that its documents describe. It
+// returns an error for each revision that can't be run any more, and leaves that out.
+func (c *Catalog) Restore(all []Stored) error {
+	var errs []error
+	for _, old := range all {
+		s := &Service{Namespace: old.Namespace, Name: old.Name, Generation: old.Generation, restored: true}
+		for _, r := range old.Revisions {
+			r.Namespace, r.Service, r.Template.Name = old.Namespace, old.Name, r.Name
+			if r.Name == generated(old.Name, r.Generation) {
+				r.Template.Name = ""
+			}
+			s.Generation = max(s.Generation, r.Generation)
+			if err := c.complete(&r); err != nil {
+				errs = append(errs, fmt.Errorf("revision %s is given up: %w", r.Name, err))
+				continue
+			}
+			s.Revisions = append(s.Revisions, &r)
+			if r.Name == old.Latest {
+				s.Latest = &r
+			}
+		}
+		c.services[key{old.Namespace, old.Name}] = s
+	}
+	return errors.Join(errs...)
+}
+
+// generated returns the name of a revision whose template has none.
+func generated(service string, generation int64) string {
+	return fmt.Sprintf("%s-%05d", service, generation)
+}
+
+// Plan is a change that has been checked.
+type Plan struct {
+	catalog  *Catalog
+	services map[key]*Service
+}
+
+// Commit puts the change into effect. The Catalog must not have changed since Plan.
+func (p *Plan) Commit() { p.catalog.services = p.services }
+
+// Plan checks the change of all services to those of docs, and changes nothing. A service that existed before keeps its
+// revisions; one that is not in docs is removed with all of them. The error joins a *manifest.Error for each problem.
+func (c *Catalog) Plan(docs []manifest.Service) (*Plan, error) {
+	final := map[key]int{}
+	for i := range docs {
+		final[key{docs[i].Namespace, docs[i].Name}] = i
+	}
 	next := map[key]*Service{}
 	var errs []error
 	for i := range docs {
-		errs = append(errs, c.apply(next, &docs[i]))
+		k := key{docs[i].Namespace, docs[i].Name}
+		errs = append(errs, c.apply(next, k, &docs[i], final[k] == i))
 	}
 	for _, s := range next {
 		errs = append(errs, s.check())
 	}
 	errs = append(errs, clashes(next))
 	if err := errors.Join(errs...); err != nil {
-		return err
+		return nil, err
 	}
-	c.services = next
-	return nil
+	for k, s := range next {
+		if old := c.services[k]; old != nil && s.Latest != old.Latest && s.Latest.Generation <= old.Generation {
+			s.Generation++ // the template of an earlier revision is back
+		}
+		c.prune(s)
+	}
+	return &Plan{c, next}, nil
 }
 
-// apply adds the next document of a service.
-func (c *Catalog) apply(next map[key]*Service, doc *manifest.Service) error {
-	k := key{doc.Namespace, doc.Name}
+// apply adds the next document of a service; final: it is the last one.
+func (c *Catalog) apply(next map[key]*Service, k key, doc *manifest.Service, final bool) error {
 	s := next[k]
 	if s == nil {
 		s = &Service{Namespace: doc.Namespace, Name: doc.Name}
 		if old := c.services[k]; old != nil {
-			s.Revisions, s.made = slices.Clone(old.Revisions), old.made
+			s.Revisions, s.Generation = slices.Clone(old.Revisions), old.Generation
 		}
 		next[k] = s
 	}
 	s.Pos, s.Traffic = doc.Pos, doc.Traffic
-	r, err := c.revision(s, doc)
-	if err != nil {
-		return err
+	r := c.unchanged(s, doc, final)
+	if r == nil {
+		var err error
+		if r, err = c.add(s, doc); err != nil {
+			return err
+		}
 	}
 	s.Latest = r
 	s.history = append(s.history, r)
 	return nil
 }
 
-// revision finds or makes the revision that doc describes.
-func (c *Catalog) revision(s *Service, doc *manifest.Service) (*Revision, error) {
+// add makes the revision that doc describes. As in Knative, the number in a generated name is the generation, which also counts
+// revisions with names of their own.
+func (c *Catalog) add(s *Service, doc *manifest.Service) (*Revision, error) {
 	t := &doc.Template
-	if r := c.unchanged(s, doc); r != nil {
-		return r, nil
-	}
-	r := &Revision{Namespace: doc.Namespace, Service: doc.Name, Name: t.Name, Template: *t}
+	r := &Revision{Namespace: doc.Namespace, Service: doc.Name, Created: time.Now(), Template: *t}
 	if t.Name != "" && s.Revision(t.Name) != nil {
 		return nil, t.NamePos.Errorf("spec.template.metadata.name",
 			"revision %s exists with a different spec: give the changed template another name", t.Name)
 	}
-	for r.Name == "" || s.Revision(r.Name) != nil && t.Name == "" {
-		s.made++
-		r.Name = fmt.Sprintf("%s-%05d", s.Name, s.made)
+	if err := c.complete(r); err != nil {
+		return nil, err
 	}
+	s.Generation++
+	for t.Name == "" && s.Revision(generated(s.Name, s.Generation)) != nil { // a template had this name
+		s.Generation++
+	}
+	r.Name = cmp.Or(t.Name, generated(s.Name, s.Generation))
+	r.Generation = s.Generation
+	s.Revisions = append(s.Revisions, r)
+	return r, nil
+}
+
+// complete sets what follows from r's template.
+func (c *Catalog) complete(r *Revision) error {
+	t := &r.Template
 	var errs [4]error
 	r.Command, errs[0] = c.command(&t.Container)
 	r.Sidecars, errs[1] = c.commands(t.Sidecars)
 	r.Init, errs[2] = c.commands(t.Init)
 	r.Scaling, errs[3] = c.scaling(t)
-	if err := errors.Join(errs[:]...); err != nil {
-		return nil, err
-	}
-	s.Revisions = append(s.Revisions, r)
-	return r, nil
+	return errors.Join(errs[:]...)
 }
 
 // unchanged finds the existing revision of doc: by its name, or else that of the document at the same position, or the
-// latest.
-func (c *Catalog) unchanged(s *Service, doc *manifest.Service) *Revision {
+// latest. After Restore positions are not known: then the last document is the latest, and another one may be any.
+func (c *Catalog) unchanged(s *Service, doc *manifest.Service, final bool) *Revision {
 	if doc.Template.Name != "" {
-		r := s.Revision(doc.Template.Name)
-		if r != nil && r.Template.Name != "" && r.Template.Equal(&doc.Template) {
+		if r := s.Revision(doc.Template.Name); r != nil && r.Template.Equal(&doc.Template) {
 			return r
 		}
 		return nil
@@ -151,16 +226,73 @@ func (c *Catalog) unchanged(s *Service, doc *manifest.Service) *Revision {
 	if old == nil {
 		return nil
 	}
-	candidates := []*Revision{old.Latest}
-	if place := len(s.history); place < len(old.history) {
-		candidates = []*Revision{old.history[place], old.Latest}
+	var candidates []*Revision
+	switch place := len(s.history); {
+	case old.restored && !final:
+		candidates = old.Revisions
+	case place < len(old.history):
+		candidates = append(candidates, old.history[place])
 	}
-	for _, r := range candidates {
-		if r.Template.Name == "" && r.Template.Equal(&doc.Template) {
+	for _, r := range append(slices.Clone(candidates), old.Latest) {
+		if r != nil && r.Template.Name == "" && r.Template.Equal(&doc.Template) {
 			return r
 		}
 	}
 	return nil
+}
+
+// maxUnused is how many revisions without a use are kept: Knative's config-gc, min-non-active-revisions. It keeps more of
+// them for up to 48 hours.
+const maxUnused = 20
+
+// prune removes the oldest revisions without a use.
+func (c *Catalog) prune(s *Service) {
+	unused := 0
+	for _, r := range s.Revisions {
+		if c.use(s, r) == "" {
+			unused++
+		}
+	}
+	s.Revisions = slices.DeleteFunc(s.Revisions, func(r *Revision) bool {
+		if unused <= maxUnused || c.use(s, r) != "" {
+			return false
+		}
+		unused--
+		return true
+	})
+}
+
+// use returns what a revision is needed for, or "".
+func (c *Catalog) use(s *Service, r *Revision) string {
+	switch {
+	case r == s.Latest:
+		return "it is the latest of service " + s.Name
+	case slices.ContainsFunc(s.Traffic, func(t manifest.Traffic) bool { return t.Revision == r.Name }):
+		return "the traffic of service " + s.Name + " names it"
+	case slices.Contains(s.history, r):
+		return "a document of " + s.Pos.File + " describes it"
+	case c.config.Serving != nil && c.config.Serving(r):
+		return "it gets the requests of service " + s.Name + " until the latest is ready"
+	}
+	return ""
+}
+
+// DeleteRevision removes a revision, unless it is in use.
+func (c *Catalog) DeleteRevision(namespace, name string) error {
+	for k, s := range c.services {
+		r := s.Revision(name)
+		if k.namespace != namespace || r == nil {
+			continue
+		}
+		if use := c.use(s, r); use != "" {
+			return fmt.Errorf("revision %s can't be deleted: %s", name, use)
+		}
+		next := *s
+		next.Revisions = slices.DeleteFunc(slices.Clone(s.Revisions), func(other *Revision) bool { return other == r })
+		c.services[k] = &next
+		return nil
+	}
+	return fmt.Errorf("there is no revision %s in namespace %s", name, namespace)
 }
 
 func (c *Catalog) scaling(t *manifest.Template) (autoscaler.Spec, error) {
@@ -193,8 +325,11 @@ func (s *Service) check() error {
 		for _, r := range s.Revisions {
 			names = append(names, r.Name)
 		}
-		errs = append(errs, t.Pos.Errorf("spec.traffic", "there is no revision %s; there are: %s. Revisions of an earlier "+
-			"run aren't kept: put the Service as it made that one before this, in the same file with --- between", t.Revision, strings.Join(names, ", ")))
+		hint := ""
+		if t.Pos.File != "" {
+			hint = ". To make it, put the Service as it was then before this, in the same file with --- between"
+		}
+		errs = append(errs, t.Pos.Errorf("spec.traffic", "there is no revision %s; there are: %s%s", t.Revision, strings.Join(names, ", "), hint))
 	}
 	return errors.Join(errs...)
 }

@@ -38,7 +38,11 @@ func (b book) apply(docs ...string) error {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return b.Apply(services)
+	plan, err := b.Plan(services)
+	if err == nil {
+		plan.Commit()
+	}
+	return err
 }
 
 // is checks the one service: its revisions, oldest first, the latest with a star.
@@ -91,10 +95,166 @@ func TestNamedTemplates(t *testing.T) {
 	b.ok(b.apply(doc("hello-world", "a", "")))
 	b.is("hello-world=a*", "hello-knative=b")
 	b.ok(b.apply(doc("", "a", "")))
-	b.is("hello-world=a", "hello-knative=b", "hello-00001=a*")
-	b.ok(b.apply(doc("hello-00002", "c", "")))
+	b.is("hello-world=a", "hello-knative=b", "hello-00004=a*") // the third template was hello-world's again
+	b.ok(b.apply(doc("hello-00006", "c", "")))
 	b.ok(b.apply(doc("", "d", "")))
-	b.is("hello-world=a", "hello-knative=b", "hello-00001=a", "hello-00002=c", "hello-00003=d*")
+	b.is("hello-world=a", "hello-knative=b", "hello-00004=a", "hello-00006=c", "hello-00007=d*")
+	b.ok(b.apply(doc("hello-00007", "d", ""))) // its name as a cluster tells it
+	b.is("hello-world=a", "hello-knative=b", "hello-00004=a", "hello-00006=c", "hello-00007=d*")
+}
+
+// As in Knative a revision's generation is that of the Configuration, whoever named it, and is in generated names.
+func TestGenerations(t *testing.T) {
+	b := newBook(t)
+	b.generations(0)
+	b.ok(b.apply(doc("hello-world", "a", "")))
+	b.generations(1, 1)
+	b.ok(b.apply(doc("hello-world", "a", "")))
+	b.ok(b.apply(doc("", "b", "")))
+	b.is("hello-world=a", "hello-00002=b*")
+	b.generations(2, 1, 2)
+	b.ok(b.apply(doc("hello-world", "a", "")))
+	b.generations(3, 1, 2)
+	both := []string{doc("hello-world", "a", ""), doc("", "c", "")}
+	for range 2 {
+		b.ok(b.apply(both...))
+		b.is("hello-world=a", "hello-00002=b", "hello-00004=c*")
+		b.generations(4, 1, 2, 4)
+	}
+}
+
+// generations checks those of the one service and of its revisions.
+func (b book) generations(service int64, revisions ...int64) {
+	b.t.Helper()
+	for _, s := range b.Services() {
+		var got []int64
+		for _, r := range s.Revisions {
+			got = append(got, r.Generation)
+			if r.Created.IsZero() {
+				b.t.Errorf("%s has no time", r.Name)
+			}
+		}
+		if s.Generation != service || !slices.Equal(got, revisions) {
+			b.t.Errorf("got %d %v, want %d %v", s.Generation, got, service, revisions)
+		}
+	}
+}
+
+func TestPlanChangesNothing(t *testing.T) {
+	b := newBook(t)
+	b.ok(b.apply(doc("", "a", "")))
+	services, err := manifest.Parse("f.yaml", []byte(doc("", "b", "")))
+	b.ok(err)
+	plan, err := b.Plan(services)
+	b.ok(err)
+	b.is("hello-00001=a*")
+	b.generations(1, 1)
+	plan.Commit()
+	b.is("hello-00001=a", "hello-00002=b*")
+}
+
+// stored returns what a later run would restore.
+func (b book) stored() (all []Stored) {
+	for _, s := range b.Services() {
+		one := Stored{Namespace: s.Namespace, Name: s.Name, Generation: s.Generation, Latest: s.Latest.Name}
+		for _, r := range s.Revisions {
+			// Whether a name was generated is not in a Revision.
+			t := r.Template
+			t.Name = ""
+			one.Revisions = append(one.Revisions, Revision{Name: r.Name, Generation: r.Generation, Created: r.Created, Template: t})
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// A start with the revisions of an earlier run goes on where that was.
+func TestRestore(t *testing.T) {
+	split := "[{revisionName: hello-world, percent: 50}, {latestRevision: true, percent: 50}]"
+	a, c, d := doc("hello-world", "a", ""), doc("", "c", ""), doc("", "d", split)
+	for name, run := range map[string]struct{ before, first, then []string }{
+		"nothing has changed": {[]string{a, c, d}, []string{a, c, d}, []string{"hello-world=a", "hello-00002=c", "hello-00003=d*"}},
+		"the latest alone":    {[]string{a, c, d}, []string{d}, []string{"hello-world=a", "hello-00002=c", "hello-00003=d*"}},
+		"another one":         {[]string{a, c, d}, []string{doc("", "e", "")}, []string{"hello-world=a", "hello-00002=c", "hello-00003=d", "hello-00004=e*"}},
+		"an earlier one":      {[]string{a, c, d}, []string{c}, []string{"hello-world=a", "hello-00002=c", "hello-00003=d", "hello-00004=c*"}},
+		"a named one":         {[]string{a, c, d}, []string{a}, []string{"hello-world=a*", "hello-00002=c", "hello-00003=d"}},
+		"one more":            {[]string{a, c}, []string{a, c, d}, []string{"hello-world=a", "hello-00002=c", "hello-00003=d*"}},
+		"none":                {[]string{a, c}, nil, []string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			earlier, b := newBook(t), newBook(t)
+			b.ok(earlier.apply(run.before...))
+			b.ok(b.Restore(earlier.stored()))
+			for range 2 {
+				b.ok(b.apply(run.first...))
+				b.is(run.then...)
+			}
+			for _, r := range earlier.Services()[0].Revisions {
+				for _, s := range b.Services() {
+					if again := s.Revision(r.Name); !again.Created.Equal(r.Created) || again.Generation != r.Generation || !slices.Equal(again.Command, r.Command) {
+						t.Errorf("%+v, was %+v", again, r)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A revision whose command is gone doesn't come back, and its number is not used again.
+func TestRestoreWithoutACommand(t *testing.T) {
+	b := newBook(t)
+	template := manifest.Template{Container: manifest.Container{Image: "gone"}}
+	err := b.Restore([]Stored{{Namespace: "default", Name: "hello", Latest: "hello-00007", Revisions: []Revision{{Name: "hello-00007", Generation: 7, Template: template}}}})
+	if err == nil || !strings.HasPrefix(err.Error(), "revision hello-00007 is given up: images are not pulled here") {
+		t.Errorf("%v", err)
+	}
+	b.ok(b.apply(doc("", "a", "")))
+	b.is("hello-00008=a*")
+}
+
+// What nobody needs any more is kept up to a number, the newest first.
+func TestOldRevisions(t *testing.T) {
+	var serving *Revision
+	c := New(Config{Scaling: autoscaler.Standard(), Serving: func(r *Revision) bool { return r == serving }})
+	b := book{c, t}
+	b.ok(b.apply(doc("hello-first", "v", "")))
+	traffic := "[{revisionName: hello-first, percent: 0, tag: first}, {latestRevision: true, percent: 100}]"
+	for i := range 30 {
+		b.ok(b.apply(doc("", fmt.Sprint("v", i), traffic)))
+		if i == 2 {
+			serving = b.Services()[0].Latest
+		}
+	}
+	s := b.Services()[0]
+	var names []string
+	for _, r := range s.Revisions {
+		names = append(names, r.Name)
+	}
+	if len(names) != 3+maxUnused || names[0] != "hello-first" || names[1] != "hello-00004" || names[2] != "hello-00011" || names[22] != "hello-00031" {
+		t.Errorf("%d: %v", len(names), names)
+	}
+
+	for name, want := range map[string]string{
+		"hello-first": "revision hello-first can't be deleted: the traffic of service hello names it",
+		"hello-00004": "revision hello-00004 can't be deleted: it gets the requests of service hello until the latest is ready",
+		"hello-00031": "revision hello-00031 can't be deleted: it is the latest of service hello",
+		"hello-00030": "<nil>",
+		"hello-00005": "there is no revision hello-00005 in namespace default",
+	} {
+		if err := fmt.Sprint(b.DeleteRevision("default", name)); err != want {
+			t.Errorf("got %s, want %s", err, want)
+		}
+	}
+	if b.DeleteRevision("shop", "hello-00029") == nil {
+		t.Error("deleted in another namespace")
+	}
+	if after := b.Services()[0]; after.Revision("hello-00030") != nil || len(after.Revisions) != 22 || len(s.Revisions) != 23 {
+		t.Errorf("%+v", after)
+	}
+	b.ok(b.apply(doc("", "v29", ""), doc("", "x", "")))
+	if err := b.DeleteRevision("default", "hello-00031"); err == nil || err.Error() != "revision hello-00031 can't be deleted: a document of f.yaml describes it" {
+		t.Errorf("%v", err)
+	}
 }
 
 func TestDocumentsApplyInOrder(t *testing.T) {
@@ -120,7 +280,7 @@ func TestQ7RevisionOfAnEarlierRun(t *testing.T) {
 	b := newBook(t)
 	err := b.apply(doc("hello-knative", "b", "[{revisionName: hello-world, percent: 100}]"))
 	if err == nil || !strings.Contains(err.Error(), "f.yaml:9: field spec.traffic: there is no revision hello-world; there are: hello-knative. "+
-		"Revisions of an earlier run aren't kept: put the Service as it made that one before this, in the same file with --- between") {
+		"To make it, put the Service as it was then before this, in the same file with --- between") {
 		t.Errorf("%v", err)
 	}
 	b.is()
@@ -247,9 +407,11 @@ func TestQ3TheAutoscalerKnowsEachAnnotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := New(Config{Scaling: autoscaler.Standard(), Images: map[string][]string{"gcr.io/knative-samples/helloworld-go": {"hello"}}})
-	if err := c.Apply(set.Services); err != nil {
+	plan, err := c.Plan(set.Services)
+	if err != nil {
 		t.Fatal(err)
 	}
+	plan.Commit()
 	s := c.Services()[0].Latest.Scaling
 	if s.Min != 0 || s.Max != 4 || s.Activation != 2 || s.Metric != autoscaler.RPS || s.Target != 16 {
 		t.Errorf("%+v", s)
