@@ -147,7 +147,7 @@ spec:
 	addr = freeAddr(b)
 	_, port, _ := net.SplitHostPort(addr)
 	// With the default windows no service is scaled to zero meanwhile, which would disturb the measurement.
-	cmd := exec.Command(filepath.Join(dir, "quickstart"), "-port", port, "-f", file)
+	cmd := exec.Command(filepath.Join(dir, "quickstart"), "-port", port, "-f", file, "-state=")
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		b.Fatal(err)

@@ -86,6 +86,7 @@ func (q *quickstart) args(flags ...string) []string {
 // launch starts cmd as the quickstart's process.
 func (q *quickstart) launch(cmd *exec.Cmd) {
 	q.t.Helper()
+	cmd.Env = append(cmd.Environ(), "XDG_STATE_HOME="+q.dir)
 	q.daemon = launch(q.t, filepath.Join(q.dir, "log"), cmd)
 	q.t.Cleanup(q.end)
 }

@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return err
 		}
 	}
-	files, remove, err := o.manifests()
+	remove, err := o.manifests()
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		logs = screen.New(screen.Config{Out: stderr})
 		defer logs.Close(flush)
 	}
-	c.Files, c.Log = files, o.logger(logs)
+	c.Log = o.logger(logs)
 	s, err := standalone.New(c)
 	if err != nil {
 		return err

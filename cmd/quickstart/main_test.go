@@ -66,6 +66,7 @@ func TestHelloWorldFromZeroAndBack(t *testing.T) {
 	var out output
 	cmd := exec.Command(binary, "-port", fmt.Sprint(port), "-stable-window", "1s", "-scale-to-zero-grace-period", "0s", "-tick-interval", "200ms")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), &out, &out
+	cmd.Env = append(cmd.Environ(), "XDG_STATE_HOME="+cmd.Dir)
 	if err := orphans.StartFor(t, cmd); err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +114,7 @@ func TestAnOutputThatNobodyReadsStopsNothing(t *testing.T) {
 	}
 	cmd := exec.Command(binary, "-port", fmt.Sprint(port), "-v")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), w, w
+	cmd.Env = append(cmd.Environ(), "XDG_STATE_HOME="+cmd.Dir)
 	err = orphans.StartFor(t, cmd)
 	w.Close()
 	if err != nil {
@@ -181,6 +183,19 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestNoFiles(t *testing.T) {
+	for args, want := range map[string]bool{"": true, "-f=": false, "-f a.yaml -f=": false, "-f a.yaml": false} {
+		o, err := parse(strings.Fields(args), io.Discard)
+		if err != nil || (o.files == nil) != want {
+			t.Errorf("%q: %q, %v: the sample should be served: %v", args, o.files, err, want)
+		}
+	}
+	err := run(context.Background(), []string{"-f=", "-api=false"}, nil, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "-f") {
+		t.Error(err)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"-no-such-flag", "-help"},
@@ -190,7 +205,6 @@ func TestParseRefuses(t *testing.T) {
 		{"-image x=", "REFERENCE=COMMAND"},
 		{"-replica-ports 5", "LOW-HIGH"},
 		{"-stable-window six", "-stable-window"},
-		{"-f=", "is empty"},
 	} {
 		if _, err := parse(strings.Fields(c.args), io.Discard); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", c.args, err)
@@ -203,7 +217,7 @@ func TestHelpListsEveryFlag(t *testing.T) {
 	if _, err := parse([]string{"-help"}, &b); !errors.Is(err, flag.ErrHelp) {
 		t.Error(err)
 	}
-	for _, name := range []string{"-f ", "-port ", "-listen ", "-image ", "-max-replicas ", "-replica-ports ", "-version", "-stable-window ", "-scale-to-zero-grace-period ", "-max-scale-limit "} {
+	for _, name := range []string{"-f ", "-port ", "-listen ", "-image ", "-max-replicas ", "-replica-ports ", "-api", "-api-port ", "-kubeconfig ", "-state ", "-version", "-stable-window ", "-scale-to-zero-grace-period ", "-max-scale-limit "} {
 		if !strings.Contains(b.String(), "  "+name) {
 			t.Errorf("%s is missing", name)
 		}
@@ -215,6 +229,7 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("kind: Pod\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	var out strings.Builder
 	err := run(context.Background(), []string{"-f", bad}, nil, &out, &out)
 	if err == nil || !strings.HasPrefix(err.Error(), bad+":1: ") || out.Len() > 0 {
@@ -228,15 +243,18 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 func TestManifestsFallBackToTheEmbeddedOne(t *testing.T) {
 	t.Chdir(t.TempDir())
 	o := options{}
-	files, remove, err := o.manifests()
+	remove, err := o.manifests()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := os.ReadFile(files[0]); err != nil || !bytes.Equal(got, examples.Hello) {
+	if len(o.config.Files) > 0 {
+		t.Error("the sample would be served beside what was saved")
+	}
+	if got, err := os.ReadFile(o.config.Sample[0]); err != nil || !bytes.Equal(got, examples.Hello) {
 		t.Errorf("%q, %v", got, err)
 	}
 	remove()
-	if _, err := os.Stat(files[0]); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(o.config.Sample[0]); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after remove: %v", err)
 	}
 }
@@ -247,6 +265,7 @@ func TestQ8ManifestsOnStandardInput(t *testing.T) {
 	var out output
 	cmd := exec.Command(binary, "-f", "-", "-port", fmt.Sprint(port))
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Stdin = t.TempDir(), &out, &out, bytes.NewReader(examples.Hello)
+	cmd.Env = append(cmd.Environ(), "XDG_STATE_HOME="+cmd.Dir)
 	if err := orphans.StartFor(t, cmd); err != nil {
 		t.Fatal(err)
 	}

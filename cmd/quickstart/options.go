@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
+	"github.com/sluice-proxy/sluice/internal/standalone/state"
 )
 
 // example is served without -f.
@@ -25,10 +26,12 @@ const example = "examples/hello.yaml"
 
 // options are the settings on the command line.
 type options struct {
-	config  standalone.Config
-	files   list
-	verbose bool
-	version bool
+	config   standalone.Config
+	files    list // nil: -f was not given
+	api      bool
+	settings standalone.API
+	verbose  bool
+	version  bool
 }
 
 // list is a flag that may be given several times.
@@ -36,9 +39,11 @@ type list []string
 
 func (l *list) String() string { return strings.Join(*l, " ") }
 
+// Set appends a value; an empty one ends what was given so far.
 func (l *list) Set(v string) error {
 	if v == "" {
-		return errors.New("is empty")
+		*l = list{}
+		return nil
 	}
 	*l = append(*l, v)
 	return nil
@@ -51,13 +56,20 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if errs := bounds.Activator().Environment(os.LookupEnv); errs != nil {
 		return o, errors.Join(errs...)
 	}
+	dir, noDir := state.Default()
+	o.settings.State = dir
 	own := flag.NewFlagSet("", flag.ContinueOnError)
-	own.Var(&o.files, "f", "manifest `file or directory`, watched for changes, or - for standard input; may be given several times (default "+example+")")
+	own.Var(&o.files, "f", "manifest `file or directory`, watched for changes, or - for standard input; may be given several times; empty: none "+
+		"(default "+example+", while nothing else is there)")
 	own.IntVar(&o.config.Port, "port", standalone.DefaultPort, "`port` of the ingress; 0: a free one, which is printed")
 	own.StringVar(&o.config.Host, "listen", standalone.DefaultHost, "IP `address` of the ingress")
 	own.Func("image", "run an image as a command: `REFERENCE=COMMAND`; may be given several times", o.image)
 	own.IntVar(&o.config.MaxReplicas, "max-replicas", standalone.DefaultMaxReplicas, "limit of `replicas` of each service, above which the autoscaler can't go")
 	own.Var(&o.config.ReplicaPorts, "replica-ports", "`range` of ports on 127.0.0.1 for the processes of replicas")
+	own.BoolVar(&o.api, "api", true, "serve an API for kubectl and kn on 127.0.0.1")
+	own.IntVar(&o.settings.Port, "api-port", 0, "`port` of the API; 0: a free one")
+	own.StringVar(&o.settings.Kubeconfig, "kubeconfig", "", "`file` to write for kubectl and kn (default kubeconfig in the directory of -state)")
+	own.StringVar(&o.settings.State, "state", o.settings.State, "`directory` in which objects and revisions last; empty: they don't")
 	o.config.Limits.Activator().Flags(own)
 	own.BoolVar(&o.verbose, "v", false, "log at debug level, and list each ignored field of the manifests")
 	own.BoolVar(&o.version, "version", false, "print the version")
@@ -78,6 +90,14 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("%w; -help lists the flags", err)
 	case all.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q; manifests are given with -f", all.Arg(0))
+	}
+	if o.api {
+		given := false
+		all.Visit(func(f *flag.Flag) { given = given || f.Name == "state" })
+		if noDir != nil && !given {
+			return o, noDir
+		}
+		o.config.API = &o.settings
 	}
 	return o, nil
 }
@@ -100,27 +120,29 @@ func (o *options) image(v string) error {
 	return nil
 }
 
-// manifests returns the files to serve. Without -f that is the example, or a copy if the repository is not the working
-// directory; remove deletes the copy.
-func (o *options) manifests() (files []string, remove func(), err error) {
+// manifests sets the files to serve. Without -f that is the example, or a copy if the repository is not the working directory;
+// remove deletes the copy.
+func (o *options) manifests() (remove func(), err error) {
 	remove = func() {}
-	if len(o.files) > 0 {
-		return o.files, remove, nil
+	if o.files != nil {
+		o.config.Files = o.files
+		return remove, nil
 	}
-	if _, err := os.Stat(example); err == nil {
-		return []string{example}, remove, nil
+	sample := example
+	if _, err := os.Stat(example); err != nil {
+		dir, err := os.MkdirTemp("", "sluice-quickstart-")
+		if err != nil {
+			return nil, err
+		}
+		remove = func() { _ = os.RemoveAll(dir) }
+		sample = filepath.Join(dir, filepath.Base(example))
+		if err := os.WriteFile(sample, examples.Hello, 0o600); err != nil {
+			remove()
+			return nil, err
+		}
 	}
-	dir, err := os.MkdirTemp("", "sluice-quickstart-")
-	if err != nil {
-		return nil, nil, err
-	}
-	remove = func() { _ = os.RemoveAll(dir) }
-	file := filepath.Join(dir, filepath.Base(example))
-	if err := os.WriteFile(file, examples.Hello, 0o600); err != nil {
-		remove()
-		return nil, nil, err
-	}
-	return []string{file}, remove, nil
+	o.config.Sample = []string{sample}
+	return remove, nil
 }
 
 // logger logs to lines: warnings, or with -v everything.

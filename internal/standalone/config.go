@@ -22,9 +22,10 @@ import (
 
 // Config of a Server. The zero value of a field is the default that it documents.
 type Config struct {
-	// Files are manifests, directories of manifests, or manifest.Stdin for the contents of Stdin. Required.
-	Files []string
-	Stdin []byte
+	// Files are manifests, directories of manifests, or manifest.Stdin for the contents of Stdin. Sample are Files to serve
+	// without any, while the API has no Service from before. One of Files, Sample and API is required.
+	Files, Sample []string
+	Stdin         []byte
 	// Host is the IP address of the ingress, by default 127.0.0.1; Port is its port, by default a free one.
 	Host string
 	Port int
@@ -40,6 +41,8 @@ type Config struct {
 	Limits *limits.Limits
 	// Screen shows the services and their events. Required.
 	Screen *screen.Screen
+	// API, if not nil, serves the Kubernetes API.
+	API *API
 	// Log gets what the screen doesn't show. Nil: it is discarded.
 	Log *zap.Logger
 }
@@ -49,6 +52,8 @@ const (
 	DefaultHost        = "127.0.0.1"
 	DefaultPort        = 8080 // of the command
 	DefaultMaxReplicas = 20
+
+	defaultNamespace = "default"
 
 	// replicaHost is the address of all replicas: macOS configures no other address of 127.0.0.0/8.
 	replicaHost = "127.0.0.1"
@@ -91,7 +96,7 @@ func (c Config) withDefaults() Config {
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	var errs []error
-	if len(c.Files) == 0 {
+	if len(c.Files) == 0 && len(c.Sample) == 0 && c.API == nil {
 		errs = append(errs, errors.New("-f names no manifest"))
 	}
 	if c.Screen == nil {
@@ -105,6 +110,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxReplicas < 1 {
 		errs = append(errs, fmt.Errorf("-max-replicas should be at least 1, is %d", c.MaxReplicas))
+	}
+	if c.API != nil && (c.API.Port < 0 || c.API.Port > 65535) {
+		errs = append(errs, fmt.Errorf("-api-port should be from 1 to 65535, or 0 for a free one, is %d", c.API.Port))
 	}
 	return errors.Join(append(errs, c.Scaling.Validate())...)
 }

@@ -15,22 +15,25 @@ import (
 
 	"github.com/sluice-proxy/sluice/activator"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/objects"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
 
 // pod is one replica of a revision.
 type pod struct {
-	name    string
-	ports   ports
-	taken   []int
-	replica *replica.Replica
-	stop    context.CancelFunc // of its kubelet
+	name, uid  string
+	containers []*container
+	ports      ports
+	taken      []int
+	replica    *replica.Replica
+	stop       context.CancelFunc // of its kubelet
 
 	version     int // of the revision
 	launched    time.Time
 	appStarted  time.Time
 	ready       bool
 	ending      bool
+	endingSince time.Time
 	crashes     int
 	reason      string    // why it is not ready
 	specific    bool      // the reason is more specific than a failed probe
@@ -59,10 +62,11 @@ func (s *Server) launch(r *revision) error {
 	}
 	r.made++
 	p := &pod{
-		name:  fmt.Sprintf("%s-%d-%04x", r.Name, r.made, rand.IntN(1<<16)),
+		name: fmt.Sprintf("%s-%d-%04x", r.Name, r.made, rand.IntN(1<<16)), uid: uid(),
 		ports: portsOf(taken), taken: taken, version: r.version, launched: time.Now(), reason: "starting", gates: map[string]string{},
 	}
-	i := &instance{Revision: r.Revision, name: p.name, uid: uid(), ports: p.ports, self: s.self, objects: s.objects}
+	p.containers = containersOf(r.Revision)
+	i := &instance{Revision: r.Revision, name: p.name, uid: p.uid, ports: p.ports, self: s.self, objects: s.declared.objects}
 	spec, err := s.spec(r, i)
 	if err != nil {
 		s.ports.Release(taken)
@@ -188,8 +192,9 @@ func (s *Server) terminate(r *revision, p *pod) {
 	if p.ending {
 		return
 	}
-	p.ending, p.ready = true, false
+	p.end()
 	p.stop()
+	s.recordPod(r, p, objects.Normal, "Killing", "Stopping containers")
 	s.publishEndpoints(r)
 	p.replica.Stop()
 }
@@ -199,6 +204,9 @@ func (s *Server) gone(r *revision, p *pod) {
 	p.stop()
 	r.pods = slices.DeleteFunc(r.pods, func(q *pod) bool { return q == p })
 	delete(s.pods, p)
+	for _, c := range p.containers {
+		c.log.Close()
+	}
 	s.ports.Release(p.taken)
 	if !p.ending {
 		s.publishEndpoints(r)
@@ -224,6 +232,7 @@ func (s *Server) failed(r *revision, why string) {
 	r.notBefore = time.Now().Add(pause)
 	s.publishUnavailable(r)
 	s.config.Screen.Line(fmt.Sprintf("%s: a replica failed: %s; the next one in %v", r.Name, why, pause))
+	s.recordRevision(r, objects.Warning, "ReplicaFailed", why, fromKubelet)
 	s.tasks.Go(func() {
 		select {
 		case <-time.After(pause):
@@ -265,6 +274,14 @@ func (s *Server) setReady(r *revision, p *pod, ready bool, why string) {
 
 // notify receives an event of a replica, on the goroutine that reads its events.
 func (s *Server) notify(r *revision, p *pod, e replica.Event) {
+	c := p.container(e.Process)
+	switch {
+	case c == nil:
+	case e.Kind == replica.Started:
+		c.log.Began()
+	case e.Kind == replica.Line:
+		c.log.Add(e.Time, e.Text)
+	}
 	if e.Kind == replica.Line {
 		s.config.Screen.Line(p.name + " " + string(e.Process) + " | " + e.Text)
 		return
@@ -274,11 +291,15 @@ func (s *Server) notify(r *revision, p *pod, e replica.Event) {
 
 // event handles an event of a replica.
 func (s *Server) event(r *revision, p *pod, e replica.Event) {
+	said := ""
 	say := func(why string) {
-		p.reason, p.specific = why, true
+		p.reason, p.specific, said = why, true, why
 		if !p.ending {
 			s.config.Screen.Line(p.name + ": " + why)
 		}
+	}
+	if c := p.container(e.Process); c != nil {
+		c.follow(e)
 	}
 	port := p.ports.app
 	switch e.Kind {
@@ -309,6 +330,9 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 		say(fmt.Sprintf("the app listens on $PORT, which is %d", port))
 		p.specific, p.strayed = false, time.Time{}
 	case replica.Line, replica.Completed:
+	}
+	if !p.ending {
+		s.recordEvent(r, p, e, said)
 	}
 	s.publishUnavailable(r)
 }

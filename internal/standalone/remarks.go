@@ -13,15 +13,20 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
 
-// adopt sets the ConfigMaps and Secrets of manifests that have been applied, and the remarks on the manifests.
+// adopt sets the remarks on manifests that have been applied.
 func (s *Server) adopt(set manifest.Set) {
 	s.remarks = slices.Concat(set.Skipped, remarksOn(set, s.log.Core().Enabled(zapcore.DebugLevel), s.cgroups))
-	for key, o := range set.Objects {
-		if old := s.objects[key]; old != nil && !sameData(old, o) {
+	s.adoptObjects(set.Objects)
+	s.sources = set.Sources
+}
+
+// adoptObjects shows which ConfigMaps and Secrets have changed.
+func (s *Server) adoptObjects(next manifest.Objects) {
+	for key, o := range next {
+		if old := s.declared.objects[key]; old != nil && !sameData(old, o) {
 			s.config.Screen.Line(fmt.Sprintf("sluice: %s %s has changed: replicas that start from now on get the new data", o.Kind, o.Name))
 		}
 	}
-	s.objects, s.sources = set.Objects, set.Sources
 }
 
 func sameData(a, b *manifest.Object) bool {
@@ -45,10 +50,12 @@ func (s *Server) remark(before []string) {
 	}
 }
 
-// retry ends the back-off of all revisions: new manifests may have fixed the failure.
-func (s *Server) retry() {
+// retry ends the back-off of a service's revisions: a new manifest may have fixed the failure.
+func (s *Server) retry(key serviceKey) {
 	for _, r := range s.revisions {
-		r.failures, r.notBefore = 0, time.Time{}
+		if r.Namespace == key.namespace && r.Service == key.name {
+			r.failures, r.notBefore = 0, time.Time{}
+		}
 	}
 }
 

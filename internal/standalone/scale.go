@@ -99,7 +99,9 @@ func (s *Server) scale(r *revision, now time.Time) {
 		Busy:      stats.Waiting > 0 || stats.InFlight > 0,
 		Reachable: r.routed,
 	})
+	before := r.desired
 	r.desired = d.Desired
+	s.recordScale(r, before)
 	s.converge(r)
 }
 

@@ -50,8 +50,9 @@ type Server struct {
 	tasks   sync.WaitGroup
 
 	catalog   *catalog.Catalog
+	api       *api              // nil: it is off
 	seen      [sha256.Size]byte // of the files
-	objects   manifest.Objects
+	declared  *declared
 	sources   []string // the files of the applied manifests
 	remarks   []string // on the manifests
 	revisions map[throttler.RevisionID]*revision
@@ -76,6 +77,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c, log: c.Log, self: self, cgroups: replica.FindCgroups(),
 		inbox: newInbox(), calls: make(chan func()), stopped: make(chan struct{}),
+		declared:  &declared{},
 		revisions: map[throttler.RevisionID]*revision{},
 		serving:   map[serviceKey]*catalog.Revision{},
 		pods:      map[*pod]*revision{},
@@ -84,16 +86,30 @@ func New(c Config) (*Server, error) {
 		Scaling: *c.Scaling, Images: c.images(), Runnable: runnable,
 		Serving: func(r *catalog.Revision) bool { return s.serving[serviceKey{r.Namespace, r.Service}] == r },
 	})
+	if c.API != nil {
+		if s.api, err = openAPI(*c.API); err != nil {
+			return nil, err
+		}
+		s.restore()
+	}
+	if len(c.Files) == 0 && len(s.declared.services) == 0 {
+		s.config.Files = c.Sample
+	}
 	if err := s.load(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.api.close())
 	}
 	if s.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", c.addr()); err != nil {
-		return nil, c.inUse(err)
+		return nil, errors.Join(c.inUse(err), s.api.close())
 	}
 	s.config.Port = s.listener.Addr().(*net.TCPAddr).Port
 	s.ingress = ingress.New(ingress.Config{Domain: c.domain(), ProxyStatus: "sluice-ingress"})
 	if s.activator, err = activator.New(s.activatorConfig(), c.Log); err != nil {
-		return nil, errors.Join(err, s.listener.Close())
+		return nil, errors.Join(err, s.listener.Close(), s.api.close())
+	}
+	if s.api != nil {
+		if err := s.serveAPI(*c.API); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	s.front = s.activator.Engine(c.Limits.Server(proxy.ServerConfig{FreeMemory: debug.FreeOSMemory}))
 	s.ports = replica.NewPorts(replicaHost, c.ReplicaPorts)
@@ -113,26 +129,34 @@ func (s *Server) activatorConfig() activator.Config {
 
 // Close releases what New has opened. It is for callers that don't call Run.
 func (s *Server) Close() error {
-	return errors.Join(s.listener.Close(), s.activator.Close())
+	return errors.Join(s.listener.Close(), s.activator.Close(), s.api.close())
 }
 
 // load applies the current contents of the files; after an error the previous state stays.
 func (s *Server) load() error {
 	in := s.config.input()
 	s.seen = fingerprint(in)
-	set, err := manifest.Load(in)
-	if err != nil {
-		return err
+	set := manifest.Set{Objects: manifest.Objects{}}
+	if len(in.Paths) > 0 {
+		var err error
+		if set, err = manifest.Load(in); err != nil {
+			return err
+		}
 	}
 	if err := s.emptied(set); err != nil {
 		return err
 	}
-	plan, err := s.catalog.Plan(set.Services)
+	next := s.declared.withFiles(set)
+	plan, err := s.catalog.Plan(next.docs())
 	if err != nil {
 		return err
 	}
 	plan.Commit()
+	set.Objects = next.objects // for the remarks: a Service may refer to what the API has
 	s.adopt(set)
+	before := s.declared
+	s.declared = next
+	s.api.putFiles(before, next)
 	return nil
 }
 
@@ -169,11 +193,15 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	})
 	around.Go(func() error { s.programs.run(base); return nil })
+	if s.api != nil {
+		around.Go(func() error { return s.api.server.Serve(s.api.listener) })
+	}
 	around.Go(func() error { watch(base, s.config.input(), s.seen, func() { s.post(s.reload) }); return nil })
 
 	s.loop(ctx.Done(), failed)
 	s.config.Screen.Line("sluice: ending; once more to force it")
 	s.ending = true
+	s.endAPI()
 	s.endRequests(base)
 	s.endReplicas()
 	close(s.stopped)
@@ -183,13 +211,20 @@ func (s *Server) Run(ctx context.Context) error {
 	s.scraper.Close()
 	s.kubelet.CloseIdleConnections()
 	s.ports.Close()
-	return errors.Join(err, s.activator.Close())
+	return errors.Join(err, s.activator.Close(), s.api.close())
 }
 
 // greet shows the addresses and the files.
 func (s *Server) greet() {
 	addr := "http://" + s.config.addr()
-	s.config.Screen.Line("sluice: listening on " + addr + ", manifests: " + s.config.input().String())
+	from := ""
+	if len(s.config.Files) > 0 {
+		from = ", manifests: " + s.config.input().String()
+	}
+	s.config.Screen.Line("sluice: listening on " + addr + from)
+	if s.api != nil {
+		s.config.Screen.Line("sluice: for kubectl and kn:  export KUBECONFIG=" + s.api.kubeconfig)
+	}
 	s.remark(nil)
 	if warning := fewFiles(openFiles()); warning != "" {
 		s.config.Screen.Line("sluice: " + warning)
@@ -231,6 +266,7 @@ func (s *Server) loop(end <-chan struct{}, failed chan error) {
 			s.scaleAll(now)
 		}
 		s.show()
+		s.publish()
 	}
 }
 
@@ -249,6 +285,23 @@ func (s *Server) during(done <-chan struct{}, d time.Duration) bool {
 		case <-s.inbox.changed:
 			s.readInbox()
 		}
+	}
+}
+
+// endAPI ends the API's connections.
+func (s *Server) endAPI() {
+	if s.api == nil {
+		return
+	}
+	done := make(chan error, 1)
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		done <- s.api.server.Close()
+	}()
+	s.during(finished, time.Hour) // a write that has begun ends
+	if err := <-done; err != nil {
+		s.log.Warn("API", zap.Error(err))
 	}
 }
 
@@ -301,8 +354,11 @@ func (s *Server) reload() {
 		}
 		return
 	}
-	s.retry()
+	for key := range s.declared.services {
+		s.retry(key)
+	}
 	s.reconcile()
+	s.save()
 	s.config.Screen.Line("sluice: manifests applied")
 	s.remark(before)
 }

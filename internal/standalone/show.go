@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/activator"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
+	"github.com/sluice-proxy/sluice/internal/standalone/objects"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
 )
 
@@ -102,7 +103,9 @@ func (s *Server) showColdStart(c activator.ColdStart) {
 	for _, p := range r.pods {
 		if p.name == c.Pod {
 			r.coldShown = true
-			s.config.Screen.Line(coldLine(r.Name, c, p.appStarted))
+			line := coldLine(r.Name, c, p.appStarted)
+			s.config.Screen.Line(line)
+			s.recordRevision(r, objects.Normal, "ColdStart", line, fromActivator)
 			return
 		}
 	}

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 )
@@ -33,6 +36,7 @@ type Revision struct {
 	Generation int64
 	Created    time.Time
 	Template   manifest.Template
+	Object     map[string]any // spec.template as Kubernetes has it, with Knative's defaults
 	Scaling    autoscaler.Spec
 	Command    []string // argv of the app
 	Init       [][]string
@@ -184,7 +188,7 @@ func (c *Catalog) apply(next map[key]*Service, k key, doc *manifest.Service, fin
 // revisions with names of their own.
 func (c *Catalog) add(s *Service, doc *manifest.Service) (*Revision, error) {
 	t := &doc.Template
-	r := &Revision{Namespace: doc.Namespace, Service: doc.Name, Created: time.Now(), Template: *t}
+	r := &Revision{Namespace: doc.Namespace, Service: doc.Name, Created: time.Now(), Template: *t, Object: template(doc)}
 	if t.Name != "" && s.Revision(t.Name) != nil {
 		return nil, t.NamePos.Errorf("spec.template.metadata.name",
 			"revision %s exists with a different spec: give the changed template another name", t.Name)
@@ -277,22 +281,31 @@ func (c *Catalog) use(s *Service, r *Revision) string {
 	return ""
 }
 
-// DeleteRevision removes a revision, unless it is in use.
-func (c *Catalog) DeleteRevision(namespace, name string) error {
+// DeleteRevision plans to remove a revision. The error says by what it is in use.
+func (c *Catalog) DeleteRevision(namespace, name string) (*Plan, error) {
 	for k, s := range c.services {
 		r := s.Revision(name)
 		if k.namespace != namespace || r == nil {
 			continue
 		}
 		if use := c.use(s, r); use != "" {
-			return fmt.Errorf("revision %s can't be deleted: %s", name, use)
+			return nil, errors.New(use)
 		}
 		next := *s
 		next.Revisions = slices.DeleteFunc(slices.Clone(s.Revisions), func(other *Revision) bool { return other == r })
-		c.services[k] = &next
-		return nil
+		plan := &Plan{catalog: c, services: maps.Clone(c.services)}
+		plan.services[k] = &next
+		return plan, nil
 	}
-	return fmt.Errorf("there is no revision %s in namespace %s", name, namespace)
+	return nil, fmt.Errorf("there is no revision %s in namespace %s", name, namespace)
+}
+
+// template returns spec.template of a document, with defaults.
+func template(doc *manifest.Service) map[string]any {
+	object := runtime.DeepCopyJSON(doc.Object)
+	manifest.Default(object)
+	t, _, _ := unstructured.NestedMap(object, "spec", "template")
+	return t
 }
 
 func (c *Catalog) scaling(t *manifest.Template) (autoscaler.Spec, error) {

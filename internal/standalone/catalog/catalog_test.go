@@ -235,24 +235,28 @@ func TestOldRevisions(t *testing.T) {
 	}
 
 	for name, want := range map[string]string{
-		"hello-first": "revision hello-first can't be deleted: the traffic of service hello names it",
-		"hello-00004": "revision hello-00004 can't be deleted: it gets the requests of service hello until the latest is ready",
-		"hello-00031": "revision hello-00031 can't be deleted: it is the latest of service hello",
+		"hello-first": "the traffic of service hello names it",
+		"hello-00004": "it gets the requests of service hello until the latest is ready",
+		"hello-00031": "it is the latest of service hello",
 		"hello-00030": "<nil>",
 		"hello-00005": "there is no revision hello-00005 in namespace default",
 	} {
-		if err := fmt.Sprint(b.DeleteRevision("default", name)); err != want {
-			t.Errorf("got %s, want %s", err, want)
+		plan, err := b.DeleteRevision("default", name)
+		if fmt.Sprint(err) != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		if err == nil {
+			plan.Commit()
 		}
 	}
-	if b.DeleteRevision("shop", "hello-00029") == nil {
+	if _, err := b.DeleteRevision("shop", "hello-00029"); err == nil {
 		t.Error("deleted in another namespace")
 	}
 	if after := b.Services()[0]; after.Revision("hello-00030") != nil || len(after.Revisions) != 22 || len(s.Revisions) != 23 {
 		t.Errorf("%+v", after)
 	}
 	b.ok(b.apply(doc("", "v29", ""), doc("", "x", "")))
-	if err := b.DeleteRevision("default", "hello-00031"); err == nil || err.Error() != "revision hello-00031 can't be deleted: a document of f.yaml describes it" {
+	if _, err := b.DeleteRevision("default", "hello-00031"); err == nil || err.Error() != "a document of f.yaml describes it" {
 		t.Errorf("%v", err)
 	}
 }

@@ -59,12 +59,23 @@ func (c *child) wait() {
 
 func (c *child) pid() int { return c.cmd.Process.Pid }
 
-// status of a child that has exited. OOMKilled is Kubernetes' term.
+// OOMKilled begins the Status of a process that was killed for its memory: Kubernetes' term.
+const OOMKilled = "OOMKilled"
+
+// status of a child that has exited.
 func (c *child) status() string {
 	if !c.cmd.ProcessState.Success() && c.group.killed() {
-		return "OOMKilled: over its limit of " + c.group.limits.MemoryText
+		return OOMKilled + ": over its limit of " + c.group.limits.MemoryText
 	}
 	return c.cmd.ProcessState.String()
+}
+
+// code of a child that has exited.
+func (c *child) code() int {
+	if w, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && w.Signaled() {
+		return 128 + int(w.Signal())
+	}
+	return c.cmd.ProcessState.ExitCode()
 }
 
 func (c *child) running() bool {

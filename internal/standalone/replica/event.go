@@ -39,6 +39,7 @@ type Event struct {
 	Process Process
 	PID     int    `json:",omitempty"`
 	Status  string `json:",omitempty"` // such as "exit status 7" or "signal: killed"
+	Code    int    `json:",omitempty"` // of an exit: its status, or 128 and the signal's number, as in a shell
 	// Text is a line of output, why a start failed, or the last informative line of standard error before an exit.
 	Text  string `json:",omitempty"`
 	Ports []int  `json:",omitempty"`

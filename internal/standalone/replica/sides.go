@@ -103,7 +103,7 @@ func (s *supervisor) sideLater(sd *side, e Event) {
 func (s *supervisor) sideExited(sd *side) {
 	c := sd.child
 	sd.child = nil
-	e := Event{Kind: Exited, Process: sd.Process, PID: c.pid(), Status: c.status(), Text: c.err.lastLine()}
+	e := Event{Kind: Exited, Process: sd.Process, PID: c.pid(), Status: c.status(), Code: c.code(), Text: c.err.lastLine()}
 	c.signal(syscall.SIGKILL) // its children end with it
 	switch {
 	case s.phase != running:

@@ -203,7 +203,7 @@ func (s *supervisor) appExited() {
 	a := s.app
 	s.app = nil
 	s.look.Stop()
-	e := Event{Kind: Exited, Process: App, PID: a.pid(), Status: a.status(), Text: a.err.lastLine()}
+	e := Event{Kind: Exited, Process: App, PID: a.pid(), Status: a.status(), Code: a.code(), Text: a.err.lastLine()}
 	if s.phase == running {
 		if time.Since(a.since) >= steady {
 			s.pause = firstRestart
@@ -231,7 +231,7 @@ func (s *supervisor) clearAfter(c *child) {
 func (s *supervisor) proxyExited() {
 	p := s.proxy
 	s.proxy = nil
-	s.to.report(Event{Kind: Exited, Process: QueueProxy, PID: p.pid(), Status: p.status(), Text: p.err.lastLine()})
+	s.to.report(Event{Kind: Exited, Process: QueueProxy, PID: p.pid(), Status: p.status(), Code: p.code(), Text: p.err.lastLine()})
 	s.end()
 }
 

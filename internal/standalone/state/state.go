@@ -28,7 +28,14 @@ const (
 type State struct {
 	// Version is a resourceVersion that no object exceeds.
 	Version uint64
-	Objects []*unstructured.Unstructured
+	Objects []Object
+}
+
+// Object is an object of the API.
+type Object struct {
+	*unstructured.Unstructured
+	// FromFile: a file named it. It is what lasts of its metadata; what it says is the file's.
+	FromFile bool
 }
 
 // Dir is a locked directory.
@@ -80,10 +87,15 @@ func (d *Dir) Path() string { return d.path }
 
 // file is the contents of the state's file.
 type file struct {
-	APIVersion string            `json:"apiVersion"`
-	Kind       string            `json:"kind"`
-	Version    uint64            `json:"version"`
-	Objects    []json.RawMessage `json:"objects"`
+	APIVersion string       `json:"apiVersion"`
+	Kind       string       `json:"kind"`
+	Version    uint64       `json:"version"`
+	Objects    []fileObject `json:"objects"`
+}
+
+type fileObject struct {
+	FromFile bool            `json:"fromFile,omitempty"`
+	Object   json.RawMessage `json:"object"`
 }
 
 // Load returns what was saved last; an empty State if nothing was.
@@ -113,25 +125,25 @@ func decode(data []byte) (State, error) {
 		return State{}, fmt.Errorf("should be a %s of %s, is %q of %q", kind, apiVersion, f.Kind, f.APIVersion)
 	}
 	s := State{Version: f.Version}
-	for i, raw := range f.Objects {
+	for i, one := range f.Objects {
 		o := &unstructured.Unstructured{}
-		if err := o.UnmarshalJSON(raw); err != nil {
+		if err := o.UnmarshalJSON(one.Object); err != nil {
 			return State{}, fmt.Errorf("objects[%d]: %w", i, err)
 		}
-		s.Objects = append(s.Objects, o)
+		s.Objects = append(s.Objects, Object{o, one.FromFile})
 	}
 	return s, nil
 }
 
 // Save replaces what was saved: after a crash or a power failure the file has the old or the new state, as a whole.
 func (d *Dir) Save(s State) error {
-	f := file{APIVersion: apiVersion, Kind: kind, Version: s.Version, Objects: []json.RawMessage{}}
+	f := file{APIVersion: apiVersion, Kind: kind, Version: s.Version, Objects: []fileObject{}}
 	for _, o := range s.Objects {
 		raw, err := o.MarshalJSON()
 		if err != nil {
 			return err
 		}
-		f.Objects = append(f.Objects, raw)
+		f.Objects = append(f.Objects, fileObject{o.FromFile, raw})
 	}
 	data, err := json.MarshalIndent(f, "", " ")
 	if err != nil {

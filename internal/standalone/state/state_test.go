@@ -18,12 +18,12 @@ func open(t *testing.T, path string) *Dir {
 	return d
 }
 
-func configMap(name string) *unstructured.Unstructured {
+func configMap(name string) Object {
 	o := &unstructured.Unstructured{Object: map[string]any{"data": map[string]any{"n": "1"}}}
 	o.SetAPIVersion("v1")
 	o.SetKind("ConfigMap")
 	o.SetName(name)
-	return o
+	return Object{o, name == "y"}
 }
 
 func TestStateSurvives(t *testing.T) {
@@ -32,7 +32,7 @@ func TestStateSurvives(t *testing.T) {
 	if s, err := d.Load(); err != nil || len(s.Objects) != 0 {
 		t.Fatal(s, err)
 	}
-	if err := d.Save(State{Version: 7, Objects: []*unstructured.Unstructured{configMap("x"), configMap("y")}}); err != nil {
+	if err := d.Save(State{Version: 7, Objects: []Object{configMap("x"), configMap("y")}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Close(); err != nil {
@@ -41,7 +41,7 @@ func TestStateSurvives(t *testing.T) {
 	d = open(t, path)
 	defer d.Close()
 	s, err := d.Load()
-	if err != nil || s.Version != 7 || len(s.Objects) != 2 || s.Objects[1].GetName() != "y" {
+	if err != nil || s.Version != 7 || len(s.Objects) != 2 || s.Objects[1].GetName() != "y" || s.Objects[0].FromFile || !s.Objects[1].FromFile {
 		t.Fatal(s, err)
 	}
 	entries, err := os.ReadDir(path)
@@ -68,7 +68,7 @@ func TestOneQuickstartAtATime(t *testing.T) {
 
 func TestBrokenStateIsAnError(t *testing.T) {
 	for _, text := range []string{
-		"", "{", `{"kind": "List"}`, `{"apiVersion": "quickstart.sluice.dev/v1", "kind": "State", "objects": [{}]}`,
+		"", "{", `{"kind": "List"}`, `{"apiVersion": "quickstart.sluice.dev/v1", "kind": "State", "objects": [{"object": {}}]}`,
 		`{"apiVersion": "quickstart.sluice.dev/v2", "kind": "State"}`,
 	} {
 		path := t.TempDir()

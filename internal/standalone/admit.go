@@ -1,0 +1,209 @@
+package standalone
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/objects"
+)
+
+// resources returns the resources of the API with the rules for writes.
+func (s *Server) resources() []kubeapi.Resource {
+	all := objects.Kinds()
+	for i := range all {
+		r := &all[i]
+		switch r.GroupResource() {
+		case services:
+			r.Admit = s.admitService
+		case revisions:
+			r.Admit = s.admitRevision
+		case configMaps, secrets:
+			r.Admit = s.admitObject
+		case namespaces:
+			r.Admit = s.admitNamespace
+		}
+	}
+	return all
+}
+
+// admitService admits a write of a Service if a file with it would be applied.
+func (s *Server) admitService(w kubeapi.Write) (kubeapi.Admission, error) {
+	var a kubeapi.Admission
+	next := s.declared.clone()
+	key := keyOf(w)
+	if next.remove(key); w.New != nil {
+		svc, unknown, err := manifest.ReadService(w.New.Object)
+		if err := check(w, unknown, err, &a); err != nil {
+			return a, err
+		}
+		next.services[key.service()] = []manifest.Service{svc}
+		a.Object = w.New.DeepCopy()
+		a.Object.Object = svc.Object
+		manifest.Default(a.Object.Object)
+		one := manifest.Set{Services: []manifest.Service{svc}, Objects: next.objects}
+		a.Warnings = append(a.Warnings, remarksOn(one, false, s.cgroups)...)
+	}
+	plan, err := s.catalog.Plan(next.docs())
+	if err != nil {
+		return a, invalid(w, err)
+	}
+	if s.declared.files[key] {
+		a.Warnings = append(a.Warnings, fileWarning(w))
+	}
+	a.Commit = func() {
+		s.declared = next
+		plan.Commit()
+		s.retry(key.service())
+		s.reconcile()
+		s.save()
+	}
+	return a, nil
+}
+
+func keyOf(w kubeapi.Write) objectKey {
+	o := w.New
+	if o == nil {
+		o = w.Old
+	}
+	return objectKey{w.Resource.GroupResource(), o.GetNamespace(), o.GetName()}
+}
+
+// fileWarning tells a client whose write is not the last word.
+func fileWarning(w kubeapi.Write) string {
+	return fmt.Sprintf("%s %s is in a file of -f, which counts again when it changes and at the next start", w.Resource.Kind, keyOf(w).name)
+}
+
+// check handles what reading an object has found: the unknown fields as the client has chosen, and errors.
+func check(w kubeapi.Write, unknown []manifest.Unknown, err error, a *kubeapi.Admission) error {
+	if err != nil {
+		return invalid(w, err)
+	}
+	var all []string
+	for _, u := range unknown {
+		all = append(all, u.String())
+	}
+	switch {
+	case len(all) == 0 || w.FieldValidation == "Ignore":
+	case w.FieldValidation == "Strict":
+		return apierrors.NewBadRequest("strict decoding error: " + strings.Join(all, ", "))
+	default:
+		a.Warnings = append(a.Warnings, all...)
+	}
+	return nil
+}
+
+// invalid returns the errors of a manifest as those of Kubernetes, with the fields.
+func invalid(w kubeapi.Write, err error) error {
+	var all field.ErrorList
+	for _, err := range flat(err) {
+		e, ok := errors.AsType[*manifest.Error](err)
+		if !ok {
+			return err
+		}
+		path := field.NewPath("metadata")
+		if e.Field != "" {
+			path = field.NewPath(e.Field)
+		}
+		all = append(all, field.Invalid(path, field.OmitValueType{}, e.Why))
+	}
+	kind := schema.GroupKind{Group: w.Resource.Group, Kind: w.Resource.Kind}
+	return apierrors.NewInvalid(kind, keyOf(w).name, all)
+}
+
+// flat returns the errors that err joins.
+func flat(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, err := range joined.Unwrap() {
+		all = append(all, flat(err)...)
+	}
+	return all
+}
+
+// admitRevision admits the deletion of a Revision without traffic.
+func (s *Server) admitRevision(w kubeapi.Write) (kubeapi.Admission, error) {
+	key := keyOf(w)
+	plan, err := s.catalog.DeleteRevision(key.namespace, key.name)
+	if err != nil {
+		return kubeapi.Admission{}, apierrors.NewForbidden(revisions, key.name, err)
+	}
+	return kubeapi.Admission{Commit: func() {
+		plan.Commit()
+		s.reconcile()
+		s.save()
+	}}, nil
+}
+
+// admitObject admits a write of a ConfigMap or Secret.
+func (s *Server) admitObject(w kubeapi.Write) (kubeapi.Admission, error) {
+	var a kubeapi.Admission
+	key := keyOf(w)
+	next := s.declared.clone()
+	if next.remove(key); w.New != nil {
+		o, unknown, err := manifest.ReadObject(w.New.Object)
+		if err := check(w, unknown, err, &a); err != nil {
+			return a, err
+		}
+		next.objects[manifest.ObjectKey{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}] = o
+		a.Object = w.New.DeepCopy()
+		a.Object.Object = o.Object
+		manifest.Default(a.Object.Object)
+	}
+	if s.declared.files[key] {
+		a.Warnings = append(a.Warnings, fileWarning(w))
+	}
+	a.Commit = func() {
+		s.adoptObjects(next.objects)
+		s.declared = next
+		s.reconcile()
+		s.save()
+	}
+	return a, nil
+}
+
+// admitNamespace admits any namespace; the deletion of one deletes what is in it.
+func (s *Server) admitNamespace(w kubeapi.Write) (kubeapi.Admission, error) {
+	if w.New != nil {
+		o := w.New.DeepCopy()
+		o.Object["status"] = map[string]any{"phase": "Active"}
+		return kubeapi.Admission{Object: o, Commit: s.save}, nil
+	}
+	name := w.Old.GetName()
+	if name == defaultNamespace {
+		return kubeapi.Admission{}, apierrors.NewForbidden(namespaces, name, errors.New("this namespace may not be deleted"))
+	}
+	next := s.declared.clone()
+	var gone []objectKey
+	for _, r := range declaredResources {
+		all, _ := s.api.store.List(r, name)
+		for _, o := range all {
+			key := objectKey{r, name, o.GetName()}
+			gone = append(gone, key)
+			next.remove(key)
+		}
+	}
+	plan, err := s.catalog.Plan(next.docs())
+	if err != nil {
+		return kubeapi.Admission{}, invalid(w, err)
+	}
+	return kubeapi.Admission{Commit: func() {
+		s.declared = next
+		for _, key := range gone {
+			s.api.store.Delete(key.resource, key.namespace, key.name)
+		}
+		plan.Commit()
+		s.reconcile()
+		s.save()
+	}}, nil
+}

@@ -1,0 +1,87 @@
+package standalone
+
+import (
+	"reflect"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi/store"
+	"github.com/sluice-proxy/sluice/internal/standalone/objects"
+)
+
+// publisher puts the state of services into the store of the API, as the objects of a cluster.
+type publisher struct {
+	store    *store.Store
+	services map[serviceKey]*published
+}
+
+// published is what the store has of a service.
+type published struct {
+	state objects.Service
+	keys  map[objectKey]bool
+}
+
+// objectKey identifies an object of the store.
+type objectKey struct {
+	resource        schema.GroupResource
+	namespace, name string
+}
+
+func newPublisher(s *store.Store) *publisher {
+	return &publisher{store: s, services: map[serviceKey]*published{}}
+}
+
+// publish puts state, of one service, if it has changed.
+func (p *publisher) publish(key serviceKey, state objects.Service) {
+	last := p.services[key]
+	if last == nil {
+		last = &published{}
+		p.services[key] = last
+	} else if reflect.DeepEqual(last.state, state) {
+		return
+	}
+	keys := map[objectKey]bool{}
+	for _, item := range objects.Of(state, p.store.Get, time.Now()) {
+		o := p.store.Put(item.Resource, item.Object)
+		keys[objectKey{item.Resource, o.GetNamespace(), o.GetName()}] = true
+		if item.Resource == services {
+			state.Object = o // with its status
+		}
+	}
+	p.remove(last.keys, keys)
+	last.state, last.keys = state, keys
+}
+
+// keep removes the objects of services that are not among keys.
+func (p *publisher) keep(keys map[serviceKey]bool) {
+	for key, last := range p.services {
+		if !keys[key] {
+			p.remove(last.keys, nil)
+			delete(p.services, key)
+		}
+	}
+}
+
+// remove removes the objects of old that are not among present.
+func (p *publisher) remove(old, present map[objectKey]bool) {
+	for key := range old {
+		if !present[key] {
+			p.store.Delete(key.resource, key.namespace, key.name)
+		}
+	}
+}
+
+// publish brings the API's objects up to date. It costs little while nothing has changed.
+func (s *Server) publish() {
+	if s.api == nil {
+		return
+	}
+	present := map[serviceKey]bool{}
+	for _, svc := range s.catalog.Services() {
+		key := serviceKey{svc.Namespace, svc.Name}
+		present[key] = true
+		s.api.publisher.publish(key, s.snapshot(svc, s.api.store.Get(services, svc.Namespace, svc.Name)))
+	}
+	s.api.publisher.keep(present)
+}

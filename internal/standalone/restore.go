@@ -1,0 +1,148 @@
+package standalone
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
+	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
+	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi/store"
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/objects"
+)
+
+// restore declares what was saved of what clients of the API had declared, and restores all revisions. A service that can't be
+// served any more, since its program is gone, say, stays in the API until it is changed or deleted; nothing else fails.
+func (s *Server) restore() {
+	s.api.putNamespace(defaultNamespace)
+	if err := s.catalog.Restore(s.savedRevisions()); err != nil {
+		for line := range strings.Lines(err.Error()) {
+			s.config.Screen.Line("sluice: of the saved state: " + strings.TrimSpace(line))
+		}
+	}
+	next := s.declared.clone()
+	next.files = map[objectKey]bool{}
+	for _, o := range s.api.saved.Objects {
+		r, lasts := declaredResource(o.Unstructured)
+		switch key := (serviceKey{o.GetNamespace(), o.GetName()}); {
+		case !lasts:
+		case o.FromFile:
+			next.files[objectKey{r, key.namespace, key.name}] = true // it goes unless a file still names it
+		case r == services:
+			read, _, err := manifest.ReadService(o.Object)
+			if err == nil {
+				next.services[key] = []manifest.Service{read}
+				_, err = s.catalog.Plan(next.docs())
+			}
+			if err != nil {
+				delete(next.services, key)
+				s.notRestored(o.Unstructured, err)
+			}
+		default:
+			read, _, err := manifest.ReadObject(o.Object)
+			if err != nil {
+				s.notRestored(o.Unstructured, err)
+				continue
+			}
+			next.objects[manifest.ObjectKey{Kind: read.Kind, Namespace: read.Namespace, Name: read.Name}] = read
+		}
+	}
+	s.declared = next
+	s.api.saved.Objects = nil
+}
+
+// notRestored shows why a saved object has no effect.
+func (s *Server) notRestored(o kubeapi.Object, err error) {
+	s.config.Screen.Line(fmt.Sprintf("sluice: %s %s of the saved state is not served: %v: change or delete it", o.GetKind(), o.GetName(), err))
+}
+
+// savedRevisions returns the revisions that were saved, of each service the oldest first.
+func (s *Server) savedRevisions() []catalog.Stored {
+	all := map[serviceKey]*catalog.Stored{}
+	list, _ := s.api.store.List(revisions, "")
+	for _, o := range list {
+		template, err := manifest.ReadRevision(o.Object)
+		object, generation, wrong := objects.Template(o)
+		if err := errors.Join(err, wrong); err != nil {
+			s.notRestored(o, err)
+			continue
+		}
+		key := serviceKey{o.GetNamespace(), o.GetLabels()[knative.LabelService]}
+		of := all[key]
+		if of == nil {
+			of = &catalog.Stored{Namespace: key.namespace, Name: key.name}
+			if svc := s.api.store.Get(services, key.namespace, key.name); svc != nil {
+				of.Latest, _, _ = unstructured.NestedString(svc.Object, "status", "latestCreatedRevisionName")
+			}
+			all[key] = of
+		}
+		of.Revisions = append(of.Revisions, catalog.Revision{
+			Name: o.GetName(), Template: template, Object: object, Generation: generation, Created: o.GetCreationTimestamp().Time,
+		})
+	}
+	var sorted []catalog.Stored
+	for _, of := range all {
+		slices.SortFunc(of.Revisions, func(a, b catalog.Revision) int { return cmp.Compare(a.Generation, b.Generation) })
+		sorted = append(sorted, *of)
+	}
+	return sorted
+}
+
+// declaredResource returns the resource of o; ok is false if clients can't declare such objects.
+func declaredResource(o kubeapi.Object) (r schema.GroupResource, ok bool) {
+	for _, k := range objects.Kinds() {
+		if k.Kind == o.GetKind() && k.Group == o.GroupVersionKind().Group {
+			return k.GroupResource(), slices.Contains(declaredResources, k.GroupResource())
+		}
+	}
+	return r, false
+}
+
+// putFiles puts the objects of files into the store, and removes those that no file names any more.
+func (a *api) putFiles(before, now *declared) {
+	if a == nil {
+		return
+	}
+	for key := range before.files {
+		if !now.files[key] {
+			a.store.Delete(key.resource, key.namespace, key.name)
+		}
+	}
+	for key := range now.files {
+		a.putFile(key.resource, now.object(key))
+	}
+}
+
+// putFile puts an object of a file; what a cluster would have recorded of it stays.
+func (a *api) putFile(r schema.GroupResource, object map[string]any) {
+	next := (&unstructured.Unstructured{Object: object}).DeepCopy()
+	manifest.Default(next.Object)
+	a.putNamespace(next.GetNamespace())
+	old := a.store.Get(r, next.GetNamespace(), next.GetName())
+	if old != nil {
+		if status, ok := old.Object["status"]; ok {
+			next.Object["status"] = status
+		}
+	}
+	store.Prepare(old, next)
+	a.store.Put(r, next)
+}
+
+// putNamespace makes a namespace if there is none.
+func (a *api) putNamespace(name string) {
+	if a.store.Get(namespaces, "", name) != nil {
+		return
+	}
+	o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "status": map[string]any{"phase": "Active"}}}
+	o.SetName(name)
+	o.SetLabels(map[string]string{"kubernetes.io/metadata.name": name})
+	store.Prepare(nil, o)
+	a.store.Put(namespaces, o)
+}

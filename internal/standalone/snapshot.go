@@ -1,0 +1,89 @@
+package standalone
+
+import (
+	"strconv"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
+	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
+	"github.com/sluice-proxy/sluice/internal/standalone/objects"
+	"github.com/sluice-proxy/sluice/internal/standalone/replica"
+	"github.com/sluice-proxy/sluice/internal/standalone/screen"
+)
+
+// snapshot returns the state of a service for the API; object is the Service as stored.
+func (s *Server) snapshot(svc *catalog.Service, object kubeapi.Object) objects.Service {
+	o := objects.Service{
+		Object:        object,
+		URL:           s.url(svc.Name, svc.Namespace),
+		Address:       "http://" + svc.Name + "." + svc.Namespace + ".svc.cluster.local",
+		LatestCreated: svc.Latest.Name,
+	}
+	serving := svc.Latest
+	if old := s.serving[serviceKey{svc.Namespace, svc.Name}]; old != nil {
+		serving = old
+	}
+	for _, spec := range svc.Revisions {
+		r := s.revisions[idOf(spec)]
+		if r == nil {
+			continue
+		}
+		one := r.object()
+		if spec == serving && one.Ready == objects.True || o.LatestReady == "" && spec != svc.Latest && one.Ready == objects.True {
+			o.LatestReady = spec.Name
+		}
+		o.Revisions = append(o.Revisions, one)
+	}
+	for _, t := range svc.Traffic {
+		target := objects.Traffic{Revision: t.Revision, Latest: t.Revision == "", Percent: int64(t.Percent), Tag: t.Tag}
+		if target.Latest {
+			target.Revision = serving.Name
+		}
+		if t.Tag != "" {
+			target.URL = s.url(t.Tag+"-"+svc.Name, svc.Namespace)
+		}
+		o.Traffic = append(o.Traffic, target)
+	}
+	return o
+}
+
+// url returns the URL of a host of the ingress.
+func (s *Server) url(name, namespace string) string {
+	return "http://" + s.ingress.Host(name, namespace) + ":" + strconv.Itoa(s.config.Port)
+}
+
+// object returns the revision's state for the API.
+func (r *revision) object() objects.Revision {
+	spec := r.scaler.Spec()
+	o := objects.Revision{
+		Template: r.Object, Name: r.Name, Generation: int64(r.Generation), Created: r.Created, Routed: r.routed,
+		Desired: int64(r.desired), Actual: int64(r.readyPods()), MinScale: int64(spec.Min), MaxScale: int64(spec.Max),
+	}
+	switch state, why := r.state(); {
+	case state == screen.NotReady:
+		o.Ready, o.Reason, o.Message = objects.False, r.reason(), why
+	case state == screen.Starting && !r.warm || !r.warm:
+		o.Ready, o.Reason, o.Message = objects.Unknown, "Deploying", "its first replicas are starting"
+	default:
+		o.Ready = objects.True
+	}
+	for _, p := range r.pods {
+		o.Pods = append(o.Pods, p.object())
+	}
+	return o
+}
+
+// reason returns why r isn't ready as a word: Knative's ExitCode1, or Kubernetes' for what else happens to a container.
+func (r *revision) reason() string {
+	for _, p := range r.pods {
+		if c := p.container(replica.App); c != nil && c.state.Ended {
+			if c.state.EndReason == replica.OOMKilled {
+				return replica.OOMKilled
+			}
+			return "ExitCode" + strconv.FormatInt(c.state.ExitCode, 10)
+		}
+	}
+	if r.failure != "" && len(r.pods) == 0 {
+		return "CreateContainerError"
+	}
+	return "NotReady"
+}
