@@ -139,6 +139,16 @@ func (c Config) domain() string {
 	return strings.ReplaceAll(ip.WithZone("").StringExpanded(), ":", "-") + ".sslip.io" // a label doesn't begin with a dash
 }
 
+// shownDomain returns the suffix of the host names that the screen shows: localhost, which needs no DNS, if it leads to the
+// ingress.
+func (c Config) shownDomain() string {
+	ip, err := netip.ParseAddr(c.Host)
+	if ip = ip.Unmap(); err != nil || ip.IsUnspecified() || ip == netip.IPv6Loopback() || ip.String() == DefaultHost {
+		return "localhost"
+	}
+	return c.domain()
+}
+
 // images returns Images and the built-in sample.
 func (c Config) images() map[string][]string {
 	all := map[string][]string{}

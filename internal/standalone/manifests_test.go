@@ -54,7 +54,8 @@ func TestQ1MissingConfigMapIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	waits := serviceOf("waits", "      containers:\n      - image: "+helloImage+"\n        env:\n        - {name: TARGET, valueFrom: {configMapKeyRef: {name: cfg, key: who}}}\n")
 	w := newWorld(t, waits+service("other", "", "Other", "")).start()
-	w.sees("sluice: waits: replicas wait for what is missing: " + w.file + ":14: ConfigMap cfg of namespace default is not among the manifests")
+	w.sees("sluice: waits: replicas wait for what is missing: "+w.file+":14: ConfigMap cfg of namespace default is not among the manifests",
+		"service waits: not ready, latest waits-00001, replicas 0/0, http://waits.default.localhost:")
 	w.gets("other", "200 Hello Other!\n")
 	if got, err := w.get("waits"); err != nil || !strings.HasPrefix(got, "503 waits-00001: "+w.file+":14: field spec.template.spec.containers[0].env[0].valueFrom: ConfigMap cfg") {
 		t.Errorf("%q, %v", got, err)

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// answering is an app that answers every request with answer, after a while; if that is empty, it fails.
-func answering(answer string) string {
+// answering is an app that answers every request with answer, after a while; if answer is empty, it fails.
+func answering(answer string, after time.Duration) string {
 	return `package main
 
 import ("fmt"; "io"; "net/http"; "os"; "os/signal"; "context"; "syscall"; "time")
@@ -29,7 +29,7 @@ func main() {
 	defer stop()
 	s := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT"), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(` + fmt.Sprint(after.Nanoseconds()) + `)
 		fmt.Fprint(w, answer)
 	})}
 	go func() { <-ctx.Done(); s.Shutdown(context.Background()) }()
@@ -37,6 +37,9 @@ func main() {
 }
 `
 }
+
+// usual is how long an app of the tests takes for a response.
+const usual = 5 * time.Millisecond
 
 // builder builds a program again and again.
 type builder struct {
@@ -105,13 +108,13 @@ func (w *world) load(service string, clients int) *load {
 func TestProgramIsRebuiltUnderLoad(t *testing.T) {
 	t.Parallel()
 	b := newBuilder(t)
-	b.build(answering("one"))
+	b.build(answering("one", usual))
 	w := newWorld(t, command(annotated("app", "x", "autoscaling.knative.dev/min-scale: '2'"), b.file)).start()
 	w.gets("app", "200 one")
 	w.eventually("two replicas", func() bool { return w.ready("app-00001") == 2 })
 	l := w.load("app", 8)
 	for n, answer := range []string{"two", "three"} {
-		b.build(answering(answer))
+		b.build(answering(answer, usual))
 		built := time.Now()
 		w.eventually(answer, func() bool { got, _ := w.get("app"); return got == "200 "+answer })
 		first := time.Since(built)
@@ -134,18 +137,18 @@ func TestProgramIsRebuiltUnderLoad(t *testing.T) {
 func TestProgramThatFailsReplacesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBuilder(t)
-	b.build(answering("one"))
+	b.build(answering("one", usual))
 	w := newWorld(t, command(annotated("app", "x", "autoscaling.knative.dev/min-scale: '1'"), b.file)).start()
 	w.gets("app", "200 one")
 	l := w.load("app", 2)
-	b.build(answering(""))
+	b.build(answering("", usual))
 	w.sees(b.file+" has changed: its replicas are replaced", "the new replica isn't ready, so the old ones stay: CrashLoopBackOff: the app ended: exit status 7: no database")
 	if err := os.Remove(b.file); err != nil { // as a clean build does
 		t.Fatal(err)
 	}
 	time.Sleep(3 * watchPeriod) // it stays away for some polls
 	w.gets("app", "200 one")
-	b.build(answering("two"))
+	b.build(answering("two", usual))
 	w.eventually("the mended one", func() bool { got, _ := w.get("app"); return got == "200 two" })
 	l.stop()
 	if l.lost.Load() > 0 {
@@ -157,10 +160,10 @@ func TestProgramThatFailsReplacesNothing(t *testing.T) {
 func TestProgramIsMendedDuringTheBackOff(t *testing.T) {
 	t.Parallel()
 	b := newBuilder(t)
-	b.build(answering(""))
+	b.build(answering("", usual))
 	w := newWorld(t, command(annotated("app", "x", "autoscaling.knative.dev/min-scale: '1'"), b.file)).start()
 	w.sees("next start in 4s") // it takes a while to fail so often
-	b.build(answering("mended"))
+	b.build(answering("mended", usual))
 	w.eventually("the mended one", func() bool { got, _ := w.get("app"); return got == "200 mended" })
 }
 

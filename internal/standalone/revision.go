@@ -30,6 +30,7 @@ type revision struct {
 	coldShown   bool   // the latest cold start has been shown
 	failure     string // why the latest replica ended by itself
 	failures    int    // in a row
+	missing     string // the ConfigMap, Secret or key without which no replica can start
 	unavailable string // the reason in the activator why no replica will become ready
 	notBefore   time.Time
 	report      report // the activator's latest
@@ -56,6 +57,12 @@ func (s *Server) reconcile() {
 	for id, r := range s.revisions {
 		if !wanted[id] {
 			s.remove(r)
+		}
+	}
+	for _, r := range s.revisions {
+		r.missing = ""
+		if missing := r.Template.Missing(r.Namespace, s.objects); len(missing) > 0 {
+			r.missing = missing[0].Why
 		}
 	}
 	s.route()

@@ -2,6 +2,7 @@ package standalone
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,45 +18,79 @@ const startTime = 2 * time.Second
 
 // show updates the screen.
 func (s *Server) show() {
-	var rows []screen.Row
+	var all []screen.Service
 	for _, svc := range s.catalog.Services() {
-		rows = append(rows, s.row(svc))
+		all = append(all, s.shown(svc))
 	}
-	s.config.Screen.Show(rows)
+	s.config.Screen.Show(all)
 }
 
-func (s *Server) row(svc *catalog.Service) screen.Row {
-	row := screen.Row{
-		Service: svc.Name,
-		URL:     "http://" + s.ingress.Host(svc.Name, svc.Namespace) + ":" + strconv.Itoa(s.config.Port),
-		Latest:  svc.Latest.Name,
-		Ready:   screen.Ready,
-	}
+// shown returns what the screen shows of a service.
+func (s *Server) shown(svc *catalog.Service) screen.Service {
+	all := screen.Service{Name: svc.Name, URL: s.shownURL(svc.Name, svc.Namespace), Latest: svc.Latest.Name, State: screen.Ready}
 	if svc.Namespace != "default" {
-		row.Service = svc.Namespace + "/" + svc.Name
+		all.Name = svc.Namespace + "/" + svc.Name
 	}
-	for _, spec := range svc.Revisions {
+	for _, spec := range slices.Backward(svc.Revisions) {
 		r := s.revisions[idOf(spec)]
 		if r == nil {
 			continue
 		}
-		row.Actual += len(r.active())
-		row.Desired += r.desired
-		state, reason := r.state()
-		if r.capped { // shown even if it is ready
-			reason = strings.TrimPrefix(fmt.Sprintf("%s; capped by -max-replicas at %d", reason, s.config.MaxReplicas), "; ")
+		one := s.shownRevision(svc, r)
+		all.Actual += one.Actual
+		all.Desired += one.Desired
+		if spec == svc.Latest || one.State == screen.NotReady && r.routed {
+			all.State = worse(all.State, one.State)
 		}
-		if reason != "" && spec != svc.Latest {
-			reason = r.Name + ": " + reason
-		}
-		if row.Reason == "" {
-			row.Reason = reason
-		}
-		if spec == svc.Latest || state == screen.NotReady && r.routed {
-			row.Ready = worse(row.Ready, state)
+		switch {
+		case spec == svc.Latest:
+			all.Revisions = slices.Insert(all.Revisions, 0, one)
+		case r.routed || len(r.pods) > 0:
+			all.Revisions = append(all.Revisions, one)
 		}
 	}
-	return row
+	return all
+}
+
+// shownRevision returns what the screen shows of a revision of svc.
+func (s *Server) shownRevision(svc *catalog.Service, r *revision) screen.Revision {
+	one := screen.Revision{Name: r.Name, Actual: len(r.active()), Desired: r.desired}
+	one.State, one.Reason = r.state()
+	if since := s.ingress.Oldest(r.Namespace, r.Name); one.State == screen.Ready && one.Reason == "" && !since.IsZero() {
+		one.Reason = slow(time.Since(since))
+	}
+	if r.capped { // shown even if it is ready
+		one.Reason = strings.TrimPrefix(fmt.Sprintf("%s; capped by -max-replicas at %d", one.Reason, s.config.MaxReplicas), "; ")
+	}
+	for _, t := range svc.Traffic {
+		if t.Revision != r.Name && (t.Revision != "" || s.serving[serviceKey{svc.Namespace, svc.Name}] != r.Revision) {
+			continue
+		}
+		one.Percent += t.Percent
+		if t.Tag != "" {
+			one.URLs = append(one.URLs, s.shownURL(t.Tag+"-"+svc.Name, svc.Namespace))
+		}
+	}
+	return one
+}
+
+// shownURL returns the URL of a service or of TAG-SERVICE, if possible one that needs no DNS.
+func (s *Server) shownURL(name, namespace string) string {
+	return "http://" + name + "." + namespace + "." + s.config.shownDomain() + ":" + strconv.Itoa(s.config.Port)
+}
+
+// steps are the ages of a request without a response that the screen tells apart: a line for each second would be too many.
+var steps = [...]time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute}
+
+// slow returns a remark on an app whose oldest request without a response has that age: it may hang.
+func slow(age time.Duration) string {
+	why := ""
+	for _, step := range steps {
+		if age >= step {
+			why = "a request has had no response for more than " + strings.Replace(step.String(), "m0s", "m", 1)
+		}
+	}
+	return why
 }
 
 // worse returns the state that is further from ready.
@@ -72,8 +107,12 @@ func worse(a, b screen.State) screen.State {
 func (r *revision) state() (screen.State, string) {
 	active := r.active()
 	switch {
-	case r.readyPods() > 0 || r.desired == 0:
+	case r.readyPods() > 0:
 		return screen.Ready, r.stuck()
+	case r.missing != "":
+		return screen.NotReady, r.missing
+	case r.desired == 0:
+		return screen.Ready, ""
 	case r.failure != "" && len(active) == 0:
 		return screen.NotReady, r.failure
 	}

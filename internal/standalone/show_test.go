@@ -1,6 +1,11 @@
 package standalone
 
 import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -61,8 +66,75 @@ func TestCapHidesNoFailure(t *testing.T) {
 		"the app ended: no database": "the app ended: no database; capped by -max-replicas at 20",
 	} {
 		r.failure = failure
-		if got := s.row(svc).Reason; got != want {
+		if got := s.shown(svc).Revisions[0].Reason; got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// An app that accepts requests and never answers was shown as ready, without a remark.
+func TestAppThatHangsIsRemarkedOn(t *testing.T) {
+	for age, want := range map[time.Duration]string{
+		9 * time.Second:  "",
+		10 * time.Second: "a request has had no response for more than 10s",
+		89 * time.Second: "a request has had no response for more than 1m",
+		time.Hour:        "a request has had no response for more than 5m",
+	} {
+		if got := slow(age); got != want {
+			t.Errorf("%v: %q, want %q", age, got, want)
+		}
+	}
+	t.Parallel()
+	b := newBuilder(t)
+	b.build(answering("never", time.Hour))
+	w := newWorld(t, command(service("app", "", "x", ""), b.file)).start()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, w.server.shownURL("app", "default"), nil)
+		if resp, err := w.resolving().Do(req); err == nil {
+			resp.Body.Close()
+			t.Error("a response")
+		}
+	}()
+	w.sees("service app: ready, latest app-00001, replicas 1/1, " + w.server.shownURL("app", "default") + " (a request has had no response for more than 10s)")
+	cancel()
+	<-done
+	row := "service app: ready, latest app-00001, replicas 1/1, " + w.server.shownURL("app", "default") + "\n"
+	before := strings.Count(w.out.String(), row)
+	w.eventually("no remark", func() bool { return strings.Count(w.out.String(), row) > before })
+}
+
+// resolving returns a client for which all names lead to the ingress.
+func (w *world) resolving() *http.Client {
+	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, w.server.config.addr())
+		},
+	}}
+}
+
+// A service's revisions are shown with their part of the traffic and the URLs of their tags, and those URLs work.
+func TestRevisionsAreShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, service("hello", "hello-a", "A", "")+
+		service("hello", "hello-b", "B", "  traffic: [{revisionName: hello-a, percent: 30, tag: old}, {latestRevision: true, percent: 70}]\n")).start()
+	w.sees("revision hello-b: ready, 70% of hello\n", "revision hello-a: ready, 30% of hello, "+w.server.shownURL("old-hello", "default"))
+	for url, want := range map[string]string{
+		"http://old-hello.default.localhost":          "Hello A!\n",
+		"http://old-hello.default.127.0.0.1.sslip.io": "Hello A!\n",
+		"http://hello-b.default.localhost":            "Hello B!\n",
+	} {
+		resp, err := w.resolving().Get(url + ":" + strconv.Itoa(w.server.config.Port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if string(body) != want {
+			t.Errorf("%s: %q", url, body)
 		}
 	}
 }

@@ -1,12 +1,14 @@
 package ingress
 
 import (
+	"container/list"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
@@ -39,11 +41,12 @@ type Config struct {
 type Ingress struct {
 	config Config
 	table  atomic.Pointer[table]
+	open   unanswered
 }
 
 // New returns an Ingress without routes.
 func New(c Config) *Ingress {
-	i := &Ingress{config: c}
+	i := &Ingress{config: c, open: unanswered{all: map[revision]*list.List{}}}
 	i.SetRoutes(nil)
 	return i
 }
@@ -98,6 +101,11 @@ func (i *Ingress) Host(name, namespace string) string {
 	return name + "." + namespace + "." + i.config.Domain
 }
 
+// Oldest returns since when the oldest request that a revision has yet to respond to has been here; zero: there is none.
+func (i *Ingress) Oldest(namespace, name string) time.Time {
+	return i.open.oldest(revision{namespace, name})
+}
+
 // Wrap returns a policy that routes requests and passes them to next.
 func (i *Ingress) Wrap(next proxy.Policy) proxy.Policy {
 	// Only proxies may set these: remove a client's.
@@ -121,14 +129,15 @@ func (p *routed) Begin(req *proxy.Request) proxy.Exchange {
 		req.Header.Del(name)
 	}
 	req.Header.Set(knative.HeaderNamespace, d.namespace)
-	req.Header.Set(knative.HeaderRevision, d.pick())
+	name := d.pick()
+	req.Header.Set(knative.HeaderRevision, name)
 	if d.tag != "" {
 		req.Header.Set(knative.HeaderTag, d.tag)
 	}
 	if d.isDefault && d.tagged() {
 		req.Header.Set(knative.HeaderDefaultRoute, "true")
 	}
-	return p.next.Begin(req)
+	return p.ingress.open.begin(revision{d.namespace, name}, p.next.Begin(req))
 }
 
 // name returns the part of host without the domain: NAME.NAMESPACE.

@@ -1,7 +1,7 @@
 // Package screen shows the state of the quickstart's services, and lines about events.
 //
 //	Line(text) ──► buffer, bounded ──► owner ──► terminal: lines scroll above a table, redrawn when it changes
-//	Show(rows) ──►    the newest   ──►   │   └─► otherwise: plain lines, one for each row that has changed
+//	Show(all)  ──►    the newest   ──►   │   └─► otherwise: plain lines, one for each change
 //	                                     └ an output that isn't read (Ctrl-S, a pipe) blocks only the owner
 //
 // # Concurrency

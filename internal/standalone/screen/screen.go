@@ -4,29 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"slices"
+	"reflect"
 	"sync"
 	"time"
-)
-
-// Row is one service.
-type Row struct {
-	Service, URL string
-	Latest       string // revision
-	Ready        State
-	Reason       string // why it is not ready, or another remark; may be empty
-	// Actual and Desired are replicas over all revisions.
-	Actual, Desired int
-}
-
-// State of a service.
-type State string
-
-// The states.
-const (
-	Ready    State = "ready"
-	Starting State = "starting"
-	NotReady State = "not ready"
 )
 
 // Config of a Screen.
@@ -53,7 +33,7 @@ type Screen struct {
 	lines   []string // to be written, oldest first
 	size    int      // of lines
 	dropped int      // since the last writing
-	rows    []Row
+	table   []Service
 	redraw  bool
 	closed  bool
 }
@@ -89,19 +69,19 @@ func (s *Screen) Line(text string) {
 	s.wake()
 }
 
-// Show replaces the rows. It writes only if they have changed. It doesn't block.
-func (s *Screen) Show(rows []Row) {
+// Show replaces the services. It writes only if they have changed. It doesn't block, and keeps services.
+func (s *Screen) Show(services []Service) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slices.Equal(rows, s.rows) {
+	if reflect.DeepEqual(services, s.table) {
 		return
 	}
 	if s.config.Size == nil {
-		for _, line := range changes(s.rows, rows) {
+		for _, line := range changes(s.table, services) {
 			s.addLocked(clean(line))
 		}
 	}
-	s.rows, s.redraw = slices.Clone(rows), true
+	s.table, s.redraw = services, true
 	s.wake()
 }
 
@@ -146,7 +126,7 @@ func (s *Screen) own() {
 // last.
 func (s *Screen) take(drawn int) (b *bytes.Buffer, n int, last bool) {
 	s.mu.Lock()
-	lines, dropped, rows, redraw := s.lines, s.dropped, s.rows, s.redraw
+	lines, dropped, services, redraw := s.lines, s.dropped, s.table, s.redraw
 	s.lines, s.size, s.dropped, s.redraw = nil, 0, 0, false
 	last = s.closed
 	s.mu.Unlock()
@@ -163,16 +143,16 @@ func (s *Screen) take(drawn int) (b *bytes.Buffer, n int, last bool) {
 		b.WriteString(line)
 		b.WriteByte('\n')
 	}
-	return b, s.draw(b, rows), last
+	return b, s.draw(b, services), last
 }
 
 // draw draws the table and returns its height. It truncates lines, since a wrapped line could not be erased.
-func (s *Screen) draw(b *bytes.Buffer, rows []Row) int {
-	if s.config.Size == nil || len(rows) == 0 {
+func (s *Screen) draw(b *bytes.Buffer, services []Service) int {
+	if s.config.Size == nil || len(services) == 0 {
 		return 0
 	}
 	columns, height := s.config.Size()
-	lines := fit(table(rows), height)
+	lines := fit(table(services, room(height)), room(height))
 	b.WriteByte('\n')
 	for _, line := range lines {
 		b.WriteString(cut(line, columns-1))

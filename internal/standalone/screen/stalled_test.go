@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ func TestAStoppedReaderStopsNobody(t *testing.T) {
 	began := time.Now()
 	for i := range n {
 		s.Line(fmt.Sprintf("line %d", i))
-		s.Show([]Row{row(i)})
+		s.Show([]Service{row(i)})
 	}
 	s.Close(50 * time.Millisecond) // the output isn't read
 	if took := time.Since(began); took > 5*time.Second {
@@ -70,17 +71,17 @@ func (g *gate) Write(p []byte) (int, error) {
 func TestTablesForAStoppedTerminalAreDrawnOnce(t *testing.T) {
 	g := gate{entered: make(chan struct{}), open: make(chan struct{})}
 	s := New(Config{Out: &g, Size: func() (int, int) { return 80, 24 }})
-	s.Show([]Row{row(0)})
+	s.Show([]Service{row(0)})
 	<-g.entered
 	for i := range 1000 {
-		s.Show([]Row{row(i)})
+		s.Show([]Service{row(i)})
 	}
 	close(g.open)
 	s.Close(time.Minute)
 	if g.writes != 2 {
 		t.Errorf("%d writes", g.writes)
 	}
-	if len(g.lines) != 3 || !strings.Contains(g.lines[2], "999/999") {
+	if len(g.lines) != 4 || !strings.Contains(g.lines[2], "999/999") {
 		t.Errorf("%q", g.lines)
 	}
 }
@@ -89,17 +90,31 @@ func TestTablesForAStoppedTerminalAreDrawnOnce(t *testing.T) {
 func TestATableIsNeverHigherThanTheTerminal(t *testing.T) {
 	var m terminal
 	s := New(Config{Out: &m, Size: func() (int, int) { return 80, 10 }})
-	rows := make([]Row, 50)
-	for i := range rows {
-		rows[i] = row(i)
+	services := make([]Service, 50)
+	for i := range services {
+		services[i] = row(i)
 	}
-	s.Show(rows)
+	s.Show(services)
 	s.Close(time.Minute)
 	if len(m.lines) != 9 { // and the cursor's
 		t.Errorf("%d lines on a terminal of 10", len(m.lines))
 	}
 	if last := m.lines[len(m.lines)-1]; !strings.Contains(last, "and 44 lines more") {
 		t.Errorf("%q", last)
+	}
+}
+
+// Where there is little room, the lines of revisions that say nothing new are left out first.
+func TestALowTerminalShowsServices(t *testing.T) {
+	var m terminal
+	s := New(Config{Out: &m, Size: func() (int, int) { return 80, 10 }})
+	failing := row(4)
+	failing.Revisions[0].Reason = "it fails"
+	s.Show([]Service{row(0), row(1), row(2), row(3), failing})
+	s.Close(time.Minute)
+	last := slices.IndexFunc(m.lines, func(line string) bool { return strings.Contains(line, "4/4") })
+	if len(m.lines) != 8 || last < 0 || !slices.Equal(m.lines[last+1:], []string{"    it fails"}) {
+		t.Errorf("%q", m.lines)
 	}
 }
 

@@ -10,29 +10,57 @@ import (
 	"unicode/utf8"
 )
 
-// table has a line for each row, and one below it for its reason.
-func table(rows []Row) []string {
+// table has a line for each service, and below it those of its revisions. If that is higher than room, the revisions of plain
+// services are left out.
+func table(services []Service, room int) []string {
+	lines := layout(services, false)
+	if len(lines) > room {
+		lines = layout(services, true)
+	}
+	return lines
+}
+
+// layout has the lines of the table; brief leaves out the revisions of plain services. Below a revision are the URLs of its
+// further tags, and its reason.
+func layout(services []Service, brief bool) []string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SERVICE\tREPLICAS\tSTATE\tURL\tLATEST")
-	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%d/%d\t%s\t%s\t%s\n", r.Service, r.Actual, r.Desired, r.Ready, r.URL, r.Latest)
+	reasons := map[int]string{} // by line of w, that they are below
+	n := 0
+	line := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...); n++ }
+	line("SERVICE\tTRAFFIC\tREPLICAS\tSTATE\tURL")
+	for _, s := range services {
+		line("%s\t\t%d/%d\t%s\t%s", s.Name, s.Actual, s.Desired, s.State, s.URL)
+		if brief && s.plain() {
+			reasons[n] = s.reason()
+			continue
+		}
+		for _, r := range s.Revisions {
+			urls := append(slices.Clone(r.URLs), "")
+			line("  %s\t%d%%\t%d/%d\t%s\t%s", r.Name, r.Percent, r.Actual, r.Desired, r.State, urls[0])
+			for _, url := range urls[1:max(len(r.URLs), 1)] {
+				line("\t\t\t\t%s", url)
+			}
+			reasons[n] = r.Reason
+		}
 	}
 	w.Flush() // to a strings.Builder
-	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
-	for i, r := range slices.Backward(rows) {
-		if r.Reason != "" {
-			indent := strings.Repeat(" ", strings.Index(lines[0], "REPLICAS"))
-			lines = slices.Insert(lines, i+2, indent+clean(r.Reason))
+	var lines []string
+	for i, text := range strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n") {
+		lines = append(lines, strings.TrimRight(text, " "))
+		if why := reasons[i+1]; why != "" {
+			lines = append(lines, "    "+clean(why))
 		}
 	}
 	return lines
 }
 
-// fit keeps as many lines of a table as fit on a terminal of that height: lines that have scrolled out can't be erased. An
-// empty line is above the table, the cursor's line below it.
-func fit(lines []string, height int) []string {
-	room := max(height-2, 2)
+// room returns how many lines a table may have on a terminal of that height: what has scrolled out can't be erased. An empty
+// line is above the table, the cursor's line below it.
+func room(height int) int { return max(height-2, 2) }
+
+// fit keeps as many lines of a table as there is room for.
+func fit(lines []string, room int) []string {
 	if len(lines) <= room {
 		return lines
 	}
@@ -40,21 +68,22 @@ func fit(lines []string, height int) []string {
 	return append(lines[:room-1:room-1], fmt.Sprintf("… and %d lines more: the terminal is too low", more))
 }
 
-// changes returns a line for each row that is new or has changed, and for each that was removed.
-func changes(old, rows []Row) (lines []string) {
-	for _, r := range rows {
-		if slices.Contains(old, r) {
-			continue
+// changes returns the lines of services that are new or have changed, and one for each service that was removed.
+func changes(old, services []Service) (lines []string) {
+	before := map[string][]string{}
+	for _, s := range old {
+		before[s.URL] = s.lines()
+	}
+	for _, s := range services {
+		for _, line := range s.lines() {
+			if !slices.Contains(before[s.URL], line) {
+				lines = append(lines, line)
+			}
 		}
-		line := fmt.Sprintf("service %s: %s, latest %s, replicas %d/%d, %s", r.Service, r.Ready, r.Latest, r.Actual, r.Desired, r.URL)
-		if r.Reason != "" {
-			line += " (" + r.Reason + ")"
-		}
-		lines = append(lines, line)
 	}
 	for _, o := range old {
-		if !slices.ContainsFunc(rows, func(r Row) bool { return r.URL == o.URL }) {
-			lines = append(lines, "service "+o.Service+": gone")
+		if !slices.ContainsFunc(services, func(s Service) bool { return s.URL == o.URL }) {
+			lines = append(lines, "service "+o.Name+": gone")
 		}
 	}
 	return lines
