@@ -262,6 +262,39 @@ func TestPortOfAStranger(t *testing.T) {
 	w.await(1, "taken", kind(Taken, App))
 }
 
+// The supervisor used to listen on the port of an app that had ended, to see whether that was free: a probe at that moment found
+// the app ready.
+func TestNothingListensInsteadOfAnAppThatHasEnded(t *testing.T) {
+	w := newWorld(t, "")
+	s := &supervisor{spec: w.spec}
+	over, accepted := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		defer func() { accepted <- n }()
+		for {
+			select {
+			case <-over:
+				return
+			default:
+			}
+			if c, err := net.Dial("tcp", net.JoinHostPort(w.spec.Host, strconv.Itoa(w.spec.Port))); err == nil {
+				c.Close()
+				n++
+			}
+		}
+	}()
+	taken := 0
+	for range 2000 {
+		if s.portTaken() {
+			taken++
+		}
+	}
+	close(over)
+	if n := <-accepted; n > 0 || taken > 0 {
+		t.Errorf("%d connections; the port was found taken %d times", n, taken)
+	}
+}
+
 func TestKilledSupervisorLeavesNothingInItsGroups(t *testing.T) {
 	w := newWorld(t, "stubborn fork")
 	w.start()

@@ -2,9 +2,7 @@ package replica
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -235,14 +233,15 @@ func (s *supervisor) proxyExited() {
 	s.end()
 }
 
-// portTaken reports whether another program listens on the app's port.
+// portTaken reports whether another program listens on the app's port. It doesn't try to listen: whoever probes the app at that
+// moment would find it ready.
 func (s *supervisor) portTaken() bool {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(s.spec.Host, strconv.Itoa(s.spec.Port)))
+	c, err := (&net.Dialer{Timeout: time.Second}).Dial("tcp", net.JoinHostPort(s.spec.Host, strconv.Itoa(s.spec.Port)))
 	if err != nil {
-		return errors.Is(err, syscall.EADDRINUSE)
+		return false
 	}
-	l.Close()
-	return false
+	c.Close()
+	return true
 }
 
 // drain starts the graceful shutdown.
