@@ -62,8 +62,7 @@ func (s *Server) admitService(w kubeapi.Write) (kubeapi.Admission, error) {
 		s.declared = next
 		plan.Commit()
 		s.retry(key.service())
-		s.reconcile()
-		s.save()
+		s.applied()
 	}
 	return a, nil
 }
@@ -140,8 +139,7 @@ func (s *Server) admitRevision(w kubeapi.Write) (kubeapi.Admission, error) {
 	}
 	return kubeapi.Admission{Commit: func() {
 		plan.Commit()
-		s.reconcile()
-		s.save()
+		s.applied()
 	}}, nil
 }
 
@@ -166,8 +164,7 @@ func (s *Server) admitObject(w kubeapi.Write) (kubeapi.Admission, error) {
 	a.Commit = func() {
 		s.adoptObjects(next.objects)
 		s.declared = next
-		s.reconcile()
-		s.save()
+		s.applied()
 	}
 	return a, nil
 }
@@ -203,7 +200,6 @@ func (s *Server) admitNamespace(w kubeapi.Write) (kubeapi.Admission, error) {
 			s.api.store.Delete(key.resource, key.namespace, key.name)
 		}
 		plan.Commit()
-		s.reconcile()
-		s.save()
+		s.applied()
 	}}, nil
 }

@@ -175,7 +175,6 @@ func (s *Server) do(f func()) bool {
 		defer close(done)
 		defer func() { failed = recover() }()
 		f()
-		s.publish()
 	}) {
 		return false
 	}

@@ -85,3 +85,10 @@ func (s *Server) publish() {
 	}
 	s.api.publisher.keep(present)
 }
+
+// applied puts into effect what has been declared, and saves it.
+func (s *Server) applied() {
+	s.reconcile()
+	s.publish()
+	s.save()
+}

@@ -182,7 +182,7 @@ func (s *Server) Run(ctx context.Context) error {
 	around.Go(func() error { return s.activator.Run(base, nil) })
 
 	s.greet()
-	s.reconcile()
+	s.applied()
 	failed := make(chan error, 1)
 	around.Go(func() error {
 		err := s.front.Serve(s.listener)
@@ -356,8 +356,7 @@ func (s *Server) reload() {
 	for key := range s.declared.services {
 		s.retry(key)
 	}
-	s.reconcile()
-	s.save()
+	s.applied()
 	s.config.Screen.Line("sluice: manifests applied")
 	s.remark(before)
 }
