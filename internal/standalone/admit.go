@@ -22,7 +22,7 @@ func (s *Server) resources() []kubeapi.Resource {
 		r := &all[i]
 		switch r.GroupResource() {
 		case services:
-			r.Admit = s.admitService
+			r.Admit, r.Schema = s.admitService, manifest.Schema(r.Kind)
 		case revisions:
 			r.Admit = s.admitRevision
 		case configMaps, secrets:

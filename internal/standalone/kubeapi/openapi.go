@@ -158,7 +158,7 @@ var parameters = map[string]reflect.Type{
 func addPaths(paths map[string]any, r *Resource) {
 	base := pathOf(r.GroupVersion())
 	collection := base + "/" + r.Resource
-	var inPath []any
+	inPath := []any{}
 	if r.Namespaced {
 		if !r.unserved {
 			paths[collection] = map[string]any{"get": operation(r, "list", "ForAllNamespaces")}
@@ -186,7 +186,10 @@ func addPaths(paths map[string]any, r *Resource) {
 			o.item[o.method] = operation(r, o.verb, "")
 		}
 	}
-	paths[collection], paths[collection+"/{name}"] = all, one
+	paths[collection+"/{name}"] = one
+	if !r.unserved {
+		paths[collection] = all
+	}
 }
 
 // pathParameter returns a parameter in the path.
@@ -237,6 +240,9 @@ func operation(r *Resource, verb, suffix string) map[string]any {
 			continue // in the body only
 		case "array":
 			kind = "string" // which may be repeated
+		}
+		if name == "shardSelector" {
+			continue // alpha, and not served
 		}
 		inQuery = append(inQuery, map[string]any{
 			"name": name, "in": "query", "description": option["description"], "schema": map[string]any{"type": kind},

@@ -182,6 +182,9 @@ func (r *reader) quantities(n node) map[string]string {
 
 // quantity reads a quantity. A number is written as in JSON: YAML's 0.50 is 0.5.
 func (r *reader) quantity(n node) string {
+	if r.intOrString(n) {
+		return ""
+	}
 	if n.Kind != yaml.ScalarNode {
 		r.errorf(n, "should be a quantity, is %s", describe(n))
 		return ""

@@ -136,6 +136,8 @@ var execTable = newTable("ExecAction",
 // probePort reads a number, or one of the names of ports in Knative, which is 0 here: the container's own port.
 func (r *reader) probePort(n node) int {
 	switch {
+	case r.intOrString(n):
+		return 0
 	case n.Kind == yaml.ScalarNode && n.Tag == "!!int":
 		return r.number(n, 0, 65535)
 	case n.Kind == yaml.ScalarNode && (n.Value == "http1" || n.Value == "h2c" || n.Value == "user-port"):

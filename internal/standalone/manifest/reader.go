@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ type reader struct {
 	errs    []error
 	ignored []Note
 	unknown []Unknown
+	schema  map[string]map[string]any // by path; not nil: there are no values, only what they should be is asked (Schema)
 
 	hasSpec, hasTemplate, hasPod bool // of a Service
 }
@@ -65,6 +67,12 @@ func (r *reader) entries(n node) func(yield func(string, node) bool) {
 // mapping is entries for a node that has to be a mapping. A duplicate key is an error, and null is an empty value.
 func (r *reader) mapping(n node) func(yield func(string, node) bool) {
 	return func(yield func(string, node) bool) {
+		if s := r.shape(n, "object"); s != nil {
+			value := map[string]any{}
+			s["additionalProperties"] = value
+			yield("", r.part(n.path+".*", value))
+			return
+		}
 		if n.Kind != yaml.MappingNode {
 			r.errorf(n, "should be a mapping, is %s", describe(n))
 			return
@@ -88,6 +96,12 @@ func (r *reader) mapping(n node) func(yield func(string, node) bool) {
 
 // list calls read for each item of the sequence n.
 func (r *reader) list(n node, read func(node)) {
+	if s := r.shape(n, "array"); s != nil {
+		item := map[string]any{}
+		s["items"] = item
+		read(r.part(n.path+"[]", item))
+		return
+	}
 	if n.Kind != yaml.SequenceNode {
 		r.errorf(n, "should be a list, is %s", describe(n))
 		return
@@ -110,6 +124,9 @@ func readList[T any](r *reader, n node, t *table[T]) []T {
 
 // text reads a scalar that has to be a string. As in Kubernetes YAML's 8080 and true are not strings.
 func (r *reader) text(n node) string {
+	if r.shape(n, "string") != nil {
+		return ""
+	}
 	if n.Kind != yaml.ScalarNode {
 		r.errorf(n, "should be a string, is %s", describe(n))
 		return ""
@@ -124,10 +141,15 @@ func (r *reader) text(n node) string {
 // oneOf reads a string that is one of values.
 func (r *reader) oneOf(n node, values ...string) string {
 	s := r.text(n)
-	for _, v := range values {
-		if s == v {
-			return s
+	if schema := r.shape(n, "string"); schema != nil {
+		var all []any
+		for _, v := range values {
+			all = append(all, v)
 		}
+		schema["enum"] = all
+	}
+	if slices.Contains(values, s) {
+		return s
 	}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
 		r.errorf(n, "should be %s, is %q", strings.Join(values, " or "), s)
@@ -137,6 +159,10 @@ func (r *reader) oneOf(n node, values ...string) string {
 
 // number reads an integer within [low, high].
 func (r *reader) number(n node, low, high int) int {
+	if s := r.shape(n, "integer"); s != nil {
+		s["minimum"], s["maximum"] = int64(low), int64(high)
+		return low
+	}
 	v, err := strconv.ParseInt(n.Value, 0, 64)
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!int" || err != nil {
 		r.errorf(n, "should be a whole number, is %s", describe(n))
@@ -154,6 +180,9 @@ func (r *reader) seconds(n node, low, high int) time.Duration {
 }
 
 func (r *reader) boolean(n node) bool {
+	if r.shape(n, "boolean") != nil {
+		return false
+	}
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
 		r.errorf(n, "should be true or false, is %s", describe(n))
 	}

@@ -108,6 +108,10 @@ func Rows() []Row {
 // readObject reads the mapping n by its table. It skips fields that are null, and fields to ignore that are empty or
 // false.
 func readObject[T any](r *reader, n node, t *table[T], to *T) {
+	if r.schema != nil {
+		describeObject(r, n, t, to)
+		return
+	}
 	if n.Kind != yaml.MappingNode {
 		r.errorf(n, "should be a mapping, is %s", describe(n))
 		return

@@ -1,0 +1,72 @@
+package manifest
+
+import "go.yaml.in/yaml/v3"
+
+// Schema returns the OpenAPI v3 schema of a Service, ConfigMap or Secret, as decoded from JSON; nil for any other kind.
+//
+// It comes from the tables: a reader with a schema reads each of their fields once, without a value, and notes what each value
+// would have to be.
+func Schema(kind string) map[string]any {
+	root := map[string]any{}
+	r, n := &reader{api: true, schema: map[string]map[string]any{"": root}}, node{&yaml.Node{}, ""}
+	switch kind {
+	case "Service":
+		readObject(r, n, serviceTable, &Service{})
+	case string(FromConfigMap):
+		readObject(r, n, configMapTable, &Object{Data: map[string]string{}})
+	case string(FromSecret):
+		readObject(r, n, secretTable, &Object{Data: map[string]string{}})
+	default:
+		return nil
+	}
+	return root
+}
+
+// shape returns the schema of n, with its type unless that is empty; nil if r reads values.
+func (r *reader) shape(n node, kind string) map[string]any {
+	if r.schema == nil {
+		return nil
+	}
+	s := r.schema[n.path]
+	if kind != "" {
+		s["type"] = kind
+	}
+	return s
+}
+
+// part returns a node without a value, of the given schema.
+func (r *reader) part(path string, schema map[string]any) node {
+	r.schema[path] = schema
+	return node{&yaml.Node{}, path}
+}
+
+// describeObject notes the fields of the object n.
+func describeObject[T any](r *reader, n node, t *table[T], to *T) {
+	properties := map[string]any{}
+	r.shape(n, "object")["properties"] = properties
+	for i := range t.fields {
+		f := &t.fields[i]
+		description := f.class().String()
+		if f.note != "" {
+			description += ": " + f.note
+		}
+		s := map[string]any{"description": description}
+		properties[f.name] = s
+		if f.read == nil {
+			s["x-kubernetes-preserve-unknown-fields"] = true
+			continue
+		}
+		f.read(r, r.part(join(n.path, f.name), s), to)
+	}
+}
+
+// intOrString notes that n is a number or a string; false: r reads values.
+func (r *reader) intOrString(n node) bool {
+	s := r.shape(n, "")
+	if s == nil {
+		return false
+	}
+	s["x-kubernetes-int-or-string"] = true
+	s["anyOf"] = []any{map[string]any{"type": "integer"}, map[string]any{"type": "string"}}
+	return true
+}
