@@ -61,7 +61,7 @@ func (s *Server) reconcile() {
 	}
 	for _, r := range s.revisions {
 		r.missing = ""
-		if missing := r.Template.Missing(r.Namespace, s.objects); len(missing) > 0 {
+		if missing := r.Template.Missing(r.Namespace, s.declared.objects); len(missing) > 0 {
 			r.missing = missing[0].Why
 		}
 	}
