@@ -75,6 +75,9 @@ func TestWhoIsServed(t *testing.T) {
 				if st := status(t, body); res.StatusCode != test.want || int(st.Code) != test.want || st.Reason != test.reason {
 					t.Errorf("%s %s, %s: got %s: %s; want %d", method, path, name, res.Status, body, test.want)
 				}
+				if got := res.Header.Get("WWW-Authenticate"); (got == "Bearer") != (test.want == 401) {
+					t.Errorf("%s %s, %s: got the challenge %q", method, path, name, got)
+				}
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package kubeapi
 import (
 	"encoding/json"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -200,6 +201,9 @@ func TestVersion(t *testing.T) {
 	}
 	if got.Major != "1" || got.Minor != "36" || got.GitVersion != "v1.36.0+sluice-1.2.3" {
 		t.Errorf("got %+v", got)
+	}
+	if gomod, err := os.ReadFile("../../../go.mod"); err != nil || !strings.Contains(string(gomod), "k8s.io/apimachinery v0."+minor+".") {
+		t.Errorf("go.mod has another version of k8s.io/apimachinery than %s.%s (%v)", major, minor, err)
 	}
 	for _, v := range []string{"", "devel", "v1.2.3-0.2026+dirty", "(unknown) ü", "---"} {
 		s.config.Version = v

@@ -136,7 +136,7 @@ func schemaOfObject(r *Resource) map[string]any {
 		properties[name] = property
 	}
 	properties["metadata"] = map[string]any{
-		"description": "Standard object's metadata.", "allOf": []any{reference(metadataSchema)}, "default": map[string]any{},
+		"description": "What all objects have: a name, labels and more.", "allOf": []any{reference(metadataSchema)}, "default": map[string]any{},
 	}
 	schema["properties"] = properties
 	schema[kindExtension] = []any{kindOf(r)}
