@@ -50,6 +50,7 @@ type Service struct {
 	Latest          *Revision
 	Revisions       []*Revision // all, oldest first
 	Traffic         []manifest.Traffic
+	Options         manifest.Options // for all revisions
 	// Generation of the Configuration: how often the template has changed.
 	Generation int64
 
@@ -171,7 +172,7 @@ func (c *Catalog) apply(next map[key]*Service, k key, doc *manifest.Service, fin
 		}
 		next[k] = s
 	}
-	s.Pos, s.Traffic = doc.Pos, doc.Traffic
+	s.Pos, s.Traffic, s.Options = doc.Pos, doc.Traffic, doc.Options
 	r := c.unchanged(s, doc, final)
 	if r == nil {
 		var err error
@@ -279,6 +280,16 @@ func (c *Catalog) use(s *Service, r *Revision) string {
 		return "it gets the requests of service " + s.Name + " until the latest is ready"
 	}
 	return ""
+}
+
+// Options returns those of a revision: its template's, and otherwise its service's as they are now.
+func (c *Catalog) Options(r *Revision) manifest.Options {
+	o := r.Template.Options
+	if s := c.services[key{r.Namespace, r.Service}]; s != nil {
+		o.Watch = cmp.Or(o.Watch, s.Options.Watch)
+		o.ClusterNames = o.ClusterNames || s.Options.ClusterNames
+	}
+	return o
 }
 
 // DeleteRevision plans to remove a revision. The error says by what it is in use.

@@ -140,6 +140,30 @@ func (b book) generations(service int64, revisions ...int64) {
 	}
 }
 
+// Annotations of the service hold for its revisions from now on, and make none.
+func TestOptions(t *testing.T) {
+	b := newBook(t)
+	for _, step := range []struct {
+		service, template, want string
+		revisions               int
+	}{
+		{"", "", "{ false}", 1},
+		{"sluice.dev/watch: a, sluice.dev/cluster-names: 'true'", "", "{a true}", 1},
+		{"sluice.dev/watch: b", "", "{b false}", 1},
+		{"sluice.dev/watch: b", "sluice.dev/watch: c, sluice.dev/cluster-names: 'true'", "{c true}", 2},
+	} {
+		text := strings.Replace(doc("", "x", ""), "{name: hello}", "{name: hello, annotations: {"+step.service+"}}", 1)
+		b.ok(b.apply(strings.Replace(text, "template:\n", "template:\n    metadata: {annotations: {"+step.template+"}}\n", 1)))
+		s := b.Services()[0]
+		if got := fmt.Sprint(b.Options(s.Latest)); got != step.want || len(s.Revisions) != step.revisions {
+			t.Errorf("%+v: got %s, %d revisions", step, got, len(s.Revisions))
+		}
+	}
+	if got := fmt.Sprint(b.Options(b.Services()[0].Revisions[0])); got != "{b false}" {
+		t.Errorf("the first: %s", got)
+	}
+}
+
 func TestPlanChangesNothing(t *testing.T) {
 	b := newBook(t)
 	b.ok(b.apply(doc("", "a", "")))

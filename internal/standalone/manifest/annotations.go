@@ -12,6 +12,23 @@ import (
 // AnnotationFullDuplex, when "Enabled", lets an HTTP/1.1 app respond while it still reads the request.
 const AnnotationFullDuplex = "features.knative.dev/http-full-duplex"
 
+// The quickstart's own annotations. On a Service they are for all of its revisions and make no new one; a template's are for
+// its revision.
+const (
+	watchKey        = "sluice.dev/watch"
+	clusterNamesKey = "sluice.dev/cluster-names"
+)
+
+// Options are what the quickstart's own annotations say.
+type Options struct {
+	Watch        string // replicas are replaced when a file below this directory changes, relative to workingDir; empty: none
+	ClusterNames bool   // apps reach others by the names that they have in a cluster
+}
+
+func options(all []Annotation) Options {
+	return Options{Watch: find(all, watchKey), ClusterNames: find(all, clusterNamesKey) == "true"}
+}
+
 const (
 	scaling        = "autoscaling.knative.dev/"
 	classKey       = scaling + "class"
@@ -45,6 +62,7 @@ func (a *known) kind() string { return "annotations of the " + string(a.on) }
 // serving/metadata_validation.go, serving/v1/revision_validation.go, and of its networking API. Package autoscaler checks
 // its own.
 var annotationTable = slices.Concat(
+	ownAnnotations(onTemplate),
 	scalingAnnotations(),
 	[]known{
 		{on: onTemplate, key: AnnotationFullDuplex, note: "the app may respond while it reads", check: enabledOrDisabled},
@@ -69,6 +87,7 @@ var annotationTable = slices.Concat(
 		"features.knative.dev/podspec-fieldref"),
 	several(onTemplate, Recorded, "written by a cluster", nil, "serving.knative.dev/creator", "serving.knative.dev/lastModifier", "serving.knative.dev/lastPinned",
 		"serving.knative.dev/no-gc", "serving.knative.dev/routes", "serving.knative.dev/routingStateModified"),
+	ownAnnotations(onService),
 	[]known{
 		{on: onService, key: "serving.knative.dev/rollout-duration", aliases: []string{"serving.knative.dev/rolloutDuration"}, class: Ignored, note: "traffic moves at once", check: wholeSeconds},
 	},
@@ -88,6 +107,17 @@ func several(on owner, class Class, note string, check func(string) string, keys
 		all = append(all, known{on: on, key: key, class: class, note: note, check: check})
 	}
 	return all
+}
+
+func ownAnnotations(on owner) []known {
+	return []known{
+		{on: on, key: watchKey, note: "a directory: replicas are replaced when files below it change", check: func(v string) string {
+			return unless(v != "", "a directory")
+		}},
+		{on: on, key: clusterNamesKey, note: "`true`: the app reaches others by their names in a cluster", check: func(v string) string {
+			return unless(v == "true" || v == "false", "true or false")
+		}},
+	}
 }
 
 // scalingAnnotations are the annotations that package autoscaler reads.
@@ -138,7 +168,7 @@ func quantity(v string) string {
 }
 
 // annotations reads those of a Service or of its template, and leaves out what a cluster has recorded: that doesn't make a
-// revision another one. An unknown one in Knative's domains is an error; other domains are ignored.
+// revision another one. An unknown one in Knative's domains or the quickstart's is an error; other domains are ignored.
 func (r *reader) annotations(n node, on owner) []Annotation {
 	if n.Node == nil {
 		return nil
@@ -163,6 +193,8 @@ func (r *reader) annotations(n node, on owner) []Annotation {
 			r.errorf(value, "belongs in the Service's own metadata.annotations")
 		case domain == "knative.dev" || strings.HasSuffix(domain, ".knative.dev"):
 			r.errorf(value, "no such annotation of Knative%s", suggestAnnotation(key, on))
+		case domain == "sluice.dev":
+			r.errorf(value, "no such annotation of the quickstart%s", suggestAnnotation(key, on))
 		case on == onTemplate && domain == "run.googleapis.com" && !strings.Contains(key, "/client-"):
 			r.ignore(value, "of Cloud Run only")
 		}

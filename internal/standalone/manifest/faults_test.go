@@ -310,6 +310,9 @@ func TestQ3AnnotationsAndLabels(t *testing.T) {
 		{"template", "features.knative.dev/http-full-duplex", "'yes'", "should be Enabled or Disabled, is \"yes\""},
 		{"template", "serving.knative.dev/http-full-duplex", "Enabled", "no such annotation of Knative; the nearest is features.knative.dev/http-full-duplex"},
 		{"template", "sidecar.istio.io/inject", "'true'", ""},
+		{"template", "sluice.dev/watch", "''", "f.yaml:9: field spec.template.metadata.annotations[sluice.dev/watch]: should be a directory, is \"\""},
+		{"service", "sluice.dev/cluster-names", "'yes'", "f.yaml:6: field metadata.annotations[sluice.dev/cluster-names]: should be true or false, is \"yes\""},
+		{"service", "sluice.dev/wach", "d", "f.yaml:6: field metadata.annotations[sluice.dev/wach]: no such annotation of the quickstart; the nearest is sluice.dev/watch"},
 		{"template", "run.googleapis.com/cpu-throttling", "'false'", "ignored"},
 	} {
 		services, err := Parse("f.yaml", []byte(annotated(c.on, c.key, c.value)))
@@ -324,6 +327,25 @@ func TestQ3AnnotationsAndLabels(t *testing.T) {
 }
 
 // Of two names for one thing the newer counts, and another class's metric is none of ours.
+func TestOptions(t *testing.T) {
+	for _, c := range []struct{ on, key, value, want string }{
+		{"template", "sluice.dev/watch", "./src", "{ false} {./src false}"},
+		{"template", "sluice.dev/cluster-names", "'true'", "{ false} { true}"},
+		{"template", "sluice.dev/cluster-names", "'false'", "{ false} { false}"},
+		{"service", "sluice.dev/watch", "./src", "{./src false} { false}"},
+		{"service", "sluice.dev/cluster-names", "'true'", "{ true} { false}"},
+	} {
+		services, err := Parse("f.yaml", []byte(annotated(c.on, c.key, c.value)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := services[0]
+		if got := fmt.Sprint(s.Options, s.Template.Options); got != c.want || len(s.Ignored) > 0 {
+			t.Errorf("%+v: got %s, %v", c, got, s.Ignored)
+		}
+	}
+}
+
 func TestQ3WhatTheAutoscalerGets(t *testing.T) {
 	set, err := Load(Input{Paths: []string{"testdata/autoscaling.yaml"}})
 	if err != nil {

@@ -70,7 +70,7 @@ func readServiceMetadata(r *reader, n node, s *Service) {
 		s.Name = r.label(m.nameAt, label)
 	}
 	r.labels(m.labels, onService)
-	r.annotations(m.annotations, onService)
+	s.Options = options(r.annotations(m.annotations, onService))
 }
 
 // label reads a name that becomes part of host names.
@@ -140,6 +140,7 @@ var templateTable = newTable("RevisionTemplateSpec",
 			}
 			t.Labels = r.labels(m.labels, onTemplate)
 			t.Annotations = r.annotations(m.annotations, onTemplate)
+			t.Options = options(t.Annotations)
 		}},
 		{name: "spec", note: "see RevisionSpec", read: func(r *reader, n node, t *Template) {
 			r.hasPod = true

@@ -68,6 +68,7 @@ type Service struct {
 	Pos             Pos
 	Namespace, Name string // Namespace is "default" if the document has none
 	Template        Template
+	Options         Options // for all revisions
 	// Traffic is the split of requests. It is never empty: without spec.traffic the latest revision gets all.
 	Traffic []Traffic
 	// Ignored are the document's ignored fields, in the order of the file.
@@ -83,6 +84,7 @@ type Template struct {
 	NamePos     Pos    `json:"-"`
 	Annotations []Annotation
 	Labels      []Annotation
+	Options     Options `json:"-"` // they are in Annotations
 
 	Container Container   // the app: the one that gets requests
 	Sidecars  []Container // run beside it
