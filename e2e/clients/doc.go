@@ -1,0 +1,2 @@
+// Package clients tests the quickstart's Kubernetes API with the clients that people use.
+package clients

@@ -1,0 +1,206 @@
+package clients
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+const walkFile = "../../docs/walk.md"
+
+// walk is a text with commands, which it runs, and their output.
+type walk struct {
+	t *testing.T
+	b strings.Builder
+	k *terminal
+	q *quickstart
+}
+
+// say adds a paragraph.
+func (w *walk) say(text string) { fmt.Fprintf(&w.b, "%s\n\n", strings.TrimSpace(text)) }
+
+// show adds a command and its output.
+func (w *walk) show(line, output string) {
+	output = strings.NewReplacer(
+		fmt.Sprintf(":%d", w.q.port), ":8080",
+		fmt.Sprintf("-port %d", w.q.port), "-port 8080",
+		w.q.dir, "/home/me",
+		w.k.dir, "/home/me",
+	).Replace("$ " + line + "\n" + output)
+	fmt.Fprintf(&w.b, "```console\n%s\n```\n\n", strings.TrimRight(output, "\n"))
+}
+
+// run runs a command that has to succeed.
+func (w *walk) run(line string, want ...string) {
+	w.t.Helper()
+	w.show(line, w.k.ok(line, want...))
+}
+
+// TestWalk is the walk through Knative's tutorial, with kubectl, as docs/walk.md shows it.
+func TestWalk(t *testing.T) {
+	t.Parallel()
+	q := newQuickstart(t, "-stable-window", "6s", "-scale-to-zero-grace-period", "0s")
+	k := newTerminal(t, q)
+	w := &walk{t: t, k: k, q: q}
+	w.say(`
+# A walk with kubectl
+
+This is Knative's tutorial against the quickstart instead of a cluster: a first Service, scaling from zero and back, a second revision, and a split of
+traffic. The commands are those for a cluster. [A test](../e2e/clients/walk_test.go) runs them with the real kubectl and writes this file:
+` + "`cd e2e/clients && go test -run TestWalk -update`.")
+
+	w.say("## Start\n\nWith `-f=` the quickstart serves no files, only what comes over its API. Idle replicas end after six seconds here; without the flags it is a minute and a half.")
+	q.until(func(out string) bool { return strings.Contains(out, "export KUBECONFIG=") })
+	w.show("quickstart "+strings.Join(q.args, " "), q.out.String())
+	w.say("In a second terminal, paste the last line; then kubectl, kn and every other client of Kubernetes talk to the quickstart.")
+	w.show("export KUBECONFIG="+q.kubeconfig, "")
+	w.run("kubectl get ksvc", `No resources found in default namespace`)
+
+	w.say("## A first Service")
+	w.run("cat hello.yaml")
+	w.run("kubectl apply -f hello.yaml", `^service.serving.knative.dev/hello created$`)
+	w.run("kubectl wait ksvc hello --for=condition=Ready", "condition met")
+	w.run("kubectl get ksvc", `^NAME +URL +LATESTCREATED +LATESTREADY +READY +REASON$`, `^hello +http://hello\.default\.\S+ +hello-00001 +hello-00001 +True`)
+	k.until("kubectl get pod", "No resources found")
+
+	w.say(`
+## From zero and back
+
+A Service without requests has no pods. Watch them in a third terminal: the first request starts one, and it ends when there have been no requests for
+a while.`)
+	watched := k.start("kubectl get pod -w")
+	curl := fmt.Sprintf("curl -s http://hello.default.localhost:%d", q.port)
+	w.run(curl, `^Hello World!$`)
+	k.until("kubectl get pod", "No resources found")
+	watched.until("Terminating")
+	time.Sleep(200 * time.Millisecond) // the last lines may be under way
+	watched.end()
+	w.show("kubectl get pod -w", distinct(watched.out.String()))
+	for _, want := range []string{`0/2 +Pending`, `0/2 +ContainerCreating`, `1/2 +Running`, `2/2 +Running`, `Terminating`} {
+		k.check("kubectl get pod -w", watched.out.String(), []string{want})
+	}
+
+	w.say("## A second revision\n\nEach change of the template is a new revision. When it is ready, it gets all traffic.")
+	k.write("hello.yaml", strings.Replace(hello, "World", "Knative", 1))
+	w.run("grep -A 1 TARGET hello.yaml", "Knative")
+	w.run("kubectl apply -f hello.yaml", `configured`)
+	w.run("kubectl wait ksvc hello --for=condition=Ready", "condition met")
+	w.run(curl, `^Hello Knative!$`)
+	w.run("kubectl get revisions", `^hello-00001 +hello +1 +True`, `^hello-00002 +hello +2 +True`)
+
+	w.say("## A split\n\nHalf of the requests go to each revision; with its tag, each has a URL of its own.")
+	split := strings.TrimRight(strings.Replace(hello, "World", "Knative", 1), "\n") + `
+  traffic:
+    - revisionName: hello-00001
+      percent: 50
+      tag: world
+    - revisionName: hello-00002
+      percent: 50
+      tag: knative
+`
+	k.write("hello.yaml", split)
+	w.run("grep -A 8 traffic: hello.yaml", "percent: 50")
+	w.run("kubectl apply -f hello.yaml", `configured`)
+	w.run("kubectl wait ksvc hello --for=condition=Ready", "condition met")
+	w.run("for i in $(seq 10); do "+curl+"; done | sort | uniq -c", `\d Hello Knative!$`, `\d Hello World!$`)
+	w.run(`kubectl get route hello -o jsonpath='{range .status.traffic[*]}{.percent}% {.revisionName} {.url}{"\n"}{end}'`,
+		`^50% hello-00001 http://world-hello`, `^50% hello-00002 http://knative-hello`)
+	w.run(fmt.Sprintf("curl -s http://world-hello.default.localhost:%d", q.port), `^Hello World!$`)
+	w.run("kubectl get ksvc,route,configuration,revision", `^service.serving.knative.dev/hello `, `^route.serving.knative.dev/hello `,
+		`^configuration.serving.knative.dev/hello `, `^revision.serving.knative.dev/hello-00002 `)
+	w.run("kubectl logs -l serving.knative.dev/revision=hello-00001 -c user-container", "helloworld: listening")
+
+	w.say("## The end\n\nWith the Service goes all that was made from it.")
+	w.run("kubectl delete -f hello.yaml", `deleted`)
+	w.run("kubectl get ksvc,route,configuration,revision", `No resources found`)
+
+	w.say(`
+## The same with kn
+
+What kn sends, and how it waits, is [tested with Knative's typed clients](../e2e/clients/kn_test.go): ` + "`kn service create`, `update`, `apply`, `describe`, `delete`\nand `list`, `kn revision list`, `describe` and `delete`, and `kn route list`.")
+	if _, err := exec.LookPath("kn"); err == nil {
+		w.kn()
+	}
+	w.compare()
+}
+
+// kn is the second half, where kn is installed; its output is checked and isn't in the file, which has to be the same everywhere.
+func (w *walk) kn() {
+	k := w.k
+	k.ok("kn service create hello --image ghcr.io/knative/helloworld-go:latest --port 8080 --env TARGET=World --revision-name=world", `http://hello.default`)
+	k.ok("kn service list", `^hello .* \d OK / \d +True`)
+	k.ok("kn service update hello --env TARGET=Knative --revision-name=knative", `http://hello.default`)
+	k.ok("kn revisions list", `^hello-world `, `^hello-knative `)
+	k.ok("kn service update hello --traffic hello-world=50 --traffic @latest=50")
+	k.ok("kn service describe hello", `50% .*hello-world`)
+	k.ok("kn revision describe hello-world", `Name: +hello-world`)
+	k.ok("kn route list", `^hello `)
+	k.ok("kn service apply hello --image ghcr.io/knative/helloworld-go:latest --port 8080 --env TARGET=kn", `http://hello.default`)
+	k.ok("kn service delete hello --wait", `deleted`)
+}
+
+// distinct leaves out lines that are as the line before, but for the age: kubectl writes one for each change of the object.
+func distinct(text string) string {
+	var b strings.Builder
+	before := ""
+	for line := range strings.Lines(text) {
+		if like := comparable(line); like != before {
+			b.WriteString(line)
+			before = like
+		}
+	}
+	return b.String()
+}
+
+// varying are what differs from run to run, and what it is replaced by for comparison.
+var varying = []struct {
+	expression *regexp.Regexp
+	by         string
+}{
+	{regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`), "UID"},
+	{regexp.MustCompile(`\b20\d\d-\d\d-\d\dT[\d:.]+Z`), "TIME"},
+	{regexp.MustCompile(`(-deployment-)[0-9a-z]+(-[0-9a-z]+)?`), "${1}HASH"},
+	{regexp.MustCompile(`\b127\.0\.0\.1:\d+`), "127.0.0.1:PORT"},
+	{regexp.MustCompile(`\b(\d+(\.\d+)?(ms|m|s))+( ago)?\b`), "AGE"},
+	{regexp.MustCompile(`(?m)^ +\d+ (Hello .*)$`), "COUNT $1"},
+	{regexp.MustCompile(`(?m)[ \t]+`), " "}, // columns are as wide as their longest value
+}
+
+func comparable(text string) string {
+	for _, v := range varying {
+		text = v.expression.ReplaceAllString(text, v.by)
+	}
+	return text
+}
+
+// compare compares the walk with docs/walk.md, or writes it.
+func (w *walk) compare() {
+	got := strings.TrimRight(w.b.String(), "\n") + "\n"
+	if *update && !w.t.Failed() {
+		if err := os.WriteFile(filepath.FromSlash(walkFile), []byte(got), 0o644); err != nil {
+			w.t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(filepath.FromSlash(walkFile))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	gotLines, wantLines := strings.Split(comparable(got), "\n"), strings.Split(comparable(string(want)), "\n")
+	for i := range max(len(gotLines), len(wantLines)) {
+		line := func(of []string) string {
+			if i < len(of) {
+				return of[i]
+			}
+			return "the end"
+		}
+		if line(gotLines) != line(wantLines) {
+			w.t.Fatalf("line %d of docs/walk.md differs: go test -run TestWalk -update writes it\ngot  %s\nwant %s\nall of it:\n%s", i+1, line(gotLines), line(wantLines), got)
+		}
+	}
+}
