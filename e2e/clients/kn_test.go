@@ -367,8 +367,7 @@ func TestKnTraffic(t *testing.T) {
 		{RevisionName: "hello-00001", LatestRevision: ptr.To(false), Percent: ptr.To(int64(100)), Tag: "stable"},
 		{LatestRevision: ptr.To(true), Percent: ptr.To(int64(0)), Tag: "candidate"},
 	}
-	s, err := k.Services("default").Update(t.Context(), s, metav1.UpdateOptions{})
-	if err != nil {
+	if _, err := k.Services("default").Update(t.Context(), s, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	s = k.waits("hello")
