@@ -205,6 +205,7 @@ func TestParseRefuses(t *testing.T) {
 		{"-image x=", "REFERENCE=COMMAND"},
 		{"-replica-ports 5", "LOW-HIGH"},
 		{"-stable-window six", "-stable-window"},
+		{"-runtime containerd", "should be auto, process, podman, docker"},
 	} {
 		if _, err := parse(strings.Fields(c.args), io.Discard); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", c.args, err)
@@ -217,7 +218,7 @@ func TestHelpListsEveryFlag(t *testing.T) {
 	if _, err := parse([]string{"-help"}, &b); !errors.Is(err, flag.ErrHelp) {
 		t.Error(err)
 	}
-	for _, name := range []string{"-f ", "-port ", "-listen ", "-image ", "-max-replicas ", "-replica-ports ", "-api", "-api-port ", "-kubeconfig ", "-state ", "-version", "-stable-window ", "-scale-to-zero-grace-period ", "-max-scale-limit "} {
+	for _, name := range []string{"-f ", "-port ", "-listen ", "-image ", "-runtime ", "-max-replicas ", "-replica-ports ", "-api", "-api-port ", "-kubeconfig ", "-state ", "-version", "-stable-window ", "-scale-to-zero-grace-period ", "-max-scale-limit "} {
 		if !strings.Contains(b.String(), "  "+name) {
 			t.Errorf("%s is missing", name)
 		}

@@ -49,7 +49,7 @@ func (s *Server) admitService(w kubeapi.Write) (kubeapi.Admission, error) {
 		a.Object.Object = svc.Object
 		manifest.Default(a.Object.Object)
 		one := manifest.Set{Services: []manifest.Service{svc}, Objects: next.objects}
-		a.Warnings = append(a.Warnings, remarksOn(one, false, s.cgroups)...)
+		a.Warnings = append(a.Warnings, remarksOn(one, false, s.cgroups, s.catalog.Contained)...)
 	}
 	plan, err := s.catalog.Plan(next.docs())
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
+	"github.com/sluice-proxy/sluice/internal/standalone/containers"
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
@@ -37,6 +38,8 @@ type Config struct {
 	Scaling *autoscaler.Defaults
 	// Images has the command for each image reference. The hello sample's image needs none.
 	Images map[string][]string
+	// Runtime is which container engine may run the images without a command; by default containers.Auto.
+	Runtime containers.Choice
 	// Limits of what clients may send; by default limits.OfProcess. Queue-proxies have those of Limits.Behind.
 	Limits *limits.Limits
 	// Screen shows the services and their events. Required.

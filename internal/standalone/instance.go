@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
+	"github.com/sluice-proxy/sluice/internal/standalone/containers"
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
@@ -24,16 +25,22 @@ type instance struct {
 	*catalog.Revision
 	name, uid string
 	ports     ports
-	self      string           // path of this binary
-	dir       string           // of its volumes; "": it has none
-	objects   manifest.Objects // as of its start
+	self      string             // path of this binary
+	dir       string             // of its volumes; "": it has none
+	objects   manifest.Objects   // as of its start
+	engine    *containers.Engine // for images; nil: none is needed
 }
 
-// command returns the command of a container, with the environment and the arguments that it would have in Kubernetes.
+func lookupIn(vars map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
+}
+
+// command returns the command of a container, with the environment and the arguments that it would have in Kubernetes. Without
+// argv it runs the image.
 // https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
 func (i *instance) command(c *manifest.Container, argv []string, app bool) (replica.Command, error) {
 	vars := map[string]string{}
-	lookup := func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
+	lookup := lookupIn(vars)
 	for _, from := range c.EnvFrom {
 		if o := i.objects.Of(i.Namespace, &from.Source); o != nil {
 			for key, value := range o.Data {
@@ -41,7 +48,11 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 			}
 		}
 	}
-	i.platform(vars, c, app)
+	port := i.ports.app
+	if argv == nil {
+		port = c.Port // published as i.ports.app
+	}
+	i.platform(vars, port, app)
 	for _, v := range c.Env { // a variable may refer to earlier ones
 		if v.From == nil {
 			vars[v.Name] = catalog.Expand(v.Value, lookup)
@@ -51,9 +62,16 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 	}
 	var errs []error
 	for _, m := range c.Mounts {
-		place, err := i.place(m, lookup)
+		place := m.Path
+		if argv != nil {
+			var err error
+			place, err = i.place(m, lookup)
+			errs = append(errs, err)
+		}
 		vars[mountVariable(m.Path)] = place
-		errs = append(errs, err)
+	}
+	if argv == nil {
+		return i.container(c, vars, app)
 	}
 	cmd := replica.Command{Dir: c.WorkingDir, Limits: limitsOf(c)}
 	for _, v := range os.Environ() {
@@ -97,10 +115,10 @@ func runnable(program, dir string) error {
 }
 
 // platform sets the variables of Knative's runtime contract, which override those of envFrom.
-func (i *instance) platform(vars map[string]string, c *manifest.Container, app bool) {
+func (i *instance) platform(vars map[string]string, port int, app bool) {
 	vars["K_SERVICE"], vars["K_CONFIGURATION"], vars["K_REVISION"] = i.Service, i.Service, i.Name
 	if app {
-		vars["PORT"] = strconv.Itoa(i.ports.app)
+		vars["PORT"] = strconv.Itoa(port)
 	}
 }
 
@@ -188,10 +206,15 @@ func (i *instance) volume(v *manifest.Volume) string {
 	return filepath.Join(i.dir, v.Name)
 }
 
+// volumeOf returns the volume of m.
+func (i *instance) volumeOf(m manifest.Mount) *manifest.Volume {
+	at := slices.IndexFunc(i.Template.Volumes, func(v manifest.Volume) bool { return v.Name == m.Volume })
+	return &i.Template.Volumes[at] // the manifest has been checked
+}
+
 // place returns the path of what m would mount.
 func (i *instance) place(m manifest.Mount, lookup func(string) (string, bool)) (string, error) {
-	at := slices.IndexFunc(i.Template.Volumes, func(v manifest.Volume) bool { return v.Name == m.Volume })
-	v := &i.Template.Volumes[at] // the manifest has been checked
+	v := i.volumeOf(m)
 	sub := m.SubPath
 	if m.SubPathExpr {
 		if sub = catalog.Expand(sub, lookup); !filepath.IsLocal(sub) {
@@ -258,6 +281,10 @@ func (i *instance) makeVolumes() error {
 		v := &i.Template.Volumes[at]
 		if v.HostPath == "" {
 			if err := os.Mkdir(i.volume(v), 0o755); err != nil {
+				return err
+			}
+			// As in Kubernetes: a container may have another user. Nobody else can enter i.dir.
+			if err := os.Chmod(i.volume(v), 0o777); err != nil {
 				return err
 			}
 		}

@@ -285,7 +285,7 @@ func TestQ1IgnoredFieldsAreSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := remarksOn(set, false, replica.Cgroups{})
+	lines := remarksOn(set, false, replica.Cgroups{}, asProcess)
 	for _, want := range []string{
 		"scheduling: ignored here: nodeSelector, tolerations, affinity, 5 more; -v lists them",
 		"987654321/cloudrun: ignored here: run.googleapis.com/cpu-throttling, run.googleapis.com/startup-cpu-boost, serviceAccountName, 2 more; -v lists them",
@@ -296,7 +296,7 @@ func TestQ1IgnoredFieldsAreSaid(t *testing.T) {
 			t.Errorf("missing: %s\nin %q", want, lines)
 		}
 	}
-	lines = remarksOn(set, true, replica.Cgroups{})
+	lines = remarksOn(set, true, replica.Cgroups{}, asProcess)
 	want := "resources: ignored here: manifest/testdata/resources.yaml:11: field spec.template.spec.containers[0].imagePullPolicy: there is no image to pull for a process"
 	if !slices.Contains(lines, want) {
 		t.Errorf("missing: %s\nin %q", want, lines)
@@ -314,7 +314,7 @@ func TestQ1LimitsThatHoldAreNotIgnored(t *testing.T) {
 		"imagePullPolicy, requests, limits.cpu, 1 more; -v lists them":      {Memory: "/x"},
 		"imagePullPolicy, requests, limits[example.com/gpu]; -v lists them": {Memory: "/x", CPU: "/x"},
 	} {
-		if got := remarksOn(set, false, on); len(got) != 1 || got[0] != "resources: ignored here: "+want {
+		if got := remarksOn(set, false, on, asProcess); len(got) != 1 || got[0] != "resources: ignored here: "+want {
 			t.Errorf("%+v:\ngot  %q\nwant %s", on, got, want)
 		}
 	}
@@ -385,3 +385,6 @@ func TestQ1ResourceFields(t *testing.T) {
 		t.Error("without a limit it should be what the machine has")
 	}
 }
+
+// asProcess is for containers that run as processes.
+func asProcess(*manifest.Container) bool { return false }

@@ -66,7 +66,7 @@ func (s *Server) launch(r *revision) error {
 		ports: portsOf(taken), taken: taken, version: r.version, launched: time.Now(), reason: "starting", gates: map[string]string{},
 	}
 	p.containers = containersOf(r.Revision)
-	i := &instance{Revision: r.Revision, name: p.name, uid: p.uid, ports: p.ports, self: s.self, objects: s.declared.objects}
+	i := &instance{Revision: r.Revision, name: p.name, uid: p.uid, ports: p.ports, self: s.self, objects: s.declared.objects, engine: s.engines.engine}
 	spec, err := s.spec(r, i)
 	if err != nil {
 		s.ports.Release(taken)
@@ -82,7 +82,7 @@ func (s *Server) launch(r *revision) error {
 		s.ports.Release(taken)
 		return errors.Join(err, i.remove())
 	}
-	p.watched = watchedOf(r.Revision, spec)
+	p.watched = watchedOf(i, spec)
 	for _, w := range p.watched {
 		w.close(p)
 	}

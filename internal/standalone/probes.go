@@ -5,9 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
+	"github.com/sluice-proxy/sluice/internal/standalone/containers"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 	"github.com/sluice-proxy/sluice/queueproxy"
@@ -29,6 +30,8 @@ type watched struct {
 	liveness  *manifest.Probe
 	readiness *manifest.Probe // nil: it is ready once it has started
 	ownPort   bool            // the kubelet only waits for readiness' delay; the queue-proxy probes
+	published bool            // its port is that of a container: containers.Listens tells whether it listens
+	exec      []string        // before the argv of a probe's program: runs it inside the container
 	sidecar   bool
 	restarted string   // why the kubelet is ending its process; the server's goroutine owns it
 	pid       int      // of its current process, or 0; the server's goroutine owns it
@@ -36,7 +39,7 @@ type watched struct {
 }
 
 // watchedOf returns the containers of a replica that the kubelet probes.
-func watchedOf(r *catalog.Revision, spec replica.Spec) []*watched {
+func watchedOf(i *instance, spec replica.Spec) []*watched {
 	var all []*watched
 	add := func(c *manifest.Container, process replica.Process, command replica.Command, sidecar bool) {
 		w := &watched{
@@ -47,18 +50,24 @@ func watchedOf(r *catalog.Revision, spec replica.Spec) []*watched {
 			w.readiness = &c.Probe
 		}
 		w.ownPort = !sidecar && c.Probe.Exec == nil
+		if !sidecar && i.Command == nil {
+			w.exec = i.engine.Exec(containerName(i.name, c))
+			if w.published = true; c.Probe.TCP && c.Probe.Host == "" { // the queue-proxy's would succeed too early
+				w.readiness = &c.Probe
+			}
+		}
 		if sidecar || w.startup != nil || w.liveness != nil || w.readiness != nil {
 			all = append(all, w)
 		}
 	}
-	t := &r.Template
+	t := &i.Template
 	add(&t.Container, replica.App, spec.App, false)
-	for i := range t.Sidecars {
-		add(&t.Sidecars[i], spec.Sidecars[i].Process, spec.Sidecars[i].Command, true)
+	for at := range t.Sidecars {
+		add(&t.Sidecars[at], spec.Sidecars[at].Process, spec.Sidecars[at].Command, true)
 	}
-	for i := range t.Init {
-		if t.Init[i].Stays {
-			add(&t.Init[i], spec.Init[i].Process, spec.Init[i].Command, true)
+	for at := range t.Init {
+		if t.Init[at].Stays {
+			add(&t.Init[at], spec.Init[at].Process, spec.Init[at].Command, true)
 		}
 	}
 	return all
@@ -242,6 +251,16 @@ func (s *Server) probeReadiness(ctx context.Context, r *revision, p *pod, w *wat
 	probe := w.readiness
 	sleep(ctx, probe.Delay)
 	if w.ownPort { // the queue-proxy makes the probe
+		for why := ""; w.published && probe.TCP && ctx.Err() == nil; sleep(ctx, askAgain) {
+			err := s.attempt(ctx, p, w, probe)
+			if err == nil {
+				break
+			}
+			if now := fmt.Sprintf("not ready: the app doesn't listen on port %d of its container: %v", r.Template.Container.Port, err); now != why {
+				why = now
+				s.setGate(r, p, w, pid, why)
+			}
+		}
 		s.setGate(r, p, w, pid, "")
 		return
 	}
@@ -292,7 +311,12 @@ func (s *Server) attempt(ctx context.Context, p *pod, w *watched, probe *manifes
 	if probe.Exec != nil {
 		ctx, cancel := context.WithTimeout(ctx, probe.Timeout)
 		defer cancel()
-		return runProbe(ctx, w.command, probe.Exec)
+		return runProbe(ctx, w.command, slices.Concat(w.exec, probe.Exec))
+	}
+	if w.published && probe.TCP && probe.Host == "" {
+		ctx, cancel := context.WithTimeout(ctx, max(probe.Timeout, time.Second))
+		defer cancel()
+		return containers.Listens(ctx, hostPort(p.ports.app))
 	}
 	all, err := queueproxy.ParseProbes(probeJSON(probe, p.ports.app), false, replicaHost, p.ports.app)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 // adopt sets the remarks on manifests that have been applied.
 func (s *Server) adopt(set manifest.Set) {
-	s.remarks = slices.Concat(set.Skipped, remarksOn(set, s.log.Core().Enabled(zapcore.DebugLevel), s.cgroups))
+	s.remarks = slices.Concat(set.Skipped, remarksOn(set, s.log.Core().Enabled(zapcore.DebugLevel), s.cgroups, s.catalog.Contained))
 	s.adoptObjects(set.Objects)
 	s.sources = set.Sources
 }
@@ -63,8 +63,8 @@ func (s *Server) retry(key serviceKey) {
 const fewIgnored = 3
 
 // remarksOn returns a line for each service with ignored fields (with verbose, for each such field), for each missing
-// object, and for each service with volumes. A limit that cgroups enforce is not ignored.
-func remarksOn(set manifest.Set, verbose bool, cgroups replica.Cgroups) []string {
+// object, and for each service with volumes. A limit that cgroups enforce is not ignored, nor is what a container is for.
+func remarksOn(set manifest.Set, verbose bool, cgroups replica.Cgroups, contained func(*manifest.Container) bool) []string {
 	var lines []string
 	notes := map[string][]manifest.Note{}
 	var names []string
@@ -78,14 +78,14 @@ func remarksOn(set manifest.Set, verbose bool, cgroups replica.Cgroups) []string
 			names = append(names, name)
 		}
 		for _, n := range svc.Ignored {
-			if !cgroups.Limit(n.Limit) {
+			if !cgroups.Limit(n.Limit) && !(n.Contained && allContained(&svc.Template, n, contained)) {
 				notes[name] = append(notes[name], n)
 			}
 		}
 		for _, n := range svc.Template.Missing(svc.Namespace, set.Objects) {
 			lines = append(lines, fmt.Sprintf("%s: replicas wait for what is missing: %s: %s", name, n.Place, n.Why))
 		}
-		if places := mountVariables(&svc.Template); len(places) > 0 {
+		if places := mountVariables(&svc.Template, contained); len(places) > 0 {
 			lines = append(lines, fmt.Sprintf("%s: volumes are not mounted; variables have their directories: %s", name, strings.Join(places, ", ")))
 		}
 	}
@@ -101,6 +101,17 @@ func remarksOn(set manifest.Set, verbose bool, cgroups replica.Cgroups) []string
 		}
 	}
 	return lines
+}
+
+// allContained reports whether all containers that n is about run in containers.
+func allContained(t *manifest.Template, n manifest.Note, contained func(*manifest.Container) bool) bool {
+	all := t.All()
+	if at := slices.IndexFunc(all, func(c *manifest.Container) bool {
+		return strings.HasPrefix(n.Field, strings.TrimSuffix(c.ImagePlace.Field, "image"))
+	}); at >= 0 {
+		all = all[at : at+1]
+	}
+	return !slices.ContainsFunc(all, func(c *manifest.Container) bool { return !contained(c) })
 }
 
 // ignoredLine names the first few.
@@ -132,10 +143,13 @@ func shortField(field string) string {
 	return strings.TrimPrefix(path.Ext("."+field), ".")
 }
 
-// mountVariables describes the variables of all containers' mounts.
-func mountVariables(t *manifest.Template) []string {
+// mountVariables describes the variables of the mounts of all containers that run as processes.
+func mountVariables(t *manifest.Template, contained func(*manifest.Container) bool) []string {
 	var all []string
 	for _, c := range t.All() {
+		if len(c.Mounts) == 0 || contained(c) {
+			continue
+		}
 		for _, m := range c.Mounts {
 			if v := "$" + mountVariable(m.Path) + " for " + m.Path; !slices.Contains(all, v) {
 				all = append(all, v)

@@ -8,6 +8,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
 	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
 )
@@ -22,6 +23,10 @@ type revision struct {
 
 	version int      // counts the restarts: a pod of an earlier one is to be replaced
 	files   []string // programs and directories whose change restarts it
+
+	images  []*manifest.Container // that run in containers; nil: not determined
+	pulled  bool                  // images are here
+	pulling bool
 
 	desired     int
 	capped      bool   // -max-replicas is less than desired

@@ -20,6 +20,7 @@ import (
 	"github.com/sluice-proxy/sluice/activator"
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
+	"github.com/sluice-proxy/sluice/internal/standalone/containers"
 	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
@@ -44,6 +45,7 @@ type Server struct {
 	kubelet   *http.Client
 	inbox     *inbox
 	programs  *programs
+	engines   *engines
 
 	calls   chan func()   // for the goroutine that owns the fields below
 	stopped chan struct{} // closed when it takes no more calls
@@ -78,12 +80,18 @@ func New(c Config) (*Server, error) {
 		config: c, log: c.Log, self: self, cgroups: replica.FindCgroups(),
 		inbox: newInbox(), calls: make(chan func()), stopped: make(chan struct{}),
 		declared:  &declared{},
+		engines:   &engines{choice: c.Runtime},
 		revisions: map[throttler.RevisionID]*revision{},
 		serving:   map[serviceKey]*catalog.Revision{},
 		pods:      map[*pod]*revision{},
 	}
+	if c.Runtime == containers.Podman || c.Runtime == containers.Docker {
+		if _, err := s.engines.find(); err != nil {
+			return nil, fmt.Errorf("-runtime %s: %w", c.Runtime, err)
+		}
+	}
 	s.catalog = catalog.New(catalog.Config{
-		Scaling: *c.Scaling, Images: c.images(), Runnable: runnable,
+		Scaling: *c.Scaling, Images: c.images(), Runnable: runnable, Contained: s.engines.contained,
 		Serving: func(r *catalog.Revision) bool { return s.serving[serviceKey{r.Namespace, r.Service}] == r },
 	})
 	if c.API != nil {
@@ -182,6 +190,7 @@ func (s *Server) Run(ctx context.Context) error {
 	around.Go(func() error { return s.activator.Run(base, nil) })
 
 	s.greet()
+	s.sweep(base)
 	s.applied()
 	failed := make(chan error, 1)
 	around.Go(func() error {

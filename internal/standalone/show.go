@@ -116,6 +116,9 @@ func (r *revision) state() (screen.State, string) {
 	case r.failure != "" && len(active) == 0:
 		return screen.NotReady, r.failure
 	}
+	if r.pulling && len(active) == 0 {
+		return screen.Starting, "its image is looked for, and pulled if it isn't here"
+	}
 	for _, p := range active {
 		if p.crashes > 0 || time.Since(p.launched) > startTime {
 			return screen.NotReady, p.reason

@@ -27,6 +27,8 @@ type Config struct {
 	// Serving reports whether a revision gets requests although neither it is the latest nor a route names it: while the latest
 	// isn't ready. Nil: none does.
 	Serving func(*Revision) bool
+	// Contained returns why an image can't run in a container. Nil: none can.
+	Contained func(image string) error
 }
 
 // Revision is one version of a service.
@@ -38,9 +40,10 @@ type Revision struct {
 	Template   manifest.Template
 	Object     map[string]any // spec.template as Kubernetes has it, with Knative's defaults
 	Scaling    autoscaler.Spec
-	Command    []string // argv of the app
-	Init       [][]string
-	Sidecars   [][]string
+	// Command is the argv of the app; nil: its image runs in a container. The same for the others.
+	Command  []string
+	Init     [][]string
+	Sidecars [][]string
 }
 
 // Service is the current state of a service.
@@ -215,7 +218,10 @@ func (c *Catalog) complete(r *Revision) error {
 	r.Sidecars, errs[1] = c.commands(t.Sidecars)
 	r.Init, errs[2] = c.commands(t.Init)
 	r.Scaling, errs[3] = c.scaling(t)
-	return errors.Join(errs[:]...)
+	if err := errors.Join(errs[:]...); err != nil {
+		return err
+	}
+	return r.checkContained()
 }
 
 // unchanged finds the existing revision of doc: by its name, or else that of the document at the same position, or the

@@ -229,7 +229,7 @@ func TestRestoreWithoutACommand(t *testing.T) {
 	b := newBook(t)
 	template := manifest.Template{Container: manifest.Container{Image: "gone"}}
 	err := b.Restore([]Stored{{Namespace: "default", Name: "hello", Latest: "hello-00007", Revisions: []Revision{{Name: "hello-00007", Generation: 7, Template: template}}}})
-	if err == nil || !strings.HasPrefix(err.Error(), "revision hello-00007 is given up: images are not pulled here") {
+	if err == nil || !strings.HasPrefix(err.Error(), "revision hello-00007 is given up: no command is known for gone, and") {
 		t.Errorf("%v", err)
 	}
 	b.ok(b.apply(doc("", "a", "")))
@@ -354,7 +354,7 @@ func TestCommands(t *testing.T) {
 		"image: 'known@sha256:0'":                     `["run" "known"]`,
 		"image: 'tagged:v1'":                          `["v1"]`,
 		"image: known, command: [x, y], args: ['$A']": `["x" "y" "$A"]`,
-		"image: 'tagged:v2'":                          "f.yaml:4: field spec.template.spec.containers[0].image: images are not pulled here, and no command is known for tagged:v2: give the container a command, or say -image 'tagged:v2=COMMAND'",
+		"image: 'tagged:v2'":                          "f.yaml:4: field spec.template.spec.containers[0].image: no command is known for tagged:v2, and it can't run in a container: containers are off: give the container a command whose program is on this machine, say -image 'tagged:v2=COMMAND', or install podman or docker and leave -runtime at auto",
 		"image: 'host:5000/known'":                    "f.yaml:4:",
 		"name: x":                                     "f.yaml:4: field spec.template.spec.containers[0].image: missing",
 	} {
@@ -462,8 +462,8 @@ func TestQ1SidecarsNeedCommands(t *testing.T) {
 		"      containers:\n      - {name: b, image: known, ports: [{containerPort: 80}]}\n      - {name: c, image: two}\n")
 	got := fmt.Sprint(err)
 	for _, want := range []string{
-		"f.yaml:8: field spec.template.spec.initContainers[0].image: images are not pulled here, and no command is known for one",
-		"f.yaml:11: field spec.template.spec.containers[1].image: images are not pulled here, and no command is known for two",
+		"f.yaml:8: field spec.template.spec.initContainers[0].image: no command is known for one, and",
+		"f.yaml:11: field spec.template.spec.containers[1].image: no command is known for two, and",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got %s\nwant %s", got, want)

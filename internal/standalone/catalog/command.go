@@ -8,34 +8,82 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 )
 
-// command returns the argv of a container.
+// command returns the argv of a container that runs as a process: its own command, if the program is here, or that for its
+// image. Nil without an error: the image runs in a container.
 func (c *Catalog) command(app *manifest.Container) ([]string, error) {
+	var missing error
 	if len(app.Command) > 0 {
-		return slices.Concat(app.Command, app.Args), c.runnable(app.Command[0], app.WorkingDir, app.CommandPlace)
+		if missing = c.runnable(app.Command[0], app.WorkingDir); missing == nil {
+			return slices.Concat(app.Command, app.Args), nil
+		}
 	}
 	for _, ref := range []string{app.Image, repository(app.Image)} {
 		if argv := c.config.Images[ref]; len(argv) > 0 {
-			return slices.Concat(argv, app.Args), c.runnable(argv[0], app.WorkingDir, app.ImagePlace)
+			if err := c.runnable(argv[0], app.WorkingDir); err != nil {
+				return nil, app.ImagePlace.Errorf("%v", err)
+			}
+			return slices.Concat(argv, app.Args), nil
 		}
 	}
-	if app.Image == "" {
+	switch {
+	case app.Image == "" && missing != nil:
+		return nil, app.CommandPlace.Errorf("%v", missing)
+	case app.Image == "":
 		return nil, app.ImagePlace.Errorf("missing, and so is command: give the container a command")
 	}
-	return nil, app.ImagePlace.Errorf(
-		"images are not pulled here, and no command is known for %s: give the container a command, or say -image '%s=COMMAND'",
-		app.Image, app.Image)
+	why := errors.New("containers are off")
+	if c.config.Contained != nil {
+		if why = c.config.Contained(app.Image); why == nil {
+			return nil, nil
+		}
+	}
+	if missing != nil {
+		return nil, app.CommandPlace.Errorf("%v; nor can its image run in a container: %v", missing, why)
+	}
+	return nil, app.ImagePlace.Errorf("no command is known for %s, and it can't run in a container: %v: give the container a command whose "+
+		"program is on this machine, say -image '%s=COMMAND', or install podman or docker and leave -runtime at auto", app.Image, why, app.Image)
 }
 
-// runnable returns an error at place if a program can't be run. A name with a variable can't be checked before a replica
-// starts.
-func (c *Catalog) runnable(program, dir string, place manifest.Place) error {
+// Contained reports whether the image of a container runs in a container of podman or docker.
+func (c *Catalog) Contained(app *manifest.Container) bool {
+	argv, err := c.command(app)
+	return argv == nil && err == nil
+}
+
+// checkContained returns errors for what isn't possible in a container.
+func (r *Revision) checkContained() error {
+	var errs []error
+	t := &r.Template
+	beside := slices.Clone(r.Sidecars)
+	all := slices.Clone(t.Sidecars)
+	for i := range t.Init {
+		if t.Init[i].Stays {
+			beside, all = append(beside, r.Init[i]), append(all, t.Init[i])
+		}
+	}
+	for i := range beside {
+		if beside[i] == nil || r.Command == nil {
+			errs = append(errs, all[i].ImagePlace.Errorf("a sidecar has to be a command, beside an app that is one, too: containers "+
+				"of podman or docker would not share ports with it"))
+		}
+	}
+	if r.Command == nil {
+		for _, p := range []*manifest.Probe{&t.Container.Probe, t.Container.Liveness, t.Container.Startup} {
+			if p != nil && p.Port != 0 {
+				errs = append(errs, t.Container.ImagePlace.Errorf("a probe of an app in a container should be of its containerPort, "+
+					"which alone is published here; it is of port %d", p.Port))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// runnable returns why a program can't be run. A name with a variable can't be checked before a replica starts.
+func (c *Catalog) runnable(program, dir string) error {
 	if c.config.Runnable == nil || strings.Contains(program, "$(") {
 		return nil
 	}
-	if err := c.config.Runnable(program, dir); err != nil {
-		return place.Errorf("%v", err)
-	}
-	return nil
+	return c.config.Runnable(program, dir)
 }
 
 // commands returns the argv of each container.

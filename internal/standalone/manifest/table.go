@@ -15,7 +15,7 @@ type Class int
 const (
 	// Done: it has the same meaning as in a cluster.
 	Done Class = iota
-	// Ignored: it is allowed and has no meaning on one machine without containers. There is a note.
+	// Ignored: it is allowed and has no meaning on one machine, or for a process. There is a note.
 	Ignored
 	// Recorded: a cluster, or a tool, has recorded its state in it. It is ignored.
 	Recorded

@@ -10,6 +10,7 @@ import (
 // child is a running process of the supervisor.
 type child struct {
 	process Process
+	command Command
 	own     bool // leads a process group
 	cmd     *exec.Cmd
 	out     *lines
@@ -22,7 +23,7 @@ type child struct {
 // start runs c, within its limits. When own, the child leads a process group.
 func (s *supervisor) start(process Process, c Command, own bool) (*child, error) {
 	ch := &child{
-		process: process, own: own,
+		process: process, command: c, own: own,
 		out:    &lines{process: process, to: s.to},
 		err:    &lines{process: process, to: s.to},
 		since:  time.Now(),

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -24,10 +25,9 @@ type Config struct {
 
 // Replica is the quickstart's side of a running supervisor.
 type Replica struct {
-	cmd     *exec.Cmd
-	dir     string
-	cgroups Cgroups
-	done    chan struct{}
+	cmd  *exec.Cmd
+	spec Spec
+	done chan struct{}
 
 	mu      sync.Mutex
 	control *os.File // nil: closed
@@ -72,7 +72,7 @@ func Start(c Config) (*Replica, error) {
 		eventsR.Close()
 		return nil, fmt.Errorf("replica: supervisor of %s: %w", c.Spec.Name, err)
 	}
-	r := &Replica{cmd: cmd, dir: c.Spec.Dir, cgroups: c.Spec.Cgroups, done: make(chan struct{}), control: controlW, groups: map[int]bool{cmd.Process.Pid: true}}
+	r := &Replica{cmd: cmd, spec: c.Spec, done: make(chan struct{}), control: controlW, groups: map[int]bool{cmd.Process.Pid: true}}
 	r.send(c.Spec) // without a Spec a supervisor ends
 	go r.follow(eventsR, c.Notify)
 	return r, nil
@@ -144,10 +144,14 @@ func (r *Replica) follow(events *os.File, notify func(Event)) {
 		for group := range r.groups {
 			_ = syscall.Kill(-group, syscall.SIGKILL)
 		}
-		r.cgroups.removeOf(r.PID())
+		r.spec.App.after()
+		for _, c := range slices.Concat(r.spec.Init, r.spec.Sidecars) {
+			c.Command.after()
+		}
+		r.spec.Cgroups.removeOf(r.PID())
 	}
 	_, _ = io.Copy(io.Discard, events)
-	if r.dir != "" { // a killed supervisor doesn't remove it
-		_ = os.RemoveAll(r.dir)
+	if r.spec.Dir != "" { // a killed supervisor doesn't remove it
+		_ = os.RemoveAll(r.spec.Dir)
 	}
 }

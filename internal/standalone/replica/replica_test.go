@@ -306,6 +306,33 @@ func TestKilledSupervisorLeavesNothingInItsGroups(t *testing.T) {
 	w.gone()
 }
 
+// What a process leaves is removed after each of its ends: a crash, SIGKILL, and that of the supervisor.
+func TestAfterEachEndOfAProcess(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		does string
+		end  func(*world)
+		ends int
+	}{
+		{"crash", func(w *world) { w.await(2, "exit", kind(Exited, App)); w.r.Kill() }, 2},
+		{"stubborn", func(w *world) { w.r.Stop() }, 1},
+		{"stubborn", func(w *world) { w.r.Kill() }, 1},
+		{"stubborn", func(w *world) { _ = syscall.Kill(w.r.PID(), syscall.SIGKILL) }, 1},
+	} {
+		w := newWorld(t, c.does)
+		file := filepath.Join(t.TempDir(), "after")
+		w.spec.App.After = []string{"sh", "-c", "echo $MARK >> " + file}
+		w.start()
+		w.await(1, "the app starts", kind(Started, App))
+		c.end(w)
+		<-w.r.Done()
+		text, err := os.ReadFile(file)
+		if n := strings.Count(string(text), w.mark); err != nil || n < c.ends {
+			t.Errorf("%s: %d times after %d ends, %v", c.does, n, c.ends, err)
+		}
+	}
+}
+
 // However the quickstart dies, nothing of it is left, not even what tried to get away.
 func TestNothingIsLeftWhenTheQuickstartIsKilled(t *testing.T) {
 	t.Parallel()

@@ -1,9 +1,11 @@
 package replica
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"time"
@@ -26,6 +28,8 @@ const (
 	outputDelay = 200 * time.Millisecond
 	// reapAfter is the delay with which orphans that end together are reaped together.
 	reapAfter = 20 * time.Millisecond
+	// afterLimit bounds Command.After. To remove a container takes half a second, or more on a busy machine.
+	afterLimit = 10 * time.Second
 )
 
 // Self returns the path with which this binary executes itself. On Linux that works for a deleted file: go run deletes it.
@@ -42,8 +46,23 @@ type Command struct {
 	Args []string // with argv[0]
 	Env  []string // the whole environment
 	Dir  string   // empty: the quickstart's
+	// After, unless it is empty, is the argv of a program that runs after each end of the process, whatever ended it: what
+	// removes a container of which the process was only the client.
+	After []string
 	// Limits are enforced if Spec.Cgroups allows it.
 	Limits Limits
+}
+
+// after runs c.After, and returns when it has ended. Its result doesn't matter: mostly there is nothing left to do.
+func (c Command) after() {
+	if len(c.After) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), afterLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, c.After[0], c.After[1:]...)
+	cmd.Env = c.Env
+	_ = cmd.Run()
 }
 
 // Spec is what a supervisor runs. It is the first line of JSON on the control pipe.

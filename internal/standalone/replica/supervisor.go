@@ -223,6 +223,7 @@ func (s *supervisor) appExited() {
 // clearAfter cleans up after a container that has ended.
 func (s *supervisor) clearAfter(c *child) {
 	s.clear()
+	c.command.after()
 	c.group.remove()
 }
 

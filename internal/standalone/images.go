@@ -1,0 +1,190 @@
+package standalone
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
+	"github.com/sluice-proxy/sluice/internal/standalone/containers"
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/replica"
+)
+
+// engines finds the container engine when an image first needs one: that takes time, and most quickstarts need none. It
+// belongs to one goroutine.
+type engines struct {
+	choice containers.Choice
+	engine *containers.Engine // nil: there is none
+	err    error              // why
+	again  time.Time          // when to look for one again
+}
+
+// askEngines is the pause after which an engine is looked for again: somebody may have started it.
+const askEngines = 10 * time.Second
+
+// find returns the engine. It may block while it looks for one.
+func (e *engines) find() (*containers.Engine, error) {
+	if e.engine == nil && !time.Now().Before(e.again) {
+		e.engine, e.err = containers.Find(e.choice)
+		e.again = time.Now().Add(askEngines)
+	}
+	return e.engine, e.err
+}
+
+// contained is the catalog's Contained.
+func (e *engines) contained(image string) error {
+	if strings.HasPrefix(image, "-") || strings.ContainsFunc(image, func(c rune) bool { return c <= ' ' }) {
+		return errors.New("that is no reference of an image")
+	}
+	_, err := e.find()
+	return err
+}
+
+// images returns the containers of r whose images run in containers.
+func imagesOf(r *catalog.Revision) []*manifest.Container {
+	var all []*manifest.Container
+	for at, argv := range r.Init {
+		if argv == nil {
+			all = append(all, &r.Template.Init[at])
+		}
+	}
+	if r.Command == nil {
+		all = append(all, &r.Template.Container)
+	}
+	return all
+}
+
+// fetched reports whether the images of r are here. If not, it pulls them on a goroutine of its own, then launches r's
+// replicas.
+func (s *Server) fetched(r *revision) bool {
+	if r.images == nil {
+		r.images = imagesOf(r.Revision)
+	}
+	if r.pulled || len(r.images) == 0 {
+		return true
+	}
+	if r.pulling || time.Now().Before(r.notBefore) {
+		return false
+	}
+	r.pulling = true
+	engine, _ := s.engines.find() // the catalog has found it
+	s.tasks.Go(func() {
+		err := s.pull(engine, r)
+		s.post(func() {
+			r.pulling, r.pulled = false, err == nil
+			if s.revisions[r.id] != r {
+				return
+			}
+			if err != nil {
+				s.failed(r, err.Error())
+				return
+			}
+			s.converge(r)
+		})
+	})
+	return false
+}
+
+// pull pulls the images of r that aren't here, or that have to be pulled always, until the server ends.
+func (s *Server) pull(e *containers.Engine, r *revision) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done := make(chan struct{})
+	defer close(done)
+	s.tasks.Go(func() {
+		select {
+		case <-s.stopped:
+			cancel()
+		case <-done:
+		}
+	})
+	for _, c := range r.images {
+		if c.PullPolicy == "Never" {
+			continue
+		}
+		err := e.Pull(ctx, c.Image, c.PullPolicy == "Always", func(line string) { s.config.Screen.Line(r.Name + ": " + line) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweep removes what killed quickstarts have left, if an engine is in use.
+func (s *Server) sweep(ctx context.Context) {
+	if s.engines.engine == nil {
+		return
+	}
+	e := s.engines.engine
+	s.tasks.Go(func() {
+		if err := e.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.config.Screen.Line(fmt.Sprintf("sluice: containers of ended quickstarts can't be removed: %v", err))
+		}
+	})
+}
+
+// containerName returns the name of a container of a replica. Container names are unique in a pod, and Knative's default is user-container.
+func containerName(pod string, c *manifest.Container) string {
+	return pod + "-" + cmp.Or(c.Name, "user-container")
+}
+
+// container returns the command that runs a container's image, with the environment vars.
+func (i *instance) container(c *manifest.Container, vars map[string]string, app bool) (replica.Command, error) {
+	lookup := lookupIn(vars)
+	expand := func(all []string) []string {
+		var done []string
+		for _, s := range all {
+			done = append(done, catalog.Expand(s, lookup))
+		}
+		return done
+	}
+	limits := limitsOf(c)
+	spec := containers.Container{
+		Name: containerName(i.name, c), Image: c.Image, Host: i.name, Env: vars,
+		Labels: map[string]string{
+			"dev.sluice.namespace": i.Namespace, "dev.sluice.service": i.Service, "dev.sluice.revision": i.Name, "dev.sluice.pod": i.name,
+		},
+		Command: expand(c.Command), Args: expand(c.Args), Dir: c.WorkingDir,
+		User: userOf(c.Security, i.Template.Security), ReadOnly: c.Security.ReadOnly, NeverPull: c.PullPolicy == "Never",
+		Memory: limits.Memory, CPU: limits.CPU, Grace: graceOf(&i.Template),
+	}
+	if app {
+		spec.Publish = containers.Port{Host: replicaHost, Local: i.ports.app, Inside: c.Port}
+	}
+	var errs []error
+	for _, m := range c.Mounts {
+		source, err := i.place(m, lookup)
+		errs = append(errs, err)
+		if source, err = filepath.Abs(source); err != nil { // a relative path would be the name of a volume
+			errs = append(errs, err)
+		}
+		v := i.volumeOf(m)
+		spec.Mounts = append(spec.Mounts, containers.Mount{
+			Source: source, Path: m.Path, ReadOnly: m.ReadOnly || len(v.Parts) > 0, Own: v.HostPath == "",
+		})
+	}
+	argv, env := i.engine.Run(spec)
+	return replica.Command{
+		Path: argv[0], Args: argv, Env: slices.Concat(os.Environ(), env), After: i.engine.Remove(spec.Name),
+	}, errors.Join(errs...)
+}
+
+// userOf returns the user, and the group, of a container as podman and docker take them; "": the image's.
+func userOf(own, pods manifest.Security) string {
+	user, group := cmp.Or(own.User, pods.User), cmp.Or(own.Group, pods.Group)
+	switch {
+	case user == nil:
+		return ""
+	case group == nil:
+		return strconv.Itoa(*user)
+	}
+	return fmt.Sprintf("%d:%d", *user, *group)
+}

@@ -1,0 +1,75 @@
+// Command app is the program of the image in the tests of containers.
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGTERM)
+	switch os.Args[1] {
+	case "write": // FILE TEXT
+		if err := os.WriteFile(os.Args[2], []byte(os.Args[3]), 0o644); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	case "slow": // DURATION: listens only then
+		d, _ := time.ParseDuration(os.Args[2])
+		time.Sleep(d)
+		go serve()
+		<-ended
+	case "serve":
+		go serve()
+		<-ended
+	case "stubborn":
+		go serve()
+		select {}
+	}
+}
+
+func serve() {
+	fmt.Println(http.ListenAndServe(":"+os.Getenv("PORT"), http.HandlerFunc(tell)))
+	os.Exit(1)
+}
+
+func tell(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprintf(w, "args: %q\nuser: %d:%d\n", os.Args, os.Getuid(), os.Getgid())
+	for _, v := range os.Environ() {
+		name, value, _ := strings.Cut(v, "=")
+		fmt.Fprintf(w, "%s: %q\n", name, value)
+	}
+	for _, path := range []string{"/cache/made", "/etc/cfg/app.conf"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			fmt.Fprintln(w, err)
+			continue
+		}
+		fmt.Fprintf(w, "%s: %q\n", path, text)
+	}
+	for _, path := range []string{"/x", "/etc/cfg/x", "/cache/x"} {
+		err := os.WriteFile(path, nil, 0o644)
+		if e, ok := err.(*os.PathError); ok {
+			err = e.Err
+		}
+		fmt.Fprintf(w, "write %s: %v\n", path, said(err))
+	}
+	for _, file := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		if text, err := os.ReadFile(file); err == nil {
+			fmt.Fprintf(w, "memory: %s\n", text)
+		}
+	}
+}
+
+func said(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return err.Error()
+}
