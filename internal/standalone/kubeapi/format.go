@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"mime"
 	"net/http"
 	"slices"
@@ -165,10 +166,15 @@ func writeJSON(w http.ResponseWriter, r *http.Request, code int, v any) {
 	_, _ = w.Write(append(data, '\n'))
 }
 
-// writeStatus answers with err, an [apierrors.APIStatus] or an internal error.
+// writeStatus answers with err: an [apierrors.APIStatus], that of a body that is too large, or an internal error.
 func writeStatus(w http.ResponseWriter, r *http.Request, err error) {
 	var known apierrors.APIStatus
-	if !errors.As(err, &known) {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &known):
+	case errors.As(err, &tooLarge):
+		known = apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("the limit is %d bytes", tooLarge.Limit))
+	default:
 		known = apierrors.NewInternalError(err)
 	}
 	status := known.Status()

@@ -180,6 +180,10 @@ func TestWriteStatus(t *testing.T) {
 			`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Internal error occurred: a fault","reason":"InternalError","details":{"causes":[{"message":"a fault"}]},"code":500}`,
 		},
 		{
+			&http.MaxBytesError{Limit: 5}, 413, "",
+			`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Request entity too large: the limit is 5 bytes","reason":"RequestEntityTooLarge","code":413}`,
+		},
+		{
 			errors.Join(errors.New("why"), apierrors.NewBadRequest("no")), 400, "",
 			`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"no","reason":"BadRequest","code":400}`,
 		},

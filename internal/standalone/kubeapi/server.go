@@ -53,11 +53,12 @@ type LogOptions struct {
 	LimitBytes int64 // 0: no limit
 }
 
-// Limits of requests. Kubernetes' API server has the same for bodies, and Go's default for heads.
+// Limits of connections and requests. That of bodies is the one of Kubernetes' API server.
 const (
 	maxBody           = 3 << 20
 	maxHeader         = 64 << 10
 	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
 	// closeTimeout is how long Close waits for watches to end well, before it breaks their connections.
 	closeTimeout = 250 * time.Millisecond
 )
@@ -77,7 +78,7 @@ type Server struct {
 	requests sync.WaitGroup // those that have begun; Add only with mu, and not when closed
 }
 
-// New returns a Server with a new certificate for loopback addresses. Its errors are faults of c.
+// New returns a Server with a new certificate for loopback addresses. It fails if c has faults.
 func New(c Config) (*Server, error) {
 	if c.Token == "" {
 		return nil, errors.New("kubeapi: Config.Token is empty: clients need one")
@@ -100,15 +101,20 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s.authority = authority
+	errorLog, err := zap.NewStdLogAt(c.Log, zap.DebugLevel) // clients that don't trust the certificate, mostly
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.http = &http.Server{
 		Handler:           s,
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ErrorLog:          zap.NewStdLog(c.Log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))), // not each failed handshake
+		ErrorLog:          errorLog,
 	}
 	return s, nil
 }
@@ -174,7 +180,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}()
 	w.Header().Set("Cache-Control", "no-cache, private")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	r.Body = http.MaxBytesReader(rw, r.Body, maxBody)
 	if err := s.route(w, r); err != nil {
 		writeStatus(w, r, err)
 	}
