@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -95,17 +96,11 @@ func (s *Set) size() int { return len(s.Services) + len(s.Objects) }
 func documents(f File) ([]*yaml.Node, *Error) {
 	docs, ok := jsonDocuments(f.Data)
 	var broken *Error
-	for dec := yaml.NewDecoder(bytes.NewReader(f.Data)); !ok; {
-		var doc yaml.Node
-		err := dec.Decode(&doc)
-		if errors.Is(err, io.EOF) {
-			break
+	if !ok {
+		var err error
+		if docs, err = yamlDocuments(f.Data); err != nil {
+			broken = syntaxError(f, err)
 		}
-		if err != nil {
-			broken = syntaxError(f.Name, err)
-			break
-		}
-		docs = append(docs, &doc)
 	}
 	var all []*yaml.Node
 	for _, d := range docs {
@@ -114,6 +109,19 @@ func documents(f File) ([]*yaml.Node, *Error) {
 		}
 	}
 	return all, broken
+}
+
+// yamlDocuments returns the documents before the first error.
+func yamlDocuments(data []byte) (docs []*yaml.Node, err error) {
+	for dec := yaml.NewDecoder(bytes.NewReader(data)); ; {
+		var doc yaml.Node
+		if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
+			return docs, nil
+		} else if err != nil {
+			return docs, err
+		}
+		docs = append(docs, &doc)
+	}
 }
 
 // document reads those of one file into a set.
@@ -261,16 +269,19 @@ func objectName(n node) string {
 	return ""
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
+var yamlError = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)`)
 
-// syntaxError converts an error of the YAML parser to an Error.
-func syntaxError(file string, err error) *Error {
-	line, why := 1, err.Error()
-	if m := yamlLine.FindStringSubmatch(why); m != nil {
-		if n, err := strconv.Atoi(m[1]); err == nil {
-			line = n
-		}
-		why = m[2]
+// syntaxError converts an error of the YAML parser to an Error. The line of one that names none, such as a control character, is
+// that with which a file has to end at least to have the same error.
+func syntaxError(f File, err error) *Error {
+	m := yamlError.FindStringSubmatch(err.Error())
+	line, none := strconv.Atoi(m[1])
+	if none != nil {
+		lines := bytes.SplitAfter(f.Data, []byte("\n"))
+		line = 1 + sort.Search(len(lines)-1, func(i int) bool {
+			_, e := yamlDocuments(bytes.Join(lines[:i+1], nil))
+			return e != nil && e.Error() == err.Error()
+		})
 	}
-	return &Error{Pos: Pos{file, line}, Why: "not YAML: " + strings.Join(slices.Collect(strings.Lines(why)), " ")}
+	return &Error{Pos: Pos{f.Name, line}, Why: "not YAML: " + m[2]}
 }

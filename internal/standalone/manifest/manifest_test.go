@@ -299,6 +299,24 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// The YAML parser names no line for some errors.
+func TestErrorsOfYAMLNameTheLine(t *testing.T) {
+	before := "# a\n# b\n" + head + "spec: {template: {spec: {containers: [{image: i}]}}}\n---\n"
+	after := "\nc: d\n---\n" + head
+	for bad, why := range map[string]string{
+		"a: \x01":   "control characters are not allowed",
+		"a: b\xc3(": "invalid trailing UTF-8 octet",
+		"a: *x":     "unknown anchor 'x' referenced",
+		"a: b: c":   "mapping values are not allowed in this context",
+	} {
+		for place, want := range map[string]string{before: "f:8: not YAML: ", "": "f:1: not YAML: "} {
+			if _, err := Parse("f", []byte(place+bad+after)); err == nil || !strings.Contains(err.Error(), want+why) {
+				t.Errorf("%q: %v", place+bad, err)
+			}
+		}
+	}
+}
+
 // A pipe keeps who opens it waiting, and a device never ends; both may be found in a directory too.
 func TestLoadTakesRegularFilesOnly(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe.yaml")
