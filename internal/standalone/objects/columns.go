@@ -123,7 +123,10 @@ func endpointAddresses(o kubeapi.Object) string {
 			}
 		}
 	}
-	return few(all, none)
+	if o.Object["subsets"] == nil {
+		return none
+	}
+	return few(all, "")
 }
 
 func slicePorts(o kubeapi.Object) string {

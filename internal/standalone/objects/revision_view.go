@@ -35,6 +35,7 @@ func (v *revisionView) make() {
 	}
 	v.makeRevision()
 	autoscaler := v.makeAutoscaler()
+	v.setStatus()
 	v.makeServerless(autoscaler)
 	v.makeNetwork()
 	v.makeDeployment()
@@ -69,11 +70,12 @@ func (v *revisionView) makeRevision() {
 	old := v.old(revisions, meta)
 	meta.annotations = v.annotations(old, state)
 	v.object = v.add(revisions, meta, map[string]any{"spec": v.spec})
-	v.started = v.Ready == True || conditionOf(old, "ResourcesAvailable")["status"] == string(True)
 	v.labels = merged(map[string]string{"app": v.Name}, without(labels, labelRoutingState, labelRoute), map[string]string{
 		knative.LabelRevision: v.Name, labelRevisionUID: string(v.object.GetUID()),
 	})
+}
 
+func (v *revisionView) setStatus() {
 	healthy, available := v.healthy(), v.available()
 	status := v.status(v.object, v.active(true), healthy, available, ready(healthy, available))
 	status["actualReplicas"], status["desiredReplicas"] = v.Actual, v.Desired
@@ -199,7 +201,9 @@ func (v *revisionView) makeAutoscaler() kubeapi.Object {
 		}, v.inherited()),
 		owner: v.object.Object,
 	}, map[string]any{"spec": spec})
-	started := condition{kind: "ScaleTargetInitialized", status: Unknown}
+	const initialized = "ScaleTargetInitialized"
+	v.started = v.Ready == True || conditionOf(o.old, initialized)["status"] == string(True)
+	started := condition{kind: initialized, status: Unknown}
 	if v.started {
 		started.status = True
 	}
@@ -432,8 +436,8 @@ func (v *revisionView) makeDeployment() {
 	}
 	progressing := condition{kind: "Progressing", status: True, reason: "NewReplicaSetAvailable"}
 	switch {
-	case v.Ready == False:
-		progressing.status, progressing.reason, progressing.message = False, "ProgressDeadlineExceeded", v.Message
+	case v.Reason == "ProgressDeadlineExceeded":
+		progressing.status, progressing.reason, progressing.message = False, v.Reason, v.Message
 	case v.Actual < v.Desired:
 		progressing.reason = "ReplicaSetUpdated"
 	}
