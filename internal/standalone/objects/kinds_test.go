@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
 	"github.com/sluice-proxy/sluice/internal/standalone/objects"
@@ -247,6 +248,16 @@ func TestPatchTypes(t *testing.T) {
 		patch := kind(t, resource, "").Patch
 		if got, want := fields(reflect.TypeOf(patch).Elem()), fields(reflect.TypeOf(own)); !slices.Equal(got, want) {
 			t.Errorf("%s: fields %v, want %v", resource, got, want)
+		}
+		out, err := strategicpatch.StrategicMergePatch(
+			[]byte(`{"metadata":{"name":"a","finalizers":["x"]},"data":{"a":"MQ==","b":"Mg=="}}`),
+			[]byte(`{"metadata":{"finalizers":["y"],"labels":{"l":"1"}},"data":{"a":null,"c":"Mw=="}}`), patch)
+		if resource == "namespaces" {
+			continue // it has no data
+		}
+		const want = `{"data":{"b":"Mg==","c":"Mw=="},"metadata":{"finalizers":["y","x"],"labels":{"l":"1"},"name":"a"}}`
+		if err != nil || string(out) != want {
+			t.Errorf("%s: %s, %v, want %s", resource, out, err, want)
 		}
 	}
 }

@@ -48,10 +48,10 @@ func summarize(o kubeapi.Object) podSummary {
 		reason:     cmp.Or(stringAt(o.Object, "status", "reason"), stringAt(o.Object, "status", "phase")),
 		containers: int64(len(items(o.Object, "spec", "containers"))),
 	}
-	stays := map[string]bool{}
+	stays := map[string]bool{} // of the init containers: whether it runs beside the others
 	for _, c := range items(o.Object, "spec", "initContainers") {
+		stays[stringAt(c, "name")] = c["restartPolicy"] == "Always"
 		if c["restartPolicy"] == "Always" {
-			stays[stringAt(c, "name")] = true
 			s.containers++
 		}
 	}
@@ -88,7 +88,7 @@ func (s *podSummary) initialize(list []map[string]any, stays map[string]bool) (s
 		case waiting != "" && waiting != "PodInitializing":
 			s.reason = "Init:" + waiting
 		default:
-			s.reason = fmt.Sprintf("Init:%d/%d", i, len(list))
+			s.reason = fmt.Sprintf("Init:%d/%d", i, len(stays))
 		}
 		return stayed, true
 	}
