@@ -94,7 +94,7 @@ func pod(r *objects.Revision, n int) objects.Pod {
 		Created: start.Add(time.Minute), App: int64(20000 + 4*n), Proxy: int64(20001 + 4*n),
 		Containers: []objects.Container{
 			{Name: "user-container", Image: "sluice/hello", Waiting: "ContainerCreating"},
-			{Name: "queue-proxy", Image: "sluice/queue-proxy", Waiting: "ContainerCreating"},
+			{Name: "queue-proxy", Image: "sluice.dev/queue-proxy", Waiting: "ContainerCreating"},
 		},
 	}
 }

@@ -10,7 +10,7 @@ type Revision struct {
 	Generation int64 // of the Configuration when it was made
 	Created    time.Time
 	// Ready, Reason and Message: whether it can serve, or why it can't. Reasons are Knative's: those that begin with ExitCode,
-	// and ContainerMissing, are about its containers, all others, such as ProgressDeadlineExceeded, about what it needs.
+	// OOMKilled and ContainerMissing are about its containers, all others, such as ProgressDeadlineExceeded, about what it needs.
 	Ready           State
 	Reason, Message string
 	// Routed: traffic or a tag leads to it.

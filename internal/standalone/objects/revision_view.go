@@ -115,7 +115,7 @@ const deploying = "Deploying"
 
 // ofContainers: the revision can't serve, and its containers are the reason.
 func (v *revisionView) ofContainers() bool {
-	return v.Ready == False && (strings.HasPrefix(v.Reason, "ExitCode") || v.Reason == "ContainerMissing")
+	return v.Ready == False && (strings.HasPrefix(v.Reason, "ExitCode") || v.Reason == "OOMKilled" || v.Reason == "ContainerMissing")
 }
 
 func (v *revisionView) healthy() condition {
@@ -347,6 +347,9 @@ func (v *revisionView) serving() map[string]any {
 	return all[0]
 }
 
+// queueProxyImage is what stands for the queue-proxy, which is the quickstart's own program.
+const queueProxyImage = "sluice.dev/queue-proxy"
+
 // podSpec returns a pod's spec with the ports of its app and its queue-proxy.
 func (v *revisionView) podSpec(app, proxy int64) map[string]any {
 	spec := runtime.DeepCopyJSON(v.spec)
@@ -371,7 +374,7 @@ func (v *revisionView) podSpec(app, proxy int64) map[string]any {
 		c["env"] = env
 	}
 	spec["containers"] = append(containers, map[string]any{
-		"name": "queue-proxy", "image": "sluice/queue-proxy", "resources": map[string]any{},
+		"name": "queue-proxy", "image": queueProxyImage, "resources": map[string]any{},
 		"ports": []any{map[string]any{"name": "queue-port", "containerPort": proxy, "protocol": "TCP"}},
 	})
 	spec["terminationGracePeriodSeconds"] = v.grace()
