@@ -12,6 +12,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/client-go/openapi3"
 )
 
@@ -101,6 +102,28 @@ func TestPatchTypes(t *testing.T) {
 				t.Errorf("%s: got %v, want %v", path, got, want)
 			}
 		}
+	}
+}
+
+// The schema of the metadata has what kubectl's strategic merge looks up there.
+func TestStrategicMergeByTheSchema(t *testing.T) {
+	s, addr := start(t, Config{})
+	spec, err := openapi3.NewRoot(discoverers(t, s, addr)["aggregated"].OpenAPIV3()).GVSpec(schema.GroupVersion{Group: "serving.knative.dev", Version: "v1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	meta := strategicpatch.PatchMetaFromOpenAPIV3{Schema: spec.Components.Schemas["dev.knative.serving.v1.Service"], SchemaList: spec.Components.Schemas}
+	object := func(labels, owners string) []byte {
+		return []byte(`{"apiVersion":"serving.knative.dev/v1","kind":"Service","metadata":{"labels":{` + labels + `},"ownerReferences":[` + owners + `]},"spec":{"template":{}}}`)
+	}
+	const a, b = `{"uid":"a","name":"a"}`, `{"uid":"b","name":"b"}`
+	got, err := strategicpatch.CreateThreeWayMergePatch(object(`"x":"1"`, a), object(`"y":"2"`, a+","+b), object(`"x":"1","z":"3"`, a), meta, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"metadata":{"$setElementOrder/ownerReferences":[{"uid":"a"},{"uid":"b"}],"labels":{"x":null,"y":"2"},"ownerReferences":[{"name":"b","uid":"b"}]}}`
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
