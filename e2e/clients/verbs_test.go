@@ -255,7 +255,7 @@ var verbs = []struct {
 		s.ok("kubectl get route", `^NAME +URL +READY +REASON$`, `^hello +http://hello\.\S+ +True`)
 		s.ok("kubectl get configuration", `^NAME +LATESTCREATED +LATESTREADY +READY +REASON$`, `^hello +hello-00001 +hello-00001 +True`)
 		s.ok("kubectl get revision", `^NAME +CONFIG NAME +GENERATION +READY +REASON +ACTUAL REPLICAS +DESIRED REPLICAS$`, `^hello-00001 +hello +1 +True +\d +\d$`)
-		s.until("kubectl get pod", `^hello-00001-deployment-\S+ +2/2 +Running +0 +\d+s$`)
+		s.until("kubectl get pod", `^hello-00001-\S+ +2/2 +Running +0 +\d+s$`)
 		s.ok("kubectl get deployment", `^hello-00001-deployment +1/1 +1 +1 +\d+s$`)
 		s.ok("kubectl get svc", `^NAME +TYPE +CLUSTER-IP +EXTERNAL-IP +PORT\(S\) +AGE$`, `^hello +ExternalName`, `^hello-00001 +ClusterIP`, `^hello-00001-private +ClusterIP`)
 		s.ok("kubectl get endpoints", `^hello-00001-private +127\.0\.0\.1:`)
@@ -271,7 +271,7 @@ var verbs = []struct {
 	{"get all, categories", "all, knative, serving", func(s *session) {
 		s.revision("World")
 		s.ok("kubectl get all", `^service.serving.knative.dev/hello `, `^route.serving.knative.dev/hello `, `^configuration.serving.knative.dev/hello `,
-			`^revision.serving.knative.dev/hello-00001 `, `^pod/hello-00001-deployment-`, `^deployment.apps/hello-00001-deployment `, `^service/hello-00001-private `)
+			`^revision.serving.knative.dev/hello-00001 `, `^pod/hello-00001-`, `^deployment.apps/hello-00001-deployment `, `^service/hello-00001-private `)
 		s.ok("kubectl get knative", `^service.serving.knative.dev/hello `)
 		s.ok("kubectl get serving", `^revision.serving.knative.dev/hello-00001 `)
 		s.ok("kubectl get knative-internal", `podautoscaler.autoscaling.internal.knative.dev/hello-00001 `)
@@ -324,8 +324,8 @@ var verbs = []struct {
 	{"get -w", "pod", func(s *session) {
 		w := s.start("kubectl get pod -w")
 		s.revision("World")
-		for _, want := range []string{`0/2 +Pending`, `0/2 +ContainerCreating`, `1/2 +Running`, `2/2 +Running`, `2/2 +Terminating`} {
-			w.until(`^hello-00001-deployment-\S+ +` + want)
+		for _, want := range []string{`0/2 +ContainerCreating`, `1/2 +Running`, `2/2 +Running`, `\d/2 +Terminating`} {
+			w.until(`^hello-00001-\S+ +` + want)
 		}
 		s.until("kubectl get pod", "No resources found")
 		s.ok("kubectl wait revision hello-00001 --for=condition=Active=False --timeout=60s", "condition met")
@@ -337,7 +337,7 @@ var verbs = []struct {
 		s.ok("kubectl describe ksvc hello", `^Name: +hello$`, `Latest Ready Revision Name: +hello-00001$`, `^Events:`)
 		s.ok("kubectl describe revision hello-00001", `^Name: +hello-00001$`, `Type: +ContainerHealthy$`)
 		s.until("kubectl describe pod", `^  user-container:$`)
-		s.ok("kubectl describe pod", `^Name: +hello-00001-deployment-`, `^Status: +Running$`, `^  queue-proxy:$`, `^Controlled By: `, `^Events:`)
+		s.ok("kubectl describe pod", `^Name: +hello-00001-`, `^Status: +Running$`, `^  queue-proxy:$`, `^Controlled By: `, `^Events:`)
 		s.ok("kubectl describe route,configuration", `^Name: +hello$`)
 		s.ok("kubectl describe cm settings", `^color:$`)
 		s.ok("kubectl describe ns "+s.namespace, `^Status: +Active$`)

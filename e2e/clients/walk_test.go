@@ -81,7 +81,7 @@ a while.`)
 	time.Sleep(200 * time.Millisecond) // the last lines may be under way
 	watched.end()
 	w.show("kubectl get pod -w", distinct(watched.out.String()))
-	for _, want := range []string{`0/2 +Pending`, `0/2 +ContainerCreating`, `1/2 +Running`, `2/2 +Running`, `Terminating`} {
+	for _, want := range []string{`0/2 +ContainerCreating`, `1/2 +Running`, `2/2 +Running`, `Terminating`} {
 		k.check("kubectl get pod -w", watched.out.String(), []string{want})
 	}
 
@@ -164,7 +164,7 @@ var varying = []struct {
 }{
 	{regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`), "UID"},
 	{regexp.MustCompile(`\b20\d\d-\d\d-\d\dT[\d:.]+Z`), "TIME"},
-	{regexp.MustCompile(`(-deployment-)[0-9a-z]+(-[0-9a-z]+)?`), "${1}HASH"},
+	{regexp.MustCompile(`\b(hello-\d{5}-)\d+-[0-9a-f]{4}\b`), "${1}HASH"}, // names of pods
 	{regexp.MustCompile(`\b127\.0\.0\.1:\d+`), "127.0.0.1:PORT"},
 	{regexp.MustCompile(`\b(\d+(\.\d+)?(ms|m|s))+( ago)?\b`), "AGE"},
 	{regexp.MustCompile(`(?m)^ +\d+ (Hello .*)$`), "COUNT $1"},
