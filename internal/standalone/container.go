@@ -109,10 +109,8 @@ func (p *pod) object() objects.Pod {
 	for _, c := range p.containers {
 		state := c.state
 		switch {
-		case c.process == replica.App:
-			state.Ready = state.Running && p.ready && !p.ending
 		case c.process == replica.QueueProxy:
-			state.Ready = state.Running && p.ready && !p.ending // its readiness probe is that of the app
+			state.Ready = state.Running && p.ready // its readiness probe is that of the app, which in Knative's pods has none
 		case !c.init:
 			state.Ready = state.Running && p.gates["the "+string(c.process)] == ""
 		}
