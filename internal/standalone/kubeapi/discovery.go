@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"unicode"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -217,14 +218,11 @@ func aggregated(groups []group, version string) map[string]any {
 
 // version returns the version of Kubernetes whose API this is; the quickstart's is behind a +, as semantic versions have it.
 func (s *Server) version() version.Info {
-	build := strings.Map(func(r rune) rune {
-		if r == '.' || r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {
-			return r
-		}
-		return '-'
-	}, "sluice-"+s.config.Version)
+	build := strings.FieldsFunc("sluice "+s.config.Version, func(r rune) bool {
+		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
 	return version.Info{
-		Major: major, Minor: minor, GitVersion: "v" + major + "." + minor + ".0+" + strings.Trim(build, "-."),
+		Major: major, Minor: minor, GitVersion: "v" + major + "." + minor + ".0+" + strings.Join(build, "."),
 		GoVersion: runtime.Version(), Compiler: runtime.Compiler, Platform: runtime.GOOS + "/" + runtime.GOARCH,
 	}
 }

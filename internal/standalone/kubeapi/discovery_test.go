@@ -199,13 +199,13 @@ func TestVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Major != "1" || got.Minor != "36" || got.GitVersion != "v1.36.0+sluice-1.2.3" {
+	if got.Major != "1" || got.Minor != "36" || got.GitVersion != "v1.36.0+sluice.1.2.3" {
 		t.Errorf("got %+v", got)
 	}
 	if gomod, err := os.ReadFile("../../../go.mod"); err != nil || !strings.Contains(string(gomod), "k8s.io/apimachinery v0."+minor+".") {
 		t.Errorf("go.mod has another version of k8s.io/apimachinery than %s.%s (%v)", major, minor, err)
 	}
-	for _, v := range []string{"", "devel", "v1.2.3-0.2026+dirty", "(unknown) ü", "---"} {
+	for _, v := range []string{"", "devel", "v1.2.3-0.2026+dirty", "(unknown) ü", "---", "1..2", "(devel) go1.26.8"} {
 		s.config.Version = v
 		if v, err := utilversion.ParseSemantic(s.version().GitVersion); err != nil || !strings.HasPrefix(v.BuildMetadata(), "sluice") {
 			t.Errorf("%q: got %v, %v", s.version().GitVersion, v, err)
