@@ -36,6 +36,9 @@ type Config struct {
 	MaxReplicas int
 	// Scaling has the autoscaler's settings; by default autoscaler.Standard.
 	Scaling *autoscaler.Defaults
+	// ClusterNames has apps reach each other by the names that they would have in a cluster, where their HTTP client uses a
+	// proxy. Without it this is done for templates with the annotation sluice.dev/cluster-names: "true".
+	ClusterNames bool
 	// Images has the command for each image reference. The hello sample's image needs none.
 	Images map[string][]string
 	// Runtime is which container engine may run the images without a command; by default containers.Auto.

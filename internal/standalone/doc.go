@@ -6,6 +6,8 @@
 //	files ────► │ manifest ─► catalog ─► revisions ─► autoscaler ─► replicas ── │ ─────┘ of their own
 //	            └───────────────────────────────────────────────────────────────┘
 //
+// Apps that use the cluster's names reach the ingress through a proxy of their own (package forward).
+//
 // It implements the other components of a cluster: the gateway (package ingress), the controller (catalog), the
 // autoscaler (autoscaler), and the kubelet (replica, and the probes in this package). The activator and the queue-proxies
 // are the same as in a cluster.

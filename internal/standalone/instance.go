@@ -29,6 +29,7 @@ type instance struct {
 	dir       string             // of its volumes; "": it has none
 	objects   manifest.Objects   // as of its start
 	engine    *containers.Engine // for images; nil: none is needed
+	proxy     string             // for the names of a cluster; "": it uses none
 }
 
 func lookupIn(vars map[string]string) func(string) (string, bool) {
@@ -73,6 +74,7 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 	if argv == nil {
 		return i.container(c, vars, app)
 	}
+	i.setProxy(vars)
 	cmd := replica.Command{Dir: c.WorkingDir, Limits: limitsOf(c)}
 	for _, v := range os.Environ() {
 		if app || !strings.HasPrefix(v, "PORT=") { // PORT is for the app only

@@ -108,6 +108,11 @@ func (s *Server) spec(r *revision, i *instance) (replica.Spec, error) {
 	if missing := r.Template.Missing(r.Namespace, i.objects); len(missing) > 0 {
 		return replica.Spec{}, missing[0].Errorf("%s", missing[0].Why)
 	}
+	proxy, err := s.proxyFor(r)
+	if err != nil {
+		return replica.Spec{}, err
+	}
+	i.proxy = proxy
 	app, before, beside, err := i.containers()
 	if err != nil {
 		return replica.Spec{}, err

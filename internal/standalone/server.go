@@ -21,6 +21,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
 	"github.com/sluice-proxy/sluice/internal/standalone/containers"
+	"github.com/sluice-proxy/sluice/internal/standalone/forward"
 	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
@@ -41,6 +42,7 @@ type Server struct {
 	activator *activator.Activator
 	ingress   *ingress.Ingress
 	ports     *replica.Ports
+	forward   *forward.Proxy // nil: no app uses the cluster's names
 	scraper   *autoscaler.Scraper
 	kubelet   *http.Client
 	inbox     *inbox
@@ -213,6 +215,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.endAPI()
 	s.endRequests(base)
 	s.endReplicas()
+	s.endProxy()
 	close(s.stopped)
 	cancel()
 	s.tasks.Wait()

@@ -116,6 +116,16 @@ func (w *world) resolving() *http.Client {
 	}}
 }
 
+func bodyOf(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
 // A service's revisions are shown with their part of the traffic and the URLs of their tags, and those URLs work.
 func TestRevisionsAreShown(t *testing.T) {
 	t.Parallel()
@@ -131,10 +141,8 @@ func TestRevisionsAreShown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		body, _ := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if string(body) != want {
-			t.Errorf("%s: %q", url, body)
+		if got := bodyOf(t, resp); got != want {
+			t.Errorf("%s: %q", url, got)
 		}
 	}
 }

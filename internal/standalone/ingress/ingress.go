@@ -101,6 +101,13 @@ func (i *Ingress) Host(name, namespace string) string {
 	return name + "." + namespace + "." + i.config.Domain
 }
 
+// Serves reports whether host is a service's, a tag's or a revision's, or a name that only a cluster can have.
+func (i *Ingress) Serves(host string) bool {
+	name, domain := i.split(host)
+	_, ok := i.table.Load().hosts[name]
+	return ok || domain == "svc" || domain == "svc.cluster.local"
+}
+
 // Oldest returns since when the oldest request that a revision has yet to respond to has been here; zero: there is none.
 func (i *Ingress) Oldest(namespace, name string) time.Time {
 	return i.open.oldest(revision{namespace, name})
@@ -121,7 +128,8 @@ type routed struct {
 // Begin sets the revision in the request's header.
 func (p *routed) Begin(req *proxy.Request) proxy.Exchange {
 	t := p.ingress.table.Load()
-	d, ok := t.hosts[p.ingress.name(req.Host)]
+	host, _ := p.ingress.split(req.Host)
+	d, ok := t.hosts[host]
 	if !ok {
 		return notFound{ingress: p.ingress, table: t}
 	}
@@ -140,18 +148,18 @@ func (p *routed) Begin(req *proxy.Request) proxy.Exchange {
 	return p.ingress.open.begin(revision{d.namespace, name}, p.next.Begin(req))
 }
 
-// name returns the part of host without the domain: NAME.NAMESPACE.
-func (i *Ingress) name(host string) string {
+// split returns the parts of host: NAME.NAMESPACE, and the domain, which may be empty.
+func (i *Ingress) split(host string) (name, domain string) {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	for _, domain := range []string{i.config.Domain, "svc.cluster.local", "svc", "localhost"} {
 		if name, ok := strings.CutSuffix(host, "."+domain); ok {
-			return name
+			return name, domain
 		}
 	}
-	return host
+	return host, ""
 }
 
 // pick chooses a target by weight, independently for each request.
