@@ -329,7 +329,7 @@ func TestQ1LimitsOfAContainer(t *testing.T) {
 		{"{cpu: 500m, memory: 128Mi}", replica.Limits{Memory: 128 << 20, MemoryText: "128Mi", CPU: 500}},
 		{"{cpu: 0.5, memory: 1G}", replica.Limits{Memory: 1e9, MemoryText: "1G", CPU: 500}},
 		{"{cpu: 2}", replica.Limits{CPU: 2000}},
-		{"{memory: 1e3}", replica.Limits{Memory: 1000, MemoryText: "1000"}},
+		{"{memory: 1e3}", replica.Limits{Memory: 1000, MemoryText: "1k"}},
 		{"{}", replica.Limits{}},
 	} {
 		services, err := manifest.Parse("f", []byte(serviceOf("r", "      containers:\n      - image: i\n        resources: {limits: "+c.limits+"}\n")))

@@ -116,23 +116,35 @@ func TestADocumentIsTheSameByTheAPI(t *testing.T) {
 	}
 }
 
+// kn reads an object and writes it back in its own form: that is no other revision.
+func TestTheFormOfAValueMakesNoRevision(t *testing.T) {
+	const object = `{"metadata":{"name":"hello"},"spec":{"template":{"metadata":{%s},"spec":{"containers":[{"image":"i","resources":%s}]}}}}`
+	a, _, err1 := ReadService(decode(t, fmt.Sprintf(object, `"annotations":{"b":"1","a":"2"}`, `{"limits":{"cpu":"1000m","memory":"1048576Ki"}}`)))
+	b, _, err2 := ReadService(decode(t, fmt.Sprintf(object, `"creationTimestamp":null,"annotations":{"a":"2","b":"1"},"labels":{}`, `{"limits":{"cpu":1,"memory":"1Gi"},"requests":{}}`)))
+	if err1 != nil || err2 != nil || !a.Template.Equal(&b.Template) {
+		t.Errorf("%v, %v\n%s\n%s", err1, err2, a.Template.digest(), b.Template.digest())
+	}
+}
+
 // What a cluster's webhook would make of them.
 func TestDefaults(t *testing.T) {
-	const template = `{"kind":"Service","spec":{"template":{"spec":{%s}}%s}}`
+	const template = `{"kind":"Service","spec":{"template":{"metadata":{},"spec":{%s}}%s}}`
 	const rest = `,"enableServiceLinks":false,"containerConcurrency":0,"timeoutSeconds":300`
 	const traffic = `,"traffic":[{"latestRevision":true,"percent":100}]`
 	const probe = `"readinessProbe":{"successThreshold":1,"tcpSocket":{"port":0}},"resources":{}`
 	for in, want := range map[string]string{
 		fmt.Sprintf(template, `"containers":[{"image":"i"}]`, ""): fmt.Sprintf(template, `"containers":[{"image":"i","name":"user-container",`+probe+`}]`+rest, traffic),
 		fmt.Sprintf(template, `"containers":[{"name":"a","ports":[{"containerPort":1}]},{},{"name":"user-container-0"}],"initContainers":[{}]`, `,"traffic":[{"percent":100},{"revisionName":"r","tag":"t"}]`): fmt.Sprintf(template,
-			`"containers":[{"name":"a","ports":[{"containerPort":1}],`+probe+`},{"name":"user-container-1","resources":{}},{"name":"user-container-0","resources":{}}],"initContainers":[{"name":"init-container"}]`+rest,
+			`"containers":[{"name":"a","ports":[{"containerPort":1}],`+probe+`},{"name":"user-container-1","resources":{}},{"name":"user-container-0","resources":{}}],"initContainers":[{"name":"init-container","resources":{}}]`+rest,
 			`,"traffic":[{"percent":100,"latestRevision":true},{"revisionName":"r","tag":"t","latestRevision":false,"percent":0}]`),
 		fmt.Sprintf(template, `"timeoutSeconds":600,"containers":[{"name":"a","readinessProbe":{"grpc":{"port":1},"periodSeconds":5},"volumeMounts":[{"name":"v"},{"name":"w"}]}],"volumes":[{"name":"v","emptyDir":{}},{"name":"w","secret":{}}]`, ""): fmt.Sprintf(template,
 			`"timeoutSeconds":600,"responseStartTimeoutSeconds":300,"enableServiceLinks":false,"containerConcurrency":0,`+
 				`"containers":[{"name":"a","resources":{},"readinessProbe":{"grpc":{"port":1,"service":""},"periodSeconds":5,"successThreshold":1,"failureThreshold":3,"timeoutSeconds":1},"volumeMounts":[{"name":"v"},{"name":"w","readOnly":true}]}],"volumes":[{"name":"v","emptyDir":{}},{"name":"w","secret":{}}]`, traffic),
 		`{"kind":"Secret","data":{"a":"eA==","b":"eA=="},"stringData":{"b":"y"}}`: `{"kind":"Secret","type":"Opaque","data":{"a":"eA==","b":"eQ=="}}`,
-		`{"kind":"ConfigMap","data":{"a":"b"}}`:                                   `{"kind":"ConfigMap","data":{"a":"b"}}`,
-		`{"kind":"Service","spec":[{"template":1}]}`:                              `{"kind":"Service","spec":[{"template":1}]}`, // not valid, and no crash
+		`{"kind":"Service","spec":{"template":{"spec":{"containers":[{"startupProbe":{"httpGet":{}}}]}}}}`: fmt.Sprintf(template,
+			`"containers":[{"startupProbe":{"httpGet":{"port":0}},"name":"user-container",`+probe+`}]`+rest, traffic),
+		`{"kind":"ConfigMap","data":{"a":"b"}}`:      `{"kind":"ConfigMap","data":{"a":"b"}}`,
+		`{"kind":"Service","spec":[{"template":1}]}`: `{"kind":"Service","spec":[{"template":1}]}`, // not valid, and no crash
 	} {
 		got, expected := decode(t, in), decode(t, want)
 		if Default(got); !reflect.DeepEqual(got, expected) {

@@ -12,7 +12,9 @@ func Default(object map[string]any) {
 	switch object["kind"] {
 	case "Service":
 		spec := child(object, "spec")
-		defaultRevision(child(child(spec, "template"), "spec"))
+		template := child(spec, "template")
+		child(template, "metadata")
+		defaultRevision(child(template, "spec"))
 		defaultTraffic(spec)
 	case string(FromSecret):
 		defaultSecret(object)
@@ -91,6 +93,7 @@ func defaultRevision(spec map[string]any) {
 	}
 	for i, c := range inits {
 		unset(c, "name", *b[i])
+		missing(c, "resources", map[string]any{})
 	}
 }
 
@@ -99,7 +102,7 @@ func defaultContainer(c map[string]any, alone bool, spec map[string]any) {
 	if alone || len(children(c, "ports")) > 0 {
 		probe := child(c, "readinessProbe")
 		if probe["httpGet"] == nil && probe["exec"] == nil && probe["grpc"] == nil {
-			missing(child(probe, "tcpSocket"), "port", int64(0))
+			child(probe, "tcpSocket")
 		}
 	}
 	if probe, ok := c["readinessProbe"].(map[string]any); ok {
@@ -110,7 +113,13 @@ func defaultContainer(c map[string]any, alone bool, spec map[string]any) {
 		}
 	}
 	for _, kind := range []string{"readinessProbe", "livenessProbe", "startupProbe"} {
-		if probe, ok := c[kind].(map[string]any); ok && probe["grpc"] != nil {
+		probe, _ := c[kind].(map[string]any)
+		for _, by := range []string{"httpGet", "tcpSocket", "grpc"} {
+			if probe[by] != nil {
+				missing(child(probe, by), "port", int64(0))
+			}
+		}
+		if probe["grpc"] != nil {
 			missing(child(probe, "grpc"), "service", "")
 		}
 	}

@@ -429,7 +429,7 @@ func TestQ1ResourcesThatNoPodMayHave(t *testing.T) {
 		"{limits: {memory: -1}}":                                "limits.memory: should not be negative, is -1",
 		"{requests: {cpu: -100m}}":                              `requests.cpu: should not be negative, is "-100m"`,
 		"{limits: {memory: 64Mi}, requests: {memory: 128Mi}}":   `requests.memory: should be at most the limit, 64Mi, is "128Mi"`,
-		"{requests: {cpu: 2, memory: 1Mi}, limits: {cpu: 1.5}}": "requests.cpu: should be at most the limit, 1.5, is 2",
+		"{requests: {cpu: 2, memory: 1Mi}, limits: {cpu: 1.5}}": "requests.cpu: should be at most the limit, 1500m, is 2",
 		"{limits: {cpu: 0, memory: 1e8}, requests: {cpu: 0}}":   "",
 		"{limits: {cpu: 1}, requests: {cpu: 1000m}}":            "",
 		"{requests: {cpu: 3}}":                                  "",

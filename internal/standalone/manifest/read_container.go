@@ -180,7 +180,7 @@ func (r *reader) quantities(n node) map[string]string {
 	return all
 }
 
-// quantity reads a quantity. A number is written as in JSON: YAML's 0.50 is 0.5.
+// quantity reads a quantity and returns it in Kubernetes' form, as clients with typed objects write it: 1000m is 1.
 func (r *reader) quantity(n node) string {
 	if r.intOrString(n) {
 		return ""
@@ -189,14 +189,14 @@ func (r *reader) quantity(n node) string {
 		r.errorf(n, "should be a quantity, is %s", describe(n))
 		return ""
 	}
-	text := fmt.Sprint(jsonScalar(n.Node))
-	switch q, err := resource.ParseQuantity(text); {
+	q, err := resource.ParseQuantity(fmt.Sprint(jsonScalar(n.Node)))
+	switch {
 	case err != nil:
 		r.errorf(n, "should be a quantity such as 100m or 256Mi, is %s", describe(n))
 	case q.Sign() < 0:
 		r.errorf(n, "should not be negative, is %s", describe(n))
 	}
-	return text
+	return q.String()
 }
 
 var mountTable = newTable("VolumeMount",
