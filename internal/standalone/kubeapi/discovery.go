@@ -81,7 +81,9 @@ func writeDocument(w http.ResponseWriter, r *http.Request, document any) error {
 // readOnly returns an error if r would change something.
 func readOnly(r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return apierrors.NewMethodNotSupported(schema.GroupResource{}, r.Method+" "+r.URL.Path)
+		err := apierrors.NewMethodNotSupported(schema.GroupResource{}, r.Method)
+		err.ErrStatus.Message = r.Method + " " + r.URL.Path + ": this can only be read, with GET"
+		return err
 	}
 	return nil
 }
