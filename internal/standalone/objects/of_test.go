@@ -211,10 +211,41 @@ func TestObjects(t *testing.T) {
 				t.Errorf("%s differs from the objects now; go test -run TestObjects -update writes it. They are:\n%s", file, got)
 			}
 			checkTypes(t, list)
+			if s.Object.Object["status"] != nil {
+				t.Error("the stored Service was changed")
+			}
 			if again := objects.Of(s, lookup(list), start.Add(2*time.Hour)); !reflect.DeepEqual(list, again) {
 				t.Error("the same state gives other objects an hour later")
 			}
 		})
+	}
+}
+
+// A service that was deleted and made again has other objects, also if the old ones are still there.
+func TestServiceMadeAgain(t *testing.T) {
+	before := objects.Of(states(t)["active"], nothing, start)
+	after := objects.Of(states(t)["active"], lookup(before), start.Add(time.Hour))
+	for i, item := range after {
+		if item.Object.GetUID() == before[i].Object.GetUID() && item.Object.GetKind() != "Pod" {
+			t.Errorf("%s %s is still the old one", item.Object.GetKind(), item.Object.GetName())
+		}
+	}
+}
+
+// A revision that has been ready stays so for its PodAutoscaler and its resources when its container fails.
+func TestRevisionFailsAfterItWasReady(t *testing.T) {
+	s := states(t)["zero"]
+	var list []objects.Item
+	for _, now := range []time.Time{start, start.Add(time.Minute), start.Add(time.Hour)} {
+		list = objects.Of(s, lookup(list), now)
+		s.Revisions[0].Ready, s.Revisions[0].Reason = objects.False, "ExitCode2"
+	}
+	revision := kind(t, "revisions", "serving.knative.dev").GroupVersionResource.GroupResource()
+	autoscaler := kind(t, "podautoscalers", "autoscaling.internal.knative.dev").GroupVersionResource.GroupResource()
+	r, a := conditions(lookup(list)(revision, "default", "hello-00001")), conditions(lookup(list)(autoscaler, "default", "hello-00001"))
+	if r["Ready"]["reason"] != "ExitCode2" || r["Ready"]["lastTransitionTime"] != "2026-11-30T09:01:00Z" ||
+		r["ContainerHealthy"]["status"] != "False" || r["ResourcesAvailable"]["status"] != "True" || a["ScaleTargetInitialized"]["status"] != "True" {
+		t.Errorf("conditions are %v and %v", r, a)
 	}
 }
 

@@ -247,8 +247,8 @@ func (v *serviceView) rule(tag, visibility string, hosts ...string) map[string]a
 				percent = 100
 			}
 		}
-		if percent == 0 {
-			continue
+		if percent == 0 || t.Revision == "" {
+			continue // none of it, or no revision yet
 		}
 		if split := at[t.Revision]; split != nil {
 			split["percent"] = split["percent"].(int64) + percent
