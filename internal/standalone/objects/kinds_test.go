@@ -242,6 +242,43 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// The fields that a schema describes have its types.
+func TestSchemasFitObjects(t *testing.T) {
+	for _, s := range states(t) {
+		for _, item := range objects.Of(s, nothing, start) {
+			k := kind(t, item.Resource.Resource, item.Resource.Group)
+			fits(t, k.Kind, item.Object.Object, k.Schema)
+		}
+	}
+}
+
+// fits checks the fields of an object by its schema.
+func fits(t *testing.T, path string, object, schema map[string]any) {
+	t.Helper()
+	properties, _ := schema["properties"].(map[string]any)
+	for name, value := range object {
+		p, ok := properties[name].(map[string]any)
+		if !ok {
+			continue
+		}
+		var is string
+		switch value := value.(type) {
+		case map[string]any:
+			is = "object"
+			fits(t, path+"."+name, value, p)
+		case []any:
+			is = "array"
+		case string:
+			is = "string"
+		case int64:
+			is = "integer"
+		}
+		if is != p["type"] {
+			t.Errorf("%s.%s is %T, described as %v", path, name, value, p["type"])
+		}
+	}
+}
+
 // The structs for strategic merge patches have the fields and the tags of Kubernetes' own.
 func TestPatchTypes(t *testing.T) {
 	for resource, own := range map[string]any{"configmaps": corev1.ConfigMap{}, "secrets": corev1.Secret{}, "namespaces": corev1.Namespace{}} {
