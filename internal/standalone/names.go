@@ -11,7 +11,7 @@ import (
 
 // proxyFor returns the URL of the proxy for the cluster's names if r is to use one, else "". The first call starts the proxy.
 func (s *Server) proxyFor(r *revision) (string, error) {
-	if !s.config.ClusterNames && r.Template.Annotation("sluice.dev/cluster-names") != "true" {
+	if !s.config.ClusterNames && !r.options.ClusterNames {
 		return "", nil
 	}
 	if s.forward == nil {

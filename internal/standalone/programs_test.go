@@ -196,6 +196,24 @@ func TestWatchedDirectory(t *testing.T) {
 	w.gets("app", "200 Hello x!\n")
 }
 
+// An annotation of the Service makes no revision, and replicas that run get it.
+func TestWatchedDirectoryOfTheService(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	app := annotated("app", "x", "autoscaling.knative.dev/min-scale: '1'")
+	w := newWorld(t, app).start()
+	w.gets("app", "200 Hello x!\n")
+	w.write(strings.Replace(app, "metadata: {name: app}", "metadata: {name: app, annotations: {sluice.dev/watch: "+dir+"}}", 1))
+	w.sees("app-00001: its annotations have changed: its replicas are replaced", "app-00001: all replicas have been replaced")
+	if err := os.WriteFile(filepath.Join(dir, "page"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.sees(dir + " has changed: its replicas are replaced")
+	if strings.Contains(w.out.String(), "app-00002") {
+		t.Error("it made a revision")
+	}
+}
+
 // A file counts when it stays as it is: a linker writes for a second.
 func TestFileThatIsBeingWrittenIsWaitedFor(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "app")

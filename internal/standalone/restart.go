@@ -11,7 +11,7 @@ import (
 
 // watchFiles watches the files that replicas of r run, as they are before one starts.
 func (s *Server) watchFiles(r *revision, spec replica.Spec) {
-	files := filesOf(spec, s.self, s.catalog.Options(r.Revision).Watch)
+	files := filesOf(spec, s.self, r.options.Watch)
 	if slices.Equal(files, r.files) {
 		return
 	}

@@ -21,6 +21,7 @@ type revision struct {
 	pods   []*pod // oldest first, including those that are ending
 	made   int    // number of pods launched so far
 
+	options manifest.Options
 	version int      // counts the restarts: a pod of an earlier one is to be replaced
 	files   []string // programs and directories whose change restarts it
 
@@ -69,6 +70,10 @@ func (s *Server) reconcile() {
 		if missing := r.Template.Missing(r.Namespace, s.declared.objects); len(missing) > 0 {
 			r.missing = missing[0].Why
 		}
+		if options := s.catalog.Options(r.Revision); options != r.options { // its service's annotations
+			r.options = options
+			s.replace(r, "its annotations have changed")
+		}
 	}
 	s.route()
 	s.scaleAll(now)
@@ -82,7 +87,9 @@ func (s *Server) add(r *catalog.Revision, now time.Time) {
 	}
 	scaling := r.Scaling
 	scaling.Initial = min(scaling.Initial, s.config.MaxReplicas) // a higher number would never be reached
-	s.revisions[id] = &revision{Revision: r, id: id, scaler: autoscaler.New(scaling, now), warm: max(scaling.Initial, scaling.Min) == 0}
+	s.revisions[id] = &revision{
+		Revision: r, id: id, scaler: autoscaler.New(scaling, now), warm: max(scaling.Initial, scaling.Min) == 0, options: s.catalog.Options(r),
+	}
 	t := &r.Template
 	spec := activator.Revision{
 		ID:            id,
