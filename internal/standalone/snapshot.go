@@ -7,7 +7,6 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
 	"github.com/sluice-proxy/sluice/internal/standalone/objects"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
-	"github.com/sluice-proxy/sluice/internal/standalone/screen"
 )
 
 // snapshot returns the state of a service for the API; object is the Service as stored.
@@ -58,10 +57,10 @@ func (r *revision) object() objects.Revision {
 		Template: r.Object, Name: r.Name, Generation: int64(r.Generation), Created: r.Created, Routed: r.routed,
 		Desired: int64(r.desired), Actual: int64(r.readyPods()), MinScale: int64(spec.Min), MaxScale: int64(spec.Max),
 	}
-	switch state, why := r.state(); {
-	case state == screen.NotReady:
-		o.Ready, o.Reason, o.Message = objects.False, r.reason(), why
-	case state == screen.Starting && !r.warm || !r.warm:
+	switch reason, message := r.broken(); {
+	case reason != "":
+		o.Ready, o.Reason, o.Message = objects.False, reason, message
+	case !r.warm:
 		o.Ready, o.Reason, o.Message = objects.Unknown, "Deploying", "its first replicas are starting"
 	default:
 		o.Ready = objects.True
@@ -72,18 +71,27 @@ func (r *revision) object() objects.Revision {
 	return o
 }
 
-// reason returns why r isn't ready as a word: Knative's ExitCode1, or Kubernetes' for what else happens to a container.
-func (r *revision) reason() string {
-	for _, p := range r.pods {
-		if c := p.container(replica.App); c != nil && c.state.Ended {
-			if c.state.EndReason == replica.OOMKilled {
-				return replica.OOMKilled
-			}
-			return "ExitCode" + strconv.FormatInt(c.state.ExitCode, 10)
+// broken returns why r can't serve, or "": a replica that is slow to start may yet. The reasons are Knative's, such as ExitCode1, and
+// Kubernetes' for what else happens to a container.
+func (r *revision) broken() (reason, message string) {
+	if r.missing != "" {
+		return "CreateContainerConfigError", r.missing
+	}
+	if r.readyPods() > 0 {
+		return "", ""
+	}
+	for _, p := range r.active() {
+		switch c := p.container(replica.App); {
+		case p.crashes > 0 && c.state.EndReason == replica.OOMKilled:
+			return replica.OOMKilled, p.reason
+		case p.crashes > 0:
+			return "ExitCode" + strconv.FormatInt(c.state.ExitCode, 10), p.reason
+		case !p.strayed.IsZero():
+			return "NotListening", p.reason
 		}
 	}
-	if r.failure != "" && len(r.pods) == 0 {
-		return "CreateContainerError"
+	if r.failure != "" && len(r.active()) == 0 && r.desired > 0 {
+		return "CreateContainerError", r.failure
 	}
-	return "NotReady"
+	return "", ""
 }
