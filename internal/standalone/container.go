@@ -17,8 +17,6 @@ import (
 const (
 	userContainer  = "user-container"
 	queueContainer = "queue-proxy"
-
-	queueProxyImage = "sluice.dev/queue-proxy" // which is this program
 )
 
 // container is a process of a pod, as the API shows it.
@@ -45,7 +43,7 @@ func containersOf(r *catalog.Revision) []*container {
 	for i := range t.Sidecars {
 		add(&t.Sidecars[i], sidecarProcess(i, &t.Sidecars[i]), userContainer+"-"+strconv.Itoa(i), false)
 	}
-	add(&manifest.Container{Image: queueProxyImage}, replica.QueueProxy, queueContainer, false)
+	add(&manifest.Container{Image: objects.QueueProxyImage}, replica.QueueProxy, queueContainer, false)
 	return all
 }
 

@@ -167,10 +167,15 @@ func (i *instance) field(path string) string {
 		}
 		return "default"
 	case "spec.nodeName":
-		host, _ := os.Hostname()
-		return host
+		return nodeName()
 	}
 	return replicaHost // status.hostIP, .hostIPs, .podIP, .podIPs
+}
+
+// nodeName returns the name of this machine.
+func nodeName() string {
+	host, _ := os.Hostname()
+	return host
 }
 
 // labels returns the labels that Knative sets on a pod, and the template's own.

@@ -57,6 +57,9 @@ const reportAge = 1500 * time.Millisecond
 // first burst isn't averaged with zeros.
 func (s *Server) sample(now time.Time) {
 	at := s.align(now)
+	if s.api != nil {
+		s.api.events.Prune(now)
+	}
 	for _, r := range s.revisions {
 		s.publishUnavailable(r) // strayedFor may have passed
 		var stats []*statpb.Stat

@@ -13,6 +13,7 @@ import (
 func (s *Server) snapshot(svc *catalog.Service, object kubeapi.Object) objects.Service {
 	o := objects.Service{
 		Object:        object,
+		Node:          nodeName(),
 		URL:           s.url(svc.Name, svc.Namespace),
 		Address:       "http://" + svc.Name + "." + svc.Namespace + ".svc.cluster.local",
 		LatestCreated: svc.Latest.Name,

@@ -347,8 +347,8 @@ func (v *revisionView) serving() map[string]any {
 	return all[0]
 }
 
-// queueProxyImage is what stands for the queue-proxy, which is the quickstart's own program.
-const queueProxyImage = "sluice.dev/queue-proxy"
+// QueueProxyImage is what stands for the queue-proxy, which is the quickstart's own program.
+const QueueProxyImage = "sluice.dev/queue-proxy"
 
 // podSpec returns a pod's spec with the ports of its app and its queue-proxy.
 func (v *revisionView) podSpec(app, proxy int64) map[string]any {
@@ -374,7 +374,7 @@ func (v *revisionView) podSpec(app, proxy int64) map[string]any {
 		c["env"] = env
 	}
 	spec["containers"] = append(containers, map[string]any{
-		"name": "queue-proxy", "image": queueProxyImage, "resources": map[string]any{},
+		"name": "queue-proxy", "image": QueueProxyImage, "resources": map[string]any{},
 		"ports": []any{map[string]any{"name": "queue-port", "containerPort": proxy, "protocol": "TCP"}},
 	})
 	spec["terminationGracePeriodSeconds"] = v.grace()
