@@ -4,7 +4,12 @@
 //	client ───► │ ingress ─► activator ──────────────────────────────────────── │ ─► queue-proxy ─► app
 //	            │               │ first request, statistics     ▲ endpoints     │      ▲ replica: processes
 //	files ────► │ manifest ─► catalog ─► revisions ─► autoscaler ─► replicas ── │ ─────┘ of their own
+//	            │    ▲                    │                           │         │
+//	kubectl ──► │ kubeapi ◄── store ◄── objects: what a cluster would have ◄──  │
 //	            └───────────────────────────────────────────────────────────────┘
+//
+// What files and the API's clients declare (declared.go) is checked and put into effect as a whole, in one way (applied); then
+// the state is published to the API's store (publish.go) and what lasts of it is saved (api.go, restore.go).
 //
 // Apps that use the cluster's names reach the ingress through a proxy of their own (package forward).
 //
@@ -25,6 +30,7 @@
 //
 // One goroutine, in Run, owns all revisions and replicas; others send it functions over a channel. It blocks only while
 // it forks a supervisor. Run also owns, and waits for, all other goroutines: the HTTP server, the activator, the watchers
-// of the files and of the programs and, for each replica, the prober, those of its containers, and the scraper. The activator delivers its
-// reports and cold starts to an inbox that never blocks.
+// of the files and of the programs, the API's server and, for each replica, the prober, those of its containers, and the
+// scraper. The activator delivers its reports and cold starts to an inbox that never blocks. Writes of the API run on Run's
+// goroutine, which is the only one that changes the store; reads and watches don't involve it.
 package standalone
