@@ -67,6 +67,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
+	defer readKeys(s, c, stdin, stdout)()
 	return s.Run(ctx)
 }
 

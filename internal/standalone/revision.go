@@ -39,8 +39,9 @@ type revision struct {
 	missing     string // the ConfigMap, Secret or key without which no replica can start
 	unavailable string // the reason in the activator why no replica will become ready
 	notBefore   time.Time
-	report      report // the activator's latest
-	sampled     bool   // a sample includes report
+	report      report    // the activator's latest
+	forgotten   time.Time // until then reports have load of before a scale to zero
+	sampled     bool      // a sample includes report
 }
 
 func idOf(r *catalog.Revision) throttler.RevisionID {

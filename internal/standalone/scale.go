@@ -14,7 +14,7 @@ func (s *Server) readInbox() {
 	l := s.inbox.take()
 	for id, rep := range l.stats {
 		r := s.revisions[id]
-		if r == nil {
+		if r == nil || rep.at.Before(r.forgotten) {
 			continue
 		}
 		r.keepReport(rep)
