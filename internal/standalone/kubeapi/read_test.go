@@ -63,7 +63,9 @@ func serveTest(t *testing.T, c Config) *testAPI {
 	if c.Store == nil {
 		c.Store = store.New(100)
 	}
-	c.Resources = testObjects()
+	if c.Resources == nil {
+		c.Resources = testObjects()
+	}
 	for _, name := range []string{"default", "other"} {
 		c.Store.Put(namespaces.GroupResource(), parse(t, `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"`+name+`"}}`))
 	}
@@ -89,7 +91,7 @@ func testObjects() []Resource {
 	admit := func(w Write) (Admission, error) { return Admission{Object: w.New}, nil }
 	return []Resource{
 		{GroupVersionResource: widgets, Kind: "Widget", Singular: "widget", Namespaced: true, Columns: columns, Writes: all, Admit: admit},
-		{GroupVersionResource: configMaps, Kind: "ConfigMap", Singular: "configmap", Namespaced: true, Columns: columns, Writes: all, Admit: admit},
+		{GroupVersionResource: configMaps, Kind: "ConfigMap", Singular: "configmap", Namespaced: true, Columns: columns, Writes: all, Admit: admit, Patch: &configMapFields{}},
 		{GroupVersionResource: namespaces, Kind: "Namespace", Singular: "namespace", Columns: columns, Writes: all, Admit: admit},
 		{GroupVersionResource: pods, Kind: "Pod", Singular: "pod", Namespaced: true, Columns: columns, ReadOnly: "it is made from its Service: change that"},
 		{GroupVersionResource: events, Kind: "Event", Singular: "event", Namespaced: true, Columns: columns, ReadOnly: "they tell what happened"},
