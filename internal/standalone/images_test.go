@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,10 +84,119 @@ func podman(t *testing.T) (image string) {
 	return name
 }
 
-// A container is served from zero, has what its manifest says, and is gone with its replica.
-func TestAContainerHasWhatItsManifestSays(t *testing.T) {
+// Images in podman, from the pull to what a killed quickstart leaves.
+func TestContainers(t *testing.T) {
 	image := podman(t)
-	w := newWorld(t, `apiVersion: v1
+	t.Run("has what its manifest says", func(t *testing.T) { testContainerHas(t, image) })
+	t.Run("two replicas with one containerPort", func(t *testing.T) { testContainersOfOnePort(t, image) })
+	t.Run("slow to listen, and stubborn", func(t *testing.T) { testSlowContainer(t, image) })
+	t.Run("probed by a program", func(t *testing.T) { testContainerProbes(t, image) })
+	t.Run("restarted", func(t *testing.T) { testContainerRestarts(t, image) })
+	t.Run("without an image", func(t *testing.T) { testNoImage(t) })
+	t.Run("left by a killed quickstart", func(t *testing.T) { testSweep(t, image) })
+}
+
+// oneContainer is a Service box of one container with more fields.
+func oneContainer(image, fields string) string {
+	return serviceOf("box", "      containers:\n      - image: "+image+"\n"+fields)
+}
+
+// boxOf runs a manifest in podman.
+func boxOf(t *testing.T, manifest string) *world {
+	w := newWorld(t, manifest)
+	w.config.Runtime = containers.Podman
+	return w.start()
+}
+
+// names are those of all containers.
+func names(t *testing.T) []string {
+	t.Helper()
+	out, err := exec.Command("podman", "ps", "--all", "--format", "{{.Names}}").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(out))
+}
+
+// Each replica is published on a port of its own, so that the app may listen on the one of its manifest.
+func testContainersOfOnePort(t *testing.T, image string) {
+	w := boxOf(t, strings.Replace(oneContainer(image, "        args: [fixed, \":7777\"]\n        ports: [{containerPort: 7777}]\n"),
+		"annotations: {", `annotations: {autoscaling.knative.dev/min-scale: "2", `, 1))
+	w.sees("replicas 2/2")
+	if got, err := w.get("box"); err != nil || !strings.HasPrefix(got, "200 ") {
+		t.Errorf("%q, %v", got, err)
+	}
+	if all := names(t); len(all) != 2 || !strings.HasPrefix(all[0], "box-00001-") || !strings.HasSuffix(all[0], "-user-container") {
+		t.Errorf("%q", all)
+	}
+}
+
+// A request waits for an app that takes its time, although its port is published; an app that ignores SIGTERM is killed.
+func testSlowContainer(t *testing.T, image string) {
+	w := boxOf(t, oneContainer(image, "        args: [slow, 1s]\n")+"      terminationGracePeriodSeconds: 1\n")
+	if got, err := w.get("box"); err != nil || !strings.HasPrefix(got, "200 ") {
+		t.Errorf("%q, %v", got, err)
+	}
+	w.end()
+	if all := names(t); len(all) > 0 {
+		t.Errorf("left: %q", all)
+	}
+}
+
+// The program of a probe runs inside the container.
+func testContainerProbes(t *testing.T, image string) {
+	w := boxOf(t, oneContainer(image, "        args: [serve]\n        readinessProbe: {exec: {command: [/app, write, /ready, x]}}\n"+
+		"        livenessProbe: {exec: {command: [/app, fail, unwell]}, periodSeconds: 1, failureThreshold: 1}\n"))
+	if got, err := w.get("box"); err != nil || !strings.HasPrefix(got, "200 ") {
+		t.Errorf("%q, %v", got, err)
+	}
+	w.sees("the app is restarted: its liveness probe failed 1 times: exit status 1: unwell")
+}
+
+// An app that ends is started again, in a new container of the same name.
+func testContainerRestarts(t *testing.T, image string) {
+	w := boxOf(t, oneContainer(image, "        args: [fail, no database]\n"))
+	go func() { _, _ = w.get("box") }()
+	w.sees("app | no database", "the app ended: exit status 1: no database; next start in 100ms", "CrashLoopBackOff: the app ended: exit status 1: no database")
+	w.write(oneContainer("/no/such/image", ""))
+	w.sees("sluice: manifests applied")
+}
+
+// The engine's error is the reason.
+func testNoImage(t *testing.T) {
+	w := boxOf(t, oneContainer("127.0.0.1:1/none:v1", "")+serviceOf("never", "      containers:\n      - {image: 'localhost/none:v1', imagePullPolicy: Never}\n"))
+	got, err := w.get("box")
+	if err != nil || !strings.HasPrefix(got, "503 box-00001: image 127.0.0.1:1/none:v1 can't be pulled: ") || !strings.Contains(got, "connection refused") {
+		t.Errorf("%q, %v", got, err)
+	}
+	w.sees("box-00001: pulling 127.0.0.1:1/none:v1 with podman", "a replica failed: image 127.0.0.1:1/none:v1 can't be pulled: ", "the next one in 400ms")
+	got, err = w.get("never")
+	if err != nil || !strings.HasPrefix(got, "503 never-00001: CrashLoopBackOff: the app ended: exit status 125: ") || !strings.Contains(got, "localhost/none:v1") {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// What is left when a quickstart and its supervisors are killed together is removed by the next one.
+func testSweep(t *testing.T, image string) {
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	label := fmt.Sprintf("%s=%s/%d", containers.Label, host, ended.Process.Pid)
+	if out, err := exec.Command("podman", "run", "--detach", "--name", "left", "--label", label, image, "serve").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	w := boxOf(t, oneContainer(image, "        args: [serve]\n"))
+	w.eventually("it is removed", func() bool { return !slices.Contains(names(t), "left") })
+}
+
+// A container is served from zero, has what its manifest says, and is gone with its replica.
+func testContainerHas(t *testing.T, image string) {
+	w := boxOf(t, `apiVersion: v1
 kind: ConfigMap
 metadata: {name: cfg}
 data: {app.conf: "level=debug"}
@@ -110,8 +220,6 @@ data: {app.conf: "level=debug"}
       - {name: tmp, emptyDir: {}}
       - {name: cfg, configMap: {name: cfg}}
 `))
-	w.config.Runtime = containers.Podman
-	w.start()
 	got, err := w.get("box")
 	if err != nil || !strings.HasPrefix(got, "200 ") {
 		t.Fatalf("%q, %v", got, err)

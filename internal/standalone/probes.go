@@ -32,6 +32,8 @@ type watched struct {
 	ownPort   bool            // the kubelet only waits for readiness' delay; the queue-proxy probes
 	published bool            // its port is that of a container: containers.Listens tells whether it listens
 	exec      []string        // before the argv of a probe's program: runs it inside the container
+	// await, unless it is nil, blocks until the container runs, which is later than the process that reports its output.
+	await func(context.Context)
 	sidecar   bool
 	restarted string   // why the kubelet is ending its process; the server's goroutine owns it
 	pid       int      // of its current process, or 0; the server's goroutine owns it
@@ -51,7 +53,11 @@ func watchedOf(i *instance, spec replica.Spec) []*watched {
 		}
 		w.ownPort = !sidecar && c.Probe.Exec == nil
 		if !sidecar && i.Command == nil {
-			w.exec = i.engine.Exec(containerName(i.name, c))
+			name := containerName(i.name, c)
+			w.exec = i.engine.Exec(name)
+			if c.Probe.Exec != nil || w.startup != nil || w.liveness != nil {
+				w.await = func(ctx context.Context) { i.engine.Await(ctx, name) }
+			}
 			if w.published = true; c.Probe.TCP && c.Probe.Host == "" { // the queue-proxy's would succeed too early
 				w.readiness = &c.Probe
 			}
@@ -180,6 +186,9 @@ func (s *Server) watchContainer(ctx context.Context, r *revision, p *pod, w *wat
 
 // probeProcess makes the startup probe of a process, then its readiness and liveness probes.
 func (s *Server) probeProcess(ctx context.Context, r *revision, p *pod, w *watched, pid int) {
+	if w.await != nil {
+		w.await(ctx)
+	}
 	if w.startup != nil && !s.awaitStart(ctx, r, p, w, pid) {
 		return
 	}

@@ -19,6 +19,9 @@ const Label = "dev.sluice.quickstart"
 // patience is how long an engine may take to answer a question. A daemon that hangs may hold up the quickstart for as long, once.
 const patience = 5 * time.Second
 
+// askAgain is the pause between questions to an engine, each of which costs about as much CPU time as a probe's program.
+const askAgain = 100 * time.Millisecond
+
 // Engine is podman or docker.
 type Engine struct {
 	name  Choice
@@ -111,6 +114,19 @@ func (e *Engine) Pull(ctx context.Context, image string, always bool, progress f
 	}
 	progress("pulled " + image)
 	return nil
+}
+
+// Await blocks until a container runs, or ctx ends: its client starts before it.
+func (e *Engine) Await(ctx context.Context, name string) {
+	for ctx.Err() == nil {
+		if state, err := e.output(ctx, "container", "inspect", "--format", "{{.State.Running}}", name); err == nil && strings.TrimSpace(state) == "true" {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(askAgain):
+		}
+	}
 }
 
 // Sweep removes the containers of quickstarts on this machine that have ended without doing so.

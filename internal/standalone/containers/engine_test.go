@@ -124,6 +124,22 @@ func TestPullIsCancelled(t *testing.T) {
 	}
 }
 
+func TestAwait(t *testing.T) {
+	asked := filepath.Join(t.TempDir(), "asked")
+	e := engine(t, Docker, fmt.Sprintf(`[ $1 != version ] || exit 0
+[ "$1 $5" = "container n" ] || exit 1
+if [ -e %[1]s ]; then echo true; else echo false; : > %[1]s; fi`, asked))
+	e.Await(t.Context(), "n")
+	if _, err := os.Stat(asked); err != nil {
+		t.Error("it didn't wait")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if e.Await(ctx, "other"); ctx.Err() == nil {
+		t.Error("another container runs")
+	}
+}
+
 // Only the containers of quickstarts of this machine that have ended are removed.
 func TestSweep(t *testing.T) {
 	host, err := os.Hostname()

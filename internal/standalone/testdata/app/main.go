@@ -20,22 +20,24 @@ func main() {
 			fmt.Println(err)
 			os.Exit(1)
 		}
-	case "slow": // DURATION: listens only then
+	case "fail": // TEXT
+		fmt.Fprintln(os.Stderr, os.Args[2])
+		os.Exit(1)
+	case "slow": // DURATION: listens only then, and ignores SIGTERM
 		d, _ := time.ParseDuration(os.Args[2])
 		time.Sleep(d)
-		go serve()
+		serve(":" + os.Getenv("PORT"))
+	case "fixed": // ADDRESS
+		go serve(os.Args[2])
 		<-ended
 	case "serve":
-		go serve()
+		go serve(":" + os.Getenv("PORT"))
 		<-ended
-	case "stubborn":
-		go serve()
-		select {}
 	}
 }
 
-func serve() {
-	fmt.Println(http.ListenAndServe(":"+os.Getenv("PORT"), http.HandlerFunc(tell)))
+func serve(addr string) {
+	fmt.Println(http.ListenAndServe(addr, http.HandlerFunc(tell)))
 	os.Exit(1)
 }
 
