@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -101,6 +102,11 @@ func oneContainer(image, fields string) string {
 	return serviceOf("box", "      containers:\n      - image: "+image+"\n"+fields)
 }
 
+// atLeast is a manifest with a min-scale.
+func atLeast(replicas int, manifest string) string {
+	return strings.Replace(manifest, "annotations: {", fmt.Sprintf("annotations: {autoscaling.knative.dev/min-scale: %q, ", strconv.Itoa(replicas)), 1)
+}
+
 // boxOf runs a manifest in podman.
 func boxOf(t *testing.T, manifest string) *world {
 	w := newWorld(t, manifest)
@@ -120,8 +126,7 @@ func names(t *testing.T) []string {
 
 // Each replica is published on a port of its own, so that the app may listen on the one of its manifest.
 func testContainersOfOnePort(t *testing.T, image string) {
-	w := boxOf(t, strings.Replace(oneContainer(image, "        args: [fixed, \":7777\"]\n        ports: [{containerPort: 7777}]\n"),
-		"annotations: {", `annotations: {autoscaling.knative.dev/min-scale: "2", `, 1))
+	w := boxOf(t, atLeast(2, oneContainer(image, "        args: [fixed, \":7777\"]\n        ports: [{containerPort: 7777}]\n")))
 	w.sees("replicas 2/2")
 	if got, err := w.get("box"); err != nil || !strings.HasPrefix(got, "200 ") {
 		t.Errorf("%q, %v", got, err)
@@ -145,8 +150,8 @@ func testSlowContainer(t *testing.T, image string) {
 
 // The program of a probe runs inside the container.
 func testContainerProbes(t *testing.T, image string) {
-	w := boxOf(t, oneContainer(image, "        args: [serve]\n        readinessProbe: {exec: {command: [/app, write, /ready, x]}}\n"+
-		"        livenessProbe: {exec: {command: [/app, fail, unwell]}, periodSeconds: 1, failureThreshold: 1}\n"))
+	w := boxOf(t, atLeast(1, oneContainer(image, "        args: [serve]\n        readinessProbe: {exec: {command: [/app, write, /ready, x]}}\n"+
+		"        livenessProbe: {exec: {command: [/app, fail, unwell]}, initialDelaySeconds: 3, periodSeconds: 1, failureThreshold: 1}\n")))
 	if got, err := w.get("box"); err != nil || !strings.HasPrefix(got, "200 ") {
 		t.Errorf("%q, %v", got, err)
 	}

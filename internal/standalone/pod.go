@@ -65,6 +65,9 @@ func (s *Server) launch(r *revision) error {
 		name: fmt.Sprintf("%s-%d-%04x", r.Name, r.made, rand.IntN(1<<16)), uid: uid(),
 		ports: portsOf(taken), taken: taken, version: r.version, launched: time.Now(), reason: "starting", gates: map[string]string{},
 	}
+	if r.pinned {
+		p.ports.app = r.Template.Container.Port
+	}
 	p.containers = containersOf(r.Revision)
 	i := &instance{Revision: r.Revision, name: p.name, uid: p.uid, ports: p.ports, self: s.self, objects: s.declared.objects, engine: s.engines.engine}
 	spec, err := s.spec(r, i)
@@ -180,6 +183,8 @@ func (s *Server) publishUnavailable(r *revision) {
 				break
 			}
 		}
+	case r.pinned && s.ownerOfPort(r) != nil:
+		why = fmt.Sprintf("its app listens on port %d only, which %s has", r.Template.Container.Port, s.ownerOfPort(r).Name)
 	case r.failures > 1 && time.Now().Before(r.notBefore):
 		why = r.failure
 	}
@@ -218,6 +223,7 @@ func (s *Server) gone(r *revision, p *pod) {
 		s.failed(r, p.whyEnded())
 	}
 	s.converge(r)
+	s.portFreed(p)
 }
 
 // whyEnded returns why p ended by itself.
@@ -322,10 +328,17 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 			s.config.Screen.Line(p.name + ": the app did not end on SIGTERM, and was killed")
 		}
 	case replica.Taken:
+		if r.pinned {
+			say(fmt.Sprintf("port %d, on which the app listens, was taken by another program", port))
+			break
+		}
 		say(fmt.Sprintf("port %d was taken by another program; trying another one", port))
 		s.terminate(r, p)
 		s.converge(r)
 	case replica.Strayed:
+		if !p.ending && s.pin(r, e) {
+			break
+		}
 		say(fmt.Sprintf("the app listens on port %s and not on $PORT, which is %d here: have it read the environment "+
 			"variable PORT, or pass $(PORT) in the container's args", numbers(e.Ports), port))
 		p.strayed = e.Time

@@ -33,7 +33,7 @@ type watched struct {
 	published bool            // its port is that of a container: containers.Listens tells whether it listens
 	exec      []string        // before the argv of a probe's program: runs it inside the container
 	// await, unless it is nil, blocks until the container runs, which is later than the process that reports its output.
-	await func(context.Context)
+	await     func(context.Context)
 	sidecar   bool
 	restarted string   // why the kubelet is ending its process; the server's goroutine owns it
 	pid       int      // of its current process, or 0; the server's goroutine owns it

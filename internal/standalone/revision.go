@@ -28,6 +28,7 @@ type revision struct {
 	images  []*manifest.Container // that run in containers; nil: not determined
 	pulled  bool                  // images are here
 	pulling bool
+	pinned  bool // the app listens on its containerPort only
 
 	desired     int
 	capped      bool   // -max-replicas is less than desired
@@ -91,6 +92,7 @@ func (s *Server) add(r *catalog.Revision, now time.Time) {
 	s.revisions[id] = &revision{
 		Revision: r, id: id, scaler: autoscaler.New(scaling, now), warm: max(scaling.Initial, scaling.Min) == 0, options: s.catalog.Options(r),
 	}
+	s.inheritPin(s.revisions[id])
 	t := &r.Template
 	spec := activator.Revision{
 		ID:            id,

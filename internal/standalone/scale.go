@@ -132,7 +132,7 @@ func (s *Server) converge(r *revision) {
 	}
 	allowed := s.endOutdated(r, target)
 	current := r.current()
-	for n := len(current); n < allowed && !time.Now().Before(r.notBefore) && s.fetched(r); n++ {
+	for n := len(current); n < allowed && !time.Now().Before(r.notBefore) && s.fetched(r) && s.portFree(r); n++ {
 		if err := s.launch(r); err != nil {
 			s.failed(r, err.Error())
 			break

@@ -42,7 +42,7 @@ func serve(addr string) {
 }
 
 func tell(w http.ResponseWriter, _ *http.Request) {
-	fmt.Fprintf(w, "args: %q\nuser: %d:%d\n", os.Args, os.Getuid(), os.Getgid())
+	fmt.Fprintf(w, "args: %q\npid: %d\nuser: %d:%d\n", os.Args, os.Getpid(), os.Getuid(), os.Getgid())
 	for _, v := range os.Environ() {
 		name, value, _ := strings.Cut(v, "=")
 		fmt.Fprintf(w, "%s: %q\n", name, value)
