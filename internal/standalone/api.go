@@ -34,6 +34,13 @@ var (
 	namespaces = schema.GroupResource{Resource: "namespaces"}
 	pods       = schema.GroupResource{Resource: "pods"}
 
+	// lasting are the resources whose objects are saved: what was declared, and what has an identity that others refer to.
+	lasting = []schema.GroupResource{
+		namespaces, configMaps, secrets, services, revisions,
+		{Group: services.Group, Resource: "configurations"},
+		{Group: services.Group, Resource: "routes"},
+	}
+
 	// declaredResources are those of objects that files or clients declare for a namespace.
 	declaredResources = []schema.GroupResource{services, configMaps, secrets}
 )
@@ -151,7 +158,7 @@ func (s *Server) save() {
 		return
 	}
 	saved := state.State{Version: a.store.Version()}
-	for _, r := range []schema.GroupResource{namespaces, configMaps, secrets, services, revisions} {
+	for _, r := range lasting {
 		all, _ := a.store.List(r, "")
 		for _, o := range all {
 			saved.Objects = append(saved.Objects, state.Object{Unstructured: o, FromFile: s.declared.files[objectKey{r, o.GetNamespace(), o.GetName()}]})

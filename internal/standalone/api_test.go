@@ -1,0 +1,195 @@
+package standalone
+
+import (
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/containers"
+)
+
+// withAPI returns a world with the API and a state of its own. It has no manifest if none is given.
+func withAPI(t *testing.T, manifest string) *world {
+	w := newWorld(t, manifest)
+	w.config.API, w.config.Runtime = &API{State: t.TempDir()}, containers.Process
+	if manifest == "" {
+		w.config.Files = nil
+	}
+	return w
+}
+
+// again is a quickstart with the same settings and state, after w has ended.
+func (w *world) again() *world {
+	w.t.Helper()
+	w.end()
+	next := newWorld(w.t, "")
+	config := w.config
+	config.Screen = next.config.Screen
+	next.config, next.file = config, w.file
+	return next
+}
+
+// resource returns a client for a resource of the API, in namespace default.
+func (w *world) resource(r schema.GroupResource) dynamic.ResourceInterface {
+	w.t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", w.server.api.kubeconfig)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return client.Resource(r.WithVersion("v1")).Namespace("default")
+}
+
+// object reads an object of the API.
+func (w *world) object(r schema.GroupResource, name string) *unstructured.Unstructured {
+	w.t.Helper()
+	o, err := w.resource(r).Get(w.t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return o
+}
+
+func decoded(t *testing.T, manifest string) *unstructured.Unstructured {
+	t.Helper()
+	o := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(strings.TrimPrefix(manifest, "---\n")), o); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func (w *world) creates(r schema.GroupResource, manifest string) {
+	w.t.Helper()
+	if _, err := w.resource(r).Create(w.t.Context(), decoded(w.t, manifest), metav1.CreateOptions{FieldValidation: "Strict"}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// updates changes the value of TARGET.
+func (w *world) updates(name, target string) {
+	w.t.Helper()
+	patch := `[{"op": "replace", "path": "/spec/template/spec/containers/0/env/0/value", "value": "` + target + `"}]`
+	if _, err := w.resource(services).Patch(w.t.Context(), name, "application/json-patch+json", []byte(patch), metav1.PatchOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestServicesOfTheAPIAreServedAndLast(t *testing.T) {
+	t.Parallel()
+	w := withAPI(t, "").start()
+	w.creates(services, service("web", "", "World", ""))
+	w.gets("web", "200 Hello World!\n")
+	w.updates("web", "Knative")
+	w.eventually("the second revision", func() bool { got, _ := w.get("web"); return got == "200 Hello Knative!\n" })
+	w.creates(configMaps, "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {a: b}}")
+	before, first := w.object(services, "web"), w.object(revisions, "web-00001")
+
+	w = w.again().start()
+	w.gets("web", "200 Hello Knative!\n")
+	w.gets("web-00001", "200 Hello World!\n")
+	after := w.object(services, "web")
+	if after.GetUID() != before.GetUID() || after.GetGeneration() != 2 || w.object(revisions, "web-00001").GetUID() != first.GetUID() {
+		t.Errorf("generation %d, uid %s, before %s", after.GetGeneration(), after.GetUID(), before.GetUID())
+	}
+	if n, _ := w.resource(revisions).List(t.Context(), metav1.ListOptions{}); len(n.Items) != 2 {
+		t.Errorf("%d revisions", len(n.Items))
+	}
+	if data, _, _ := unstructured.NestedString(w.object(configMaps, "settings").Object, "data", "a"); data != "b" {
+		t.Errorf("ConfigMap: %q", data)
+	}
+	w.updates("web", "again")
+	w.eventually("the third revision", func() bool { got, _ := w.get("web-00003"); return got == "200 Hello again!\n" })
+	if err := w.resource(services).Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("gone", func() bool { got, _ := w.get("web"); return strings.HasPrefix(got, "404") })
+	if list, err := w.resource(revisions).List(t.Context(), metav1.ListOptions{}); err != nil || len(list.Items) > 0 {
+		t.Errorf("revisions of a deleted service: %v %v", list, err)
+	}
+}
+
+func TestFilesStayTheTruth(t *testing.T) {
+	t.Parallel()
+	w := withAPI(t, service("hello", "", "file", "")).start()
+	w.gets("hello", "200 Hello file!\n")
+	w.updates("hello", "client")
+	w.eventually("the client's", func() bool { got, _ := w.get("hello"); return got == "200 Hello client!\n" })
+
+	w = w.again().start()
+	w.gets("hello", "200 Hello file!\n")
+	if got := w.object(services, "hello").GetGeneration(); got != 3 {
+		t.Errorf("generation %d", got)
+	}
+	w.creates(services, service("web", "", "World", ""))
+	w.write(service("other", "", "other", ""))
+	w.eventually("the file's", func() bool { got, _ := w.get("other"); return got == "200 Hello other!\n" })
+	if _, err := w.resource(services).Get(t.Context(), "hello", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("no file names it any more: %v", err)
+	}
+	w.gets("web", "200 Hello World!\n")
+}
+
+// A saved service whose program is gone must not keep the others from being served.
+func TestSavedServiceThatCantBeServed(t *testing.T) {
+	t.Parallel()
+	w := withAPI(t, "").start()
+	w.creates(services, service("web", "", "World", ""))
+	w.config.Images = map[string][]string{"example.com/app": {"/bin/true"}}
+	w = w.again().start()
+	w.creates(services, strings.Replace(service("app", "", "World", ""), "ghcr.io/knative/helloworld-go:latest", "example.com/app", 1))
+	w.config.Images = nil
+	w = w.again().start()
+	w.sees("Service app of the saved state is not served")
+	w.gets("web", "200 Hello World!\n")
+	if err := w.resource(services).Delete(t.Context(), "app", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w = w.again().start()
+	if _, err := w.resource(services).Get(t.Context(), "app", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Error(err)
+	}
+}
+
+func TestClientsAreToldWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	w := withAPI(t, "").start()
+	create := func(manifest, validation string) error {
+		_, err := w.resource(services).Create(t.Context(), decoded(t, manifest), metav1.CreateOptions{FieldValidation: validation})
+		return err
+	}
+	unknown := service("web", "", "World", "      volums: []\n")
+	if err := create(unknown, "Strict"); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), `unknown field "spec.template.spec.volums"; the nearest is volumes`) {
+		t.Error(err)
+	}
+	err := create(strings.Replace(service("web", "", "World", ""), "ghcr.io/knative/helloworld-go:latest", "example.com/none", 1), "Warn")
+	status, ok := err.(apierrors.APIStatus)
+	if !ok || !apierrors.IsInvalid(err) || status.Status().Details.Causes[0].Field != "spec.template.spec.containers[0].image" {
+		t.Error(err)
+	}
+	if err := create(unknown, "Warn"); err != nil {
+		t.Fatal(err)
+	}
+	w.gets("web", "200 Hello World!\n")
+	if _, there, _ := unstructured.NestedSlice(w.object(services, "web").Object, "spec", "template", "spec", "volums"); there {
+		t.Error("an unknown field was kept")
+	}
+	err = w.resource(revisions).Delete(t.Context(), "web-00001", metav1.DeleteOptions{})
+	if !apierrors.IsForbidden(err) {
+		t.Errorf("a revision with traffic: %v", err)
+	}
+	err = w.resource(pods).Delete(t.Context(), "web", metav1.DeleteOptions{})
+	if !apierrors.IsMethodNotSupported(err) && !apierrors.IsNotFound(err) {
+		t.Error(err)
+	}
+}
