@@ -105,7 +105,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 }
 
 func help(w io.Writer, own, scale *flag.FlagSet) {
-	fmt.Fprint(w, "quickstart serves Knative Services on this machine, from zero replicas and back.\n\nUsage: quickstart [flags]\n\n")
+	fmt.Fprint(w, "quickstart serves Knative Services on this machine, from zero replicas and back.\n\nUsage: quickstart [flags]\n"+
+		"       quickstart status [-o json]                   the services of the one that runs\n"+
+		"       quickstart logs [SERVICE] [-f] [-tail N]      what their apps write\n\n")
 	own.PrintDefaults()
 	fmt.Fprint(w, "\nDefaults of the autoscaler, named after the keys of Knative's config-autoscaler; annotations override them:\n\n")
 	scale.PrintDefaults()

@@ -10,6 +10,9 @@ import (
 	"unicode/utf8"
 )
 
+// Table returns the lines of a table of services and their revisions.
+func Table(services []Service) []string { return layout(services, false) }
+
 // table has a line for each service, and below it those of its revisions. If that is higher than room, the revisions of plain
 // services are left out.
 func table(services []Service, room int) []string {
