@@ -123,6 +123,9 @@ func unsupported(known ...string) error {
 
 // decode decodes an object of c's resource.
 func (c *change) decode(body []byte, mediaType string) (Object, error) {
+	if mediaType == protobuf && c.resource.message() != nil {
+		return c.decodeProtobuf(body)
+	}
 	if mediaType != "application/json" && mediaType != "application/yaml" {
 		return nil, unsupported("application/json", "application/yaml")
 	}
@@ -323,9 +326,13 @@ func (c *change) delete(body []byte, mediaType string, query url.Values) error {
 		if err := metav1.Convert_url_Values_To_v1_DeleteOptions(&query, &o, nil); err != nil {
 			return apierrors.NewBadRequest(err.Error())
 		}
+	} else if mediaType == protobuf {
+		if err := unmarshal(body, "DeleteOptions", &o); err != nil {
+			return err
+		}
 	} else {
 		if mediaType != "application/json" && mediaType != "application/yaml" {
-			return unsupported("application/json", "application/yaml")
+			return unsupported("application/json", "application/yaml", protobuf)
 		}
 		if err := yaml.Unmarshal(body, &o); err != nil {
 			return apierrors.NewBadRequest("DeleteOptions: " + err.Error())

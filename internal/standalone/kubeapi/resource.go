@@ -21,7 +21,7 @@ type Resource struct {
 	// Schema is the OpenAPI v3 schema of an object, as decoded from JSON; nil: any object.
 	Schema map[string]any
 	// Patch is a pointer to a struct with the tags of a strategic merge patch; nil: there is none for this resource, as for
-	// custom resources.
+	// custom resources. If it is a Message, clients may send objects as protobuf.
 	Patch any
 	// Writes are create, update, patch and delete, or some of them.
 	Writes []string
