@@ -17,7 +17,9 @@
 // autoscaler (autoscaler), and the kubelet (replica, and the probes in this package). The activator and the queue-proxies
 // are the same as in a cluster.
 //
-// The kubelet implements the fields of a pod's spec that have a meaning without containers (docs/quickstart.md):
+// An app is a process of this machine, or the image in a container of podman or docker (images.go, package containers).
+//
+// The kubelet implements the fields of a pod's spec that have a meaning on one machine (docs/quickstart.md):
 // environments and volumes from ConfigMaps, Secrets and the downward API (instance.go), init containers and sidecars
 // (package replica), startup, liveness and exec readiness probes (probes.go). Until its startup probe has passed and its
 // sidecars are ready, a replica's address is not published to the activator.
@@ -29,7 +31,7 @@
 // # Concurrency
 //
 // One goroutine, in Run, owns all revisions and replicas; others send it functions over a channel. It blocks only while
-// it forks a supervisor. Run also owns, and waits for, all other goroutines: the HTTP server, the activator, the watchers
+// it forks a supervisor, and when it first looks for podman or docker. Run also owns, and waits for, all other goroutines: the HTTP server, the activator, the watchers
 // of the files and of the programs, the API's server and, for each replica, the prober, those of its containers, and the
 // scraper. The activator delivers its reports and cold starts to an inbox that never blocks. Writes of the API run on Run's
 // goroutine, which is the only one that changes the store; reads and watches don't involve it.

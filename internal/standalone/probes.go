@@ -30,10 +30,12 @@ type watched struct {
 	liveness  *manifest.Probe
 	readiness *manifest.Probe // nil: it is ready once it has started
 	ownPort   bool            // the kubelet only waits for readiness' delay; the queue-proxy probes
-	published bool            // its port is that of a container: containers.Listens tells whether it listens
+	published bool            // it is a container, whose port is published: listensInside tells whether it listens
+	port      int             // the container's
 	exec      []string        // before the argv of a probe's program: runs it inside the container
 	// await, unless it is nil, blocks until the container runs, which is later than the process that reports its output.
-	await     func(context.Context)
+	await     func(context.Context) int
+	inside    int // PID of the container's process, 0 if it isn't known; the prober owns it
 	sidecar   bool
 	restarted string   // why the kubelet is ending its process; the server's goroutine owns it
 	pid       int      // of its current process, or 0; the server's goroutine owns it
@@ -55,9 +57,8 @@ func watchedOf(i *instance, spec replica.Spec) []*watched {
 		if !sidecar && i.Command == nil {
 			name := containerName(i.name, c)
 			w.exec = i.engine.Exec(name)
-			if c.Probe.Exec != nil || w.startup != nil || w.liveness != nil {
-				w.await = func(ctx context.Context) { i.engine.Await(ctx, name) }
-			}
+			w.await = func(ctx context.Context) int { return i.engine.Await(ctx, name) }
+			w.port = c.Port
 			if w.published = true; c.Probe.TCP && c.Probe.Host == "" { // the queue-proxy's would succeed too early
 				w.readiness = &c.Probe
 			}
@@ -187,7 +188,7 @@ func (s *Server) watchContainer(ctx context.Context, r *revision, p *pod, w *wat
 // probeProcess makes the startup probe of a process, then its readiness and liveness probes.
 func (s *Server) probeProcess(ctx context.Context, r *revision, p *pod, w *watched, pid int) {
 	if w.await != nil {
-		w.await(ctx)
+		w.inside = w.await(ctx)
 	}
 	if w.startup != nil && !s.awaitStart(ctx, r, p, w, pid) {
 		return
@@ -323,15 +324,24 @@ func (s *Server) attempt(ctx context.Context, p *pod, w *watched, probe *manifes
 		return runProbe(ctx, w.command, slices.Concat(w.exec, probe.Exec))
 	}
 	if w.published && probe.TCP && probe.Host == "" {
-		ctx, cancel := context.WithTimeout(ctx, max(probe.Timeout, time.Second))
-		defer cancel()
-		return containers.Listens(ctx, hostPort(p.ports.app))
+		return w.listensInside(ctx, hostPort(p.ports.app))
 	}
 	all, err := queueproxy.ParseProbes(probeJSON(probe, p.ports.app), false, replicaHost, p.ports.app)
 	if err != nil {
 		return err
 	}
 	return all[0].Try(ctx)
+}
+
+// listensInside returns nil if the app listens on its port inside its container, which is published at addr.
+func (w *watched) listensInside(ctx context.Context, addr string) error {
+	if w.inside == 0 {
+		return containers.Listens(ctx, addr, containers.HoldLong)
+	}
+	if !replica.ListensIn(w.inside, w.port) {
+		return errors.New("connection refused")
+	}
+	return containers.Listens(ctx, addr, containers.Hold) // it may be on loopback, where it can't be reached
 }
 
 // sleep waits for d, or until ctx ends.

@@ -7,7 +7,7 @@
 // and the exit status. But the container outlives a client that is killed, so that Remove has to follow.
 //
 // The container's port is published on loopback. Between the two there may be a proxy that accepts connections before the app
-// does (docker-proxy, rootlessport): Listens tells the difference.
+// does (docker-proxy, rootlessport): Await and Listens tell the difference.
 //
 // An Engine is immutable, and safe for concurrent use.
 package containers

@@ -116,17 +116,24 @@ func (e *Engine) Pull(ctx context.Context, image string, always bool, progress f
 	return nil
 }
 
-// Await blocks until a container runs, or ctx ends: its client starts before it.
-func (e *Engine) Await(ctx context.Context, name string) {
+// Await blocks until a container runs, or ctx ends: its client starts before it. It returns the PID of the container's process;
+// 0 if that isn't one of this machine, but of a virtual one.
+func (e *Engine) Await(ctx context.Context, name string) int {
 	for ctx.Err() == nil {
-		if state, err := e.output(ctx, "container", "inspect", "--format", "{{.State.Running}}", name); err == nil && strings.TrimSpace(state) == "true" {
-			return
+		state, err := e.output(ctx, "container", "inspect", "--format", "{{.State.Running}} {{.State.Pid}} {{.Id}}", name)
+		if f := strings.Fields(state); err == nil && len(f) == 3 && f[0] == "true" {
+			pid, _ := strconv.Atoi(f[1])
+			if cgroup, _ := os.ReadFile("/proc/" + f[1] + "/cgroup"); !strings.Contains(string(cgroup), f[2]) {
+				return 0
+			}
+			return pid
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(askAgain):
 		}
 	}
+	return 0
 }
 
 // Sweep removes the containers of quickstarts on this machine that have ended without doing so.

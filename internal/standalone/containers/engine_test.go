@@ -128,8 +128,10 @@ func TestAwait(t *testing.T) {
 	asked := filepath.Join(t.TempDir(), "asked")
 	e := engine(t, Docker, fmt.Sprintf(`[ $1 != version ] || exit 0
 [ "$1 $5" = "container n" ] || exit 1
-if [ -e %[1]s ]; then echo true; else echo false; : > %[1]s; fi`, asked))
-	e.Await(t.Context(), "n")
+if [ -e %[1]s ]; then echo true 1 none; else echo false 0 none; : > %[1]s; fi`, asked))
+	if pid := e.Await(t.Context(), "n"); pid != 0 {
+		t.Errorf("PID %d isn't the container's", pid)
+	}
 	if _, err := os.Stat(asked); err != nil {
 		t.Error("it didn't wait")
 	}
@@ -191,12 +193,12 @@ func TestListens(t *testing.T) {
 				conn.Close()
 			}
 		}()
-		if err := Listens(t.Context(), l.Addr().String()); (err == nil) != c.want {
+		if err := Listens(t.Context(), l.Addr().String(), Hold); (err == nil) != c.want {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		<-done
 		l.Close()
-		if err := Listens(t.Context(), l.Addr().String()); err == nil {
+		if err := Listens(t.Context(), l.Addr().String(), Hold); err == nil {
 			t.Errorf("%s: nothing accepts, and no error", c.name)
 		}
 	}

@@ -7,13 +7,17 @@ import (
 	"time"
 )
 
-// hold is how long a connection has to stay open. A proxy in front of the container closes one that nobody inside accepts as
-// soon as it has been rejected there, which takes a few milliseconds.
-const hold = 100 * time.Millisecond
+// A proxy in front of a running container closes a connection that nobody inside accepts as soon as it has been rejected there,
+// which takes a few milliseconds. But if it was asked before the container had its network, Linux looks for the container's address
+// again only after retrans_time_ms, a second: arp(7).
+const (
+	Hold     = 100 * time.Millisecond
+	HoldLong = 1200 * time.Millisecond
+)
 
-// Listens returns nil if an app accepts connections at a published address, and otherwise why not. It blocks for hold at
-// least, and until ctx ends.
-func Listens(ctx context.Context, addr string) error {
+// Listens returns nil if an app accepts connections at a published address, and otherwise why not. The container has to run
+// (Await). Connections have to stay open for hold: Hold if the app is known to listen inside, else HoldLong.
+func Listens(ctx context.Context, addr string, hold time.Duration) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err

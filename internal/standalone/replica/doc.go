@@ -24,6 +24,9 @@
 // killed, and is reaped. Elsewhere a process that leaves the group gets away. If the supervisor itself is killed, the
 // quickstart kills all groups.
 //
+// A process may be the client of a container, which outlives a client that is killed: Command.After removes it after each end of
+// the process, in the supervisor or, if that was killed, in the quickstart.
+//
 // # Limits
 //
 // Where FindCgroups finds that the machine allows it, each run of a container with limits has cgroups of its own, below

@@ -63,7 +63,7 @@ func (l *lines) emitLocked(line []byte) {
 }
 
 // saysLocked reports whether a line is informative, unlike what runtimes print after the message of a crash: stacks, which
-// are indented or, in Go, end with an empty line, and two lines of Node.js.
+// are indented or, in Go, end with an empty line, two lines of Node.js, and docker's advice after its errors.
 func (l *lines) saysLocked(text string) bool {
 	if strings.HasPrefix(text, "goroutine ") && strings.HasSuffix(text, "]:") {
 		l.dump = true
@@ -72,7 +72,7 @@ func (l *lines) saysLocked(text string) bool {
 		l.dump = false
 	}
 	return text != "" && !l.dump && text[0] != ' ' && text[0] != '\t' && text != "}" &&
-		!strings.HasPrefix(text, "Node.js v") && !strings.HasPrefix(text, "Emitted 'error' event on ")
+		!strings.HasPrefix(text, "Run 'docker ") && !strings.HasPrefix(text, "See 'docker ") && !strings.HasPrefix(text, "Node.js v") && !strings.HasPrefix(text, "Emitted 'error' event on ")
 }
 
 // lastLine returns the last informative line, if there is one.

@@ -15,6 +15,7 @@ func TestLastLineIsTheOneThatSaysWhy(t *testing.T) {
 		"go, 2":  {"fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [select (no cases)]:\nmain.main()\n\t/app/main.go:5 +0x18\n\ngoroutine 7 [sleep]:\ntime.Sleep(0x1)\n\t/go/time.go:1 +0x1\n", "fatal error: all goroutines are asleep - deadlock!"},
 		"java":   {"Exception in thread \"main\" java.lang.IllegalStateException: no database\n\tat Main.main(Main.java:3)\n", "Exception in thread \"main\" java.lang.IllegalStateException: no database"},
 		"python": {"Traceback (most recent call last):\n  File \"x\", line 1\nValueError: no database\n", "ValueError: no database"},
+		"docker": {"docker: Error response from daemon: No such image: i\n\nRun 'docker run --help' for more information\n", "docker: Error response from daemon: No such image: i"},
 		"plain":  {"one\ntwo\n\n", "two"},
 		"nested": {"  no database\n", "  no database"},
 		"cut":    {"one\ntwo", "two"},

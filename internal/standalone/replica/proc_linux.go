@@ -138,6 +138,17 @@ func (s *supervisor) listeningPorts() (ports []int, known bool) {
 	return ports, true
 }
 
+// ListensIn reports whether a process listens on a port in the network namespace of process pid.
+func ListensIn(pid, port int) bool {
+	for _, table := range []string{"tcp", "tcp6"} {
+		data, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "net", table))
+		if slices.ContainsFunc(listeners(string(data)), func(l listener) bool { return l.port == port }) {
+			return true
+		}
+	}
+	return false
+}
+
 type listener struct {
 	port  int
 	inode string

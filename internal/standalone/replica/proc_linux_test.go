@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"net"
+	"os"
 	"slices"
 	"syscall"
 	"testing"
@@ -37,4 +39,21 @@ func TestOrphansAreReaped(t *testing.T) {
 	w.eventually("it is no zombie", func() bool {
 		return !slices.ContainsFunc(childrenOf(w.r.PID()), func(p proc) bool { return p.pid == orphan })
 	})
+}
+
+func TestListensIn(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		if !ListensIn(os.Getpid(), port) {
+			t.Errorf("%v isn't seen", l.Addr())
+		}
+		l.Close()
+		if ListensIn(os.Getpid(), port) {
+			t.Errorf("%v is closed", l.Addr())
+		}
+	}
 }
