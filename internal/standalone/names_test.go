@@ -53,7 +53,7 @@ func main() {
 // call has an app fetch a URL.
 func (w *world) call(app, client, target string) string {
 	w.t.Helper()
-	resp, err := w.resolving().Get(w.server.shownURL(app, "default") + "/" + client + "?url=" + url.QueryEscape(target))
+	resp, err := w.resolving().Get(w.server.url(app, "default") + "/" + client + "?url=" + url.QueryEscape(target))
 	if err != nil {
 		w.t.Fatal(err)
 	}

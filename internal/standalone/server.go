@@ -242,7 +242,7 @@ func (s *Server) greet() {
 		s.config.Screen.Line("sluice: " + warning)
 	}
 	if services := s.catalog.Services(); len(services) > 0 {
-		s.config.Screen.Line("sluice: try  curl " + s.shownURL(services[0].Name, services[0].Namespace))
+		s.config.Screen.Line("sluice: try  curl " + s.url(services[0].Name, services[0].Namespace))
 	}
 }
 

@@ -27,7 +27,7 @@ func (s *Server) show() {
 
 // shown returns what the screen shows of a service.
 func (s *Server) shown(svc *catalog.Service) screen.Service {
-	all := screen.Service{Name: svc.Name, URL: s.shownURL(svc.Name, svc.Namespace), Latest: svc.Latest.Name, State: screen.Ready}
+	all := screen.Service{Name: svc.Name, URL: s.url(svc.Name, svc.Namespace), Latest: svc.Latest.Name, State: screen.Ready}
 	if svc.Namespace != "default" {
 		all.Name = svc.Namespace + "/" + svc.Name
 	}
@@ -68,14 +68,14 @@ func (s *Server) shownRevision(svc *catalog.Service, r *revision) screen.Revisio
 		}
 		one.Percent += t.Percent
 		if t.Tag != "" {
-			one.URLs = append(one.URLs, s.shownURL(t.Tag+"-"+svc.Name, svc.Namespace))
+			one.URLs = append(one.URLs, s.url(t.Tag+"-"+svc.Name, svc.Namespace))
 		}
 	}
 	return one
 }
 
-// shownURL returns the URL of a service or of TAG-SERVICE, if possible one that needs no DNS.
-func (s *Server) shownURL(name, namespace string) string {
+// url returns the URL of a service or of TAG-SERVICE, if possible one that needs no DNS.
+func (s *Server) url(name, namespace string) string {
 	return "http://" + name + "." + namespace + "." + s.config.shownDomain() + ":" + strconv.Itoa(s.config.Port)
 }
 

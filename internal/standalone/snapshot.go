@@ -46,11 +46,6 @@ func (s *Server) snapshot(svc *catalog.Service, object kubeapi.Object) objects.S
 	return o
 }
 
-// url returns the URL of a host of the ingress.
-func (s *Server) url(name, namespace string) string {
-	return "http://" + s.ingress.Host(name, namespace) + ":" + strconv.Itoa(s.config.Port)
-}
-
 // object returns the revision's state for the API.
 func (r *revision) object() objects.Revision {
 	spec := r.scaler.Spec()
