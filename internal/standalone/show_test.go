@@ -92,16 +92,16 @@ func TestAppThatHangsIsRemarkedOn(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, w.server.shownURL("app", "default"), nil)
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, w.server.url("app", "default"), nil)
 		if resp, err := w.resolving().Do(req); err == nil {
 			resp.Body.Close()
 			t.Error("a response")
 		}
 	}()
-	w.sees("service app: ready, latest app-00001, replicas 1/1, " + w.server.shownURL("app", "default") + " (a request has had no response for more than 10s)")
+	w.sees("service app: ready, latest app-00001, replicas 1/1, " + w.server.url("app", "default") + " (a request has had no response for more than 10s)")
 	cancel()
 	<-done
-	row := "service app: ready, latest app-00001, replicas 1/1, " + w.server.shownURL("app", "default") + "\n"
+	row := "service app: ready, latest app-00001, replicas 1/1, " + w.server.url("app", "default") + "\n"
 	before := strings.Count(w.out.String(), row)
 	w.eventually("no remark", func() bool { return strings.Count(w.out.String(), row) > before })
 }
@@ -131,7 +131,7 @@ func TestRevisionsAreShown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, service("hello", "hello-a", "A", "")+
 		service("hello", "hello-b", "B", "  traffic: [{revisionName: hello-a, percent: 30, tag: old}, {latestRevision: true, percent: 70}]\n")).start()
-	w.sees("revision hello-b: ready, 70% of hello\n", "revision hello-a: ready, 30% of hello, "+w.server.shownURL("old-hello", "default"))
+	w.sees("revision hello-b: ready, 70% of hello\n", "revision hello-a: ready, 30% of hello, "+w.server.url("old-hello", "default"))
 	for url, want := range map[string]string{
 		"http://old-hello.default.localhost":          "Hello A!\n",
 		"http://old-hello.default.127.0.0.1.sslip.io": "Hello A!\n",
