@@ -232,7 +232,7 @@ func (c *change) create(o Object) error {
 		if before != nil {
 			return nil, apierrors.NewAlreadyExists(c.resource.GroupResource(), c.name)
 		}
-		return c.complete(nil, o, c.managed)
+		return c.complete(nil, o, c.owned)
 	}
 	return nil
 }
@@ -249,7 +249,7 @@ func (c *change) update(o Object) error {
 		if o.GetResourceVersion() == "" && c.resource.Patch == nil { // as for custom resources
 			return nil, c.invalid(field.ErrorList{field.Invalid(field.NewPath("metadata", "resourceVersion"), 0, "must be specified for an update")})
 		}
-		return c.complete(before, o, c.managed)
+		return c.complete(before, o, c.owned)
 	}
 	return nil
 }

@@ -9,13 +9,13 @@ import (
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
-	"k8s.io/apimachinery/pkg/util/managedfields"
-	"k8s.io/apimachinery/pkg/util/strategicpatch"
 )
+
+// lastApplied is the annotation with which kubectl apply compares. A server-side apply updates it, so that both may be used.
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
 // maxOperations bounds the operations of a JSON patch, as Kubernetes does.
 const maxOperations = 10000
@@ -52,7 +52,7 @@ func (c *change) patch(body []byte, kind types.PatchType) error {
 			return apierrors.NewBadRequest("error decoding patch: " + err.Error())
 		}
 		c.patchObject(func(object map[string]any) (map[string]any, error) {
-			return strategicpatch.StrategicMergeMapPatch(object, runtime.DeepCopyJSON(patch), c.resource.Patch)
+			return mergeStrategically(object, patch, c.resource.Patch)
 		})
 	default:
 		return unsupported(string(types.JSONPatchType), string(types.MergePatchType), string(types.StrategicMergePatchType), string(types.ApplyYAMLPatchType))
@@ -92,7 +92,7 @@ func (c *change) patchObject(f func(map[string]any) (map[string]any, error)) {
 		if err := c.checkType(next); err != nil {
 			return nil, err
 		}
-		return c.complete(before, next, c.managed)
+		return c.complete(before, next, c.owned)
 	}
 }
 
@@ -125,72 +125,19 @@ func (c *change) apply(body []byte) error {
 		for _, name := range []string{"uid", "resourceVersion"} {
 			unstructured.RemoveNestedField(applied.Object, "metadata", name)
 		}
-		manager, err := c.fieldManager()
+		merged, err := c.merged(before, applied)
 		if err != nil {
 			return nil, err
 		}
-		merged, err := manager.Apply(c.present(before), applied, c.manager, c.force)
-		if err != nil {
-			return nil, err
+		if annotations := merged.GetAnnotations(); c.manager == "kubectl" && annotations[lastApplied] != "" {
+			text, err := json.Marshal(applied.Object)
+			if err != nil {
+				return nil, err
+			}
+			annotations[lastApplied] = string(text)
+			merged.SetAnnotations(annotations)
 		}
-		return c.complete(before, merged.(Object), func(_, next Object) (Object, error) { return next, nil })
+		return c.complete(before, merged, func(_, next Object) (Object, error) { return next, nil })
 	}
 	return nil
-}
-
-// managed returns next with managedFields that say which of its fields c.manager has set.
-func (c *change) managed(before, next Object) (Object, error) {
-	manager, err := c.fieldManager()
-	if err != nil {
-		return nil, err
-	}
-	tracked, err := manager.Update(c.present(before), next, c.manager)
-	if err != nil {
-		return nil, err
-	}
-	return tracked.(Object), nil
-}
-
-// present returns a copy of before, or an object without fields if there is none.
-func (c *change) present(before Object) Object {
-	if before != nil {
-		return before.DeepCopy()
-	}
-	o, _ := objectKinds{}.New(c.resource.GroupVersion().WithKind(c.resource.Kind))
-	return o.(Object)
-}
-
-// fieldManager returns what keeps managedFields. Types are deduced: lists and what isn't an object have one manager as a whole.
-func (c *change) fieldManager() (*managedfields.FieldManager, error) {
-	gvk := c.resource.GroupVersion().WithKind(c.resource.Kind)
-	return managedfields.NewDefaultCRDFieldManager(managedfields.NewDeducedTypeConverter(), objectKinds{}, objectKinds{}, objectKinds{},
-		gvk, gvk.GroupVersion(), "", nil)
-}
-
-// objectKinds is for a [managedfields.FieldManager]: each kind has one version, and no defaults but those of Admit.
-type objectKinds struct{}
-
-// New implements [runtime.ObjectCreater].
-func (objectKinds) New(kind schema.GroupVersionKind) (runtime.Object, error) {
-	o := &unstructured.Unstructured{Object: map[string]any{}}
-	o.SetGroupVersionKind(kind)
-	return o, nil
-}
-
-// Default implements [runtime.ObjectDefaulter].
-func (objectKinds) Default(runtime.Object) {}
-
-// ConvertToVersion implements [runtime.ObjectConvertor].
-func (objectKinds) ConvertToVersion(in runtime.Object, _ runtime.GroupVersioner) (runtime.Object, error) {
-	return in, nil
-}
-
-// Convert implements [runtime.ObjectConvertor].
-func (objectKinds) Convert(in, _, _ any) error {
-	return fmt.Errorf("kubeapi: a conversion of %T: each kind has one version", in)
-}
-
-// ConvertFieldLabel implements [runtime.ObjectConvertor].
-func (objectKinds) ConvertFieldLabel(_ schema.GroupVersionKind, label, value string) (string, string, error) {
-	return label, value, nil
 }

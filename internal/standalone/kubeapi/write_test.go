@@ -295,7 +295,8 @@ func TestWritesThatAreRefused(t *testing.T) {
 		{"DELETE", "/b", jsonType, "", 404, "not found"},
 		{"DELETE", "/a", jsonType, "[", 400, "DeleteOptions"},
 		{"DELETE", "/a?propagationPolicy=Sideways", jsonType, "", 422, "propagationPolicy"},
-		{"DELETE", "/a", "application/vnd.kubernetes.protobuf", "x", 415, "application/json"},
+		{"DELETE", "/a", "application/vnd.kubernetes.protobuf", "x", 400, "begins with k8s"},
+		{"DELETE", "/a", "text/plain", "x", 415, "application/json"},
 		{"DELETE", "?labelSelector=a%20b", jsonType, "", 400, "unable to parse requirement"},
 	} {
 		code, _, body := a.send(t, c.method, widgetsPath+c.path, c.contentType, c.body)
