@@ -126,6 +126,11 @@ What kn sends, and how it waits, is [tested with Knative's typed clients](../e2e
 	if _, err := exec.LookPath("kn"); err == nil {
 		w.kn()
 	}
+	w.say("## What else works\n\n[A table of tests](../e2e/clients/verbs_test.go) runs these with the real kubectl:")
+	w.b.WriteString("| kubectl | on |\n|---|---|\n")
+	for _, v := range verbs {
+		fmt.Fprintf(&w.b, "| %s | %s |\n", v.verb, v.kinds)
+	}
 	w.compare()
 }
 
