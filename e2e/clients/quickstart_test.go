@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"syscall"
@@ -64,7 +63,7 @@ func (q *quickstart) launch(args ...string) {
 	q.out, q.exited = new(output), make(chan struct{})
 	q.cmd = exec.Command(binary, args...)
 	q.cmd.Dir, q.cmd.Stdout, q.cmd.Stderr = q.dir, q.out, q.out
-	q.cmd.Env = append(os.Environ(), "HOME="+q.dir, "XDG_STATE_HOME="+filepath.Join(q.dir, "state"))
+	q.cmd.Env = append(os.Environ(), "HOME="+q.dir, "XDG_STATE_HOME=") // which is as if it weren't set
 	if err := orphans.StartFor(q.t, q.cmd); err != nil {
 		q.t.Fatal(err)
 	}

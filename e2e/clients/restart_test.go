@@ -107,7 +107,7 @@ func TestSecondQuickstartWithTheSameState(t *testing.T) {
 	second.launch("-f=", "-port", "0")
 	<-second.exited
 	text := second.out.String()
-	if second.err == nil || strings.Count(text, "\n") != 1 || !strings.Contains(text, filepath.Join(first.dir, "state")) || !strings.Contains(text, "-state") {
+	if second.err == nil || strings.Count(text, "\n") != 1 || !strings.Contains(text, filepath.Join(first.dir, ".local", "state", "sluice")) || !strings.Contains(text, "-state") {
 		t.Errorf("%v; output:\n%s", second.err, text)
 	}
 	newTerminal(t, first).ok("kubectl get ksvc", "No resources found")
@@ -117,9 +117,8 @@ func TestSecondQuickstartWithTheSameState(t *testing.T) {
 func TestNothingLasts(t *testing.T) {
 	t.Parallel()
 	q := newQuickstart(t, "-state=")
-	k := newTerminal(t, q)
-	k.ok("kubectl apply -f hello.yaml", "created$")
+	newTerminal(t, q).ok("kubectl apply -f hello.yaml", "created$")
 	q.stop()
 	q.start()
-	k.ok("kubectl get ksvc", "No resources found")
+	newTerminal(t, q).ok("kubectl get ksvc", "No resources found")
 }

@@ -26,8 +26,10 @@ func (w *walk) say(text string) { fmt.Fprintf(&w.b, "%s\n\n", strings.TrimSpace(
 
 // show adds a command and its output.
 func (w *walk) show(line, output string) {
+	port := fmt.Sprintf(":%d", w.q.port)
 	output = strings.NewReplacer(
-		fmt.Sprintf(":%d", w.q.port), ":8080",
+		port+"  ", ":8080"+strings.Repeat(" ", 2+len(port)-len(":8080")), // in a table
+		port, ":8080",
 		fmt.Sprintf("-port %d", w.q.port), "-port 8080",
 		w.q.dir, "/home/me",
 		w.k.dir, "/home/me",
@@ -57,7 +59,7 @@ traffic. The commands are those for a cluster. [A test](../e2e/clients/walk_test
 	w.say("## Start\n\nWith `-f=` the quickstart serves no files, only what comes over its API. Idle replicas end after six seconds here; without the flags it is a minute and a half.")
 	q.until(func(out string) bool { return strings.Contains(out, "export KUBECONFIG=") })
 	w.show("quickstart "+strings.Join(q.args, " "), q.out.String())
-	w.say("In a second terminal, paste the last line; then kubectl, kn and every other client of Kubernetes talk to the quickstart.")
+	w.say("In a second terminal, paste the command that it prints. From then on kubectl, kn and other clients of Kubernetes talk to the quickstart.")
 	w.show("export KUBECONFIG="+q.kubeconfig, "")
 	w.run("kubectl get ksvc", `No resources found in default namespace`)
 
@@ -72,18 +74,12 @@ traffic. The commands are those for a cluster. [A test](../e2e/clients/walk_test
 ## From zero and back
 
 A Service without requests has no pods. Watch them in a third terminal: the first request starts one, and it ends when there have been no requests for
-a while.`)
-	watched := k.start("kubectl get pod -w")
+a while. The URL that kubectl shows needs a DNS that knows sslip.io; curl and browsers find names below localhost without one.`)
 	curl := fmt.Sprintf("curl -s http://hello.default.localhost:%d", q.port)
-	w.run(curl, `^Hello World!$`)
-	k.until("kubectl get pod", "No resources found")
-	watched.until("Terminating")
-	time.Sleep(200 * time.Millisecond) // the last lines may be under way
-	watched.end()
-	w.show("kubectl get pod -w", distinct(watched.out.String()))
-	for _, want := range []string{`0/2 +ContainerCreating`, `1/2 +Running`, `2/2 +Running`, `Terminating`} {
-		k.check("kubectl get pod -w", watched.out.String(), []string{want})
-	}
+	answer, watched := w.fromZero(curl)
+	w.show(curl, answer)
+	w.show("kubectl get pod -w", distinct(watched))
+	k.check("kubectl get pod -w", watched, []string{`0/2 +ContainerCreating`, `1/2 +Running`, `2/2 +Running`, `Terminating`})
 
 	w.say("## A second revision\n\nEach change of the template is a new revision. When it is ready, it gets all traffic.")
 	k.write("hello.yaml", strings.Replace(hello, "World", "Knative", 1))
@@ -149,6 +145,24 @@ func (w *walk) kn() {
 	k.ok("kn service delete hello --wait", `deleted`)
 }
 
+// fromZero sends a request while there are no pods, and returns its answer and what kubectl get pod -w has shown until there are
+// none again.
+func (w *walk) fromZero(curl string) (answer, watched string) {
+	w.t.Helper()
+	for wait := time.Second; ; wait *= 2 {
+		job := w.k.start("kubectl get pod -w")
+		time.Sleep(wait) // it writes nothing when it has begun to watch
+		answer = w.k.ok(curl, `^Hello World!$`)
+		job.until("Terminating")
+		w.k.until("kubectl get pod", "No resources found")
+		time.Sleep(200 * time.Millisecond) // the last lines may be under way
+		job.end()
+		if watched = job.out.String(); matches(watched, "0/2 +ContainerCreating") || wait > patience/4 {
+			return answer, watched
+		}
+	}
+}
+
 // distinct leaves out lines that are as the line before, but for the age: kubectl writes one for each change of the object.
 func distinct(text string) string {
 	var b strings.Builder
@@ -173,7 +187,8 @@ var varying = []struct {
 	{regexp.MustCompile(`\b127\.0\.0\.1:\d+`), "127.0.0.1:PORT"},
 	{regexp.MustCompile(`\b(\d+(\.\d+)?(ms|m|s))+( ago)?\b`), "AGE"},
 	{regexp.MustCompile(`(?m)^ +\d+ (Hello .*)$`), "COUNT $1"},
-	{regexp.MustCompile(`(?m)[ \t]+`), " "}, // columns are as wide as their longest value
+	{regexp.MustCompile(`(?m)(True +)\d +\d$`), "${1}N N"}, // replicas of a revision
+	{regexp.MustCompile(`(?m)[ \t]+`), " "},                // columns are as wide as their longest value
 }
 
 func comparable(text string) string {
