@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -102,7 +103,8 @@ func (q *quickstart) stop() {
 		q.t.Errorf("after SIGTERM: %v; output:\n%s", q.err, q.out)
 	}
 	if q.t.Failed() {
-		q.t.Logf("the quickstart's output:\n%s", q.out)
+		lines := strings.SplitAfter(q.out.String(), "\n")
+		q.t.Logf("the end of the quickstart's output:\n%s", strings.Join(lines[max(0, len(lines)-100):], ""))
 	}
 }
 

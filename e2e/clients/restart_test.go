@@ -92,7 +92,8 @@ func TestRestart(t *testing.T) {
 			}
 		}
 		k.ok("kubectl get revisions", `^hello-00001 +hello +1 +True`, `^hello-00002 +hello +2 +True`)
-		k.ok("kubectl apply -f hello.yaml", `unchanged$`)
+		k.ok("kubectl apply -f hello.yaml", `(configured|unchanged)$`)
+		k.ok("kubectl get revisions", `!hello-00003`)
 		k.until("curl -sS "+q.url("default", "hello"), "^Hello Knative!$")
 	}
 	k.ok("kubectl patch ksvc hello --type=merge -p '{\"spec\":{\"template\":{\"metadata\":{\"annotations\":{\"a\":\"b\"}}}}}'", `patched$`)

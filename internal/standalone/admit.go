@@ -80,11 +80,9 @@ func fileWarning(w kubeapi.Write) string {
 	return fmt.Sprintf("%s %s is in a file of -f, which counts again when it changes and at the next start", w.Resource.Kind, keyOf(w).name)
 }
 
-// check handles what reading an object has found: the unknown fields as the client has chosen, and errors.
+// check handles what reading an object has found: the unknown fields as the client has chosen, and errors. Like Kubernetes, which
+// looks for unknown fields first, it doesn't say what is missing because its name is wrong.
 func check(w kubeapi.Write, unknown []manifest.Unknown, err error, a *kubeapi.Admission) error {
-	if err != nil {
-		return invalid(w, err)
-	}
 	var all []string
 	for _, u := range unknown {
 		all = append(all, u.String())
@@ -95,6 +93,9 @@ func check(w kubeapi.Write, unknown []manifest.Unknown, err error, a *kubeapi.Ad
 		return apierrors.NewBadRequest("strict decoding error: " + strings.Join(all, ", "))
 	default:
 		a.Warnings = append(a.Warnings, all...)
+	}
+	if err != nil {
+		return invalid(w, err)
 	}
 	return nil
 }

@@ -104,6 +104,9 @@ func (s *Scaler) wayToZero(now time.Time, desired int, p Pods) int {
 		s.active = false
 		return 0
 	}
+	if s.last.Desired == 0 { // a request waits, and there is no sample of it yet
+		s.active, s.since = true, now
+	}
 	if s.active && now.Sub(s.since) >= s.spec.StableWindow {
 		s.active, s.since = false, now
 	}

@@ -119,6 +119,15 @@ func TestWaitingRequestNeedsNoSample(t *testing.T) {
 	}
 }
 
+// Its replica used to end as soon as it had been served, if a tick came between the request and its first sample.
+func TestReplicaOfAServedRequestStaysForAStableWindow(t *testing.T) {
+	s := New(testSpec(t, 0), epoch)
+	s.Tick(epoch, Pods{Busy: true, Reachable: true})
+	if d := s.Tick(epoch.Add(time.Second), Pods{Ready: 1, Reachable: true}); d.Desired != 1 {
+		t.Errorf("%+v", d)
+	}
+}
+
 func TestInitialScaleStaysForAStableWindow(t *testing.T) {
 	r := newRun(testSpec(t, 0, Annotation{Prefix + "initial-scale", "3"}))
 	if r.Last().Desired != 3 {
