@@ -14,6 +14,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -304,7 +305,7 @@ func difference(t *testing.T, store cache.Store, list func() (runtime.Object, er
 		}
 		if got, there, _ := store.GetByKey(key); !there {
 			return key + " is missing"
-		} else if !reflect.DeepEqual(got, want) {
+		} else if !apiequality.Semantic.DeepEqual(got, want) {
 			return fmt.Sprintf("%s is %+v, in the list %+v", key, got, want)
 		}
 	}
