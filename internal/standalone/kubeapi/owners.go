@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/structured-merge-diff/v6/merge"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
@@ -207,8 +208,16 @@ func (c *change) merged(before, applied Object) (Object, error) {
 	key := managerKey(entry)
 	updater := (&merge.UpdaterBuilder{Converter: oneVersion{}}).BuildUpdater()
 	var conflicts merge.Conflicts
-	is, fields, err := updater.Apply(was, config, version, o.fields, key, c.force)
-	if errors.As(err, &conflicts) {
+	is, fields, err := updater.Apply(was, config, version, o.fields.Copy(), key, c.force)
+	if errors.As(err, &conflicts) && c.manager == kubectl && before != nil {
+		// What kubectl has applied itself isn't another's.
+		own := lastAppliedFields(before, was)
+		conflicts = slices.DeleteFunc(conflicts, func(conflict merge.Conflict) bool { return own.Has(conflict.Path) })
+		if len(conflicts) == 0 {
+			is, fields, err = updater.Apply(was, config, version, o.fields, key, true)
+		}
+	}
+	if len(conflicts) > 0 {
 		return nil, conflictOf(conflicts)
 	} else if err != nil {
 		return nil, c.undecodable(err)
@@ -229,7 +238,44 @@ func (c *change) merged(before, applied Object) (Object, error) {
 		return nil, err
 	}
 	next.SetManagedFields(entries)
+	if annotations := next.GetAnnotations(); c.manager == kubectl && annotations[lastApplied] != "" {
+		text, err := json.Marshal(applied.Object)
+		if err != nil {
+			return nil, err
+		}
+		annotations[lastApplied] = string(text) + "\n"
+		next.SetAnnotations(annotations)
+	}
 	return next, nil
+}
+
+// kubectl applies on the server as this manager, and without it keeps what it has applied in the annotation lastApplied. As in
+// a cluster, the server updates that, so that users may do both.
+const (
+	kubectl     = "kubectl"
+	lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+)
+
+// lastAppliedFields are those fields of o that are as kubectl has applied them without the server. Is is o for the library.
+func lastAppliedFields(o Object, is *typed.TypedValue) *fieldpath.Set {
+	none := fieldpath.NewSet()
+	var fields map[string]any
+	if err := utiljson.Unmarshal([]byte(o.GetAnnotations()[lastApplied]), &fields); err != nil || fields["apiVersion"] != o.GetAPIVersion() {
+		return none
+	}
+	applied, err := typed.DeducedParseableType.FromUnstructured(fields)
+	if err != nil {
+		return none
+	}
+	set, err := applied.ToFieldSet()
+	if err != nil {
+		return none
+	}
+	differs, err := applied.Compare(is)
+	if err != nil {
+		return none
+	}
+	return set.Difference(differs.Modified).Difference(differs.Added).Difference(differs.Removed)
 }
 
 // conflictOf returns the Status for fields that other managers own.

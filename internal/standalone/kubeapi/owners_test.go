@@ -1,6 +1,7 @@
 package kubeapi
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -79,16 +80,24 @@ func TestOwnersAreKubernetes(t *testing.T) {
 		empty, _ := kinds{}.New(gvk)
 		for range rapid.IntRange(1, 6).Draw(t, "writes") {
 			c := &change{request: request{resource: r, name: "w", namespace: "default"}}
-			c.manager = rapid.SampledFrom([]string{"one", "two", "three"}).Draw(t, "manager")
+			c.manager = rapid.SampledFrom([]string{"one", "two", kubectl}).Draw(t, "manager")
 			sent := widget("w", 0, "x")
 			sent.Object["spec"] = drawFields(t, 2)
+			apply := rapid.Bool().Draw(t, "apply")
+			if !apply && rapid.Bool().Draw(t, "by the client") {
+				text, err := json.Marshal(sent.Object)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sent.SetAnnotations(map[string]string{lastApplied: string(text)})
+			}
 			var got, want Object
 			var gotErr, wantErr error
 			live := empty
 			if theirs != nil {
 				live = theirs.DeepCopy()
 			}
-			if rapid.Bool().Draw(t, "apply") {
+			if apply {
 				c.force = rapid.Bool().Draw(t, "force")
 				got, gotErr = c.merged(ours, sent.DeepCopy())
 				var o runtime.Object

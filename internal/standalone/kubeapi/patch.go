@@ -14,9 +14,6 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
-// lastApplied is the annotation with which kubectl apply compares. A server-side apply updates it, so that both may be used.
-const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
-
 // maxOperations bounds the operations of a JSON patch, as Kubernetes does.
 const maxOperations = 10000
 
@@ -128,14 +125,6 @@ func (c *change) apply(body []byte) error {
 		merged, err := c.merged(before, applied)
 		if err != nil {
 			return nil, err
-		}
-		if annotations := merged.GetAnnotations(); c.manager == "kubectl" && annotations[lastApplied] != "" {
-			text, err := json.Marshal(applied.Object)
-			if err != nil {
-				return nil, err
-			}
-			annotations[lastApplied] = string(text)
-			merged.SetAnnotations(annotations)
 		}
 		return c.complete(before, merged, func(_, next Object) (Object, error) { return next, nil })
 	}
