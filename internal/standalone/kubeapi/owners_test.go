@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"pgregory.net/rapid"
 
@@ -150,4 +151,30 @@ func TestOwnersAreKubernetes(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestApplyGoesOnFromClientSideApply(t *testing.T) {
+	a, _ := serveWrites(t)
+	ctx, c := t.Context(), a.dynamic.Resource(widgets).Namespace("default")
+	sent := widget("a", 1, "x")
+	sent.SetAnnotations(map[string]string{lastApplied: `{"apiVersion":"test.dev/v1","kind":"Widget","metadata":{"name":"a"},"spec":{"size":1}}`})
+	if _, err := c.Create(ctx, sent, metav1.CreateOptions{FieldManager: "kubectl-client-side-apply"}); err != nil {
+		t.Fatal(err)
+	}
+	apply := func(manager, spec string) (Object, error) {
+		return c.Apply(ctx, "a", parse(t, `{"apiVersion":"test.dev/v1","kind":"Widget","metadata":{"name":"a"},"spec":`+spec+`}`), metav1.ApplyOptions{FieldManager: manager})
+	}
+	if _, err := apply("other", `{"size":2}`); !apierrors.IsConflict(err) {
+		t.Errorf("another manager: %v", err)
+	}
+	o, err := apply(kubectl, `{"size":2}`)
+	if err != nil || o.GetAnnotations()[lastApplied] != `{"apiVersion":"test.dev/v1","kind":"Widget","metadata":{"name":"a","namespace":"default"},"spec":{"size":2}}`+"\n" {
+		t.Errorf("got %v, %v", o, err)
+	}
+	if _, err := c.Patch(ctx, "a", types.MergePatchType, []byte(`{"spec":{"size":3}}`), metav1.PatchOptions{FieldManager: "other"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := apply(kubectl, `{"size":2}`); !apierrors.IsConflict(err) {
+		t.Errorf("what another has changed since: %v", err)
+	}
 }
