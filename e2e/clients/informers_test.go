@@ -15,10 +15,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	utilrand "k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/client-go/features"
 	featuretesting "k8s.io/client-go/features/testing"
 	"k8s.io/client-go/informers"
@@ -176,7 +177,7 @@ func TestInformers(t *testing.T) {
 	for _, list := range []bool{true, false} {
 		t.Run(fmt.Sprintf("WatchList %v", list), func(t *testing.T) {
 			featuretesting.SetFeatureDuringTest(t, features.WatchListClient, list)
-			informed(t, q, cmp.Or(*length, 8*time.Second))
+			informed(t, q, cmp.Or(*length, 10*time.Second))
 		})
 	}
 }
@@ -298,14 +299,20 @@ func difference(t *testing.T, store cache.Store, list func() (runtime.Object, er
 	}
 	items := reflect.ValueOf(o).Elem().FieldByName("Items")
 	for i := range items.Len() {
-		want := items.Index(i).Addr().Interface()
+		want := items.Index(i).Addr().Interface().(runtime.Object)
 		key, err := cache.MetaNamespaceKeyFunc(want)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, there, _ := store.GetByKey(key); !there {
+		cached, there, _ := store.GetByKey(key)
+		if !there {
 			return key + " is missing"
-		} else if !apiequality.Semantic.DeepEqual(got, want) {
+		}
+		got := cached.(runtime.Object).DeepCopyObject()
+		for _, o := range []runtime.Object{got, want} {
+			o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{}) // which only objects of watches have
+		}
+		if !apiequality.Semantic.DeepEqual(got, want) {
 			return fmt.Sprintf("%s is %+v, in the list %+v", key, got, want)
 		}
 	}
@@ -354,11 +361,12 @@ func (w *writers) run(length time.Duration, disturb func()) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), length)
 	defer cancel()
 	var group sync.WaitGroup
+	rest := utilrand.String(4) // of names
 	for i := range 4 {
-		group.Go(func() { w.configMap(ctx, fmt.Sprintf("settings-%d", i)) })
+		group.Go(func() { w.configMap(ctx, fmt.Sprintf("settings-%d-%s", i, rest)) })
 	}
 	for i := range 2 {
-		group.Go(func() { w.service(ctx, fmt.Sprintf("app-%d", i)) })
+		group.Go(func() { w.service(ctx, fmt.Sprintf("app-%d-%s", i, rest)) })
 	}
 	group.Go(func() {
 		for ctx.Err() == nil {
@@ -389,7 +397,10 @@ func (w *writers) configMap(ctx context.Context, name string) {
 				return
 			}
 			w.configMaps.add("updated", o)
-			time.Sleep(rand.N(5 * time.Millisecond)) // a pace at which a computer is still of use to others
+			time.Sleep(rand.N(2 * time.Millisecond)) // a pace at which a computer is still of use to others
+		}
+		if ctx.Err() != nil { // the last ones stay
+			return
 		}
 		if err := client.Delete(w.t.Context(), name, metav1.DeleteOptions{}); err != nil {
 			w.t.Error(err)
@@ -426,7 +437,10 @@ func (w *writers) service(ctx context.Context, name string) {
 		} else {
 			resp.Body.Close()
 		}
-		if err := client.Delete(w.t.Context(), name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := client.Delete(w.t.Context(), name, metav1.DeleteOptions{}); err != nil {
 			w.t.Error(err)
 			return
 		}

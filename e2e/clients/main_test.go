@@ -13,7 +13,7 @@ import (
 
 var (
 	update = flag.Bool("update", false, "write docs/walk.md instead of comparing with it")
-	length = flag.Duration("for", 0, "how long TestInformers changes objects with each kind of informers (default 8s)")
+	length = flag.Duration("for", 0, "how long TestInformers changes objects with each kind of informers (default 10s)")
 )
 
 // binary is the quickstart that TestMain has built, as its users build it: in the root module's directory.
