@@ -51,6 +51,15 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, q request) error 
 	end := time.NewTimer(lasts)
 	defer end.Stop()
 
+	// The state from which the changes count is that before the answer begins: clients take its head for the beginning of the watch.
+	initial := o.SendInitialEvents != nil && *o.SendInitialEvents
+	var items []Object
+	if initial || o.SendInitialEvents == nil && version == 0 {
+		items, version = s.selected(selected)
+	} else if version == 0 {
+		version = s.config.Store.Version()
+	}
+
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
 	stream := &watchStream{encoder: json.NewEncoder(w), format: f, resource: q.resource, flush: w.(http.Flusher).Flush}
@@ -59,18 +68,11 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, q request) error 
 		stream.expired(o.ResourceVersion)
 		return nil
 	}
-	initial := o.SendInitialEvents != nil && *o.SendInitialEvents
-	if initial || o.SendInitialEvents == nil && version == 0 {
-		var items []Object
-		items, version = s.selected(selected)
-		for _, object := range items {
-			stream.send(watch.Added, object)
-		}
-		if initial && o.AllowWatchBookmarks {
-			stream.bookmark(version, map[string]any{metav1.InitialEventsAnnotationKey: "true"})
-		}
-	} else if version == 0 {
-		version = s.config.Store.Version()
+	for _, object := range items {
+		stream.send(watch.Added, object)
+	}
+	if initial && o.AllowWatchBookmarks {
+		stream.bookmark(version, map[string]any{metav1.InitialEventsAnnotationKey: "true"})
 	}
 
 	bookmarks := time.NewTicker(bookmarkInterval)

@@ -98,6 +98,22 @@ func (s *stream) expect(want ...string) {
 	}
 }
 
+// A watch used to begin after the head of its answer, so that a client that then deleted the object, as kn does, waited for
+// DELETED in vain.
+func TestWatchBeginsBeforeItsAnswer(t *testing.T) {
+	a := serveTest(t, Config{})
+	for range 200 {
+		a.store.Put(widgets.GroupResource(), widget("a", 1, "x"))
+		w := a.watch(t, "fieldSelector=metadata.name%3Da&timeoutSeconds=5", "application/json")
+		a.store.Delete(widgets.GroupResource(), "default", "a")
+		for _, want := range []string{"ADDED a 1", "DELETED a 1"} {
+			if got := w.next(); !strings.HasPrefix(got, want) {
+				t.Fatalf("got %q, want %q", got, want)
+			}
+		}
+	}
+}
+
 func TestWatch(t *testing.T) {
 	a := serveTest(t, Config{}) // with the versions 101 and 102
 	put := func(o Object) { a.store.Put(widgets.GroupResource(), o) }
