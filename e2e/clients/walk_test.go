@@ -74,7 +74,7 @@ traffic. The commands are those for a cluster. [A test](../e2e/clients/walk_test
 ## From zero and back
 
 A Service without requests has no pods. Watch them in a third terminal: the first request starts one, and it ends when there have been no requests for
-a while. The URL that kubectl shows needs a DNS that knows sslip.io; curl and browsers find names below localhost without one.`)
+a while. curl and browsers find names below localhost without DNS.`)
 	curl := fmt.Sprintf("curl -s http://hello.default.localhost:%d", q.port)
 	answer, watched := w.fromZero(curl)
 	w.show(curl, answer)
