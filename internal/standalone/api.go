@@ -34,9 +34,12 @@ var (
 	namespaces = schema.GroupResource{Resource: "namespaces"}
 	pods       = schema.GroupResource{Resource: "pods"}
 
-	// lasting are the resources whose objects are saved: what was declared, and what has an identity that others refer to.
-	lasting = []schema.GroupResource{
-		namespaces, configMaps, secrets, services, revisions,
+	// lasting are the resources whose objects are saved: what was declared, and what is made from Services and has an identity
+	// that others refer to.
+	lasting = append([]schema.GroupResource{namespaces, configMaps, secrets, services}, madeResources...)
+
+	madeResources = []schema.GroupResource{
+		revisions,
 		{Group: services.Group, Resource: "configurations"},
 		{Group: services.Group, Resource: "routes"},
 	}
@@ -91,8 +94,12 @@ func openAPI(c API) (*api, error) {
 		kinds[k.GroupVersion().WithKind(k.Kind)] = k.GroupResource()
 	}
 	for _, o := range saved.Objects {
-		if r, ok := kinds[o.GroupVersionKind()]; ok {
+		r, ok := kinds[o.GroupVersionKind()]
+		if ok {
 			a.store.Put(r, o.Unstructured)
+		}
+		if slices.Contains(madeResources, r) {
+			a.publisher.adopt(r, o.Unstructured)
 		}
 	}
 	return a, nil

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/standalone/containers"
 )
 
@@ -191,5 +192,21 @@ func TestClientsAreToldWhatIsWrong(t *testing.T) {
 	err = w.resource(pods).Delete(t.Context(), "web", metav1.DeleteOptions{})
 	if !apierrors.IsMethodNotSupported(err) && !apierrors.IsNotFound(err) {
 		t.Error(err)
+	}
+}
+
+// Objects that were made from a Service go with it, also if a file named it and no longer does at the next start.
+func TestSavedObjectsGoWithTheirService(t *testing.T) {
+	t.Parallel()
+	w := withAPI(t, service("hello", "", "file", "")+service("other", "", "file", "")).start()
+	w.gets("hello", "200 Hello file!\n")
+	w = w.again()
+	w.write(service("other", "", "file", ""))
+	w.start()
+	for _, r := range madeResources {
+		list, err := w.resource(r).List(t.Context(), metav1.ListOptions{})
+		if err != nil || len(list.Items) != 1 || list.Items[0].GetLabels()[knative.LabelService] != "other" {
+			t.Errorf("%s: %d items, %v", r.Resource, len(list.Items), err)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi/store"
 	"github.com/sluice-proxy/sluice/internal/standalone/objects"
 )
@@ -53,10 +54,19 @@ func (p *publisher) publish(key serviceKey, state objects.Service) {
 	last.state, last.keys = state, keys
 }
 
-// keep removes the objects of services that are not among keys.
+// adopt takes over an object of an earlier run that was made from a service: it stays as long as the service has it.
+func (p *publisher) adopt(r schema.GroupResource, o store.Object) {
+	key := serviceKey{o.GetNamespace(), o.GetLabels()[knative.LabelService]}
+	if p.services[key] == nil {
+		p.services[key] = &published{keys: map[objectKey]bool{}}
+	}
+	p.services[key].keys[objectKey{r, o.GetNamespace(), o.GetName()}] = true
+}
+
+// keep removes the objects of services that are not among keys, unless the service is in the store and isn't served.
 func (p *publisher) keep(keys map[serviceKey]bool) {
 	for key, last := range p.services {
-		if !keys[key] {
+		if !keys[key] && p.store.Get(services, key.namespace, key.name) == nil {
 			p.remove(last.keys, nil)
 			delete(p.services, key)
 		}
