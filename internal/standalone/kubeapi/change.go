@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -138,10 +139,40 @@ func (c *change) decode(body []byte, mediaType string) (Object, error) {
 	} else if err != nil {
 		err = c.undecodable(err)
 	}
+	if err == nil {
+		err = checkDepth(o.Object)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return o, c.checkType(o)
+}
+
+// maxDepth bounds how deep objects and patches are nested, which the time of what applies patches and tracks fields grows
+// with the square of. Pods have some 15 levels.
+const maxDepth = 100
+
+// checkDepth returns an error if v, as decoded from JSON, is nested too deep.
+func checkDepth(v any) error {
+	if deeper(v, maxDepth) {
+		return apierrors.NewBadRequest(fmt.Sprintf("the object or the patch is nested too deep: at most %d levels are allowed", maxDepth))
+	}
+	return nil
+}
+
+// deeper reports whether v has more than levels of mappings and lists.
+func deeper(v any, levels int) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, item := range v {
+			if levels == 0 || deeper(item, levels-1) {
+				return true
+			}
+		}
+	case []any:
+		return levels == 0 && len(v) > 0 || slices.ContainsFunc(v, func(item any) bool { return deeper(item, levels-1) })
+	}
+	return false
 }
 
 // undecodable returns the error for an object that isn't one of c's resource.
@@ -262,7 +293,7 @@ func (c *change) invalid(errs field.ErrorList) error {
 // complete returns next with the metadata and the status that clients can't set, as track has tracked its fields. Next is of
 // the type of c's resource.
 func (c *change) complete(before, next Object, track func(before, next Object) (Object, error)) (Object, error) {
-	if err := c.checkVersions(before, next); err != nil {
+	if err := cmp.Or(checkDepth(next.Object), c.checkVersions(before, next)); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"} {

@@ -22,9 +22,17 @@ var limitCopies = sync.OnceFunc(func() { jsonpatch.AccumulatedCopySizeLimit = ma
 
 // patch makes c the patch of an object.
 func (c *change) patch(body []byte, kind types.PatchType) error {
-	switch kind {
-	case types.ApplyYAMLPatchType:
+	if kind == types.ApplyYAMLPatchType {
 		return c.apply(body)
+	}
+	var decoded any
+	if err := utiljson.Unmarshal(body, &decoded); err != nil {
+		return apierrors.NewBadRequest("error decoding patch: " + err.Error())
+	}
+	if err := checkDepth(decoded); err != nil {
+		return err
+	}
+	switch kind {
 	case types.JSONPatchType:
 		patch, err := jsonpatch.DecodePatch(body)
 		if err != nil {

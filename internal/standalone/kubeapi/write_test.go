@@ -240,6 +240,7 @@ func TestWritesThatAreRefused(t *testing.T) {
 		apply    = "application/apply-patch+yaml"
 		head     = `{"apiVersion":"test.dev/v1","kind":"Widget","metadata":`
 	)
+	deep := strings.Repeat(`{"a":`, maxDepth) + "{}" + strings.Repeat("}", maxDepth)
 	for _, c := range []struct {
 		method, path, contentType, body string
 		code                            int
@@ -268,6 +269,12 @@ func TestWritesThatAreRefused(t *testing.T) {
 		{"POST", "", jsonType, head + `{"name":"b"},"spec":{"size":-1}}`, 422, "spec.size: Invalid value: -1: must not be negative"},
 		{"POST", "", jsonType, head + `{"name":"b"},"spec":{"size":666}}`, 500, "a fault of Admit"},
 		{"POST", "", jsonType, strings.Repeat(" ", 3<<20+1), 413, "limit is 3145728"},
+		{"POST", "", jsonType, head + `{"name":"b"},"spec":` + deep + `}`, 400, "nested too deep"},
+		{"PATCH", "/a", merge, `{"spec":` + deep + `}`, 400, "nested too deep"},
+		{"PATCH", "/a", "application/json-patch+json", `[{"op":"add","path":"/spec","value":` + deep + `}]`, 400, "nested too deep"},
+		{"PATCH", "/a", "application/json-patch+json", `[{"op":"add","path":"/spec","value":` + deep[5*20:len(deep)-20] + `}` +
+			strings.Repeat(`,{"op":"copy","from":"/spec","path":"/spec/a"}`, 30) + `]`, 400, "nested too deep"},
+		{"PATCH", "/a?fieldManager=m", apply, head + `{"name":"a"},"spec":` + deep + `}`, 400, "nested too deep"},
 		{"PUT", "/a", jsonType, head + `{"name":"a"}}`, 422, "metadata.resourceVersion: Invalid value: 0: must be specified for an update"},
 		{"PUT", "/a", jsonType, head + `{"name":"b"}}`, 400, "the name of the object (b) does not match the name on the URL (a)"},
 		{"PUT", "/a", jsonType, head + `{}}`, 400, "undeterminable"},
