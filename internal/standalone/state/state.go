@@ -2,12 +2,14 @@
 package state
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -42,7 +44,8 @@ type Object struct {
 type Dir struct {
 	path  string
 	lock  *os.File
-	saved string // contents of the file
+	saved []Object          // of the latest Save
+	lines map[Object][]byte // their JSON
 }
 
 // Default returns the directory of a user: $XDG_STATE_HOME/sluice, or ~/.local/state/sluice.
@@ -112,7 +115,6 @@ func (d *Dir) Load() (State, error) {
 	if err != nil {
 		return State{}, fmt.Errorf("%s: %w: move it away to begin without", name, err)
 	}
-	d.saved = string(data)
 	return s, nil
 }
 
@@ -135,27 +137,38 @@ func decode(data []byte) (State, error) {
 	return s, nil
 }
 
-// Save replaces what was saved: after a crash or a power failure the file has the old or the new state, as a whole.
+// Save replaces what was saved: after a crash or a power failure the file has the old or the new state, as a whole. Objects
+// must not be changed afterwards: Save writes nothing if they are the same ones as before, and encodes only new ones.
 func (d *Dir) Save(s State) error {
-	f := file{APIVersion: apiVersion, Kind: kind, Version: s.Version, Objects: []fileObject{}}
-	for _, o := range s.Objects {
-		raw, err := o.MarshalJSON()
-		if err != nil {
-			return err
-		}
-		f.Objects = append(f.Objects, fileObject{o.FromFile, raw})
-	}
-	data, err := json.MarshalIndent(f, "", " ")
-	if err != nil {
-		return err
-	}
-	if string(data) == d.saved {
+	if d.saved != nil && slices.Equal(s.Objects, d.saved) {
 		return nil
 	}
-	if err := replace(filepath.Join(d.path, stateFile), data); err != nil {
+	var data bytes.Buffer
+	fmt.Fprintf(&data, `{"apiVersion":%q,"kind":%q,"version":%d,"objects":[`, apiVersion, kind, s.Version)
+	lines := make(map[Object][]byte, len(s.Objects))
+	for i, o := range s.Objects {
+		line := d.lines[o]
+		if line == nil {
+			raw, err := o.MarshalJSON()
+			if err == nil {
+				line, err = json.Marshal(fileObject{o.FromFile, raw})
+			}
+			if err != nil {
+				return err
+			}
+		}
+		lines[o] = line
+		if i > 0 {
+			data.WriteByte(',')
+		}
+		data.WriteByte('\n')
+		data.Write(line)
+	}
+	data.WriteString("\n]}\n")
+	if err := replace(filepath.Join(d.path, stateFile), data.Bytes()); err != nil {
 		return err
 	}
-	d.saved = string(data)
+	d.saved, d.lines = s.Objects, lines
 	return nil
 }
 

@@ -56,6 +56,50 @@ func TestStateSurvives(t *testing.T) {
 	}
 }
 
+// A save of what is there already costs nothing, whatever else has changed; deep objects don't make the file grow with the
+// square of their depth.
+func TestSaveWritesWhatHasChanged(t *testing.T) {
+	d := open(t, t.TempDir())
+	defer d.Close()
+	name := filepath.Join(d.Path(), stateFile)
+	x, y := configMap("x"), configMap("y")
+	for _, c := range []struct {
+		objects []Object
+		written bool
+	}{
+		{nil, true},
+		{[]Object{x, y}, true},
+		{[]Object{x, y}, false},
+		{[]Object{x, {y.Unstructured, false}}, true},
+		{[]Object{x}, true},
+		{[]Object{x}, false},
+		{[]Object{{x.DeepCopy(), false}}, true},
+	} {
+		_ = os.Remove(name)
+		if err := d.Save(State{Version: 1, Objects: c.objects}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(name); (err == nil) != c.written {
+			t.Errorf("%v: %v", c.objects, err)
+		}
+		if s, err := d.Load(); err != nil || c.written && len(s.Objects) != len(c.objects) {
+			t.Errorf("%v: %v %v", c.objects, s, err)
+		}
+	}
+	deep := map[string]any{}
+	for range 90 {
+		deep = map[string]any{"a": deep}
+	}
+	x = configMap("x")
+	x.Object["data"] = deep
+	if err := d.Save(State{Objects: []Object{x}}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(name); err != nil || info.Size() > 1000 {
+		t.Error(info.Size(), err)
+	}
+}
+
 func TestOneQuickstartAtATime(t *testing.T) {
 	path := t.TempDir()
 	d := open(t, path)
