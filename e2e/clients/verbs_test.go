@@ -406,6 +406,7 @@ spec:
 		s.until("kubectl get pod", `(CrashLoopBackOff|Error) `)
 		s.until("kubectl get ksvc", `^crash .* (False|Unknown) +\w+`)
 		s.ok("kubectl logs -l serving.knative.dev/service=crash -c user-container", `^I give up$`)
+		s.ok("kubectl logs -p $(kubectl get pod -o name) --since=1h", `^I give up$`)
 		s.until("kubectl get revision crash-00001 -o jsonpath='{.status.conditions[?(@.type==\"Ready\")].reason}'", `^ExitCode3$`)
 		s.until("kubectl get events", `(?i)back-?off|exit`)
 	}},

@@ -34,6 +34,7 @@ func (w *walk) show(line, output string) {
 		w.q.dir, "/home/me",
 		w.k.dir, "/home/me",
 	).Replace("$ " + line + "\n" + output)
+	output = regexp.MustCompile(`(?m) +$`).ReplaceAllString(output, "")
 	fmt.Fprintf(&w.b, "```console\n%s\n```\n\n", strings.TrimRight(output, "\n"))
 }
 
