@@ -96,18 +96,16 @@ func putPort(to *uint16, port uint16) {
 	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(to))[:], port)
 }
 
-// try reports whether a server listens. The first call of connect sends the SYN; the kernel processes the refusal before
-// the call returns, so a second call has the result. Any result but a refusal counts as listening: at worst the actual
-// probe fails.
+// try reports whether a server listens. The first call of connect sends the SYN; as a rule the kernel processes the refusal
+// before the call returns, so a second call has the result. On a busy machine it may not have: the connect is still pending
+// (EALREADY), as while a listener's queue is full, and a later try has the result. A pending connect must not count as
+// listening: a TCP probe passes without another one.
 func (k *connectPoller) try() bool {
-	if errno := k.connect(); errno == unix.EINPROGRESS {
+	errno := k.connect()
+	if errno == unix.EINPROGRESS {
 		errno = k.connect()
-		switch errno {
-		case 0, unix.EISCONN, unix.EALREADY, unix.EINPROGRESS:
-		default:
-			return false
-		}
-	} else if errno != 0 && errno != unix.EISCONN {
+	}
+	if errno != 0 && errno != unix.EISCONN {
 		return false
 	}
 	if !k.selfConnected() {
