@@ -113,6 +113,11 @@ func (s *Server) converge(r *revision) {
 	if s.ending || s.revisions[r.id] != r {
 		return
 	}
+	if r.desired == 0 && len(r.pods) == 0 { // as most are, when there are many: the rest looks at all others for each
+		s.showCapped(r, false)
+		r.coldShown = false
+		return
+	}
 	room := s.config.MaxReplicas
 	for _, other := range s.revisions {
 		if other != r && other.Namespace == r.Namespace && other.Service == r.Service {
