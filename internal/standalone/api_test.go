@@ -210,3 +210,27 @@ func TestSavedObjectsGoWithTheirService(t *testing.T) {
 		}
 	}
 }
+
+// The revision that served until the latest is ready does so after a restart, too, and is the latest ready one.
+func TestServingRevisionLasts(t *testing.T) {
+	t.Parallel()
+	w := withAPI(t, "")
+	w.config.Images = map[string][]string{"example.com/broken": {"/bin/false"}}
+	w.start()
+	w.creates(services, service("web", "", "first", ""))
+	w.updates("web", "second")
+	w.eventually("the second revision", func() bool { got, _ := w.get("web"); return got == "200 Hello second!\n" })
+	broken := `{"spec": {"template": {"metadata": {"annotations": {"autoscaling.knative.dev/min-scale": "1"}},
+		"spec": {"containers": [{"image": "example.com/broken"}]}}}}`
+	if _, err := w.resource(services).Patch(t.Context(), "web", "application/merge-patch+json", []byte(broken), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		w.gets("web", "200 Hello second!\n")
+		status, _, _ := unstructured.NestedMap(w.object(services, "web").Object, "status")
+		if status["latestReadyRevisionName"] != "web-00002" || status["latestCreatedRevisionName"] != "web-00003" {
+			t.Errorf("latest ready %v, created %v", status["latestReadyRevisionName"], status["latestCreatedRevisionName"])
+		}
+		w = w.again().start()
+	}
+}

@@ -27,6 +27,14 @@ func (s *Server) restore() {
 			s.config.Screen.Line("sluice: of the saved state: " + strings.TrimSpace(line))
 		}
 	}
+	for _, svc := range s.catalog.Services() {
+		if o := s.api.store.Get(services, svc.Namespace, svc.Name); o != nil {
+			name, _, _ := unstructured.NestedString(o.Object, "status", "latestReadyRevisionName")
+			if r := svc.Revision(name); r != nil { // it serves until the latest is ready
+				s.serving[serviceKey{svc.Namespace, svc.Name}] = r
+			}
+		}
+	}
 	next := s.declared.clone()
 	next.files = map[objectKey]bool{}
 	for _, o := range s.api.saved.Objects {

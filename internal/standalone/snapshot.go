@@ -28,7 +28,8 @@ func (s *Server) snapshot(svc *catalog.Service, object kubeapi.Object) objects.S
 			continue
 		}
 		one := r.object()
-		if spec == serving && one.Ready == objects.True || o.LatestReady == "" && spec != svc.Latest && one.Ready == objects.True {
+		// Without the one that serves it is the newest of the older ones.
+		if one.Ready == objects.True && (spec == serving || spec != svc.Latest && o.LatestReady != serving.Name) {
 			o.LatestReady = spec.Name
 		}
 		o.Revisions = append(o.Revisions, one)
