@@ -172,9 +172,10 @@ func (d *Dir) Save(s State) error {
 	return nil
 }
 
-// replace replaces a file by a rename of one that has reached the disk.
+// replace replaces a file by a rename of one that has reached the disk. That one has a name of its own, so that after a crash
+// the next save replaces it.
 func replace(name string, data []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+"-") // of mode 0600
+	temporary, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

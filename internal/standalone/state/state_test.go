@@ -63,6 +63,9 @@ func TestSaveWritesWhatHasChanged(t *testing.T) {
 	defer d.Close()
 	name := filepath.Join(d.Path(), stateFile)
 	x, y := configMap("x"), configMap("y")
+	if err := os.WriteFile(name+".new", []byte(strings.Repeat("what a crash left ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		objects []Object
 		written bool
@@ -85,6 +88,9 @@ func TestSaveWritesWhatHasChanged(t *testing.T) {
 		if s, err := d.Load(); err != nil || c.written && len(s.Objects) != len(c.objects) {
 			t.Errorf("%v: %v %v", c.objects, s, err)
 		}
+	}
+	if entries, err := os.ReadDir(d.Path()); err != nil || len(entries) != 2 {
+		t.Errorf("more than the lock and the state: %v %v", entries, err)
 	}
 	deep := map[string]any{}
 	for range 90 {
