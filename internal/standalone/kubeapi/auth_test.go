@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -136,5 +138,24 @@ func TestOldTLSIsRefused(t *testing.T) {
 	if err == nil {
 		c.Close()
 		t.Error("TLS 1.1 is accepted")
+	}
+}
+
+// A client without the token must not hold a connection by a body that doesn't come.
+func TestRefusalDoesNotWaitForTheBody(t *testing.T) {
+	_, addr := start(t, Config{})
+	for _, path := range []string{"/api/v1/pods", "/healthz"} {
+		c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(3 * time.Second))
+		if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 1000\r\n\r\n", path, addr); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(c); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }

@@ -59,6 +59,7 @@ const (
 	maxHeader         = 64 << 10
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
+	refusedTimeout    = time.Second // for the body of a client without the token
 	// closeTimeout is how long Close waits for watches to end well, before it breaks their connections.
 	closeTimeout = 250 * time.Millisecond
 )
@@ -188,6 +189,13 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 // route serves a request, or returns the error to answer with.
 func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
+	refused := s.authenticate(r)
+	if refused != nil {
+		// Nobody without the token holds a connection by a body that doesn't come: net/http waits for it, before the answer if the
+		// connection is kept, and after it in any case.
+		w.Header().Set("Connection", "close")
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedTimeout)) // both versions of HTTP have deadlines
+	}
 	if err := local(r); err != nil {
 		return err
 	}
@@ -197,8 +205,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 		_, _ = w.Write([]byte("ok"))
 		return nil
 	}
-	if err := s.authenticate(r); err != nil {
-		return err
+	if refused != nil {
+		return refused
 	}
 	for _, document := range []func(w http.ResponseWriter, r *http.Request, path string) (bool, error){s.serveDiscovery, s.serveOpenAPI} {
 		if found, err := document(w, r, path); found || err != nil {
