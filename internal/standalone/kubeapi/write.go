@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -138,6 +139,7 @@ func (s *Server) commit(c *change) (before, after Object, err error) {
 	switch {
 	case after != nil:
 		store.Prepare(before, after) // defaults belong to what the generation counts
+		keepTimes(before, after)
 	case next != nil:
 		return nil, nil, errors.New("Admit of " + r.String() + " returned no object")
 	}
@@ -153,6 +155,27 @@ func (s *Server) commit(c *change) (before, after Object, err error) {
 		admission.Commit()
 	}
 	return before, after, nil
+}
+
+// keepTimes gives next the managedFields of before if nothing but their times differs, so that nothing has changed: an apply of
+// what is there may take lists over that Admit has completed.
+func keepTimes(before, next Object) {
+	if before == nil {
+		return
+	}
+	var timeless [2]Object
+	for i, o := range []Object{before, next} {
+		fields := o.GetManagedFields()
+		for j := range fields {
+			fields[j].Time = nil
+		}
+		timeless[i] = o.DeepCopy()
+		timeless[i].SetManagedFields(fields)
+		timeless[i].SetResourceVersion("")
+	}
+	if reflect.DeepEqual(timeless[0], timeless[1]) {
+		next.SetManagedFields(before.GetManagedFields())
+	}
 }
 
 // maxWarnings bounds the bytes of the warnings of an answer, as Kubernetes does: they are fields of its head.

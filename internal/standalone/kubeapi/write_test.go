@@ -571,3 +571,27 @@ func TestAnyPatchIsAppliedOrNot(t *testing.T) {
 		s.config.Store.Delete(group, "default", "a")
 	})
 }
+
+func TestTimesAloneAreNoChange(t *testing.T) {
+	const object = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","resourceVersion":"%s","managedFields":[{"manager":"%s","operation":"Apply",
+		"apiVersion":"v1","time":"%s","fieldsType":"FieldsV1","fieldsV1":{"f:data":{}}}]},"data":{"a":"%s"}}`
+	for _, c := range []struct {
+		version, manager, time, data string
+		kept                         bool
+	}{
+		{"", "m", "2026-01-01T00:00:01Z", "b", true},
+		{"7", "m", "2026-01-01T00:00:01Z", "b", true},
+		{"", "n", "2026-01-01T00:00:01Z", "b", false},
+		{"", "m", "2026-01-01T00:00:01Z", "c", false},
+	} {
+		before := parse(t, fmt.Sprintf(object, "7", "m", "2026-01-01T00:00:00Z", "b"))
+		next := parse(t, fmt.Sprintf(object, c.version, c.manager, c.time, c.data))
+		keepTimes(before, next)
+		if kept := next.GetManagedFields()[0].Time.Equal(before.GetManagedFields()[0].Time); kept != c.kept {
+			t.Errorf("%v: %v", c, next)
+		}
+		if before.GetManagedFields()[0].Time.Second() != 0 {
+			t.Error("the present object has changed")
+		}
+	}
+}
