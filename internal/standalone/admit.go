@@ -3,10 +3,12 @@ package standalone
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
@@ -170,14 +172,24 @@ func (s *Server) admitObject(w kubeapi.Write) (kubeapi.Admission, error) {
 	return a, nil
 }
 
-// admitNamespace admits any namespace; the deletion of one deletes what is in it.
+// admitNamespace admits a namespace, of which the metadata are the client's; the deletion of one deletes what is in it.
 func (s *Server) admitNamespace(w kubeapi.Write) (kubeapi.Admission, error) {
+	name := keyOf(w).name
 	if w.New != nil {
-		o := w.New.DeepCopy()
-		o.Object["status"] = map[string]any{"phase": "Active"}
+		var errs field.ErrorList
+		for _, why := range validation.IsDNS1123Label(name) { // it is a part of hosts
+			errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), name, why))
+		}
+		if len(errs) > 0 {
+			return kubeapi.Admission{}, apierrors.NewInvalid(schema.GroupKind{Kind: w.Resource.Kind}, name, errs)
+		}
+		o := newNamespace(name)
+		labels := cloned(w.New.GetLabels())
+		maps.Copy(labels, o.GetLabels())
+		o.Object["metadata"] = w.New.DeepCopy().Object["metadata"]
+		o.SetLabels(labels)
 		return kubeapi.Admission{Object: o, Commit: s.save}, nil
 	}
-	name := w.Old.GetName()
 	if name == defaultNamespace {
 		return kubeapi.Admission{}, apierrors.NewForbidden(namespaces, name, errors.New("this namespace may not be deleted"))
 	}

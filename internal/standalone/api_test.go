@@ -40,6 +40,11 @@ func (w *world) again() *world {
 // resource returns a client for a resource of the API, in namespace default.
 func (w *world) resource(r schema.GroupResource) dynamic.ResourceInterface {
 	w.t.Helper()
+	return w.allNamespaces(r).Namespace("default")
+}
+
+func (w *world) allNamespaces(r schema.GroupResource) dynamic.NamespaceableResourceInterface {
+	w.t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", w.server.api.kubeconfig)
 	if err != nil {
 		w.t.Fatal(err)
@@ -48,7 +53,7 @@ func (w *world) resource(r schema.GroupResource) dynamic.ResourceInterface {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return client.Resource(r.WithVersion("v1")).Namespace("default")
+	return client.Resource(r.WithVersion("v1"))
 }
 
 // object reads an object of the API.
@@ -232,5 +237,24 @@ func TestServingRevisionLasts(t *testing.T) {
 			t.Errorf("latest ready %v, created %v", status["latestReadyRevisionName"], status["latestCreatedRevisionName"])
 		}
 		w = w.again().start()
+	}
+}
+
+// Namespaces have names that can be a part of a host, and the label with their name; what isn't their metadata is not kept.
+func TestNamespacesOfClients(t *testing.T) {
+	t.Parallel()
+	w := withAPI(t, "").start()
+	all := w.allNamespaces(namespaces)
+	for _, name := range []string{"a.b", strings.Repeat("x", 64)} {
+		if _, err := all.Create(t.Context(), decoded(t, "{apiVersion: v1, kind: Namespace, metadata: {name: "+name+"}}"), metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	o, err := all.Create(t.Context(), decoded(t, "{apiVersion: v1, kind: Namespace, metadata: {name: mine, labels: {a: b}}, other: 1}"), metav1.CreateOptions{})
+	if err != nil || len(o.GetLabels()) != 2 || o.GetLabels()["kubernetes.io/metadata.name"] != "mine" || o.Object["other"] != nil {
+		t.Errorf("%v %v", o, err)
+	}
+	if err := all.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); !apierrors.IsMethodNotSupported(err) {
+		t.Errorf("all at once, which Kubernetes has not: %v", err)
 	}
 }

@@ -148,9 +148,15 @@ func (a *api) putNamespace(name string) {
 	if a.store.Get(namespaces, "", name) != nil {
 		return
 	}
+	o := newNamespace(name)
+	store.Prepare(nil, o)
+	a.store.Put(namespaces, o)
+}
+
+// newNamespace returns a namespace with the label that Kubernetes sets.
+func newNamespace(name string) kubeapi.Object {
 	o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "status": map[string]any{"phase": "Active"}}}
 	o.SetName(name)
 	o.SetLabels(map[string]string{"kubernetes.io/metadata.name": name})
-	store.Prepare(nil, o)
-	a.store.Put(namespaces, o)
+	return o
 }

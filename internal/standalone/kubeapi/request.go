@@ -33,7 +33,7 @@ func verbs(r *Resource) []string {
 		return []string{}
 	}
 	all := append([]string{"get", "list", "watch"}, r.Writes...)
-	if slices.Contains(r.Writes, "delete") {
+	if slices.Contains(r.Writes, "delete") && r.GroupResource() != namespacesResource { // as in Kubernetes
 		all = append(all, "deletecollection")
 	}
 	return all
