@@ -112,7 +112,7 @@ func New(c Config) (*Server, error) {
 		return nil, errors.Join(c.inUse(err), s.api.close())
 	}
 	s.config.Port = s.listener.Addr().(*net.TCPAddr).Port
-	s.ingress = ingress.New(ingress.Config{Domain: c.domain(), ProxyStatus: "sluice-ingress"})
+	s.ingress = ingress.New(ingress.Config{Domain: c.domain(), Shown: c.shownDomain(), ProxyStatus: "sluice-ingress"})
 	if s.activator, err = activator.New(s.activatorConfig(), c.Log); err != nil {
 		return nil, errors.Join(err, s.listener.Close(), s.api.close())
 	}

@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"cmp"
 	"container/list"
 	"fmt"
 	"math/rand/v2"
@@ -33,6 +34,8 @@ type Target struct {
 type Config struct {
 	// Domain is the suffix of SERVICE.NAMESPACE in URLs, such as 127.0.0.1.sslip.io.
 	Domain string
+	// Shown is the domain in the list of hosts that a response to an unknown one has; empty: Domain.
+	Shown string
 	// ProxyStatus names the ingress in its own responses (RFC 9209).
 	ProxyStatus string
 }
@@ -54,7 +57,7 @@ func New(c Config) *Ingress {
 // table maps hosts to destinations. It is immutable.
 type table struct {
 	hosts map[string]destination // by name without its domain
-	shown []string               // hosts of services, with the domain
+	shown []string               // hosts of services, with the domain that is shown
 }
 
 // destination is the target of a host.
@@ -77,7 +80,7 @@ func (i *Ingress) SetRoutes(routes []Route) {
 	}
 	for _, r := range routes {
 		add(r.Service, r, destination{targets: slices.Clone(r.Targets), isDefault: true})
-		t.shown = append(t.shown, i.Host(r.Service, r.Namespace))
+		t.shown = append(t.shown, r.Service+"."+r.Namespace+"."+cmp.Or(i.config.Shown, i.config.Domain))
 	}
 	for _, r := range routes {
 		for _, target := range r.Targets {
@@ -94,11 +97,6 @@ func (i *Ingress) SetRoutes(routes []Route) {
 	}
 	slices.Sort(t.shown)
 	i.table.Store(t)
-}
-
-// Host returns the host of a service, TAG-SERVICE or revision of a namespace, without a port.
-func (i *Ingress) Host(name, namespace string) string {
-	return name + "." + namespace + "." + i.config.Domain
 }
 
 // Serves reports whether host is a service's, a tag's or a revision's, or a name that only a cluster can have.

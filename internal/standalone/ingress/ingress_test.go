@@ -88,6 +88,14 @@ func TestHosts(t *testing.T) {
 	}
 }
 
+func TestUnknownHostListsTheShownNames(t *testing.T) {
+	i := New(Config{Domain: "127.0.0.1.sslip.io", Shown: "localhost"})
+	i.SetRoutes(hello)
+	if got := i.table.Load().shown; !slices.Contains(got, "hello.default.localhost") || slices.Contains(got, "hello.default.127.0.0.1.sslip.io") {
+		t.Error(got)
+	}
+}
+
 func TestUnknownHostListsTheKnown(t *testing.T) {
 	_, w := route(t, hello, "missing")
 	body := w.Body.String()
