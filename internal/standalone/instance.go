@@ -94,8 +94,15 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 	return cmd, errors.Join(errs...)
 }
 
-// runnable returns why a replica can't run a program, which is looked up as by a shell; nil if it can.
+// runnable returns why a replica can't run a program in dir, which is looked up as by a shell; nil if it can.
 func runnable(program, dir string) error {
+	if info, err := os.Stat(cmp.Or(dir, ".")); err != nil || !info.IsDir() {
+		place := ""
+		if here, err := os.Getwd(); err == nil && !filepath.IsAbs(dir) {
+			place = " below " + here + ", where the quickstart was started"
+		}
+		return fmt.Errorf("its workingDir, %s, is no directory%s", dir, place)
+	}
 	if program == hello.Name {
 		return nil
 	}

@@ -390,6 +390,24 @@ func TestQ9WhoWaitsIsTold(t *testing.T) {
 	}
 }
 
+// A workingDir that isn't there used to be reported as a missing program.
+func TestQ9MissingWorkingDirIsSaidAtLoad(t *testing.T) {
+	t.Parallel()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]string{
+		"/no/such/dir": "its workingDir, /no/such/dir, is no directory",
+		"nosuchdir":    "its workingDir, nosuchdir, is no directory below " + here + ", where the quickstart was started",
+	} {
+		w := newWorld(t, strings.Replace(service("app", "", "x", "        workingDir: "+dir+"\n"), "image: ghcr.io/knative/helloworld-go:latest", "command: [sh]", 1))
+		if _, err := New(w.config); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}
+
 // A program that isn't there is an error of the manifest's, and changes nothing.
 func TestQ9MissingProgramIsSaidAtLoad(t *testing.T) {
 	t.Parallel()
