@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
+	"github.com/sluice-proxy/sluice/throttler"
 )
 
 // serviceOf is a Service with a whole pod spec, indented by six spaces.
@@ -54,12 +56,16 @@ func TestQ1MissingConfigMapIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	waits := serviceOf("waits", "      containers:\n      - image: "+helloImage+"\n        env:\n        - {name: TARGET, valueFrom: {configMapKeyRef: {name: cfg, key: who}}}\n")
 	w := newWorld(t, waits+service("other", "", "Other", "")).start()
-	w.sees("sluice: waits: replicas wait for what is missing: "+w.file+":14: ConfigMap cfg of namespace default is not among the manifests",
+	w.sees("sluice: waits: replicas wait for what is missing: "+w.file+":14: ConfigMap cfg of namespace default doesn't exist: create it, with kubectl or in a file of -f",
 		"service waits: not ready, latest waits-00001, replicas 0/0, http://waits.default.localhost:")
 	w.gets("other", "200 Hello Other!\n")
 	if got, err := w.get("waits"); err != nil || !strings.HasPrefix(got, "503 waits-00001: "+w.file+":14: field spec.template.spec.containers[0].env[0].valueFrom: ConfigMap cfg") {
 		t.Errorf("%q, %v", got, err)
 	}
+	w.server.post(func() { // as after many failures: that it is here now ends the back-off
+		r := w.server.revisions[throttler.RevisionID{Namespace: "default", Name: "waits-00001"}]
+		r.failures, r.notBefore = 20, time.Now().Add(time.Hour)
+	})
 	w.write(waits + service("other", "", "Other", "") + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: cfg}\ndata: {who: World}\n")
 	w.eventually("it serves", func() bool { got, _ := w.get("waits"); return got == "200 Hello World!\n" })
 	if strings.Contains(w.out.String(), "waits-00002") {
@@ -290,7 +296,7 @@ func TestQ1IgnoredFieldsAreSaid(t *testing.T) {
 		"scheduling: ignored here: nodeSelector, tolerations, affinity, 5 more; -v lists them",
 		"987654321/cloudrun: ignored here: run.googleapis.com/cpu-throttling, run.googleapis.com/startup-cpu-boost, serviceAccountName, 2 more; -v lists them",
 		"security: ignored here: runAsNonRoot, runAsUser, fsGroup, 3 more; -v lists them",
-		"volumes: replicas wait for what is missing: manifest/testdata/volumes.yaml:18: ConfigMap conf of namespace default is not among the manifests",
+		"volumes: replicas wait for what is missing: manifest/testdata/volumes.yaml:18: ConfigMap conf of namespace default doesn't exist: create it, with kubectl or in a file of -f",
 	} {
 		if !slices.Contains(lines, want) {
 			t.Errorf("missing: %s\nin %q", want, lines)

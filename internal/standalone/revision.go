@@ -68,9 +68,14 @@ func (s *Server) reconcile() {
 		}
 	}
 	for _, r := range s.revisions {
+		before := r.missing
 		r.missing = ""
 		if missing := r.Template.Missing(r.Namespace, s.declared.objects); len(missing) > 0 {
 			r.missing = missing[0].Why
+		}
+		if before != "" && r.missing == "" { // a request that comes now should not fail because of the back-off
+			r.failures, r.failure, r.notBefore = 0, "", time.Time{}
+			s.publishUnavailable(r)
 		}
 		if options := s.catalog.Options(r.Revision); options != r.options { // its service's annotations
 			r.options = options

@@ -126,7 +126,7 @@ func (t *Template) Missing(namespace string, all Objects) []Note {
 			return
 		}
 		if o == nil {
-			notes = append(notes, Note{Place: s.Place, Why: fmt.Sprintf("%s of namespace %s is not among the manifests", what, namespace)})
+			notes = append(notes, Note{Place: s.Place, Why: fmt.Sprintf("%s of namespace %s doesn't exist: create it, with kubectl or in a file of -f", what, namespace)})
 		}
 	}
 	for _, c := range t.All() {
