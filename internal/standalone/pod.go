@@ -340,7 +340,7 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 			break
 		}
 		say(fmt.Sprintf("the app listens on port %s and not on $PORT, which is %d here: have it read the environment "+
-			"variable PORT, or pass $(PORT) in the container's args", numbers(e.Ports), port))
+			"variable PORT, pass $(PORT) in the container's args, or set its port as containerPort", numbers(e.Ports), port))
 		p.strayed = e.Time
 	case replica.Silent:
 		say(fmt.Sprintf("not ready: the app has not begun to listen on $PORT, which is %d", port))

@@ -79,7 +79,7 @@ func Kinds() []kubeapi.Resource {
 		{
 			GroupVersionResource: pods.GroupVersionResource, Kind: pods.name, Singular: "pod",
 			ShortNames: []string{"po"}, Categories: []string{"all"}, Namespaced: true,
-			ReadOnly: "it is a replica of a Revision, which the autoscaler starts and ends: change the Service",
+			ReadOnly: "it is a replica of a Revision, which the autoscaler starts and ends: change the Service, or press r in the quickstart's terminal to replace all",
 			Columns:  podColumns(), Schema: podSchema(),
 		},
 		{
