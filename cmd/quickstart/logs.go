@@ -17,7 +17,7 @@ import (
 
 // logs is the subcommand of that name.
 func logs(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := newSubcommandFlags("logs", "[SERVICE] [-f] [-tail N]: what the apps of the running quickstart write")
+	flags := newSubcommandFlags("logs", "[SERVICE] [-n NAMESPACE] [-f] [-tail N]: what the apps of the running quickstart write")
 	l := logReader{out: stdout, seen: map[types.UID]bool{}}
 	flags.BoolVar(&l.follow, "f", false, "follow: also what they write from now on, and apps that start")
 	flags.IntVar(&l.tail, "tail", -1, "only the last `number` of lines of each replica")
@@ -34,7 +34,7 @@ func logs(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(services) > 0 {
 		service := "/apis/serving.knative.dev/v1/namespaces/" + *namespace + "/services/" + services[0]
 		if err := l.client.Exists(ctx, service); err != nil {
-			return err
+			return fmt.Errorf("logs: namespace %s: %w; quickstart status lists the services, and -n names another namespace", *namespace, err)
 		}
 		l.path, l.selector = "/api/v1/namespaces/"+*namespace+"/pods", "serving.knative.dev/service="+services[0]
 	}

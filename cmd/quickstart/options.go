@@ -64,7 +64,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	own.IntVar(&o.config.Port, "port", standalone.DefaultPort, "`port` of the ingress; 0: a free one, which is printed")
 	own.StringVar(&o.config.Host, "listen", standalone.DefaultHost, "IP `address` of the ingress")
 	own.Func("image", "run an image as a command: `REFERENCE=COMMAND`; may be given several times", o.image)
-	own.Var(&o.config.Runtime, "runtime", "what runs images without a command: podman, docker, `auto` for podman or else docker, or process for neither")
+	own.Var(&o.config.Runtime, "runtime", "what `runs` images without a command: podman, docker, auto for podman or else docker, or process for neither")
 	own.BoolVar(&o.config.ClusterNames, "cluster-names", false, "set HTTP_PROXY for apps, so that they reach each other by names such as http://hello.default.svc.cluster.local")
 	own.IntVar(&o.config.MaxReplicas, "max-replicas", standalone.DefaultMaxReplicas, "limit of `replicas` of each service, above which the autoscaler can't go")
 	own.Var(&o.config.ReplicaPorts, "replica-ports", "`range` of ports on 127.0.0.1 for the processes of replicas")

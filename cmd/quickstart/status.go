@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -82,6 +85,7 @@ func statusOf(ctx context.Context, c *client.Client) ([]serviceStatus, error) {
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(revisions, func(a, b unstructured.Unstructured) int { return cmp.Compare(generation(b), generation(a)) }) // as on the screen
 	all := []serviceStatus{}
 	for _, o := range services {
 		s := serviceStatus{Namespace: o.GetNamespace(), Name: o.GetName(), Revisions: []revisionStatus{}}
@@ -90,7 +94,7 @@ func statusOf(ctx context.Context, c *client.Client) ([]serviceStatus, error) {
 		s.Latest, _, _ = unstructured.NestedString(o.Object, "status", "latestCreatedRevisionName")
 		for _, r := range revisions {
 			if r.GetNamespace() == s.Namespace && r.GetLabels()["serving.knative.dev/service"] == s.Name {
-				s.Revisions = append(s.Revisions, revisionOf(o, r))
+				s.Revisions = append(s.Revisions, revisionOf(o, r, s.Latest))
 			}
 		}
 		all = append(all, s)
@@ -98,16 +102,26 @@ func statusOf(ctx context.Context, c *client.Client) ([]serviceStatus, error) {
 	return all, nil
 }
 
-// revisionOf returns the status of a revision of service.
-func revisionOf(service, revision unstructured.Unstructured) revisionStatus {
+// generation returns the generation of the Service that a revision was made for.
+func generation(revision unstructured.Unstructured) int {
+	n, _ := strconv.Atoi(revision.GetLabels()["serving.knative.dev/configurationGeneration"])
+	return n
+}
+
+// revisionOf returns the status of a revision of service, whose latest revision has that name.
+func revisionOf(service, revision unstructured.Unstructured, latest string) revisionStatus {
 	r := revisionStatus{Name: revision.GetName()}
 	r.State, r.Reason = readiness(revision)
 	r.Actual, _, _ = unstructured.NestedInt64(revision.Object, "status", "actualReplicas")
 	r.Desired, _, _ = unstructured.NestedInt64(revision.Object, "status", "desiredReplicas")
-	targets, _, _ := unstructured.NestedSlice(service.Object, "status", "traffic")
+	targets, routed, _ := unstructured.NestedSlice(service.Object, "status", "traffic")
+	if !routed { // no revision has been ready, but requests go where they should
+		targets, _, _ = unstructured.NestedSlice(service.Object, "spec", "traffic")
+	}
 	for _, t := range targets {
 		target, _ := t.(map[string]any)
-		if target["revisionName"] != r.Name {
+		name, _ := target["revisionName"].(string)
+		if cmp.Or(name, latest) != r.Name {
 			continue
 		}
 		percent, _ := target["percent"].(int64)

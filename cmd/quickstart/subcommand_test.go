@@ -71,13 +71,14 @@ spec: {template: {metadata: {annotations: {autoscaling.knative.dev/min-scale: "1
 	if err := json.Unmarshal([]byte(text), &got); err != nil || len(got.Services) != 2 {
 		t.Fatalf("%v: %s", err, text)
 	}
-	hello, host := got.Services[0], fmt.Sprintf("hello.default.127.0.0.1.sslip.io:%d", port)
+	hello, host := got.Services[0], fmt.Sprintf("hello.default.localhost:%d", port)
 	if want := fmt.Sprintf("{default hello http://%s ready  hello-a [{hello-a 100 [{now http://now-%s}] ready  1 1}]}", host, host); fmt.Sprint(hello) != want {
 		t.Errorf("got  %v\nwant %s", hello, want)
 	}
 	eventually("the broken one is not ready", func() bool {
 		text, err := sub("status")
-		return err == nil && strings.Contains(text, "shop/broken") && strings.Contains(text, "not ready") && strings.Contains(text, "no database")
+		return err == nil && strings.Contains(text, "shop/broken") && strings.Contains(text, "broken-00001  100%") && strings.Contains(text, "not ready") &&
+			strings.Contains(text, "no database")
 	})
 	if text, err := sub("logs", "hello", "-tail", "1"); err != nil || strings.Count(text, "\n") != 1 || !strings.Contains(text, " | helloworld: listening on ") {
 		t.Errorf("%q, %v", text, err)
