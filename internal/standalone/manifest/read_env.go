@@ -46,8 +46,8 @@ func (o *origin) add(s Source) { o.found = append(o.found, s) }
 
 var sourceTable = newTable("EnvVarSource",
 	[]field[origin]{
-		{name: "configMapKeyRef", note: "of a ConfigMap among the manifests", read: keyRef(FromConfigMap)},
-		{name: "secretKeyRef", note: "of a Secret among the manifests", read: keyRef(FromSecret)},
+		{name: "configMapKeyRef", note: "of a ConfigMap of the namespace", read: keyRef(FromConfigMap)},
+		{name: "secretKeyRef", note: "of a Secret of the namespace", read: keyRef(FromSecret)},
 		{name: "fieldRef", note: "metadata.name, .namespace, .uid, .labels['…'], .annotations['…'], spec.nodeName, spec.serviceAccountName, status.hostIP(s), status.podIP(s)", read: readFieldRef},
 		{name: "resourceFieldRef", note: "limits and requests of cpu, memory and ephemeral-storage; without a limit it is the machine's", read: readResourceRef},
 	},
@@ -153,8 +153,8 @@ type from struct {
 var envFromTable = newTable("EnvFromSource",
 	[]field[from]{
 		{name: "prefix", note: "", read: func(r *reader, n node, f *from) { f.prefix = r.text(n) }},
-		{name: "configMapRef", note: "a ConfigMap among the manifests", read: func(r *reader, n node, f *from) { r.allOf(n, FromConfigMap, f) }},
-		{name: "secretRef", note: "a Secret among the manifests", read: func(r *reader, n node, f *from) { r.allOf(n, FromSecret, f) }},
+		{name: "configMapRef", note: "a ConfigMap of the namespace", read: func(r *reader, n node, f *from) { r.allOf(n, FromConfigMap, f) }},
+		{name: "secretRef", note: "a Secret of the namespace", read: func(r *reader, n node, f *from) { r.allOf(n, FromSecret, f) }},
 	},
 )
 
