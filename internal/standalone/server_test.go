@@ -214,7 +214,7 @@ func TestRemovedServiceIsGone(t *testing.T) {
 	w.gets("other", "200 Hello Other!\n")
 	w.write(service("hello", "", "World", ""))
 	w.sees("service other: gone")
-	if got, err := w.get("other"); err != nil || !strings.HasPrefix(got, "404 ") || !strings.Contains(got, "hello.default.127.0.0.1.sslip.io") {
+	if got, err := w.get("other"); err != nil || !strings.HasPrefix(got, "404 ") || !strings.Contains(got, "hello.default.localhost") {
 		t.Errorf("%q, %v", got, err)
 	}
 	w.write(service("hello", "", "World", "") + service("other", "", "Again", ""))
