@@ -83,7 +83,11 @@ func remarksOn(set manifest.Set, verbose bool, cgroups replica.Cgroups, containe
 			}
 		}
 		for _, n := range svc.Template.Missing(svc.Namespace, set.Objects) {
-			lines = append(lines, fmt.Sprintf("%s: replicas wait for what is missing: %s: %s", name, n.Place, n.Why))
+			where := ""
+			if n.File != "" {
+				where = n.Pos.String() + ": "
+			}
+			lines = append(lines, name+": replicas wait for what is missing: "+where+n.Why)
 		}
 		if places := mountVariables(&svc.Template, contained); len(places) > 0 {
 			lines = append(lines, fmt.Sprintf("%s: volumes are not mounted; variables have their directories: %s", name, strings.Join(places, ", ")))

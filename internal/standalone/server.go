@@ -243,6 +243,8 @@ func (s *Server) greet() {
 	}
 	if services := s.catalog.Services(); len(services) > 0 {
 		s.config.Screen.Line("sluice: try  curl " + s.url(services[0].Name, services[0].Namespace))
+	} else if s.api != nil {
+		s.config.Screen.Line("sluice: nothing to serve yet: kubectl apply -f FILE")
 	}
 }
 
