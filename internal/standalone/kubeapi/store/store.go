@@ -27,9 +27,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// historySize is the number of changes that are kept. A start of a replica makes some 20. It also bounds the memory that old
-// versions take: some 10 kB each.
-const historySize = 2048
+// What is kept of the latest changes: a number of them, of which a start of a replica makes some 20, and the sizes of their
+// objects in bytes. 8 MiB are some 2000 of the quickstart's own objects, but few ConfigMaps of the largest size.
+const (
+	historySize  = 2048
+	historyBytes = 8 << 20
+)
 
 // Object is an object of Kubernetes, as decoded from JSON.
 type Object = *unstructured.Unstructured
@@ -38,9 +41,10 @@ type Object = *unstructured.Unstructured
 type Store struct {
 	mu      sync.RWMutex
 	objects map[schema.GroupResource]map[key]Object
-	start   uint64 // the version before the first change
+	start   uint64 // the version before the first change that is kept
 	version uint64 // of the latest change
 	history []Change
+	bytes   int           // of history
 	changed chan struct{} // closed at the next change; nil: nobody waits
 }
 
@@ -51,6 +55,8 @@ type Change struct {
 	Resource schema.GroupResource
 	Old, New Object
 	Version  uint64
+
+	size int // of New, and some bytes
 }
 
 // Last returns Old with the resourceVersion of the change, as in an event that says that the object is gone.
@@ -123,12 +129,52 @@ func (s *Store) Delete(r schema.GroupResource, namespace, name string) Object {
 }
 
 func (s *Store) recordLocked(c Change) {
+	c.size = changeSize
+	if c.New != nil {
+		c.size += sizeOf(c.New.Object)
+	}
+	size := uint64(len(s.history))
+	if c.Version-s.start > size {
+		s.forgetLocked()
+	}
 	s.version = c.Version
-	s.history[c.Version%uint64(len(s.history))] = c
+	s.history[c.Version%size] = c
+	for s.bytes += c.size; s.bytes > historyBytes && s.start+1 < s.version; {
+		s.forgetLocked()
+	}
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
 	}
+}
+
+// forgetLocked forgets the oldest change.
+func (s *Store) forgetLocked() {
+	s.start++
+	oldest := &s.history[s.start%uint64(len(s.history))]
+	s.bytes -= oldest.size
+	*oldest = Change{}
+}
+
+// changeSize is the size of a change without its object, and of a value in an object, roughly.
+const changeSize, valueSize = 64, 16
+
+// sizeOf returns how many bytes v, as decoded from JSON, takes at least.
+func sizeOf(v any) int {
+	size := valueSize
+	switch v := v.(type) {
+	case map[string]any:
+		for key, item := range v {
+			size += valueSize + len(key) + sizeOf(item)
+		}
+	case []any:
+		for _, item := range v {
+			size += sizeOf(item)
+		}
+	case string:
+		size += len(v)
+	}
+	return size
 }
 
 // Version returns the resourceVersion of the latest change.
@@ -144,7 +190,7 @@ func (s *Store) Since(r schema.GroupResource, version uint64) (changes []Change,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	size := uint64(len(s.history))
-	if version < s.start || version > s.version || s.version-version > size {
+	if version < s.start || version > s.version {
 		return nil, s.version, nil, false
 	}
 	for v := version + 1; v <= s.version; v++ {

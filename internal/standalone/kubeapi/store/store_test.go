@@ -246,3 +246,32 @@ func TestPrepare(t *testing.T) {
 		t.Errorf("without a spec: %v, %v", configMap, later)
 	}
 }
+
+// Old versions of large objects must not fill the memory; the latest change is always known.
+func TestHistoryOfLargeObjects(t *testing.T) {
+	s := New(0)
+	put := func(n, bytes int) {
+		o := object("a", "x", int64(n))
+		o.SetAnnotations(map[string]string{"text": strings.Repeat("x", bytes)})
+		s.Put(widgets, o)
+	}
+	const size = historyBytes / 8
+	for n := range 20 {
+		put(n, size)
+	}
+	for version, known := range map[uint64]bool{0: false, 12: false, 14: true, 19: true, 20: true} {
+		if changes, _, _, ok := s.Since(widgets, version); ok != known || ok && len(changes) != 20-int(version) {
+			t.Errorf("the changes since %d of 20: %d, %v", version, len(changes), ok)
+		}
+	}
+	put(20, 2*historyBytes)
+	if changes, _, _, ok := s.Since(widgets, 20); !ok || len(changes) != 1 {
+		t.Error("the latest change is gone")
+	}
+	for n := range 3000 {
+		put(n, 0)
+	}
+	if changes, _, _, ok := s.Since(widgets, s.Version()-historySize); !ok || len(changes) != historySize {
+		t.Error("small changes are gone")
+	}
+}
