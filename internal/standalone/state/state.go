@@ -61,10 +61,19 @@ func Default() (string, error) {
 	return filepath.Join(home, ".local", "state", "sluice"), nil
 }
 
-// Open makes the directory if there is none, with mode 0700, and locks it until Close.
+// Open makes the directory if there is none, with mode 0700, and locks it until Close. It refuses one that all users may write
+// to: what is in the state is run.
 func Open(path string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o002 != 0 {
+		return nil, fmt.Errorf("all users may write to the directory of the state (%v) and so make the quickstart run programs: chmod o-w %s, "+
+			"or name another directory with -state DIR", info.Mode(), path)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

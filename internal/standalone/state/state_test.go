@@ -116,6 +116,23 @@ func TestOneQuickstartAtATime(t *testing.T) {
 	open(t, path).Close()
 }
 
+// Who may write the state makes the quickstart run programs at its next start.
+func TestDirectoryThatOthersMayWriteIsRefused(t *testing.T) {
+	path := t.TempDir()
+	for mode, ok := range map[os.FileMode]bool{0o777: false, 0o777 | os.ModeSticky: false, 0o703: false, 0o775: true, 0o755: true, 0o700: true} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		d, err := Open(path)
+		if (err == nil) != ok || !ok && !strings.Contains(err.Error(), "chmod o-w "+path) {
+			t.Errorf("%v: %v", mode, err)
+		}
+		if err == nil {
+			d.Close()
+		}
+	}
+}
+
 func TestBrokenStateIsAnError(t *testing.T) {
 	for _, text := range []string{
 		"", "{", `{"kind": "List"}`, `{"apiVersion": "quickstart.sluice.dev/v1", "kind": "State", "objects": [{"object": {}}]}`,
