@@ -79,17 +79,18 @@ func (s *Store) Get(r schema.GroupResource, namespace, name string) Object {
 // List returns the objects of a namespace, or of all with "", sorted by namespace and name, and the version that they are of.
 func (s *Store) List(r schema.GroupResource, namespace string) (list []Object, version uint64) {
 	s.mu.RLock()
-	for k, o := range s.objects[r] {
+	defer s.mu.RUnlock()
+	var keys []key
+	for k := range s.objects[r] {
 		if namespace == "" || namespace == k.namespace {
-			list = append(list, o)
+			keys = append(keys, k)
 		}
 	}
-	version = s.version
-	s.mu.RUnlock()
-	slices.SortFunc(list, func(a, b Object) int {
-		return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
-	})
-	return list, version
+	slices.SortFunc(keys, func(a, b key) int { return cmp.Or(cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name)) })
+	for _, k := range keys {
+		list = append(list, s.objects[r][k])
+	}
+	return list, s.version
 }
 
 // Put stores o, with a resourceVersion, and returns it as stored. If o equals what is stored but for the resourceVersion,
