@@ -158,6 +158,10 @@ func TestSavedServiceThatCantBeServed(t *testing.T) {
 	w = w.again().start()
 	w.sees("Service app of the saved state is not served")
 	w.gets("web", "200 Hello World!\n")
+	conditions, _, _ := unstructured.NestedSlice(w.object(services, "app").Object, "status", "conditions")
+	if len(conditions) != 1 || conditions[0].(map[string]any)["reason"] != "NotServed" {
+		t.Errorf("%v", conditions)
+	}
 	if err := w.resource(services).Delete(t.Context(), "app", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}

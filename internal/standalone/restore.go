@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -66,9 +67,18 @@ func (s *Server) restore() {
 	s.api.saved.Objects = nil
 }
 
-// notRestored shows why a saved object has no effect.
+// notRestored shows why a saved object has no effect, in the API as a condition of a Service.
 func (s *Server) notRestored(o kubeapi.Object, err error) {
 	s.config.Screen.Line(fmt.Sprintf("sluice: %s %s of the saved state is not served: %v: change or delete it", o.GetKind(), o.GetName(), err))
+	if r, _ := declaredResource(o); r == services {
+		o = o.DeepCopy()
+		why := map[string]any{
+			"type": "Ready", "status": string(objects.False), "reason": "NotServed", "message": err.Error(),
+			"lastTransitionTime": time.Now().UTC().Format(time.RFC3339),
+		}
+		_ = unstructured.SetNestedSlice(o.Object, []any{why}, "status", "conditions") // fails if status is no mapping
+		s.api.store.Put(services, o)
+	}
 }
 
 // savedRevisions returns the revisions that were saved, of each service the oldest first.
