@@ -21,7 +21,7 @@ func TestPeers44OneProcess(t *testing.T) {
 	cmd := exec.Command(link(t, q.dir, "quickstart"), q.args("-f=")...)
 	cmd.Env = append(os.Environ(), "PATH=", "HOME=")
 	q.launch(cmd)
-	q.waitListening()
+	q.sees("export KUBECONFIG=")
 	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(q.dir, "sluice", "kubeconfig"))
 	if err != nil {
 		t.Fatal(err)
