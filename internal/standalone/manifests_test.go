@@ -126,10 +126,8 @@ data: {password: aHVudGVyMg==}
 	w.gets("vol", "200 Hello x!\n")
 	w.sees("sidecar show | level=debug", "sidecar show | ran", `sidecar show | serving.knative.dev/service="vol"`, `sidecar show | tier="web"`,
 		"sidecar show | 400", "sidecar show | hunter2")
-	dir, err := os.ReadFile(seen)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var dir []byte
+	w.eventually("the directory of a volume", func() bool { dir, _ = os.ReadFile(seen); return len(dir) > 0 })
 	place := filepath.Dir(strings.TrimSpace(string(dir)))
 	if info, err := os.Stat(place); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("%s: %v, %v", place, info, err)

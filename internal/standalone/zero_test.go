@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/throttler"
 )
 
 // All replicas end at once though the last request was just now, and none starts again before the next request; what has to run
@@ -22,6 +24,10 @@ func TestScaleToZeroNow(t *testing.T) {
 	go func() { got, _ := w.get("slow"); slow <- got }()
 	w.eventually("slow runs", func() bool { return w.ready("slow-00001") == 1 })
 	w.gets("hello", "200 Hello World!\n")
+	w.eventually("no request for hello", func() bool { // its client may have the response a moment before it counts as ended
+		stats, _ := w.server.activator.Stats(throttler.RevisionID{Namespace: "default", Name: "hello-00001"})
+		return stats.InFlight == 0
+	})
 	w.server.ScaleToZero()
 	w.eventually("zero", func() bool { return w.ready("hello-00001") == 0 })
 	if got := <-slow; got != "200 slow" { // meanwhile the reports of before z arrive
