@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sluice-proxy/sluice/internal/orphans"
+	"github.com/sluice-proxy/sluice/internal/outputs"
 )
 
 // binary is the program as it is released, built once.
@@ -70,33 +70,15 @@ func environment(app string, ports []string, more ...string) []string {
 	}, more...)
 }
 
-// output collects the output of a process.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
-func start(t testing.TB, env []string) (*exec.Cmd, *output) {
+func start(t testing.TB, env []string) (*exec.Cmd, *outputs.Buffer) {
 	t.Helper()
 	return launch(t, exec.Command(binary), env)
 }
 
 // launch starts cmd, which is the queue-proxy or executes it.
-func launch(t testing.TB, cmd *exec.Cmd, env []string) (*exec.Cmd, *output) {
+func launch(t testing.TB, cmd *exec.Cmd, env []string) (*exec.Cmd, *outputs.Buffer) {
 	t.Helper()
-	out := new(output)
+	out := new(outputs.Buffer)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, out, out
 	if err := orphans.StartFor(t, cmd); err != nil {
 		t.Fatal(err)
@@ -131,7 +113,7 @@ func get(t testing.TB, port, path string, fields ...string) (int, string, error)
 }
 
 // awaitReady probes the process as an activator does until it answers that the app is ready.
-func awaitReady(t testing.TB, port string, out *output) {
+func awaitReady(t testing.TB, port string, out *outputs.Buffer) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
 		status, body, err := get(t, port, "/healthz", "User-Agent", "Knative-Activator-Probe", "K-Network-Probe", "queue")

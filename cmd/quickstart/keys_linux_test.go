@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sluice-proxy/sluice/internal/outputs"
 )
 
 // pseudo is a pseudo-terminal with the quickstart on it.
 type pseudo struct {
 	t              *testing.T
 	keys, terminal *os.File
-	out            output
+	out            outputs.Buffer
 	cmd            *exec.Cmd
 	read           chan struct{} // closed when the terminal is gone
 }

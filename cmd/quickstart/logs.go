@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/standalone/client"
 )
 
@@ -36,7 +37,7 @@ func logs(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if err := l.client.Exists(ctx, service); err != nil {
 			return fmt.Errorf("logs: namespace %s: %w; quickstart status lists the services, and -n names another namespace", *namespace, err)
 		}
-		l.path, l.selector = "/api/v1/namespaces/"+*namespace+"/pods", "serving.knative.dev/service="+services[0]
+		l.path, l.selector = "/api/v1/namespaces/"+*namespace+"/pods", knative.LabelService+"="+services[0]
 	}
 	return l.run(ctx)
 }

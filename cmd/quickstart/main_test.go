@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,28 +20,11 @@ import (
 
 	"github.com/sluice-proxy/sluice/examples"
 	"github.com/sluice-proxy/sluice/internal/orphans"
+	"github.com/sluice-proxy/sluice/internal/outputs"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// output collects what a process writes.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
 
 // build makes the real binary, and takes a port for it.
 func build(t *testing.T) (binary string, port int) {
@@ -63,7 +45,7 @@ func build(t *testing.T) (binary string, port int) {
 // The real binary, as a newcomer runs it, where there are no files: from zero, and back, and away.
 func TestHelloWorldFromZeroAndBack(t *testing.T) {
 	binary, port := build(t)
-	var out output
+	var out outputs.Buffer
 	cmd := exec.Command(binary, "-port", fmt.Sprint(port), "-stable-window", "1s", "-scale-to-zero-grace-period", "0s", "-tick-interval", "200ms")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), &out, &out
 	cmd.Env = append(cmd.Environ(), "XDG_STATE_HOME="+cmd.Dir)
@@ -263,7 +245,7 @@ func TestManifestsFallBackToTheEmbeddedOne(t *testing.T) {
 // -f - was stat'ed as a file.
 func TestQ8ManifestsOnStandardInput(t *testing.T) {
 	binary, port := build(t)
-	var out output
+	var out outputs.Buffer
 	cmd := exec.Command(binary, "-f", "-", "-port", fmt.Sprint(port))
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Stdin = t.TempDir(), &out, &out, bytes.NewReader(examples.Hello)
 	cmd.Env = append(cmd.Environ(), "XDG_STATE_HOME="+cmd.Dir)

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/standalone/client"
+	"github.com/sluice-proxy/sluice/internal/standalone/objects"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
 )
 
@@ -85,7 +86,11 @@ func statusOf(ctx context.Context, c *client.Client) ([]serviceStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(revisions, func(a, b unstructured.Unstructured) int { return cmp.Compare(generation(b), generation(a)) }) // as on the screen
+	slices.SortStableFunc(revisions, func(a, b unstructured.Unstructured) int { // as on the screen
+		x, _ := objects.Generation(&a)
+		y, _ := objects.Generation(&b)
+		return cmp.Compare(y, x)
+	})
 	all := []serviceStatus{}
 	for _, o := range services {
 		s := serviceStatus{Namespace: o.GetNamespace(), Name: o.GetName(), Revisions: []revisionStatus{}}
@@ -93,19 +98,13 @@ func statusOf(ctx context.Context, c *client.Client) ([]serviceStatus, error) {
 		s.URL, _, _ = unstructured.NestedString(o.Object, "status", "url")
 		s.Latest, _, _ = unstructured.NestedString(o.Object, "status", "latestCreatedRevisionName")
 		for _, r := range revisions {
-			if r.GetNamespace() == s.Namespace && r.GetLabels()["serving.knative.dev/service"] == s.Name {
+			if r.GetNamespace() == s.Namespace && r.GetLabels()[knative.LabelService] == s.Name {
 				s.Revisions = append(s.Revisions, revisionOf(o, r, s.Latest))
 			}
 		}
 		all = append(all, s)
 	}
 	return all, nil
-}
-
-// generation returns the generation of the Service that a revision was made for.
-func generation(revision unstructured.Unstructured) int {
-	n, _ := strconv.Atoi(revision.GetLabels()["serving.knative.dev/configurationGeneration"])
-	return n
 }
 
 // revisionOf returns the status of a revision of service, whose latest revision has that name.
@@ -136,17 +135,13 @@ func revisionOf(service, revision unstructured.Unstructured, latest string) revi
 
 // readiness returns the state that the condition Ready of an object stands for, and its message.
 func readiness(o unstructured.Unstructured) (state screen.State, why string) {
-	conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
-	for _, c := range conditions {
-		if c, _ := c.(map[string]any); c["type"] == "Ready" {
-			why, _ = c["message"].(string)
-			switch c["status"] {
-			case "True":
-				return screen.Ready, why
-			case "False":
-				return screen.NotReady, why
-			}
-		}
+	c := objects.ConditionOf(&o, "Ready")
+	why, _ = c["message"].(string)
+	switch c["status"] {
+	case string(objects.True):
+		return screen.Ready, why
+	case string(objects.False):
+		return screen.NotReady, why
 	}
 	return screen.Starting, why
 }
@@ -155,10 +150,7 @@ func readiness(o unstructured.Unstructured) (state screen.State, why string) {
 func rows(all []serviceStatus) []screen.Service {
 	var rows []screen.Service
 	for _, s := range all {
-		row := screen.Service{Name: s.Name, URL: s.URL, Latest: s.Latest, State: s.State}
-		if s.Namespace != "default" {
-			row.Name = s.Namespace + "/" + s.Name
-		}
+		row := screen.Service{Name: screen.NameOf(s.Namespace, s.Name), URL: s.URL, Latest: s.Latest, State: s.State}
 		for _, r := range s.Revisions {
 			one := screen.Revision{Name: r.Name, Percent: int(r.Percent), Actual: int(r.Actual), Desired: int(r.Desired), State: r.State, Reason: r.Reason}
 			for _, t := range r.Tags {

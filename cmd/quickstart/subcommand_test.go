@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/orphans"
+	"github.com/sluice-proxy/sluice/internal/outputs"
 )
 
 // Scripts ask the running quickstart for its services and for what its apps write, until it ends.
@@ -39,7 +40,7 @@ spec: {template: {metadata: {annotations: {autoscaling.knative.dev/min-scale: "1
 	if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var out output
+	var out outputs.Buffer
 	cmd := exec.Command(binary, "-f", file, "-port", fmt.Sprint(port), "-state", dir)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
 	if err := orphans.StartFor(t, cmd); err != nil {
@@ -94,7 +95,7 @@ spec: {template: {metadata: {annotations: {autoscaling.knative.dev/min-scale: "1
 		}
 	}
 
-	var followed output
+	var followed outputs.Buffer
 	ended := make(chan error, 1)
 	go func() {
 		ended <- run(context.Background(), []string{"logs", "-f", "-state", dir}, nil, &followed, io.Discard)

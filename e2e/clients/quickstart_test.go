@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/sluice-proxy/sluice/internal/orphans"
+	"github.com/sluice-proxy/sluice/internal/outputs"
 )
 
 // patience is for what has to come.
@@ -34,7 +35,7 @@ type quickstart struct {
 	kubeconfig string // as it has printed it
 
 	cmd    *exec.Cmd
-	out    *output
+	out    *outputs.Buffer
 	exited chan struct{}
 	err    error // of the exit
 }
@@ -61,7 +62,7 @@ func (q *quickstart) start() {
 // launch starts the binary.
 func (q *quickstart) launch(args ...string) {
 	q.t.Helper()
-	q.out, q.exited = new(output), make(chan struct{})
+	q.out, q.exited = new(outputs.Buffer), make(chan struct{})
 	q.cmd = exec.Command(binary, args...)
 	q.cmd.Dir, q.cmd.Stdout, q.cmd.Stderr = q.dir, q.out, q.out
 	q.cmd.Env = append(os.Environ(), "HOME="+q.dir, "XDG_STATE_HOME=") // which is as if it weren't set

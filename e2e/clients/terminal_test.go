@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/orphans"
+	"github.com/sluice-proxy/sluice/internal/outputs"
 )
 
 // hello is Knative's first sample (https://knative.dev/docs/getting-started/first-service/).
@@ -61,7 +62,7 @@ type job struct {
 	k    *terminal
 	line string
 	cmd  *exec.Cmd
-	out  *output // stdout and stderr, as on a terminal
+	out  *outputs.Buffer // stdout and stderr, as on a terminal
 	done chan struct{}
 	err  error
 }
@@ -69,7 +70,7 @@ type job struct {
 // start runs a line in the background. It ends with the test, or with end.
 func (k *terminal) start(line string) *job {
 	k.t.Helper()
-	j := &job{k: k, line: line, out: new(output), done: make(chan struct{})}
+	j := &job{k: k, line: line, out: new(outputs.Buffer), done: make(chan struct{})}
 	j.cmd = exec.Command("sh", "-c", line)
 	j.cmd.Dir, j.cmd.Env, j.cmd.Stdout, j.cmd.Stderr = k.dir, k.env, j.out, j.out
 	if err := orphans.StartFor(k.t, j.cmd); err != nil {

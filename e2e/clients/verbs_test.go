@@ -423,7 +423,7 @@ spec:
 		s.asks("Hello World!")
 		s.ok("kubectl wait pod -l serving.knative.dev/service=hello --for=condition=Ready --timeout=60s", `condition met`)
 		w = s.start("kubectl wait ksvc hello --for=delete --timeout=60s")
-		w.until("") // it has begun or will
+		w.until("") // it has started or will
 		s.ok("kubectl delete ksvc hello")
 		if got := w.waits(); w.err != nil {
 			s.t.Errorf("wait --for=delete: %v\n%s", w.err, got)

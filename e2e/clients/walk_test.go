@@ -152,7 +152,7 @@ func (w *walk) fromZero(curl string) (answer, watched string) {
 	w.t.Helper()
 	for wait := time.Second; ; wait *= 2 {
 		job := w.k.start("kubectl get pod -w")
-		time.Sleep(wait) // it writes nothing when it has begun to watch
+		time.Sleep(wait) // it writes nothing when its watch starts
 		answer = w.k.ok(curl, `^Hello World!$`)
 		job.until("Terminating")
 		w.k.until("kubectl get pod", "No resources found")

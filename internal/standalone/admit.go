@@ -4,15 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
-
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/objects"
 )
@@ -43,8 +42,8 @@ func (s *Server) admitService(w kubeapi.Write) (kubeapi.Admission, error) {
 	key := keyOf(w)
 	if next.remove(key); w.New != nil {
 		svc, unknown, err := manifest.ReadService(w.New.Object)
-		if err := check(w, unknown, err, &a); err != nil {
-			return a, err
+		if a.Unknown = errorsOf(unknown); err != nil {
+			return a, invalid(w, err)
 		}
 		next.services[key.service()] = []manifest.Service{svc}
 		a.Object = w.New.DeepCopy()
@@ -82,24 +81,11 @@ func fileWarning(w kubeapi.Write) string {
 	return fmt.Sprintf("%s %s is in a file of -f, which counts again when it changes and at the next start", w.Resource.Kind, keyOf(w).name)
 }
 
-// check handles what reading an object has found: the unknown fields as the client has chosen, and errors. Like Kubernetes, which
-// looks for unknown fields first, it doesn't say what is missing because its name is wrong.
-func check(w kubeapi.Write, unknown []manifest.Unknown, err error, a *kubeapi.Admission) error {
-	var all []string
+func errorsOf(unknown []manifest.Unknown) (errs []error) {
 	for _, u := range unknown {
-		all = append(all, u.String())
+		errs = append(errs, u)
 	}
-	switch {
-	case len(all) == 0 || w.FieldValidation == "Ignore":
-	case w.FieldValidation == "Strict":
-		return apierrors.NewBadRequest("strict decoding error: " + strings.Join(all, ", "))
-	default:
-		a.Warnings = append(a.Warnings, all...)
-	}
-	if err != nil {
-		return invalid(w, err)
-	}
-	return nil
+	return errs
 }
 
 // invalid returns the errors of a manifest as those of Kubernetes, with the fields.
@@ -153,10 +139,10 @@ func (s *Server) admitObject(w kubeapi.Write) (kubeapi.Admission, error) {
 	next := s.declared.clone()
 	if next.remove(key); w.New != nil {
 		o, unknown, err := manifest.ReadObject(w.New.Object)
-		if err := check(w, unknown, err, &a); err != nil {
-			return a, err
+		if a.Unknown = errorsOf(unknown); err != nil {
+			return a, invalid(w, err)
 		}
-		next.objects[manifest.ObjectKey{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}] = o
+		next.objects[o.Key()] = o
 		a.Object = w.New.DeepCopy()
 		a.Object.Object = o.Object
 		manifest.Default(a.Object.Object)
@@ -190,7 +176,7 @@ func (s *Server) admitNamespace(w kubeapi.Write) (kubeapi.Admission, error) {
 		o.SetLabels(labels)
 		return kubeapi.Admission{Object: o, Commit: s.save}, nil
 	}
-	if name == defaultNamespace {
+	if name == metav1.NamespaceDefault {
 		return kubeapi.Admission{}, apierrors.NewForbidden(namespaces, name, errors.New("this namespace may not be deleted"))
 	}
 	next := s.declared.clone()

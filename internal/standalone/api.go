@@ -89,12 +89,8 @@ func openAPI(c API) (*api, error) {
 	// Versions grow although clients may remember some that were not saved.
 	a.store = store.New(max(saved.Version, uint64(time.Now().UnixMicro())))
 	a.publisher, a.events = newPublisher(a.store), objects.NewEvents(a.store)
-	kinds := map[schema.GroupVersionKind]schema.GroupResource{}
-	for _, k := range objects.Kinds() {
-		kinds[k.GroupVersion().WithKind(k.Kind)] = k.GroupResource()
-	}
 	for _, o := range saved.Objects {
-		r, ok := kinds[o.GroupVersionKind()]
+		r, ok := kinds()[o.GroupVersionKind()]
 		if ok {
 			a.store.Put(r, o.Unstructured)
 		}
@@ -181,21 +177,13 @@ func (s *Server) save() {
 	a.unsaved = why
 }
 
-// do runs f on the goroutine that owns the state; a panic of f is the caller's.
+// do runs f on the goroutine that owns the state, and returns when f has; false: that goroutine has stopped.
 func (s *Server) do(f func()) bool {
-	var failed any
 	done := make(chan struct{})
-	if !s.post(func() {
-		defer close(done)
-		defer func() { failed = recover() }()
-		f()
-	}) {
+	if !s.post(func() { f(); close(done) }) {
 		return false
 	}
 	<-done
-	if failed != nil {
-		panic(failed)
-	}
 	return true
 }
 

@@ -59,8 +59,6 @@ const (
 	DefaultPort        = 8080 // of the command
 	DefaultMaxReplicas = 20
 
-	defaultNamespace = "default"
-
 	// replicaHost is the address of all replicas: macOS configures no other address of 127.0.0.0/8.
 	replicaHost = "127.0.0.1"
 

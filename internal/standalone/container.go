@@ -1,8 +1,6 @@
 package standalone
 
 import (
-	"cmp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -11,12 +9,6 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/objects"
 	"github.com/sluice-proxy/sluice/internal/standalone/podlog"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
-)
-
-// Names of containers in Knative's pods.
-const (
-	userContainer  = "user-container"
-	queueContainer = "queue-proxy"
 )
 
 // container is a process of a pod, as the API shows it.
@@ -31,19 +23,17 @@ type container struct {
 func containersOf(r *catalog.Revision) []*container {
 	t := &r.Template
 	var all []*container
-	add := func(c *manifest.Container, process replica.Process, name string, init bool) {
-		all = append(all, &container{process: process, init: init, state: objects.Container{
-			Name: cmp.Or(c.Name, name), Image: c.Image, Waiting: "ContainerCreating",
-		}})
+	add := func(c *manifest.Container, process replica.Process, init bool) {
+		all = append(all, &container{process: process, init: init, state: objects.Container{Name: c.Name, Image: c.Image, Waiting: "ContainerCreating"}})
 	}
 	for i := range t.Init {
-		add(&t.Init[i], initProcess(i, &t.Init[i]), "init-"+strconv.Itoa(i), true)
+		add(&t.Init[i], initProcess(&t.Init[i]), true)
 	}
-	add(&t.Container, replica.App, userContainer, false)
+	add(&t.Container, replica.App, false)
 	for i := range t.Sidecars {
-		add(&t.Sidecars[i], sidecarProcess(i, &t.Sidecars[i]), userContainer+"-"+strconv.Itoa(i), false)
+		add(&t.Sidecars[i], sidecarProcess(&t.Sidecars[i]), false)
 	}
-	add(&manifest.Container{Image: objects.QueueProxyImage}, replica.QueueProxy, queueContainer, false)
+	add(&manifest.Container{Name: "queue-proxy", Image: objects.QueueProxyImage}, replica.QueueProxy, false)
 	return all
 }
 
@@ -110,7 +100,7 @@ func (p *pod) object() objects.Pod {
 		case c.process == replica.QueueProxy:
 			state.Ready = state.Running && p.ready // its readiness probe is that of the app, which in Knative's pods has none
 		case !c.init:
-			state.Ready = state.Running && p.gates["the "+string(c.process)] == ""
+			state.Ready = state.Running && p.gates[c.process] == ""
 		}
 		if c.init {
 			o.Init = append(o.Init, state)

@@ -131,10 +131,8 @@ func (s *Server) sweep(ctx context.Context) {
 	})
 }
 
-// containerName returns the name of a container of a replica. Container names are unique in a pod, and Knative's default is user-container.
-func containerName(pod string, c *manifest.Container) string {
-	return pod + "-" + cmp.Or(c.Name, "user-container")
-}
+// containerName returns the name of a container of a replica.
+func containerName(pod string, c *manifest.Container) string { return pod + "-" + c.Name }
 
 // container returns the command that runs a container's image, with the environment vars.
 func (i *instance) container(c *manifest.Container, vars map[string]string, app bool) (replica.Command, error) {

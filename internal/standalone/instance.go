@@ -251,11 +251,11 @@ func (i *instance) containers() (app replica.Command, before, beside []replica.C
 	t := &i.Template
 	app, err = i.command(&t.Container, i.Command, true)
 	errs := []error{err}
-	all := func(of []manifest.Container, argv [][]string, process func(int, *manifest.Container) replica.Process) (list []replica.Container) {
+	all := func(of []manifest.Container, argv [][]string, process func(*manifest.Container) replica.Process) (list []replica.Container) {
 		for at := range of {
 			c, err := i.command(&of[at], argv[at], false)
 			errs = append(errs, err)
-			list = append(list, replica.Container{Process: process(at, &of[at]), Command: c, Stays: of[at].Stays})
+			list = append(list, replica.Container{Process: process(&of[at]), Command: c, Stays: of[at].Stays})
 		}
 		return list
 	}
@@ -266,12 +266,12 @@ func (i *instance) containers() (app replica.Command, before, beside []replica.C
 	return app, before, beside, nil
 }
 
-func initProcess(at int, c *manifest.Container) replica.Process {
-	return replica.Process("init container " + cmp.Or(c.Name, strconv.Itoa(at)))
+func initProcess(c *manifest.Container) replica.Process {
+	return replica.Process("init container " + c.Name)
 }
 
-func sidecarProcess(at int, c *manifest.Container) replica.Process {
-	return replica.Process("sidecar " + cmp.Or(c.Name, strconv.Itoa(at)))
+func sidecarProcess(c *manifest.Container) replica.Process {
+	return replica.Process("sidecar " + c.Name)
 }
 
 // remove deletes the volumes.

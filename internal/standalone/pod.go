@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi/store"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/objects"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
@@ -45,7 +46,7 @@ type pod struct {
 
 	passed  bool // its queue-proxy's probe passes
 	watched []*watched
-	gates   map[string]string // by container: why the kubelet's own probes keep it from getting requests
+	gates   map[replica.Process]string // by container: why the kubelet's own probes keep it from getting requests
 }
 
 func (p *pod) endpoint() activator.Endpoint {
@@ -62,8 +63,8 @@ func (s *Server) launch(r *revision) error {
 	}
 	r.made++
 	p := &pod{
-		name: fmt.Sprintf("%s-%d-%04x", r.Name, r.made, rand.IntN(1<<16)), uid: uid(),
-		ports: portsOf(taken), taken: taken, version: r.version, launched: time.Now(), reason: "starting", gates: map[string]string{},
+		name: fmt.Sprintf("%s-%d-%04x", r.Name, r.made, rand.IntN(1<<16)), uid: string(store.NewUID()),
+		ports: portsOf(taken), taken: taken, version: r.version, launched: time.Now(), reason: "starting", gates: map[replica.Process]string{},
 	}
 	if r.pinned {
 		p.ports.app = r.Template.Container.Port
@@ -140,12 +141,6 @@ func graceOf(t *manifest.Template) time.Duration {
 		return *t.Grace
 	}
 	return appGrace
-}
-
-// uid returns a random identifier in Kubernetes' form (RFC 9562 §5.4).
-func uid() string {
-	a, b := rand.Uint64(), rand.Uint64()
-	return fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", a>>32, a>>16&0xffff, a&0xfff, 0x8000|b>>48&0x3fff, b&(1<<48-1))
 }
 
 // publishEndpoints publishes the replicas of r to the activator. When it returns, no further request goes to others.

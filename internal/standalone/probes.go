@@ -83,7 +83,7 @@ func watchedOf(i *instance, spec replica.Spec) []*watched {
 // gate returns why p gets no requests even if its queue-proxy's probe passes; "" if it may get them.
 func (p *pod) gate() string {
 	for _, w := range p.watched {
-		if why := p.gates[w.name]; why != "" {
+		if why := p.gates[w.process]; why != "" {
 			return why
 		}
 	}
@@ -93,7 +93,7 @@ func (p *pod) gate() string {
 // close keeps requests from p until the container has started and passed its probes.
 func (w *watched) close(p *pod) {
 	if w.sidecar || w.startup != nil || w.readiness != nil {
-		p.gates[w.name] = "not ready: " + w.name + " has yet to start"
+		p.gates[w.process] = "not ready: " + w.name + " has yet to start"
 	}
 }
 
@@ -150,9 +150,9 @@ func (s *Server) setGate(r *revision, p *pod, w *watched, pid int, why string) {
 			return
 		}
 		if why == "" {
-			delete(p.gates, w.name)
+			delete(p.gates, w.process)
 		} else {
-			p.gates[w.name] = why
+			p.gates[w.process] = why
 		}
 		s.gatesChanged(r, p)
 	})

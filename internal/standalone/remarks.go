@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
+	"github.com/sluice-proxy/sluice/internal/standalone/screen"
 )
 
 // adopt sets the remarks on manifests that have been applied.
@@ -70,10 +71,7 @@ func remarksOn(set manifest.Set, verbose bool, cgroups replica.Cgroups, containe
 	var names []string
 	for i := range set.Services {
 		svc := &set.Services[i]
-		name := svc.Name
-		if svc.Namespace != "default" {
-			name = svc.Namespace + "/" + name
-		}
+		name := screen.NameOf(svc.Namespace, svc.Name)
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}

@@ -48,7 +48,7 @@ func (s *Server) Restart() {
 // replace replaces the replicas of r, without a lost request: a new replica starts and becomes ready, then an old one drains.
 // What has failed is tried at once. Until a new replica is ready the old ones stay.
 func (s *Server) replace(r *revision, why string) {
-	r.failures, r.failure, r.notBefore = 0, "", time.Time{}
+	r.forgive()
 	r.version++
 	if len(r.active()) > 0 {
 		s.config.Screen.Line(fmt.Sprintf("%s: %s: its replicas are replaced", r.Name, why))

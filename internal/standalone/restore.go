@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -22,7 +24,7 @@ import (
 // restore declares what was saved of what clients of the API had declared, and restores all revisions. A service that can't be
 // served any more, since its program is gone, say, stays in the API until it is changed or deleted; nothing else fails.
 func (s *Server) restore() {
-	s.api.putNamespace(defaultNamespace)
+	s.api.putNamespace(metav1.NamespaceDefault)
 	if err := s.catalog.Restore(s.savedRevisions()); err != nil {
 		for line := range strings.Lines(err.Error()) {
 			s.config.Screen.Line("sluice: of the saved state: " + strings.TrimSpace(line))
@@ -39,9 +41,9 @@ func (s *Server) restore() {
 	next := s.declared.clone()
 	next.files = map[objectKey]bool{}
 	for _, o := range s.api.saved.Objects {
-		r, lasts := declaredResource(o.Unstructured)
+		r := kinds()[o.GroupVersionKind()]
 		switch key := (serviceKey{o.GetNamespace(), o.GetName()}); {
-		case !lasts:
+		case !slices.Contains(declaredResources, r):
 		case o.FromFile:
 			next.files[objectKey{r, key.namespace, key.name}] = true // it goes unless a file still names it
 		case r == services:
@@ -60,7 +62,7 @@ func (s *Server) restore() {
 				s.notRestored(o.Unstructured, err)
 				continue
 			}
-			next.objects[manifest.ObjectKey{Kind: read.Kind, Namespace: read.Namespace, Name: read.Name}] = read
+			next.objects[read.Key()] = read
 		}
 	}
 	s.declared = next
@@ -70,7 +72,7 @@ func (s *Server) restore() {
 // notRestored shows why a saved object has no effect, in the API as a condition of a Service.
 func (s *Server) notRestored(o kubeapi.Object, err error) {
 	s.config.Screen.Line(fmt.Sprintf("sluice: %s %s of the saved state is not served: %v: change or delete it", o.GetKind(), o.GetName(), err))
-	if r, _ := declaredResource(o); r == services {
+	if kinds()[o.GroupVersionKind()] == services {
 		o = o.DeepCopy()
 		why := map[string]any{
 			"type": "Ready", "status": string(objects.False), "reason": "NotServed", "message": err.Error(),
@@ -113,15 +115,14 @@ func (s *Server) savedRevisions() []catalog.Stored {
 	return sorted
 }
 
-// declaredResource returns the resource of o; ok is false if clients can't declare such objects.
-func declaredResource(o kubeapi.Object) (r schema.GroupResource, ok bool) {
+// kinds has the resource of each kind of the API.
+var kinds = sync.OnceValue(func() map[schema.GroupVersionKind]schema.GroupResource {
+	all := map[schema.GroupVersionKind]schema.GroupResource{}
 	for _, k := range objects.Kinds() {
-		if k.Kind == o.GetKind() && k.Group == o.GroupVersionKind().Group {
-			return k.GroupResource(), slices.Contains(declaredResources, k.GroupResource())
-		}
+		all[k.GroupVersion().WithKind(k.Kind)] = k.GroupResource()
 	}
-	return r, false
-}
+	return all
+})
 
 // putFiles puts the objects of files into the store, and removes those that no file names any more.
 func (a *api) putFiles(before, now *declared) {

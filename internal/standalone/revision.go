@@ -74,7 +74,7 @@ func (s *Server) reconcile() {
 			r.missing = missing[0].Why
 		}
 		if before != "" && r.missing == "" { // a request that comes now should not fail because of the back-off
-			r.failures, r.failure, r.notBefore = 0, "", time.Time{}
+			r.forgive()
 			s.publishUnavailable(r)
 		}
 		if options := s.catalog.Options(r.Revision); options != r.options { // its service's annotations
@@ -176,6 +176,9 @@ func (s *Server) warmed(r *revision) {
 		s.route()
 	}
 }
+
+// forgive ends r's back-off, and forgets why.
+func (r *revision) forgive() { r.failures, r.failure, r.notBefore = 0, "", time.Time{} }
 
 func (r *revision) readyPods() (n int) {
 	for _, p := range r.pods {

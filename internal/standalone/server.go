@@ -312,7 +312,7 @@ func (s *Server) endAPI() {
 		defer close(finished)
 		done <- s.api.server.Close()
 	}()
-	s.during(finished, time.Hour) // a write that has begun ends
+	s.during(finished, time.Hour) // a write in progress ends
 	if err := <-done; err != nil {
 		s.log.Warn("API", zap.Error(err))
 	}

@@ -1,7 +1,6 @@
 package standalone
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -16,29 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-proxy/sluice/internal/outputs"
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
 	"github.com/sluice-proxy/sluice/throttler"
 )
-
-// out collects what a screen writes.
-type out struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *out) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *out) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
 
 // world is a running Server with one manifest file.
 type world struct {
@@ -46,7 +28,7 @@ type world struct {
 	file   string
 	config Config
 	server *Server // once started
-	out    *out
+	out    *outputs.Buffer
 	client *http.Client
 	done   chan error
 	cancel context.CancelFunc
@@ -55,7 +37,7 @@ type world struct {
 // newWorld prepares one that goes to zero a second or two after its last request.
 func newWorld(t *testing.T, manifest string) *world {
 	t.Helper()
-	w := &world{t: t, file: filepath.Join(t.TempDir(), "s.yaml"), out: &out{}, done: make(chan error, 1)}
+	w := &world{t: t, file: filepath.Join(t.TempDir(), "s.yaml"), out: &outputs.Buffer{}, done: make(chan error, 1)}
 	w.write(manifest)
 	scaling := autoscaler.Standard()
 	scaling.StableWindow, scaling.ScaleToZeroGracePeriod, scaling.TickInterval = time.Second, 0, 100*time.Millisecond

@@ -27,10 +27,7 @@ func (s *Server) show() {
 
 // shown returns what the screen shows of a service.
 func (s *Server) shown(svc *catalog.Service) screen.Service {
-	all := screen.Service{Name: svc.Name, URL: s.url(svc.Name, svc.Namespace), Latest: svc.Latest.Name, State: screen.Ready}
-	if svc.Namespace != "default" {
-		all.Name = svc.Namespace + "/" + svc.Name
-	}
+	all := screen.Service{Name: screen.NameOf(svc.Namespace, svc.Name), URL: s.url(svc.Name, svc.Namespace), Latest: svc.Latest.Name, State: screen.Ready}
 	for _, spec := range slices.Backward(svc.Revisions) {
 		r := s.revisions[idOf(spec)]
 		if r == nil {

@@ -2,18 +2,17 @@ package tracing
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/sluice-proxy/sluice/internal/observability"
+	"github.com/sluice-proxy/sluice/internal/outputs"
 	"github.com/sluice-proxy/sluice/metrics/otlp"
 	"github.com/sluice-proxy/sluice/proxy"
 )
@@ -105,15 +104,6 @@ func TestSetOfTheSameIsNone(t *testing.T) {
 	}
 }
 
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) { b.mu.Lock(); defer b.mu.Unlock(); return b.b.Write(p) }
-
-func (b *buffer) String() string { b.mu.Lock(); defer b.mu.Unlock(); return b.b.String() }
-
 func TestZipkinAndLines(t *testing.T) {
 	posted := make(chan string, 10)
 	zipkin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -131,7 +121,7 @@ func TestZipkinAndLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out buffer
+	var out outputs.Buffer
 	for _, e := range []observability.Exporter{e, {Protocol: observability.Stdout, SamplingRate: 1}} {
 		tr := newTracer(t, Config{Span: "queue", Resource: map[string]string{"service.name": "svc"}, Out: &out})
 		set(t, tr, e)
@@ -177,7 +167,7 @@ func TestZipkinAndLines(t *testing.T) {
 
 // Several tracers in one process, as in the quickstart, keep their spans apart.
 func TestTracersAreApart(t *testing.T) {
-	var a, b buffer
+	var a, b outputs.Buffer
 	ta, tb := newTracer(t, Config{Span: "a", Out: &a}), newTracer(t, Config{Span: "b", Out: &b})
 	for _, tr := range []*Tracer{ta, tb} {
 		set(t, tr, observability.Exporter{Protocol: observability.Stdout, SamplingRate: 1})

@@ -7,13 +7,13 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
+	"github.com/sluice-proxy/sluice/internal/outputs"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
@@ -147,24 +147,6 @@ func TestPeers12Dial(t *testing.T) {
 	}
 }
 
-// output collects the bytes that are written to it.
-type output struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // Requests are logged one a line, as the classic variables and as OBSERVABILITY_CONFIG ask for it.
 func TestRequestLog(t *testing.T) {
 	const template = `{{.Request.Method}} {{.Request.RequestURI}} {{.Response.Code}} {{.Revision.Namespace}}/{{.Revision.Name}} {{.Revision.Service}} {{.Revision.Configuration}} {{.Revision.PodName}} {{.Revision.PodIP}} {{.TraceID}}`
@@ -185,7 +167,7 @@ func TestRequestLog(t *testing.T) {
 		{"the built-in template", []string{knative.EnvEnableRequestLog, "true"}, "{"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var out output
+			var out outputs.Buffer
 			t.Cleanup(func() { // after Main has ended
 				got := out.String()
 				if test.want == "{" && strings.HasPrefix(got, `{"httpRequest": {"requestMethod": "GET"`) && strings.Count(got, "\n") == 1 {

@@ -43,7 +43,7 @@ type awaited struct {
 	proxy.Exchange
 	of       *unanswered
 	revision revision
-	place    *list.Element // nil: the response has begun, or never will
+	place    *list.Element // nil: the response has started, or never will
 }
 
 // Response ends the wait, unless the response is discarded.

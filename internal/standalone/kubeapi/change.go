@@ -51,8 +51,8 @@ func newChange(r *http.Request, q request) (*change, error) {
 		return nil, apierrors.NewBadRequest("Content-Type: " + err.Error())
 	}
 	body, err := io.ReadAll(r.Body)
-	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", tooLarge.Limit))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, err // writeStatus says so
 	} else if err != nil {
 		return nil, apierrors.NewBadRequest("the body can't be read: " + err.Error())
 	}

@@ -35,7 +35,7 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request, q request) error {
 	for {
 		n, err := log.Read(buffer)
 		if _, failed := w.Write(buffer[:n]); err != nil || failed != nil {
-			return nil // the log or the connection has ended, and the answer has begun
+			return nil // the log or the connection has ended, and a part of the answer is sent
 		}
 		flush()
 	}

@@ -37,15 +37,16 @@ type Resource struct {
 type Write struct {
 	Resource *Resource
 	Old, New Object // nil: there was none; it is deleted. New has the metadata that store.Prepare sets.
-	// FieldValidation is Strict, Warn or Ignore: what happens to unknown fields.
-	FieldValidation string
-	DryRun          bool
+	DryRun   bool
 }
 
 // Admission is an admitted Write.
 type Admission struct {
 	// Object is what to store: New with defaults, and without unknown fields. Nil: it is deleted.
 	Object Object
+	// Unknown are New's unknown fields: an error, warnings or nothing, as the client has chosen (fieldValidation). Unlike the
+	// rest they count beside an error of Admit, too: what is missing may only have the wrong name.
+	Unknown []error
 	// Warnings go to the client, a line each, also with a dry run.
 	Warnings []string
 	// Commit puts the change into effect, after the object has been stored; not called with a dry run. May be nil.

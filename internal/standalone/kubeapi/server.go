@@ -76,7 +76,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	closed   bool           // no request begins
-	requests sync.WaitGroup // those that have begun; Add only with mu, and not when closed
+	requests sync.WaitGroup // those in progress; Add only with mu, and not when closed
 }
 
 // New returns a Server with a new certificate for loopback addresses. It fails if c has faults.

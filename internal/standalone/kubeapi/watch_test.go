@@ -167,7 +167,7 @@ func TestWatchEnds(t *testing.T) {
 	}
 }
 
-// A client that doesn't read neither stops the writer nor holds what it hasn't read: it is told that it has lost changes.
+// A client that doesn't read neither stops the writer nor holds what it hasn't read: an event says that it has lost changes.
 func TestSlowWatcherExpires(t *testing.T) {
 	a := serveTest(t, Config{})
 	slow := a.watch(t, "", "application/json")

@@ -128,9 +128,10 @@ func (s *Server) commit(c *change) (before, after Object, err error) {
 	if next != nil {
 		store.Prepare(before, next)
 	}
-	admission, err := c.resource.Admit(Write{
-		Resource: c.resource, Old: before, New: next, FieldValidation: c.fieldValidation, DryRun: c.dryRun,
-	})
+	admission, err := c.resource.Admit(Write{Resource: c.resource, Old: before, New: next, DryRun: c.dryRun})
+	if err := c.strict(admission.Unknown); err != nil {
+		return nil, nil, err
+	}
 	c.warnings = append(c.warnings, admission.Warnings...)
 	if err != nil {
 		return nil, nil, err

@@ -2,6 +2,7 @@ package kubeapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -60,22 +61,17 @@ func (a *admission) admit(w Write) (Admission, error) {
 	if size, _ := spec["size"].(int64); size == 666 {
 		panic("a fault of Admit")
 	}
-	var warnings []string
+	var unknowns []error
 	if spec != nil {
 		if spec["color"] == nil {
 			spec["color"] = "red"
 		}
 		if _, unknown := spec["unknown"]; unknown {
 			delete(spec, "unknown")
-			switch w.FieldValidation {
-			case metav1.FieldValidationStrict:
-				return Admission{}, apierrors.NewBadRequest(`unknown field "spec.unknown"`)
-			case metav1.FieldValidationWarn:
-				warnings = append(warnings, "unknown field \"spec.unknown\"\x01\n", `unknown field "spec.unknown"`)
-			}
+			unknowns = append(unknowns, errors.New("unknown field \"spec.unknown\"\x01\n"), errors.New(`unknown field "spec.unknown"`))
 		}
 	}
-	return Admission{Object: o, Warnings: warnings, Commit: commit}, nil
+	return Admission{Object: o, Unknown: unknowns, Commit: commit}, nil
 }
 
 // serveWrites serves the resources of tests, with the rule for Widgets.

@@ -14,7 +14,7 @@ type Unknown struct {
 	Hint  string // "; the nearest is …"
 }
 
-func (u Unknown) String() string { return fmt.Sprintf("unknown field %q%s", u.Field, u.Hint) }
+func (u Unknown) Error() string { return fmt.Sprintf("unknown field %q%s", u.Field, u.Hint) }
 
 // ReadService reads a Service that came by the API, with the tables and the rules of files. Its unknown fields are returned,
 // and are not in the Service's Object; object itself doesn't change. The error joins an *Error for each problem, without Pos.

@@ -108,7 +108,7 @@ func TestADocumentIsTheSameByTheAPI(t *testing.T) {
 		object := runtime.DeepCopyJSON(o.Object)
 		for range 2 { // as it is, and with defaults
 			again, unknown, err := ReadObject(object)
-			if err != nil || len(unknown) > 0 || again.key() != o.key() || !reflect.DeepEqual(again.Data, o.Data) {
+			if err != nil || len(unknown) > 0 || again.Key() != o.Key() || !reflect.DeepEqual(again.Data, o.Data) {
 				t.Errorf("%+v, %v, %v, in the file %+v", again, unknown, err, o)
 			}
 			Default(object)
@@ -194,7 +194,7 @@ func TestUnknownFieldsAreCollected(t *testing.T) {
 
 func lines(unknown []Unknown) (all []string) {
 	for _, u := range unknown {
-		all = append(all, u.String())
+		all = append(all, u.Error())
 	}
 	return all
 }

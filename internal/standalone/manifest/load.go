@@ -212,11 +212,11 @@ func (d *document) object(o *Object, r *reader) {
 	if len(r.errs) > 0 {
 		return
 	}
-	if other := d.set.Objects[o.key()]; other != nil {
+	if other := d.set.Objects[o.Key()]; other != nil {
 		d.errs = append(d.errs, o.Pos.Errorf("", "%s %s is also in %s", o.Kind, o.Name, other.Pos))
 		return
 	}
-	d.set.Objects[o.key()] = o
+	d.set.Objects[o.Key()] = o
 }
 
 // once checks that a Service is in one file only: the documents of a file apply in their order, but files have no order.

@@ -27,7 +27,8 @@ type ObjectKey struct {
 // Objects are the ConfigMaps and Secrets of an Input.
 type Objects map[ObjectKey]*Object
 
-func (o *Object) key() ObjectKey { return ObjectKey{o.Kind, o.Namespace, o.Name} }
+// Key returns the key of o.
+func (o *Object) Key() ObjectKey { return ObjectKey{o.Kind, o.Namespace, o.Name} }
 
 // Of returns the object of s in namespace, or nil.
 func (all Objects) Of(namespace string, s *Source) *Object {

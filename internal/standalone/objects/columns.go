@@ -74,7 +74,7 @@ func wide(c kubeapi.Column) kubeapi.Column {
 }
 
 func conditionColumn(name, field string) kubeapi.Column {
-	return kubeapi.Column{Name: name, Type: "string", Value: func(o kubeapi.Object) any { return conditionOf(o, "Ready")[field] }}
+	return kubeapi.Column{Name: name, Type: "string", Value: func(o kubeapi.Object) any { return ConditionOf(o, "Ready")[field] }}
 }
 
 func selector(path ...string) kubeapi.Column {

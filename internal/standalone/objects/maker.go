@@ -95,7 +95,7 @@ func (m *maker) conditions(old kubeapi.Object, list ...condition) []any {
 	all := make([]any, 0, len(list))
 	for _, c := range list {
 		since := format(m.now)
-		if before := conditionOf(old, c.kind); before["status"] == string(c.status) {
+		if before := ConditionOf(old, c.kind); before["status"] == string(c.status) {
 			if t, ok := before["lastTransitionTime"].(string); ok {
 				since = t
 			}
@@ -127,8 +127,8 @@ func ready(of ...condition) condition {
 	return r
 }
 
-// conditionOf returns a condition of an object, nil if it hasn't it or is nil.
-func conditionOf(o kubeapi.Object, kind string) map[string]any {
+// ConditionOf returns a condition of an object, nil if it hasn't it or is nil.
+func ConditionOf(o kubeapi.Object, kind string) map[string]any {
 	if o == nil {
 		return nil
 	}

@@ -56,7 +56,7 @@ func summarize(o kubeapi.Object) podSummary {
 		}
 	}
 	stayed, initializing := s.initialize(items(o.Object, "status", "initContainerStatuses"), stays)
-	if is := func(kind string) bool { return conditionOf(o, kind)["status"] == string(True) }; !initializing || is("Initialized") {
+	if is := func(kind string) bool { return ConditionOf(o, kind)["status"] == string(True) }; !initializing || is("Initialized") {
 		s.restarts, s.restarted = stayed.restarts, stayed.restarted
 		s.run(items(o.Object, "status", "containerStatuses"), is("Ready"))
 	}

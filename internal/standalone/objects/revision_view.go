@@ -202,7 +202,7 @@ func (v *revisionView) makeAutoscaler() kubeapi.Object {
 		owner: v.object.Object,
 	}, map[string]any{"spec": spec})
 	const initialized = "ScaleTargetInitialized"
-	v.started = v.Ready == True || conditionOf(o.old, initialized)["status"] == string(True)
+	v.started = v.Ready == True || ConditionOf(o.old, initialized)["status"] == string(True)
 	started := condition{kind: initialized, status: Unknown}
 	if v.started {
 		started.status = True

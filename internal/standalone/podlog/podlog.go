@@ -41,7 +41,7 @@ type Options struct {
 	LimitBytes int64 // 0: no limit
 }
 
-// Began notes that a new process of the container has begun.
+// Began notes that a new process of the container runs.
 func (l *Log) Began() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -16,6 +16,14 @@ type Service struct {
 	Revisions []Revision
 }
 
+// NameOf returns the name that is shown of a service, with its namespace unless that is Kubernetes' default.
+func NameOf(namespace, name string) string {
+	if namespace == "default" {
+		return name
+	}
+	return namespace + "/" + name
+}
+
 // Revision is what is shown of a revision.
 type Revision struct {
 	Name            string

@@ -228,7 +228,7 @@ func Prepare(old, next Object) {
 	_, hasSpec := next.Object["spec"]
 	if old == nil {
 		if next.GetUID() == "" {
-			next.SetUID(newUID())
+			next.SetUID(NewUID())
 		}
 		if t := next.GetCreationTimestamp(); t.IsZero() {
 			next.SetCreationTimestamp(metav1.NewTime(time.Now()))
@@ -255,8 +255,8 @@ func desired(o Object) map[string]any {
 	return d
 }
 
-// newUID returns a random UUID (RFC 9562, version 4).
-func newUID() types.UID {
+// NewUID returns a random UUID (RFC 9562, version 4).
+func NewUID() types.UID {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
