@@ -1,0 +1,109 @@
+package eventlog
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"sync"
+)
+
+const (
+	window = 64 << 10
+	page   = 4096
+)
+
+// scanner reads the frames of a part of a segment, in order, and passes over what is damaged.
+type scanner struct {
+	file  io.ReaderAt
+	salt  uint32
+	at    int64  // where the next frame should be
+	end   int64  // where the part ends
+	want  uint64 // the next frame's first record, if nothing is damaged
+	limit uint64 // frames of records from this one on don't count: their write failed
+
+	buf []byte // what the file has from position from on
+	// from is a position in the file.
+	from int64
+}
+
+// next returns the next intact frame and where it is; io.EOF if there is none. The body is valid until the next call.
+func (s *scanner) next() (h header, body []byte, at int64, err error) {
+	for at = s.at; at+frameHeader <= s.end; {
+		b, err := s.peek(at, frameHeader)
+		if err != nil {
+			return header{}, nil, 0, err
+		}
+		h, ok := parseHeader(b, s.salt)
+		if !ok || h.first < s.want || h.next() > s.limit || at+h.length() > s.end {
+			at += alignment
+			continue
+		}
+		if b, err = s.peek(at, int(h.length())); err != nil {
+			return header{}, nil, 0, err
+		}
+		if body = b[frameHeader:]; !h.intact(body) {
+			at += h.length()
+			continue
+		}
+		s.at, s.want = at+h.length(), h.next()
+		return h, body, at, nil
+	}
+	return header{}, nil, 0, io.EOF
+}
+
+// peek returns n bytes of the file from at on, which are before the end.
+func (s *scanner) peek(at int64, n int) ([]byte, error) {
+	if at < s.from || at+int64(n) > s.from+int64(len(s.buf)) {
+		if err := s.fill(at, n); err != nil {
+			return nil, err
+		}
+	}
+	return s.buf[at-s.from:][:n], nil
+}
+
+// fill reads a window of the file, and more than one if that many bytes are needed.
+func (s *scanner) fill(at int64, n int) error {
+	size := int(min(int64(max(n, window)), s.end-at))
+	if cap(s.buf) < size || cap(s.buf) > window && size <= window {
+		s.release()
+		if size > window {
+			s.buf = make([]byte, size)
+		} else {
+			s.buf = windows.Get().(*[window]byte)[:]
+		}
+	}
+	s.buf, s.from = s.buf[:size], at
+	if err := readDamaged(s.file, s.buf, at); err != nil {
+		s.buf = s.buf[:0]
+		return err
+	}
+	return nil
+}
+
+// release gives the buffer back. What next has returned is invalid then.
+func (s *scanner) release() {
+	if cap(s.buf) == window {
+		windows.Put((*[window]byte)(s.buf[:window]))
+	}
+	s.buf = nil
+}
+
+var windows = sync.Pool{New: func() any { return new([window]byte) }}
+
+// readDamaged fills b from the file. What the disk can't read is zeros.
+func readDamaged(f io.ReaderAt, b []byte, at int64) error {
+	_, err := f.ReadAt(b, at)
+	if err == nil || errors.Is(err, fs.ErrClosed) {
+		return err
+	}
+	for len(b) > 0 {
+		n := min(len(b), page-int(at%page))
+		if read, err := f.ReadAt(b[:n], at); errors.Is(err, fs.ErrClosed) {
+			return err
+		} else if err != nil {
+			clear(b[read:n])
+		}
+		b, at = b[n:], at+int64(n)
+	}
+	return nil
+}
