@@ -40,23 +40,22 @@ func (r *reader) part(path string, schema map[string]any) node {
 	return node{&yaml.Node{}, path}
 }
 
-// describeObject notes the fields of the object n.
-func describeObject[T any](r *reader, n node, t *table[T], to *T) {
+// describeFields notes the fields of the object n; read is that of [reader.fields].
+func (r *reader) describeFields(n node, l *listing, read func(i int, value node)) {
 	properties := map[string]any{}
 	r.shape(n, "object")["properties"] = properties
-	for i := range t.fields {
-		f := &t.fields[i]
-		description := f.class().String()
-		if f.note != "" {
-			description += ": " + f.note
+	for i, f := range l.rows {
+		description := f.Class.String()
+		if f.Note != "" {
+			description += ": " + f.Note
 		}
 		s := map[string]any{"description": description}
-		properties[f.name] = s
-		if f.read == nil {
+		properties[f.Name] = s
+		if f.Class != Done {
 			s["x-kubernetes-preserve-unknown-fields"] = true
 			continue
 		}
-		f.read(r, r.part(join(n.path, f.name), s), to)
+		read(i, r.part(join(n.path, f.Name), s))
 	}
 }
 

@@ -34,25 +34,41 @@ type field[T any] struct {
 	record bool
 }
 
-func (f *field[T]) class() Class {
-	switch {
-	case f.read != nil:
-		return Done
-	case f.record:
-		return Recorded
-	}
-	return Ignored
+// table has all known fields of one kind of object. What doesn't depend on the object's type is in the listing: the compiler makes
+// the generic part once for each of them.
+type table[T any] struct {
+	listing
+	read []func(*reader, node, *T) // of each field in listing.rows; nil unless its class is Done
 }
 
-// table has all known fields of one kind of object.
-type table[T any] struct {
-	kind   string // its name in the API references of Kubernetes and Knative
-	fields []field[T]
+// listing has the names of the fields of one kind of object.
+type listing struct {
+	kind string // its name in the API references of Kubernetes and Knative
+	rows []Row
 }
 
 // newTable joins groups of fields.
 func newTable[T any](kind string, groups ...[]field[T]) *table[T] {
-	return &table[T]{kind, slices.Concat(groups...)}
+	t := &table[T]{listing: listing{kind: kind}}
+	for _, group := range groups {
+		for i := range group {
+			f := &group[i]
+			t.add(f.name, f.note, f.read != nil, f.record)
+			t.read = append(t.read, f.read)
+		}
+	}
+	return t
+}
+
+func (l *listing) add(name, note string, read, record bool) {
+	class := Ignored
+	switch {
+	case read:
+		class = Done
+	case record:
+		class = Recorded
+	}
+	l.rows = append(l.rows, Row{l.kind, name, note, class})
 }
 
 // ignored returns fields that are ignored for the same reason.
@@ -79,24 +95,15 @@ type Row struct {
 	Class            Class
 }
 
-func (t *table[T]) rows() []Row {
-	var all []Row
-	for i := range t.fields {
-		f := &t.fields[i]
-		all = append(all, Row{t.kind, f.name, f.note, f.class()})
-	}
-	return all
-}
-
 // Rows returns all fields by kind, and the known annotations and labels.
 func Rows() []Row {
 	all := slices.Concat(
-		serviceTable.rows(), metadataTable.rows(), serviceSpecTable.rows(), trafficTable.rows(), templateTable.rows(),
-		podTable.rows(), containerTable.rows(), portTable.rows(), envTable.rows(), sourceTable.rows(), keyTable.rows(), fieldRefTable.rows(),
-		resourceRefTable.rows(), envFromTable.rows(), envFromRefTable.rows(), probeTable.rows(), httpGetTable.rows(), tcpTable.rows(), grpcTable.rows(), execTable.rows(),
-		headerTable.rows(), resourcesTable.rows(), securityTable.rows(), podSecurityTable.rows(), mountTable.rows(), volumeTable.rows(), emptyDirTable.rows(), objectVolumeTable.rows(), itemTable.rows(),
-		downwardVolumeTable.rows(), downwardItemTable.rows(), projectedTable.rows(), projectionTable.rows(), hostPathTable.rows(),
-		configMapTable.rows(), secretTable.rows(),
+		serviceTable.rows, metadataTable.rows, serviceSpecTable.rows, trafficTable.rows, templateTable.rows,
+		podTable.rows, containerTable.rows, portTable.rows, envTable.rows, sourceTable.rows, keyTable.rows, fieldRefTable.rows,
+		resourceRefTable.rows, envFromTable.rows, envFromRefTable.rows, probeTable.rows, httpGetTable.rows, tcpTable.rows, grpcTable.rows, execTable.rows,
+		headerTable.rows, resourcesTable.rows, securityTable.rows, podSecurityTable.rows, mountTable.rows, volumeTable.rows, emptyDirTable.rows, objectVolumeTable.rows, itemTable.rows,
+		downwardVolumeTable.rows, downwardItemTable.rows, projectedTable.rows, projectionTable.rows, hostPathTable.rows,
+		configMapTable.rows, secretTable.rows,
 	)
 	for i := range annotationTable {
 		a := &annotationTable[i]
@@ -105,11 +112,16 @@ func Rows() []Row {
 	return all
 }
 
-// readObject reads the mapping n by its table. It skips fields that are null, and fields to ignore that are empty or
-// false.
+// readObject reads the mapping n by its table.
 func readObject[T any](r *reader, n node, t *table[T], to *T) {
+	r.fields(n, &t.listing, func(i int, value node) { t.read[i](r, value, to) })
+}
+
+// fields reads the mapping n: read gets the values of the fields that are Done, with their places in l.rows. It skips fields
+// that are null, and fields to ignore that are empty or false.
+func (r *reader) fields(n node, l *listing, read func(i int, value node)) {
 	if r.schema != nil {
-		describeObject(r, n, t, to)
+		r.describeFields(n, l, read)
 		return
 	}
 	if n.Kind != yaml.MappingNode {
@@ -118,21 +130,21 @@ func readObject[T any](r *reader, n node, t *table[T], to *T) {
 	}
 	seen := map[string]bool{}
 	for key, value := range r.entries(n) {
-		i := slices.IndexFunc(t.fields, func(f field[T]) bool { return f.name == key })
+		i := slices.IndexFunc(l.rows, func(f Row) bool { return f.Name == key })
 		switch {
 		case seen[key]:
 			r.errorf(value, "given twice")
 		case i < 0 && r.api:
-			r.drop(n, key, t.suggest(key))
+			r.drop(n, key, l.suggest(key))
 		case key == "<<":
 			r.errorf(value, "merge keys are not read: write the fields out")
 		case i < 0:
-			r.errorf(value, "no such field%s", t.suggest(key))
+			r.errorf(value, "no such field%s", l.suggest(key))
 		case isNull(value):
-		case t.fields[i].read != nil:
-			t.fields[i].read(r, value, to)
-		case t.fields[i].class() == Ignored && !asksForNothing(value):
-			r.ignore(value, t.fields[i].note)
+		case l.rows[i].Class == Done:
+			read(i, value)
+		case l.rows[i].Class == Ignored && !asksForNothing(value):
+			r.ignore(value, l.rows[i].Note)
 		}
 		seen[key] = true
 	}
@@ -141,18 +153,18 @@ func readObject[T any](r *reader, n node, t *table[T], to *T) {
 // manyFields is too many to list in an error.
 const manyFields = 12
 
-func (t *table[T]) suggest(key string) string {
+func (l *listing) suggest(key string) string {
 	var names []string
-	for _, f := range t.fields {
-		names = append(names, f.name)
+	for _, f := range l.rows {
+		names = append(names, f.Name)
 	}
 	if name := nearest(key, names); name != "" {
 		return "; the nearest is " + name
 	}
 	if len(names) > manyFields {
-		return " in " + t.kind
+		return " in " + l.kind
 	}
-	return fmt.Sprintf("; %s has: %s", t.kind, strings.Join(names, ", "))
+	return fmt.Sprintf("; %s has: %s", l.kind, strings.Join(names, ", "))
 }
 
 // nearest returns the most similar name to key, which differs in at most a third of its letters, or two; "" if there is
