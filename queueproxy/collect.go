@@ -2,10 +2,8 @@ package queueproxy
 
 import (
 	"cmp"
-	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/metrics"
@@ -83,9 +81,4 @@ func (k *collectors) count(e *exchange, req *proxy.Request, r proxy.Result) {
 	if e.reached {
 		k.requests.ObserveApp(r.Status, e.appSpent)
 	}
-}
-
-// handler serves the metrics.
-func (k *collectors) handler() http.Handler {
-	return promhttp.HandlerFor(k.registry, promhttp.HandlerOpts{})
 }

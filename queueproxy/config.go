@@ -102,7 +102,7 @@ type Config struct {
 
 	// RequestMetrics says whether requests are counted for Prometheus, and under which names. The zero value: no.
 	RequestMetrics RequestMetrics
-	// Registry gets the collectors and answers scrapes. Nil: one of its own, with nothing else in it.
+	// Registry gets the collectors. Nil: one of its own, with nothing else in it, which nothing can serve.
 	Registry *prometheus.Registry
 	// WrapPolicy, when not nil, is called once by New with the queue-proxy's own policy; the policy that it returns is used
 	// instead, for requests and for probes. See sidecar.WithPolicy.
@@ -111,12 +111,18 @@ type Config struct {
 	// are then served by net/http, which New logs. See sidecar.WithHandler.
 	WrapHandler func(http.Handler) http.Handler
 
-	// Profiling serves the program's profiles, as net/http/pprof does, on Addrs.Profiling.
+	// Profiling serves the program's profiles on Addrs.Profiling.
 	Profiling bool
+	// Pages serve metrics and profiles. They are handlers from outside, so that a program without them links none.
+	Pages Pages
 
 	// Ignored has a line for each setting that sidecar.ConfigFromEnv found, can't use, and did without. New logs them.
 	Ignored []string
 }
+
+// Pages are the handlers of Prometheus' /metrics, such as promhttp's of Config.Registry, and of what is below /debug/pprof/, such
+// as net/http/pprof's. Where one is nil its port isn't opened.
+type Pages struct{ Metrics, Profiles http.Handler }
 
 // Identity names a pod.
 type Identity struct {
@@ -130,8 +136,8 @@ type Addrs struct {
 	Serve     string // requests, HTTP/1.1 and HTTP/2 with prior knowledge; "": :8012
 	Admin     string // /wait-for-drain; "": :8022
 	Stats     string // the autoscaler's /metrics; "": :9090
-	Metrics   string // Prometheus' /metrics, only with RequestMetrics; "": :9091
-	Profiling string // only with Profiling; "": :8008
+	Metrics   string // Prometheus' /metrics, only with RequestMetrics and Pages.Metrics; "": :9091
+	Profiling string // only with Profiling and Pages.Profiles; "": :8008
 	TLS       string // requests inside TLS, only with a certificate; "": :8112
 }
 

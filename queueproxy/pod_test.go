@@ -1,6 +1,7 @@
 package queueproxy
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -10,6 +11,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sluice-proxy/sluice/internal/profiling"
 )
 
 // pod is a queue-proxy that runs on real sockets in front of an app.
@@ -101,6 +107,8 @@ func startPod(t testing.TB, addr string, edit func(*Config)) *pod {
 	if edit != nil {
 		edit(&c)
 	}
+	c.Registry = cmp.Or(c.Registry, prometheus.NewRegistry())
+	c.Pages = pages(c.Registry)
 	p, err := New(c, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -109,6 +117,11 @@ func startPod(t testing.TB, addr string, edit func(*Config)) *pod {
 		t.Fatal(err)
 	}
 	return runPod(t, p)
+}
+
+// pages are those of the sidecar.
+func pages(r *prometheus.Registry) Pages {
+	return Pages{Metrics: promhttp.HandlerFor(r, promhttp.HandlerOpts{}), Profiles: profiling.Handler()}
 }
 
 // runPod runs a queue-proxy that listens, until the test ends.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )
@@ -15,8 +16,9 @@ import (
 func TestNoRequestIsRefused(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	const anyPort = "127.0.0.1:0"
+	r := prometheus.NewRegistry()
 	p, err := New(Config{
-		UserAddr: deadAddr(t), RequestMetrics: MetricsPrometheus, DrainQuiet: time.Millisecond,
+		UserAddr: deadAddr(t), RequestMetrics: MetricsPrometheus, Registry: r, Pages: pages(r), DrainQuiet: time.Millisecond,
 		Addrs: Addrs{Serve: anyPort, Admin: Off, Stats: Off, Metrics: anyPort},
 	}, zap.New(core))
 	if err != nil {

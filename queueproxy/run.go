@@ -94,14 +94,14 @@ func (p *Proxy) wanted() []wantedService {
 		{name: "admin", addr: a.Admin, server: p.adminServer()},
 		{name: "stats", addr: a.Stats, server: smallServer("/metrics", p.scrape, p.serverLog("stats"))},
 	}
-	if p.policy.collectors != nil && p.config.RequestMetrics != MetricsCollected {
+	if page := p.config.Pages.Metrics; page != nil && p.policy.collectors != nil && p.config.RequestMetrics != MetricsCollected {
 		all = append(all, wantedService{
 			name: "metrics", addr: a.Metrics, optional: true,
-			server: smallServer("/metrics", p.policy.collectors.handler(), p.serverLog("metrics")),
+			server: smallServer("/metrics", page, p.serverLog("metrics")),
 		})
 	}
-	if p.config.Profiling {
-		all = append(all, wantedService{name: "profiling", addr: a.Profiling, server: profilingServer(p.serverLog("profiling")), optional: true})
+	if page := p.config.Pages.Profiles; page != nil && p.config.Profiling {
+		all = append(all, wantedService{name: "profiling", addr: a.Profiling, server: profilingServer(page, p.serverLog("profiling")), optional: true})
 	}
 	p.requests = p.requestServer()
 	if c := p.policy.certs; c != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
@@ -244,7 +245,7 @@ func TestC15IdleRunEndsAtOnce(t *testing.T) {
 // A drain may take as long as the grace period: no deadline of the server may end it, but each head must come in time.
 // (The bounds of the engine that serves requests are its defaults, and finite.)
 func TestDeadlinesOfTheServers(t *testing.T) {
-	p, err := New(Config{UserAddr: "127.0.0.1:1", Profiling: true, RequestMetrics: MetricsPrometheus}, nil)
+	p, err := New(Config{UserAddr: "127.0.0.1:1", Profiling: true, RequestMetrics: MetricsPrometheus, Pages: pages(prometheus.NewRegistry())}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/logging"
-	"github.com/sluice-proxy/sluice/internal/profiling"
 	"github.com/sluice-proxy/sluice/proxy"
 )
 
@@ -62,8 +61,8 @@ func smallServer(path string, h http.Handler, errors *log.Logger) *http.Server {
 	}
 }
 
-func profilingServer(errors *log.Logger) *http.Server {
-	s := smallServer("/debug/pprof/", profiling.Handler(), errors)
+func profilingServer(page http.Handler, errors *log.Logger) *http.Server {
+	s := smallServer("/debug/pprof/", page, errors)
 	s.ReadTimeout, s.WriteTimeout = 0, 0 // the request sets how long a profile takes
 	return s
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,13 +12,15 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/sluice-proxy/sluice/internal/logging"
 	"github.com/sluice-proxy/sluice/internal/program"
+	"github.com/sluice-proxy/sluice/internal/queueenv"
 	"github.com/sluice-proxy/sluice/internal/standalone"
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
-	"github.com/sluice-proxy/sluice/queueproxy/sidecar"
+	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
 func main() {
@@ -25,13 +28,31 @@ func main() {
 	case replica.SupervisorName:
 		os.Exit(replica.Main())
 	case standalone.QueueProxyName:
-		program.Exit("", sidecar.Main(program.Signalled(), sidecar.WithFreeMemory(debug.FreeOSMemory), sidecar.WithStandardLog()))
+		program.Exit("", queueProxy(program.Signalled()))
 	case hello.Name:
 		program.Exit("", hello.Main(program.Signalled(), os.Getenv))
 	}
 	// When a second signal ends the process, all replicas end a little later: their supervisors see to that. Ctrl-C doesn't
 	// reach the processes of a replica, which are in groups of their own.
 	program.Exit("", run(program.Signalled(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// queueProxy runs the queue-proxy of a replica as sidecar.Main does, but without the metrics, traces, request log and profiles,
+// which no replica's environment turns on and go run would have to compile.
+func queueProxy(ctx context.Context) error {
+	e := &program.Environment{Lookup: os.LookupEnv}
+	log, c := queueenv.Logger(e, os.Stderr), queueenv.Config(e)
+	if err := errors.Join(e.Bad...); err != nil {
+		return err
+	}
+	log = queueenv.Named(log, c.Identity)
+	defer logging.Standard(log)()
+	c.Server.FreeMemory = debug.FreeOSMemory
+	p, err := queueproxy.New(c, log)
+	if err != nil {
+		return err
+	}
+	return p.Run(ctx)
 }
 
 // run is the quickstart. It returns after ctx is cancelled and everything has ended, or with an error.

@@ -107,6 +107,39 @@ func TestBinariesDoNotContainGRPC(t *testing.T) {
 	}
 }
 
+// go run compiles all of the quickstart at its first start, so that it links nothing that it doesn't use.
+func TestQuickstartIsCompiledQuickly(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", module+"/cmd/quickstart").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	linked := strings.Fields(string(out))
+	if !slices.Contains(linked, module+"/queueproxy") {
+		t.Fatalf("the quickstart has no queue-proxy; go list says %s", out)
+	}
+	for _, unwanted := range []string{
+		module + "/queueproxy/sidecar", // its telemetry, which a replica's environment never turns on
+		module + "/internal/telemetry",
+		module + "/internal/requestlog",
+		module + "/internal/tracing",
+		module + "/internal/profiling",
+		module + "/metrics/otlp",
+		"github.com/prometheus/client_golang/prometheus/promhttp",
+		"runtime/pprof",
+		"text/template/parse",
+		"go/types",
+		"html/template",
+		"k8s.io/api",
+		"k8s.io/client-go",
+	} {
+		for _, p := range linked {
+			if p == unwanted || strings.HasPrefix(p, unwanted+"/") {
+				t.Errorf("the quickstart links %s: it has to do without", p)
+			}
+		}
+	}
+}
+
 func TestEveryPackageHasADocComment(t *testing.T) {
 	for name, p := range packages(t) {
 		if len(p.GoFiles) > 0 && p.Doc == "" {

@@ -6,10 +6,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/internal/logging"
+	"github.com/sluice-proxy/sluice/internal/profiling"
 	"github.com/sluice-proxy/sluice/internal/program"
+	"github.com/sluice-proxy/sluice/internal/queueenv"
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
@@ -21,7 +24,7 @@ func Main(ctx context.Context, opts ...Option) error {
 	started := time.Now()
 	o := newOptions(opts)
 	e := &program.Environment{Lookup: o.lookup}
-	log := loggerFrom(e, o.stderr)
+	log := queueenv.Logger(e, o.stderr)
 	if o.logger != nil {
 		log = o.logger
 	}
@@ -30,15 +33,14 @@ func Main(ctx context.Context, opts ...Option) error {
 	if err := errors.Join(e.Bad...); err != nil {
 		return err
 	}
-	log = log.Named("queueproxy").With(
-		zap.String("knative.dev/key", c.Identity.Namespace+"/"+c.Identity.Revision),
-		zap.String("knative.dev/pod", c.Identity.Pod))
+	log = queueenv.Named(log, c.Identity)
 	defer func() { _ = log.Sync() }() // Sync fails on terminals
 
 	if o.standardLog {
 		defer logging.Standard(log)()
 	}
 	c.Registry = prometheus.NewRegistry()
+	c.Pages = queueproxy.Pages{Metrics: promhttp.HandlerFor(c.Registry, promhttp.HandlerOpts{}), Profiles: profiling.Handler()}
 	telemetry, err := newTelemetry(seen, c, o.stdout, log)
 	if err != nil {
 		return err
@@ -64,4 +66,25 @@ func Main(ctx context.Context, opts ...Option) error {
 	}
 	log.Info("ended")
 	return nil
+}
+
+// ConfigFromEnv reads the variables that WriteUsage lists through lookup, a function like os.LookupEnv. Its error has one
+// line for each variable that is missing or malformed: the name, the value and the expectation. It does not repeat a value
+// that may hold a secret, as JSON may. Mistakes in the configuration of metrics, traces, logs and profiles are no error but
+// are listed in queueproxy.Config.Ignored.
+//
+// The Config does not include the request log, traces, metrics that are pushed and queueproxy.Config.Pages, which Main sets up.
+func ConfigFromEnv(lookup func(string) (string, bool)) (queueproxy.Config, error) {
+	e := &program.Environment{Lookup: lookup}
+	c := configFrom(e, observedFrom(e))
+	if err := errors.Join(e.Bad...); err != nil {
+		return queueproxy.Config{}, err
+	}
+	return c, nil
+}
+
+func configFrom(e *program.Environment, o observed) queueproxy.Config {
+	c := queueenv.Config(e)
+	o.into(&c, e)
+	return c
 }

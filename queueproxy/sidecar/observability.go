@@ -52,6 +52,15 @@ func (o *observed) classic(e *program.Environment) {
 	o.classicMetrics = prometheus && o.RequestMetrics.Protocol == observability.None
 }
 
+// into turns on metrics and profiles in c, the rest of the configuration that e has.
+func (o *observed) into(c *queueproxy.Config, e *program.Environment) {
+	c.RequestMetrics, c.Profiling = o.metrics(), o.Profiling
+	if c.RequestMetrics == queueproxy.MetricsPrometheus && e.Value(knative.EnvMetricsPort) == "" {
+		c.Addrs.Metrics = cmp.Or(o.RequestMetrics.Endpoint, c.Addrs.Metrics)
+	}
+	c.Ignored = e.Ignored
+}
+
 // metrics returns the value for queueproxy.Config.RequestMetrics.
 func (o *observed) metrics() queueproxy.RequestMetrics {
 	switch {

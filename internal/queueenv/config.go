@@ -1,9 +1,18 @@
-package sidecar
+// Package queueenv reads the environment that Knative gives a queue-proxy.
+//
+//	e := &program.Environment{Lookup: os.LookupEnv}
+//	log, config := queueenv.Logger(e, os.Stderr), queueenv.Config(e)
+//	if err := errors.Join(e.Bad...); err != nil {
+//		return err
+//	}
+//
+// A program that runs a queue-proxy without telemetry needs no more than this and package queueproxy; queueproxy/sidecar adds
+// the rest.
+package queueenv
 
 import (
 	"cmp"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -18,22 +27,9 @@ import (
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
-// ConfigFromEnv reads the variables that WriteUsage lists through lookup, a function like os.LookupEnv. Its error has one
-// line for each variable that is missing or malformed: the name, the value and the expectation. It does not repeat a value
-// that may hold a secret, as JSON may. Mistakes in the configuration of metrics, traces, logs and profiles are no error but
-// are listed in queueproxy.Config.Ignored.
-//
-// The Config does not include the request log, traces and metrics that are pushed, which Main sets up.
-func ConfigFromEnv(lookup func(string) (string, bool)) (queueproxy.Config, error) {
-	e := &program.Environment{Lookup: lookup}
-	c := configFrom(e, observedFrom(e))
-	if err := errors.Join(e.Bad...); err != nil {
-		return queueproxy.Config{}, err
-	}
-	return c, nil
-}
-
-func configFrom(e *program.Environment, o observed) queueproxy.Config {
+// Config reads the variables of the contract, except those of metrics, traces, logs and profiles, which are off in the
+// result. It adds a line to e.Bad for each variable that is missing or malformed.
+func Config(e *program.Environment) queueproxy.Config {
 	c := queueproxy.Config{
 		Identity:             identityFrom(e),
 		ContainerConcurrency: program.Required(e, knative.EnvContainerConcurrency, "a number of requests, 0 for no limit", program.Count),
@@ -51,14 +47,9 @@ func configFrom(e *program.Environment, o observed) queueproxy.Config {
 	c.Server, c.MaxWaitingBytes = l.Server(proxy.ServerConfig{}), int64(l.WaitingBytes)
 	c.Timeouts, c.GracePeriod = timeoutsFrom(e)
 	appFrom(e, &c)
-	c.RequestMetrics, c.Profiling = o.metrics(), o.Profiling
 	c.Addrs = addrsFrom(e)
-	if c.RequestMetrics == queueproxy.MetricsPrometheus && e.Value(knative.EnvMetricsPort) == "" {
-		c.Addrs.Metrics = cmp.Or(o.RequestMetrics.Endpoint, c.Addrs.Metrics)
-	}
 	c.CertsDir, c.TLS = tlsFrom(e)
 	c.Announce = announceFrom(e)
-	c.Ignored = e.Ignored
 	return c
 }
 
