@@ -1,6 +1,7 @@
 package standalone
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -23,9 +24,26 @@ const (
 )
 
 // ports of a replica, in the order of portsOf.
-type ports struct{ app, serve, admin, stats int }
+type ports struct {
+	app, serve, admin, stats int
+	published                map[int]int // by port of its containers: others than the app's that are probed
+}
 
-func portsOf(p []int) ports { return ports{p[0], p[1], p[2], p[3]} }
+func portsOf(p, inside []int) ports {
+	all := ports{p[0], p[1], p[2], p[3], map[int]int{}}
+	for i, port := range inside {
+		all.published[port] = p[4+i]
+	}
+	return all
+}
+
+// of returns the port of this machine that a probe is of.
+func (p ports) of(probe *manifest.Probe) int {
+	if port := p.published[probe.Port]; port > 0 && probe.Host == "" {
+		return port
+	}
+	return cmp.Or(probe.Port, p.app)
+}
 
 // queueProxyCommand returns the command of a replica's queue-proxy: this binary, with the contract's environment.
 func queueProxyCommand(r *catalog.Revision, pod string, p ports, self, logLevel string, l limits.Limits) replica.Command {
@@ -51,7 +69,7 @@ func queueProxyCommand(r *catalog.Revision, pod string, p ports, self, logLevel 
 		{knative.EnvServingRevision, r.Name},
 		{knative.EnvServingPod, pod},
 		{knative.EnvServingPodIP, replicaHost},
-		{knative.EnvReadinessProbe, probeJSON(&t.Container.Probe, p.app)},
+		{knative.EnvReadinessProbe, probeJSON(&t.Container.Probe, p.of(&t.Container.Probe))},
 		{knative.EnvFullDuplex, strconv.FormatBool(fullDuplex(t))},
 		{knative.EnvDrainQuiet, drainQuiet.String()},
 		{knative.EnvDrainIdle, drainIdle.String()},
@@ -68,12 +86,9 @@ func fullDuplex(t *manifest.Template) bool {
 	return strings.EqualFold(t.Annotation(manifest.AnnotationFullDuplex), "Enabled")
 }
 
-// probeJSON returns p as a Kubernetes probe of a container with that port. Instead of an exec probe, which probes.go runs,
-// it probes whether the port is open.
+// probeJSON returns p as a Kubernetes probe of that port. Instead of an exec probe, which probes.go runs, it probes whether the
+// port is open.
 func probeJSON(p *manifest.Probe, port int) string {
-	if p.Port != 0 {
-		port = p.Port
-	}
 	host := p.Host
 	if host == "" {
 		host = replicaHost

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,7 +49,10 @@ func (e *engines) contained(image string) error {
 	return err
 }
 
-// images returns the containers of r whose images run in containers.
+// isContainer reports whether a command runs an image.
+func isContainer(c replica.Command) bool { return len(c.After) > 0 }
+
+// imagesOf returns the containers of r whose images run in containers.
 func imagesOf(r *catalog.Revision) []*manifest.Container {
 	var all []*manifest.Container
 	for at, argv := range r.Init {
@@ -59,7 +63,71 @@ func imagesOf(r *catalog.Revision) []*manifest.Container {
 	if r.Command == nil {
 		all = append(all, &r.Template.Container)
 	}
+	for at, argv := range r.Sidecars {
+		if argv == nil {
+			all = append(all, &r.Template.Sidecars[at])
+		}
+	}
 	return all
+}
+
+// ownerOf returns the container that publishes the ports of a replica of r, whose app is a container: the first of those that
+// stay. Others share its network if there are sidecars.
+func ownerOf(r *catalog.Revision) (owner *manifest.Container, process replica.Process, shared bool) {
+	for at := range r.Template.Init {
+		if c := &r.Template.Init[at]; c.Stays {
+			return c, initProcess(c), true
+		}
+	}
+	return &r.Template.Container, replica.App, len(r.Template.Sidecars) > 0
+}
+
+// network is what the supervisor has to know of the network that containers share.
+func (i *instance) network() replica.Network {
+	owner, process, shared := ownerOf(i.Revision)
+	if i.Command != nil || !shared {
+		return replica.Network{}
+	}
+	return replica.Network{Process: process, Runs: i.engine.Runs(containerName(i.name, owner))}
+}
+
+// connect sets the network of a container, and reports whether that is another's. What runs before the one that others share has
+// one of its own.
+func (i *instance) connect(spec *containers.Container, c *manifest.Container) (joins bool) {
+	owner, _, shared := ownerOf(i.Revision)
+	all := i.Template.All()
+	switch {
+	case i.Command != nil:
+		if i.Template.Beside(c) {
+			spec.Network = containers.HostNetwork
+		}
+	case c == owner:
+		spec.Shared = shared
+		spec.Publish = []containers.Port{{Host: replicaHost, Local: i.ports.app, Inside: i.Template.Container.Port}}
+		for _, inside := range slices.Sorted(maps.Keys(i.ports.published)) {
+			spec.Publish = append(spec.Publish, containers.Port{Host: replicaHost, Local: i.ports.published[inside], Inside: inside})
+		}
+	case slices.Index(all, c) > slices.Index(all, owner):
+		spec.Network = containers.NetworkOf(containerName(i.name, owner))
+		return true
+	}
+	return false
+}
+
+// probedPorts returns the ports of r's containers, except the app's, that are probed from outside.
+func probedPorts(r *catalog.Revision) []int {
+	if r.Command != nil {
+		return nil // they are this machine's
+	}
+	var ports []int
+	for _, c := range r.Template.All() {
+		for _, p := range []*manifest.Probe{&c.Probe, c.Liveness, c.Startup} {
+			if p != nil && p.Exec == nil && p.Host == "" && p.Port > 0 && !slices.Contains(ports, p.Port) {
+				ports = append(ports, p.Port)
+			}
+		}
+	}
+	return ports
 }
 
 // fetched reports whether the images of r are here. If not, it pulls them on a goroutine of its own, then launches r's
@@ -135,7 +203,7 @@ func (s *Server) sweep(ctx context.Context) {
 func containerName(pod string, c *manifest.Container) string { return pod + "-" + c.Name }
 
 // container returns the command that runs a container's image, with the environment vars.
-func (i *instance) container(c *manifest.Container, vars map[string]string, app bool) (replica.Command, error) {
+func (i *instance) container(c *manifest.Container, vars map[string]string) (replica.Command, error) {
 	lookup := lookupIn(vars)
 	expand := func(all []string) []string {
 		var done []string
@@ -154,9 +222,7 @@ func (i *instance) container(c *manifest.Container, vars map[string]string, app 
 		User: userOf(c.Security, i.Template.Security), ReadOnly: c.Security.ReadOnly, NeverPull: c.PullPolicy == "Never",
 		Memory: limits.Memory, CPU: limits.CPU, Grace: graceOf(&i.Template),
 	}
-	if app {
-		spec.Publish = containers.Port{Host: replicaHost, Local: i.ports.app, Inside: c.Port}
-	}
+	joins := i.connect(&spec, c)
 	var errs []error
 	for _, m := range c.Mounts {
 		source, err := i.place(m, lookup)
@@ -171,7 +237,7 @@ func (i *instance) container(c *manifest.Container, vars map[string]string, app 
 	}
 	argv, env := i.engine.Run(spec)
 	return replica.Command{
-		Path: argv[0], Args: argv, Env: slices.Concat(os.Environ(), env), After: i.engine.Remove(spec.Name),
+		Path: argv[0], Args: argv, Env: slices.Concat(os.Environ(), env), After: i.engine.Remove(spec.Name), Joins: joins,
 	}, errors.Join(errs...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -118,6 +119,9 @@ func TestContainers(t *testing.T) {
 	t.Run("slow to listen, and stubborn", func(t *testing.T) { testSlowContainer(t, image) })
 	t.Run("probed by a program", func(t *testing.T) { testContainerProbes(t, image) })
 	t.Run("restarted", func(t *testing.T) { testContainerRestarts(t, image) })
+	t.Run("with sidecars", func(t *testing.T) { testContainersOfAPod(t, image) })
+	t.Run("with sidecars that begin before it", func(t *testing.T) { testContainersOfAnInitContainer(t, image) })
+	t.Run("beside a command", func(t *testing.T) { testContainerBesideACommand(t, image) })
 	t.Run("without an image", func(t *testing.T) { testNoImage(t) })
 	t.Run("left by a killed quickstart", func(t *testing.T) { testSweep(t, image) })
 }
@@ -192,6 +196,81 @@ func testContainerRestarts(t *testing.T, image string) {
 	w.sees("sluice: manifests applied")
 }
 
+// calling is a Service box with more of a pod's fields, whose app answers with what its sidecar says.
+func calling(image, more string) string {
+	return atLeast(1, serviceOf("box", "      containers:\n      - image: "+image+"\n        args: [call, 'http://127.0.0.1:9999']\n        ports: [{containerPort: 7777}]\n"+more))
+}
+
+// answers waits for an answer with texts.
+func (w *world) answers(texts ...string) {
+	w.t.Helper()
+	got := ""
+	w.eventually(fmt.Sprint(texts), func() bool {
+		got, _ = w.get("box")
+		return !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(got, text) })
+	})
+}
+
+// The containers of a replica share localhost; each has its own environment, volumes, user, probes and log.
+func testContainersOfAPod(t *testing.T, image string) {
+	w := boxOf(t, calling(image, "        volumeMounts: [{name: tmp, mountPath: /data}]\n"+
+		"      - name: side\n        image: "+image+"\n        args: [fixed, ':9999']\n        env: [{name: GREETING, value: from the side}]\n"+
+		"        securityContext: {runAsUser: 1234, readOnlyRootFilesystem: true}\n        volumeMounts: [{name: tmp, mountPath: /cache}]\n"+
+		"        resources: {limits: {memory: 64Mi}}\n"+
+		"        readinessProbe: {tcpSocket: {port: 9999}}\n        livenessProbe: {httpGet: {path: /, port: 9999}}\n"+
+		"      - name: other\n        image: "+image+"\n        command: [/app, slow, 1s]\n        env: [{name: PORT, value: '9998'}]\n        startupProbe: {httpGet: {port: 9998}}\n"+
+		"      volumes: [{name: tmp, emptyDir: {}}]\n      terminationGracePeriodSeconds: 2\n"))
+	w.answers("200 args: [\"/app\" \"fixed\" \":9999\"]", `GREETING: "from the side"`, "user: 1234:0", "write /x: read-only file system", "write /cache/x: ok", "memory: 67108864")
+	if all := names(t); len(all) != 3 {
+		t.Errorf("%q", all)
+	}
+	w.sees("sidecar side | listens on :9999", "sidecar other | listens on :9998", "app | listens on :7777")
+	if out := w.out.String(); strings.Contains(out, "is restarted: ") || strings.Contains(out, "ended: ") {
+		t.Error("something ended")
+	}
+	if got, err := w.send(http.MethodPost, "box", ""); err != nil || strings.HasPrefix(got, "200 ") {
+		t.Errorf("%q, %v", got, err)
+	}
+	w.sees("the app ended: exit status 3", "the sidecar side is started again with the app, whose network it shares", "the sidecar other is started again with the app")
+	w.answers(`GREETING: "from the side"`)
+	w.end()
+	if all := names(t); len(all) > 0 {
+		t.Errorf("left: %q", all)
+	}
+}
+
+// A sidecar that is an init container has the network, also for the init containers after it.
+func testContainersOfAnInitContainer(t *testing.T, image string) {
+	w := boxOf(t, calling(image, "      initContainers:\n      - {name: before, image: "+image+", args: [write, /x, x]}\n"+
+		"      - {name: side, restartPolicy: Always, image: "+image+", args: [call, 'http://127.0.0.1:9997'], env: [{name: PORT, value: '9999'}],\n"+
+		"         livenessProbe: {exec: {command: [/app, fail, unwell]}, initialDelaySeconds: 6, periodSeconds: 1, failureThreshold: 1}}\n"+
+		"      - {name: once, image: "+image+", args: [get, 'http://127.0.0.1:9999']}\n"+
+		"      - {name: far, restartPolicy: Always, image: "+image+", args: [fixed, ':9997'], env: [{name: GREETING, value: from afar}]}\n"))
+	w.sees("init container once | got 502 Bad Gateway")
+	w.answers(`GREETING: "from afar"`)
+	w.sees("the init container side is restarted: its liveness probe failed", "the app is started again with the init container side, whose network it shares")
+	w.answers(`GREETING: "from afar"`)
+}
+
+// A sidecar in a container shares the machine's network with an app that is a command.
+func testContainerBesideACommand(t *testing.T, image string) {
+	app := filepath.Join(t.TempDir(), "app")
+	if out, err := exec.Command("go", "build", "-o", app, "./testdata/app").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	w := boxOf(t, strings.Replace(calling(image, "      - {name: side, image: "+image+", args: [fixed, '127.0.0.1:9999'], env: [{name: GREETING, value: from the side}], readinessProbe: {tcpSocket: {port: 9999}}}\n"),
+		"- image: "+image+"\n        args", "- command: ["+app+"]\n        args", 1))
+	w.answers(`GREETING: "from the side"`)
+	if got, err := w.send(http.MethodPost, "box", ""); err != nil || strings.HasPrefix(got, "200 ") {
+		t.Errorf("%q, %v", got, err)
+	}
+	w.sees("the app ended: exit status 3")
+	w.answers(`GREETING: "from the side"`)
+	if strings.Contains(w.out.String(), "sidecar side is") {
+		t.Error("the sidecar ended")
+	}
+}
+
 // The engine's error is the reason.
 func testNoImage(t *testing.T) {
 	w := boxOf(t, oneContainer("127.0.0.1:1/none:v1", "")+serviceOf("never", "      containers:\n      - {image: 'localhost/none:v1', imagePullPolicy: Never}\n"))
@@ -217,11 +296,13 @@ func testSweep(t *testing.T, image string) {
 		t.Fatal(err)
 	}
 	label := fmt.Sprintf("%s=%s/%d", containers.Label, host, ended.Process.Pid)
-	if out, err := exec.Command("podman", "run", "--detach", "--name", "left", "--label", label, image, "serve").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	for _, c := range [][2]string{{"left", "bridge"}, {"beside", containers.NetworkOf("left")}} {
+		if out, err := exec.Command("podman", "run", "--detach", "--name", c[0], "--network", c[1], "--label", label, image, "serve").CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
 	}
 	w := boxOf(t, oneContainer(image, "        args: [serve]\n"))
-	w.eventually("it is removed", func() bool { return !slices.Contains(names(t), "left") })
+	w.eventually("they are removed", func() bool { all := names(t); return !slices.Contains(all, "left") && !slices.Contains(all, "beside") })
 }
 
 // A container is served from zero, has what its manifest says, and is gone with its replica.

@@ -72,7 +72,7 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 		vars[mountVariable(m.Path)] = place
 	}
 	if argv == nil {
-		return i.container(c, vars, app)
+		return i.container(c, vars)
 	}
 	i.setProxy(vars)
 	cmd := replica.Command{Dir: c.WorkingDir, Limits: limitsOf(c)}

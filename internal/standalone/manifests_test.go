@@ -391,4 +391,4 @@ func TestQ1ResourceFields(t *testing.T) {
 }
 
 // asProcess is for containers that run as processes.
-func asProcess(*manifest.Container) bool { return false }
+func asProcess(*manifest.Template, *manifest.Container) bool { return false }

@@ -57,14 +57,15 @@ func hostPort(port int) string { return net.JoinHostPort(replicaHost, strconv.It
 
 // launch starts a replica and publishes its address to the activator at once.
 func (s *Server) launch(r *revision) error {
-	taken, err := s.ports.Take(4)
+	inside := probedPorts(r.Revision)
+	taken, err := s.ports.Take(4 + len(inside))
 	if err != nil {
 		return err
 	}
 	r.made++
 	p := &pod{
 		name: fmt.Sprintf("%s-%d-%04x", r.Name, r.made, rand.IntN(1<<16)), uid: string(store.NewUID()),
-		ports: portsOf(taken), taken: taken, version: r.version, launched: time.Now(), reason: "starting", gates: map[replica.Process]string{},
+		ports: portsOf(taken, inside), taken: taken, version: r.version, launched: time.Now(), reason: "starting", gates: map[replica.Process]string{},
 	}
 	if r.pinned {
 		p.ports.app = r.Template.Container.Port
@@ -129,7 +130,7 @@ func (s *Server) spec(r *revision, i *instance) (replica.Spec, error) {
 		Name:       i.name,
 		App:        app,
 		QueueProxy: queueProxyCommand(r.Revision, i.name, i.ports, s.self, level, s.config.Limits.Behind()),
-		Init:       before, Sidecars: beside, Dir: i.dir, Cgroups: s.cgroups,
+		Init:       before, Sidecars: beside, Dir: i.dir, Network: i.network(), Cgroups: s.cgroups,
 		Host: replicaHost, Port: i.ports.app,
 		DrainLimit: r.Template.Timeout, Grace: graceOf(&r.Template),
 	}, nil
@@ -317,6 +318,9 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 		p.began(e)
 	case replica.Exited, replica.Failed:
 		switch {
+		case !p.ending && e.With != "":
+			s.config.Screen.Line(fmt.Sprintf("%s: the %s is started again with the %s, whose network it shares", p.name, e.Process, e.With))
+			s.processEnded(r, p, e.Process)
 		case !p.ending:
 			say(s.exited(r, p, e))
 		case e.Process == replica.App && e.Status == "signal: killed":
@@ -361,10 +365,7 @@ func (s *Server) exited(r *revision, p *pod, e replica.Event) (why string) {
 	} else if e.Text != "" {
 		why += ": " + e.Text
 	}
-	if e.Process == replica.App {
-		s.setReady(r, p, false, "")
-	}
-	s.containerEnded(r, p, e.Process)
+	s.processEnded(r, p, e.Process)
 	if e.RestartIn == 0 { // the replica ends
 		if p.ended == "" {
 			p.ended = why
@@ -380,6 +381,14 @@ func (s *Server) exited(r *revision, p *pod, e replica.Event) (why string) {
 		p.unavailable = why
 	}
 	return why
+}
+
+// processEnded keeps requests from p until the process runs again.
+func (s *Server) processEnded(r *revision, p *pod, process replica.Process) {
+	if process == replica.App {
+		s.setReady(r, p, false, "")
+	}
+	s.containerEnded(r, p, process)
 }
 
 func numbers(list []int) string {

@@ -30,8 +30,8 @@ type watched struct {
 	liveness  *manifest.Probe
 	readiness *manifest.Probe // nil: it is ready once it has started
 	ownPort   bool            // the kubelet only waits for readiness' delay; the queue-proxy probes
-	published bool            // it is a container, whose port is published: listensInside tells whether it listens
-	port      int             // the container's
+	published bool            // it is a container, whose ports are published: listensInside tells whether it listens
+	port      int             // the app's, inside
 	exec      []string        // before the argv of a probe's program: runs it inside the container
 	// await, unless it is nil, blocks until the container runs, which is later than the process that reports its output.
 	await     func(context.Context) int
@@ -54,12 +54,12 @@ func watchedOf(i *instance, spec replica.Spec) []*watched {
 			w.readiness = &c.Probe
 		}
 		w.ownPort = !sidecar && c.Probe.Exec == nil
-		if !sidecar && i.Command == nil {
+		if isContainer(command) {
 			name := containerName(i.name, c)
 			w.exec = i.engine.Exec(name)
 			w.await = func(ctx context.Context) int { return i.engine.Await(ctx, name) }
-			w.port = c.Port
-			if w.published = true; c.Probe.TCP && c.Probe.Host == "" { // the queue-proxy's would succeed too early
+			w.published, w.port = i.Command == nil, i.Template.Container.Port
+			if !sidecar && c.Probe.TCP && c.Probe.Host == "" { // the queue-proxy's would succeed too early
 				w.readiness = &c.Probe
 			}
 		}
@@ -266,7 +266,7 @@ func (s *Server) probeReadiness(ctx context.Context, r *revision, p *pod, w *wat
 			if err == nil {
 				break
 			}
-			if now := fmt.Sprintf("not ready: the app doesn't listen on port %d of its container: %v", r.Template.Container.Port, err); now != why {
+			if now := fmt.Sprintf("not ready: the app doesn't listen on port %d of its container: %v", cmp.Or(probe.Port, w.port), err); now != why {
 				why = now
 				s.setGate(r, p, w, pid, why)
 			}
@@ -324,21 +324,21 @@ func (s *Server) attempt(ctx context.Context, p *pod, w *watched, probe *manifes
 		return runProbe(ctx, w.command, slices.Concat(w.exec, probe.Exec))
 	}
 	if w.published && probe.TCP && probe.Host == "" {
-		return w.listensInside(ctx, hostPort(p.ports.app))
+		return w.listensInside(ctx, cmp.Or(probe.Port, w.port), hostPort(p.ports.of(probe)))
 	}
-	all, err := queueproxy.ParseProbes(probeJSON(probe, p.ports.app), false, replicaHost, p.ports.app)
+	all, err := queueproxy.ParseProbes(probeJSON(probe, p.ports.of(probe)), false, replicaHost, p.ports.app)
 	if err != nil {
 		return err
 	}
 	return all[0].Try(ctx)
 }
 
-// listensInside returns nil if the app listens on its port inside its container, which is published at addr.
-func (w *watched) listensInside(ctx context.Context, addr string) error {
+// listensInside returns nil if something listens on a port inside the container, which is published at addr.
+func (w *watched) listensInside(ctx context.Context, port int, addr string) error {
 	if w.inside == 0 {
 		return containers.Listens(ctx, addr, containers.HoldLong)
 	}
-	if !replica.ListensIn(w.inside, w.port) {
+	if !replica.ListensIn(w.inside, port) {
 		return errors.New("connection refused")
 	}
 	return containers.Listens(ctx, addr, containers.Hold) // it may be on loopback, where it can't be reached

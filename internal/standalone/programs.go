@@ -194,7 +194,7 @@ func filesOf(spec replica.Spec, self, watched string) []string {
 	}
 	var paths []string
 	for _, c := range commands {
-		if path := programOf(c); c.Path != self && c.After == nil && path != "" && !slices.Contains(paths, path) {
+		if path := programOf(c); c.Path != self && !isContainer(c) && path != "" && !slices.Contains(paths, path) {
 			paths = append(paths, path)
 		}
 	}

@@ -65,7 +65,7 @@ const fewIgnored = 3
 
 // remarksOn returns a line for each service with ignored fields (with verbose, for each such field), for each missing
 // object, and for each service with volumes. A limit that cgroups enforce is not ignored, nor is what a container is for.
-func remarksOn(set manifest.Set, verbose bool, cgroups replica.Cgroups, contained func(*manifest.Container) bool) []string {
+func remarksOn(set manifest.Set, verbose bool, cgroups replica.Cgroups, contained func(*manifest.Template, *manifest.Container) bool) []string {
 	var lines []string
 	notes := map[string][]manifest.Note{}
 	var names []string
@@ -106,14 +106,14 @@ func remarksOn(set manifest.Set, verbose bool, cgroups replica.Cgroups, containe
 }
 
 // allContained reports whether all containers that n is about run in containers.
-func allContained(t *manifest.Template, n manifest.Note, contained func(*manifest.Container) bool) bool {
+func allContained(t *manifest.Template, n manifest.Note, contained func(*manifest.Template, *manifest.Container) bool) bool {
 	all := t.All()
 	if at := slices.IndexFunc(all, func(c *manifest.Container) bool {
 		return strings.HasPrefix(n.Field, strings.TrimSuffix(c.ImagePlace.Field, "image"))
 	}); at >= 0 {
 		all = all[at : at+1]
 	}
-	return !slices.ContainsFunc(all, func(c *manifest.Container) bool { return !contained(c) })
+	return !slices.ContainsFunc(all, func(c *manifest.Container) bool { return !contained(t, c) })
 }
 
 // ignoredLine names the first few.
@@ -146,10 +146,10 @@ func shortField(field string) string {
 }
 
 // mountVariables describes the variables of the mounts of all containers that run as processes.
-func mountVariables(t *manifest.Template, contained func(*manifest.Container) bool) []string {
+func mountVariables(t *manifest.Template, contained func(*manifest.Template, *manifest.Container) bool) []string {
 	var all []string
 	for _, c := range t.All() {
-		if len(c.Mounts) == 0 || contained(c) {
+		if len(c.Mounts) == 0 || contained(t, c) {
 			continue
 		}
 		for _, m := range c.Mounts {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -94,7 +95,8 @@ func New(c Config) (*Server, error) {
 	}
 	s.catalog = catalog.New(catalog.Config{
 		Scaling: *c.Scaling, Images: c.images(), Runnable: runnable, Contained: s.engines.contained,
-		Serving: func(r *catalog.Revision) bool { return s.serving[serviceKey{r.Namespace, r.Service}] == r },
+		HostNetwork: runtime.GOOS == "linux", // elsewhere containers run in a virtual machine
+		Serving:     func(r *catalog.Revision) bool { return s.serving[serviceKey{r.Namespace, r.Service}] == r },
 	})
 	if c.API != nil {
 		if s.api, err = openAPI(*c.API); err != nil {

@@ -29,6 +29,8 @@ type Config struct {
 	Serving func(*Revision) bool
 	// Contained returns why an image can't run in a container. Nil: none can.
 	Contained func(image string) error
+	// HostNetwork: containers can share this machine's network.
+	HostNetwork bool
 }
 
 // Revision is one version of a service.
@@ -215,13 +217,10 @@ func (c *Catalog) complete(r *Revision) error {
 	t := &r.Template
 	var errs [4]error
 	r.Command, errs[0] = c.command(&t.Container)
-	r.Sidecars, errs[1] = c.commands(t.Sidecars)
-	r.Init, errs[2] = c.commands(t.Init)
+	r.Sidecars, errs[1] = c.commands(t, t.Sidecars)
+	r.Init, errs[2] = c.commands(t, t.Init)
 	r.Scaling, errs[3] = c.scaling(t)
-	if err := errors.Join(errs[:]...); err != nil {
-		return err
-	}
-	return r.checkContained()
+	return errors.Join(errs[:]...)
 }
 
 // unchanged finds the existing revision of doc: by its name, or else that of the document at the same position, or the

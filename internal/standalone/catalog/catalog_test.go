@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -467,6 +468,53 @@ func TestQ1SidecarsNeedCommands(t *testing.T) {
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got %s\nwant %s", got, want)
+		}
+	}
+}
+
+// An app and its sidecars run the same way, as they share ports.
+func TestSidecarsRunAsTheirAppDoes(t *testing.T) {
+	const form = "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: hello}\nspec:\n  template:\n    spec:\n" +
+		"      initContainers: [{name: i, command: [once]}, {name: s, restartPolicy: Always, %s}]\n      containers:\n      - {name: a, ports: [{containerPort: 80}], %s}\n      - {name: b, %s}\n"
+	for _, c := range []struct {
+		stays, app, sidecar string
+		apart               bool // containers don't share this machine's network
+		want                string
+	}{
+		{"image: box", "image: box", "image: box", true, "[[once] []] [] [[]]"},
+		{"command: [sh]", "command: [sh]", "command: [sh]", true, "[[once] [sh]] [sh] [[sh]]"},
+		{"{image: box, command: [sh]}", "image: box", "image: box, command: [sh]", true, "[[once] []] [] [[]]"},
+		{"image: box", "command: [sh]", "image: known", false, "[[once] []] [sh] [[run known]]"},
+		{
+			"command: [sh]", "command: [sh]", "image: box", true,
+			"f.yaml:10: field spec.template.spec.containers[1].image: box would run in a container, whose ports the app, a command, does not share on this system: give both a command, or neither",
+		},
+		{
+			"image: box", "image: box", "image: known", false,
+			"f.yaml:10: field spec.template.spec.containers[1].image: known is run as a command here, and the app, box, in a container, with which a command does not share ports: say -image 'box=COMMAND' too, or no -image for known",
+		},
+		{"image: box", "image: box", "command: [sh]", false, "f.yaml:10: field spec.template.spec.containers[1].image: missing: beside an app that runs in a container a sidecar needs an image, too"},
+		{"image: box", "image: box", "image: other, command: [sh]", false, "f.yaml:10: field spec.template.spec.containers[1].image: the app runs in a container, and other can't: no box"},
+	} {
+		b := newBook(t)
+		b.config.HostNetwork = !c.apart
+		b.config.Contained = func(image string) error {
+			if image != "box" {
+				return errors.New("no box")
+			}
+			return nil
+		}
+		err := b.apply(fmt.Sprintf(form, strings.Trim(c.stays, "{}"), c.app, c.sidecar))
+		got := fmt.Sprint(err)
+		if err == nil {
+			r := b.Services()[0].Latest
+			got = fmt.Sprint(r.Init, r.Command, r.Sidecars)
+			if of := b.Contained(&r.Template, &r.Template.Sidecars[0]); of != (r.Sidecars[0] == nil) {
+				t.Errorf("%+v: contained: %v", c, of)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%+v:\ngot  %s\nwant %s", c, got, c.want)
 		}
 	}
 }

@@ -44,38 +44,55 @@ func (c *Catalog) command(app *manifest.Container) ([]string, error) {
 		"program is on this machine, say -image '%s=COMMAND', or install podman or docker and leave -runtime at auto", app.Image, why, app.Image)
 }
 
-// Contained reports whether the image of a container runs in a container of podman or docker.
-func (c *Catalog) Contained(app *manifest.Container) bool {
-	argv, err := c.command(app)
+// beside returns the argv of a sidecar. Beside an app in a container it runs in one, too, even if its program is here: else the
+// two would not share ports.
+func (c *Catalog) beside(t *manifest.Template, sidecar *manifest.Container) ([]string, error) {
+	app, err := c.command(&t.Container)
+	if err != nil { // which is reported for the app
+		return c.command(sidecar)
+	}
+	argv, err := c.command(sidecar)
+	switch {
+	case err != nil, app == nil && argv == nil, app != nil && argv != nil:
+		return argv, err
+	case app != nil && !c.config.HostNetwork:
+		return nil, sidecar.ImagePlace.Errorf("%s would run in a container, whose ports the app, a command, does not share on this system: give both "+
+			"a command, or neither", sidecar.Image)
+	case app != nil:
+		return nil, nil
+	}
+	for _, ref := range []string{sidecar.Image, repository(sidecar.Image)} {
+		if len(c.config.Images[ref]) > 0 {
+			return nil, sidecar.ImagePlace.Errorf("%s is run as a command here, and the app, %s, in a container, with which a command does not share "+
+				"ports: say -image '%s=COMMAND' too, or no -image for %s", sidecar.Image, t.Container.Image, t.Container.Image, ref)
+		}
+	}
+	return nil, c.contained(sidecar)
+}
+
+// contained returns why a sidecar that has a command can't run in a container.
+func (c *Catalog) contained(sidecar *manifest.Container) error {
+	if sidecar.Image == "" {
+		return sidecar.ImagePlace.Errorf("missing: beside an app that runs in a container a sidecar needs an image, too")
+	}
+	if err := c.config.Contained(sidecar.Image); err != nil {
+		return sidecar.ImagePlace.Errorf("the app runs in a container, and %s can't: %v", sidecar.Image, err)
+	}
+	return nil
+}
+
+// Contained reports whether a container of t runs in podman or docker.
+func (c *Catalog) Contained(t *manifest.Template, of *manifest.Container) bool {
+	argv, err := c.one(t, of)
 	return argv == nil && err == nil
 }
 
-// checkContained returns errors for what isn't possible in a container.
-func (r *Revision) checkContained() error {
-	var errs []error
-	t := &r.Template
-	beside := slices.Clone(r.Sidecars)
-	all := slices.Clone(t.Sidecars)
-	for i := range t.Init {
-		if t.Init[i].Stays {
-			beside, all = append(beside, r.Init[i]), append(all, t.Init[i])
-		}
+// one returns the argv of a container of t; nil: its image runs in a container.
+func (c *Catalog) one(t *manifest.Template, of *manifest.Container) ([]string, error) {
+	if t.Beside(of) {
+		return c.beside(t, of)
 	}
-	for i := range beside {
-		if beside[i] == nil || r.Command == nil {
-			errs = append(errs, all[i].ImagePlace.Errorf("a sidecar has to be a command, beside an app that is one, too: containers "+
-				"of podman or docker would not share ports with it"))
-		}
-	}
-	if r.Command == nil {
-		for _, p := range []*manifest.Probe{&t.Container.Probe, t.Container.Liveness, t.Container.Startup} {
-			if p != nil && p.Port != 0 {
-				errs = append(errs, t.Container.ImagePlace.Errorf("a probe of an app in a container should be of its containerPort, "+
-					"which alone is published here; it is of port %d", p.Port))
-			}
-		}
-	}
-	return errors.Join(errs...)
+	return c.command(of)
 }
 
 // runnable returns why a program can't be run. A name with a variable can't be checked before a replica starts.
@@ -86,12 +103,12 @@ func (c *Catalog) runnable(program, dir string) error {
 	return c.config.Runnable(program, dir)
 }
 
-// commands returns the argv of each container.
-func (c *Catalog) commands(all []manifest.Container) ([][]string, error) {
+// commands returns the argv of each of some containers of t.
+func (c *Catalog) commands(t *manifest.Template, all []manifest.Container) ([][]string, error) {
 	var commands [][]string
 	var errs []error
 	for i := range all {
-		argv, err := c.command(&all[i])
+		argv, err := c.one(t, &all[i])
 		commands, errs = append(commands, argv), append(errs, err)
 	}
 	return commands, errors.Join(errs...)

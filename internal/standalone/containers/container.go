@@ -27,10 +27,20 @@ type Container struct {
 	Memory        int64         // limit in bytes
 	CPU           int64         // limit in thousandths of a CPU
 	Grace         time.Duration // from SIGTERM to SIGKILL if another than us stops it
-	Publish       Port
+	Publish       []Port
+	// Network is HostNetwork, NetworkOf another container, or "": one of its own.
+	Network string
+	// Shared: others have its network. It can only be removed after them, and not by the engine when it ends.
+	Shared bool
 }
 
-// Port is a port of the container that is published on Host:Local; the zero value publishes none.
+// HostNetwork is this machine's.
+const HostNetwork = "host"
+
+// NetworkOf is that of a container, which has to run.
+func NetworkOf(name string) string { return "container:" + name }
+
+// Port is a port of the container that is published on Host:Local.
 type Port struct {
 	Host          string
 	Local, Inside int
@@ -47,12 +57,14 @@ type Mount struct {
 // this process. The values of c.Env are in the variables, where other users of the machine don't see them; except those that
 // the engine would take for its own.
 func (e *Engine) Run(c Container) (argv, env []string) {
-	argv = []string{e.path, "run", "--rm", "--name", c.Name, "--log-driver", "none", "--label", Label + "=" + e.owner}
+	argv = []string{e.path, "run"}
 	add := func(given bool, args ...string) {
 		if given {
 			argv = append(argv, args...)
 		}
 	}
+	add(!c.Shared, "--rm")
+	add(true, "--name", c.Name, "--log-driver", "none", "--label", Label+"="+e.owner)
 	for _, key := range slices.Sorted(maps.Keys(c.Labels)) {
 		add(true, "--label", key+"="+c.Labels[key])
 	}
@@ -64,8 +76,11 @@ func (e *Engine) Run(c Container) (argv, env []string) {
 		add(true, "--env", name)
 		env = append(env, name+"="+c.Env[name])
 	}
-	add(c.Host != "", "--hostname", c.Host)
-	add(c.Publish.Local > 0, "--publish", fmt.Sprintf("%s:%d:%d", c.Publish.Host, c.Publish.Local, c.Publish.Inside))
+	add(c.Host != "" && (c.Network == "" || e.name == Podman), "--hostname", c.Host) // in docker it comes with the network
+	add(c.Network != "", "--network", c.Network)
+	for _, p := range c.Publish {
+		add(true, "--publish", fmt.Sprintf("%s:%d:%d", p.Host, p.Local, p.Inside))
+	}
 	for _, m := range c.Mounts {
 		add(true, "--volume", m.option())
 	}

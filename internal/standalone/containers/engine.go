@@ -144,18 +144,26 @@ func (e *Engine) Sweep(ctx context.Context) error {
 		return err
 	}
 	// The error may be about one that has just gone; the others are in the output.
-	text, _ := e.output(ctx, append([]string{"inspect", "--format", `{{.Id}} {{index .Config.Labels "` + Label + `"}}`}, ids...)...)
-	var left []string
+	const format = `{{.Id}} {{index .Config.Labels "` + Label + `"}} {{.HostConfig.NetworkMode}}`
+	text, _ := e.output(ctx, append([]string{"inspect", "--format", format}, ids...)...)
+	var sharing, left []string
 	for line := range strings.Lines(text) {
-		if id, owner, ok := strings.Cut(strings.TrimSpace(line), " "); ok && e.ended(owner) {
-			left = append(left, id)
+		switch f := strings.Fields(line); {
+		case len(f) < 2 || !e.ended(f[1]):
+		case strings.HasPrefix(f[len(f)-1], NetworkOf("")):
+			sharing = append(sharing, f[0])
+		default:
+			left = append(left, f[0])
 		}
 	}
-	if len(left) == 0 {
-		return nil
+	var errs []error
+	for _, some := range [][]string{sharing, left} { // podman keeps a container as long as others have its network
+		if len(some) > 0 {
+			_, err := e.output(ctx, append(e.remove(), some...)...)
+			errs = append(errs, err)
+		}
 	}
-	_, err = e.output(ctx, append(e.remove(), left...)...)
-	return err
+	return errors.Join(errs...)
 }
 
 // ended reports whether a quickstart on this host, HOST/PID, has ended. Those of other hosts share the engine only.
@@ -176,6 +184,11 @@ func (e *Engine) remove() []string {
 // Remove returns the command line that removes a container in any state. It may fail if there is none.
 func (e *Engine) Remove(name string) []string {
 	return append(append([]string{e.path}, e.remove()...), name)
+}
+
+// Runs returns the command line whose output is true when a container runs.
+func (e *Engine) Runs(name string) []string {
+	return []string{e.path, "container", "inspect", "--format", "{{.State.Running}}", name}
 }
 
 // Exec returns the beginning of the command line of a program inside a running container.

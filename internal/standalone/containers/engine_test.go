@@ -42,7 +42,7 @@ func TestRun(t *testing.T) {
 		Env:     map[string]string{"SECRET": "s3cret", "PATH": "/p", "TAKEN": "t", "my_proxy": "p", "A*": "x", "GOOGLE": "g"},
 		Command: []string{"/run", "c"}, Args: []string{"-d"}, Dir: "/srv", User: "1:2", ReadOnly: true, NeverPull: true,
 		Mounts: []Mount{{Source: "/own", Path: "/a", Own: true}, {Source: "/host", Path: "/b", ReadOnly: true}},
-		Memory: 1 << 20, CPU: 1500, Grace: 7 * time.Second, Publish: Port{"127.0.0.1", 20000, 8080},
+		Memory: 1 << 20, CPU: 1500, Grace: 7 * time.Second, Publish: []Port{{"127.0.0.1", 20000, 8080}, {"127.0.0.1", 20001, 9}},
 	}
 	for _, c := range []struct {
 		engine    Choice
@@ -51,16 +51,23 @@ func TestRun(t *testing.T) {
 	}{
 		{Podman, Container{Name: "n", Image: "i"}, "i", ""},
 		{Docker, Container{Name: "n", Image: "i", Args: []string{"--x"}, ReadOnly: true}, "--read-only i --x", ""},
+		{Podman, Container{Name: "n", Image: "i", Host: "h", Network: NetworkOf("o")}, "--hostname h --network container:o i", ""},
+		{Docker, Container{Name: "n", Image: "i", Host: "h", Network: HostNetwork}, "--network host i", ""}, // where a host name is an error
+		{Docker, Container{Name: "n", Image: "i", Shared: true}, "i", ""},
 		{
 			Podman, all, "--label a=1 --label b=2 --env A*=x --env GOOGLE --env PATH=/p --env SECRET --env TAKEN=t --env my_proxy=p --hostname h " +
-				"--publish 127.0.0.1:20000:8080 --volume /own:/a:rw,z --volume /host:/b:ro --workdir /srv --user 1:2 --read-only --read-only-tmpfs=false " +
+				"--publish 127.0.0.1:20000:8080 --publish 127.0.0.1:20001:9 --volume /own:/a:rw,z --volume /host:/b:ro --workdir /srv --user 1:2 --read-only --read-only-tmpfs=false " +
 				"--pull never --memory 1048576 --cpus 1.5 --stop-timeout 7 --entrypoint /run example.com/i:v1 c -d",
 			"GOOGLE=g SECRET=s3cret",
 		},
 	} {
 		e := &Engine{name: c.engine, path: "/bin/e", owner: "me/1"}
 		argv, env := e.Run(c.container)
-		want := strings.Fields("/bin/e run --rm --name n --log-driver none --label dev.sluice.quickstart=me/1 " + c.want)
+		rm := "--rm "
+		if c.container.Shared {
+			rm = ""
+		}
+		want := strings.Fields("/bin/e run " + rm + "--name n --log-driver none --label dev.sluice.quickstart=me/1 " + c.want)
 		if !slices.Equal(argv, want) || strings.Join(env, " ") != c.env {
 			t.Errorf("got  %q %q\nwant %q %s", argv, env, want, c.env)
 		}
@@ -142,7 +149,7 @@ if [ -e %[1]s ]; then echo true 1 none; else echo false 0 none; : > %[1]s; fi`, 
 	}
 }
 
-// Only the containers of quickstarts of this machine that have ended are removed.
+// Only the containers of quickstarts of this machine that have ended are removed, those that share a network before the one that has it.
 func TestSweep(t *testing.T) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -157,14 +164,14 @@ func TestSweep(t *testing.T) {
 	}
 	removed := filepath.Join(t.TempDir(), "removed")
 	e := engine(t, Docker, fmt.Sprintf(`case $1 in
-ps) echo "a b c d e" ;;
-inspect) printf 'a %[1]s/%[2]d\nb %[1]s/%[3]d\nc elsewhere/%[2]d\nd\ne %[1]s/%[2]d\n' ;;
-rm) echo "$@" > %[4]s ;;
+ps) echo "a b c d e f" ;;
+inspect) printf 'a %[1]s/%[2]d bridge\nb %[1]s/%[3]d host\nc elsewhere/%[2]d bridge\nd bridge\ne %[1]s/%[2]d container:a\nf %[1]s/%[2]d\n' ;;
+rm) echo "$@" >> %[4]s ;;
 esac`, host, ended.Process.Pid, os.Getpid(), removed))
 	if err := e.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := os.ReadFile(removed); err != nil || string(got) != "rm --force a e\n" {
+	if got, err := os.ReadFile(removed); err != nil || string(got) != "rm --force e\nrm --force a f\n" {
 		t.Errorf("%q, %v", got, err)
 	}
 }

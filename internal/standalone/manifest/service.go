@@ -3,6 +3,7 @@ package manifest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -280,6 +281,11 @@ func (t *Template) All() []*Container {
 		all = append(all, &t.Sidecars[i])
 	}
 	return all
+}
+
+// Beside reports whether c, which is of t, is a sidecar: one that runs as long as the app.
+func (t *Template) Beside(c *Container) bool {
+	return c.Stays || slices.ContainsFunc(t.Sidecars, func(s Container) bool { return s.Name == c.Name })
 }
 
 // Budget returns how long a startup probe may fail: its delay and all of its periods.

@@ -17,6 +17,7 @@ type child struct {
 	err     *lines
 	group   *group
 	since   time.Time
+	with    Process       // whose end has it end, too
 	exited  chan struct{} // closed when it has exited and its output has been read
 }
 
@@ -39,7 +40,13 @@ func (s *supervisor) start(process Process, c Command, own bool) (*child, error)
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: own},
 	}
 	var err error
-	if ch.group, err = s.spec.Cgroups.limit(c.Limits); err == nil {
+	if len(c.After) > 0 {
+		err = adopting(ch.cmd)
+	}
+	if err == nil {
+		ch.group, err = s.spec.Cgroups.limit(c.Limits)
+	}
+	if err == nil {
 		err = ch.group.start(ch.cmd)
 	}
 	if err != nil {
@@ -48,6 +55,7 @@ func (s *supervisor) start(process Process, c Command, own bool) (*child, error)
 	}
 	s.to.report(Event{Kind: Started, Process: process, PID: ch.pid()})
 	go ch.wait()
+	s.owns(ch)
 	return ch, nil
 }
 
@@ -69,6 +77,11 @@ func (c *child) status() string {
 		return OOMKilled + ": over its limit of " + c.group.limits.MemoryText
 	}
 	return c.cmd.ProcessState.String()
+}
+
+// end returns the event of a child that has exited.
+func (c *child) end() Event {
+	return Event{Kind: Exited, Process: c.process, PID: c.pid(), Status: c.status(), Code: c.code(), Text: c.err.lastLine(), With: c.with}
 }
 
 // code of a child that has exited.

@@ -25,7 +25,14 @@
 // quickstart kills all groups.
 //
 // A process may be the client of a container, which outlives a client that is killed: Command.After removes it after each end of
-// the process, in the supervisor or, if that was killed, in the quickstart.
+// the process, in the supervisor or, if that was killed, in the quickstart. What runs the container is the client's orphan, and
+// stays below it: see adopting.
+//
+// # Network
+//
+// Containers of a replica can share the Network of one of them. Those that join start when the owner's container runs. When the
+// owner ends they get SIGTERM, too, and the owner starts again when all of them have ended and been removed: podman keeps a
+// container as long as others have its network.
 //
 // # Limits
 //

@@ -46,6 +46,8 @@ type Event struct {
 	// RestartIn is the time until the process is restarted; Restarts is the number of restarts so far.
 	RestartIn time.Duration `json:",omitempty"`
 	Restarts  int           `json:",omitempty"`
+	// With is the process whose end took the network of this one with it, so that it had to end.
+	With Process `json:",omitempty"`
 }
 
 // reporter writes events to a pipe. It is safe for concurrent use. It ignores errors: they mean that the reader has ended.

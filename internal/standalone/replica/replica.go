@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -144,9 +143,8 @@ func (r *Replica) follow(events *os.File, notify func(Event)) {
 		for group := range r.groups {
 			_ = syscall.Kill(-group, syscall.SIGKILL)
 		}
-		r.spec.App.after()
-		for _, c := range slices.Concat(r.spec.Init, r.spec.Sidecars) {
-			c.Command.after()
+		for _, c := range r.spec.commands() {
+			c.after()
 		}
 		r.spec.Cgroups.removeOf(r.PID())
 	}

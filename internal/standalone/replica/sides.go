@@ -76,7 +76,7 @@ func (s *supervisor) startNext() {
 }
 
 func (s *supervisor) startSide(sd *side) {
-	if s.phase != running || sd.child != nil {
+	if s.phase != running || sd.child != nil || s.hold(sd.Process, sd.Command, func() { s.startSide(sd) }) {
 		return
 	}
 	c, err := s.start(sd.Process, sd.Command, true)
@@ -103,7 +103,8 @@ func (s *supervisor) sideLater(sd *side, e Event) {
 func (s *supervisor) sideExited(sd *side) {
 	c := sd.child
 	sd.child = nil
-	e := Event{Kind: Exited, Process: sd.Process, PID: c.pid(), Status: c.status(), Code: c.code(), Text: c.err.lastLine()}
+	e := c.end()
+	s.networkDown(c)
 	c.signal(syscall.SIGKILL) // its children end with it
 	switch {
 	case s.phase != running:
@@ -127,8 +128,7 @@ func (s *supervisor) sideExited(sd *side) {
 func (s *supervisor) restartNow(o order) {
 	for _, c := range s.children() {
 		if c.process == o.Process && c.pid() == o.PID && c.own && s.phase == running {
-			c.signal(syscall.SIGTERM)
-			time.AfterFunc(o.Grace, func() { send(s.sides.kills, c, s.sides.over) })
+			s.endWithin(c, o.Grace)
 		}
 	}
 }

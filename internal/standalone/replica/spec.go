@@ -49,6 +49,8 @@ type Command struct {
 	// After, unless it is empty, is the argv of a program that runs after each end of the process, whatever ended it: what
 	// removes a container of which the process was only the client.
 	After []string
+	// Joins: it shares the replica's Network.
+	Joins bool
 	// Limits are enforced if Spec.Cgroups allows it.
 	Limits Limits
 }
@@ -74,6 +76,7 @@ type Spec struct {
 	// among them.
 	Init     []Container
 	Sidecars []Container
+	Network  Network
 	Cgroups  Cgroups
 	// Dir is removed at the end, unless it is empty.
 	Dir string
@@ -95,12 +98,33 @@ func (s Spec) Validate() error {
 		return len(c.Command.Args) == 0 || c.Command.Path == "" || c.Process == App || c.Process == QueueProxy || c.Process == ""
 	}):
 		return errors.New("replica: a container of Spec has no path, no arguments or no name of its own")
+	case s.Network.Process == "" && slices.ContainsFunc(s.commands(), func(c Command) bool { return c.Joins }),
+		s.Network.Process != "" && len(s.Network.Runs) == 0:
+		return errors.New("replica: Spec.Network is missing, or has no program that says whether it is there")
 	case s.Port < 1 || s.Port > 65535:
 		return fmt.Errorf("replica: Spec.Port is %d", s.Port)
 	case s.DrainLimit < 0 || s.Grace < 0:
 		return errors.New("replica: a negative duration in Spec")
 	}
 	return nil
+}
+
+// commands returns those of all containers, first those that share another's network.
+func (s Spec) commands() []Command {
+	all := []Command{s.App}
+	for _, c := range slices.Concat(s.Init, s.Sidecars) {
+		all = append(all, c.Command)
+	}
+	slices.SortStableFunc(all, func(a, b Command) int {
+		switch {
+		case a.Joins == b.Joins:
+			return 0
+		case a.Joins:
+			return -1
+		}
+		return 1
+	})
+	return all
 }
 
 // Container is an init container or a sidecar.

@@ -16,8 +16,13 @@ import (
 // Main runs the supervisor. The binary has to call it if its argv[0] is SupervisorName. It returns the exit code after all
 // its processes have ended.
 func Main() int {
-	control, events := inherited(controlFD, "control"), inherited(eventsFD, "events")
-	if err := supervise(control, newReporter(events)); err != nil {
+	var err error
+	if len(os.Args) > 3 && os.Args[1] == adopter {
+		err = adopt(os.Args[2:])
+	} else {
+		err = supervise(inherited(controlFD, "control"), newReporter(inherited(eventsFD, "events")))
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", SupervisorName, err)
 		return 1
 	}
@@ -46,6 +51,7 @@ type supervisor struct {
 	pause    time.Duration // before the next restart
 	watch    listening
 	sides    sides
+	network  network
 
 	deadline *time.Timer // of the phase
 	restart  *time.Timer
@@ -78,7 +84,7 @@ func supervise(control io.ReadCloser, to *reporter) error {
 	if s.spec.Dir != "" {
 		defer os.RemoveAll(s.spec.Dir)
 	}
-	s.deadline, s.restart, s.look, s.orphans = stopped(), stopped(), stopped(), stopped()
+	s.deadline, s.restart, s.look, s.orphans, s.network.ask = stopped(), stopped(), stopped(), stopped(), stopped()
 	end := make(chan struct{})
 	defer close(end)
 	s.run(orders(in, end), signals)
@@ -135,6 +141,8 @@ func (s *supervisor) run(control <-chan order, signals <-chan os.Signal) {
 			s.appExited()
 		case <-exited(s.proxy):
 			s.proxyExited()
+		case <-s.network.ask.C:
+			s.askForNetwork()
 		case sd := <-s.sides.exits:
 			s.sideExited(sd)
 		case sd := <-s.sides.again:
@@ -175,7 +183,7 @@ func (s *supervisor) startProxy() {
 }
 
 func (s *supervisor) startApp() {
-	if s.phase != running || s.app != nil {
+	if s.phase != running || s.app != nil || s.hold(App, s.spec.App, s.startApp) {
 		return
 	}
 	a, err := s.start(App, s.spec.App, true)
@@ -201,7 +209,7 @@ func (s *supervisor) appExited() {
 	a := s.app
 	s.app = nil
 	s.look.Stop()
-	e := Event{Kind: Exited, Process: App, PID: a.pid(), Status: a.status(), Code: a.code(), Text: a.err.lastLine()}
+	e := a.end()
 	if s.phase == running {
 		if time.Since(a.since) >= steady {
 			s.pause = firstRestart
@@ -210,12 +218,13 @@ func (s *supervisor) appExited() {
 	} else {
 		s.to.report(e)
 	}
+	s.networkDown(a)
 	a.signal(syscall.SIGKILL) // its children end with it, as in a container
 	s.clearAfter(a)
 	switch {
 	case s.phase != running:
 		s.end()
-	case s.portTaken():
+	case s.network.owner == nil && s.network.late == nil && s.portTaken(): // else its own network may still answer
 		s.to.report(Event{Kind: Taken, Process: App, Ports: []int{s.spec.Port}})
 	}
 }
@@ -223,14 +232,14 @@ func (s *supervisor) appExited() {
 // clearAfter cleans up after a container that has ended.
 func (s *supervisor) clearAfter(c *child) {
 	s.clear()
-	c.command.after()
+	s.removed(c)
 	c.group.remove()
 }
 
 func (s *supervisor) proxyExited() {
 	p := s.proxy
 	s.proxy = nil
-	s.to.report(Event{Kind: Exited, Process: QueueProxy, PID: p.pid(), Status: p.status(), Code: p.code(), Text: p.err.lastLine()})
+	s.to.report(p.end())
 	s.end()
 }
 

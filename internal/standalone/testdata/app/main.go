@@ -3,6 +3,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/signal"
@@ -30,15 +31,39 @@ func main() {
 	case "fixed": // ADDRESS
 		go serve(os.Args[2])
 		<-ended
+	case "get": // URL
+		resp, err := http.Get(os.Args[2])
+		for ; err != nil; resp, err = http.Get(os.Args[2]) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		fmt.Println("got", resp.Status)
+	case "call": // URL: answers with what that does; a POST ends it
+		http.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) { call(w, os.Args[2]) })
+		http.HandleFunc("POST /", func(http.ResponseWriter, *http.Request) { os.Exit(3) })
+		go listen(":"+os.Getenv("PORT"), nil)
+		<-ended
 	case "serve":
 		go serve(":" + os.Getenv("PORT"))
 		<-ended
 	}
 }
 
-func serve(addr string) {
-	fmt.Println(http.ListenAndServe(addr, http.HandlerFunc(tell)))
+func serve(addr string) { listen(addr, http.HandlerFunc(tell)) }
+
+func listen(addr string, h http.Handler) {
+	fmt.Println("listens on", addr)
+	fmt.Println(http.ListenAndServe(addr, h))
 	os.Exit(1)
+}
+
+func call(w http.ResponseWriter, url string) {
+	resp, err := http.Get(url)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(w, resp.Body)
 }
 
 func tell(w http.ResponseWriter, _ *http.Request) {
