@@ -29,6 +29,14 @@ func TestNoAllocationsWithAFreeSlot(t *testing.T) {
 	})
 	for _, slots := range []int{0, 1, 10} {
 		th, d := withPods(t, 100, slots)
+		keyed := d
+		keyed.Key, keyed.Turn = throttler.Key("cart-17"), new(throttler.Turn)
+		check("Throttler.TryAcquire in turn", func() {
+			if l, ok, _ := th.TryAcquire(keyed); ok {
+				l.Release(throttler.OK)
+				keyed.Turn.End()
+			}
+		})
 		check("Throttler.TryAcquire", func() {
 			if l, ok, _ := th.TryAcquire(d); ok {
 				l.Release(throttler.OK)

@@ -32,6 +32,14 @@ func (s *bitset) grow(n int) {
 	}
 }
 
+// reset makes room for the numbers below n, and empties the set.
+func (s *bitset) reset(n int) {
+	s.grow(n)
+	for _, level := range s.levels {
+		clear(level)
+	}
+}
+
 func (s *bitset) set(i int) {
 	for _, level := range s.levels {
 		w := &level[i/64]

@@ -91,7 +91,7 @@ func (b *Breaker) enter(notify func()) (*waiter, error) {
 		b.rate.begin(time.Now())
 	}
 	w := b.waiters.get(notify)
-	w.queued = true
+	w.in = &b.waiting
 	b.waiting.push(w)
 	return w, nil
 }
@@ -100,10 +100,9 @@ func (b *Breaker) enter(notify func()) (*waiter, error) {
 func (b *Breaker) leave(w *waiter) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !w.queued {
+	if w.in == nil {
 		return false
 	}
-	w.queued = false
 	b.waiting.remove(w)
 	return true
 }
@@ -127,7 +126,6 @@ func (b *Breaker) serveLocked() (served waiters) {
 	for b.waiting.n > 0 && b.inFlight < b.capacity {
 		w := b.waiting.head
 		b.waiting.remove(w)
-		w.queued = false
 		b.inFlight++
 		served.push(w)
 	}

@@ -16,6 +16,10 @@
 //     comes back, leases given before still count until they are released.
 //   - While a request waits, no pod that may serve it has a free slot.
 //
+// Requests with a [Demand.Key] go to the same pod while it stays and has room. Pods are chosen by rendezvous hashing, so
+// that one that comes or goes moves only its own share of the keys, and several activators choose alike. With a [Turn],
+// requests of one key are in progress one at a time, in order of arrival.
+//
 // Every method may be called from any goroutine. Only Acquire blocks, until it
 // has a slot or its context ends. The package starts no goroutine, and knows
 // neither HTTP nor Kubernetes.

@@ -17,6 +17,7 @@ type freeSlots struct {
 	fewest  fewest // the pods of own, kept only for PickLeastInFlight
 	cursor  int    // position after that of the last own pod taken
 	random  rand.PCG
+	ring    ring // the same pods for requests with a key
 }
 
 func (s *freeSlots) init() {
@@ -38,9 +39,39 @@ type avoided [2]string
 
 func (a *avoided) has(p *pod) bool { return p.ID == a[0] || p.ID == a[1] }
 
-// choose finds the pod for a request: an own one, else one for a spillover request, and one of those to avoid only when no
-// other has a free slot. It returns nil when there is none.
-func (s *freeSlots) choose(avoid avoided, noSpillover bool) *pod {
+// choose finds the pod for a request: that of its key, else an own one, else one for a spillover request, and one of those to
+// avoid only when no other has a free slot. It returns nil when there is none.
+func (s *freeSlots) choose(w want) *pod {
+	if w.key != nil {
+		set := anyWithRoom
+		if w.noSpillover {
+			set = ownWithRoom
+		}
+		if p := s.ring.choose(set, w.key.key, w.avoid); p != nil {
+			return p
+		}
+	}
+	return s.chooseAny(w.avoid, w.noSpillover)
+}
+
+// chooseToWaitFor finds the pod for a request that waits for its key's pod also when that is full.
+func (s *freeSlots) chooseToWaitFor(w want) *pod {
+	set := anyToWaitFor
+	if w.noSpillover {
+		set = ownToWaitFor
+	}
+	p := s.ring.choose(set, w.key.key, w.avoid)
+	if p == nil && w.avoid != (avoided{}) {
+		p = s.ring.choose(set, w.key.key, avoided{})
+	}
+	if p == nil && s.ring.refresh() {
+		p = s.ring.choose(set, w.key.key, avoided{})
+	}
+	return p
+}
+
+// chooseAny is choose for a request without a key.
+func (s *freeSlots) chooseAny(avoid avoided, noSpillover bool) *pod {
 	if p := s.chooseOwn(avoid); p != nil {
 		return p
 	}
@@ -52,7 +83,7 @@ func (s *freeSlots) choose(avoid avoided, noSpillover bool) *pod {
 	if avoid == (avoided{}) {
 		return nil
 	}
-	return s.choose(avoided{}, noSpillover)
+	return s.chooseAny(avoided{}, noSpillover)
 }
 
 func (s *freeSlots) chooseOwn(avoid avoided) *pod {
@@ -88,8 +119,9 @@ func (s *freeSlots) at(set bitset, position int, avoid avoided) *pod {
 	return nil
 }
 
-// update is called after each change of a pod's inFlight, Backend, listed or backOff.
+// update is called after each change of a pod's inFlight, line, Backend, listed or backOff.
 func (s *freeSlots) update(p *pod) {
+	s.ring.update(p)
 	if now := p.offers(); now != p.offered {
 		s.move(p, now)
 	}
@@ -146,12 +178,14 @@ func (s *freeSlots) add(p *pod) {
 		s.vacant.clear(i)
 	}
 	s.order[i], p.position = p, i
+	s.ring.add(p)
 }
 
 // remove takes the position from p, which offers no slot any more.
 func (s *freeSlots) remove(p *pod) {
 	s.order[p.position] = nil
 	s.vacant.set(p.position)
+	s.ring.remove(p)
 }
 
 // pickBy changes how a pod is picked.

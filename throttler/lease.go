@@ -25,6 +25,7 @@ type Lease struct {
 	g        *grant
 	endpoint *endpoint
 	gen      uint64
+	epoch    int64
 }
 
 // grant is what a revision keeps of a lease. It is used again when the lease has ended: then gen differs from the lease's.
@@ -63,6 +64,12 @@ func (l Lease) Declines() bool { return l.endpoint != nil && l.endpoint.declines
 
 // Spillover says that the pod is in another activator's share: the request must not wait there.
 func (l Lease) Spillover() bool { return l.gen&spillBit != 0 }
+
+// KeyEpoch is 0 for a request without a key. It grows whenever the next request of a key goes to another pod than the one
+// before, and sometimes when it doesn't, never otherwise: a pod or its database that has seen an epoch can refuse what
+// comes with an older one. It is a time in microseconds, so that it also grows when a key has been forgotten; several
+// activators agree as far as their clocks do.
+func (l Lease) KeyEpoch() int64 { return l.epoch }
 
 // Release ends the lease and hands the slot to the oldest waiting request, if there is one. It never blocks. A second Release
 // does nothing and is counted. Release of the zero value does nothing.

@@ -16,6 +16,14 @@ type pod struct {
 	rank     int32 // in freeSlots.fewest, or unranked
 	ranked   int   // inFlight as freeSlots.fewest knows it
 	backOff  backOff
+
+	line  waiters // requests that take turns and wait for this pod alone
+	lined bool    // in queue.lined
+
+	onRing      bool
+	place       int     // in ring.places, unless ring.stale
+	counted     int     // its load, in ring.load
+	wasWaitable [2]bool // by any request, by one that needs an own pod, as the ring knows it
 }
 
 const unranked = -1
@@ -46,6 +54,14 @@ func (p *pod) offers() offer {
 	}
 	return noSlot
 }
+
+// waitable says whether requests may wait for p: also for one that is full or has just declined a request.
+func (p *pod) waitable() bool {
+	return p.listed && p.State == Ready && p.backOff.why != ejected && (p.Own || p.Spillover)
+}
+
+// load is how many requests p has, those that wait for it included.
+func (p *pod) load() int { return p.inFlight + p.line.n }
 
 func (p *pod) usable() bool { return p.listed && p.State == Ready && p.backOff.why == inUse }
 

@@ -2,45 +2,71 @@ package throttler
 
 import "time"
 
-// queue has the waiting requests of a revision, oldest first. It keeps two lists, so that a request that waits for an own
-// pod does not keep those behind it from another activator's pod.
+// queue has the waiting requests of a revision. Those that any pod will do for are in two lists, oldest first, so that a
+// request that waits for an own pod does not keep those behind it from another activator's pod. Those that take turns are
+// in the line of their key until it is their turn, and then in that of their key's pod.
 type queue struct {
 	anyPod   waiters
 	ownPod   waiters // Demand.NoSpillover
+	inTurn   int     // requests that take turns
+	fronts   int     // of these, those whose turn it is: in the line of a pod, or homeless
+	homeless waiters // that there is no pod for
+	lined    []*pod  // those that have a line, or had one
 	arrivals uint64
 	rate     serviceRate
 }
 
-func (q *queue) len() int { return q.anyPod.n + q.ownPod.n }
-
-func (q *queue) listOf(w *waiter) *waiters {
-	if w.noSpillover {
-		return &q.ownPod
-	}
-	return &q.anyPod
-}
+func (q *queue) len() int { return q.anyPod.n + q.ownPod.n + q.inTurn }
 
 // add puts w behind all that are as old or older.
-func (q *queue) add(w *waiter, now time.Time) {
+func (q *queue) add(w *waiter) {
+	list := &q.anyPod
+	if w.noSpillover {
+		list = &q.ownPod
+	}
+	list.enter(w)
+}
+
+// number gives w its place among those of its age.
+func (q *queue) number(w *waiter, now time.Time) {
 	if q.len() == 0 {
 		q.rate.begin(now)
 	}
 	q.arrivals++
-	w.seq, w.queued = q.arrivals, true
-	q.listOf(w).insert(w)
+	w.seq = q.arrivals
+}
+
+// front puts a request whose turn it is into the line of p, or without one among the homeless.
+func (q *queue) front(w *waiter, p *pod) {
+	q.fronts++
+	if p == nil {
+		q.homeless.enter(w)
+		return
+	}
+	p.line.enter(w)
+	w.at = p
+	if !p.lined {
+		p.lined = true
+		q.lined = append(q.lined, p)
+	}
 }
 
 // remove takes w out; the caller sees to it that w is notified, or has given up.
 func (q *queue) remove(w *waiter) {
-	q.listOf(w).remove(w)
-	w.queued = false
+	if w.in == &q.homeless || w.at != nil {
+		q.fronts--
+	}
+	w.in.remove(w)
+	w.at = nil
 }
 
-// oldest is the request that is next, or nil.
-func (q *queue) oldest() *waiter {
-	a, o := q.anyPod.head, q.ownPod.head
-	if a == nil || o != nil && o.olderThan(a) {
-		return o
+// oldest is the request that is next of those that any pod will do for, or nil.
+func (q *queue) oldest() *waiter { return older(q.anyPod.head, q.ownPod.head) }
+
+// older is the older of two, or that which isn't nil.
+func older(a, b *waiter) *waiter {
+	if a == nil || b != nil && b.olderThan(a) {
+		return b
 	}
 	return a
 }
@@ -63,11 +89,11 @@ func (q *queue) next(free *freeSlots) (*waiter, *pod) {
 	if w == nil {
 		return nil, nil
 	}
-	if p := free.choose(w.avoid, w.noSpillover); p != nil {
+	if p := free.choose(w.want); p != nil {
 		return w, p
 	}
 	if w = q.anyPod.head; w == nil || q.ownPod.head == nil {
 		return nil, nil
 	}
-	return w, free.choose(w.avoid, false)
+	return w, free.choose(w.want)
 }

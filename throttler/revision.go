@@ -28,6 +28,7 @@ type revision struct {
 	unavailable error // why no pod is to be expected
 	free        freeSlots
 	queue       queue
+	keys        affinities
 	backOffs    backOffs
 	count       counts
 	spare       *grant // for use again
@@ -48,10 +49,9 @@ func (r *revision) enter(d *Demand, wait bool, notify func()) (Lease, *waiter, e
 	if !r.known {
 		return Lease{}, nil, ErrUnknownRevision
 	}
-	if r.queue.admits(d.NoSpillover) {
-		if p := r.free.choose(d.Avoid, d.NoSpillover); p != nil {
-			return r.grantLocked(p), nil, nil
-		}
+	w := r.wantLocked(d)
+	if p := r.findLocked(w); p != nil {
+		return r.grantLocked(p, w), nil, nil
 	}
 	if !wait {
 		return Lease{}, nil, nil
@@ -59,12 +59,44 @@ func (r *revision) enter(d *Demand, wait bool, notify func()) (Lease, *waiter, e
 	if r.hopelessLocked() {
 		return Lease{}, nil, r.unavailable
 	}
-	w, err := r.enqueueLocked(d, notify)
-	return Lease{}, w, err
+	waiter, err := r.enqueueLocked(d, w, notify)
+	return Lease{}, waiter, err
+}
+
+func (r *revision) wantLocked(d *Demand) want {
+	w := want{avoid: d.Avoid, noSpillover: d.NoSpillover}
+	if d.Key == 0 {
+		return w
+	}
+	if !r.free.ring.on {
+		r.free.ring.start(r.free.order)
+	}
+	w.key, w.turn = r.keys.use(d.Key, &r.t.keys), d.Turn
+	if w.turn != nil {
+		w.turn.r, w.turn.key = r, w.key
+	}
+	return w
+}
+
+// findLocked finds the pod for a new request, which doesn't overtake those that wait for it.
+func (r *revision) findLocked(w want) *pod {
+	if w.turn == nil {
+		if !r.queue.admits(w.noSpillover) {
+			return nil
+		}
+		return r.free.choose(w)
+	}
+	if !w.key.free(w.turn) {
+		return nil
+	}
+	if p := r.free.chooseToWaitFor(w); p != nil && p.usable() && p.hasRoom() {
+		return p
+	}
+	return nil
 }
 
 // grantLocked gives a lease on p, which has room.
-func (r *revision) grantLocked(p *pod) Lease {
+func (r *revision) grantLocked(p *pod, w want) Lease {
 	g := r.spare
 	if g != nil {
 		r.spare, g.next = g.next, nil
@@ -73,28 +105,35 @@ func (r *revision) grantLocked(p *pod) Lease {
 		g = &grant{revision: r}
 	}
 	g.gen = (g.gen | spillBit) + 1
-	if p.offered == spilloverSlot {
+	if p.Own {
+		r.free.cursor = p.position + 1
+	} else {
 		g.gen |= spillBit
 		r.count.SpilloverGrants++
 		r.count.Spillover++
-	} else {
-		r.free.cursor = p.position + 1
 	}
 	g.pod, g.epoch = p, p.backOff.epoch
 	p.inFlight++
 	r.count.InFlight++
 	r.count.Grants++
+	l := Lease{g: g, endpoint: p.endpoint, gen: g.gen}
+	if w.key != nil {
+		l.epoch = w.key.moveTo(p, &r.count)
+		if w.turn != nil {
+			w.key.turn = w.turn
+		}
+	}
 	r.free.update(p)
-	return Lease{g: g, endpoint: p.endpoint, gen: g.gen}
+	return l
 }
 
 // enqueueLocked queues a request. One that is older than all who wait has been at the head before, and an attempt that
 // failed must not cost it its place: it may come back although the revision's queue is full, if what waits over all
 // revisions has room.
-func (r *revision) enqueueLocked(d *Demand, notify func()) (*waiter, error) {
+func (r *revision) enqueueLocked(d *Demand, what want, notify func()) (*waiter, error) {
 	has, client := usage{int64(r.queue.len()), r.count.WaitingBytes}, d.Client
 	switch {
-	case r.queue.allYoungerThan(d.Enqueued):
+	case r.queue.allYoungerThan(d.Enqueued), what.turn != nil && what.key.turn == what.turn:
 		has, client = usage{}, netip.Addr{} // it only has to fit
 	case r.queue.len() >= r.config.MaxWaiting:
 		r.count.Refused++
@@ -107,19 +146,99 @@ func (r *revision) enqueueLocked(d *Demand, notify func()) (*waiter, error) {
 	}
 	w := r.t.waiters.get(notify)
 	now := time.Now()
-	w.client, w.bytes, w.avoid, w.noSpillover, w.since = client, bytes, avoided(d.Avoid), d.NoSpillover, now
+	w.client, w.bytes, w.want, w.since = client, bytes, what, now
 	if !d.Enqueued.IsZero() && d.Enqueued.Before(now) {
 		w.since = d.Enqueued
 	}
-	r.queue.add(w, now)
+	r.queue.number(w, now)
 	r.count.WaitingBytes += bytes
+	switch {
+	case w.turn == nil:
+		r.queue.add(w)
+	case w.key.free(w.turn):
+		r.queue.inTurn++
+		w.key.turn = w.turn
+		r.lineUpLocked(w, r.free.chooseToWaitFor(w.want))
+	default:
+		r.queue.inTurn++
+		w.key.line.enter(w)
+	}
 	return w, nil
 }
 
 func (r *revision) dequeueLocked(w *waiter) {
+	at := w.at
 	r.queue.remove(w)
+	if w.turn != nil {
+		r.queue.inTurn--
+	}
+	if at != nil {
+		r.free.update(at)
+	}
 	r.count.WaitingBytes -= w.bytes
 	r.t.bounds.release(w.client, w.bytes)
+}
+
+// lineUpLocked makes a request whose turn it is wait for p, or without one for any pod that comes.
+func (r *revision) lineUpLocked(w *waiter, p *pod) {
+	r.queue.front(w, p)
+	if p != nil {
+		r.free.update(p)
+	}
+}
+
+// endTurn ends a request's turn, and begins that of the next request with its key.
+func (r *revision) endTurn(t *Turn) {
+	r.mu.Lock()
+	key := t.key
+	t.r, t.key = nil, nil
+	var served waiters
+	if key.turn == t {
+		key.turn = nil
+		if w := key.line.head; w != nil {
+			key.line.remove(w)
+			key.turn = w.turn
+			r.beginTurnLocked(w, &served)
+		}
+	}
+	if !r.known {
+		r.keys.forgetAll(&r.t.keys)
+	}
+	r.mu.Unlock()
+	served.notifyAll()
+}
+
+// beginTurnLocked gives a request whose turn has come, and which is in no line, a slot of its key's pod, or a place in that
+// pod's line.
+func (r *revision) beginTurnLocked(w *waiter, served *waiters) {
+	p := r.free.chooseToWaitFor(w.want)
+	r.lineUpLocked(w, p)
+	if p != nil && p.usable() && p.hasRoom() {
+		r.handLocked(p, w, served)
+	}
+}
+
+// regroupLocked finds pods anew for the requests whose turn it is, after pods have come or gone.
+func (r *revision) regroupLocked(served *waiters) {
+	r.free.ring.moved = false
+	var all waiters
+	take := func(list *waiters) {
+		for w := list.head; w != nil; w = list.head {
+			r.queue.remove(w)
+			all.insert(w)
+		}
+	}
+	take(&r.queue.homeless)
+	for _, p := range r.queue.lined {
+		take(&p.line)
+		p.lined = false
+		r.free.update(p)
+	}
+	r.queue.lined = r.queue.lined[:0]
+	for w := all.head; w != nil; w = all.head {
+		all.remove(w)
+		r.beginTurnLocked(w, served)
+	}
 }
 
 // wait blocks until w has a lease, has failed, or ctx ends.
@@ -136,7 +255,7 @@ func (r *revision) wait(ctx context.Context, w *waiter) (Lease, error) {
 		err = context.Cause(ctx)
 		r.giveUp(w)
 	}
-	w.lease, w.err, w.avoid, w.noSpillover = Lease{}, nil, avoided{}, false
+	w.lease, w.err, w.want = Lease{}, nil, want{}
 	r.t.waiters.put(w)
 	return l, err
 }
@@ -157,7 +276,7 @@ func (r *revision) giveUp(w *waiter) {
 func (r *revision) leave(w *waiter) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !w.queued {
+	if w.in == nil {
 		return false
 	}
 	r.dequeueLocked(w)
@@ -197,7 +316,7 @@ func (r *revision) release(l Lease, o Outcome) {
 		r.nspare++
 	}
 	r.free.update(p)
-	served := r.serveLocked()
+	served := r.serveLocked(p)
 	if o == OK {
 		r.reuseLocked(p, &served)
 	}
@@ -209,10 +328,16 @@ func (r *revision) release(l Lease, o Outcome) {
 	}
 }
 
-// serveLocked gives free slots to the oldest waiting requests.
-func (r *revision) serveLocked() (served waiters) {
+// serveLocked gives free slots to the oldest waiting requests, those in the line of freed, unless it is nil, among them.
+func (r *revision) serveLocked(freed *pod) (served waiters) {
+	if r.free.ring.moved && r.queue.fronts > 0 {
+		r.regroupLocked(&served)
+	}
 	for {
 		w, p := r.queue.next(&r.free)
+		if freed != nil && freed.line.head != nil && freed.usable() && freed.hasRoom() && (p == nil || freed.line.head.olderThan(w)) {
+			w, p = freed.line.head, freed
+		}
 		if p == nil {
 			break
 		}
@@ -227,7 +352,7 @@ func (r *revision) serveLocked() (served waiters) {
 // handLocked gives w a slot of p.
 func (r *revision) handLocked(p *pod, w *waiter, served *waiters) {
 	r.dequeueLocked(w)
-	w.lease = r.grantLocked(p)
+	w.lease = r.grantLocked(p, w.want)
 	r.count.Handed++
 	served.push(w)
 }
@@ -239,7 +364,7 @@ func (r *revision) reuseLocked(p *pod, served *waiters) {
 	if !p.Own || !p.listed || p.State != Ready || p.backOff.why != declined || !p.hasRoom() {
 		return
 	}
-	if w := r.queue.oldest(); w != nil {
+	if w := older(r.queue.oldest(), p.line.head); w != nil {
 		r.handLocked(p, w, served)
 		r.queue.rate.served(time.Now(), 1)
 	}
@@ -307,13 +432,14 @@ func (r *revision) keepOneComingLocked(now time.Time) {
 func (r *revision) endBackOffs() {
 	r.mu.Lock()
 	now := time.Now()
+	var served waiters
 	for p := r.backOffs.over(now); p != nil; p = r.backOffs.over(now) {
 		r.endBackOffLocked(p)
 		r.free.update(p)
+		served.append(r.serveLocked(p))
 	}
 	r.backOffs.at = time.Time{}
 	r.backOffs.setTimer(now)
-	served := r.serveLocked()
 	r.mu.Unlock()
 	served.notifyAll()
 }
@@ -331,10 +457,24 @@ func (r *revision) failHopelessLocked() (failed waiters) {
 
 // failAllLocked empties the queue.
 func (r *revision) failAllLocked(err error) (failed waiters) {
+	fail := func(list *waiters) {
+		for w := list.head; w != nil; w = list.head {
+			r.dequeueLocked(w)
+			w.err = err
+			failed.push(w)
+		}
+	}
 	for w := r.queue.oldest(); w != nil; w = r.queue.oldest() {
-		r.dequeueLocked(w)
-		w.err = err
-		failed.push(w)
+		fail(w.in)
+	}
+	fail(&r.queue.homeless)
+	for _, p := range r.queue.lined {
+		fail(&p.line)
+	}
+	if r.queue.inTurn > 0 {
+		for _, key := range r.keys.byKey {
+			fail(&key.line)
+		}
 	}
 	return failed
 }
@@ -375,7 +515,9 @@ func (r *revision) dropListLocked() (failed waiters) {
 		r.known = false
 		r.t.known.Add(-1)
 	}
-	return r.failAllLocked(ErrRevisionGone)
+	failed = r.failAllLocked(ErrRevisionGone)
+	r.keys.forgetAll(&r.t.keys)
+	return failed
 }
 
 // applyListLocked makes changes to the pods, serves the requests that now find a slot, and forgets pods that have ended.
@@ -401,7 +543,11 @@ func (r *revision) applyListLocked(changes []change) {
 		r.keepOneComingLocked(now)
 		r.backOffs.setTimer(now)
 	}
-	served, failed := r.serveLocked(), r.failHopelessLocked()
+	var served waiters
+	for i := range changes {
+		served.append(r.serveLocked(changes[i].pod))
+	}
+	failed := r.failHopelessLocked()
 	r.list.forgetEndedLocked()
 	r.mu.Unlock()
 	served.notifyAll()

@@ -21,6 +21,12 @@ type RevisionStats struct {
 	WakeUps         uint64 // waiting requests that have seen their lease: as many as Handed, once they have run
 	PassedOn        uint64 // of these, those that had given up before: the slot went to the next
 
+	Keys uint64 // grants to requests with a key that was known; those to the same pod as before, and why the others moved:
+	Kept uint64
+	// MovedGone: the pod is not listed any more, or drains. MovedOut: it was ejected or backed off. MovedFull: it had no room. MovedHome:
+	// another has a better claim to the key, since it is new, or has room again.
+	MovedGone, MovedOut, MovedFull, MovedHome uint64
+
 	Refused        uint64 // requests that were not queued: ErrQueueFull and ErrOverloaded
 	Cancelled      uint64 // requests that left the queue without a slot
 	Ejections      uint64 // how often a pod was ejected
@@ -31,6 +37,7 @@ type RevisionStats struct {
 // Totals is all revisions together.
 type Totals struct {
 	Revisions    int   // known
+	Keys         int   // with affinity, that are remembered
 	Waiting      int   // requests
 	WaitingBytes int64 // by Demand.Bytes
 

@@ -16,6 +16,7 @@ type Throttler struct {
 	bounds         bounds
 	doubleReleases atomic.Uint64
 	known          atomic.Int64
+	keys           atomic.Int64 // that are remembered
 
 	mu        sync.RWMutex
 	revisions map[RevisionID]*revision
@@ -44,6 +45,15 @@ type Demand struct {
 	Enqueued    time.Time // zero: now. That of an earlier attempt puts the request back in its old place in the queue
 	Avoid       [2]string // IDs of pods to avoid if another has a free slot; empty: none
 	NoSpillover bool      // own pods only: the request could not go elsewhere if a remote pod declined it
+
+	// Key, unless 0, is what requests that should go to one pod have in common: see [Key]. They go to the same pod while no pod
+	// comes or goes and that one has room; a pod that goes gives its keys to the others, each of them a share, and one that comes takes
+	// its share from each: no other key moves.
+	Key uint64
+	// Turn, unless nil, makes requests with one Key take turns, in order of arrival: no two are in progress at a time, other keys
+	// go on. The turn lasts until Turn.End. Such a request waits for its key's pod also while others have free slots, unless that
+	// pod has more than twice the mean to do. Requests with and without a Turn should not share a Key.
+	Turn *Turn
 }
 
 // TryAcquire takes a slot if one is free. It never blocks and never overtakes a waiting request. Without a slot ok is false
@@ -153,6 +163,7 @@ func (t *Throttler) Stats(id RevisionID) (RevisionStats, bool) {
 func (t *Throttler) Totals() Totals {
 	return Totals{
 		Revisions:      int(t.known.Load()),
+		Keys:           int(t.keys.Load()),
 		Waiting:        int(t.bounds.requests.Used()),
 		WaitingBytes:   t.bounds.bytes.Used(),
 		Overloaded:     t.bounds.exceeded.Load(),

@@ -10,18 +10,26 @@ import (
 // which has notify and is not pooled, since Leave may come before notify is called. The lock of the queue guards all fields
 // but wake and notify; a waiter that has been taken out of the queue belongs to whoever notifies it, then to its owner.
 type waiter struct {
-	next, prev  *waiter
-	queued      bool          // in the queue, with neither a lease nor an error
-	wake        chan struct{} // holds one, so that sending never blocks
-	notify      func()        // instead of wake
-	since       time.Time
-	seq         uint64 // orders two of one age
-	bytes       int64
-	client      netip.Addr
+	want
+	next, prev *waiter
+	in         *waiters      // the list that it is in: it is queued, with neither a lease nor an error
+	at         *pod          // whose line that is
+	wake       chan struct{} // holds one, so that sending never blocks
+	notify     func()        // instead of wake
+	since      time.Time
+	seq        uint64 // orders two of one age
+	bytes      int64
+	client     netip.Addr
+	lease      Lease
+	err        error
+}
+
+// want says which pods will do for a request.
+type want struct {
 	avoid       avoided
 	noSpillover bool
-	lease       Lease
-	err         error
+	key         *affinity // or nil
+	turn        *Turn     // of its key, or nil
 }
 
 func (w *waiter) olderThan(o *waiter) bool {
@@ -54,6 +62,12 @@ type waiters struct {
 
 // push appends w.
 func (q *waiters) push(w *waiter) { q.insertAfter(q.tail, w) }
+
+// enter makes w wait in q.
+func (q *waiters) enter(w *waiter) {
+	w.in = q
+	q.insert(w)
+}
 
 // insert puts w behind all that are as old or older. It searches from both ends at once: a new request belongs near
 // the tail, one that has been in the queue before near the head.
@@ -90,6 +104,20 @@ func (q *waiters) insertAfter(p, w *waiter) {
 	q.n++
 }
 
+// append moves all of o behind those in q.
+func (q *waiters) append(o waiters) {
+	switch {
+	case o.head == nil:
+		return
+	case q.tail == nil:
+		*q = o
+		return
+	}
+	q.tail.next, o.head.prev = o.head, q.tail
+	q.tail = o.tail
+	q.n += o.n
+}
+
 func (q *waiters) remove(w *waiter) {
 	if w.prev != nil {
 		w.prev.next = w.next
@@ -101,7 +129,7 @@ func (q *waiters) remove(w *waiter) {
 	} else {
 		q.tail = w.prev
 	}
-	w.prev, w.next = nil, nil
+	w.prev, w.next, w.in = nil, nil, nil
 	q.n--
 }
 

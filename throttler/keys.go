@@ -1,0 +1,138 @@
+package throttler
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Bounds on the keys that are remembered while none of their requests is in progress or waits: of one revision, and over all.
+const (
+	maxRevisionKeys = 1 << 16
+	maxKeys         = 1 << 18
+)
+
+// affinity is what is known of a key. It is forgotten some time after its last request.
+type affinity struct {
+	key   uint64
+	last  *pod    // that had its last request
+	epoch int64   // since when, in microseconds since 1970: see Lease.KeyEpoch
+	turn  *Turn   // of the request whose turn it is, if they take turns
+	line  waiters // that wait for their turn
+
+	older, newer *affinity
+}
+
+func (a *affinity) busy() bool { return a.turn != nil || a.line.n > 0 }
+
+// free says whether a request with the turn t may be the key's next.
+func (a *affinity) free(t *Turn) bool { return a.turn == nil || a.turn == t }
+
+// moveTo says that the key's next request goes to p, counts why, if that is another pod than the last one, and returns the
+// epoch.
+func (a *affinity) moveTo(p *pod, c *counts) int64 {
+	last := a.last
+	if last != nil {
+		c.Keys++
+		if last.ID == p.ID {
+			c.Kept++
+			a.last = p
+			return a.epoch
+		}
+		switch {
+		case !last.listed || last.State != Ready:
+			c.MovedGone++
+		case last.backOff.why != inUse:
+			c.MovedOut++
+		case !last.hasRoom() || last.line.n > 0:
+			c.MovedFull++
+		default:
+			c.MovedHome++
+		}
+	}
+	a.epoch = max(time.Now().UnixMicro(), a.epoch+1)
+	a.last = p
+	return a.epoch
+}
+
+// affinities are the keys of a revision, in order of their last use.
+type affinities struct {
+	byKey          map[uint64]*affinity
+	oldest, newest *affinity
+}
+
+// use finds what is known of a key, or begins to know it. Then, one that isn't in use may be forgotten for it.
+func (as *affinities) use(key uint64, total *atomic.Int64) *affinity {
+	a := as.byKey[key]
+	switch {
+	case a == as.newest && a != nil:
+		return a
+	case a != nil:
+		as.unlink(a)
+	default:
+		if a = as.evict(total); a == nil {
+			a = new(affinity)
+			total.Add(1)
+		}
+		*a = affinity{key: key}
+		if as.byKey == nil {
+			as.byKey = map[uint64]*affinity{}
+		}
+		as.byKey[key] = a
+	}
+	as.link(a)
+	return a
+}
+
+// evict forgets the key that has not been used for longest, if there are too many.
+func (as *affinities) evict(total *atomic.Int64) *affinity {
+	if len(as.byKey) < maxRevisionKeys && total.Load() < maxKeys {
+		return nil
+	}
+	for range 8 { // those in use have been used lately, but for some that wait
+		a := as.oldest
+		if a == nil {
+			return nil
+		}
+		as.unlink(a)
+		if !a.busy() {
+			delete(as.byKey, a.key)
+			return a
+		}
+		as.link(a)
+	}
+	return nil
+}
+
+func (as *affinities) link(a *affinity) {
+	a.older, a.newer = as.newest, nil
+	if as.newest != nil {
+		as.newest.newer = a
+	} else {
+		as.oldest = a
+	}
+	as.newest = a
+}
+
+func (as *affinities) unlink(a *affinity) {
+	if a.older != nil {
+		a.older.newer = a.newer
+	} else {
+		as.oldest = a.newer
+	}
+	if a.newer != nil {
+		a.newer.older = a.older
+	} else {
+		as.newest = a.older
+	}
+}
+
+// forgetAll forgets all keys but those in use.
+func (as *affinities) forgetAll(total *atomic.Int64) {
+	for key, a := range as.byKey {
+		if !a.busy() {
+			as.unlink(a)
+			delete(as.byKey, key)
+			total.Add(-1)
+		}
+	}
+}
