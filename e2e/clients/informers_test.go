@@ -26,6 +26,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 	"knative.dev/serving/pkg/client/clientset/versioned"
 	knativeinformers "knative.dev/serving/pkg/client/informers/externalversions"
 )
@@ -439,6 +440,22 @@ func (w *writers) configMap(ctx context.Context, name string) {
 			return
 		}
 		w.configMaps.add("deleted", o)
+	}
+}
+
+// sample is Knative's first sample.
+func sample(name, target string) *servingv1.Service {
+	return &servingv1.Service{
+		TypeMeta:   metav1.TypeMeta{Kind: "Service", APIVersion: "serving.knative.dev/v1"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"},
+		Spec: servingv1.ServiceSpec{ConfigurationSpec: servingv1.ConfigurationSpec{Template: servingv1.RevisionTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"client.knative.dev/user-image": "ghcr.io/knative/helloworld-go:latest"}},
+			Spec: servingv1.RevisionSpec{PodSpec: corev1.PodSpec{Containers: []corev1.Container{{
+				Image: "ghcr.io/knative/helloworld-go:latest",
+				Ports: []corev1.ContainerPort{{ContainerPort: 8080}},
+				Env:   []corev1.EnvVar{{Name: "TARGET", Value: target}},
+			}}}},
+		}}},
 	}
 }
 

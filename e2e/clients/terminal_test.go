@@ -20,7 +20,7 @@ import (
 //go:embed testdata/hello.yaml
 var hello string
 
-// terminal is a user's: a shell in a directory with hello.yaml, with kubectl on its path and the KUBECONFIG of a quickstart.
+// terminal is a user's: a shell in a directory with hello.yaml, with kubectl and kn on its path and the KUBECONFIG of a quickstart.
 type terminal struct {
 	t   testing.TB
 	dir string
@@ -30,7 +30,8 @@ type terminal struct {
 func newTerminal(t testing.TB, q *quickstart) *terminal {
 	t.Helper()
 	k := &terminal{t: t, dir: t.TempDir()}
-	k.env = append(os.Environ(), "HOME="+k.dir, "KUBECONFIG="+q.kubeconfig, "PATH="+filepath.Dir(kubectl(t))+":"+os.Getenv("PATH"))
+	path := filepath.Dir(kubectl(t)) + ":" + filepath.Dir(kn) + ":" + os.Getenv("PATH")
+	k.env = append(os.Environ(), "HOME="+k.dir, "KUBECONFIG="+q.kubeconfig, "PATH="+path)
 	k.write("hello.yaml", hello)
 	return k
 }

@@ -3,6 +3,7 @@ package clients
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -39,12 +40,15 @@ data:
   size: "3"
 `
 
-// verbs are the commands of kubectl that people use, and what each has to do here. A row has its name from the verb and the
-// kinds; its commands run in a namespace of its own, beside the others.
-var verbs = []struct {
+// row is a verb and what it has to do here. It has its name from the verb and the kinds; its commands run in a namespace of its
+// own, beside the others.
+type row struct {
 	verb, kinds string
 	test        func(s *session)
-}{
+}
+
+// verbs are the commands of kubectl that people use.
+var verbs = []row{
 	{"create -f", "ksvc", func(s *session) {
 		s.ok("kubectl create -f hello.yaml", `^service.serving.knative.dev/hello created$`)
 		s.fails("kubectl create -f hello.yaml", `AlreadyExists`, `services.serving.knative.dev "hello" already exists`)
@@ -501,12 +505,12 @@ spec:
 	}},
 }
 
-// TestVerbs runs the table.
+// TestVerbs runs the tables of kubectl and of kn.
 func TestVerbs(t *testing.T) {
 	t.Parallel()
 	q := newQuickstart(t, "-runtime", "process", "-scale-to-zero-grace-period", "0s")
 	t.Run("rows", func(t *testing.T) {
-		for i, v := range verbs {
+		for i, v := range slices.Concat(verbs, knVerbs) {
 			t.Run(strings.TrimSpace(v.verb+" "+v.kinds), func(t *testing.T) {
 				t.Parallel()
 				s := &session{terminal: newTerminal(t, q), q: q, namespace: fmt.Sprintf("row-%d", i)}

@@ -3,7 +3,6 @@ package clients
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -44,17 +43,17 @@ func (w *walk) run(line string, want ...string) {
 	w.show(line, w.k.ok(line, want...))
 }
 
-// TestWalk is the walk through Knative's tutorial, with kubectl, as docs/walk.md shows it.
+// TestWalk is the walk through Knative's tutorial, with kubectl and then with kn, as docs/walk.md shows it.
 func TestWalk(t *testing.T) {
 	t.Parallel()
 	q := newQuickstart(t, "-stable-window", "6s", "-scale-to-zero-grace-period", "0s")
 	k := newTerminal(t, q)
 	w := &walk{t: t, k: k, q: q}
 	w.say(`
-# A walk with kubectl
+# A walk with kubectl and kn
 
 This is Knative's tutorial against the quickstart instead of a cluster: a first Service, scaling from zero and back, a second revision, and a split of
-traffic. The commands are those for a cluster. [A test](../e2e/clients/walk_test.go) runs them with the real kubectl and writes this file:
+traffic. The commands are those for a cluster. [A test](../e2e/clients/walk_test.go) runs them with the real kubectl and kn, and writes this file:
 ` + "`cd e2e/clients && go test -run TestWalk -update`.")
 
 	w.say("## Start\n\nWith `-f=` the quickstart serves no files, only what comes over its API. Idle replicas end after six seconds here; without the flags it is a minute and a half.")
@@ -104,7 +103,7 @@ a while. curl and browsers find names below localhost without DNS.`)
 	w.run("grep -A 8 traffic: hello.yaml", "percent: 50")
 	w.run("kubectl apply -f hello.yaml", `configured`)
 	w.run("kubectl wait ksvc hello --for=condition=Ready", "condition met")
-	w.run("for i in $(seq 10); do "+curl+"; done | sort | uniq -c", `\d Hello Knative!$`, `\d Hello World!$`)
+	w.run("for i in $(seq 20); do "+curl+"; done | sort | uniq -c", `\d Hello Knative!$`, `\d Hello World!$`)
 	w.run(`kubectl get route hello -o jsonpath='{range .status.traffic[*]}{.percent}% {.revisionName} {.url}{"\n"}{end}'`,
 		`^50% hello-00001 http://world-hello`, `^50% hello-00002 http://knative-hello`)
 	w.run(fmt.Sprintf("curl -s http://world-hello.default.localhost:%d", q.port), `^Hello World!$`)
@@ -116,34 +115,61 @@ a while. curl and browsers find names below localhost without DNS.`)
 	w.run("kubectl delete -f hello.yaml", `deleted`)
 	w.run("kubectl get ksvc,route,configuration,revision", `No resources found`)
 
-	w.say(`
-## The same with kn
+	w.kn(curl)
 
-What kn sends, and how it waits, is [tested with Knative's typed clients](../e2e/clients/kn_test.go): ` + "`kn service create`, `update`, `apply`, `describe`, `delete`\nand `list`, `kn revision list`, `describe` and `delete`, and `kn route list`.")
-	if _, err := exec.LookPath("kn"); err == nil {
-		w.kn()
-	}
 	w.say("## What else works\n\n[A table of tests](../e2e/clients/verbs_test.go) runs these with the real kubectl:")
-	w.b.WriteString("| kubectl | on |\n|---|---|\n")
-	for _, v := range verbs {
-		fmt.Fprintf(&w.b, "| %s | %s |\n", v.verb, v.kinds)
-	}
+	w.table("| kubectl | on |", verbs)
+	w.say("and [another](../e2e/clients/kn_test.go) these with the real kn:")
+	w.table("| command | options |", knVerbs)
 	w.compare()
 }
 
-// kn is the second half, where kn is installed; its output is checked and isn't in the file, which has to be the same everywhere.
-func (w *walk) kn() {
-	k := w.k
-	k.ok("kn service create hello --image ghcr.io/knative/helloworld-go:latest --port 8080 --env TARGET=World --revision-name=world", `http://hello.default`)
-	k.ok("kn service list", `^hello .* \d OK / \d +True`)
-	k.ok("kn service update hello --env TARGET=Knative --revision-name=knative", `http://hello.default`)
-	k.ok("kn revisions list", `^hello-world `, `^hello-knative `)
-	k.ok("kn service update hello --traffic hello-world=50 --traffic @latest=50")
-	k.ok("kn service describe hello", `50% .*hello-world`)
-	k.ok("kn revision describe hello-world", `Name: +hello-world`)
-	k.ok("kn route list", `^hello `)
-	k.ok("kn service apply hello --image ghcr.io/knative/helloworld-go:latest --port 8080 --env TARGET=kn", `http://hello.default`)
-	k.ok("kn service delete hello --wait", `deleted`)
+// kn is the second half, with kn. What depends on whether a replica still runs is shown when none does.
+func (w *walk) kn(curl string) {
+	idle := func() { w.k.until("kubectl get pod", "No resources found") }
+	w.say("## The same with kn\n\nkn needs no files. It returns when the Service is ready.")
+	w.run("kn service create hello --image "+image+" --env TARGET=World --revision-name=world", `latest revision 'hello-world'`)
+	w.run(curl, `^Hello World!$`)
+	w.run("kn service list", `^hello .* 3 OK / 3 +True`)
+	w.run("kn service update hello --env TARGET=Knative --revision-name=knative", `latest revision 'hello-knative'`)
+	w.run(curl, `^Hello Knative!$`)
+
+	w.say("A split, with a tag and so a URL for each revision:")
+	w.run("kn service update hello --traffic hello-world=50,hello-knative=50 --tag hello-world=world,hello-knative=knative", `\(unchanged\)`)
+	w.run("for i in $(seq 20); do "+curl+"; done | sort | uniq -c", `\d Hello Knative!$`, `\d Hello World!$`)
+	w.run("kn route describe hello", `^ +50% +hello-world #world$`, `^ +50% +hello-knative #knative$`)
+	idle()
+	w.run("kn service describe hello", `^ +50% +hello-world #world`, `Replicas: +0/0`)
+	w.run("kn revision list", `^hello-knative +hello +50% +knative`, `^hello-world +hello +50% +world`)
+
+	w.say("Back to one revision. One that has traffic or a tag can't be deleted.")
+	w.show("kn revision delete hello-world", w.k.fails("kn revision delete hello-world", `is forbidden`))
+	w.run("kn service update hello --untag world --traffic hello-knative=100")
+	w.run("kn revision delete hello-world", `deleted`)
+	w.run("kn revision describe hello-knative", `^Env: +TARGET=Knative$`)
+
+	w.say("Other programs read JSON, YAML, names or URLs.")
+	w.run("curl -s $(kn service describe hello -o url)", `^Hello Knative!$`)
+	w.run("kn service describe hello -o jsonpath='{.status.latestReadyRevisionName}{\"\\n\"}'", `^hello-knative$`)
+	w.run("kn route list -o name", `^route.serving.knative.dev/hello$`)
+	w.run("kn service delete hello --wait", `deleted`)
+	w.show("kn service describe hello", w.k.fails("kn service describe hello", `not found`))
+
+	w.say("`kn service apply` takes what is no longer given from the Service, as `kubectl apply` does.")
+	apply := "kn service apply hello --image " + image
+	w.run(apply+" --env TARGET=apply", `created`)
+	w.run(apply+" --env TARGET=apply", `No changes`)
+	w.run(apply, `applied`)
+	w.run("kn service delete --all", `deleted`)
+}
+
+// table adds a table of what is tested.
+func (w *walk) table(head string, rows []row) {
+	fmt.Fprintf(&w.b, "%s\n|---|---|\n", head)
+	for _, r := range rows {
+		fmt.Fprintf(&w.b, "| %s | %s |\n", r.verb, r.kinds)
+	}
+	w.b.WriteString("\n")
 }
 
 // fromZero sends a request while there are no pods, and returns its answer and what kubectl get pod -w has shown until there are

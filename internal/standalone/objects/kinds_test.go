@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
@@ -188,6 +189,19 @@ func TestConditionsAsCountedByKn(t *testing.T) {
 		}
 		if got := fmt.Sprintf("%d OK / %d", ok, len(list)); got != c.want {
 			t.Errorf("%s of %s %s: %s, want %s", c.state, c.resource, c.name, got, c.want)
+		}
+	}
+}
+
+// kn shows a digest as what the image is pinned to.
+func TestRevisionHasTheDigestOfAPinnedImage(t *testing.T) {
+	for image, want := range map[string]any{"sluice/hello": nil, "sluice/hello@sha256:0123": "sluice/hello@sha256:0123"} {
+		s := service(t, strings.Replace(hello, "sluice/hello", image, 1))
+		s.Revisions = []objects.Revision{revision(&s, 1)}
+		r := lookup(objects.Of(s, nothing, start))(schema.GroupResource{Group: "serving.knative.dev", Resource: "revisions"}, "default", "hello-00001")
+		statuses, _, _ := unstructured.NestedSlice(r.Object, "status", "containerStatuses")
+		if len(statuses) != 1 || statuses[0].(map[string]any)["imageDigest"] != want {
+			t.Errorf("%s: %v, want digest %v", image, statuses, want)
 		}
 	}
 }

@@ -82,7 +82,12 @@ func (v *revisionView) setStatus() {
 	for field, list := range map[string]string{"containerStatuses": "containers", "initContainerStatuses": "initContainers"} {
 		var images []any
 		for _, c := range items(v.spec, list) {
-			images = append(images, map[string]any{"name": c["name"], "imageDigest": c["image"]})
+			image := map[string]any{"name": c["name"]}
+			// A tag isn't resolved, as for Knative's registries-skipping-tag-resolving.
+			if ref, _ := c["image"].(string); strings.Contains(ref, "@") {
+				image["imageDigest"] = ref
+			}
+			images = append(images, image)
 		}
 		if len(images) > 0 {
 			status[field] = images
