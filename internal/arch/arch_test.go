@@ -140,6 +140,21 @@ func TestQuickstartIsCompiledQuickly(t *testing.T) {
 	}
 }
 
+// The broker, and what it takes to understand events, is no part of what runs beside each pod or in front of it.
+func TestDataPlaneDoesNotContainTheBroker(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", module+"/cmd/queue-proxy", module+"/cmd/activator").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for dep := range strings.Lines(string(out)) {
+		for _, banned := range []string{module + "/broker", "github.com/cloudevents/", "github.com/antlr/"} {
+			if strings.HasPrefix(dep, banned) {
+				t.Errorf("the queue-proxy or the activator links %s", dep)
+			}
+		}
+	}
+}
+
 func TestEveryPackageHasADocComment(t *testing.T) {
 	for name, p := range packages(t) {
 		if len(p.GoFiles) > 0 && p.Doc == "" {

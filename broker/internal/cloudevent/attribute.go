@@ -36,8 +36,8 @@ func (p pair) check(version string) error {
 	case "time":
 		return checkTime(p.value)
 	case "datacontentencoding":
-		if version == "0.3" && p.value != "base64" {
-			return fmt.Errorf("%s, and base64 is the one that there is", quote(p.value))
+		if version == "0.3" { // of base64 in JSON, this attribute doesn't remain
+			return fmt.Errorf("%s: data may be in base64 in structured mode, and is as it is in binary mode", quote(p.value))
 		}
 	case "datacontenttype":
 		return checkMediaType(p.value)

@@ -49,10 +49,12 @@ func New(attributes map[string]string, data []byte) (Event, error) {
 // Attribute returns the value of an attribute in its string form. It allocates nothing.
 func (e *Event) Attribute(name string) (string, bool) {
 	for rest := e.attributes; rest != ""; {
-		var p pair
-		if p, rest = first(rest); p.name == name {
-			return p.value, true
+		nameEnd := pairHead + int(rest[0])
+		end := nameEnd + int(rest[1])<<8 + int(rest[2])
+		if int(rest[0]) == len(name) && rest[pairHead:nameEnd] == name {
+			return rest[nameEnd:end], true
 		}
+		rest = rest[end:]
 	}
 	return "", false
 }

@@ -97,9 +97,12 @@ func readObject(object []byte, limits Limits) (Event, error) {
 		switch {
 		case name == "data":
 			c.data = value
-		case string(value) == "null": // as if the member weren't there, §2.2
 		case name == "data_base64":
 			c.base64 = value
+		case string(value) == "null": // as if the member weren't there, §2.2
+			if err := checkName(name); err != nil {
+				return Event{}, fmt.Errorf("%s: %w", inJSON.place(name), err)
+			}
 		default:
 			v, err := attributeValue(name, value)
 			if err != nil {
