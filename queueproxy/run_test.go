@@ -358,25 +358,6 @@ func TestProfiling(t *testing.T) {
 	}
 }
 
-// Without its page a port isn't opened.
-func TestPagesAreOptional(t *testing.T) {
-	anyPort := "127.0.0.1:0"
-	p, err := New(Config{
-		UserAddr: deadAddr(t), RequestMetrics: MetricsPrometheus, Profiling: true,
-		Addrs: Addrs{Serve: anyPort, Admin: anyPort, Stats: anyPort, Metrics: anyPort, Profiling: anyPort},
-	}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	if err := p.Listen(); err != nil {
-		t.Fatal(err)
-	}
-	if a := p.Addrs(); a.Metrics != Off || a.Profiling != Off || a.Stats == Off {
-		t.Errorf("%+v", a)
-	}
-}
-
 // A port that is taken is an error that names it, and leaves no other open.
 func TestListenFails(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -34,6 +34,10 @@ const (
 	HeaderFeatures = "Sluice-Features"
 	// HeaderTrace, with the value 1, asks the activator for the parts of a cold start in Server-Timing.
 	HeaderTrace = "Sluice-Trace"
+	// HeaderKey is the key of an event that a broker delivers: the same instance gets the events of a key. Percent-encoded.
+	HeaderKey = "Sluice-Key"
+	// HeaderEventNamespace is the namespace of the trigger that an event is delivered for (knative.dev/eventing/pkg/apis/http.go).
+	HeaderEventNamespace = "Kn-Namespace"
 	// HeaderPodAddr is the host:port of the queue-proxy in an Announcement.
 	HeaderPodAddr = "Sluice-Pod-Addr"
 )

@@ -1,0 +1,91 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+)
+
+// Config is a Server's. Only Dir is required.
+type Config struct {
+	// Dir is the directory of all brokers' events. One process at a time may use it.
+	Dir string
+	// MaxEventBytes bounds the body of a request, and so an event, a batch of events, or a reply. 0: 1 MiB.
+	MaxEventBytes int
+	// MaxLogBytes bounds each broker's log. The oldest events are dropped when it is exceeded, also those that were not delivered. 0: no
+	// bound; when the disk is full, the broker takes no more events.
+	MaxLogBytes int64
+	// MaxLogAge is how long an event that can't be delivered is kept. 0: until its last attempt.
+	MaxLogAge time.Duration
+	// MaxInFlight is how many events of a trigger are sent at once. 0: 100.
+	MaxInFlight int
+	// Grace is how long Close waits for deliveries in flight, before it cancels them. Events whose delivery was canceled are delivered again
+	// after the next start. 0: 5 s; negative: not at all.
+	Grace time.Duration
+	// Transport sends events. It must not follow redirects. Nil: one of the Server's own, with HTTP/1.1, without a proxy.
+	Transport http.RoundTripper
+	// Registerer gets the metrics. Nil: there are none.
+	Registerer prometheus.Registerer
+	// Logger is told of damage, of events that are dropped, and of errors of the disk. Nil: nobody is.
+	Logger *zap.Logger
+}
+
+// Validate says which field is wrong.
+func (c Config) Validate() error {
+	switch {
+	case c.Dir == "":
+		return errors.New("broker: Dir is missing: events are kept in a directory")
+	case c.MaxEventBytes < 0 || c.MaxEventBytes > maxEventBytes:
+		return fmt.Errorf("broker: MaxEventBytes should be at most %d, is %d", maxEventBytes, c.MaxEventBytes)
+	case c.MaxLogBytes < 0:
+		return fmt.Errorf("broker: MaxLogBytes should not be negative, is %d", c.MaxLogBytes)
+	case c.MaxLogAge < 0:
+		return fmt.Errorf("broker: MaxLogAge should not be negative, is %v", c.MaxLogAge)
+	case c.MaxInFlight < 0:
+		return fmt.Errorf("broker: MaxInFlight should not be negative, is %d", c.MaxInFlight)
+	}
+	return nil
+}
+
+// maxEventBytes is the most that Config.MaxEventBytes may be: records have to fit into a segment of the log.
+const maxEventBytes = 64 << 20
+
+func (c Config) withDefaults() Config {
+	if c.MaxEventBytes == 0 {
+		c.MaxEventBytes = 1 << 20
+	}
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = 100
+	}
+	if c.Grace == 0 {
+		c.Grace = 5 * time.Second
+	}
+	if c.Transport == nil {
+		c.Transport = transport()
+	}
+	if c.Registerer == nil {
+		c.Registerer = prometheus.NewRegistry()
+	}
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	return c
+}
+
+// transport keeps the connections that MaxInFlight deliveries use, so that a busy trigger doesn't dial for each event.
+func transport() *http.Transport {
+	return &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxIdleConns:           1024,
+		MaxIdleConnsPerHost:    128,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true,
+	}
+}

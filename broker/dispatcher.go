@@ -1,0 +1,451 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/sluice-proxy/sluice/broker/internal/eventlog"
+	"github.com/sluice-proxy/sluice/broker/internal/filter"
+	"github.com/sluice-proxy/sluice/broker/internal/place"
+	"github.com/sluice-proxy/sluice/internal/logpace"
+)
+
+const (
+	// batch is how many records are read before the dispatcher looks at what else there is to do.
+	batch = 64
+	// never is a time that doesn't come.
+	never = 365 * 24 * time.Hour
+)
+
+// dispatcher delivers a broker's events to the subscriber of a trigger.
+//
+// Its goroutine run reads the log, and only while it may send more events. It starts a goroutine for an event that is sent, at most as many as the
+// limit; each goes on with the next event that is ready, and ends when there is none. A retry is an entry in a heap, and there is one timer for
+// all of them. For a key that is blocked the schedule keeps a bounded number of numbers; when the key goes on, run searches the log for the
+// others. The place knows which events are done, by a bit for each from the first one on that isn't; the log is trimmed to the lowest
+// place of all triggers.
+type dispatcher struct {
+	stream  *stream
+	id      ID
+	sender  *sender
+	limit   int // of events in flight
+	metrics *triggerMetrics
+	logger  *zap.Logger
+	place   *place.Place
+
+	wake    chan struct{} // of one: run has something to do
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup // run
+	workers sync.WaitGroup
+
+	dropping, failing logpace.Pace
+
+	mu       sync.Mutex
+	plan     *plan
+	rebuild  bool // the filter or the key is another one: what is known has to be forgotten when nothing is in flight
+	stopping bool // nothing more is started
+	inFlight int
+	schedule schedule
+	next     uint64 // all records below have been looked at
+
+	// Of run alone:
+
+	reader *eventlog.Reader
+	search *search // nil: none is going on
+}
+
+// search looks in the log for events of keys that were blocked.
+type search struct {
+	reader *eventlog.Reader
+	keys   map[string]*keyed
+	at     uint64
+}
+
+func (d *dispatcher) poke() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// set replaces the trigger. A subscriber or delivery counts from the next attempt on, a filter or key when the events in flight are done.
+func (d *dispatcher) set(p *plan) {
+	d.mu.Lock()
+	old := d.plan
+	d.plan = p
+	if old.trigger.Key != p.trigger.Key || !reflect.DeepEqual(old.trigger.Filter, p.trigger.Filter) {
+		d.rebuild = true
+	}
+	d.mu.Unlock()
+	d.poke()
+}
+
+// run delivers until ctx ends.
+func (d *dispatcher) run() {
+	timer := time.NewTimer(never)
+	defer timer.Stop()
+	for d.ctx.Err() == nil {
+		more := d.stream.log.Appended() // before the log is read, so that nothing is missed
+		d.mu.Lock()
+		due := d.schedule.release(time.Now())
+		d.rebuildLocked()
+		d.startLocked()
+		wants := d.wantsLocked()
+		d.mu.Unlock()
+		if wants {
+			searched := d.searchSome()
+			if scanned := d.scan(); scanned || searched {
+				continue
+			}
+		} else {
+			more = nil
+		}
+		wait := time.Duration(never)
+		if !due.IsZero() {
+			wait = time.Until(due)
+		}
+		timer.Reset(wait)
+		select {
+		case <-d.ctx.Done():
+		case <-d.wake:
+		case <-timer.C:
+		case <-more:
+		}
+	}
+}
+
+// wantsLocked tells whether there is room for more events.
+func (d *dispatcher) wantsLocked() bool {
+	return !d.stopping && !d.rebuild && d.plan.subscriber != nil && d.inFlight < d.limit && !d.schedule.full()
+}
+
+// rebuildLocked begins again with the first event that isn't done, when a filter or key has changed and nothing is in flight.
+func (d *dispatcher) rebuildLocked() {
+	if d.rebuild && d.inFlight == 0 {
+		d.rebuild = false
+		d.schedule = newSchedule()
+		d.next = d.place.Low()
+		d.reader = d.stream.log.Reader(d.next)
+		d.search = nil
+	}
+}
+
+// startLocked gives ready events to new goroutines.
+func (d *dispatcher) startLocked() {
+	for d.inFlight < d.limit {
+		it := d.takeLocked()
+		if it == nil {
+			return
+		}
+		d.inFlight++
+		d.metrics.inFlight.Inc()
+		d.workers.Go(func() { d.work(it) })
+	}
+}
+
+func (d *dispatcher) takeLocked() *item {
+	if d.stopping || d.rebuild || d.plan.subscriber == nil {
+		return nil
+	}
+	it := d.schedule.take()
+	if it != nil {
+		it.plan = d.plan
+	}
+	return it
+}
+
+// scan reads events that nobody has looked at. It is false at the end of the log.
+func (d *dispatcher) scan() bool {
+	d.mu.Lock()
+	p := d.plan
+	d.mu.Unlock()
+	for range batch {
+		seq, content, err := d.reader.Next()
+		if err != nil {
+			d.pass(err)
+			return false
+		}
+		l := d.look(p, seq, content)
+		if l.matches {
+			l.record, l.key = l.record.clone(), strings.Clone(l.key)
+		}
+		d.mu.Lock()
+		if seq > d.next { // what is between can't be read, and never will be
+			d.lost(seq - d.next)
+			d.place.Mark(d.next, seq)
+		}
+		d.next = seq + 1
+		if l.matches {
+			d.schedule.admit(seq, l.key, l.keyed, l.record)
+			d.startLocked()
+		}
+		wants := d.wantsLocked()
+		d.mu.Unlock()
+		if !l.matches {
+			d.place.Mark(seq, seq+1)
+			d.stream.dirty()
+		}
+		if !wants {
+			return true
+		}
+	}
+	return true
+}
+
+// pass handles an error of Next: records at the end of the log that can't be read are passed over.
+func (d *dispatcher) pass(err error) {
+	if !errors.Is(err, eventlog.ErrNotYet) {
+		d.unreadable(err)
+		return
+	}
+	skipped := d.reader.Skipped()
+	if n := skipped.Corrupt + skipped.Trimmed; n > 0 {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.lost(n)
+		d.place.Mark(d.next, d.next+n)
+		d.next += n
+	}
+}
+
+func (d *dispatcher) unreadable(err error) {
+	if d.ctx.Err() == nil && !errors.Is(err, eventlog.ErrClosed) {
+		d.complain("reading events", err)
+	}
+}
+
+// looked is what the dispatcher sees in a record.
+type looked struct {
+	matches bool // the trigger wants it, and isn't done with it
+	record  *record
+	key     string
+	keyed   bool
+}
+
+// look parses a record. What it returns is valid as long as the content.
+func (d *dispatcher) look(p *plan, seq uint64, content []byte) (l looked) {
+	if d.place.Done(seq) {
+		return looked{}
+	}
+	r, err := parseRecord(content)
+	if err != nil {
+		d.complain("reading an event", err)
+		d.lost(1)
+		return looked{}
+	}
+	// An expression that fails counts as false (CloudEvents SQL 1.0 §3.3).
+	if l.matches, _ = p.filter.Match(&r.event); !l.matches {
+		return looked{}
+	}
+	l.record = &r
+	if p.key == nil {
+		return l
+	}
+	key, err := p.key.Of(&r.event)
+	switch {
+	case err == nil:
+		l.key, l.keyed = shortKey(key), true
+	case !errors.Is(err, filter.ErrNoKey):
+		d.complain("the key of an event", err)
+	}
+	return l
+}
+
+// searchSome searches a part of the log for events of keys that go on after having been blocked. It is false if there is nothing to search.
+func (d *dispatcher) searchSome() bool {
+	d.mu.Lock()
+	p := d.plan
+	if d.search == nil && len(d.schedule.hungry) > 0 {
+		keys, from := d.schedule.search()
+		d.search = &search{reader: d.stream.log.Reader(from), keys: keys, at: from}
+	}
+	end := d.next
+	d.mu.Unlock()
+	s := d.search
+	if s == nil {
+		return false
+	}
+	for range batch {
+		if s.at >= end || len(s.keys) == 0 {
+			break
+		}
+		seq, content, err := s.reader.Next()
+		switch {
+		case errors.Is(err, eventlog.ErrNotYet): // what is left up to end can't be read
+			seq = end
+		case err != nil:
+			d.unreadable(err)
+			return false
+		}
+		d.place.Mark(s.at, min(seq, end)) // what is between can't be read, and never will be
+		if s.at = seq + 1; seq >= end {
+			break
+		}
+		l := d.look(p, seq, content)
+		if k := s.keys[l.key]; l.matches && l.keyed && k != nil && seq >= k.more {
+			d.mu.Lock()
+			if !d.schedule.found(k, seq) {
+				delete(s.keys, l.key)
+			}
+			d.startLocked()
+			d.mu.Unlock()
+		}
+	}
+	if s.at < end && len(s.keys) > 0 {
+		return true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, k := range s.keys {
+		d.schedule.searched(k)
+	}
+	d.search = nil
+	return true
+}
+
+// work sends an event, and others that are ready after it.
+func (d *dispatcher) work(it *item) {
+	for it != nil {
+		it = d.settle(it, d.attempt(it))
+	}
+}
+
+// attempt sends an event once. An event that can't be read any more counts as sent.
+func (d *dispatcher) attempt(it *item) *failure {
+	p := it.plan
+	if it.record == nil {
+		content, err := d.stream.log.Read(it.seq, nil)
+		var r record
+		if err == nil {
+			r, err = parseRecord(content)
+		}
+		switch {
+		case errors.Is(err, eventlog.ErrClosed):
+			return nil // settle sees that the dispatcher ends
+		case err != nil:
+			d.complain("reading an event", err)
+			d.lost(1)
+			return nil
+		}
+		it.record = &r
+	}
+	ctx, cancel := context.WithTimeout(d.ctx, p.delivery.Timeout)
+	defer cancel()
+	r := request{namespace: d.id.Namespace, sink: p.subscriber, event: &it.record.event, key: it.name, keyed: it.keyed, reply: true}
+	if it.dead != nil && p.deadLetter == nil { // not any more
+		return it.dead.final()
+	}
+	if it.dead != nil {
+		event, err := it.dead.mark(it.record.event)
+		if err != nil {
+			return &failure{result: resultError, sink: p.delivery.DeadLetter, data: []byte(err.Error())}
+		}
+		r.sink, r.event, r.reply = p.deadLetter, &event, false
+	}
+	began := time.Now()
+	replies, f := d.sender.send(ctx, r)
+	if f == nil && len(replies) > 0 {
+		f = d.stream.reply(d.ctx, it.record, replies, r.sink.String())
+	}
+	if d.ctx.Err() == nil {
+		d.metrics.attempt(f, it.dead != nil, time.Since(began))
+		if f == nil && it.dead == nil {
+			d.metrics.latency.Observe(time.Since(it.record.arrived).Seconds())
+		}
+	}
+	return f
+}
+
+// settle does what an attempt's failure asks for, and returns the next ready event, or nil if the goroutine should end.
+func (d *dispatcher) settle(it *item, f *failure) (next *item) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	wanted := d.wantsLocked()
+	p := it.plan
+	skips := it.keyed && it.dead == nil && p.trigger.SkipRetries
+	switch {
+	case d.ctx.Err() != nil: // the attempt may have been canceled; the event comes again after the next start
+	case f == nil:
+		d.doneLocked(it)
+	case f.retry && it.failed < p.delivery.Retry && !skips:
+		it.failed++
+		d.metrics.retries.Inc()
+		d.schedule.retry(it, time.Now().Add(p.delivery.backoff(it.failed, f.after)))
+		d.poke() // the timer may have to be earlier
+	case it.dead == nil && p.deadLetter != nil:
+		it.dead, it.failed = f, 0
+		if skips {
+			d.schedule.detach(it)
+		}
+		d.schedule.again(it)
+	default:
+		d.dropped(it, f)
+		d.doneLocked(it)
+	}
+	if next = d.takeLocked(); next == nil {
+		d.inFlight--
+		d.metrics.inFlight.Dec()
+	}
+	if !wanted && d.wantsLocked() || len(d.schedule.hungry) > 0 || d.rebuild || !d.schedule.ready.empty() {
+		d.poke()
+	}
+	return next
+}
+
+func (d *dispatcher) doneLocked(it *item) {
+	d.schedule.done(it)
+	d.place.Mark(it.seq, it.seq+1)
+	d.stream.dirty()
+}
+
+// dropped tells of an event that nobody gets.
+func (d *dispatcher) dropped(it *item, f *failure) {
+	d.metrics.dropped.Inc()
+	if others, due := d.dropping.Due(); due {
+		d.logger.Warn("an event could not be delivered and is dropped", zap.Stringer("trigger", d.id), zap.Uint64("event", it.seq),
+			zap.String("sink", f.sink), zap.Int("status", f.code), zap.ByteString("reason", f.data), zap.Int("others", others))
+	}
+}
+
+// lost counts events that can't be read any more.
+func (d *dispatcher) lost(n uint64) { d.metrics.lost.Add(float64(n)) }
+
+func (d *dispatcher) complain(what string, err error) {
+	if others, due := d.failing.Due(); due {
+		d.logger.Error(what+" failed", zap.Stringer("trigger", d.id), zap.Error(err), zap.Int("others", others))
+	}
+}
+
+// end stops the dispatcher: it starts nothing more, gives deliveries in flight a time, and then cancels them.
+func (d *dispatcher) end(grace time.Duration) {
+	d.mu.Lock()
+	d.stopping = true
+	d.mu.Unlock()
+	timer := time.AfterFunc(grace, d.cancel)
+	d.workers.Wait()
+	timer.Stop()
+	d.cancel()
+	d.running.Wait()
+}
+
+// trigger returns what was set.
+func (d *dispatcher) trigger() Trigger {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.plan.trigger
+}
+
+// state returns what the trigger is at.
+func (d *dispatcher) state() TriggerState {
+	_, next := d.stream.log.Bounds()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return TriggerState{InFlight: d.inFlight, Waiting: len(d.schedule.waiting), Keys: len(d.schedule.keys), Behind: next - min(d.place.Low(), next)}
+}
