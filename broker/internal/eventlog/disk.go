@@ -43,13 +43,11 @@ func (d directory) list() ([]string, error) {
 }
 
 func (d directory) open(name string) (file, error) {
-	f, err := os.OpenFile(filepath.Join(string(d), name), os.O_RDWR, 0)
-	return osFile{f}, err
+	return openFile(filepath.Join(string(d), name), os.O_RDWR)
 }
 
 func (d directory) create(name string) (file, error) {
-	f, err := os.OpenFile(filepath.Join(string(d), name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	return osFile{f}, err
+	return openFile(filepath.Join(string(d), name), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 }
 
 func (d directory) rename(from, to string) error {
@@ -68,6 +66,14 @@ func (d directory) sync() error {
 }
 
 type osFile struct{ *os.File }
+
+func openFile(name string, flag int) (file, error) {
+	f, err := os.OpenFile(name, flag, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
 
 func (f osFile) sync() error { return datasync(f.File) }
 

@@ -253,19 +253,19 @@ func (l *Log) run() {
 		case <-l.wake:
 		case <-l.timer.C:
 		}
+		var g *group
 		l.collecting.Lock()
-		g, closing := l.group, l.closing
-		if len(g.buf) > 0 {
-			l.group = newGroup(spare)
+		closing := l.closing
+		if len(l.group.buf) > 0 {
+			g, l.group = l.group, newGroup(spare)
 		}
 		l.collecting.Unlock()
-		if len(g.buf) > 0 {
+		if g != nil {
 			close(g.taken)
 			l.commit(g)
-			if spare = g.buf; cap(spare) > 2*zeros+maxGroup {
+			if spare = g.buf; cap(spare) > maxGroup {
 				spare = nil
 			}
-			g.buf = nil
 		}
 		l.retain()
 		// The callers that had joined when it was read are done.
@@ -311,6 +311,8 @@ func (l *Log) commit(g *group) {
 // zeros is how many bytes follow a small write, at most; see the package's comment.
 const zeros = 256 << 10
 
+var blank [zeros]byte
+
 // write writes a group to the active segment, and returns where.
 func (l *Log) write(g *group) (at int64, err error) {
 	length := len(g.buf)
@@ -334,19 +336,16 @@ func (l *Log) write(g *group) (at int64, err error) {
 }
 
 func (l *Log) writeAndSync(s *segment, b []byte) error {
-	n := len(b)
-	if end := s.end + int64(n); end > s.allocated {
-		if n < zeros/4 {
-			s.allocated = min((end/zeros+1)*zeros, max(end, l.config.SegmentBytes))
-			b = slices.Grow(b, int(s.allocated-end))[:n+int(s.allocated-end)]
-			clear(b[n:])
-		} else {
-			s.allocated = end
-		}
-	}
-	// If only the zeros did not fit, nothing is missing.
-	if written, err := s.file.WriteAt(b, s.end); err != nil && written < n {
+	if _, err := s.file.WriteAt(b, s.end); err != nil {
 		return err
+	}
+	if end := s.end + int64(len(b)); end > s.allocated {
+		s.allocated = end
+		if len(b) < zeros/4 {
+			// Without them nothing is missing: an error doesn't matter.
+			n, _ := s.file.WriteAt(blank[:max(0, min(zeros, l.config.SegmentBytes-end))], end)
+			s.allocated += int64(n)
+		}
 	}
 	return s.file.sync()
 }

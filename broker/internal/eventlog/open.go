@@ -70,7 +70,9 @@ func open(d disk, lock io.Closer, c Config) (_ *Log, r Recovery, err error) {
 	defer func() {
 		if err != nil {
 			for _, s := range l.segments {
-				s.file.Close()
+				if s.file != nil {
+					s.file.Close()
+				}
 			}
 		}
 	}()
@@ -109,6 +111,10 @@ func open(d disk, lock io.Closer, c Config) (_ *Log, r Recovery, err error) {
 			return nil, r, err
 		}
 	}
+	// The process before may have been killed before it had done so.
+	if err := l.disk.sync(); err != nil {
+		return nil, r, err
+	}
 	r.Segments = len(l.segments)
 	l.timer = time.NewTimer(math.MaxInt64)
 	l.poke() // delete what is too old
@@ -133,9 +139,8 @@ func (l *Log) openSegments(r *Recovery) (unreadable map[*segment]bool, err error
 	slices.SortFunc(l.segments, func(a, b *segment) int { return strings.Compare(a.name, b.name) })
 	salted := false
 	var lost []*segment
-	for i, s := range l.segments {
+	for _, s := range l.segments {
 		if s.file, err = l.disk.open(s.name); err != nil {
-			l.segments = l.segments[:i]
 			return nil, err
 		}
 		info, err := s.file.Stat()
@@ -201,6 +206,7 @@ func (l *Log) recover(s *segment, limit uint64, r *Recovery) (holes []hole, err 
 	defer sc.release()
 	durable := uint64(0)
 	end := int64(dataStart)
+	s.unsure = end
 	for {
 		h, _, at, err := sc.next()
 		if errors.Is(err, io.EOF) {
@@ -213,7 +219,9 @@ func (l *Log) recover(s *segment, limit uint64, r *Recovery) (holes []hole, err 
 			holes = append(holes, hole{s: s, first: l.next, next: h.first, at: end, end: at})
 		}
 		s.note(h, at, damaged)
-		durable = max(durable, h.durable)
+		if h.durable > durable {
+			durable, s.unsure = h.durable, at
+		}
 		r.Records += uint64(h.count)
 		l.next, end, s.marked = h.next(), sc.at, h.count == 0
 	}
@@ -233,13 +241,14 @@ func (l *Log) recover(s *segment, limit uint64, r *Recovery) (holes []hole, err 
 	return holes, nil
 }
 
-// cut removes what is after the last frame of the last segment, and makes sure that the frames are on the disk: after a process
-// has been killed they may not be.
+// cut removes what is after the last frame of the last segment, and makes sure that the frames are on the disk. Those of the last
+// write may have been read from memory: the process was killed before it had synced them, or the sync had failed. They are written
+// once more, because after a failed sync the next one doesn't write them (see the package's comment).
 func (l *Log) cut(s *segment, r *Recovery) error {
-	rest := make([]byte, page)
+	buf := make([]byte, window)
 	used := s.end
-	for at := s.end; at < s.allocated; at += page {
-		b := rest[:min(page, s.allocated-at)]
+	for at := s.end; at < s.allocated; at += window {
+		b := buf[:min(window, s.allocated-at)]
 		if err := readDamaged(s.file, b, at); err != nil {
 			return err
 		}
@@ -253,9 +262,18 @@ func (l *Log) cut(s *segment, r *Recovery) error {
 		r.Cut = used - s.end
 		r.problem("%s: the last %d bytes are no whole write and were cut off: the write was not acknowledged before the crash, or they are damaged", s.name, r.Cut)
 	}
-	s.allocated = max(s.end, dataStart)
-	if err := s.file.Truncate(s.allocated); err != nil {
+	s.allocated = s.end
+	if err := s.file.Truncate(s.end); err != nil {
 		return err
+	}
+	for at := s.unsure; at < s.end; at += window {
+		b := buf[:min(window, s.end-at)]
+		if _, err := s.file.ReadAt(b, at); err != nil {
+			return err
+		}
+		if _, err := s.file.WriteAt(b, at); err != nil {
+			return err
+		}
 	}
 	return s.file.sync()
 }

@@ -44,6 +44,7 @@ type segment struct {
 	// Of Log.run alone:
 
 	allocated int64 // up to here, there are zeros after the end
+	unsure    int64 // when the log was opened: from here on, frames may not have been on the disk
 	marked    bool  // the last frame says that the log was closed
 }
 
