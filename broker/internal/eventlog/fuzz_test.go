@@ -19,7 +19,7 @@ func FuzzScanner(f *testing.F) {
 	f.Add(content[w.frames[1].at:], s.salt, uint64(1))
 	f.Add(make([]byte, 100), s.salt, uint64(3))
 	f.Fuzz(func(t *testing.T, b []byte, salt uint32, want uint64) {
-		sc := scanner{file: bytes.NewReader(b), salt: salt, end: int64(len(b)), want: want, limit: forever}
+		sc := scanner{file: bytes.NewReader(b), salt: salt, end: int64(len(b)), want: want, limit: forever, ahead: window}
 		end := int64(0)
 		for {
 			h, body, at, err := sc.next()

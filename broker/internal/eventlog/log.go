@@ -148,14 +148,15 @@ func (l *Log) firstLocked() uint64 {
 	return l.segments[0].first
 }
 
-// segmentLocked returns the segment of a record between the bounds, and the first number that isn't in it.
-func (l *Log) segmentLocked(seq uint64) (s *segment, limit uint64) {
-	i := len(l.segments) - 1
-	limit = l.next
+// scannerLocked returns a scanner that comes to a record that is between the bounds, and its segment.
+func (l *Log) scannerLocked(seq uint64) (*segment, scanner) {
+	i, limit := len(l.segments)-1, l.next
 	for ; l.segments[i].first > seq; i-- {
 		limit = l.segments[i].first
 	}
-	return l.segments[i], limit
+	s := l.segments[i]
+	at, first := s.from(seq)
+	return s, scanner{file: s.file, salt: s.salt, at: at, end: s.end, want: first, limit: limit}
 }
 
 // Appended returns a channel that is closed when more records can be read than at the time of the call, or when the log is closed.
@@ -171,19 +172,11 @@ func (l *Log) Appended() <-chan struct{} {
 // Read reads the record of a number into buf, or into a new buffer if it doesn't fit. Its error is ErrGone, ErrNotYet, ErrCorrupt,
 // ErrClosed, or the file system's. It reads the records of one Append together.
 func (l *Log) Read(seq uint64, buf []byte) ([]byte, error) {
+	var sc scanner
 	l.mu.RLock()
 	closed, first, next := l.closed, l.firstLocked(), l.next
-	var s *segment
-	var from entry
-	var end int64
-	var limit uint64
-	if !closed && seq >= first && seq < next {
-		s, limit = l.segmentLocked(seq)
-		end = s.end
-		var ok bool
-		if from, ok = s.floor(seq); !ok {
-			from = entry{s.first, dataStart}
-		}
+	if seq >= first && seq < next {
+		_, sc = l.scannerLocked(seq)
 	}
 	l.mu.RUnlock()
 	switch {
@@ -194,7 +187,8 @@ func (l *Log) Read(seq uint64, buf []byte) ([]byte, error) {
 	case seq >= next:
 		return nil, fmt.Errorf("record %d: %w", seq, ErrNotYet)
 	}
-	record, err := s.read(seq, from, end, limit, buf)
+	sc.ahead = indexBytes
+	record, err := sc.find(seq, buf)
 	if errors.Is(err, fs.ErrClosed) {
 		l.mu.RLock()
 		defer l.mu.RUnlock()

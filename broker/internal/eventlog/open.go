@@ -202,7 +202,7 @@ func (h hole) tell(r *Recovery) {
 
 // recover reads a segment, whose records are below limit, and puts it into the index.
 func (l *Log) recover(s *segment, limit uint64, r *Recovery) (holes []hole, err error) {
-	sc := scanner{file: s.file, salt: s.salt, at: dataStart, end: s.end, want: s.first, limit: limit}
+	sc := scanner{file: s.file, salt: s.salt, at: dataStart, end: s.end, want: s.first, limit: limit, ahead: window}
 	defer sc.release()
 	durable := uint64(0)
 	end := int64(dataStart)

@@ -94,17 +94,13 @@ func (r *Reader) proceed() error {
 		r.scanner.release() // most of many Readers wait most of the time
 		return ErrNotYet
 	}
-	s, limit := l.segmentLocked(r.seq)
+	s, sc := l.scannerLocked(r.seq)
 	if s == r.segment && r.scanner.want == r.seq {
-		r.scanner.end, r.scanner.limit = s.end, limit
+		r.scanner.end, r.scanner.limit = sc.end, sc.limit
 		return nil
 	}
-	from, ok := s.floor(r.seq)
-	if !ok {
-		from = entry{s.first, dataStart}
-	}
-	r.segment = s
-	r.scanner = scanner{file: s.file, salt: s.salt, at: from.at, end: s.end, want: from.seq, limit: limit, buf: r.scanner.buf[:0]}
+	sc.ahead, sc.buf = window, r.scanner.buf[:0]
+	r.segment, r.scanner = s, sc
 	return nil
 }
 

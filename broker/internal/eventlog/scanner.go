@@ -20,10 +20,10 @@ type scanner struct {
 	end   int64  // where the part ends
 	want  uint64 // the next frame's first record, if nothing is damaged
 	limit uint64 // frames of records from this one on don't count: their write failed
+	ahead int    // how much is read at once, at most a window
 
-	buf []byte // what the file has from position from on
-	// from is a position in the file.
-	from int64
+	buf  []byte // a part of the file
+	from int64  // where it is in the file
 }
 
 // next returns the next intact frame and where it is; io.EOF if there is none. The body is valid until the next call.
@@ -51,6 +51,26 @@ func (s *scanner) next() (h header, body []byte, at int64, err error) {
 	return header{}, nil, 0, io.EOF
 }
 
+// find reads a record into buf.
+func (s *scanner) find(seq uint64, buf []byte) ([]byte, error) {
+	defer s.release()
+	for {
+		h, body, _, err := s.next()
+		switch {
+		case errors.Is(err, io.EOF) || err == nil && h.first > seq:
+			return nil, ErrCorrupt
+		case err != nil:
+			return nil, err
+		case h.next() > seq:
+			record, ok := h.record(body, seq)
+			if !ok {
+				return nil, ErrCorrupt
+			}
+			return append(buf[:0], record...), nil
+		}
+	}
+}
+
 // peek returns n bytes of the file from at on, which are before the end.
 func (s *scanner) peek(at int64, n int) ([]byte, error) {
 	if at < s.from || at+int64(n) > s.from+int64(len(s.buf)) {
@@ -63,7 +83,7 @@ func (s *scanner) peek(at int64, n int) ([]byte, error) {
 
 // fill reads a window of the file, and more than one if that many bytes are needed.
 func (s *scanner) fill(at int64, n int) error {
-	size := int(min(int64(max(n, window)), s.end-at))
+	size := int(min(int64(max(n, s.ahead)), s.end-at))
 	if cap(s.buf) < size || cap(s.buf) > window && size <= window {
 		s.release()
 		if size > window {

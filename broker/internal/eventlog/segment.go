@@ -1,12 +1,10 @@
 package eventlog
 
 import (
+	"cmp"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
-	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,9 +21,10 @@ const (
 	suffix    = ".log"
 	temporary = ".new"
 
-	// indexEvery is how many records the index leaves out at most, unless a frame has more: half a byte of memory per record, and
-	// eight headers that a read passes on average.
-	indexEvery = 16
+	// A read passes over this many records, or bytes in front of a frame, at most: an entry of the index, of 8 bytes, is made
+	// when there are more.
+	indexRecords = 8
+	indexBytes   = 8 << 10
 )
 
 // segment is a file of the log.
@@ -48,11 +47,8 @@ type segment struct {
 	marked    bool  // the last frame says that the log was closed
 }
 
-// entry says where the frame of a number is.
-type entry struct {
-	seq uint64
-	at  int64
-}
+// entry says where the frame of a number is, relative to the segment's first number and in units of the alignment.
+type entry struct{ seq, at uint32 }
 
 func segmentName(first uint64) string { return fmt.Sprintf("%020d%s", first, suffix) }
 
@@ -95,80 +91,20 @@ func (s *segment) decode(b []byte) (intact int, err error) {
 
 // note puts a frame into the index.
 func (s *segment) note(h header, at int64, afterDamage bool) {
-	if n := len(s.index); n == 0 || afterDamage || h.first-s.index[n-1].seq >= indexEvery {
-		s.index = append(s.index, entry{h.first, at})
+	e := entry{uint32(h.first - s.first), uint32(at / alignment)}
+	if n := len(s.index); n == 0 || afterDamage || e.seq-s.index[n-1].seq >= indexRecords || e.at-s.index[n-1].at >= indexBytes/alignment {
+		s.index = append(s.index, e)
 	}
 }
 
-// floor returns the last entry of the index that isn't after seq.
-func (s *segment) floor(seq uint64) (entry, bool) {
-	i, found := slices.BinarySearchFunc(s.index, seq, func(e entry, seq uint64) int {
-		switch {
-		case e.seq < seq:
-			return -1
-		case e.seq > seq:
-			return 1
-		}
-		return 0
-	})
+// from returns where to look for a record: a position, and the number of the frame that should be there.
+func (s *segment) from(seq uint64) (at int64, first uint64) {
+	i, found := slices.BinarySearchFunc(s.index, seq-s.first, func(e entry, seq uint64) int { return cmp.Compare(uint64(e.seq), seq) })
 	if !found {
 		i--
 	}
 	if i < 0 {
-		return entry{}, false
+		return dataStart, s.first // the beginning is damaged
 	}
-	return s.index[i], true
-}
-
-// read reads a record, whose frame is at the entry from or behind it.
-func (s *segment) read(seq uint64, from entry, end int64, limit uint64, buf []byte) ([]byte, error) {
-	var head [frameHeader]byte
-	for at, want := from.at, from.seq; at+frameHeader <= end; {
-		if _, err := s.file.ReadAt(head[:], at); err != nil && errors.Is(err, fs.ErrClosed) {
-			return nil, err
-		}
-		h, ok := parseHeader(head[:], s.salt)
-		if !ok || h.first < want || at+h.length() > end {
-			// Damaged since the log was opened: where the next frame begins is found by searching.
-			return s.search(seq, entry{want, at}, end, limit, buf)
-		}
-		if h.first > seq {
-			break
-		}
-		if h.next() <= seq {
-			at, want = at+h.length(), h.next()
-			continue
-		}
-		body := slices.Grow(buf[:0], int(h.size))[:h.size]
-		if _, err := s.file.ReadAt(body, at+frameHeader); err != nil {
-			return nil, err
-		}
-		record, ok := h.record(body, seq)
-		if !h.intact(body) || !ok {
-			break
-		}
-		return append(body[:0], record...), nil
-	}
-	return nil, ErrCorrupt
-}
-
-// search is read past damage.
-func (s *segment) search(seq uint64, from entry, end int64, limit uint64, buf []byte) ([]byte, error) {
-	sc := scanner{file: s.file, salt: s.salt, at: from.at, end: end, want: from.seq, limit: limit}
-	defer sc.release()
-	for {
-		h, body, _, err := sc.next()
-		if errors.Is(err, io.EOF) || err == nil && h.first > seq {
-			return nil, ErrCorrupt
-		} else if err != nil {
-			return nil, err
-		}
-		if h.next() > seq {
-			record, ok := h.record(body, seq)
-			if !ok {
-				return nil, ErrCorrupt
-			}
-			return append(buf[:0], record...), nil
-		}
-	}
+	return int64(s.index[i].at) * alignment, s.first + uint64(s.index[i].seq)
 }
