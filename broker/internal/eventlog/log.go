@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -247,6 +248,9 @@ func (l *Log) run() {
 		case <-l.wake:
 		case <-l.timer.C:
 		}
+		// Callers whose records have just become durable may have more: if those who waited in the meantime were written at once,
+		// the two would take turns from then on, and each write would have half of them.
+		runtime.Gosched()
 		var g *group
 		l.collecting.Lock()
 		closing := l.closing
