@@ -17,7 +17,7 @@ race: ## run all tests but the end-to-end ones many times under the race detecto
 	go test -race -count=20 $$(go list ./... | grep -v /e2e)
 
 bench: ## run the benchmarks, cold starts last
-	go test -run '^$$' -bench . -benchmem -skip ColdStart ./throttler ./metrics ./proxy ./queueproxy ./activator ./bench
+	go test -run '^$$' -bench . -benchmem -skip ColdStart ./throttler ./metrics ./proxy ./queueproxy ./activator ./bench ./broker/internal/eventlog
 	go test -run '^$$' -bench ColdStart -benchtime 200x ./bench
 
 bench-compare: ## measure the proxies beside nginx, haproxy, Go's and Knative's (Debian; 50 minutes)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 )
 
@@ -263,6 +264,51 @@ func TestFrameInARecord(t *testing.T) {
 	}
 	if got, err := l.Read(2, nil); string(got) != "next" || err != nil {
 		t.Errorf("Read(2) = %q, %v", got, err)
+	}
+}
+
+// badSector can't read the page at 4096.
+type badSector struct {
+	*bytes.Reader
+	err error
+}
+
+func (b badSector) ReadAt(p []byte, at int64) (int, error) {
+	if at < 2*page && at+int64(len(p)) > page {
+		return 0, b.err
+	}
+	return b.Reader.ReadAt(p, at)
+}
+
+func TestBadSector(t *testing.T) {
+	w := write(t, 150, true)
+	s := &segment{name: w.name, first: 1}
+	content := w.disk.names[w.name].data
+	if _, err := s.decode(content); err != nil {
+		t.Fatal(err)
+	}
+	disk := badSector{bytes.NewReader(content), syscall.EIO}
+	scan := func() (found int, err error) {
+		sc := scanner{file: disk, salt: s.salt, at: dataStart, end: int64(len(content)), want: 1, limit: forever, ahead: window}
+		for ; err == nil; found++ {
+			_, _, _, err = sc.next()
+		}
+		return found - 1, err
+	}
+	hit := 0
+	for _, f := range w.frames {
+		if f.at < 2*page && f.end > page {
+			hit++
+		}
+	}
+	// One more says that the log was closed.
+	if n, err := scan(); n != len(w.frames)-hit+1 || !errors.Is(err, io.EOF) {
+		t.Errorf("%d frames, %v, want all of %d but %d", n, err, len(w.frames), hit)
+	}
+	// Another error may pass: it is not for the scanner to skip what it couldn't read for the moment.
+	disk.err = syscall.ENOMEM
+	if _, err := scan(); !errors.Is(err, syscall.ENOMEM) {
+		t.Errorf("scan: %v", err)
 	}
 }
 

@@ -85,5 +85,6 @@
 //
 // All methods of a Log may be called concurrently. A goroutine per Log, from Open to Close, does all writes and deletes segments.
 // Log.collecting guards the group that callers join, Log.mu what readers see: the segments, and the number up to which records are
-// durable. A Reader belongs to one goroutine.
+// durable. A Reader belongs to one goroutine. (If callers wrote by themselves, in turn, a lone one would save the way to that
+// goroutine and back, a microsecond beside the 230 of the disk.)
 package eventlog

@@ -69,8 +69,8 @@ func newGroup(buf []byte) *group {
 	return &group{buf: buf[:0], taken: make(chan struct{}), done: make(chan struct{})}
 }
 
-// Append appends the records, all or none of them, and returns the number of the first one when they are durable. Callers that come
-// while others' records are written share the next write. When ctx ends first the records may be appended all the same.
+// Append appends copies of the records, all or none of them, and returns the number of the first one when they are durable. Callers
+// that come while others' records are written share the next write. When ctx ends first the records may be appended all the same.
 //
 // After an error of the file system none of them can be read, and later calls may succeed: ErrFull if there was no space. Only
 // if the process is killed before a later call has succeeded, Open may find them.
@@ -171,7 +171,7 @@ func (l *Log) Appended() <-chan struct{} {
 }
 
 // Read reads the record of a number into buf, or into a new buffer if it doesn't fit. Its error is ErrGone, ErrNotYet, ErrCorrupt,
-// ErrClosed, or the file system's. It reads the records of one Append together.
+// ErrClosed, or the file system's. It reads at most 8 KiB in front of the record, and all records that were appended with it.
 func (l *Log) Read(seq uint64, buf []byte) ([]byte, error) {
 	var sc scanner
 	l.mu.RLock()

@@ -58,6 +58,16 @@ func rest(t testing.TB, r *Reader) (records []string) {
 	}
 }
 
+// eventually waits for what the log's goroutine does by itself.
+func eventually(t testing.TB, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not happen within a minute")
+		}
+	}
+}
+
 func TestAppendAndRead(t *testing.T) {
 	dir := t.TempDir()
 	l, _ := mustOpen(t, dir, Config{SegmentBytes: minSegment})
@@ -111,9 +121,7 @@ func TestErrorsOfReading(t *testing.T) {
 		mustAppend(t, l, strings.Repeat("x", 1000))
 	}
 	l.TrimTo(11)
-	for first := uint64(0); first != 11; first, _ = l.Bounds() {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, func() bool { first, _ := l.Bounds(); return first == 11 })
 	if _, err := l.Read(10, nil); !errors.Is(err, ErrGone) {
 		t.Errorf("Read of a trimmed record: %v", err)
 	}
@@ -161,10 +169,7 @@ func TestReaderOfADeletedSegment(t *testing.T) {
 		t.Fatalf("Next = %d, %v", seq, err)
 	}
 	l.TrimTo(301)
-	first := uint64(1)
-	for ; first == 1; first, _ = l.Bounds() {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, func() bool { return l.Stats().Segments == 1 })
 	n := len(rest(t, r)) // has what was in the buffer, besides
 	if s := r.Skipped(); s.Corrupt > 0 || s.Trimmed == 0 || uint64(n)+s.Trimmed != 299 {
 		t.Errorf("%d records, Skipped = %+v", n, s)
@@ -428,6 +433,34 @@ func TestDiskIsFull(t *testing.T) {
 	}
 }
 
+// So that a log can be read whose disk fails or is full, Open doesn't fail then.
+func TestOpenOnAFailingDisk(t *testing.T) {
+	d := newMemDisk()
+	l, _ := mustOpenDisk(t, d, Config{})
+	mustAppend(t, l, "a")
+	d = d.after(false, nil)
+	mustClose(t, l)
+	d.fail(func(op, _ string) error {
+		if op == "write" || op == "sync" {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	l, r := mustOpenDisk(t, d, Config{})
+	if want := segmentName(1) + ": the last write may not be on the disk: no space left on device"; len(r.Problems) != 1 || r.Problems[0] != want {
+		t.Errorf("Recovery = %+v, want %s", r, want)
+	}
+	if _, err := l.Append(t.Context(), []byte("lost")); !errors.Is(err, ErrFull) {
+		t.Errorf("Append: %v", err)
+	}
+	d.fail(nil)
+	mustAppend(t, l, "b")
+	if got := rest(t, l.Reader(1)); strings.Join(got, "") != "ab" {
+		t.Errorf("records %q", got)
+	}
+	mustClose(t, l)
+}
+
 func TestMaxBytes(t *testing.T) {
 	l, _ := mustOpenDisk(t, newMemDisk(), Config{SegmentBytes: minSegment, MaxBytes: 5 * minSegment})
 	defer mustClose(t, l)
@@ -438,9 +471,7 @@ func TestMaxBytes(t *testing.T) {
 		}
 	}
 	l.TrimTo(0)
-	for l.Stats().Bytes > 5*minSegment {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, func() bool { return l.Stats().Bytes <= 5*minSegment })
 	s := l.Stats()
 	if s.Dropped != s.First-1 || s.First < 30 {
 		t.Errorf("Stats = %+v", s)
@@ -449,9 +480,7 @@ func TestMaxBytes(t *testing.T) {
 	dropped := s.Dropped
 	l.TrimTo(s.Next)
 	mustAppend(t, l, "x")
-	for l.Stats().Segments > 1 {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, func() bool { return l.Stats().Segments == 1 })
 	if s := l.Stats(); s.Dropped != dropped {
 		t.Errorf("Stats = %+v", s)
 	}

@@ -129,7 +129,7 @@ func (d *memDisk) after(powerFailure bool, random *rand.Rand) *memDisk {
 }
 
 type memFile struct {
-	name    string // by which before gets to know it
+	name    string         // by which before gets to know it
 	data    []byte         // as readers see it
 	durable []byte         // as it is on the disk
 	dirty   map[int64]bool // the sectors that a sync writes

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -47,7 +49,7 @@ func (r *Recovery) problem(format string, args ...any) {
 // When the end of a log has been lost, new records get the numbers of the lost ones. Whoever has kept a number of what comes next
 // has to compare it with the second one of Bounds before anything is appended, and to continue with the lower one.
 func Open(dir string, c Config) (*Log, Recovery, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDirectory(dir); err != nil {
 		return nil, Recovery{}, err
 	}
 	locked, err := lock(dir)
@@ -60,6 +62,25 @@ func Open(dir string, c Config) (*Log, Recovery, error) {
 		return nil, Recovery{}, fmt.Errorf("log in %s: %w", dir, err)
 	}
 	return l, r, nil
+}
+
+// makeDirectory is os.MkdirAll, but the directories are on the disk when it returns.
+func makeDirectory(dir string) error {
+	parent := filepath.Dir(dir)
+	err := os.Mkdir(dir, 0o700)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && parent != dir:
+		if err := makeDirectory(parent); err != nil {
+			return err
+		}
+		return makeDirectory(dir)
+	case err != nil && !errors.Is(err, fs.ErrExist):
+		return err
+	}
+	if err := directory(parent).sync(); !errors.Is(err, fs.ErrPermission) { // who may not read it has not made it
+		return err
+	}
+	return nil
 }
 
 func open(d disk, lock io.Closer, c Config) (_ *Log, r Recovery, err error) {
@@ -106,9 +127,11 @@ func open(d disk, lock io.Closer, c Config) (_ *Log, r Recovery, err error) {
 		h.tell(&r)
 	}
 	if n := len(l.segments); n > 0 && !unreadable[l.segments[n-1]] {
-		l.active = l.segments[n-1]
-		if err := l.cut(l.active, &r); err != nil {
-			return nil, r, err
+		if err := l.cut(l.segments[n-1], &r); err != nil {
+			// It isn't written to any more, as after a failed write.
+			r.problem("%s: the last write may not be on the disk: %v", l.segments[n-1].name, err)
+		} else {
+			l.active = l.segments[n-1]
 		}
 	}
 	// The process before may have been killed before it had done so.

@@ -3,8 +3,8 @@ package eventlog
 import (
 	"errors"
 	"io"
-	"io/fs"
 	"sync"
+	"syscall"
 )
 
 const (
@@ -110,20 +110,19 @@ func (s *scanner) release() {
 
 var windows = sync.Pool{New: func() any { return new([window]byte) }}
 
-// readDamaged fills b from the file. What the disk can't read is zeros.
+// readDamaged fills b from the file. What the disk can't read any more, or the file has lost, is zeros; other errors may pass.
 func readDamaged(f io.ReaderAt, b []byte, at int64) error {
-	_, err := f.ReadAt(b, at)
-	if err == nil || errors.Is(err, fs.ErrClosed) {
-		return err
+	if _, err := f.ReadAt(b, at); err == nil {
+		return nil
 	}
 	for len(b) > 0 {
-		n := min(len(b), page-int(at%page))
-		if read, err := f.ReadAt(b[:n], at); errors.Is(err, fs.ErrClosed) {
+		one := b[:min(len(b), page-int(at%page))]
+		n, err := f.ReadAt(one, at)
+		if err != nil && !errors.Is(err, syscall.EIO) && !errors.Is(err, io.EOF) {
 			return err
-		} else if err != nil {
-			clear(b[read:n])
 		}
-		b, at = b[n:], at+int64(n)
+		clear(one[n:])
+		b, at = b[len(one):], at+int64(len(one))
 	}
 	return nil
 }
