@@ -64,7 +64,7 @@ func readBinary(header http.Header, body []byte, limits Limits) (Event, error) {
 		pairs = append(pairs, pair{name, value})
 	}
 	if len(pairs) == 0 {
-		return Event{}, errors.New("the request has neither headers ce-* nor the Content-Type of a CloudEvent, application/cloudevents+json")
+		return Event{}, ErrNoEvent
 	}
 	if kind := header.Get("Content-Type"); kind != "" {
 		pairs = append(pairs, pair{"datacontenttype", kind})

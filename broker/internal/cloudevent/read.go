@@ -21,11 +21,13 @@ const (
 var (
 	// ErrMediaType is in the error for a body in a format of CloudEvents that isn't JSON (HTTP status 415).
 	ErrMediaType = errors.New("JSON is the one format that is read here, application/cloudevents+json and application/cloudevents-batch+json")
+	// ErrNoEvent is in the error for what doesn't even look like an event, as a sink's response may.
+	ErrNoEvent = errors.New("neither headers ce-* nor the Content-Type of a CloudEvent, application/cloudevents+json")
 	// ErrTooLarge is in the error for an event beyond the limits (HTTP status 413).
 	ErrTooLarge = errors.New("more than this broker takes")
 )
 
-// Read returns the events of a request: one in binary or structured mode, and any number, zero too, of a batch. Their data is part
+// Read returns the events of a request, or of a response: one in binary or structured mode, and any number, zero too, of a batch. Their data is part
 // of the body, where that is possible, so the body must not change. Each error that is neither ErrMediaType nor ErrTooLarge
 // is the sender's mistake (HTTP status 400).
 func Read(header http.Header, body []byte, limits Limits) ([]Event, error) {

@@ -193,6 +193,8 @@ func TestErrorsOfRead(t *testing.T) {
 		want   error
 	}{
 		{header("Content-Type: application/cloudevents+avro"), "", Limits{}, ErrMediaType},
+		{header("Content-Type: text/plain"), "OK", Limits{}, ErrNoEvent},
+		{http.Header{}, "", Limits{}, ErrNoEvent},
 		{minimum, "", Limits{Attributes: 3}, ErrTooLarge},
 		{minimum, "", Limits{AttributeBytes: 29}, ErrTooLarge},
 		{minimum, "", Limits{Attributes: 4, AttributeBytes: 30}, nil},

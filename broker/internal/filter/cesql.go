@@ -154,7 +154,8 @@ func (s *sdkEvent) of(event *cloudevent.Event) (sdk.Event, error) {
 	return s.event, s.err
 }
 
-// toSDK converts attributes; expressions can't see data.
+// toSDK converts attributes; expressions can't see data. Attributes have no types in the broker, as they have none in binary mode: they are
+// strings to an expression, and cast where it needs something else.
 func toSDK(event *cloudevent.Event) (sdk.Event, error) {
 	name, _ := event.Attribute("specversion")
 	version := spec.VS.Version(name)
