@@ -51,6 +51,8 @@ type Config struct {
 	API *API
 	// Log gets what the screen doesn't show. Nil: it is discarded.
 	Log *zap.Logger
+
+	canRebind func() error // replica.CanRebind, except in tests
 }
 
 // Defaults of Config, and constants.
@@ -92,6 +94,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Log == nil {
 		c.Log = zap.NewNop()
+	}
+	if c.canRebind == nil {
+		c.canRebind = replica.CanRebind
 	}
 	return c
 }

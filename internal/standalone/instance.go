@@ -29,6 +29,7 @@ type instance struct {
 	dir       string             // of its volumes; "": it has none
 	objects   manifest.Objects   // as of its start
 	engine    *containers.Engine // for images; nil: none is needed
+	rebound   bool               // the app listens on its containerPort, in whose place it gets ports.app
 	proxy     string             // for the names of a cluster; "": it uses none
 }
 
@@ -50,8 +51,8 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 		}
 	}
 	port := i.ports.app
-	if argv == nil {
-		port = c.Port // published as i.ports.app
+	if argv == nil || i.rebound {
+		port = c.Port // which is i.ports.app outside
 	}
 	i.platform(vars, port, app)
 	for _, v := range c.Env { // a variable may refer to earlier ones
@@ -92,6 +93,14 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 		cmd.Path = i.self
 	}
 	return cmd, errors.Join(errs...)
+}
+
+// binds returns the port in whose place the app gets another; 0: none.
+func (i *instance) binds() int {
+	if i.rebound {
+		return i.Template.Container.Port
+	}
+	return 0
 }
 
 // runnable returns why a replica can't run a program in dir, which is looked up as by a shell; nil if it can.

@@ -1,45 +1,108 @@
 package standalone
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
+	"strings"
+	"syscall"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/podlog"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
 
-// An app that ignores $PORT and listens on its containerPort is pinned to that port of the machine: its revision has one
-// replica at a time, whose $PORT is the containerPort. More would need a network namespace for each.
+// An app that ignores $PORT and listens on its containerPort, or can't, is started again with that as its $PORT. Where the machine allows
+// it (replica.CanRebind), it gets another port of the machine in its place. Elsewhere it is pinned to that port of the machine:
+// its revision has one replica at a time.
 
-// pin pins r if its app listens on its containerPort instead of $PORT, and reports whether it does so now. Its replicas start
-// again, with that port.
-func (s *Server) pin(r *revision, e replica.Event) bool {
+// refit has r's replicas start again if its app listens on its containerPort instead of $PORT, and reports whether it does so now.
+func (s *Server) refit(r *revision, e replica.Event) bool {
 	port := r.Template.Container.Port
 	if r.pinned || r.Command == nil || !slices.Contains(e.Ports, port) {
 		return false
 	}
-	r.pinned = true
-	s.config.Screen.Line(fmt.Sprintf("%s: the app listens on its containerPort, %d, and not on $PORT: it is started again for that port, and has one "+
-		"replica at a time; for more, have it read the environment variable PORT", r.Name, port))
+	why := errors.New("its calls of bind could not be seen")
+	if !r.rebound {
+		why = s.config.canRebind()
+	}
+	r.rebound, r.pinned = why == nil, why != nil
+	line := fmt.Sprintf("%s: the app listens on its containerPort, %d, and not on $PORT: it is started again, and its replicas get other ports of "+
+		"this machine in place of that one", r.Name, port)
+	if r.pinned {
+		line = fmt.Sprintf("%s: the app listens on its containerPort, %d, and not on $PORT: it is started again for that port, and has one replica "+
+			"at a time (%v); for more, have it read the environment variable PORT", r.Name, port, why)
+	}
+	s.startOver(r, line)
+	return true
+}
+
+// unblock has r's replicas start again if the app of p has ended because it can't have its containerPort: the ingress may have it,
+// or another service, or it needs a privilege.
+func (s *Server) unblock(r *revision, p *pod) {
+	port := r.Template.Container.Port
+	if r.pinned || r.rebound || r.Command == nil {
+		return
+	}
+	l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+	if err == nil {
+		l.Close()
+		return
+	}
+	errno, ok := errors.AsType[syscall.Errno](err)
+	if !ok || !p.says(errno.Error(), unix.ErrnoName(errno)) || s.config.canRebind() != nil {
+		return
+	}
+	r.rebound = true
+	s.startOver(r, fmt.Sprintf("%s: its containerPort, %d, can't be had on this machine (%v): it is started again, and its replicas get other ports of "+
+		"this machine in place of that one", r.Name, port, errno))
+}
+
+// says reports whether the last lines of the app have one of some texts in them, in letters of any case.
+func (p *pod) says(texts ...string) bool {
+	const last = 100 // lines: a stack is long
+	log := p.container(replica.App).log.Open(context.Background(), podlog.Options{Tail: last})
+	said, _ := io.ReadAll(log) // has no errors
+	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(strings.ToLower(string(said)), strings.ToLower(text)) })
+}
+
+// startOver ends all replicas of r and starts new ones.
+func (s *Server) startOver(r *revision, why string) {
+	s.config.Screen.Line(why)
 	for _, p := range r.active() {
 		s.terminate(r, p)
 	}
 	s.converge(r)
-	return true
 }
 
-// inheritPin pins a new revision if the app of an earlier one of its service is. It gets traffic at once, as the two can't run
-// together.
-func (s *Server) inheritPin(r *revision) {
+// inheritPort treats the app of a new revision as that of an earlier one of its service. If it is pinned it gets traffic at once,
+// as the two can't run together.
+func (s *Server) inheritPort(r *revision) {
+	if r.Command == nil {
+		return
+	}
 	for _, other := range s.revisions {
-		if other.sharesPin(r) && r.Command != nil {
+		switch {
+		case other.sharesPin(r):
 			r.pinned, r.warm = true, true
+		case other.rebound && other.samePort(r):
+			r.rebound = true
 		}
 	}
 }
 
+// samePort reports whether r and another revision of its service have the same containerPort.
+func (r *revision) samePort(other *revision) bool {
+	return r != other && r.Namespace == other.Namespace && r.Service == other.Service && r.Template.Container.Port == other.Template.Container.Port
+}
+
 // sharesPin reports whether r is pinned to the port of another revision of its service.
 func (r *revision) sharesPin(other *revision) bool {
-	return r != other && r.pinned && r.Namespace == other.Namespace && r.Service == other.Service && r.Template.Container.Port == other.Template.Container.Port
+	return r.pinned && r.samePort(other)
 }
 
 // portFree reports whether r may launch a replica: if it is pinned no other replica may have its port, or may have had it and

@@ -71,7 +71,7 @@ func (s *Server) launch(r *revision) error {
 		p.ports.app = r.Template.Container.Port
 	}
 	p.containers = containersOf(r.Revision)
-	i := &instance{Revision: r.Revision, name: p.name, uid: p.uid, ports: p.ports, self: s.self, objects: s.declared.objects, engine: s.engines.engine}
+	i := &instance{Revision: r.Revision, name: p.name, uid: p.uid, ports: p.ports, self: s.self, objects: s.declared.objects, engine: s.engines.engine, rebound: r.rebound}
 	spec, err := s.spec(r, i)
 	if err != nil {
 		s.ports.Release(taken)
@@ -131,7 +131,7 @@ func (s *Server) spec(r *revision, i *instance) (replica.Spec, error) {
 		App:        app,
 		QueueProxy: queueProxyCommand(r.Revision, i.name, i.ports, s.self, level, s.config.Limits.Behind()),
 		Init:       before, Sidecars: beside, Dir: i.dir, Network: i.network(), Cgroups: s.cgroups,
-		Host: replicaHost, Port: i.ports.app,
+		Host: replicaHost, Port: i.ports.app, Binds: i.binds(),
 		DrainLimit: r.Template.Timeout, Grace: graceOf(&r.Template),
 	}, nil
 }
@@ -309,6 +309,10 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 		c.follow(e)
 	}
 	port := p.ports.app
+	told := port // as $PORT
+	if r.rebound {
+		told = r.Template.Container.Port
+	}
 	switch e.Kind {
 	case replica.Started:
 		if e.Process == replica.App {
@@ -322,7 +326,10 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 			s.config.Screen.Line(fmt.Sprintf("%s: the %s is started again with the %s, whose network it shares", p.name, e.Process, e.With))
 			s.processEnded(r, p, e.Process)
 		case !p.ending:
-			say(s.exited(r, p, e))
+			served := p.ready
+			if say(s.exited(r, p, e)); e.Process == replica.App && e.RestartIn > 0 && !served {
+				s.unblock(r, p)
+			}
 		case e.Process == replica.App && e.Status == "signal: killed":
 			s.config.Screen.Line(p.name + ": the app did not end on SIGTERM, and was killed")
 		}
@@ -335,16 +342,16 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 		s.terminate(r, p)
 		s.converge(r)
 	case replica.Strayed:
-		if !p.ending && s.pin(r, e) {
+		if !p.ending && s.refit(r, e) {
 			break
 		}
 		say(fmt.Sprintf("the app listens on port %s and not on $PORT, which is %d here: have it read the environment "+
-			"variable PORT, pass $(PORT) in the container's args, or set its port as containerPort", numbers(e.Ports), port))
+			"variable PORT, pass $(PORT) in the container's args, or set its port as containerPort", numbers(e.Ports), told))
 		p.strayed = e.Time
 	case replica.Silent:
-		say(fmt.Sprintf("not ready: the app has not begun to listen on $PORT, which is %d", port))
+		say(fmt.Sprintf("not ready: the app has not begun to listen on $PORT, which is %d", told))
 	case replica.Listens:
-		say(fmt.Sprintf("the app listens on $PORT, which is %d", port))
+		say(fmt.Sprintf("the app listens on $PORT, which is %d", told))
 		p.specific, p.strayed = false, time.Time{}
 	case replica.Line, replica.Completed:
 	}

@@ -29,6 +29,7 @@ type revision struct {
 	pulled  bool                  // images are here
 	pulling bool
 	pinned  bool // the app listens on its containerPort only
+	rebound bool // so it does, and each replica gets another port in its place
 
 	desired     int
 	capped      bool   // -max-replicas is less than desired
@@ -97,7 +98,7 @@ func (s *Server) add(r *catalog.Revision, now time.Time) {
 	s.revisions[id] = &revision{
 		Revision: r, id: id, scaler: autoscaler.New(scaling, now), warm: max(scaling.Initial, scaling.Min) == 0, options: s.catalog.Options(r),
 	}
-	s.inheritPin(s.revisions[id])
+	s.inheritPort(s.revisions[id])
 	t := &r.Template
 	spec := activator.Revision{
 		ID:            id,

@@ -35,7 +35,7 @@ func TestReplicaThatEndsSaysWhatEndedItFirst(t *testing.T) {
 		w := newWorld(t, service("hello", "", "World", ""))
 		s, p := &Server{config: w.config}, &pod{name: "hello-1"}
 		for _, e := range c.events {
-			s.event(&revision{}, p, e)
+			s.event(&revision{Revision: sample}, p, e)
 		}
 		w.config.Screen.Close(time.Minute)
 		if got := p.whyEnded(); got != c.want || strings.Contains(w.out.String(), "next start in 0s") {

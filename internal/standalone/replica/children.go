@@ -39,17 +39,7 @@ func (s *supervisor) start(process Process, c Command, own bool) (*child, error)
 		Stdout: ch.out, Stderr: ch.err, WaitDelay: outputDelay,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: own},
 	}
-	var err error
-	if len(c.After) > 0 {
-		err = adopting(ch.cmd)
-	}
-	if err == nil {
-		ch.group, err = s.spec.Cgroups.limit(c.Limits)
-	}
-	if err == nil {
-		err = ch.group.start(ch.cmd)
-	}
-	if err != nil {
+	if err := s.exec(ch); err != nil {
 		ch.group.remove()
 		return nil, err
 	}
@@ -57,6 +47,33 @@ func (s *supervisor) start(process Process, c Command, own bool) (*child, error)
 	go ch.wait()
 	s.owns(ch)
 	return ch, nil
+}
+
+// exec starts c's process, through this binary if that has to do something in it first.
+func (s *supervisor) exec(c *child) (err error) {
+	var calls *rebind
+	switch {
+	case len(c.command.After) > 0:
+		err = through(c.cmd, adopter)
+	case c.process == App && s.spec.Binds > 0:
+		if err = through(c.cmd, rebinder); err == nil {
+			calls, err = rebinding(c.cmd, s.spec.Binds, s.spec.Port)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if c.group, err = s.spec.Cgroups.limit(c.command.Limits); err == nil {
+		err = c.group.start(c.cmd)
+	}
+	switch {
+	case calls == nil:
+	case err == nil:
+		calls.serve()
+	default:
+		calls.close()
+	}
+	return err
 }
 
 func (c *child) wait() {

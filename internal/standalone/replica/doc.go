@@ -26,7 +26,7 @@
 //
 // A process may be the client of a container, which outlives a client that is killed: Command.After removes it after each end of
 // the process, in the supervisor or, if that was killed, in the quickstart. What runs the container is the client's orphan, and
-// stays below it: see adopting.
+// stays below it: see adopt.
 //
 // # Network
 //
@@ -41,9 +41,14 @@
 // forks is in them too. They are removed when the container has ended and what it started is gone; by the quickstart if
 // the supervisor was killed; and by the next quickstart if both were.
 //
+// # Ports
+//
+// With Spec.Binds the app gets Spec.Port when it binds that port. This binary begins as the app's process, has the kernel pass its
+// calls of bind and getsockname on (seccomp_unotify(2)), sends the descriptor of these calls to the supervisor, and becomes the app.
+//
 // # Concurrency
 //
 // A Replica has one goroutine, which reads events and calls Notify one at a time; Done closes when it has ended, after
-// the supervisor has. In the supervisor one goroutine decides everything; the others wait for a child, read a pipe, or
-// copy lines, and end with those.
+// the supervisor has. In the supervisor one goroutine decides everything; the others wait for a child, read a pipe,
+// copy lines, or answer an app's calls, and end with those.
 package replica

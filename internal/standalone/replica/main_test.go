@@ -59,6 +59,9 @@ func app() {
 		switch word {
 		case "listen":
 			go serveApp("127.0.0.1:" + os.Getenv("PORT"))
+		case "bind":
+			signal.Reset(syscall.SIGTERM)
+			bindAll()
 		case "stray":
 			go serveApp("127.0.0.1:0")
 		case "crash":

@@ -83,6 +83,8 @@ type Spec struct {
 	// Port is the app's port on Host.
 	Host string
 	Port int
+	// Binds is the port that the app listens on whatever it is told; it gets Port in its place, if CanRebind. 0: none.
+	Binds int
 	// DrainLimit bounds the queue-proxy's drain, Grace the app's time after SIGTERM.
 	DrainLimit, Grace time.Duration
 }
@@ -103,6 +105,8 @@ func (s Spec) Validate() error {
 		return errors.New("replica: Spec.Network is missing, or has no program that says whether it is there")
 	case s.Port < 1 || s.Port > 65535:
 		return fmt.Errorf("replica: Spec.Port is %d", s.Port)
+	case s.Binds < 0 || s.Binds > 65535 || s.Binds > 0 && len(s.App.After) > 0:
+		return fmt.Errorf("replica: Spec.Binds is %d", s.Binds)
 	case s.DrainLimit < 0 || s.Grace < 0:
 		return errors.New("replica: a negative duration in Spec")
 	}

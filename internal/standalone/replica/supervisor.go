@@ -17,9 +17,12 @@ import (
 // its processes have ended.
 func Main() int {
 	var err error
-	if len(os.Args) > 3 && os.Args[1] == adopter {
+	switch {
+	case len(os.Args) > 3 && os.Args[1] == adopter:
 		err = adopt(os.Args[2:])
-	} else {
+	case len(os.Args) > 1 && os.Args[1] == rebinder:
+		err = handOver(os.Args[2:])
+	default:
 		err = supervise(inherited(controlFD, "control"), newReporter(inherited(eventsFD, "events")))
 	}
 	if err != nil {
