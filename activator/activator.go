@@ -44,6 +44,7 @@ type Activator struct {
 	gate       *throttler.Breaker        // open once the source has synced; requests of unknown revisions wait for it until then
 	early      *quota.Shares[netip.Addr] // how many wait for the gate, by client
 	noTLS      *tls.Config               // trusts no certificate
+	sessions   sessions                  // whose cookies keep clients on a pod
 	private    []string                  // fields that neither reach a pod's app nor come from it
 
 	announcements *announcements
@@ -64,7 +65,7 @@ func New(c Config, log *zap.Logger) (*Activator, error) {
 	}
 	a := &Activator{config: c.withDefaults(), log: log, synced: make(chan struct{})}
 	a.gate, a.early = throttler.NewBreaker(0, math.MaxInt), quota.NewShares[netip.Addr](int64(a.config.MaxWaiting))
-	a.private = knative.PrivateHeaders()
+	a.private, a.sessions = knative.PrivateHeaders(), newSessions(c.CookieKey)
 	a.noTLS = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13}
 	a.exchanges.New = func() any { return &exchange{a: a} }
 	a.revisions.byID = map[throttler.RevisionID]*tracked{}
@@ -93,7 +94,7 @@ func (a *Activator) initStats() (err error) {
 		c.First = a.config.Reporter.Send
 	}
 	if a.config.Registerer != nil {
-		if a.collectors, err = newCollectors(a.config, a.budgets); err != nil {
+		if a.collectors, err = newCollectors(a.config, a.budgets, a.affinityCounts); err != nil {
 			return fmt.Errorf("activator: %w", err)
 		}
 		c.Observe = a.observeConcurrency
@@ -310,6 +311,26 @@ func (a *Activator) Snapshot() []RevisionSnapshot {
 		}
 	}
 	slices.SortFunc(all, func(x, y RevisionSnapshot) int { return strings.Compare(x.ID.String(), y.ID.String()) })
+	return all
+}
+
+// affinityCounts is where the requests of the revisions with affinity went.
+func (a *Activator) affinityCounts() []metrics.AffinityCounts {
+	var all []metrics.AffinityCounts
+	for _, t := range a.revisions.all() {
+		s := t.spec.Load()
+		if s == nil {
+			continue
+		}
+		ts, _ := a.throttler.Stats(t.id)
+		if s.affinity.By == knative.NoAffinity && ts.Keys == 0 {
+			continue
+		}
+		all = append(all, metrics.AffinityCounts{
+			Namespace: t.id.Namespace, Revision: t.id.Name, Bypassed: s.bypassed(),
+			Kept: ts.Kept, MovedGone: ts.MovedGone, MovedOut: ts.MovedOut, MovedFull: ts.MovedFull, MovedHome: ts.MovedHome,
+		})
+	}
 	return all
 }
 

@@ -14,7 +14,7 @@ type collectors struct {
 	announced *metrics.Announcements
 }
 
-func newCollectors(c Config, budgets func() []metrics.Budget) (*collectors, error) {
+func newCollectors(c Config, budgets func() []metrics.Budget, affinity func() []metrics.AffinityCounts) (*collectors, error) {
 	ac := metrics.ActivatorConfig{Classic: c.ClassicMetrics, Pod: c.PodName}
 	if conn, ok := c.Reporter.(interface {
 		Connected() bool
@@ -46,6 +46,9 @@ func newCollectors(c Config, budgets func() []metrics.Budget) (*collectors, erro
 		return nil, err
 	}
 	if err := metrics.NewBudgets(c.Registerer, budgets); err != nil {
+		return nil, err
+	}
+	if err := metrics.NewAffinity(c.Registerer, affinity); err != nil {
 		return nil, err
 	}
 	return &collectors{revisions, errs, cold, rejections, announced}, nil

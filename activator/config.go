@@ -74,6 +74,10 @@ type Config struct {
 	// Proxies are addresses that send the requests of many clients, such as an ingress: they have no part of their own.
 	Proxies []netip.Prefix
 
+	// CookieKey signs the cookies of Affinity.ByCookie. Activators that share it know each other's; so does one that has been
+	// restarted. Nil: a random one, with which clients get new cookies then.
+	CookieKey []byte
+
 	// Reporter gets the statistics of every ReportPeriod (default 1 s), and at once the first request of an idle
 	// revision. Nil: there are no reports.
 	Reporter     Reporter

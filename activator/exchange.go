@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +30,8 @@ type exchange struct {
 	spec    *spec
 	stats   *metrics.RevisionLoad
 	demand  throttler.Demand
+	turn    throttler.Turn   // of the request's key, if they take turns
+	cookie  string           // that the response sets
 	lease   throttler.Lease  // the last one
 	holds   bool             // it has not been given back
 	place   *throttler.Place // in the queue for one
@@ -56,6 +59,7 @@ func (x *exchange) find(req *proxy.Request, namespace, name string) bool {
 	x.held = req.BodyHeld
 	x.stats = x.a.stats.Start(metrics.RevisionKey(t.id), req.Arrived)
 	x.demand = throttler.Demand{Revision: t.id, Enqueued: req.Arrived}
+	x.keep(req)
 	return true
 }
 
@@ -239,6 +243,10 @@ func (x *exchange) mark(req *proxy.Request) {
 	h.Set(knative.HeaderNamespace, x.t.id.Namespace)
 	h.Set(knative.HeaderRevision, x.t.id.Name)
 	h.Del(knative.HeaderPassthroughLB)
+	h.Del(knative.HeaderKeyEpoch)
+	if epoch := x.lease.KeyEpoch(); epoch != 0 {
+		h.Set(knative.HeaderKeyEpoch, strconv.FormatInt(epoch, 10))
+	}
 	h.Set(knative.HeaderProxyRequest, knative.ProxyActivator)
 	h.Set(knative.HeaderOriginalHost, original)
 	x.spill(req, x.lease.Spillover())
@@ -309,6 +317,9 @@ func (x *exchange) Response(_ *proxy.Request, resp *proxy.Response) bool {
 	}
 	if !x.cold.Granted.IsZero() {
 		x.warm(resp)
+	}
+	if x.cookie != "" {
+		resp.Header.Add("Set-Cookie", x.cookie)
 	}
 	return true
 }
@@ -421,6 +432,7 @@ func (x *exchange) End(req *proxy.Request, r proxy.Result) {
 	case x.holds:
 		x.giveBack(throttler.Unused)
 	}
+	x.turn.End()
 	if x.local == nil {
 		x.a.collectors.count(r.Reason)
 	}

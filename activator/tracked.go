@@ -6,8 +6,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/metrics"
 	"github.com/sluice-proxy/sluice/throttler"
+	"go.uber.org/zap"
 )
 
 // tracked is a revision: what requests need of it, without a lock, and its pods. A change of the pods is followed by one
@@ -31,8 +33,12 @@ type tracked struct {
 // spec is a Revision together with its collectors.
 type spec struct {
 	Revision
+	affinity   knative.Affinity
 	collectors *metrics.RevisionCollectors // nil: none
 }
+
+// bypassed says that the revision asks for affinity that the activator can't always give.
+func (s *spec) bypassed() bool { return s != nil && s.Bypassed && s.affinity.By != knative.NoAffinity }
 
 func newTracked(a *Activator, id throttler.RevisionID) *tracked {
 	t := &tracked{a: a, id: id, pods: newPods(&a.config)}
@@ -56,11 +62,19 @@ func (t *tracked) setRevisionLocked(r Revision) {
 	if old != nil && old.Probe != r.Probe {
 		t.pods.forget()
 	}
-	t.spec.Store(&spec{Revision: r, collectors: t.a.collectors.of(r)})
+	affinity, err := knative.ParseAffinity(r.Affinity, r.AffinityOrder)
+	if err != nil {
+		t.a.log.Warn("the affinity of a revision can't be used", zap.Stringer("revision", t.id), zap.Error(err))
+	}
+	t.spec.Store(&spec{Revision: r, affinity: affinity, collectors: t.a.collectors.of(r)})
 	t.a.throttler.SetRevision(t.id, throttler.RevisionConfig{
 		MaxWaiting: cmp.Or(r.MaxWaiting, t.a.config.RevisionMaxWaiting),
 	})
 	t.pods.all = true
+	if now := t.spec.Load(); now.bypassed() && !old.bypassed() {
+		t.a.log.Warn("a revision asks for affinity, but its requests reach pods without the activator unless target-burst-capacity is -1",
+			zap.Stringer("revision", t.id))
+	}
 }
 
 func (t *tracked) deleteRevisionLocked() {

@@ -238,6 +238,9 @@ func (p *policy) prune(h proxy.Header, trusted bool) (host string) {
 	} else {
 		h.Del(knative.HeaderProxyRequest)
 	}
+	if h.Get(knative.HeaderProxyRequest) != knative.ProxyActivator {
+		h.Del(knative.HeaderKeyEpoch)
+	}
 	for _, name := range p.private {
 		h.Del(name)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
 	"go.yaml.in/yaml/v3"
@@ -35,6 +36,8 @@ type revision struct {
 	MaxWaiting           at[int]     `yaml:"maxWaiting"`
 	NoEarlyUse           bool        `yaml:"noEarlyUse"`
 	Probe                at[string]  `yaml:"probe"`
+	Affinity             at[string]  `yaml:"affinity"`
+	AffinityOrder        at[string]  `yaml:"affinityOrder"`
 	Pods                 []pod       `yaml:"pods"`
 	Peers                []string    `yaml:"peers"`
 }
@@ -161,8 +164,13 @@ func (p *parser) revision(r *revision, lines revisionLines) Revision {
 			Configuration: r.Configuration,
 			NoEarlyUse:    r.NoEarlyUse,
 			Probe:         p.probe(r.Probe),
+			Affinity:      r.Affinity.v,
+			AffinityOrder: r.AffinityOrder.v,
 		},
 		Peers: r.Peers,
+	}
+	if _, err := knative.ParseAffinity(r.Affinity.v, r.AffinityOrder.v); err != nil {
+		p.fail(max(r.Affinity.line, r.AffinityOrder.line), "%v", err)
 	}
 	ids := map[string]bool{}
 	for i, pd := range r.Pods {

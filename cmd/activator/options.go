@@ -23,6 +23,7 @@ const (
 	envAutoscaler     = "SLUICE_AUTOSCALER_URL"
 	envClassicMetrics = "SLUICE_CLASSIC_METRICS"
 	envRelease        = "SLUICE_KNATIVE_RELEASE"
+	envCookieKey      = "SLUICE_COOKIE_KEY"
 	envKubeconfig     = "KUBECONFIG"
 	envInPod          = "KUBERNETES_SERVICE_HOST" // Kubernetes sets it in every pod
 	envLoggingMap     = "CONFIG_LOGGING_NAME"
@@ -60,6 +61,7 @@ type options struct {
 	loggingMap, observability string          // ConfigMaps
 	release                   knative.Release // 0: read from labels
 	tls                       *tls.Config
+	cookieKey                 []byte
 }
 
 // drainTime is how long Kubernetes may take to remove this activator from the endpoints that all clients use (contract).
@@ -123,6 +125,7 @@ func fromEnvironment(e *program.Environment) options {
 		probeTimeout:        program.Optional(e, knative.EnvProbeTimeout, program.WantDuration, program.Duration),
 		probeFrequency:      program.Optional(e, knative.EnvProbeFrequency, program.WantDuration, program.Duration),
 		bind:                e.Value(knative.EnvBindAddress),
+		cookieKey:           program.Optional(e, envCookieKey, "a secret of at least 16 characters", cookieKey),
 		autoscaler:          e.Value(envAutoscaler),
 		classicMetrics:      program.Optional(e, envClassicMetrics, program.WantBool, strconv.ParseBool),
 		namespace:           e.Value(knative.EnvSystemNamespace),
@@ -180,6 +183,14 @@ func (o *options) forKubernetes(e *program.Environment, pprofSet bool) {
 	if o.tls, err = knative.TLSFromEnv(knative.PrefixActivator, e.Lookup); err != nil {
 		e.Bad = append(e.Bad, err)
 	}
+}
+
+// cookieKey checks the secret that cookies are signed with: its error doesn't show it.
+func cookieKey(secret string) ([]byte, error) {
+	if len(secret) < 16 { // of random characters, 2⁹⁶ and more possibilities
+		return nil, errors.New("it is too short")
+	}
+	return []byte(secret), nil
 }
 
 func isSet(f *flag.FlagSet, name string) (set bool) {

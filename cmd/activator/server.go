@@ -41,7 +41,7 @@ func compose(o options, c activator.Config, source activator.Source, p *ports, l
 	c.MaxIdleConns, c.MaxIdleConnsPerHost = o.maxIdleConns, o.maxIdleConnsPerHost
 	c.MaxWaiting, c.MaxWaitingBytes = int(o.limits.Waiting), int64(o.limits.WaitingBytes)
 	c.RevisionMaxWaiting, c.Proxies = int(o.limits.RevisionWaiting), o.limits.Proxies
-	c.ClassicMetrics = o.classicMetrics
+	c.ClassicMetrics, c.CookieKey = o.classicMetrics, o.cookieKey
 	var err error
 	if o.autoscaler != "" {
 		if s.sender, err = metrics.NewStatSender(metrics.StatSenderConfig{URL: o.autoscaler, MaxBackoff: maxReconnect, OnState: s.logSender}); err != nil {

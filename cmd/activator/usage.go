@@ -22,6 +22,7 @@ func usage(f *flag.FlagSet) {
 		{knative.EnvMaxIdleConnsPerHost, "maximum of idle connections to one pod (100)"},
 		{knative.EnvProbeTimeout, "timeout of one probe of a pod (300ms)"},
 		{knative.EnvProbeFrequency, "the longest pause between two probes of a pod (200ms)"},
+		{envCookieKey, "secret of at least 16 characters that signs the cookies of sluice.dev/affinity, the same for all activators; without it a restarted or another activator gives new cookies"},
 	})
 	fmt.Fprintf(w, "\nEnvironment on Kubernetes:\n")
 	describe(f, [][2]string{

@@ -34,8 +34,12 @@ const (
 	HeaderFeatures = "Sluice-Features"
 	// HeaderTrace, with the value 1, asks the activator for the parts of a cold start in Server-Timing.
 	HeaderTrace = "Sluice-Trace"
-	// HeaderKey is the key of an event that a broker delivers: the same instance gets the events of a key. Percent-encoded.
+	// HeaderKey names what a request has in common with others that should go to the same pod, such as the key of an event that a
+	// broker delivers. It is percent-encoded.
+	// A client may set it: all that it changes is which pod serves it, within the bounds of affinity.
 	HeaderKey = "Sluice-Key"
+	// HeaderKeyEpoch tells the app of a request with a key the epoch of that key, which grows when the key moves to another pod.
+	HeaderKeyEpoch = "Sluice-Key-Epoch"
 	// HeaderEventNamespace is the namespace of the trigger that an event is delivered for (knative.dev/eventing/pkg/apis/http.go).
 	HeaderEventNamespace = "Kn-Namespace"
 	// HeaderPodAddr is the host:port of the queue-proxy in an Announcement.
@@ -46,6 +50,7 @@ const (
 var internalHeaders = [...]string{
 	HeaderNamespace, HeaderRevision, HeaderTag, HeaderDefaultRoute, HeaderProxyRequest, HeaderOriginalHost,
 	HeaderPassthroughLB, HeaderProbe, HeaderHash, HeaderKubeletProbe, HeaderNoQueue, HeaderNotProcessed, HeaderFeatures,
+	HeaderKeyEpoch,
 }
 
 // InternalHeaders returns the headers that one proxy sets for the next one, in canonical form, as a new slice. A client
@@ -55,7 +60,7 @@ func InternalHeaders() []string { return append([]string(nil), internalHeaders[:
 // privateHeaders is what PrivateHeaders returns.
 var privateHeaders = [...]string{
 	HeaderProbe, HeaderHash, HeaderOriginalHost,
-	HeaderNoQueue, HeaderNotProcessed, HeaderFeatures, HeaderTrace, HeaderPodAddr,
+	HeaderNoQueue, HeaderNotProcessed, HeaderFeatures, HeaderTrace, HeaderPodAddr, HeaderKey,
 }
 
 // PrivateHeaders returns the headers that only proxies and probers exchange, in canonical form, as a new slice. They are

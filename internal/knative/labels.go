@@ -13,6 +13,12 @@ const (
 	LabelTrustBundle = "networking.knative.dev/trust-bundle"
 	// AnnotationFullDuplex, set to FeatureEnabled, lets an HTTP/1.1 app respond while it still reads the body.
 	AnnotationFullDuplex = "features.knative.dev/http-full-duplex"
+	// AnnotationAffinity says which requests of a revision go to one pod, AnnotationAffinityOrder how those of one key follow
+	// each other.
+	AnnotationAffinity      = "sluice.dev/affinity"
+	AnnotationAffinityOrder = "sluice.dev/affinity-order"
+	// AnnotationBurstCapacity decides when the activator is in the path: always with BurstCapacityAlways.
+	AnnotationBurstCapacity = AutoscalingPrefix + "target-burst-capacity"
 )
 
 // Values of labels and annotations, and names of ports of Services.
@@ -20,6 +26,8 @@ const (
 	ServiceTypePrivate = "Private"
 	ServiceTypePublic  = "Public"
 	FeatureEnabled     = "Enabled"
+
+	BurstCapacityAlways = "-1"
 
 	PortNameHTTP1 = "http"
 	PortNameHTTP2 = "http2"

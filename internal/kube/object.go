@@ -30,6 +30,10 @@ type revisionMeta struct {
 	Annotations struct {
 		// InitialEventsEnd is set on the bookmark at the end of a streamed list.
 		InitialEventsEnd string `json:"k8s.io/initial-events-end"`
+		Affinity         string `json:"sluice.dev/affinity"`
+		AffinityOrder    string `json:"sluice.dev/affinity-order"`
+		BurstCapacity    string `json:"autoscaling.knative.dev/target-burst-capacity"`
+		OldBurstCapacity string `json:"autoscaling.knative.dev/targetBurstCapacity"`
 	} `json:"annotations"`
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
 )
@@ -27,7 +28,10 @@ func (rd reader) revision(obj any) item {
 		Service:       m.Labels.Service,
 		Configuration: m.Labels.Configuration,
 		NoEarlyUse:    probedByKubelet(s.Containers),
+		Affinity:      m.Annotations.Affinity,
+		AffinityOrder: m.Annotations.AffinityOrder,
 	}
+	r.Bypassed = r.Affinity != "" && cmp.Or(m.Annotations.BurstCapacity, m.Annotations.OldBurstCapacity) != knative.BurstCapacityAlways
 	return &revision{name{m.Namespace, m.Name}, r}
 }
 

@@ -40,6 +40,15 @@ func TestReadRevision(t *testing.T) {
 		{"labels", `,"labels":{"serving.knative.dev/service":"s","serving.knative.dev/configuration":"c"}`, `{}`, with(func(r *activator.Revision) {
 			r.Service, r.Configuration = "s", "c"
 		})},
+		{"affinity", `,"annotations":{"sluice.dev/affinity":"cookie=sid","sluice.dev/affinity-order":"strict"}`, `{}`, with(func(r *activator.Revision) {
+			r.Affinity, r.AffinityOrder, r.Bypassed = "cookie=sid", "strict", true
+		})},
+		{"affinity with the activator in the path", `,"annotations":{"sluice.dev/affinity":"path=1","autoscaling.knative.dev/target-burst-capacity":"-1"}`, `{}`, with(func(r *activator.Revision) {
+			r.Affinity = "path=1"
+		})},
+		{"an older name", `,"annotations":{"sluice.dev/affinity":"path=1","autoscaling.knative.dev/targetBurstCapacity":"-1"}`, `{}`, with(func(r *activator.Revision) {
+			r.Affinity = "path=1"
+		})},
 		{"being deleted", `,"deletionTimestamp":"2026-01-01T00:00:00Z","finalizers":["f"]`, `{}`, defaults},
 		{"http probe", ``, `{"containers":[{"readinessProbe":{"httpGet":{"path":"/"}}}]}`, defaults},
 		{"exec probe", ``, `{"containers":[{"readinessProbe":{"exec":{"command":["x"]}}}]}`, with(func(r *activator.Revision) { r.NoEarlyUse = true })},

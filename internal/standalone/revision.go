@@ -79,8 +79,13 @@ func (s *Server) reconcile() {
 			s.publishUnavailable(r)
 		}
 		if options := s.catalog.Options(r.Revision); options != r.options { // its service's annotations
+			before := r.options
 			r.options = options
-			s.replace(r, "its annotations have changed")
+			s.publishRevision(r)
+			before.Affinity, before.AffinityOrder = options.Affinity, options.AffinityOrder // replicas don't know of them
+			if before != options {
+				s.replace(r, "its annotations have changed")
+			}
 		}
 	}
 	s.route()
@@ -99,9 +104,16 @@ func (s *Server) add(r *catalog.Revision, now time.Time) {
 		Revision: r, id: id, scaler: autoscaler.New(scaling, now), warm: max(scaling.Initial, scaling.Min) == 0, options: s.catalog.Options(r),
 	}
 	s.inheritPort(s.revisions[id])
+	s.publishRevision(s.revisions[id])
+}
+
+// publishRevision tells the activator of r.
+func (s *Server) publishRevision(r *revision) {
 	t := &r.Template
 	spec := activator.Revision{
-		ID:            id,
+		ID:            r.id,
+		Affinity:      r.options.Affinity,
+		AffinityOrder: r.options.AffinityOrder,
 		Limit:         t.ContainerConcurrency,
 		Timeouts:      proxy.Timeouts{Total: t.Timeout, ResponseStart: t.ResponseStart, Idle: t.Idle},
 		Service:       r.Service,

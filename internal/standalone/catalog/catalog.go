@@ -293,6 +293,9 @@ func (c *Catalog) Options(r *Revision) manifest.Options {
 	if s := c.services[key{r.Namespace, r.Service}]; s != nil {
 		o.Watch = cmp.Or(o.Watch, s.Options.Watch)
 		o.ClusterNames = o.ClusterNames || s.Options.ClusterNames
+		if o.Affinity == "" {
+			o.Affinity, o.AffinityOrder = s.Options.Affinity, s.Options.AffinityOrder
+		}
 	}
 	return o
 }

@@ -145,23 +145,29 @@ func (b book) generations(service int64, revisions ...int64) {
 func TestOptions(t *testing.T) {
 	b := newBook(t)
 	for _, step := range []struct {
-		service, template, want string
-		revisions               int
+		service, template string
+		want              manifest.Options
+		revisions         int
 	}{
-		{"", "", "{ false}", 1},
-		{"sluice.dev/watch: a, sluice.dev/cluster-names: 'true'", "", "{a true}", 1},
-		{"sluice.dev/watch: b", "", "{b false}", 1},
-		{"sluice.dev/watch: b", "sluice.dev/watch: c, sluice.dev/cluster-names: 'true'", "{c true}", 2},
+		{"", "", manifest.Options{}, 1},
+		{"sluice.dev/watch: a, sluice.dev/cluster-names: 'true'", "", manifest.Options{Watch: "a", ClusterNames: true}, 1},
+		{"sluice.dev/affinity: path=1, sluice.dev/affinity-order: strict", "", manifest.Options{Affinity: "path=1", AffinityOrder: "strict"}, 1},
+		{"sluice.dev/watch: b", "", manifest.Options{Watch: "b"}, 1},
+		{
+			"sluice.dev/watch: b, sluice.dev/affinity: path=1, sluice.dev/affinity-order: strict", "sluice.dev/watch: c, sluice.dev/affinity: cookie=a",
+			manifest.Options{Watch: "c", Affinity: "cookie=a"}, 2,
+		},
+		{"sluice.dev/watch: b", "sluice.dev/watch: c, sluice.dev/affinity: cookie=a", manifest.Options{Watch: "c", Affinity: "cookie=a"}, 2},
 	} {
 		text := strings.Replace(doc("", "x", ""), "{name: hello}", "{name: hello, annotations: {"+step.service+"}}", 1)
 		b.ok(b.apply(strings.Replace(text, "template:\n", "template:\n    metadata: {annotations: {"+step.template+"}}\n", 1)))
 		s := b.Services()[0]
-		if got := fmt.Sprint(b.Options(s.Latest)); got != step.want || len(s.Revisions) != step.revisions {
-			t.Errorf("%+v: got %s, %d revisions", step, got, len(s.Revisions))
+		if got := b.Options(s.Latest); got != step.want || len(s.Revisions) != step.revisions {
+			t.Errorf("%+v: got %+v, %d revisions", step, got, len(s.Revisions))
 		}
 	}
-	if got := fmt.Sprint(b.Options(b.Services()[0].Revisions[0])); got != "{b false}" {
-		t.Errorf("the first: %s", got)
+	if got, want := b.Options(b.Services()[0].Revisions[0]), (manifest.Options{Watch: "b"}); got != want {
+		t.Errorf("the first: %+v", got)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
@@ -23,10 +24,15 @@ const (
 type Options struct {
 	Watch        string // replicas are replaced when a file below this directory changes, relative to workingDir; empty: none
 	ClusterNames bool   // apps reach others by the names that they have in a cluster
+	// Affinity and AffinityOrder have requests with something in common go to one replica, as knative.ParseAffinity says.
+	Affinity, AffinityOrder string
 }
 
 func options(all []Annotation) Options {
-	return Options{Watch: find(all, watchKey), ClusterNames: find(all, clusterNamesKey) == "true"}
+	return Options{
+		Watch: find(all, watchKey), ClusterNames: find(all, clusterNamesKey) == "true",
+		Affinity: find(all, knative.AnnotationAffinity), AffinityOrder: find(all, knative.AnnotationAffinityOrder),
+	}
 }
 
 const (
@@ -116,6 +122,13 @@ func ownAnnotations(on owner) []known {
 		}},
 		{on: on, key: clusterNamesKey, note: "`true`: the app reaches others by their names in a cluster", check: func(v string) string {
 			return unless(v == "true" || v == "false", "true or false")
+		}},
+		{on: on, key: knative.AnnotationAffinity, note: "requests with this in common go to one replica: `header=FIELD`, `cookie=NAME`, `query=NAME` or `path=N`", check: func(v string) string {
+			_, err := knative.ParseAffinity(v, "")
+			return unless(err == nil && v != "", knative.AffinityForms)
+		}},
+		{on: on, key: knative.AnnotationAffinityOrder, note: "`strict`: these requests one at a time, in order of arrival", check: func(v string) string {
+			return unless(v == knative.AffinityStrict, knative.AffinityStrict)
 		}},
 	}
 }

@@ -328,21 +328,33 @@ func TestQ3AnnotationsAndLabels(t *testing.T) {
 
 // Of two names for one thing the newer counts, and another class's metric is none of ours.
 func TestOptions(t *testing.T) {
-	for _, c := range []struct{ on, key, value, want string }{
-		{"template", "sluice.dev/watch", "./src", "{ false} {./src false}"},
-		{"template", "sluice.dev/cluster-names", "'true'", "{ false} { true}"},
-		{"template", "sluice.dev/cluster-names", "'false'", "{ false} { false}"},
-		{"service", "sluice.dev/watch", "./src", "{./src false} { false}"},
-		{"service", "sluice.dev/cluster-names", "'true'", "{ true} { false}"},
+	for _, c := range []struct {
+		key, value string
+		want       Options
+	}{
+		{"sluice.dev/watch", "./src", Options{Watch: "./src"}},
+		{"sluice.dev/cluster-names", "'true'", Options{ClusterNames: true}},
+		{"sluice.dev/cluster-names", "'false'", Options{}},
+		{"sluice.dev/affinity", "cookie=sid", Options{Affinity: "cookie=sid"}},
+		{"sluice.dev/affinity-order", "strict", Options{AffinityOrder: "strict"}},
 	} {
-		services, err := Parse("f.yaml", []byte(annotated(c.on, c.key, c.value)))
-		if err != nil {
-			t.Fatal(err)
+		for _, on := range []string{"template", "service"} {
+			services, err := Parse("f.yaml", []byte(annotated(on, c.key, c.value)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := services[0]
+			got, other := s.Options, s.Template.Options
+			if on == "template" {
+				got, other = other, got
+			}
+			if got != c.want || other != (Options{}) || len(s.Ignored) > 0 {
+				t.Errorf("%s: %+v: got %+v, and %+v, %v", on, c, got, other, s.Ignored)
+			}
 		}
-		s := services[0]
-		if got := fmt.Sprint(s.Options, s.Template.Options); got != c.want || len(s.Ignored) > 0 {
-			t.Errorf("%+v: got %s, %v", c, got, s.Ignored)
-		}
+	}
+	if _, err := Parse("f.yaml", []byte(annotated("template", "sluice.dev/affinity", "ip"))); err == nil || !strings.Contains(err.Error(), "header=FIELD") {
+		t.Error(err)
 	}
 }
 
