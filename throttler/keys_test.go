@@ -35,7 +35,7 @@ func podsOf(t testing.TB, th *throttler.Throttler, keys int) []string {
 
 // Whatever the order in which pods become known, activators agree; a pod that goes moves its own keys alone, and one that
 // comes takes keys from others but moves none between them.
-func TestKeysMoveOnlyWithTheirPod(t *testing.T) {
+func TestPeers40KeysMoveOnlyWithTheirPod(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		one, other := newThrottler2(t), newThrottler2(t)
 		n := rapid.SampledFrom([]int{2, 3, 10, 65, 200}).Draw(t, "pods")
@@ -198,7 +198,7 @@ func (p *place) end(t testing.TB) {
 	p.turn.End()
 }
 
-func TestKeysTakeTurns(t *testing.T) {
+func TestPeers41KeysTakeTurns(t *testing.T) {
 	th, d := withPods(t, 2, 10)
 	first, second, third := inTurn(t, th, d, "a"), inTurn(t, th, d, "a"), inTurn(t, th, d, "a")
 	other := inTurn(t, th, d, "b")

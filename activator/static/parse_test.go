@@ -26,7 +26,7 @@ func TestParseExample(t *testing.T) {
 			ID:       throttler.RevisionID{Namespace: "default", Name: "hello-00001"},
 			Limit:    10,
 			Timeouts: proxy.Timeouts{Total: 300 * time.Second},
-			Service:  "hello", Configuration: "hello", MaxWaiting: 1000,
+			Service:  "hello", Configuration: "hello", MaxWaiting: 1000, Affinity: "header=X-Session",
 		},
 		Endpoints: activator.Endpoints{
 			Ready:    []activator.Endpoint{{ID: "hello-1", Addr: "127.0.0.1:9012"}},
@@ -70,6 +70,7 @@ func TestParseErrors(t *testing.T) {
 		"no timeout":       {head + "  responseStartTimeoutSeconds: .nan\n", "f:4: responseStartTimeoutSeconds is not a number of seconds"},
 		"probe":            {head + "  probe: http\n", `f:4: probe "http" is neither queue-proxy nor tcp`},
 		"protocol":         {head + "  protocol: h3\n", `f:4: protocol "h3" is neither http1 nor h2c`},
+		"affinity":         {head + "  affinity: ip\n", `f:4: sluice.dev/affinity "ip" is not header=FIELD, cookie=NAME, query=NAME or path=N`},
 		"address":          {head + "  pods:\n  - address: 10.0.0.1\n", `f:5: address "10.0.0.1" is not HOST:PORT`},
 		"address missing":  {head + "  pods:\n  - id: x\n", `f:5: address "" is not HOST:PORT`},
 		"pod twice": {

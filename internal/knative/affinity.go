@@ -74,4 +74,3 @@ func ParseAffinity(by, order string) (Affinity, error) {
 	}
 	return a, nil
 }
-

@@ -155,7 +155,8 @@ func TestOptions(t *testing.T) {
 		{"sluice.dev/watch: b", "", manifest.Options{Watch: "b"}, 1},
 		{
 			"sluice.dev/watch: b, sluice.dev/affinity: path=1, sluice.dev/affinity-order: strict", "sluice.dev/watch: c, sluice.dev/affinity: cookie=a",
-			manifest.Options{Watch: "c", Affinity: "cookie=a"}, 2,
+			manifest.Options{Watch: "c", Affinity: "cookie=a"},
+			2,
 		},
 		{"sluice.dev/watch: b", "sluice.dev/watch: c, sluice.dev/affinity: cookie=a", manifest.Options{Watch: "c", Affinity: "cookie=a"}, 2},
 	} {
