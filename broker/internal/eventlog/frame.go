@@ -83,15 +83,20 @@ func number(frame []byte, salt uint32, first, durable uint64) (rest []byte, next
 // intact tells whether b is the frame's body.
 func (h header) intact(b []byte) bool { return crc32.Checksum(b, castagnoli) == h.body }
 
-// record returns the record of a number in the frame's intact body.
-func (h header) record(body []byte, seq uint64) ([]byte, bool) {
-	i, at := seq-h.first, uint64(h.count)*4
-	for j := range i {
-		at += uint64(binary.LittleEndian.Uint32(body[4*j:]))
+// offset returns where the record of a number begins in the frame's intact body.
+func (h header) offset(body []byte, seq uint64) uint64 {
+	at := uint64(h.count) * 4
+	for i := range seq - h.first {
+		at += uint64(binary.LittleEndian.Uint32(body[4*i:]))
 	}
-	end := at + uint64(binary.LittleEndian.Uint32(body[4*i:]))
+	return at
+}
+
+// record returns the record of a number, whose offset is known, and the next one's offset. It is false if the lengths don't fit.
+func (h header) record(body []byte, seq, at uint64) (record []byte, end uint64, ok bool) {
+	end = at + uint64(binary.LittleEndian.Uint32(body[4*(seq-h.first):]))
 	if end > uint64(len(body)) {
-		return nil, false
+		return nil, end, false
 	}
-	return body[at:end:end], true
+	return body[at:end:end], end, true
 }

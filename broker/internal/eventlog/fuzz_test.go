@@ -2,7 +2,9 @@ package eventlog
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"testing"
 )
@@ -19,6 +21,14 @@ func FuzzScanner(f *testing.F) {
 	f.Add(content[w.frames[1].at:], s.salt, uint64(1))
 	f.Add(make([]byte, 100), s.salt, uint64(3))
 	f.Fuzz(func(t *testing.T, b []byte, salt uint32, want uint64) {
+		// With right CRCs in the first frame, its numbers and lengths matter.
+		if len(b) >= frameHeader {
+			b = bytes.Clone(b)
+			if size := int64(binary.LittleEndian.Uint32(b[28:])); frameHeader+size <= int64(len(b)) {
+				binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(b[frameHeader:frameHeader+size], castagnoli))
+			}
+			binary.LittleEndian.PutUint32(b, crc32.Update(salt, castagnoli, b[4:frameHeader]))
+		}
 		sc := scanner{file: bytes.NewReader(b), salt: salt, end: int64(len(b)), want: want, limit: forever, ahead: window}
 		end := int64(0)
 		for {
@@ -33,7 +43,7 @@ func FuzzScanner(f *testing.F) {
 				t.Fatalf("frame %+v at %d of %d, after %d", h, at, len(b), end)
 			}
 			for seq := h.first; seq < h.next(); seq++ {
-				h.record(body, seq) // false, but no panic, for lengths that don't fit
+				h.record(body, seq, h.offset(body, seq)) // false, but no panic, for lengths that don't fit
 			}
 			end, want = at+h.length(), h.next()
 		}

@@ -117,7 +117,7 @@ func open(d disk, lock io.Closer, c Config) (_ *Log, r Recovery, err error) {
 			l.next, s.end = next, dataStart
 			continue
 		}
-		holes, err := l.recover(s, limit, &r)
+		holes, err := l.readSegment(s, limit, &r)
 		if err != nil {
 			return nil, r, err
 		}
@@ -223,8 +223,8 @@ func (h hole) tell(r *Recovery) {
 	r.problem("%s: records %d to %d %s (bytes %d to %d)", h.s.name, h.first, h.next-1, what, h.at, h.end)
 }
 
-// recover reads a segment, whose records are below limit, and puts it into the index.
-func (l *Log) recover(s *segment, limit uint64, r *Recovery) (holes []hole, err error) {
+// readSegment reads a segment, whose records are below limit, and puts it into the index.
+func (l *Log) readSegment(s *segment, limit uint64, r *Recovery) (holes []hole, err error) {
 	sc := scanner{file: s.file, salt: s.salt, at: dataStart, end: s.end, want: s.first, limit: limit, ahead: window}
 	defer sc.release()
 	durable := uint64(0)

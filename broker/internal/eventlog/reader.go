@@ -25,6 +25,7 @@ type Reader struct {
 	scanner scanner
 	frame   header // what has been read ahead; its last records from seq on are still to be returned
 	body    []byte
+	offset  uint64 // of the next record, in the body
 }
 
 // Reader returns a Reader that begins with the record of the number from, or with the first one after it that there is. A number
@@ -41,7 +42,8 @@ func (r *Reader) Next() (seq uint64, record []byte, err error) {
 		if r.seq >= r.frame.first && r.seq < r.frame.next() {
 			seq = r.seq
 			r.seq++
-			if record, ok := r.frame.record(r.body, seq); ok {
+			var ok bool
+			if record, r.offset, ok = r.frame.record(r.body, seq, r.offset); ok {
 				return seq, record, nil
 			}
 			r.skipped.Corrupt++
@@ -57,7 +59,7 @@ func (r *Reader) Next() (seq uint64, record []byte, err error) {
 		switch {
 		case err == nil && h.next() > r.seq:
 			r.skipTo(h.first)
-			r.frame, r.body = h, body
+			r.frame, r.body, r.offset = h, body, h.offset(body, r.seq)
 		case err == nil: // a frame before the one that is looked for
 		case errors.Is(err, io.EOF):
 			// The part of the segment should have had all records up to the limit.

@@ -62,7 +62,7 @@ func (s *scanner) find(seq uint64, buf []byte) ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case h.next() > seq:
-			record, ok := h.record(body, seq)
+			record, _, ok := h.record(body, seq, h.offset(body, seq))
 			if !ok {
 				return nil, ErrCorrupt
 			}
