@@ -85,9 +85,7 @@ func (s *stream) take(r *http.Request) (int, error) {
 	records := make([]record, len(events))
 	now := time.Now()
 	for i := range events {
-		if err := trace(&events[i], r.Header); err != nil {
-			return len(events), badRequest{err}
-		}
+		trace(&events[i], r.Header)
 		records[i] = record{arrived: now, ttl: incomingTTL(&events[i]), event: events[i]}
 		if records[i].ttl == 0 {
 			return len(events), badRequest{errLoop}
@@ -126,24 +124,19 @@ func readBody(r *http.Request, most int, buf *[]byte) (_ []byte, err error) {
 	return *buf, nil
 }
 
-// trace keeps the sender's trace context in the event, where it is missing (CloudEvents, "Distributed Tracing" extension).
-func trace(e *cloudevent.Event, header http.Header) error {
+// trace keeps the sender's trace context in the event, where it is missing (CloudEvents, "Distributed Tracing" extension). What is no
+// attribute's value is ignored, as W3C Trace Context §3.2 asks for.
+func trace(e *cloudevent.Event, header http.Header) {
 	parent := header.Get("Traceparent")
 	if parent == "" {
-		return nil
+		return
 	}
-	if _, ok := e.Attribute("traceparent"); ok {
-		return nil
-	}
-	if err := e.Set("traceparent", parent); err != nil {
-		return fmt.Errorf("header traceparent: %w", err)
+	if _, ok := e.Attribute("traceparent"); ok || e.Set("traceparent", parent) != nil {
+		return
 	}
 	if state := header.Get("Tracestate"); state != "" {
-		if err := e.Set("tracestate", state); err != nil {
-			return fmt.Errorf("header tracestate: %w", err)
-		}
+		_ = e.Set("tracestate", state)
 	}
-	return nil
 }
 
 // statusOf maps errors to statuses.
