@@ -17,6 +17,8 @@ type Config struct {
 	Dir string
 	// MaxEventBytes bounds the body of a request, and so an event, a batch of events, or a reply. 0: 1 MiB.
 	MaxEventBytes int
+	// MaxBodyBytes bounds the bodies of all requests that are being read or stored. 0: 64 MiB.
+	MaxBodyBytes int64
 	// MaxLogBytes bounds each broker's log. The oldest events are dropped when it is exceeded, also those that were not delivered. 0: no
 	// bound; when the disk is full, the broker takes no more events.
 	MaxLogBytes int64
@@ -42,6 +44,8 @@ func (c Config) Validate() error {
 		return errors.New("broker: Dir is missing: events are kept in a directory")
 	case c.MaxEventBytes < 0 || c.MaxEventBytes > maxEventBytes:
 		return fmt.Errorf("broker: MaxEventBytes should be at most %d, is %d", maxEventBytes, c.MaxEventBytes)
+	case c.MaxBodyBytes != 0 && c.MaxBodyBytes < int64(c.MaxEventBytes):
+		return fmt.Errorf("broker: MaxBodyBytes should be at least MaxEventBytes, is %d", c.MaxBodyBytes)
 	case c.MaxLogBytes < 0:
 		return fmt.Errorf("broker: MaxLogBytes should not be negative, is %d", c.MaxLogBytes)
 	case c.MaxLogAge < 0:
@@ -58,6 +62,9 @@ const maxEventBytes = 64 << 20
 func (c Config) withDefaults() Config {
 	if c.MaxEventBytes == 0 {
 		c.MaxEventBytes = 1 << 20
+	}
+	if c.MaxBodyBytes == 0 {
+		c.MaxBodyBytes = max(64<<20, int64(c.MaxEventBytes))
 	}
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = 100

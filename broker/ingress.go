@@ -12,7 +12,8 @@ import (
 	"github.com/sluice-proxy/sluice/broker/internal/eventlog"
 )
 
-// ServeHTTP takes events for the broker that the path names, /NAMESPACE/NAME. It answers with 202 when they are durable.
+// ServeHTTP takes events for the broker that the path names, /NAMESPACE/NAME. It answers with 202 when they are durable. Timeouts, and the size of
+// headers, are those of the http.Server.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()["Allow"] = allowed
 	switch r.Method {
@@ -40,14 +41,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		if n, err := st.take(r); err != nil {
 			st.metrics.events(storeResult(err)).Add(float64(max(n, 1)))
-			http.Error(w, err.Error(), statusOf(err))
+			status := statusOf(err)
+			if status == http.StatusServiceUnavailable {
+				w.Header()["Retry-After"] = oneSecond
+			}
+			http.Error(w, err.Error(), status)
 			return
 		}
 		w.WriteHeader(http.StatusAccepted)
 	}
 }
 
-var allowed = []string{"POST, OPTIONS"}
+// Values of fields.
+var (
+	allowed   = []string{"POST, OPTIONS"}
+	oneSecond = []string{"1"}
+)
 
 // brokerOf returns the broker that a path names, or the status of the response.
 func brokerOf(path string) (ID, int) {
@@ -70,8 +79,18 @@ func (b badRequest) Unwrap() error { return b.error }
 // errLoop: see ttlAttribute.
 var errLoop = errors.New("attribute " + ttlAttribute + ": the event has come to the end of it, and is dropped")
 
+var errBusy = errors.New("too many bodies of events are being read: send it again later")
+
 // take stores the events of a request, and returns how many it has.
 func (s *stream) take(r *http.Request) (int, error) {
+	size := int64(s.server.config.MaxEventBytes)
+	if r.ContentLength >= 0 {
+		size = min(size, r.ContentLength)
+	}
+	defer s.server.bodies.Add(-size)
+	if s.server.bodies.Add(size) > s.server.config.MaxBodyBytes {
+		return 0, errBusy
+	}
 	buf := s.server.buffers.get()
 	defer s.server.buffers.put(buf) // append has copied what refers to it
 	body, err := readBody(r, s.server.config.MaxEventBytes, buf)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -226,4 +227,28 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 	if err := ValidateKey("a b"); err == nil {
 		t.Error("a wrong key")
 	}
+}
+
+// Bodies that nobody finishes take no more than their bound, and others are told to come again.
+func TestBodiesAreBounded(t *testing.T) {
+	_, url := newServer(t, Config{MaxEventBytes: 1000, MaxBodyBytes: 1500})
+	addr := strings.TrimPrefix(url, "http://")
+	addr = addr[:strings.Index(addr, "/")]
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /default/example-broker HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+	long := strings.Repeat("x", 1000)
+	eventually(t, "the bound is reached", func() bool {
+		status, text := post(t, url, "1", "", long)
+		return status == 503 && strings.Contains(text, "again later")
+	})
+	mustPost(t, url, "2", "")
+	conn.Close()
+	eventually(t, "there is room again", func() bool {
+		status, _ := post(t, url, "3", "", long)
+		return status == 202
+	})
 }

@@ -114,7 +114,8 @@ func TestKilledUnderLoad(t *testing.T) {
 	})
 	var addr atomic.Pointer[string]
 	p := startChild(t, dir, sink.URL)
-	addr.Store(&p.addr)
+	first := p.addr
+	addr.Store(&first)
 
 	var acknowledged atomic.Int64
 	last := make([]int, 32) // by key: the last event that was acknowledged
@@ -144,7 +145,8 @@ func TestKilledUnderLoad(t *testing.T) {
 		// What the sink is still doing for the killed process is the exception of the package's comment.
 		eventually(t, "the sink is idle", func() bool { return busy.Load() == 0 })
 		p = startChild(t, dir, sink.URL)
-		addr.Store(&p.addr)
+		now := p.addr
+		addr.Store(&now)
 		t.Logf("kill %d: %d events were acknowledged", i+1, acknowledged.Load())
 	}
 	stop()

@@ -162,17 +162,16 @@ func (s *sender) readReply(ctx context.Context, r request, response *http.Respon
 		return nil, noResponse(ctx, r.sink, err)
 	case len(body) > s.maxReply:
 		return nil, bad(fmt.Sprintf("the reply has more than %d bytes", s.maxReply))
-	case len(body) == 0 && !isEvent(response.Header):
-		return nil, nil
 	}
 	events, err := cloudevent.Read(response.Header, body, cloudevent.Limits{})
-	if err != nil {
+	switch {
+	case errors.Is(err, cloudevent.ErrNoEvent) && len(body) == 0:
+		return nil, nil
+	case err != nil:
 		return nil, bad(err.Error())
 	}
 	return events, nil
 }
-
-func isEvent(header http.Header) bool { return header.Get("Ce-Specversion") != "" }
 
 // discard reads what is left of a small body, so that its connection can be used again.
 func discard(body io.Reader) { _, _ = io.CopyN(io.Discard, body, 64<<10) }

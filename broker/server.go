@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // ErrClosed is returned for a Server that was closed.
@@ -19,6 +20,7 @@ type Server struct {
 	metrics *metrics
 	sender  sender
 	buffers buffers
+	bodies  atomic.Int64 // bytes of bodies that are being read or stored
 
 	changing sync.Mutex // held while something is set or deleted, which takes time
 

@@ -1,0 +1,59 @@
+package broker
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A broker on a full disk takes nothing, says why, delivers what it has acknowledged, and takes events again when there is room. It needs the
+// right to mount a file system.
+func TestDiskIsFull(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=2m"); err != nil {
+		t.Skipf("no tmpfs can be mounted: %v", err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	registry, values := newRegistry()
+	s, url := newServer(t, Config{Dir: filepath.Join(dir, "events"), Registerer: registry})
+	newTrigger(t, s, Trigger{ID: ID{"default", "t"}})
+	data := strings.Repeat("x", 10_000)
+	n := 0
+	for status, text := 0, ""; ; n++ {
+		if status, text = post(t, url, fmt.Sprint(n), "", data); status == http.StatusServiceUnavailable {
+			if !strings.Contains(text, "no space") {
+				t.Errorf("%s", text)
+			}
+			break
+		} else if status != http.StatusAccepted || n > 1000 {
+			t.Fatalf("event %d: %d %s", n, status, text)
+		}
+	}
+	if got := values(t)[`sluice_broker_events_total{broker="example-broker",namespace="default",result="disk_full"}`]; got != 1 {
+		t.Errorf("%v events are counted", got)
+	}
+	sink := newSink(t, nil)
+	newTrigger(t, s, Trigger{ID: ID{"default", "t"}, Subscriber: sink.URL})
+	sink.wait(t, n)
+	done(t, s, "t")
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "events are taken again", func() bool {
+		status, _ := post(t, url, "last", "", data)
+		return status == http.StatusAccepted
+	})
+	got := sink.wait(t, n+1)
+	if last := got[len(got)-1].id(); last != "last" {
+		t.Errorf("the last event is %s", last)
+	}
+}
