@@ -144,9 +144,28 @@ var knVerbs = []row{
 		s.ok("kn route describe hello -o yaml", `^kind: Route$`)
 		s.fails("kn route describe nothing", `^Error: routes\.serving\.knative\.dev "nothing" not found$`)
 	}},
-	{"kn domain, broker, source, what isn't served", "", func(s *session) {
+	{"kn broker, trigger, source", "create, list, describe, update, delete", func(s *session) {
+		s.ok("kn broker create example-broker", `^Broker 'example-broker' successfully created in namespace 'row-\d+'\.$`)
+		s.ok("kn broker list", `^NAME +URL +AGE +CONDITIONS +READY +REASON$`, `^example-broker +`+brokerURL+` `)
+		s.ok("kn broker describe example-broker", `^Name: +example-broker$`, `^ +URL: +`+brokerURL+`$`, `^ +\S+ IngressReady`)
+		s.ok("kn broker update example-broker --retry 3 --backoff-policy linear --backoff-delay PT1S", `^Broker 'example-broker' updated in namespace`)
+		s.ok(knCreate)
+		s.ok("kn trigger create player --broker example-broker --filter type=order --sink ksvc:hello", `^Trigger 'player' successfully created in namespace`)
+		s.ok("kn trigger list", `^player +example-broker +ksvc:hello `)
+		s.ok("kn trigger describe player", `^Broker: +example-broker$`, `^Filter:`, `^ +type: +order$`, `^ +Resource: +Service \(serving\.knative\.dev/v1\)$`)
+		s.ok("kn trigger update player --filter type=sale", `updated in namespace`)
+		s.ok("kn source ping create ping --schedule '*/2 * * * *' --data tick --sink broker:example-broker", `^Ping source 'ping' created in namespace`)
+		s.ok("kn source ping list", `^ping +\*/2 \* \* \* \* +Broker:example-broker +\d+s +4 OK / 4 +True`)
+		s.ok("kn source ping describe ping", `^Schedule: +\*/2 \* \* \* \*$`, `^ +\+\+ SinkProvided`)
+		s.ok("kn source binding create bind --subject Service:serving.knative.dev/v1:hello --sink broker:example-broker", `^Sink binding 'bind' created in namespace`)
+		s.ok("kn source binding list", `^bind +Service:serving\.knative\.dev/v1:hello +broker:example-broker `)
+		s.ok("kn source container create beats --image "+image+" --sink broker:example-broker", `^ContainerSource 'beats' created in namespace`)
+		s.ok("kn source container list", `^beats +`+image+` +broker:example-broker `)
+		s.ok("kn source container delete beats && kn source binding delete bind && kn source ping delete ping && kn trigger delete player && kn broker delete example-broker",
+			`'beats' deleted in namespace`, `^Broker 'example-broker' successfully deleted`)
+	}},
+	{"kn domain, source, what isn't served", "", func(s *session) {
 		s.fails("kn domain list", `^Error: resource domainmappings of serving\.knative\.dev/v1beta1 is not served by the quickstart$`)
-		s.fails("kn broker list", `not served by the quickstart$`)
 		s.fails("kn source list", `not served by the quickstart$`)
 	}},
 }

@@ -19,6 +19,10 @@ var lasting = []schema.GroupVersionResource{
 	{Group: "serving.knative.dev", Version: "v1", Resource: "configurations"},
 	{Group: "serving.knative.dev", Version: "v1", Resource: "routes"},
 	{Group: "serving.knative.dev", Version: "v1", Resource: "revisions"},
+	{Group: "eventing.knative.dev", Version: "v1", Resource: "brokers"},
+	{Group: "eventing.knative.dev", Version: "v1", Resource: "triggers"},
+	{Group: "sources.knative.dev", Version: "v1", Resource: "pingsources"},
+	{Group: "sources.knative.dev", Version: "v1", Resource: "sinkbindings"},
 	{Version: "v1", Resource: "configmaps"},
 	{Version: "v1", Resource: "secrets"},
 	{Version: "v1", Resource: "namespaces"},
@@ -56,12 +60,14 @@ func TestRestart(t *testing.T) {
 	k := newTerminal(t, q)
 	k.ok("kubectl create namespace shop && kubectl create -n shop configmap settings --from-literal=a=b && kubectl create secret generic key --from-literal=key=s3cret")
 	k.ok("kubectl apply -f hello.yaml && kubectl wait ksvc hello --for=condition=Ready")
+	k.write("eventing.yaml", strings.Replace(eventing, "name: hello}\n  sink", "name: other}\n  sink", 1)) // no binding makes another revision
+	k.ok("kubectl apply -f eventing.yaml && kubectl delete containersource beats")
 	k.write("hello.yaml", strings.Replace(hello, "World", "Knative", 1))
 	k.ok("kubectl apply -f hello.yaml && kubectl label ksvc hello a=b && kubectl wait ksvc hello --for=condition=Ready")
 	k.until("curl -sS "+q.url("default", "hello"), "^Hello Knative!$")
 	k.until("kubectl get pod", "No resources found")
 	before, newest := snapshot(t, q)
-	if len(before) < 9 {
+	if len(before) < 13 {
 		t.Fatalf("%d objects", len(before))
 	}
 	for _, way := range []struct {

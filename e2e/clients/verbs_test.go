@@ -510,7 +510,7 @@ func TestVerbs(t *testing.T) {
 	t.Parallel()
 	q := newQuickstart(t, "-runtime", "process", "-scale-to-zero-grace-period", "0s")
 	t.Run("rows", func(t *testing.T) {
-		for i, v := range slices.Concat(verbs, knVerbs) {
+		for i, v := range slices.Concat(verbs, eventingVerbs, knVerbs) {
 			t.Run(strings.TrimSpace(v.verb+" "+v.kinds), func(t *testing.T) {
 				t.Parallel()
 				s := &session{terminal: newTerminal(t, q), q: q, namespace: fmt.Sprintf("row-%d", i)}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,7 +119,7 @@ a while. curl and browsers find names below localhost without DNS.`)
 	w.kn(curl)
 
 	w.say("## What else works\n\n[A table of tests](../e2e/clients/verbs_test.go) runs these with the real kubectl:")
-	w.table("| kubectl | on |", verbs)
+	w.table("| kubectl | on |", slices.Concat(verbs, eventingVerbs))
 	w.say("and [another](../e2e/clients/kn_test.go) these with the real kn:")
 	w.table("| command | options |", knVerbs)
 	w.compare()

@@ -30,6 +30,10 @@ func (s *Server) resources() []kubeapi.Resource {
 			r.Admit = s.admitObject
 		case namespaces:
 			r.Admit = s.admitNamespace
+		default:
+			if eventingKind(r.GroupResource()) != "" {
+				r.Admit, r.Schema = s.admitEventing, manifest.Schema(r.Kind)
+			}
 		}
 	}
 	return all
@@ -52,7 +56,7 @@ func (s *Server) admitService(w kubeapi.Write) (kubeapi.Admission, error) {
 		one := manifest.Set{Services: []manifest.Service{svc}, Objects: next.objects}
 		a.Warnings = append(a.Warnings, remarksOn(one, false, s.cgroups, s.catalog.Contained)...)
 	}
-	plan, err := s.catalog.Plan(next.docs())
+	plan, err := s.plan(next)
 	if err != nil {
 		return a, invalid(w, err)
 	}
@@ -189,7 +193,7 @@ func (s *Server) admitNamespace(w kubeapi.Write) (kubeapi.Admission, error) {
 			next.remove(key)
 		}
 	}
-	plan, err := s.catalog.Plan(next.docs())
+	plan, err := s.plan(next)
 	if err != nil {
 		return kubeapi.Admission{}, invalid(w, err)
 	}

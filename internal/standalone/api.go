@@ -1,11 +1,13 @@
 package standalone
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -36,7 +38,7 @@ var (
 
 	// lasting are the resources whose objects are saved: what was declared, and what is made from Services and has an identity
 	// that others refer to.
-	lasting = append([]schema.GroupResource{namespaces, configMaps, secrets, services}, madeResources...)
+	lasting = slices.Concat([]schema.GroupResource{namespaces}, declaredResources, madeResources)
 
 	madeResources = []schema.GroupResource{
 		revisions,
@@ -45,8 +47,12 @@ var (
 	}
 
 	// declaredResources are those of objects that files or clients declare for a namespace.
-	declaredResources = []schema.GroupResource{services, configMaps, secrets}
+	declaredResources = append([]schema.GroupResource{services, configMaps, secrets}, slices.SortedFunc(maps.Values(eventingResources), compareResources)...)
 )
+
+func compareResources(a, b schema.GroupResource) int {
+	return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Resource, b.Resource))
+}
 
 // API has the settings of the Kubernetes API.
 type API struct {

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/objects"
 	"github.com/sluice-proxy/sluice/internal/standalone/podlog"
@@ -19,8 +18,8 @@ type container struct {
 	state   objects.Container // the server's goroutine owns it
 }
 
-// containersOf returns the containers of a replica: those before the app, the app, its sidecars, the queue-proxy.
-func containersOf(r *catalog.Revision) []*container {
+// containersOf returns the containers of a replica: those before the app, the app, its sidecars, the queue-proxy if it has one.
+func containersOf(r *revision) []*container {
 	t := &r.Template
 	var all []*container
 	add := func(c *manifest.Container, process replica.Process, init bool) {
@@ -33,7 +32,9 @@ func containersOf(r *catalog.Revision) []*container {
 	for i := range t.Sidecars {
 		add(&t.Sidecars[i], sidecarProcess(&t.Sidecars[i]), false)
 	}
-	add(&manifest.Container{Name: "queue-proxy", Image: objects.QueueProxyImage}, replica.QueueProxy, false)
+	if r.source == nil {
+		add(&manifest.Container{Name: "queue-proxy", Image: objects.QueueProxyImage}, replica.QueueProxy, false)
+	}
 	return all
 }
 

@@ -15,6 +15,7 @@ type declared struct {
 	// services has the documents of each Service, in their order: several only from a file.
 	services map[serviceKey][]manifest.Service
 	objects  manifest.Objects
+	eventing map[manifest.EventingKey]*manifest.Eventing
 	// files are the objects that files name. A client may have changed one, or deleted it, since they were read.
 	files map[objectKey]bool
 }
@@ -22,7 +23,7 @@ type declared struct {
 // clone returns a copy whose maps can be changed.
 func (d *declared) clone() *declared {
 	c := *d
-	c.services, c.objects = cloned(d.services), cloned(d.objects)
+	c.services, c.objects, c.eventing = cloned(d.services), cloned(d.objects), cloned(d.eventing)
 	return &c
 }
 
@@ -67,6 +68,10 @@ func (d *declared) withFiles(set manifest.Set) *declared {
 		next.objects[key] = o
 		next.files[objectKey{resourceOf(key.Kind), key.Namespace, key.Name}] = true
 	}
+	for key, e := range set.Eventing {
+		next.eventing[key] = e
+		next.files[objectKey{eventingResources[key.Kind], key.Namespace, key.Name}] = true
+	}
 	return next
 }
 
@@ -74,11 +79,15 @@ func (k objectKey) service() serviceKey { return serviceKey{k.namespace, k.name}
 
 // remove removes an object.
 func (d *declared) remove(key objectKey) {
-	if key.resource == services {
+	kind := eventingKind(key.resource)
+	switch {
+	case key.resource == services:
 		delete(d.services, key.service())
-		return
+	case kind != "":
+		delete(d.eventing, manifest.EventingKey{Kind: kind, Namespace: key.namespace, Name: key.name})
+	default:
+		delete(d.objects, manifest.ObjectKey{Kind: kindOf(key.resource), Namespace: key.namespace, Name: key.name})
 	}
-	delete(d.objects, manifest.ObjectKey{Kind: kindOf(key.resource), Namespace: key.namespace, Name: key.name})
 }
 
 // object returns an object as declared: the last document of a Service.
@@ -86,6 +95,9 @@ func (d *declared) object(key objectKey) map[string]any {
 	if key.resource == services {
 		docs := d.services[key.service()]
 		return docs[len(docs)-1].Object
+	}
+	if kind := eventingKind(key.resource); kind != "" {
+		return d.eventing[manifest.EventingKey{Kind: kind, Namespace: key.namespace, Name: key.name}].Object
 	}
 	return d.objects[manifest.ObjectKey{Kind: kindOf(key.resource), Namespace: key.namespace, Name: key.name}].Object
 }

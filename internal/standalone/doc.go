@@ -17,6 +17,9 @@
 // autoscaler (autoscaler), and the kubelet (replica, and the probes in this package). The activator and the queue-proxies
 // are the same as in a cluster.
 //
+// Sources of events are resolved to the addresses of their sinks (eventing.go). A ContainerSource runs as a revision without requests
+// (container_source.go), and a PingSource has a goroutine that sends (pingers.go, package ping).
+//
 // An app is a process of this machine, or the image in a container of podman or docker (images.go, package containers).
 //
 // The kubelet implements the fields of a pod's spec that have a meaning on one machine (docs/quickstart.md):

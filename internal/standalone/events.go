@@ -36,6 +36,12 @@ func (s *Server) recordRevision(r *revision, kind objects.EventKind, reason, mes
 	if s.api == nil {
 		return
 	}
+	if r.source != nil {
+		if o := s.api.store.Get(eventingResources[r.source.Kind], r.Namespace, r.source.Name); o != nil {
+			s.record(o, kind, reason, message, component)
+		}
+		return
+	}
 	o := s.api.store.Get(revisions, r.Namespace, r.Name)
 	if o == nil { // it is being made
 		o = &unstructured.Unstructured{Object: map[string]any{"apiVersion": "serving.knative.dev/v1", "kind": "Revision"}}

@@ -85,7 +85,7 @@ func ownerOf(r *catalog.Revision) (owner *manifest.Container, process replica.Pr
 // network is what the supervisor has to know of the network that containers share.
 func (i *instance) network() replica.Network {
 	owner, process, shared := ownerOf(i.Revision)
-	if i.Command != nil || !shared {
+	if i.Command != nil || !shared || i.source {
 		return replica.Network{}
 	}
 	return replica.Network{Process: process, Runs: i.engine.Runs(containerName(i.name, owner))}
@@ -97,6 +97,8 @@ func (i *instance) connect(spec *containers.Container, c *manifest.Container) (j
 	owner, _, shared := ownerOf(i.Revision)
 	all := i.Template.All()
 	switch {
+	case i.source: // its sink is on this machine, and it gets no requests
+		spec.Network = containers.HostNetwork
 	case i.Command != nil:
 		if i.Template.Beside(c) {
 			spec.Network = containers.HostNetwork

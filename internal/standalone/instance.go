@@ -25,12 +25,14 @@ type instance struct {
 	*catalog.Revision
 	name, uid string
 	ports     ports
-	self      string             // path of this binary
-	dir       string             // of its volumes; "": it has none
-	objects   manifest.Objects   // as of its start
-	engine    *containers.Engine // for images; nil: none is needed
-	rebound   bool               // the app listens on its containerPort, in whose place it gets ports.app
-	proxy     string             // for the names of a cluster; "": it uses none
+	self      string              // path of this binary
+	dir       string              // of its volumes; "": it has none
+	objects   manifest.Objects    // as of its start
+	engine    *containers.Engine  // for images; nil: none is needed
+	rebound   bool                // the app listens on its containerPort, in whose place it gets ports.app
+	proxy     string              // for the names of a cluster; "": it uses none
+	sink      func(string) string // of K_SINK, the URL that a process reaches; nil: it is the same
+	source    bool                // it is a ContainerSource's, which isn't a service
 }
 
 func lookupIn(vars map[string]string) func(string) (string, bool) {
@@ -54,7 +56,11 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 	if argv == nil || i.rebound {
 		port = c.Port // which is i.ports.app outside
 	}
-	i.platform(vars, port, app)
+	if i.source {
+		app = false // it has no port
+	} else {
+		i.platform(vars, port, app)
+	}
 	for _, v := range c.Env { // a variable may refer to earlier ones
 		if v.From == nil {
 			vars[v.Name] = catalog.Expand(v.Value, lookup)
@@ -71,6 +77,9 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 			errs = append(errs, err)
 		}
 		vars[mountVariable(m.Path)] = place
+	}
+	if url, ok := vars[manifest.EnvSink]; ok && i.sink != nil && (argv != nil || i.source) {
+		vars[manifest.EnvSink] = i.sink(url)
 	}
 	if argv == nil {
 		return i.container(c, vars)
@@ -196,6 +205,9 @@ func nodeName() string {
 
 // labels returns the labels that Knative sets on a pod, and the template's own.
 func (i *instance) labels() map[string]string {
+	if i.source {
+		return values(i.Template.Labels)
+	}
 	all := map[string]string{
 		"serving.knative.dev/service": i.Service, "serving.knative.dev/configuration": i.Service,
 		"serving.knative.dev/revision": i.Name, "app": i.Name,

@@ -241,7 +241,7 @@ func TestQ2AnEditIsAppliedBesideOtherKinds(t *testing.T) {
 	write("kustomization.yaml", "resources: [s.yaml]\n")
 	write("others.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\napiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: default}\n")
 	w.start()
-	w.sees("sluice: "+dir+"/others.yaml: not served here: Namespace shop, Broker default", "/kustomization.yaml: not served here: Kustomization")
+	w.sees("sluice: "+dir+"/others.yaml: not served here: Namespace shop", "/kustomization.yaml: not served here: Kustomization")
 	w.gets("hello", "200 Hello World!\n")
 	write("cfg.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cfg}\ndata: {a: b}\n")
 	w.write(service("hello", "", "Else", ""))

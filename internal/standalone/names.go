@@ -2,26 +2,72 @@ package standalone
 
 import (
 	"cmp"
+	"context"
 	"net"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/forward"
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 )
 
-// proxyFor returns the URL of the proxy for the cluster's names if r is to use one, else "". The first call starts the proxy.
-func (s *Server) proxyFor(r *revision) (string, error) {
-	if !s.config.ClusterNames && !r.options.ClusterNames {
-		return "", nil
+// setNames gives i the proxy for the cluster's names if r is to use one, and what its sink needs of it.
+func (s *Server) setNames(i *instance, r *revision) error {
+	named := s.config.ClusterNames || r.options.ClusterNames
+	if !named && !sends(&r.Template) {
+		return nil
 	}
-	if s.forward == nil {
-		var err error
-		if s.forward, err = forward.New(forward.Config{Ingress: s.config.reachable(), Serves: s.ingress.Serves}); err != nil {
-			return "", err
-		}
-		s.tasks.Go(func() { _ = s.forward.Serve() }) // its listener fails only when it is closed
+	if err := s.startProxy(); err != nil {
+		return err
 	}
-	return s.forward.URL(), nil
+	if named {
+		i.proxy = s.forward.URL()
+	}
+	i.sink = func(url string) string { return s.forward.Direct(url) }
+	return nil
+}
+
+// sends reports whether a container has a sink in its environment.
+func sends(t *manifest.Template) bool {
+	return slices.ContainsFunc(t.All(), func(c *manifest.Container) bool {
+		return slices.ContainsFunc(c.Env, func(v manifest.EnvVar) bool { return v.Name == manifest.EnvSink })
+	})
+}
+
+// startProxy starts the proxy for the cluster's names, once.
+func (s *Server) startProxy() (err error) {
+	if s.forward != nil {
+		return nil
+	}
+	if s.forward, err = forward.New(forward.Config{Ingress: s.config.reachable(), Serves: s.ingress.Serves}); err != nil {
+		return err
+	}
+	s.tasks.Go(func() { _ = s.forward.Serve() }) // its listener fails only when it is closed
+	return nil
+}
+
+// newSender returns the client for events of this process. It reaches the names of a cluster, like an app with the proxy.
+func (s *Server) newSender() *http.Client {
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	return &http.Client{Transport: &http.Transport{
+		Proxy: func(r *http.Request) (*url.URL, error) {
+			if s.ingress.Serves(r.URL.Host) {
+				return nil, nil
+			}
+			return http.ProxyFromEnvironment(r)
+		},
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if s.ingress.Serves(address) {
+				address = s.config.reachable()
+			}
+			return dialer.DialContext(ctx, network, address)
+		},
+		IdleConnTimeout: 30 * time.Second,
+	}}
 }
 
 // endProxy ends the proxy for the cluster's names.

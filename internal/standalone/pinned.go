@@ -97,7 +97,7 @@ func (s *Server) inheritPort(r *revision) {
 
 // samePort reports whether r and another revision of its service have the same containerPort.
 func (r *revision) samePort(other *revision) bool {
-	return r != other && r.Namespace == other.Namespace && r.Service == other.Service && r.Template.Container.Port == other.Template.Container.Port
+	return r.sibling(other) && r.Template.Container.Port == other.Template.Container.Port
 }
 
 // sharesPin reports whether r is pinned to the port of another revision of its service.

@@ -57,21 +57,26 @@ func hostPort(port int) string { return net.JoinHostPort(replicaHost, strconv.It
 
 // launch starts a replica and publishes its address to the activator at once.
 func (s *Server) launch(r *revision) error {
-	inside := probedPorts(r.Revision)
-	taken, err := s.ports.Take(4 + len(inside))
-	if err != nil {
-		return err
+	var taken []int
+	var own ports // a source has none
+	if r.source == nil {
+		inside := probedPorts(r.Revision)
+		var err error
+		if taken, err = s.ports.Take(4 + len(inside)); err != nil {
+			return err
+		}
+		own = portsOf(taken, inside)
 	}
 	r.made++
 	p := &pod{
 		name: fmt.Sprintf("%s-%d-%04x", r.Name, r.made, rand.IntN(1<<16)), uid: string(store.NewUID()),
-		ports: portsOf(taken, inside), taken: taken, version: r.version, launched: time.Now(), reason: "starting", gates: map[replica.Process]string{},
+		ports: own, taken: taken, version: r.version, launched: time.Now(), reason: "starting", gates: map[replica.Process]string{},
 	}
 	if r.pinned {
 		p.ports.app = r.Template.Container.Port
 	}
-	p.containers = containersOf(r.Revision)
-	i := &instance{Revision: r.Revision, name: p.name, uid: p.uid, ports: p.ports, self: s.self, objects: s.declared.objects, engine: s.engines.engine, rebound: r.rebound}
+	p.containers = containersOf(r)
+	i := &instance{Revision: r.Revision, name: p.name, uid: p.uid, ports: p.ports, self: s.self, objects: s.declared.objects, engine: s.engines.engine, rebound: r.rebound, source: r.source != nil}
 	spec, err := s.spec(r, i)
 	if err != nil {
 		s.ports.Release(taken)
@@ -96,11 +101,13 @@ func (s *Server) launch(r *revision) error {
 	s.publishEndpoints(r)
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
-	s.tasks.Go(func() { s.probe(ctx, r, p) })
+	if r.source == nil {
+		s.tasks.Go(func() { s.probe(ctx, r, p) })
+		s.tasks.Go(func() { s.scrape(ctx, p) })
+	}
 	for _, w := range p.watched {
 		s.tasks.Go(func() { s.watchContainer(ctx, r, p, w) })
 	}
-	s.tasks.Go(func() { s.scrape(ctx, p) })
 	s.tasks.Go(func() {
 		<-p.replica.Done()
 		s.post(func() { s.gone(r, p) })
@@ -113,11 +120,9 @@ func (s *Server) spec(r *revision, i *instance) (replica.Spec, error) {
 	if missing := r.Template.Missing(r.Namespace, i.objects); len(missing) > 0 {
 		return replica.Spec{}, missing[0].Errorf("%s", missing[0].Why)
 	}
-	proxy, err := s.proxyFor(r)
-	if err != nil {
+	if err := s.setNames(i, r); err != nil {
 		return replica.Spec{}, err
 	}
-	i.proxy = proxy
 	app, before, beside, err := i.containers()
 	if err != nil {
 		return replica.Spec{}, err
@@ -126,14 +131,17 @@ func (s *Server) spec(r *revision, i *instance) (replica.Spec, error) {
 	if s.log.Core().Enabled(zapcore.DebugLevel) {
 		level = "debug"
 	}
-	return replica.Spec{
-		Name:       i.name,
-		App:        app,
-		QueueProxy: queueProxyCommand(r.Revision, i.name, i.ports, s.self, level, s.config.Limits.Behind()),
-		Init:       before, Sidecars: beside, Dir: i.dir, Network: i.network(), Cgroups: s.cgroups,
+	spec := replica.Spec{
+		Name: i.name,
+		App:  app,
+		Init: before, Sidecars: beside, Dir: i.dir, Network: i.network(), Cgroups: s.cgroups,
 		Host: replicaHost, Port: i.ports.app, Binds: i.binds(),
 		DrainLimit: r.Template.Timeout, Grace: graceOf(&r.Template),
-	}, nil
+	}
+	if r.source == nil {
+		spec.QueueProxy = queueProxyCommand(r.Revision, i.name, i.ports, s.self, level, s.config.Limits.Behind())
+	}
+	return spec, nil
 }
 
 // graceOf returns how long containers of t may take to end after SIGTERM.
@@ -146,6 +154,9 @@ func graceOf(t *manifest.Template) time.Duration {
 
 // publishEndpoints publishes the replicas of r to the activator. When it returns, no further request goes to others.
 func (s *Server) publishEndpoints(r *revision) {
+	if r.source != nil {
+		return
+	}
 	var e activator.Endpoints
 	for _, p := range r.pods {
 		switch {
@@ -167,6 +178,9 @@ const strayedFor = 10 * time.Second
 // publishUnavailable has the activator fail the requests that wait for r if no replica will become ready, with the reason
 // on the screen; or it withdraws that reason.
 func (s *Server) publishUnavailable(r *revision) {
+	if r.source != nil {
+		return
+	}
 	why := ""
 	switch active := r.active(); {
 	case r.readyPods() > 0:
@@ -320,6 +334,9 @@ func (s *Server) event(r *revision, p *pod, e replica.Event) {
 			p.unavailable, p.strayed = "", time.Time{}
 		}
 		p.began(e)
+		if r.source != nil && e.Process == replica.App { // nothing asks it
+			s.setReady(r, p, true, "")
+		}
 	case replica.Exited, replica.Failed:
 		switch {
 		case !p.ending && e.With != "":

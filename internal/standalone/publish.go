@@ -15,6 +15,14 @@ import (
 type publisher struct {
 	store    *store.Store
 	services map[serviceKey]*published
+	eventing map[objectKey]*publishedEventing
+}
+
+// publishedEventing is what the store has of an object of Eventing.
+type publishedEventing struct {
+	object store.Object
+	state  objects.Eventing
+	keys   map[objectKey]bool
 }
 
 // published is what the store has of a service.
@@ -30,7 +38,7 @@ type objectKey struct {
 }
 
 func newPublisher(s *store.Store) *publisher {
-	return &publisher{store: s, services: map[serviceKey]*published{}}
+	return &publisher{store: s, services: map[serviceKey]*published{}, eventing: map[objectKey]*publishedEventing{}}
 }
 
 // publish puts state, of one service, if it has changed.
@@ -52,6 +60,41 @@ func (p *publisher) publish(key serviceKey, state objects.Service) {
 	}
 	p.remove(last.keys, keys)
 	last.state, last.keys = state, keys
+}
+
+// publishEventing puts the state of an object of Eventing, which is in the store, if one of them has changed.
+func (p *publisher) publishEventing(key objectKey, state objects.Eventing) {
+	object := p.store.Get(key.resource, key.namespace, key.name)
+	last := p.eventing[key]
+	switch {
+	case object == nil:
+		return
+	case last == nil:
+		last = &publishedEventing{}
+		p.eventing[key] = last
+	case last.object == object && reflect.DeepEqual(last.state, state):
+		return
+	}
+	keys := map[objectKey]bool{}
+	for _, item := range objects.OfEventing(key.resource, object, state, p.store.Get, time.Now()) {
+		o := p.store.Put(item.Resource, item.Object)
+		keys[objectKey{item.Resource, o.GetNamespace(), o.GetName()}] = true
+		if item.Resource == key.resource {
+			object = o
+		}
+	}
+	p.remove(last.keys, keys)
+	last.object, last.state, last.keys = object, state, keys
+}
+
+// keepEventing removes what belongs to objects of Eventing that are not among keys.
+func (p *publisher) keepEventing(keys map[objectKey]bool) {
+	for key, last := range p.eventing {
+		if !keys[key] {
+			p.remove(last.keys, nil)
+			delete(p.eventing, key)
+		}
+	}
 }
 
 // adopt takes over an object of an earlier run that was made from a service: it stays as long as the service has it.
@@ -84,6 +127,7 @@ func (p *publisher) remove(old, present map[objectKey]bool) {
 
 // publish brings the API's objects up to date. It costs little while nothing has changed.
 func (s *Server) publish() {
+	s.publishEventing()
 	if s.api == nil {
 		return
 	}

@@ -2,6 +2,7 @@ package standalone
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -17,6 +18,9 @@ import (
 // adopt sets the remarks on manifests that have been applied.
 func (s *Server) adopt(set manifest.Set) {
 	s.remarks = slices.Concat(set.Skipped, remarksOn(set, s.log.Core().Enabled(zapcore.DebugLevel), s.cgroups, s.catalog.Contained))
+	for _, key := range slices.SortedFunc(maps.Keys(set.Eventing), compareEventing) {
+		s.remarks = append(s.remarks, ignoredEventing(set.Eventing[key])...)
+	}
 	s.adoptObjects(set.Objects)
 	s.sources = set.Sources
 }

@@ -50,10 +50,20 @@ func (s *Server) restore() {
 			read, _, err := manifest.ReadService(o.Object)
 			if err == nil {
 				next.services[key] = []manifest.Service{read}
-				_, err = s.catalog.Plan(next.docs())
+				_, err = s.plan(next)
 			}
 			if err != nil {
 				delete(next.services, key)
+				s.notRestored(o.Unstructured, err)
+			}
+		case eventingKind(r) != "":
+			read, _, err := manifest.ReadEventing(o.Object)
+			if err == nil {
+				next.eventing[read.Key()] = read
+				_, err = s.plan(next)
+			}
+			if err != nil {
+				next.remove(objectKey{r, key.namespace, key.name})
 				s.notRestored(o.Unstructured, err)
 			}
 		default:
@@ -69,17 +79,17 @@ func (s *Server) restore() {
 	s.api.saved.Objects = nil
 }
 
-// notRestored shows why a saved object has no effect, in the API as a condition of a Service.
+// notRestored shows why a saved object has no effect, in the API as a condition.
 func (s *Server) notRestored(o kubeapi.Object, err error) {
 	s.config.Screen.Line(fmt.Sprintf("sluice: %s %s of the saved state is not served: %v: change or delete it", o.GetKind(), o.GetName(), err))
-	if kinds()[o.GroupVersionKind()] == services {
+	if r := kinds()[o.GroupVersionKind()]; r == services || eventingKind(r) != "" {
 		o = o.DeepCopy()
 		why := map[string]any{
 			"type": "Ready", "status": string(objects.False), "reason": "NotServed", "message": err.Error(),
 			"lastTransitionTime": time.Now().UTC().Format(time.RFC3339),
 		}
 		_ = unstructured.SetNestedSlice(o.Object, []any{why}, "status", "conditions") // fails if status is no mapping
-		s.api.store.Put(services, o)
+		s.api.store.Put(r, o)
 	}
 }
 

@@ -18,8 +18,9 @@ type revision struct {
 	*catalog.Revision
 	id     throttler.RevisionID
 	scaler *autoscaler.Scaler
-	pods   []*pod // oldest first, including those that are ending
-	made   int    // number of pods launched so far
+	pods   []*pod             // oldest first, including those that are ending
+	made   int                // number of pods launched so far
+	source *manifest.Eventing // a ContainerSource, which gets no requests and isn't scaled; nil: it is a Service's
 
 	options manifest.Options
 	version int      // counts the restarts: a pod of an earlier one is to be replaced
@@ -63,6 +64,7 @@ func (s *Server) reconcile() {
 			}
 		}
 	}
+	s.reconcileSources(wanted)
 	for id, r := range s.revisions {
 		if !wanted[id] {
 			s.remove(r)
@@ -90,6 +92,7 @@ func (s *Server) reconcile() {
 	}
 	s.route()
 	s.scaleAll(now)
+	s.reconcilePingers()
 	s.show()
 }
 
@@ -131,7 +134,9 @@ func (s *Server) remove(r *revision) {
 	for _, p := range slices.Clone(r.pods) {
 		s.terminate(r, p)
 	}
-	s.activator.DeleteRevision(r.id)
+	if r.source == nil {
+		s.activator.DeleteRevision(r.id)
+	}
 	s.programs.forget(r.id)
 }
 
@@ -188,6 +193,11 @@ func (s *Server) warmed(r *revision) {
 		r.warm = true
 		s.route()
 	}
+}
+
+// sibling reports whether other is another revision of the same service.
+func (r *revision) sibling(other *revision) bool {
+	return r != other && r.source == nil && other.source == nil && r.Namespace == other.Namespace && r.Service == other.Service
 }
 
 // forgive ends r's back-off, and forgets why.

@@ -61,6 +61,9 @@ func (s *Server) sample(now time.Time) {
 		s.api.events.Prune(now)
 	}
 	for _, r := range s.revisions {
+		if r.source != nil {
+			continue
+		}
 		s.publishUnavailable(r) // strayedFor may have passed
 		var stats []*statpb.Stat
 		for _, p := range r.pods {
@@ -96,6 +99,10 @@ func (s *Server) scaleAll(now time.Time) {
 
 // scale updates the desired number of replicas and converges to it.
 func (s *Server) scale(r *revision, now time.Time) {
+	if r.source != nil {
+		s.converge(r)
+		return
+	}
 	stats, _ := s.activator.Stats(r.id)
 	d := r.scaler.Tick(now, autoscaler.Pods{
 		Ready:     r.readyPods(),
@@ -120,7 +127,7 @@ func (s *Server) converge(r *revision) {
 	}
 	room := s.config.MaxReplicas
 	for _, other := range s.revisions {
-		if other != r && other.Namespace == r.Namespace && other.Service == r.Service {
+		if r.sibling(other) {
 			room -= len(other.active()) - other.extra()
 		}
 	}
@@ -153,7 +160,7 @@ func (s *Server) converge(r *revision) {
 func (s *Server) makeRoom(r *revision) int {
 	var most *revision
 	for _, other := range s.revisions {
-		if other != r && other.Namespace == r.Namespace && other.Service == r.Service &&
+		if r.sibling(other) &&
 			len(other.active()) > 1 && (most == nil || len(other.active()) > len(most.active())) {
 			most = other
 		}

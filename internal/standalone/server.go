@@ -46,6 +46,7 @@ type Server struct {
 	forward   *forward.Proxy // nil: no app uses the cluster's names
 	scraper   *autoscaler.Scraper
 	kubelet   *http.Client
+	sender    *http.Client // of events
 	inbox     *inbox
 	programs  *programs
 	engines   *engines
@@ -64,6 +65,8 @@ type Server struct {
 	serving   map[serviceKey]*catalog.Revision // the revisions that get the traffic of the latest
 	pods      map[*pod]*revision               // all, including those of deleted revisions
 	sampled   time.Time                        // the latest sample's second
+	pingers   map[manifest.EventingKey]*pinger
+	unready   map[manifest.EventingKey]string // why; as shown
 	ending    bool
 }
 
@@ -87,6 +90,8 @@ func New(c Config) (*Server, error) {
 		revisions: map[throttler.RevisionID]*revision{},
 		serving:   map[serviceKey]*catalog.Revision{},
 		pods:      map[*pod]*revision{},
+		pingers:   map[manifest.EventingKey]*pinger{},
+		unready:   map[manifest.EventingKey]string{},
 	}
 	if c.Runtime == containers.Podman || c.Runtime == containers.Docker {
 		if _, err := s.engines.find(); err != nil {
@@ -126,7 +131,7 @@ func New(c Config) (*Server, error) {
 	s.front = s.activator.Engine(c.Limits.Server(proxy.ServerConfig{FreeMemory: debug.FreeOSMemory}))
 	s.ports = replica.NewPorts(replicaHost, c.ReplicaPorts)
 	s.scraper = autoscaler.NewScraper()
-	s.kubelet = newKubelet()
+	s.kubelet, s.sender = newKubelet(), s.newSender()
 	s.programs = newPrograms(func(path string) { s.post(func() { s.programsChanged(path) }) })
 	return s, nil
 }
@@ -159,8 +164,8 @@ func (s *Server) load() error {
 		return err
 	}
 	next := s.declared.withFiles(set)
-	plan, err := s.catalog.Plan(next.docs())
-	if err != nil {
+	plan, err := s.plan(next)
+	if err := errors.Join(err, s.declared.unchanged(next)); err != nil {
 		return err
 	}
 	plan.Commit()
@@ -215,6 +220,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.config.Screen.Line("sluice: ending; once more to force it")
 	s.ending = true
 	s.endAPI()
+	s.endPingers()
 	s.endRequests(base)
 	s.endReplicas()
 	s.endProxy()
@@ -224,6 +230,7 @@ func (s *Server) Run(ctx context.Context) error {
 	err := around.Wait()
 	s.scraper.Close()
 	s.kubelet.CloseIdleConnections()
+	s.sender.CloseIdleConnections()
 	s.ports.Close()
 	return errors.Join(err, s.activator.Close(), s.api.close())
 }

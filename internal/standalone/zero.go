@@ -14,7 +14,7 @@ func (s *Server) ScaleToZero() {
 		}
 		s.config.Screen.Line("sluice: scaled to zero, except for what requests and min-scale need")
 		for _, r := range s.revisions {
-			if r.warm {
+			if r.warm && r.source == nil {
 				s.zero(r, time.Now())
 			}
 		}

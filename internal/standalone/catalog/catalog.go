@@ -110,7 +110,7 @@ func (c *Catalog) Restore(all []Stored) error {
 				r.Template.Name = ""
 			}
 			s.Generation = max(s.Generation, r.Generation)
-			if err := c.complete(&r); err != nil {
+			if err := c.Complete(&r); err != nil {
 				errs = append(errs, fmt.Errorf("revision %s is given up: %w", r.Name, err))
 				continue
 			}
@@ -199,7 +199,7 @@ func (c *Catalog) add(s *Service, doc *manifest.Service) (*Revision, error) {
 		return nil, t.NamePos.Errorf("spec.template.metadata.name",
 			"revision %s exists with a different spec: give the changed template another name", t.Name)
 	}
-	if err := c.complete(r); err != nil {
+	if err := c.Complete(r); err != nil {
 		return nil, err
 	}
 	s.Generation++
@@ -212,8 +212,8 @@ func (c *Catalog) add(s *Service, doc *manifest.Service) (*Revision, error) {
 	return r, nil
 }
 
-// complete sets what follows from r's template.
-func (c *Catalog) complete(r *Revision) error {
+// Complete sets what follows from r's template. The error joins those of its fields.
+func (c *Catalog) Complete(r *Revision) error {
 	t := &r.Template
 	var errs [4]error
 	r.Command, errs[0] = c.command(&t.Container)

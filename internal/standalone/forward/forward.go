@@ -3,7 +3,10 @@
 //	app with HTTP_PROXY ──► Proxy ─┬─ http://hello.default.svc.cluster.local ──► ingress
 //	                               └─ http://any.other.host ──► that host, or the proxy of this process's own HTTP_PROXY
 //
-// It takes requests for http:// URLs in absolute form (RFC 9112 §3.2.2), on the loopback interface only. It refuses CONNECT, so it
+//	client ──► http://PROXY/hello.default.svc.cluster.local/path ──► ingress
+//
+// It takes requests for http:// URLs in absolute form (RFC 9112 §3.2.2), on the loopback interface only. For clients that use no
+// proxy, a URL of the ingress is also a path of its own: see [Proxy.Direct]. It refuses CONNECT, so it
 // is no way to HTTPS. It changes no field and adds none, so that an app gets what it would get in a cluster.
 //
 // # Concurrency
@@ -22,6 +25,7 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -68,6 +72,30 @@ func New(c Config) (*Proxy, error) {
 // URL returns the value of HTTP_PROXY for clients.
 func (p *Proxy) URL() string { return "http://" + p.listener.Addr().String() }
 
+// Direct returns the URL by which a client without a proxy reaches an http:// URL of the ingress; any other URL is returned as it is.
+func (p *Proxy) Direct(to string) string {
+	u, err := url.Parse(to)
+	if err != nil || u.Scheme != "http" || !p.config.Serves(u.Host) {
+		return to
+	}
+	return p.URL() + "/" + strings.TrimPrefix(to, "http://")
+}
+
+// direct makes a request for a URL of Direct one for the URL that it stands for; false: it is none.
+func (p *Proxy) direct(r *http.Request) (*http.Request, bool) {
+	host, _, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
+	if r.URL.IsAbs() || !p.config.Serves(host) {
+		return nil, false
+	}
+	u, err := url.Parse("http://" + strings.TrimPrefix(r.URL.RequestURI(), "/"))
+	if err != nil {
+		return nil, false
+	}
+	to := r.Clone(r.Context())
+	to.URL, to.Host, to.RequestURI = u, host, u.String()
+	return to, true
+}
+
 // Serve serves until Close.
 func (p *Proxy) Serve() error {
 	if err := p.server.Serve(p.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -91,6 +119,10 @@ func (p *Proxy) Close() error {
 
 // ServeHTTP forwards a request.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if to, ok := p.direct(r); ok {
+		p.reverse.ServeHTTP(w, to)
+		return
+	}
 	const what = "the quickstart's proxy for the cluster's names forwards http:// URLs only"
 	switch {
 	case r.Method == http.MethodConnect:

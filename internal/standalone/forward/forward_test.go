@@ -67,6 +67,37 @@ func send(t *testing.T, c *http.Client, url string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
+// A client that uses no proxy reaches the ingress by a path.
+func TestDirect(t *testing.T) {
+	p, _ := start(t)
+	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableCompression: true}}
+	defer c.CloseIdleConnections()
+	const fields = "map[Content-Length:[4] Forwarded:[for=192.0.2.1] X-Forwarded-For:[192.0.2.1]] body"
+	for url, want := range map[string]string{
+		"http://a.b.svc":                  "ingress: POST a.b.svc / " + fields,
+		"http://a.b.svc/x//y%2fz?a;b=%zz": "ingress: POST a.b.svc /x//y%2fz?a;b=%zz " + fields,
+		"http://a.b.svc?q":                "ingress: POST a.b.svc /?q " + fields,
+	} {
+		direct := p.Direct(url)
+		if !strings.HasPrefix(direct, p.URL()+"/a.b.svc") {
+			t.Errorf("%s is directly %s", url, direct)
+		}
+		if status, got := send(t, c, direct); status != http.StatusOK || got != want {
+			t.Errorf("%s: %d\n%s\nwant\n%s", url, status, got, want)
+		}
+	}
+	for _, url := range []string{"http://other.example/a.b.svc", "https://a.b.svc", "http://[", ""} {
+		if got := p.Direct(url); got != url {
+			t.Errorf("%s is directly %s", url, got)
+		}
+	}
+	for _, path := range []string{"/", "/other.example/a.b.svc", "//a.b.svc"} {
+		if status, got := send(t, c, p.URL()+path); status != http.StatusBadRequest || !strings.Contains(got, "forwards http:// URLs only") {
+			t.Errorf("%s: %d %s", path, status, got)
+		}
+	}
+}
+
 func TestForwardsUnchanged(t *testing.T) {
 	_, c := start(t)
 	other := server(t, "other")

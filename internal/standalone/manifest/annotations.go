@@ -50,6 +50,10 @@ type owner string
 const (
 	onService  owner = "Service"
 	onTemplate owner = "RevisionTemplateSpec"
+	onBroker   owner = "Broker"
+	onTrigger  owner = "Trigger"
+	onSource   owner = "PingSource, ContainerSource and SinkBinding"
+	onPod      owner = "PodTemplateSpec"
 )
 
 // known is an annotation that has a meaning in Knative.
@@ -104,6 +108,23 @@ var annotationTable = slices.Concat(
 		"networking.knative.dev/httpOption", "networking.knative.dev/disable-auto-tls", "networking.knative.dev/disableAutoTLS",
 		"networking.knative.dev/disable-external-domain-tls", "networking.knative.dev/wildcardDomain"),
 	several(onService, Ignored, "of a cluster's features", nil, "features.knative.dev/podspec-dryrun"),
+	[]known{
+		{on: onBroker, key: BrokerClassKey, note: "one of another class than " + defaultBrokerClass + " is the same here, with a note; can't be changed"},
+		{on: onTrigger, key: dependencyKey, note: "a source that has to be ready, in JSON"},
+		{on: onTrigger, key: injectionKey, class: Ignored, note: "brokers are made by their own manifests", check: func(v string) string {
+			return unless(v == "enabled" || v == "disabled", "enabled or disabled")
+		}},
+		{on: onTrigger, key: keyKey, note: "an attribute, or an expression of CESQL: events with the same key are delivered in order, to the same instance", check: func(v string) string {
+			return unless(v != "", "an attribute or an expression of CESQL")
+		}},
+		{on: onTrigger, key: keyRetryKey, note: "`skip`: an event that fails isn't tried again, so that its key goes on", check: func(v string) string {
+			return unless(v == "skip", "skip")
+		}},
+		{on: onPod, key: clusterNamesKey, note: "`true`: containers reach services by their names in a cluster", check: trueOrFalse},
+	},
+	several(onBroker, Recorded, "written by a cluster", nil, "eventing.knative.dev/creator", "eventing.knative.dev/lastModifier"),
+	several(onTrigger, Recorded, "written by a cluster", nil, "eventing.knative.dev/creator", "eventing.knative.dev/lastModifier"),
+	several(onSource, Recorded, "written by a cluster", nil, "eventing.knative.dev/creator", "eventing.knative.dev/lastModifier"),
 )
 
 // several returns annotations that differ only in the key.
@@ -120,9 +141,7 @@ func ownAnnotations(on owner) []known {
 		{on: on, key: watchKey, note: "a directory: replicas are replaced when files below it change", check: func(v string) string {
 			return unless(v != "", "a directory")
 		}},
-		{on: on, key: clusterNamesKey, note: "`true`: the app reaches others by their names in a cluster", check: func(v string) string {
-			return unless(v == "true" || v == "false", "true or false")
-		}},
+		{on: on, key: clusterNamesKey, note: "`true`: the app reaches others by their names in a cluster", check: trueOrFalse},
 		{on: on, key: knative.AnnotationAffinity, note: "requests with this in common go to one replica: `header=FIELD`, `cookie=NAME`, `query=NAME` or `path=N`", check: func(v string) string {
 			_, err := knative.ParseAffinity(v, "")
 			return unless(err == nil && v != "", knative.AffinityForms)
@@ -170,6 +189,8 @@ func enabledOrDisabled(v string) string {
 	return unless(strings.EqualFold(v, "Enabled") || strings.EqualFold(v, "Disabled"), "Enabled or Disabled")
 }
 
+func trueOrFalse(v string) string { return unless(v == "true" || v == "false", "true or false") }
+
 func wholeSeconds(v string) string {
 	d, err := time.ParseDuration(v)
 	return unless(v == "" || err == nil && d >= 0 && d%time.Second == 0, "a duration of whole seconds such as 60s")
@@ -200,9 +221,9 @@ func (r *reader) annotations(n node, on owner) []Annotation {
 		case a != nil && a.class == Ignored:
 			r.ignore(value, a.note)
 		case a != nil, domain == "client.knative.dev": // set by kn
-		case annotation(key, onTemplate) != nil:
+		case on == onService && annotation(key, onTemplate) != nil:
 			r.errorf(value, "belongs in spec.template.metadata.annotations")
-		case annotation(key, onService) != nil:
+		case on == onTemplate && annotation(key, onService) != nil:
 			r.errorf(value, "belongs in the Service's own metadata.annotations")
 		case domain == "knative.dev" || strings.HasSuffix(domain, ".knative.dev"):
 			r.errorf(value, "no such annotation of Knative%s", suggestAnnotation(key, on))

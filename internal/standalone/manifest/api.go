@@ -37,6 +37,16 @@ func ReadObject(object map[string]any) (*Object, []Unknown, error) {
 	return o, r.unknown, errors.Join(r.errs...)
 }
 
+// ReadEventing reads a Broker, a Trigger or a source, by its kind, as ReadService reads a Service.
+func ReadEventing(object map[string]any) (*Eventing, []Unknown, error) {
+	r, n, err := readJSON(object)
+	if err != nil {
+		return nil, nil, err
+	}
+	e := r.eventing(n, EventingKind(scalar(n, "kind")))
+	return e, r.unknown, errors.Join(r.errs...)
+}
+
 // ReadRevision reads the template from which a Revision has been made: its labels, its annotations and its spec. What Knative
 // adds to those of the template is left out. The template has no Name, since a Revision doesn't tell whether it was generated.
 func ReadRevision(object map[string]any) (Template, error) {

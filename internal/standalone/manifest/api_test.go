@@ -51,6 +51,25 @@ func sameByTheAPI(t *testing.T, s *Service) {
 	}
 }
 
+// sameEventingByTheAPI is sameByTheAPI for an object of Eventing.
+func sameEventingByTheAPI(t *testing.T, e *Eventing) {
+	t.Helper()
+	object := runtime.DeepCopyJSON(e.Object)
+	again, unknown, err := ReadEventing(object)
+	if err != nil || len(unknown) > 0 || !reflect.DeepEqual(again.Object, e.Object) || fields(again.Ignored) != fields(e.Ignored) {
+		t.Errorf("%s %s: %v, %v\n%v\nin the file\n%v", e.Kind, e.Name, err, unknown, again.Object, e.Object)
+	}
+	Default(object)
+	full, unknown, err := ReadEventing(object)
+	if err != nil || len(unknown) > 0 || again.Unchangeable(full) != nil {
+		t.Errorf("%s %s with defaults: %v, %v", e.Kind, e.Name, err, unknown)
+	}
+	twice := runtime.DeepCopyJSON(object)
+	if Default(twice); !reflect.DeepEqual(twice, object) {
+		t.Errorf("defaults twice: %v, once: %v", twice, object)
+	}
+}
+
 // fields and routes describe notes and traffic without positions. A file's notes are in its own order.
 func fields(notes []Note) string {
 	var all []string
@@ -76,16 +95,16 @@ func TestADocumentIsTheSameByTheAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	var services []Service
-	objects := Objects{}
+	objects, eventing := Objects{}, map[EventingKey]*Eventing{}
 	for _, f := range files {
-		set := Set{Objects: objects}
+		set := Set{Objects: objects, Eventing: eventing}
 		if err := set.add(f); err != nil {
 			t.Fatal(err)
 		}
 		services = append(services, set.Services...)
 	}
-	if len(services) < 15 || len(objects) < 3 {
-		t.Fatalf("%d services, %d objects", len(services), len(objects))
+	if len(services) < 15 || len(objects) < 3 || len(eventing) < 7 {
+		t.Fatalf("%d services, %d objects, %d of eventing", len(services), len(objects), len(eventing))
 	}
 	few, err := Parse("f", []byte(head+`spec:
   template:
@@ -103,6 +122,9 @@ func TestADocumentIsTheSameByTheAPI(t *testing.T) {
 			services[i].Ignored[j].Field = strings.TrimPrefix(note.Field, "items[0].")
 		}
 		sameByTheAPI(t, &services[i])
+	}
+	for _, e := range eventing {
+		sameEventingByTheAPI(t, e)
 	}
 	for _, o := range objects {
 		object := runtime.DeepCopyJSON(o.Object)

@@ -2,12 +2,13 @@ package manifest
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strconv"
 	"time"
 )
 
 // Default fills in what Knative's webhook fills in for a Service (pkg/apis/serving/v1/*_defaults.go) with its default
-// configuration; and for a Secret what Kubernetes does. Reading the object gives a template that is Equal to the one before.
+// configuration; and for the kinds of Eventing likewise, and for a Secret what Kubernetes does. Reading the object gives a template that is Equal to the one before.
 func Default(object map[string]any) {
 	switch object["kind"] {
 	case "Service":
@@ -18,6 +19,8 @@ func Default(object map[string]any) {
 		defaultTraffic(spec)
 	case string(FromSecret):
 		defaultSecret(object)
+	default:
+		defaultEventing(object)
 	}
 }
 
@@ -173,4 +176,44 @@ func defaultSecret(object map[string]any) {
 		}
 	}
 	delete(object, "stringData")
+}
+
+// defaultEventing: knative.dev/eventing/pkg/apis, *_defaults.go, and its ConfigMap config-br-defaults, without the reference to the
+// configuration of channels.
+func defaultEventing(object map[string]any) {
+	kind, _ := object["kind"].(string)
+	if eventingVersions[kind] == "" {
+		return
+	}
+	metadata, spec := child(object, "metadata"), child(object, "spec")
+	namespace := metadata["namespace"]
+	local := func(of map[string]any, field string) {
+		if destination, ok := of[field].(map[string]any); ok && destination["ref"] != nil {
+			unset(child(destination, "ref"), "namespace", namespace)
+		}
+	}
+	delivery, _ := spec["delivery"].(map[string]any)
+	local(delivery, "deadLetterSink")
+	switch EventingKind(kind) {
+	case KindBroker:
+		unset(child(metadata, "annotations"), BrokerClassKey, defaultBrokerClass)
+		if config, ok := spec["config"].(map[string]any); ok {
+			unset(config, "namespace", namespace)
+		}
+		d := DefaultDelivery()
+		missing(spec, "delivery", map[string]any{"retry": int64(d.Retry), "backoffPolicy": "exponential", "backoffDelay": "PT0.2S"})
+	case KindTrigger:
+		missing(spec, "filter", map[string]any{})
+		local(spec, "subscriber")
+		child(metadata, "labels")[BrokerLabel] = spec["broker"]
+	case KindPingSource:
+		unset(spec, "schedule", defaultSchedule)
+	case KindContainerSource:
+		for i, c := range children(child(child(spec, "template"), "spec"), "containers") {
+			unset(c, "name", fmt.Sprintf("%v-%d", metadata["name"], i))
+		}
+	case KindSinkBinding:
+		unset(child(spec, "subject"), "namespace", namespace)
+		local(spec, "sink")
+	}
 }

@@ -1,9 +1,10 @@
-// Package manifest reads the quickstart's manifests: Knative Services, and the ConfigMaps and Secrets that they refer to.
+// Package manifest reads the quickstart's manifests: Knative Services, the ConfigMaps and Secrets that they refer to, and Brokers,
+// Triggers and sources of Knative Eventing.
 //
 //	files, directories, stdin ──► Load ──► Set: Services, in the order of the files and of the documents within them,
-//	                                │           Objects, and what was skipped
+//	                                │           Objects, Eventing, and what was skipped
 //	                                └────► one error for each problem: file:line: field …: why
-//	objects of the API ──► ReadService, ReadObject, ReadRevision ──► the same, and which fields are unknown
+//	objects of the API ──► ReadService, ReadObject, ReadEventing, ReadRevision ──► the same, and which fields are unknown
 //
 // # Fields
 //

@@ -18,14 +18,17 @@ import (
 type Set struct {
 	Services []Service // in the order of the files and of the documents within them
 	Objects  Objects
+	Eventing map[EventingKey]*Eventing
 	// Skipped has a line for each file with skipped documents, or without documents.
 	Skipped []string
-	// Sources are the files of Services and Objects. Unread has a reason for each of the other files from which nothing could
+	// Sources are the files of Services, Objects and Eventing. Unread has a reason for each of the other files from which nothing could
 	// be read: an empty file, which may be about to be written, or a file in a directory that is not YAML. That is an error
 	// only if the file was a Source before.
 	Sources []string
 	Unread  []*Error
 }
+
+func newSet() Set { return Set{Objects: Objects{}, Eventing: map[EventingKey]*Eventing{}} }
 
 // Load reads in. Its error joins (errors.Join) an *Error for each problem, or is that of the file system; the Set then is
 // empty.
@@ -34,7 +37,7 @@ func Load(in Input) (Set, error) {
 	if err != nil {
 		return Set{}, err
 	}
-	s := Set{Objects: Objects{}}
+	s := newSet()
 	var errs []error
 	for _, f := range files {
 		errs = append(errs, s.add(f))
@@ -44,7 +47,7 @@ func Load(in Input) (Set, error) {
 		return Set{}, err
 	}
 	s.Skipped = append(s.Skipped, left...)
-	if len(s.Services) == 0 {
+	if len(s.Services) == 0 && len(s.Eventing) == 0 {
 		s.Skipped = append(s.Skipped, fmt.Sprintf("nothing to serve: no Service in %s", in))
 	}
 	return s, nil
@@ -52,7 +55,7 @@ func Load(in Input) (Set, error) {
 
 // Parse reads the documents of one file; its name is used only in errors, which are like Load's.
 func Parse(file string, data []byte) ([]Service, error) {
-	s := Set{Objects: Objects{}}
+	s := newSet()
 	if err := s.add(File{Name: file, Data: data, Named: true}); err != nil {
 		return nil, err
 	}
@@ -90,7 +93,7 @@ func (s *Set) add(f File) error {
 	return errors.Join(d.errs...)
 }
 
-func (s *Set) size() int { return len(s.Services) + len(s.Objects) }
+func (s *Set) size() int { return len(s.Services) + len(s.Objects) + len(s.Eventing) }
 
 // documents splits a file into its documents, without empty ones.
 func documents(f File) ([]*yaml.Node, *Error) {
@@ -166,14 +169,16 @@ func (d *document) read(n node) {
 		d.set.Services = append(d.set.Services, r.service(n))
 	case version == "v1" && (kind == string(FromConfigMap) || kind == string(FromSecret)):
 		d.object(r.object(n, SourceKind(kind)), &r)
+	case eventingVersions[kind] == version, kind == string(KindPingSource) && version == oldPingVersion:
+		d.eventing(r.eventing(n, EventingKind(kind)), &r)
+	case eventingVersions[kind] != "" && eventingKinds[group] != nil:
+		r.errorf(at("apiVersion"), "should be %s, is %q", eventingVersions[kind], version)
+	case eventingKinds[group] != nil && !slices.Contains(eventingKinds[group], kind):
+		r.noSuchKind(at("kind"), version, kind, eventingKinds[group])
 	case kind == "Service" && (group == "serving.knative.dev" || version != "v1" && nearest(version, []string{apiVersion}) != ""):
 		r.errorf(at("apiVersion"), "should be %s, is %q", apiVersion, version)
 	case group == "serving.knative.dev" && !slices.Contains(servingKinds, kind):
-		hint := ""
-		if k := nearest(kind, servingKinds); k != "" {
-			hint = "; the nearest is " + k
-		}
-		r.errorf(at("kind"), "no kind of %s: %q%s", version, kind, hint)
+		r.noSuchKind(at("kind"), version, kind, servingKinds)
 	default:
 		what := strings.TrimSpace(kind + " " + objectName(n))
 		if kind == "Service" { // Kubernetes' own, beside Knative's
@@ -182,6 +187,14 @@ func (d *document) read(n node) {
 		d.skip(what)
 	}
 	d.errs = append(d.errs, r.errs...)
+}
+
+func (r *reader) noSuchKind(n node, version, kind string, kinds []string) {
+	hint := ""
+	if k := nearest(kind, kinds); k != "" {
+		hint = "; the nearest is " + k
+	}
+	r.errorf(n, "no kind of %s: %q%s", version, kind, hint)
 }
 
 // skip notes a skipped object.
@@ -217,6 +230,18 @@ func (d *document) object(o *Object, r *reader) {
 		return
 	}
 	d.set.Objects[o.Key()] = o
+}
+
+// eventing adds an object of Eventing; the same one twice is an error.
+func (d *document) eventing(e *Eventing, r *reader) {
+	if len(r.errs) > 0 {
+		return
+	}
+	if other := d.set.Eventing[e.Key()]; other != nil {
+		d.errs = append(d.errs, e.Pos.Errorf("", "%s %s is also in %s", e.Kind, e.Name, other.Pos))
+		return
+	}
+	d.set.Eventing[e.Key()] = e
 }
 
 // once checks that a Service is in one file only: the documents of a file apply in their order, but files have no order.

@@ -268,7 +268,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(head)
 	f.Add("a: &a [*a]\n")
 	f.Add("{\"apiVersion\": \"serving.knative.dev/v1\", \"kind\": \"Service\"}")
-	for _, name := range []string{"sidecars.yaml", "volumes.yaml", "environment.yaml", "kubectl-get.json", "autoscaling.yaml"} {
+	for _, name := range []string{"sidecars.yaml", "volumes.yaml", "environment.yaml", "kubectl-get.json", "autoscaling.yaml", "eventing.yaml"} {
 		doc, err := os.ReadFile("testdata/" + name)
 		if err != nil {
 			f.Fatal(err)
@@ -294,6 +294,11 @@ func FuzzParse(f *testing.F) {
 			}
 			if !strings.Contains(doc, "List") { // its items have longer paths
 				sameByTheAPI(t, &s)
+			}
+		}
+		if set := newSet(); !strings.Contains(doc, "List") && set.add(File{Name: "f", Data: []byte(doc), Named: true}) == nil {
+			for _, e := range set.Eventing {
+				sameEventingByTheAPI(t, e)
 			}
 		}
 	})

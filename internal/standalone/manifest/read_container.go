@@ -64,10 +64,14 @@ var containerTable = newTable("Container",
 )
 
 func (r *reader) container(n node) Container {
-	// The default is Knative's readiness probe with its aggressive period.
-	c := Container{Port: defaultPort, ImagePlace: Place{r.pos(n), join(n.path, "image")}, Probe: Probe{TCP: true, Timeout: time.Second, SuccessThreshold: 1, Failure: 3}}
+	c := Container{Port: defaultPort, ImagePlace: Place{r.pos(n), join(n.path, "image")}, Probe: defaultProbe()}
 	readObject(r, n, containerTable, &c)
 	return c
+}
+
+// defaultProbe is Knative's readiness probe with its aggressive period.
+func defaultProbe() Probe {
+	return Probe{TCP: true, Timeout: time.Second, SuccessThreshold: 1, Failure: 3}
 }
 
 // checkContainer checks what depends on whether c is the app.

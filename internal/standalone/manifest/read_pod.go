@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"slices"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -29,6 +31,13 @@ var podTable = newTable("RevisionSpec (with PodSpec)",
 			p.t.ResponseStart, p.hasResponseStart = r.seconds(n, 0, maxTimeoutSeconds), true
 		}},
 		{name: "idleTimeoutSeconds", note: "without a byte", read: func(r *reader, n node, p *pod) { p.t.Idle = r.seconds(n, 0, maxTimeoutSeconds) }},
+	},
+	podFields,
+)
+
+// podFields are those of a PodSpec.
+var podFields = slices.Concat(
+	[]field[pod]{
 		{name: "containers", note: "processes; the one with `ports` gets the requests, the others run beside it", read: func(r *reader, n node, p *pod) {
 			p.list = n
 			r.list(n, func(n node) {

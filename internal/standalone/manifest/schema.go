@@ -2,7 +2,7 @@ package manifest
 
 import "go.yaml.in/yaml/v3"
 
-// Schema returns the OpenAPI v3 schema of a Service, ConfigMap or Secret, as decoded from JSON; nil for any other kind.
+// Schema returns the OpenAPI v3 schema of a kind that is read, of whose Services Knative's, as decoded from JSON; nil for any other kind.
 //
 // It comes from the tables: a reader with a schema reads each of their fields once, without a value, and notes what each value
 // would have to be.
@@ -17,7 +17,10 @@ func Schema(kind string) map[string]any {
 	case string(FromSecret):
 		readObject(r, n, secretTable, &Object{Data: map[string]string{}})
 	default:
-		return nil
+		if eventingVersions[kind] == "" {
+			return nil
+		}
+		readEventing(r, n, &Eventing{Kind: EventingKind(kind)})
 	}
 	return root
 }

@@ -31,7 +31,7 @@ func TestSchemaHasEveryField(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []string{"Service", "ConfigMap", "Secret"} {
+	for _, kind := range []string{"Service", "ConfigMap", "Secret", "Broker", "Trigger", "PingSource", "ContainerSource", "SinkBinding"} {
 		s := Schema(kind)
 		walk(kind, runtime.DeepCopyJSON(s))
 	}

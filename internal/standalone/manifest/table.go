@@ -104,6 +104,10 @@ func Rows() []Row {
 		headerTable.rows, resourcesTable.rows, securityTable.rows, podSecurityTable.rows, mountTable.rows, volumeTable.rows, emptyDirTable.rows, objectVolumeTable.rows, itemTable.rows,
 		downwardVolumeTable.rows, downwardItemTable.rows, projectedTable.rows, projectionTable.rows, hostPathTable.rows,
 		configMapTable.rows, secretTable.rows,
+		brokerTable.rows, brokerSpecTable.rows, triggerTable.rows, triggerSpecTable.rows, triggerFilterTable.rows, filterTable(0).rows,
+		deliveryTable.rows, destinationTable.rows, referenceTable.rows, pingTable.rows, pingSpecTable.rows, containerSourceTable.rows,
+		containerSourceSpecTable.rows, podTemplateTable.rows, sourcePodTable.rows, sinkBindingTable.rows, sinkBindingSpecTable.rows,
+		subjectTable.rows, selectorTable.rows, requirementTable.rows, overridesTable.rows,
 	)
 	for i := range annotationTable {
 		a := &annotationTable[i]

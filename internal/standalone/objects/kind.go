@@ -16,6 +16,8 @@ var (
 	serving     = schema.GroupVersion{Group: "serving.knative.dev", Version: "v1"}
 	autoscaling = schema.GroupVersion{Group: "autoscaling.internal.knative.dev", Version: "v1alpha1"}
 	networking  = schema.GroupVersion{Group: "networking.internal.knative.dev", Version: "v1alpha1"}
+	eventing    = schema.GroupVersion{Group: "eventing.knative.dev", Version: "v1"}
+	sources     = schema.GroupVersion{Group: "sources.knative.dev", Version: "v1"}
 	core        = schema.GroupVersion{Version: "v1"}
 	apps        = schema.GroupVersion{Group: "apps", Version: "v1"}
 	discovery   = schema.GroupVersion{Group: "discovery.k8s.io", Version: "v1"}
@@ -29,6 +31,11 @@ var (
 	podAutoscalers     = kind{autoscaling.WithResource("podautoscalers"), "PodAutoscaler"}
 	ingresses          = kind{networking.WithResource("ingresses"), "Ingress"}
 	serverlessServices = kind{networking.WithResource("serverlessservices"), "ServerlessService"}
+	brokers            = kind{eventing.WithResource("brokers"), "Broker"}
+	triggers           = kind{eventing.WithResource("triggers"), "Trigger"}
+	pingSources        = kind{sources.WithResource("pingsources"), "PingSource"}
+	containerSources   = kind{sources.WithResource("containersources"), "ContainerSource"}
+	sinkBindings       = kind{sources.WithResource("sinkbindings"), "SinkBinding"}
 	pods               = kind{core.WithResource("pods"), "Pod"}
 	services           = kind{core.WithResource("services"), "Service"}
 	endpoints          = kind{core.WithResource("endpoints"), "Endpoints"}

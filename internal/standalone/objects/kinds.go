@@ -6,8 +6,9 @@ import (
 )
 
 // Kinds returns the resources of the quickstart's API, without their Admit. Names, categories and columns are those of
-// Knative's CustomResourceDefinitions (knative.dev/serving/config/core/300-resources, knative.dev/networking/config) and of
-// Kubernetes (pkg/printers/internalversion/printers.go). The schema of Services of Knative is left to the caller.
+// Knative's CustomResourceDefinitions (knative.dev/serving/config/core/300-resources, knative.dev/networking/config,
+// knative.dev/eventing/config/core/resources) and of Kubernetes (pkg/printers/internalversion/printers.go). The schemas of Services
+// of Knative and of its eventing are left to the caller.
 func Kinds() []kubeapi.Resource {
 	ready, reason, name, age := conditionColumn("Ready", "status"), conditionColumn("Reason", "reason"), nameColumn(), ageColumn()
 	var (
@@ -15,6 +16,9 @@ func Kinds() []kubeapi.Resource {
 		scaling  = []string{"knative-internal", "autoscaling"}
 		network  = []string{"knative-internal", "networking"}
 		all      = []string{"create", "update", "patch", "delete"}
+		ofEvents = []string{"all", "knative", "eventing"}
+		senders  = []string{"all", "knative", "sources"}
+		sink     = field("Sink", "status", "sinkUri")
 		fromItem = "it is made from its Service: change that"
 	)
 	return []kubeapi.Resource{
@@ -75,6 +79,34 @@ func Kinds() []kubeapi.Resource {
 				field("ServiceName", "status", "serviceName"), field("PrivateServiceName", "status", "privateServiceName"), ready, reason,
 			},
 			Schema: serverlessServiceSchema(),
+		},
+		{
+			GroupVersionResource: brokers.GroupVersionResource, Kind: brokers.name, Singular: "broker",
+			Categories: ofEvents, Namespaced: true, Writes: all,
+			Columns: []kubeapi.Column{
+				name, field("URL", "status", "address", "url"), age, ready, reason,
+				wide(field("Class", "metadata", "annotations", "eventing.knative.dev/broker.class")),
+			},
+		},
+		{
+			GroupVersionResource: triggers.GroupVersionResource, Kind: triggers.name, Singular: "trigger",
+			Categories: ofEvents, Namespaced: true, Writes: all,
+			Columns: []kubeapi.Column{name, field("Broker", "spec", "broker"), field("Subscriber_URI", "status", "subscriberUri"), age, ready, reason},
+		},
+		{
+			GroupVersionResource: pingSources.GroupVersionResource, Kind: pingSources.name, Singular: "pingsource",
+			Categories: senders, Namespaced: true, Writes: all,
+			Columns: []kubeapi.Column{name, sink, field("Schedule", "spec", "schedule"), age, ready, reason},
+		},
+		{
+			GroupVersionResource: containerSources.GroupVersionResource, Kind: containerSources.name, Singular: "containersource",
+			Categories: senders, Namespaced: true, Writes: all,
+			Columns: []kubeapi.Column{name, sink, age, ready, reason},
+		},
+		{
+			GroupVersionResource: sinkBindings.GroupVersionResource, Kind: sinkBindings.name, Singular: "sinkbinding",
+			Categories: []string{"all", "knative", "sources", "bindings"}, Namespaced: true, Writes: all,
+			Columns: []kubeapi.Column{name, sink, age, ready, reason},
 		},
 		{
 			GroupVersionResource: pods.GroupVersionResource, Kind: pods.name, Singular: "pod",

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
 )
 
 // podView makes the object of a pod.
@@ -13,26 +15,29 @@ type podView struct {
 	*maker
 	*Pod
 
-	of               *revisionView
+	spec                map[string]any // its own
+	node                string
+	labels, annotations map[string]string
+	owner               kubeapi.Object
+	grace               int64
+
 	init, containers []Container // with names
 }
 
 func (v *podView) make() {
-	spec := v.of.podSpec(v.App, v.Proxy)
-	spec["nodeName"] = v.of.node()
+	spec := v.spec
+	spec["nodeName"] = v.node
 	if spec["serviceAccountName"] == nil {
 		spec["serviceAccountName"] = "default"
 	}
 	v.init, v.containers = named(v.Init, items(spec, "initContainers")), named(v.Containers, items(spec, "containers"))
-	labels, annotations := v.of.podMeta()
 	o := v.add(pods, metadata{
-		name: v.Name, labels: labels, annotations: annotations, owner: v.of.deployment, uid: v.UID, created: v.Created,
+		name: v.Name, labels: v.labels, annotations: v.annotations, owner: v.owner, uid: v.UID, created: v.Created,
 	}, map[string]any{"spec": spec})
 	if !v.Ending.IsZero() {
-		grace := v.of.grace()
-		end := metav1.NewTime(v.Ending.Add(time.Duration(grace) * time.Second)) // when it would be killed, as in Kubernetes
+		end := metav1.NewTime(v.Ending.Add(time.Duration(v.grace) * time.Second)) // when it would be killed, as in Kubernetes
 		o.SetDeletionTimestamp(&end)
-		o.SetDeletionGracePeriodSeconds(&grace)
+		o.SetDeletionGracePeriodSeconds(&v.grace)
 	}
 	ips := func() []any { return []any{map[string]any{"ip": address}} }
 	status := map[string]any{

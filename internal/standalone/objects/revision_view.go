@@ -40,7 +40,11 @@ func (v *revisionView) make() {
 	v.makeNetwork()
 	v.makeDeployment()
 	for i := range v.Pods {
-		p := podView{maker: v.maker, Pod: &v.Pods[i], of: v}
+		labels, annotations := v.podMeta()
+		p := podView{
+			maker: v.maker, Pod: &v.Pods[i], spec: v.podSpec(v.Pods[i].App, v.Pods[i].Proxy), node: v.node(),
+			labels: labels, annotations: annotations, owner: v.deployment, grace: v.grace(),
+		}
 		p.make()
 	}
 }
@@ -327,7 +331,10 @@ func (v *revisionView) makeSlice(service kubeapi.Object, p *Pod, port string) {
 	})
 }
 
-func (v *revisionView) node() string { return cmp.Or(v.of.Node, "sluice") }
+// defaultNode is the name of the machine if there is none.
+const defaultNode = "sluice"
+
+func (v *revisionView) node() string { return cmp.Or(v.of.Node, defaultNode) }
 
 // podMeta returns the labels and annotations of the Deployment's template and its pods.
 func (v *revisionView) podMeta() (labels, annotations map[string]string) {

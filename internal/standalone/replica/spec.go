@@ -71,7 +71,7 @@ func (c Command) after() {
 type Spec struct {
 	Name       string // shown in lists of processes
 	App        Command
-	QueueProxy Command
+	QueueProxy Command // empty: there is none, and no Port
 	// Init run before App and Sidecars, one after the other, until they succeed; one that Stays is a sidecar that starts
 	// among them.
 	Init     []Container
@@ -94,7 +94,7 @@ func (s Spec) Validate() error {
 	switch {
 	case len(s.App.Args) == 0 || s.App.Path == "":
 		return errors.New("replica: Spec.App has no path or no arguments")
-	case len(s.QueueProxy.Args) == 0 || s.QueueProxy.Path == "":
+	case s.proxied() && (len(s.QueueProxy.Args) == 0 || s.QueueProxy.Path == ""):
 		return errors.New("replica: Spec.QueueProxy has no path or no arguments")
 	case slices.ContainsFunc(slices.Concat(s.Init, s.Sidecars), func(c Container) bool {
 		return len(c.Command.Args) == 0 || c.Command.Path == "" || c.Process == App || c.Process == QueueProxy || c.Process == ""
@@ -103,7 +103,7 @@ func (s Spec) Validate() error {
 	case s.Network.Process == "" && slices.ContainsFunc(s.commands(), func(c Command) bool { return c.Joins }),
 		s.Network.Process != "" && len(s.Network.Runs) == 0:
 		return errors.New("replica: Spec.Network is missing, or has no program that says whether it is there")
-	case s.Port < 1 || s.Port > 65535:
+	case s.proxied() && (s.Port < 1 || s.Port > 65535):
 		return fmt.Errorf("replica: Spec.Port is %d", s.Port)
 	case s.Binds < 0 || s.Binds > 65535 || s.Binds > 0 && len(s.App.After) > 0:
 		return fmt.Errorf("replica: Spec.Binds is %d", s.Binds)
@@ -129,6 +129,11 @@ func (s Spec) commands() []Command {
 		return 1
 	})
 	return all
+}
+
+// proxied reports whether there is a queue-proxy.
+func (s Spec) proxied() bool {
+	return len(s.QueueProxy.Args) > 0 || s.QueueProxy.Path != "" || s.Port != 0
 }
 
 // Container is an init container or a sidecar.

@@ -120,7 +120,9 @@ func orders(in *bufio.Reader, end <-chan struct{}) <-chan order {
 
 // run returns when all processes have ended.
 func (s *supervisor) run(control <-chan order, signals <-chan os.Signal) {
-	s.startProxy()
+	if s.spec.proxied() {
+		s.startProxy()
+	}
 	s.startNext()
 	for s.app != nil || s.proxy != nil || s.sides.running() || s.phase == running {
 		select {
@@ -196,7 +198,9 @@ func (s *supervisor) startApp() {
 	}
 	s.app = a
 	s.watch = listening{}
-	s.look.Reset(firstLook)
+	if s.spec.proxied() {
+		s.look.Reset(firstLook)
+	}
 }
 
 // later reports that the app is not running, and restarts it after a pause.
@@ -227,7 +231,7 @@ func (s *supervisor) appExited() {
 	switch {
 	case s.phase != running:
 		s.end()
-	case s.network.owner == nil && s.network.late == nil && s.portTaken(): // else its own network may still answer
+	case s.spec.proxied() && s.network.owner == nil && s.network.late == nil && s.portTaken(): // else its own network may still answer
 		s.to.report(Event{Kind: Taken, Process: App, Ports: []int{s.spec.Port}})
 	}
 }

@@ -1,0 +1,300 @@
+package standalone
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/objects"
+	"github.com/sluice-proxy/sluice/internal/standalone/screen"
+)
+
+// brokerHost is the host of all brokers in a cluster: Knative's Service broker-ingress. Their paths are /NAMESPACE/NAME.
+const brokerHost = "broker-ingress.knative-eventing.svc.cluster.local"
+
+// eventingResources has the resource of each kind of Eventing.
+var eventingResources = map[manifest.EventingKind]schema.GroupResource{
+	manifest.KindBroker:          {Group: "eventing.knative.dev", Resource: "brokers"},
+	manifest.KindTrigger:         {Group: "eventing.knative.dev", Resource: "triggers"},
+	manifest.KindPingSource:      {Group: "sources.knative.dev", Resource: "pingsources"},
+	manifest.KindContainerSource: {Group: "sources.knative.dev", Resource: "containersources"},
+	manifest.KindSinkBinding:     {Group: "sources.knative.dev", Resource: "sinkbindings"},
+}
+
+// eventingKind returns the kind of a resource; "": it is none of Eventing.
+func eventingKind(r schema.GroupResource) manifest.EventingKind {
+	for kind, resource := range eventingResources {
+		if resource == r {
+			return kind
+		}
+	}
+	return ""
+}
+
+func compareEventing(a, b manifest.EventingKey) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}
+
+// address returns the URL of an object for other services, as in a cluster, and whether d has it.
+func (d *declared) address(namespace string, to *manifest.Reference) (string, error) {
+	namespace = cmp.Or(to.Namespace, namespace)
+	there := false
+	host, path := to.Name+"."+namespace+".svc.cluster.local", ""
+	switch {
+	case to.Kind == "Service" && (to.APIVersion == "serving.knative.dev/v1" || to.APIVersion == "v1"):
+		_, there = d.services[serviceKey{namespace, to.Name}]
+	case to.Kind == "Broker" && to.APIVersion == "eventing.knative.dev/v1":
+		_, there = d.eventing[manifest.EventingKey{Kind: manifest.KindBroker, Namespace: namespace, Name: to.Name}]
+		host, path = brokerHost, "/"+namespace+"/"+to.Name
+	default:
+		return "", fmt.Errorf("%s %s of %s is no sink here: a sink is a Service of serving.knative.dev/v1, a Broker of eventing.knative.dev/v1, or a uri",
+			to.Kind, to.Name, to.APIVersion)
+	}
+	if !there {
+		group, _, _ := strings.Cut("."+to.APIVersion, "/")
+		return "", fmt.Errorf("failed to get object %s/%s: %ss%s %q not found", namespace, to.Name, strings.ToLower(to.Kind), strings.TrimSuffix(group, ".v1"), to.Name)
+	}
+	return "http://" + host + path, nil
+}
+
+// resolve returns where to is.
+func (d *declared) resolve(namespace string, to *manifest.Destination) objects.Sink {
+	if to.Ref == nil {
+		return objects.Sink{URI: to.URI}
+	}
+	base, err := d.address(namespace, to.Ref)
+	if err != nil {
+		return objects.Sink{Why: err.Error()}
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		return objects.Sink{Why: err.Error()}
+	}
+	relative, err := url.Parse(to.URI)
+	if err != nil {
+		return objects.Sink{Why: err.Error()}
+	}
+	if to.URI == "" {
+		return objects.Sink{URI: base}
+	}
+	return objects.Sink{URI: u.ResolveReference(relative).String()}
+}
+
+// deadLetters returns the dead letter sink of a delivery; nil: it has none.
+func (d *declared) deadLetters(namespace string, of *manifest.Delivery) *objects.Sink {
+	if of == nil || of.DeadLetterSink == nil {
+		return nil
+	}
+	sink := d.resolve(namespace, of.DeadLetterSink)
+	return &sink
+}
+
+// bound returns the documents of all Services, with the variables of the SinkBindings whose subjects they are: as Knative's webhook,
+// these make other revisions, but here the Service itself stays as it was declared.
+func (d *declared) bound() []manifest.Service {
+	docs := d.docs()
+	for _, key := range slices.SortedFunc(maps.Keys(d.eventing), compareEventing) {
+		e := d.eventing[key]
+		if e.SinkBinding == nil {
+			continue
+		}
+		sink := d.resolve(e.Namespace, &e.SinkBinding.Sink)
+		for i := range docs {
+			if sink.URI != "" && binds(e, &docs[i]) {
+				docs[i] = docs[i].Bind(&e.SinkBinding.Sender, sink.URI)
+			}
+		}
+	}
+	return docs
+}
+
+// binds reports whether a Service is the subject of a SinkBinding.
+func binds(e *manifest.Eventing, svc *manifest.Service) bool {
+	s := &e.SinkBinding.Subject
+	if svc.Namespace != e.Namespace || s.Kind != "Service" || s.APIVersion != "serving.knative.dev/v1" {
+		return false
+	}
+	if s.Selector == nil {
+		return s.Name == svc.Name
+	}
+	of, _, _ := unstructured.NestedStringMap(svc.Object, "metadata", "labels")
+	return s.Selector.Matches(labels.Set(of))
+}
+
+// unchanged returns errors for what of an object of Eventing can't be changed.
+func (d *declared) unchanged(next *declared) error {
+	var errs []error
+	for key, e := range next.eventing {
+		if old := d.eventing[key]; old != nil {
+			errs = append(errs, old.Unchangeable(e))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// eventingState returns the state of an object of Eventing for the API.
+func (s *Server) eventingState(e *manifest.Eventing) objects.Eventing {
+	d := s.declared
+	switch {
+	case e.Broker != nil:
+		return objects.Broker{
+			Address: "http://" + brokerHost + "/" + e.Namespace + "/" + e.Name, Ingress: undelivered,
+			DeadLetterSink: d.deadLetters(e.Namespace, e.Broker.Delivery),
+		}
+	case e.Trigger != nil:
+		return s.triggerState(e)
+	case e.PingSource != nil:
+		return objects.PingSource{Sink: d.resolve(e.Namespace, &e.PingSource.Sink)}
+	case e.ContainerSource != nil:
+		return s.containerSourceState(e)
+	default:
+		return objects.SinkBinding{Sink: d.resolve(e.Namespace, &e.SinkBinding.Sink), Subject: d.subject(e)}
+	}
+}
+
+// subject returns whether there is what a SinkBinding binds. With a selector there may be nothing.
+func (d *declared) subject(e *manifest.Eventing) objects.Condition {
+	s := &e.SinkBinding.Subject
+	var why error
+	if s.Kind != "Service" || s.APIVersion != "serving.knative.dev/v1" {
+		why = fmt.Errorf("%s of %s is not served by the quickstart: a subject is a Service of serving.knative.dev/v1", s.Kind, s.APIVersion)
+	} else if s.Selector == nil {
+		_, why = d.address(e.Namespace, &s.Reference)
+	}
+	if why != nil {
+		return objects.Condition{State: objects.False, Reason: "SubjectMissing", Message: why.Error()}
+	}
+	return objects.Condition{State: objects.True}
+}
+
+// undelivered is the state of a broker that nobody runs.
+var undelivered = objects.Condition{State: objects.False, Reason: "NotServed", Message: "the quickstart delivers no events yet"}
+
+func (s *Server) triggerState(e *manifest.Eventing) objects.Trigger {
+	d, t := s.declared, e.Trigger
+	state := objects.Trigger{
+		Broker:     objects.Condition{State: objects.True},
+		Subscriber: d.resolve(e.Namespace, &t.Subscriber),
+		Subscribed: objects.Condition{State: objects.True},
+		Dependency: s.dependency(e),
+	}
+	delivery := t.Delivery
+	broker := d.eventing[manifest.EventingKey{Kind: manifest.KindBroker, Namespace: e.Namespace, Name: t.Broker}]
+	if broker == nil {
+		state.Broker = objects.Condition{State: objects.False, Reason: "BrokerDoesNotExist", Message: fmt.Sprintf("Broker %q does not exist", t.Broker)}
+	} else {
+		state.Broker = objects.ReadyOf(s.eventingState(broker))
+		if delivery == nil || delivery.DeadLetterSink == nil { // as in Knative
+			delivery = broker.Broker.Delivery
+		}
+	}
+	state.DeadLetterSink = d.deadLetters(e.Namespace, delivery)
+	if state.Broker.State != objects.True || state.Subscriber.URI == "" {
+		state.Subscribed = objects.Condition{State: objects.Unknown}
+	}
+	return state
+}
+
+// dependency returns whether the source that a Trigger's annotation names is ready.
+func (s *Server) dependency(e *manifest.Eventing) objects.Condition {
+	ref := e.Trigger.Dependency
+	if ref == nil {
+		return objects.Condition{State: objects.True}
+	}
+	source := s.declared.eventing[manifest.EventingKey{Kind: manifest.EventingKind(ref.Kind), Namespace: e.Namespace, Name: ref.Name}]
+	if source == nil || source.Sender() == nil {
+		return objects.Condition{
+			State: objects.False, Reason: "DependencyDoesNotExist",
+			Message: fmt.Sprintf("Dependency does not exist: %s %q of %s not found", ref.Kind, ref.Name, ref.APIVersion),
+		}
+	}
+	return objects.ReadyOf(s.eventingState(source))
+}
+
+// publishEventing brings the API's objects of Eventing up to date, and shows which aren't ready.
+func (s *Server) publishEventing() {
+	present := map[objectKey]bool{}
+	for _, key := range slices.SortedFunc(maps.Keys(s.declared.eventing), compareEventing) {
+		e := s.declared.eventing[key]
+		state := s.eventingState(e)
+		s.showEventing(key, objects.ReadyOf(state))
+		at := objectKey{eventingResources[key.Kind], key.Namespace, key.Name}
+		present[at] = true
+		if s.api != nil {
+			s.api.publisher.publishEventing(at, state)
+		}
+	}
+	if s.api != nil {
+		s.api.publisher.keepEventing(present)
+	}
+	maps.DeleteFunc(s.unready, func(key manifest.EventingKey, _ string) bool { return s.declared.eventing[key] == nil })
+}
+
+// showEventing shows, when it changes, why an object of Eventing isn't ready.
+func (s *Server) showEventing(key manifest.EventingKey, c objects.Condition) {
+	why := ""
+	if c.State == objects.False {
+		why = cmp.Or(c.Message, c.Reason)
+	}
+	if before := s.unready[key]; before == why {
+		return
+	} else if before != "" && why == "" {
+		s.config.Screen.Line(fmt.Sprintf("sluice: %s %s is ready", key.Kind, screen.NameOf(key.Namespace, key.Name)))
+	}
+	s.unready[key] = why
+	if why != "" {
+		s.config.Screen.Line(fmt.Sprintf("sluice: %s %s is not ready: %s", key.Kind, screen.NameOf(key.Namespace, key.Name), why))
+	}
+}
+
+// admitEventing admits a write of an object of Eventing.
+func (s *Server) admitEventing(w kubeapi.Write) (kubeapi.Admission, error) {
+	var a kubeapi.Admission
+	key := keyOf(w)
+	next := s.declared.clone()
+	if next.remove(key); w.New != nil {
+		e, unknown, err := manifest.ReadEventing(w.New.Object)
+		if a.Unknown = errorsOf(unknown); err != nil {
+			return a, invalid(w, err)
+		}
+		next.eventing[e.Key()] = e
+		a.Object = w.New.DeepCopy()
+		a.Object.Object = e.Object
+		manifest.Default(a.Object.Object)
+		a.Warnings = append(a.Warnings, ignoredEventing(e)...)
+	}
+	plan, err := s.plan(next)
+	if err == nil {
+		err = s.declared.unchanged(next)
+	}
+	if err != nil {
+		return a, invalid(w, err)
+	}
+	if s.declared.files[key] {
+		a.Warnings = append(a.Warnings, fileWarning(w))
+	}
+	a.Commit = func() {
+		s.declared = next
+		plan.Commit()
+		s.applied()
+	}
+	return a, nil
+}
+
+// ignoredEventing returns a line for the ignored fields of e.
+func ignoredEventing(e *manifest.Eventing) []string {
+	if line := ignoredLine(e.Ignored); line != "" {
+		return []string{fmt.Sprintf("%s %s: ignored here: %s", e.Kind, e.Name, line)}
+	}
+	return nil
+}

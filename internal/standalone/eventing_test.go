@@ -1,0 +1,325 @@
+package standalone
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/objects"
+)
+
+var (
+	brokers          = eventingResources[manifest.KindBroker]
+	triggers         = eventingResources[manifest.KindTrigger]
+	pingSources      = eventingResources[manifest.KindPingSource]
+	containerSources = eventingResources[manifest.KindContainerSource]
+	sinkBindings     = eventingResources[manifest.KindSinkBinding]
+)
+
+// player is an app that says what events it gets, and, with an argument, one that sends them to $K_SINK.
+const player = `package main
+
+import ("fmt"; "io"; "net/http"; "os"; "strings"; "time")
+
+func main() {
+	if len(os.Args) > 1 {
+		for {
+			r, _ := http.NewRequest("POST", os.Getenv("K_SINK"), strings.NewReader(os.Args[1]))
+			r.Header.Set("Ce-Type", "beat"); r.Header.Set("Ce-Source", os.Getenv("K_CE_OVERRIDES"))
+			resp, err := http.DefaultClient.Do(r)
+			fmt.Println("sent", err)
+			if err == nil { resp.Body.Close() }
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	http.ListenAndServe("127.0.0.1:" + os.Getenv("PORT"), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "GET" {
+			fmt.Fprint(w, os.Getenv("K_SINK"), " ", os.Getenv("K_CE_OVERRIDES"))
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		fmt.Printf("got %s %s %s %s %s\n", r.Header.Get("Ce-Type"), r.Header.Get("Ce-Source"), r.Header.Get("Ce-Team"), r.URL.Path, body)
+		w.WriteHeader(202)
+	}))
+}
+`
+
+func eventingObject(kind, name, spec string) string {
+	version := "sources.knative.dev/v1"
+	if kind == "Broker" || kind == "Trigger" {
+		version = "eventing.knative.dev/v1"
+	}
+	return fmt.Sprintf("---\napiVersion: %s\nkind: %s\nmetadata: {name: %s}\nspec: %s\n", version, kind, name, spec)
+}
+
+// toService is a destination: a Service, and a path.
+func toService(name string) string {
+	return "{ref: {apiVersion: serving.knative.dev/v1, kind: Service, name: " + name + "}, uri: /events}"
+}
+
+// condition returns the status, the reason and the message of a condition of an object of the API.
+func (w *world) condition(r schema.GroupResource, name, kind string) string {
+	w.t.Helper()
+	c := objects.ConditionOf(w.object(r, name), kind)
+	text := fmt.Sprint(c["status"])
+	for _, field := range []string{"reason", "message"} {
+		if c[field] != nil {
+			text += " " + c[field].(string)
+		}
+	}
+	return text
+}
+
+func (w *world) field(r schema.GroupResource, name string, path ...string) string {
+	w.t.Helper()
+	text, _, _ := unstructured.NestedString(w.object(r, name).Object, path...)
+	return text
+}
+
+// Brokers and triggers of files and of clients are in the API with the addresses of their sinks, and last.
+func TestBrokersAndTriggersAreKnown(t *testing.T) {
+	t.Parallel()
+	const address = "http://broker-ingress.knative-eventing.svc.cluster.local/default/example-broker"
+	w := withAPI(t, eventingObject("Broker", "example-broker", "{delivery: {deadLetterSink: "+toService("dead")+"}}")).start()
+	if got := w.field(brokers, "example-broker", "status", "address", "url"); got != address {
+		t.Errorf("the broker is at %s", got)
+	}
+	if got := w.condition(brokers, "example-broker", "DeadLetterSinkResolved"); got != "False Unable to get the dead letter sink's URI "+
+		`failed to get object default/dead: services.serving.knative.dev "dead" not found` {
+		t.Error(got)
+	}
+	w.creates(triggers, eventingObject("Trigger", "player", "{broker: example-broker, subscriber: "+toService("player")+"}"))
+	w.creates(triggers, eventingObject("Trigger", "other", "{broker: none, subscriber: {uri: 'http://localhost:1/'}}"))
+	w.sees("sluice: Trigger player is not ready: ", `sluice: Trigger other is not ready: Broker "none" does not exist`)
+	w.creates(services, service("dead", "", "x", ""))
+	w.creates(services, service("player", "", "x", ""))
+	for kind, want := range map[string]string{"SubscriberResolved": "True", "DeadLetterSinkResolved": "True", "DependencyReady": "True"} {
+		if got := w.condition(triggers, "player", kind); got != want {
+			t.Errorf("%s: %s, want %s", kind, got, want)
+		}
+	}
+	const sink = ".default.svc.cluster.local/events"
+	if got := w.field(triggers, "player", "status", "subscriberUri"); got != "http://player"+sink {
+		t.Error(got)
+	}
+	if got := w.field(triggers, "player", "status", "deadLetterSinkUri"); got != "http://dead"+sink {
+		t.Error(got)
+	}
+	if got := w.object(triggers, "player").GetLabels()[manifest.BrokerLabel]; got != "example-broker" {
+		t.Error(got)
+	}
+	if got := w.condition(triggers, "other", "Ready"); got != `False BrokerDoesNotExist Broker "none" does not exist` {
+		t.Error(got)
+	}
+	before := w.object(triggers, "player")
+
+	w = w.again().start()
+	if after := w.object(triggers, "player"); after.GetUID() != before.GetUID() || after.GetGeneration() != 1 {
+		t.Errorf("%v, before %v", after, before)
+	}
+	if got := w.field(triggers, "player", "status", "subscriberUri"); got != "http://player"+sink {
+		t.Error(got)
+	}
+	if err := w.resource(services).Delete(t.Context(), "player", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.condition(triggers, "player", "SubscriberResolved"); !strings.HasPrefix(got, "False Unable to get the Subscriber's URI") || w.field(triggers, "player", "status", "subscriberUri") != "" {
+		t.Error(got)
+	}
+	w.write("# nothing\n")
+	w.eventually("the broker is gone", func() bool {
+		_, err := w.resource(brokers).Get(t.Context(), "example-broker", metav1.GetOptions{})
+		return apierrors.IsNotFound(err)
+	})
+	w.eventually("the trigger knows", func() bool {
+		return strings.HasPrefix(w.condition(triggers, "player", "BrokerReady"), "False BrokerDoesNotExist")
+	})
+}
+
+func TestWhatOfEventingCantBeChanged(t *testing.T) {
+	t.Parallel()
+	w := withAPI(t, eventingObject("Broker", "b", "{}")+eventingObject("Trigger", "t", "{broker: b, subscriber: {uri: 'http://a'}}")).start()
+	patch := func(r schema.GroupResource, name, patch string) error {
+		_, err := w.resource(r).Patch(t.Context(), name, "application/merge-patch+json", []byte(patch), metav1.PatchOptions{})
+		return err
+	}
+	err := patch(triggers, "t", `{"spec": {"broker": "c"}}`)
+	if status, ok := err.(apierrors.APIStatus); !ok || !apierrors.IsInvalid(err) || status.Status().Details.Causes[0].Field != "spec.broker" {
+		t.Error(err)
+	}
+	if err := patch(brokers, "b", `{"metadata": {"annotations": {"eventing.knative.dev/broker.class": "Kafka"}}}`); !apierrors.IsInvalid(err) {
+		t.Error(err)
+	}
+	if err := patch(triggers, "t", `{"spec": {"subscriber": {"uri": "http://b/c"}}}`); err != nil {
+		t.Error(err)
+	}
+	if got := w.field(triggers, "t", "status", "subscriberUri"); got != "http://b/c" {
+		t.Error(got)
+	}
+	w.write(eventingObject("Broker", "b", "{}") + eventingObject("Trigger", "t", "{broker: c, subscriber: {uri: 'http://a'}}"))
+	w.sees("nothing applied: " + w.file + ":7: field spec.broker: can't be changed: delete the Trigger, or give the new one another name")
+	w.write("# nothing\n")
+	w.sees("manifests applied")
+}
+
+// An event of a PingSource wakes its sink, which is at zero.
+func TestPingSource(t *testing.T) {
+	t.Parallel()
+	b := newBuilder(t)
+	b.build(player)
+	w := newWorld(t, eventingObject("PingSource", "ping", "{schedule: '* * * * * *', data: tick, ceOverrides: {extensions: {team: a}}, sink: "+toService("player")+"}")).start()
+	w.sees(`sluice: PingSource ping is not ready: failed to get object default/player: services.serving.knative.dev "player" not found`)
+	ping := eventingObject("PingSource", "ping", "{schedule: '* * * * * *', data: tock, sink: "+toService("player")+"}")
+	app := command(service("player", "", "x", ""), b.file)
+	w.write(app + ping)
+	w.sees("sluice: PingSource ping is ready", "| got dev.knative.sources.ping /apis/v1/namespaces/default/pingsources/ping  /events tock")
+	w.write(app)
+	w.sees("manifests applied")
+}
+
+// A ContainerSource runs while its sink is there, with the sink's address in its environment, and is a pod of the API.
+func TestContainerSource(t *testing.T) {
+	t.Parallel()
+	b := newBuilder(t)
+	b.build(player)
+	w := withAPI(t, command(service("player", "", "x", ""), b.file)).start()
+	source := func(data, sink string) string {
+		return eventingObject("ContainerSource", "beats", "{template: {spec: {containers: [{command: ["+b.file+", "+data+"]}]}}, ceOverrides: {extensions: {team: a}}, sink: "+sink+"}")
+	}
+	w.creates(containerSources, source("one", toService("none")))
+	if got := w.condition(containerSources, "beats", "Ready"); !strings.HasPrefix(got, "False NoAddressable") {
+		t.Error(got)
+	}
+	update := func(manifest string) {
+		t.Helper()
+		if _, err := w.resource(containerSources).Apply(t.Context(), "beats", decoded(t, manifest), metav1.ApplyOptions{FieldManager: "test", Force: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	update(source("two", toService("player")))
+	w.sees(`| got beat {"extensions":{"team":"a"}}  /events two`)
+	if strings.Contains(w.out.String(), "events one") {
+		t.Error("it ran without its sink")
+	}
+	w.eventually("ready", func() bool { return w.condition(containerSources, "beats", "Ready") == "True" })
+	list, err := w.resource(pods).List(t.Context(), metav1.ListOptions{LabelSelector: "sources.knative.dev/containerSource=beats"})
+	if err != nil || len(list.Items) != 1 || metav1.GetControllerOf(&list.Items[0]).Name != "beats" {
+		t.Fatalf("%v, %v", list, err)
+	}
+	if status, _, _ := unstructured.NestedString(list.Items[0].Object, "status", "phase"); status != "Running" {
+		t.Errorf("its pod is %s", status)
+	}
+	update(source("three", toService("player")))
+	w.sees(" three")
+	update(strings.Replace(source("four", toService("player")), "["+b.file, "[/bin/false", 1))
+	w.eventually("not ready", func() bool {
+		return strings.HasPrefix(w.condition(containerSources, "beats", "Ready"), "False ExitCode1")
+	})
+
+	w = w.again().start()
+	w.eventually("not ready again", func() bool {
+		return strings.HasPrefix(w.condition(containerSources, "beats", "Ready"), "False ExitCode1")
+	})
+	if err := w.resource(containerSources).Delete(t.Context(), "beats", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("no pod", func() bool {
+		list, err := w.resource(pods).List(t.Context(), metav1.ListOptions{LabelSelector: "sources.knative.dev/containerSource=beats"})
+		return err == nil && len(list.Items) == 0
+	})
+	missing := source("x", "{uri: 'http://a'}")
+	_, err = w.resource(containerSources).Create(t.Context(), decoded(t, strings.Replace(missing, "command: ["+b.file+", x]", "image: example.com/none", 1)), metav1.CreateOptions{})
+	if status, ok := err.(apierrors.APIStatus); !ok || !apierrors.IsInvalid(err) || status.Status().Details.Causes[0].Field != "spec.template.spec.containers[0].image" {
+		t.Error(err)
+	}
+}
+
+// A SinkBinding makes a revision with its variables, whose processes get an address that needs no names of a cluster.
+func TestSinkBinding(t *testing.T) {
+	t.Parallel()
+	b := newBuilder(t)
+	b.build(player)
+	w := withAPI(t, "").start()
+	w.creates(services, command(service("app", "", "x", ""), b.file))
+	w.creates(services, command(service("player", "", "x", ""), b.file))
+	w.gets("app", "200  ")
+	w.creates(sinkBindings, eventingObject("SinkBinding", "bind", "{subject: {apiVersion: serving.knative.dev/v1, kind: Service, name: app}, "+
+		"ceOverrides: {extensions: {team: a}}, sink: "+toService("player")+"}"))
+	if got := w.condition(sinkBindings, "bind", "Ready"); got != "True" {
+		t.Error(got)
+	}
+	var got string
+	w.eventually("the sink", func() bool { got, _ = w.get("app"); return strings.Contains(got, "http") })
+	got = strings.TrimPrefix(got, "200 ")
+	sink, overrides, _ := strings.Cut(got, " ")
+	if !strings.HasPrefix(sink, "http://127.0.0.1:") || !strings.HasSuffix(sink, "/player.default.svc.cluster.local/events") || overrides != `{"extensions":{"team":"a"}}` {
+		t.Errorf("got %s", got)
+	}
+	resp, err := w.client.Post(sink, "text/plain", strings.NewReader("by hand"))
+	if err != nil || resp.StatusCode != 202 {
+		t.Fatal(resp, err)
+	}
+	resp.Body.Close()
+	w.sees("/events by hand")
+	env := func(revision string) string {
+		list, _, _ := unstructured.NestedSlice(w.object(revisions, revision).Object, "spec", "containers")
+		return fmt.Sprint(list[0].(map[string]any)["env"])
+	}
+	if want := `map[name:K_SINK value:http://player.default.svc.cluster.local/events] map[name:K_CE_OVERRIDES value:{"extensions":{"team":"a"}}]]`; !strings.HasSuffix(env("app-00002"), want) {
+		t.Errorf("got %s, want %s", env("app-00002"), want)
+	}
+	w = w.again().start()
+	if got := w.field(services, "app", "status", "latestCreatedRevisionName"); got != "app-00002" {
+		t.Errorf("after a restart the latest revision is %s", got)
+	}
+	if err := w.resource(sinkBindings).Delete(t.Context(), "bind", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("no sink", func() bool { got, _ := w.get("app"); return got == "200  " })
+	if strings.Contains(env("app-00003"), "K_SINK") {
+		t.Error(env("app-00003"))
+	}
+	w.creates(sinkBindings, eventingObject("SinkBinding", "other", "{subject: {apiVersion: batch/v1, kind: Job, name: app}, sink: "+toService("player")+"}"))
+	if got := w.condition(sinkBindings, "other", "Ready"); !strings.HasPrefix(got, "False SubjectMissing Job of batch/v1 is not served by the quickstart") {
+		t.Error(got)
+	}
+}
+
+// A namespace takes its brokers, triggers and sources with it.
+func TestNamespaceOfEventing(t *testing.T) {
+	t.Parallel()
+	w := withAPI(t, "").start()
+	if _, err := w.allNamespaces(namespaces).Create(t.Context(), decoded(t, "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for r, manifest := range map[schema.GroupResource]string{
+		brokers:     eventingObject("Broker", "b", "{}"),
+		triggers:    eventingObject("Trigger", "t", "{broker: b, subscriber: {ref: {apiVersion: eventing.knative.dev/v1, kind: Broker, name: b}}}"),
+		pingSources: eventingObject("PingSource", "p", "{sink: {ref: {apiVersion: eventing.knative.dev/v1, kind: Broker, name: b, namespace: shop}}}"),
+	} {
+		if _, err := w.allNamespaces(r).Namespace("shop").Create(t.Context(), decoded(t, manifest), metav1.CreateOptions{FieldValidation: "Strict"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ping, err := w.allNamespaces(pingSources).Namespace("shop").Get(t.Context(), "p", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _, _ := unstructured.NestedString(ping.Object, "status", "sinkUri"); got != "http://broker-ingress.knative-eventing.svc.cluster.local/shop/b" {
+		t.Error(got)
+	}
+	if err := w.allNamespaces(namespaces).Delete(t.Context(), "shop", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []schema.GroupResource{brokers, triggers, pingSources} {
+		if list, err := w.allNamespaces(r).List(t.Context(), metav1.ListOptions{}); err != nil || len(list.Items) > 0 {
+			t.Errorf("%s: %v, %v", r.Resource, list, err)
+		}
+	}
+}
