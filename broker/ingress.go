@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-proxy/sluice/broker/internal/cloudevent"
 	"github.com/sluice-proxy/sluice/broker/internal/eventlog"
+	"github.com/sluice-proxy/sluice/internal/cloudevent"
 )
 
 // ServeHTTP takes events for the broker that the path names, /NAMESPACE/NAME. It answers with 202 when they are durable. Timeouts, and the size of

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sluice-proxy/sluice/broker/internal/cloudevent"
+	"github.com/sluice-proxy/sluice/internal/cloudevent"
 )
 
 // record is an event as a broker's log has it: when it came, how many brokers it may still pass, and the event.

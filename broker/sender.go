@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sluice-proxy/sluice/broker/internal/cloudevent"
+	"github.com/sluice-proxy/sluice/internal/cloudevent"
 	"github.com/sluice-proxy/sluice/internal/knative"
 )
 

@@ -13,9 +13,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/sluice-proxy/sluice/broker/internal/cloudevent"
 	"github.com/sluice-proxy/sluice/broker/internal/eventlog"
 	"github.com/sluice-proxy/sluice/broker/internal/place"
+	"github.com/sluice-proxy/sluice/internal/cloudevent"
 	"github.com/sluice-proxy/sluice/internal/logpace"
 )
 

@@ -15,7 +15,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/binding/spec"
 	sdk "github.com/cloudevents/sdk-go/v2/event"
 
-	"github.com/sluice-proxy/sluice/broker/internal/cloudevent"
+	"github.com/sluice-proxy/sluice/internal/cloudevent"
 )
 
 // longestExpression is in bytes. The parser calls itself for each level and takes time that grows with the square: some 30 ms for this

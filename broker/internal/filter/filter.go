@@ -20,7 +20,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sluice-proxy/sluice/broker/internal/cloudevent"
+	"github.com/sluice-proxy/sluice/internal/cloudevent"
 )
 
 // Spec is what a Trigger says of the events that it wants. Without anything it wants all.

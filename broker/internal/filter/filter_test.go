@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/sluice-proxy/sluice/broker/internal/cloudevent"
+	"github.com/sluice-proxy/sluice/internal/cloudevent"
 )
 
 type values = map[string]string

@@ -6,7 +6,7 @@ import (
 
 	sqlerrors "github.com/cloudevents/sdk-go/sql/v2/errors"
 
-	"github.com/sluice-proxy/sluice/broker/internal/cloudevent"
+	"github.com/sluice-proxy/sluice/internal/cloudevent"
 )
 
 // Key finds the key of events, as sluice.dev/key says.

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sluice-proxy/sluice/broker/internal/cloudevent"
+	"github.com/sluice-proxy/sluice/internal/cloudevent"
 )
 
 // Set is many filters, of which it finds those that an event passes without trying each one. Filters that want exact values of

@@ -24,7 +24,7 @@ var (
 	// ErrNoEvent is in the error for what doesn't even look like an event, as a sink's response may.
 	ErrNoEvent = errors.New("neither headers ce-* nor the Content-Type of a CloudEvent, application/cloudevents+json")
 	// ErrTooLarge is in the error for an event beyond the limits (HTTP status 413).
-	ErrTooLarge = errors.New("more than this broker takes")
+	ErrTooLarge = errors.New("more than is taken here")
 )
 
 // Read returns the events of a request, or of a response: one in binary or structured mode, and any number, zero too, of a batch. Their data is part

@@ -1,4 +1,4 @@
-// Package cloudevent has events as the broker keeps them, and how they come and go over HTTP.
+// Package cloudevent has CloudEvents as the broker keeps them and as its apps read them, and how they come and go over HTTP.
 //
 //	events, err := cloudevent.Read(request.Header, body, cloudevent.Limits{}) // binary, structured or batched; 1.0 or 0.3
 //	record := events[0].AppendTo(nil)                                        // what the log stores
