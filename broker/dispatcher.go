@@ -25,7 +25,8 @@ const (
 
 // dispatcher delivers a broker's events to the subscriber of a trigger.
 //
-// Its goroutine run reads the log, and only while it may send more events. It starts a goroutine for an event that is sent, at most as many as the
+// It is live when the broker's follower offers it the events that it wants. When it has no room for one, its goroutine run reads the log
+// from there on, and only while it may send more events; at the end of the log it becomes live again. It starts a goroutine for an event that is sent, at most as many as the
 // limit; each goes on with the next event that is ready, and ends when there is none. A retry is an entry in a heap, and there is one timer for
 // all of them. For a key that is blocked the schedule keeps a bounded number of numbers; when the key goes on, run searches the log for the
 // others. The place knows which events are done, by a bit for each from the first one on that isn't; the log is trimmed to the lowest
@@ -54,11 +55,12 @@ type dispatcher struct {
 	inFlight int
 	schedule schedule
 	next     uint64 // all records below have been looked at
+	live     bool   // the follower offers records; changed under its lock, too
 
 	// Of run alone:
 
-	reader *eventlog.Reader
-	search *search // nil: none is going on
+	reader *eventlog.Reader // nil: begin at next
+	search *search          // nil: none is going on
 }
 
 // search looks in the log for events of keys that were blocked.
@@ -75,16 +77,25 @@ func (d *dispatcher) poke() {
 	}
 }
 
-// set replaces the trigger. A subscriber or delivery counts from the next attempt on, a filter or key when the events in flight are done.
-func (d *dispatcher) set(p *plan) {
+// set replaces the trigger. A subscriber or delivery counts from the next attempt on, a filter or key when the events in flight are done: then
+// the dispatcher isn't live any more, and set is true if it was. At is the follower's.
+func (d *dispatcher) set(p *plan, at uint64) (left bool) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	old := d.plan
 	d.plan = p
 	if old.trigger.Key != p.trigger.Key || !reflect.DeepEqual(old.trigger.Filter, p.trigger.Filter) {
 		d.rebuild = true
+		left = d.leaveLocked(at)
 	}
-	d.mu.Unlock()
 	d.poke()
+	return left
+}
+
+func (d *dispatcher) current() *plan {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.plan
 }
 
 // run delivers until ctx ends.
@@ -92,20 +103,22 @@ func (d *dispatcher) run() {
 	timer := time.NewTimer(never)
 	defer timer.Stop()
 	for d.ctx.Err() == nil {
-		more := d.stream.log.Appended() // before the log is read, so that nothing is missed
 		d.mu.Lock()
 		due := d.schedule.release(time.Now())
 		d.rebuildLocked()
 		d.startLocked()
-		wants := d.wantsLocked()
+		wants, live := d.wantsLocked(), d.live
 		d.mu.Unlock()
-		if wants {
-			searched := d.searchSome()
-			if scanned := d.scan(); scanned || searched {
+		if wants && d.searchSome() {
+			due = time.Now() // for the rest
+		}
+		if wants && !live {
+			if d.scan() {
 				continue
 			}
-		} else {
-			more = nil
+			if !d.stream.follower.join(d) {
+				due = earlier(due, time.Now().Add(afterError))
+			}
 		}
 		wait := time.Duration(never)
 		if !due.IsZero() {
@@ -116,9 +129,86 @@ func (d *dispatcher) run() {
 		case <-d.ctx.Done():
 		case <-d.wake:
 		case <-timer.C:
-		case <-more:
 		}
 	}
+}
+
+// earlier returns the earlier one of two times, of which the first may be zero: never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// join makes the dispatcher live if it has come to where the follower is, or to anywhere if the follower is nowhere.
+func (d *dispatcher) join(at uint64, anywhere bool) (next uint64, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.live || d.rebuild || d.stopping || d.next < at && !anywhere {
+		return 0, false
+	}
+	d.live = true
+	return d.next, true
+}
+
+func (d *dispatcher) leave(at uint64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.leaveLocked(at)
+}
+
+// leaveLocked ends being live, and is false if the dispatcher wasn't.
+func (d *dispatcher) leaveLocked(at uint64) bool {
+	if !d.live {
+		return false
+	}
+	d.passLocked(at)
+	d.live = false
+	d.reader = nil
+	d.poke()
+	return true
+}
+
+// passLocked notes that of the records up to seq, which the follower has seen, the trigger wants no more.
+func (d *dispatcher) passLocked(seq uint64) {
+	if d.live && seq > d.next {
+		d.place.Mark(d.next, seq)
+		d.next = seq
+	}
+}
+
+// pass does that for what the follower has seen.
+func (d *dispatcher) pass() {
+	at := d.stream.follower.at.Load()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.passLocked(at)
+}
+
+func (d *dispatcher) isLive() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.live
+}
+
+// offer takes a record that the live trigger wants, and that doesn't change any more. Without room for it the trigger is live no longer, and the result is false.
+func (d *dispatcher) offer(p *plan, seq uint64, r *record) bool {
+	key, isKeyed := d.keyOf(p, r)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case seq < d.next:
+		return true
+	case !d.wantsLocked():
+		d.leaveLocked(seq)
+		return false
+	}
+	d.passLocked(seq)
+	d.next = seq + 1
+	d.schedule.admit(seq, strings.Clone(key), isKeyed, r) // a key outlives its event
+	d.startLocked()
+	return true
 }
 
 // wantsLocked tells whether there is room for more events.
@@ -132,8 +222,7 @@ func (d *dispatcher) rebuildLocked() {
 		d.rebuild = false
 		d.schedule = newSchedule()
 		d.next = d.place.Low()
-		d.reader = d.stream.log.Reader(d.next)
-		d.search = nil
+		d.reader, d.search = nil, nil
 	}
 }
 
@@ -165,11 +254,14 @@ func (d *dispatcher) takeLocked() *item {
 func (d *dispatcher) scan() bool {
 	d.mu.Lock()
 	p := d.plan
+	if d.reader == nil {
+		d.reader = d.stream.log.Reader(d.next)
+	}
 	d.mu.Unlock()
 	for range batch {
 		seq, content, err := d.reader.Next()
 		if err != nil {
-			d.pass(err)
+			d.skip(err)
 			return false
 		}
 		l := d.look(p, seq, content)
@@ -199,8 +291,8 @@ func (d *dispatcher) scan() bool {
 	return true
 }
 
-// pass handles an error of Next: records at the end of the log that can't be read are passed over.
-func (d *dispatcher) pass(err error) {
+// skip handles an error of Next: records at the end of the log that can't be read are passed over.
+func (d *dispatcher) skip(err error) {
 	if !errors.Is(err, eventlog.ErrNotYet) {
 		d.unreadable(err)
 		return
@@ -245,17 +337,23 @@ func (d *dispatcher) look(p *plan, seq uint64, content []byte) (l looked) {
 		return looked{}
 	}
 	l.record = &r
+	l.key, l.keyed = d.keyOf(p, &r)
+	return l
+}
+
+// keyOf returns the key of an event, if it has one. It may be a part of the record.
+func (d *dispatcher) keyOf(p *plan, r *record) (key string, isKeyed bool) {
 	if p.key == nil {
-		return l
+		return "", false
 	}
 	key, err := p.key.Of(&r.event)
-	switch {
-	case err == nil:
-		l.key, l.keyed = shortKey(key), true
-	case !errors.Is(err, filter.ErrNoKey):
-		d.complain("the key of an event", err)
+	if err != nil {
+		if !errors.Is(err, filter.ErrNoKey) {
+			d.complain("the key of an event", err)
+		}
+		return "", false
 	}
-	return l
+	return shortKey(key), true
 }
 
 // searchSome searches a part of the log for events of keys that go on after having been blocked. It is false if there is nothing to search.
@@ -298,11 +396,11 @@ func (d *dispatcher) searchSome() bool {
 			d.mu.Unlock()
 		}
 	}
-	if s.at < end && len(s.keys) > 0 {
-		return true
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if s.at < d.next && len(s.keys) > 0 { // also if the follower has gone on
+		return true
+	}
 	for _, k := range s.keys {
 		d.schedule.searched(k)
 	}
@@ -435,16 +533,10 @@ func (d *dispatcher) end(grace time.Duration) {
 	d.running.Wait()
 }
 
-// trigger returns what was set.
-func (d *dispatcher) trigger() Trigger {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.plan.trigger
-}
-
 // state returns what the trigger is at.
 func (d *dispatcher) state() TriggerState {
 	_, next := d.stream.log.Bounds()
+	d.pass()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return TriggerState{InFlight: d.inFlight, Waiting: len(d.schedule.waiting), Keys: len(d.schedule.keys), Behind: next - min(d.place.Low(), next)}

@@ -27,20 +27,22 @@ const (
 	attributeBytes = 128 << 10
 )
 
-// stream is a broker at work: its log, and the dispatchers of its triggers. Its goroutine keep writes their places and trims the log.
+// stream is a broker at work: its log, and the dispatchers of its triggers. Its goroutine keep writes their places and trims the log, its follower
+// gives them new events.
 type stream struct {
-	id      ID
-	dir     string // with the log, and the places by the names of triggers
-	server  *Server
-	log     *eventlog.Log
-	metrics *brokerMetrics
-	failing logpace.Pace
+	id       ID
+	dir      string // with the log, and the places by the names of triggers
+	server   *Server
+	log      *eventlog.Log
+	follower *follower
+	metrics  *brokerMetrics
+	failing  logpace.Pace
 
 	flushing sync.Mutex // held while places are written or closed
 
-	dirtied chan struct{} // of one: keep has something to do
-	ending  chan struct{} // closed to end keep
-	kept    chan struct{} // closed when keep has returned
+	dirtied chan struct{}  // of one: keep has something to do
+	ending  chan struct{}  // closed to end keep and the follower
+	running sync.WaitGroup // both
 
 	mu          sync.Mutex
 	broker      Broker
@@ -56,7 +58,7 @@ func (s *stream) placeOf(name string) string { return filepath.Join(s.placeDir()
 func (s *Server) openStream(b Broker) (_ *stream, err error) {
 	st := &stream{
 		id: b.ID, dir: s.dirOf(b.ID), server: s, broker: b, dispatchers: map[string]*dispatcher{}, unset: map[string]*place.Place{},
-		dirtied: make(chan struct{}, 1), ending: make(chan struct{}), kept: make(chan struct{}),
+		dirtied: make(chan struct{}, 1), ending: make(chan struct{}),
 	}
 	if err := os.MkdirAll(st.placeDir(), 0o700); err != nil {
 		return nil, err
@@ -85,7 +87,9 @@ func (s *Server) openStream(b Broker) (_ *stream, err error) {
 		return nil, errors.Join(err, log.Close())
 	}
 	st.metrics = s.metrics.broker(b.ID)
-	go st.keep()
+	st.follower = newFollower(log, st.unreadable)
+	st.running.Go(st.keep)
+	st.running.Go(func() { st.follower.run(st.ending) })
 	st.dirty()
 	return st, nil
 }
@@ -128,7 +132,7 @@ func (s *stream) set(t Trigger) error {
 		return err
 	}
 	if d := s.dispatchers[t.Name]; d != nil {
-		d.set(p)
+		s.follower.change(d, p)
 		return nil
 	}
 	at := s.unset[t.Name]
@@ -150,7 +154,7 @@ func (s *stream) start(p *plan, at *place.Place) *dispatcher {
 		metrics: s.server.metrics.trigger(s.id, p.trigger.ID), place: at, plan: p, schedule: newSchedule(),
 		wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel, next: at.Low(),
 	}
-	d.reader = s.log.Reader(d.next)
+	s.follower.add(d)
 	d.running.Go(d.run)
 	return d
 }
@@ -161,11 +165,11 @@ func (s *stream) setBroker(b Broker) error {
 	defer s.mu.Unlock()
 	s.broker = b
 	for _, d := range s.dispatchers {
-		p, err := d.trigger().compile(b.Delivery)
+		p, err := d.current().trigger.compile(b.Delivery)
 		if err != nil {
 			return err
 		}
-		d.set(p)
+		s.follower.change(d, p)
 	}
 	return nil
 }
@@ -178,6 +182,7 @@ func (s *stream) delete(name string) error {
 	delete(s.unset, name)
 	s.mu.Unlock()
 	if d != nil {
+		s.follower.remove(d)
 		d.end(0)
 		at = d.place
 		s.server.metrics.forgetTrigger(s.id, d.id)
@@ -258,7 +263,6 @@ func (s *stream) dirty() {
 
 // keep writes places, from time to time while they change.
 func (s *stream) keep() {
-	defer close(s.kept)
 	for {
 		select {
 		case <-s.dirtied:
@@ -280,6 +284,7 @@ func (s *stream) flush() {
 	s.mu.Lock()
 	places := make([]*place.Place, 0, len(s.dispatchers)+len(s.unset))
 	for _, d := range s.dispatchers {
+		d.pass()
 		places = append(places, d.place)
 	}
 	for _, p := range s.unset {
@@ -301,6 +306,13 @@ func (s *stream) flush() {
 	s.log.TrimTo(low)
 }
 
+// unreadable is told of errors of the follower.
+func (s *stream) unreadable(err error) {
+	if others, due := s.failing.Due(); due {
+		s.server.config.Logger.Error("reading events failed", zap.Stringer("broker", s.id), zap.Error(err), zap.Int("others", others))
+	}
+}
+
 // end stops all dispatchers, gives deliveries in flight a time, and closes the files.
 func (s *stream) end(grace time.Duration) error {
 	s.mu.Lock()
@@ -310,11 +322,12 @@ func (s *stream) end(grace time.Duration) error {
 	s.mu.Unlock()
 	var ended sync.WaitGroup
 	for _, d := range dispatchers {
+		s.follower.remove(d)
 		ended.Go(func() { d.end(grace) })
 	}
 	ended.Wait()
 	close(s.ending)
-	<-s.kept
+	s.running.Wait()
 	var errs []error
 	for _, d := range dispatchers {
 		errs = append(errs, d.place.Close())
