@@ -72,9 +72,6 @@ func (c Config) withDefaults() Config {
 	if c.Grace == 0 {
 		c.Grace = 5 * time.Second
 	}
-	if c.Transport == nil {
-		c.Transport = transport()
-	}
 	if c.Registerer == nil {
 		c.Registerer = prometheus.NewRegistry()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,7 @@ type Server struct {
 	config  Config
 	metrics *metrics
 	sender  sender
+	own     *http.Transport // nil: Config has one
 	buffers buffers
 	bodies  atomic.Int64 // bytes of bodies that are being read or stored
 
@@ -39,11 +41,16 @@ func Open(c Config) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	var own *http.Transport
+	if c.Transport == nil {
+		own = transport()
+		c.Transport = own
+	}
 	c = c.withDefaults()
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
-	s := &Server{config: c, sender: sender{transport: c.Transport, maxReply: c.MaxEventBytes}, streams: map[ID]*stream{}, triggers: map[ID]Trigger{}}
+	s := &Server{config: c, own: own, sender: sender{transport: c.Transport, maxReply: c.MaxEventBytes}, streams: map[ID]*stream{}, triggers: map[ID]Trigger{}}
 	m, err := newMetrics(c.Registerer, s)
 	if err != nil {
 		return nil, err
@@ -282,8 +289,8 @@ func (s *Server) Close() error {
 	}
 	ended.Wait()
 	s.metrics.unregister(s.config.Registerer)
-	if t, ok := s.config.Transport.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
+	if s.own != nil {
+		s.own.CloseIdleConnections()
 	}
 	return errors.Join(errs...)
 }

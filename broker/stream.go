@@ -23,6 +23,8 @@ const (
 	// flushEvery is how long marks of what is done are collected before they are written. Those of this time are lost when the process
 	// is killed: their events are delivered again.
 	flushEvery = 50 * time.Millisecond
+	// passEvery is how often it is noted which records live triggers did not want, which is a write for each of them.
+	passEvery = time.Second
 	// attributeBytes is how much longer than its body an event may be in the log.
 	attributeBytes = 128 << 10
 )
@@ -39,6 +41,7 @@ type stream struct {
 	failing  logpace.Pace
 
 	flushing sync.Mutex // held while places are written or closed
+	passed   time.Time  // when it was noted last what live triggers did not want; guarded by flushing
 
 	dirtied chan struct{}  // of one: keep has something to do
 	ending  chan struct{}  // closed to end keep and the follower
@@ -281,10 +284,16 @@ func (s *stream) keep() {
 func (s *stream) flush() {
 	s.flushing.Lock()
 	defer s.flushing.Unlock()
+	pass := time.Since(s.passed) >= passEvery
+	if pass {
+		s.passed = time.Now()
+	}
 	s.mu.Lock()
 	places := make([]*place.Place, 0, len(s.dispatchers)+len(s.unset))
 	for _, d := range s.dispatchers {
-		d.pass()
+		if pass {
+			d.pass()
+		}
 		places = append(places, d.place)
 	}
 	for _, p := range s.unset {
