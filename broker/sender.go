@@ -136,6 +136,8 @@ func (s *sender) read(ctx context.Context, r request, response *http.Response) (
 	status := response.StatusCode
 	f := &failure{result: resultRejected, sink: r.sink.String(), code: status}
 	switch {
+	case status < 200: // 101: what follows is no body, and ends neither by itself nor with ctx
+		return nil, f
 	case status == http.StatusAccepted, status/100 == 2 && !r.reply:
 		discard(response.Body)
 		return nil, nil
