@@ -246,6 +246,7 @@ func (s *stream) reply(ctx context.Context, to *record, events []cloudevent.Even
 	records := make([]record, len(events))
 	now := time.Now()
 	for i := range events {
+		keepTrace(&events[i], &to.event)
 		records[i] = record{arrived: now, ttl: to.ttl - 1, event: events[i]}
 	}
 	if err := s.append(ctx, records...); err != nil {
@@ -254,6 +255,18 @@ func (s *stream) reply(ctx context.Context, to *record, events []cloudevent.Even
 	}
 	s.metrics.replies.Add(float64(len(events)))
 	return nil
+}
+
+// keepTrace continues the trace of an event in its reply, unless that has one of its own (Knative broker specification, "Observability").
+func keepTrace(reply, to *cloudevent.Event) {
+	if _, ok := reply.Attribute("traceparent"); ok {
+		return
+	}
+	for _, name := range []string{"traceparent", "tracestate"} {
+		if value, ok := to.Attribute(name); ok {
+			_ = reply.Set(name, value) // one event's value is another's, unless their versions differ
+		}
+	}
 }
 
 // dirty has keep write what is new.
