@@ -63,6 +63,8 @@ func (s *bitset) clear(i int) {
 	}
 }
 
+func (s *bitset) has(i int) bool { return s.levels[0][i/64]>>(i%64)&1 != 0 }
+
 // next finds the lowest member from i on, or -1.
 func (s *bitset) next(i int) int {
 	for l, level := range s.levels {

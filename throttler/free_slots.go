@@ -47,7 +47,7 @@ func (s *freeSlots) choose(w want) *pod {
 		if w.noSpillover {
 			set = ownWithRoom
 		}
-		if p := s.ring.choose(set, w.key.key, w.avoid); p != nil {
+		if p := s.ring.choose(set, w.key, w.avoid); p != nil {
 			return p
 		}
 	}
@@ -60,12 +60,9 @@ func (s *freeSlots) chooseToWaitFor(w want) *pod {
 	if w.noSpillover {
 		set = ownToWaitFor
 	}
-	p := s.ring.choose(set, w.key.key, w.avoid)
+	p := s.ring.choose(set, w.key, w.avoid)
 	if p == nil && w.avoid != (avoided{}) {
-		p = s.ring.choose(set, w.key.key, avoided{})
-	}
-	if p == nil && s.ring.refresh() {
-		p = s.ring.choose(set, w.key.key, avoided{})
+		p = s.ring.choose(set, w.key, avoided{})
 	}
 	return p
 }

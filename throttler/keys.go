@@ -18,11 +18,15 @@ type affinity struct {
 	epoch int64   // since when, in microseconds since 1970: see Lease.KeyEpoch
 	turn  *Turn   // of the request whose turn it is, if they take turns
 	line  waiters // that wait for their turn
+	waits int     // requests that wait, for their turn or for a pod
+
+	home  *pod   // the best of all pods on the ring
+	built uint64 // ring.builds then; or else home has to be looked for
 
 	older, newer *affinity
 }
 
-func (a *affinity) busy() bool { return a.turn != nil || a.line.n > 0 }
+func (a *affinity) busy() bool { return a.turn != nil || a.waits > 0 }
 
 // free says whether a request with the turn t may be the key's next.
 func (a *affinity) free(t *Turn) bool { return a.turn == nil || a.turn == t }
@@ -126,13 +130,18 @@ func (as *affinities) unlink(a *affinity) {
 	}
 }
 
+// forget forgets a key unless it is in use, or is forgotten already.
+func (as *affinities) forget(a *affinity, total *atomic.Int64) {
+	if as.byKey[a.key] == a && !a.busy() {
+		as.unlink(a)
+		delete(as.byKey, a.key)
+		total.Add(-1)
+	}
+}
+
 // forgetAll forgets all keys but those in use.
 func (as *affinities) forgetAll(total *atomic.Int64) {
-	for key, a := range as.byKey {
-		if !a.busy() {
-			as.unlink(a)
-			delete(as.byKey, key)
-			total.Add(-1)
-		}
+	for _, a := range as.byKey {
+		as.forget(a, total)
 	}
 }

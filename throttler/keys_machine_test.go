@@ -211,9 +211,10 @@ func (m *keyMachine) check(t *rapid.T) {
 // checkTurnsLocked compares what the queue and the ring remember with what is.
 func (r *revision) checkTurnsLocked() error {
 	q, ring := &r.queue, &r.free.ring
-	fronts, waiting, load, waitable := q.homeless.n, 0, 0, 0
+	fronts, waiting, waits, load, waitable := q.homeless.n, 0, 0, 0, 0
 	for _, key := range r.keys.byKey {
 		waiting += key.line.n
+		waits += key.waits
 		if key.line.n > 0 && key.turn == nil {
 			return fmt.Errorf("key %d: it is nobody's turn, and %d wait", key.key, key.line.n)
 		}
@@ -239,6 +240,10 @@ func (r *revision) checkTurnsLocked() error {
 	switch {
 	case fronts != q.fronts || fronts+waiting != q.inTurn:
 		return fmt.Errorf("%d fronts and %d others, counted as %d of %d", fronts, waiting, q.fronts, q.inTurn)
+	case waits != q.inTurn:
+		return fmt.Errorf("%d wait, counted by their keys as %d", q.inTurn, waits)
+	case ring.on && waitable != ring.usable:
+		return fmt.Errorf("%d pods to wait for, counted as %d", waitable, ring.usable)
 	case load != ring.load:
 		return fmt.Errorf("a load of %d, counted as %d", load, ring.load)
 	case q.homeless.n > 0 && r.count.ownReady > r.count.ownEjected:

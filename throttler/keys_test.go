@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -374,4 +376,106 @@ func BenchmarkKey(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkKeysFromZero is what it costs the lock's holder when one of a hundred pods comes that 10 000 requests wait for.
+func BenchmarkKeysFromZero(b *testing.B) {
+	for _, keys := range []int{1000, 10_000} {
+		b.Run(fmt.Sprint("keys=", keys), func(b *testing.B) {
+			var total, longest time.Duration
+			n := 0
+			for b.Loop() {
+				th, d := withPods(b, 0, 0)
+				th.SetRevision(d.Revision, throttler.RevisionConfig{MaxWaiting: 20_000})
+				d.Enqueued = time.Now()
+				for i := range 10_000 {
+					d.Enqueued = d.Enqueued.Add(-time.Duration(rand.IntN(3)-1) * time.Microsecond)
+					inTurn(b, th, d, fmt.Sprint("key-", i%keys))
+				}
+				for _, p := range podList(100, 1) {
+					begun := time.Now()
+					th.PatchBackends(d.Revision, []throttler.Backend{p}, nil)
+					took := time.Since(begun)
+					total, longest, n = total+took, max(longest, took), n+1
+				}
+			}
+			b.ReportMetric(float64(total.Microseconds())/float64(n), "µs/pod")
+			b.ReportMetric(float64(longest.Microseconds()), "µs/longest")
+		})
+	}
+}
+
+// A hot key leaves its pod when that has much more to do than the mean, also when the pods were there before the first key.
+func TestHotKeyIsSpread(t *testing.T) {
+	th, d := withPods(t, 10, 0)
+	d.Key = throttler.Key("hot")
+	has := map[string]int{}
+	for range 500 {
+		l, _, _ := th.TryAcquire(d)
+		has[l.ID()]++
+	}
+	for pod, n := range has {
+		if n > 102 { // twice the mean of 50, plus 2
+			t.Errorf("%s has %d requests of one key, the mean is 50", pod, n)
+		}
+	}
+}
+
+// One key can't take all places of the queue: like a client, it may have as many as are free.
+func TestFloodOfAKeyLeavesPlaces(t *testing.T) {
+	th, d := withPods(t, 0, 0)
+	th.SetRevision(d.Revision, throttler.RevisionConfig{MaxWaiting: 100})
+	got := 0
+	for range 200 {
+		d.Key, d.Turn = throttler.Key("flood"), new(throttler.Turn)
+		if _, _, err := th.Queue(d, func() {}); err == nil {
+			got++
+		}
+	}
+	if got < 45 || got > 55 {
+		t.Errorf("a key has %d places of 100", got)
+	}
+	for i := range 40 {
+		inTurn(t, th, d, fmt.Sprint("key-", i))
+	}
+	th.DeleteRevision(d.Revision)
+}
+
+// A turn that a request had in a revision that is gone ends when it is tried in the one of that name that came after.
+func TestTurnInARevisionThatCameAgain(t *testing.T) {
+	th, d := withPods(t, 1, 1)
+	first := inTurn(t, th, d, "a")
+	first.lease.Release(throttler.Unused)
+	th.DeleteRevision(d.Revision)
+	th.SetRevision(d.Revision, throttler.RevisionConfig{})
+	th.SetBackends(d.Revision, podList(1, 1))
+	l, ok, err := th.TryAcquire(throttler.Demand{Revision: d.Revision, Key: throttler.Key("a"), Turn: &first.turn})
+	if !ok {
+		t.Fatal(err)
+	}
+	l.Release(throttler.OK)
+	first.turn.End()
+	th.DeleteRevision(d.Revision)
+	if n := th.Totals().Keys; n != 0 {
+		t.Errorf("%d keys are remembered of no revision", n)
+	}
+}
+
+// Requests whose turn comes by the end of another's count for Retry-After.
+func TestRetryAfterOfTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th, d := withPods(t, 1, 0)
+		var all []*place
+		for range 11 {
+			all = append(all, inTurn(t, th, d, "a"))
+		}
+		for _, p := range all[:10] {
+			time.Sleep(2 * time.Second)
+			p.end(t)
+		}
+		if after := th.RetryAfter(d.Revision); after < 2*time.Second || after > 3*time.Second {
+			t.Errorf("%v, and a request takes 2 s", after)
+		}
+		all[10].end(t)
+	})
 }

@@ -3,6 +3,7 @@ package throttler
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,9 @@ func newRevision(t *Throttler, id RevisionID) *revision {
 
 // enter takes a slot, or with wait a place in the queue; notify is for a Place, or else nil.
 func (r *revision) enter(d *Demand, wait bool, notify func()) (Lease, *waiter, error) {
+	if t := d.Turn; t != nil && t.r != nil && t.r != r { // of that name, and gone
+		t.End()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.known {
@@ -135,8 +139,8 @@ func (r *revision) enqueueLocked(d *Demand, what want, notify func()) (*waiter, 
 	switch {
 	case r.queue.allYoungerThan(d.Enqueued), what.turn != nil && what.key.turn == what.turn:
 		has, client = usage{}, netip.Addr{} // it only has to fit
-	case r.queue.len() >= r.config.MaxWaiting:
-		r.count.Refused++
+	case r.queue.len() >= r.config.MaxWaiting, what.key != nil && what.key.waits >= r.config.MaxWaiting-r.queue.len():
+		r.count.Refused++ // a key may have as many places as are free, so that one alone doesn't take all: see package quota
 		return nil, ErrQueueFull
 	}
 	bytes := int64(max(d.Bytes, 0))
@@ -152,6 +156,9 @@ func (r *revision) enqueueLocked(d *Demand, what want, notify func()) (*waiter, 
 	}
 	r.queue.number(w, now)
 	r.count.WaitingBytes += bytes
+	if w.key != nil {
+		w.key.waits++
+	}
 	switch {
 	case w.turn == nil:
 		r.queue.add(w)
@@ -171,6 +178,9 @@ func (r *revision) dequeueLocked(w *waiter) {
 	r.queue.remove(w)
 	if w.turn != nil {
 		r.queue.inTurn--
+	}
+	if w.key != nil {
+		w.key.waits--
 	}
 	if at != nil {
 		r.free.update(at)
@@ -201,8 +211,11 @@ func (r *revision) endTurn(t *Turn) {
 			r.beginTurnLocked(w, &served)
 		}
 	}
+	if served.n > 0 {
+		r.queue.rate.served(time.Now(), served.n)
+	}
 	if !r.known {
-		r.keys.forgetAll(&r.t.keys)
+		r.keys.forget(key, &r.t.keys)
 	}
 	r.mu.Unlock()
 	served.notifyAll()
@@ -221,11 +234,11 @@ func (r *revision) beginTurnLocked(w *waiter, served *waiters) {
 // regroupLocked finds pods anew for the requests whose turn it is, after pods have come or gone.
 func (r *revision) regroupLocked(served *waiters) {
 	r.free.ring.moved = false
-	var all waiters
+	all := make([]*waiter, 0, r.queue.fronts)
 	take := func(list *waiters) {
 		for w := list.head; w != nil; w = list.head {
 			r.queue.remove(w)
-			all.insert(w)
+			all = append(all, w)
 		}
 	}
 	take(&r.queue.homeless)
@@ -235,8 +248,8 @@ func (r *revision) regroupLocked(served *waiters) {
 		r.free.update(p)
 	}
 	r.queue.lined = r.queue.lined[:0]
-	for w := all.head; w != nil; w = all.head {
-		all.remove(w)
+	slices.SortFunc(all, byAge)
+	for _, w := range all {
 		r.beginTurnLocked(w, served)
 	}
 }

@@ -24,6 +24,7 @@ type ring struct {
 	first  []int32 // by the leading bits of a point: the first place at or after them
 	shift  int     // by which those bits are the leading ones
 	sets   [setsOfRing]bitset
+	builds uint64
 	load   int  // requests in flight and in line over all pods
 	usable int  // pods that requests may wait for
 	moved  bool // a pod has come into or gone out of what requests may wait for
@@ -45,12 +46,16 @@ type place struct {
 type ringSet uint8
 
 const (
-	ownWithRoom  ringSet = iota
-	anyWithRoom          // remote ones too
-	ownToWaitFor         // whatever their load
+	onTheRing    ringSet = iota
+	ownWithRoom
+	anyWithRoom  // remote ones too
+	ownToWaitFor // whatever their load
 	anyToWaitFor
 	setsOfRing
 )
+
+// minFresh is how many pods may have come before the ring is built although nothing is looked for.
+const minFresh = 64
 
 // Key is what requests with one affinity have in common, as Demand.Key; never 0. All activators compute the same.
 func Key(value string) uint64 {
@@ -87,6 +92,10 @@ func (r *ring) add(p *pod) {
 	r.stale, p.onRing = true, true
 	r.load += p.load() - p.counted
 	p.counted = p.load()
+	r.noteWaitable(p)
+	if len(r.fresh) > max(minFresh, len(r.places)) {
+		r.build()
+	}
 }
 
 // remove takes a pod that isn't listed any more off the ring.
@@ -130,10 +139,9 @@ func (r *ring) noteWaitable(p *pod) {
 
 // put enters p in the sets that it belongs to.
 func (r *ring) put(p *pod) {
-	below := p.load() < r.bound(p)
-	room := below && p.usable() && p.hasRoom()
+	room := p.usable() && p.hasRoom()
 	wait := p.waitable()
-	for set, in := range [setsOfRing]bool{room && p.Own, room && (p.Own || p.Spillover), wait && p.Own, wait && below} {
+	for set, in := range [setsOfRing]bool{true, room && p.Own, room && (p.Own || p.Spillover), wait && p.Own, wait} {
 		if in {
 			r.sets[set].set(p.place)
 		} else {
@@ -142,18 +150,32 @@ func (r *ring) put(p *pod) {
 	}
 }
 
-// bound is the load from which p gets no more requests of keys that another pod could have: twice the mean, but at least
-// what it may have in flight ("Consistent hashing with bounded loads", Mirrokni and others, 2016).
-func (r *ring) bound(p *pod) int {
-	least := p.Slots
-	if least <= 0 {
-		least = manyInFlight
-	}
-	return max(least, 2*(r.load/max(r.usable, 1)+1))
+// veto says which pods of a set a request doesn't go to.
+type veto struct {
+	avoid avoided
+	many  int // the load from which a pod gets no more requests of keys that another could have
 }
 
-// choose finds the pod of a set with the best score for key, but none of those to avoid; nil when there is none.
-func (r *ring) choose(set ringSet, key uint64, avoid avoided) *pod {
+// veto is for requests that may go to any pod below twice the mean load, or to one that has not what it may have in flight
+// ("Consistent hashing with bounded loads", Mirrokni and others, 2016). Of the pods to wait for one always is below.
+func (r *ring) veto(set ringSet, avoid avoided) veto {
+	if set == ownToWaitFor {
+		return veto{avoid, math.MaxInt}
+	}
+	return veto{avoid, 2 * (r.load/max(r.usable, 1) + 1)}
+}
+
+func (v *veto) has(p *pod) bool {
+	few := p.Slots
+	if few <= 0 {
+		few = manyInFlight
+	}
+	return p.load() >= max(few, v.many) || v.avoid.has(p)
+}
+
+// choose finds the pod of a set with the best score for key, but none of those to avoid, or with much more to do than the
+// others; nil when there is none.
+func (r *ring) choose(set ringSet, key *affinity, avoid avoided) *pod {
 	if r.stale {
 		r.build()
 	}
@@ -161,35 +183,42 @@ func (r *ring) choose(set ringSet, key uint64, avoid avoided) *pod {
 	if in.next(0) < 0 {
 		return nil
 	}
+	if key.built != r.builds {
+		key.home, key.built = r.search(&r.sets[onTheRing], key.key, veto{many: math.MaxInt}), r.builds
+	}
+	v := r.veto(set, avoid)
+	if in.has(key.home.place) && !v.has(key.home) { // the best of all, so it is the best of a set too
+		return key.home
+	}
+	return r.search(in, key.key, v)
+}
+
+// search finds the pod of a set, which isn't empty, with the best score.
+func (r *ring) search(in *bitset, key uint64, v veto) *pod {
 	var best *pod
 	nearest := uint64(math.MaxUint64)
 	for i := range uint64(probes) {
 		probe := scramble(key + i*0x9e3779b97f4a7c15) // the increment of SplitMix64
-		if at := r.after(in, probe, avoid); at != nil {
-			if d := at.point - probe; best == nil || d < nearest {
-				best, nearest = at.pod, d
+		at := int(r.first[probe>>r.shift])
+		for at < len(r.places) && r.places[at].point < probe {
+			at++
+		}
+		first := in.nextAround(at)
+		for at = first; ; {
+			d := r.places[at].point - probe
+			if best != nil && d >= nearest {
+				break
+			}
+			if p := r.places[at].pod; !v.has(p) {
+				best, nearest = p, d
+				break
+			}
+			if at = in.nextAround(at + 1); at == first {
+				break
 			}
 		}
 	}
 	return best
-}
-
-// after finds the first place of a set clockwise from a point, but none of a pod to avoid; nil when there is none.
-func (r *ring) after(in *bitset, point uint64, avoid avoided) *place {
-	i := int(r.first[point>>r.shift])
-	for i < len(r.places) && r.places[i].point < point {
-		i++
-	}
-	first := in.nextAround(i)
-	for i = first; ; {
-		at := &r.places[i]
-		if !avoid.has(at.pod) {
-			return at
-		}
-		if i = in.nextAround(i + 1); i == first {
-			return nil
-		}
-	}
 }
 
 // build sorts the pods that have come in among the others, and works out sets and index again. It costs a few nanoseconds
@@ -218,6 +247,7 @@ func (r *ring) build() {
 	r.places, r.merged = all, r.places[:0]
 	clear(r.fresh)
 	r.fresh, r.stale = r.fresh[:0], false
+	r.builds++
 
 	n := len(all)
 	size := bits.Len(uint(n)) // about a place for each two entries
@@ -237,16 +267,4 @@ func (r *ring) build() {
 		all[i].pod.place = i
 		r.put(all[i].pod)
 	}
-}
-
-// refresh works the sets out again, and reports whether there are pods to wait for. The bound that a pod was held against is
-// that of its own last change, so that a set may be empty although there is a pod below the bound of now.
-func (r *ring) refresh() bool {
-	waitable := false
-	for i := range r.places {
-		p := r.places[i].pod
-		r.put(p)
-		waitable = waitable || p.waitable()
-	}
-	return waitable
 }

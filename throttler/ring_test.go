@@ -13,6 +13,7 @@ func TestRingFindsTheBestScore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := ring{on: true}
 		var pods []*pod
+		keys := map[uint64]*affinity{}
 		for i := range rapid.SampledFrom([]int{1, 2, 7, 64, 130}).Draw(t, "pods") {
 			pods = append(pods, &pod{Backend: Backend{ID: fmt.Sprint(i), Slots: 2}})
 		}
@@ -31,7 +32,12 @@ func TestRingFindsTheBestScore(t *testing.T) {
 				r.update(p)
 			},
 			"choose": func(t *rapid.T) {
-				key := rapid.Uint64Min(1).Draw(t, "key")
+				key := rapid.Uint64Range(1, 20).Draw(t, "key")
+				a := keys[key]
+				if a == nil {
+					a = &affinity{key: key}
+					keys[key] = a
+				}
 				avoid := avoided{rapid.SampledFrom(pods).Draw(t, "avoid").ID}
 				for set, in := range map[ringSet]func(*pod) bool{
 					ownWithRoom:  func(p *pod) bool { return p.Own && p.inFlight < 2 },
@@ -50,7 +56,7 @@ func TestRingFindsTheBestScore(t *testing.T) {
 							}
 						}
 					}
-					if got := r.choose(set, key, avoid); got != want {
+					if got := r.choose(set, a, avoid); got != want {
 						t.Fatalf("set %d: %+v, want %+v", set, got, want)
 					}
 				}
@@ -91,4 +97,74 @@ func TestKeysAreForgotten(t *testing.T) {
 		t.Errorf("epoch %d, want %d: its turn has not ended", again.KeyEpoch(), held.KeyEpoch())
 	}
 	turn.End()
+}
+
+// The key of a request that waits isn't forgotten, which would make it another's.
+func TestKeyOfAWaitingRequestIsKept(t *testing.T) {
+	th, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := RevisionID{"default", "a"}
+	th.SetRevision(id, RevisionConfig{})
+	backends := []Backend{{ID: "a", Own: true, Slots: 1}, {ID: "b", Own: true, Slots: 1}}
+	th.SetBackends(id, backends)
+	home, _, _ := th.TryAcquire(Demand{Revision: id, Key: 7})
+	home.Release(OK)
+	th.SetBackends(id, nil)
+	done := make(chan struct{})
+	_, place, err := th.Queue(Demand{Revision: id, Key: 7}, func() { close(done) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key := range uint64(maxRevisionKeys + 100) {
+		_, _, _ = th.TryAcquire(Demand{Revision: id, Key: 1000 + key})
+	}
+	th.SetBackends(id, backends)
+	<-done
+	if l, err := place.Leave(nil); err != nil || l.ID() != home.ID() || l.KeyEpoch() != home.KeyEpoch() {
+		t.Errorf("%s at %d, want %s at %d: %v", l.ID(), l.KeyEpoch(), home.ID(), home.KeyEpoch(), err)
+	}
+}
+
+// A revision that has had a key once keeps nothing of pods that have come and gone since.
+func TestRingForgetsPods(t *testing.T) {
+	th, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := RevisionID{"default", "a"}
+	th.SetRevision(id, RevisionConfig{})
+	_, _, _ = th.TryAcquire(Demand{Revision: id, Key: 1})
+	for i := range 10_000 {
+		th.SetBackends(id, []Backend{{ID: fmt.Sprint(i), Own: true}})
+	}
+	if r := th.find(id); len(r.free.ring.fresh)+len(r.free.ring.places) > 200 {
+		t.Errorf("%d pods are remembered", len(r.free.ring.fresh))
+	}
+}
+
+// Requests that end after their revision's deletion don't look at each other's keys.
+func BenchmarkTurnsEndAfterDeletion(b *testing.B) {
+	for b.Loop() {
+		th, err := New(Config{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		id := RevisionID{"default", "a"}
+		th.SetRevision(id, RevisionConfig{})
+		turns := make([]Turn, 10_000)
+		for i := range turns {
+			if _, _, err := th.Queue(Demand{Revision: id, Key: uint64(i) + 1, Turn: &turns[i]}, func() {}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		th.DeleteRevision(id)
+		for i := range turns {
+			turns[i].End()
+		}
+		if n := th.Totals().Keys; n != 0 {
+			b.Fatal(n)
+		}
+	}
 }

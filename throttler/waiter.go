@@ -1,6 +1,7 @@
 package throttler
 
 import (
+	"cmp"
 	"net/netip"
 	"sync"
 	"time"
@@ -32,11 +33,14 @@ type want struct {
 	turn        *Turn     // of its key, or nil
 }
 
-func (w *waiter) olderThan(o *waiter) bool {
-	if w.since.Equal(o.since) {
-		return w.seq < o.seq
+func (w *waiter) olderThan(o *waiter) bool { return byAge(w, o) < 0 }
+
+// byAge orders the oldest first.
+func byAge(w, o *waiter) int {
+	if c := w.since.Compare(o.since); c != 0 {
+		return c
 	}
-	return w.since.Before(o.since)
+	return cmp.Compare(w.seq, o.seq)
 }
 
 // waiterPool keeps the waiters of requests that block for use again.
