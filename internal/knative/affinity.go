@@ -51,7 +51,10 @@ func ParseAffinity(by, order string) (Affinity, error) {
 		a.By = ByQuery
 	case "path":
 		a.By, a.Name = ByPath, ""
-		a.Segment, _ = strconv.Atoi(name)
+		n, err := strconv.ParseUint(name, 10, 16) // a longer path has no place in a head
+		if err == nil {
+			a.Segment = int(n)
+		}
 	default:
 		return Affinity{}, fmt.Errorf("%s %q is not %s", AnnotationAffinity, by, AffinityForms)
 	}

@@ -19,6 +19,7 @@ func TestParseAffinity(t *testing.T) {
 		{"query=user", "", knative.Affinity{By: knative.ByQuery, Name: "user"}, ""},
 		{"path=2", "", knative.Affinity{By: knative.ByPath, Segment: 2}, ""},
 		{"path=0", "", knative.Affinity{}, `sluice.dev/affinity "path=0": N is the number of a segment of the path, from 1`},
+		{"path=99999999999999999999", "", knative.Affinity{}, `sluice.dev/affinity "path=99999999999999999999": N is the number of a segment of the path, from 1`},
 		{"path=x", "", knative.Affinity{}, `sluice.dev/affinity "path=x": N is the number of a segment of the path, from 1`},
 		{"header=", "", knative.Affinity{}, `sluice.dev/affinity "header=": that is no name of a header`},
 		{"header", "", knative.Affinity{}, `sluice.dev/affinity "header": that is no name of a header`},
