@@ -46,7 +46,7 @@ type place struct {
 type ringSet uint8
 
 const (
-	onTheRing    ringSet = iota
+	onTheRing ringSet = iota
 	ownWithRoom
 	anyWithRoom  // remote ones too
 	ownToWaitFor // whatever their load
