@@ -26,11 +26,12 @@ const (
 // dispatcher delivers a broker's events to the subscriber of a trigger.
 //
 // It is live when the broker's follower offers it the events that it wants. When it has no room for one, its goroutine run reads the log
-// from there on, and only while it may send more events; at the end of the log it becomes live again. It starts a goroutine for an event that is sent, at most as many as the
-// limit; each goes on with the next event that is ready, and ends when there is none. A retry is an entry in a heap, and there is one timer for
-// all of them. For a key that is blocked the schedule keeps a bounded number of numbers; when the key goes on, run searches the log for the
-// others. The place knows which events are done, by a bit for each from the first one on that isn't; the log is trimmed to the lowest
-// place of all triggers.
+// from there on, and only while it may send more events; at the end of the log it becomes live again.
+//
+// An event is sent by a goroutine, of which there are at most as many as the limit; each goes on with the next event that is ready, and
+// ends when there is none. A retry is an entry in a heap, and there is one timer for all of them. For a key that is blocked the schedule keeps
+// a bounded number of numbers; when the key goes on, run searches the log for the others. The place knows which events are done, by a bit for
+// each from the first one on that isn't.
 type dispatcher struct {
 	stream  *stream
 	id      ID
@@ -109,15 +110,19 @@ func (d *dispatcher) run() {
 		d.startLocked()
 		wants, live := d.wantsLocked(), d.live
 		d.mu.Unlock()
-		if wants && d.searchSome() {
-			due = time.Now() // for the rest
-		}
-		if wants && !live {
-			if d.scan() {
-				continue
+		if wants {
+			searched := d.searchSome()
+			scanned := nothing
+			if !live {
+				scanned = d.scan()
 			}
-			if !d.stream.follower.join(d) {
-				due = earlier(due, time.Now().Add(afterError))
+			switch {
+			case searched == offered || scanned == offered:
+				continue
+			case searched == failed || scanned == failed:
+				due = time.Now().Add(afterError)
+			case !live && !d.stream.follower.join(d): // the follower has gone on, or something has changed
+				continue
 			}
 		}
 		wait := time.Duration(never)
@@ -131,14 +136,6 @@ func (d *dispatcher) run() {
 		case <-timer.C:
 		}
 	}
-}
-
-// earlier returns the earlier one of two times, of which the first may be zero: never.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // join makes the dispatcher live if it has come to where the follower is, or to anywhere if the follower is nowhere.
@@ -178,9 +175,7 @@ func (d *dispatcher) passLocked(seq uint64) {
 	}
 }
 
-// pass does that for what the follower has seen.
-func (d *dispatcher) pass() {
-	at := d.stream.follower.at.Load()
+func (d *dispatcher) pass(at uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.passLocked(at)
@@ -192,7 +187,8 @@ func (d *dispatcher) isLive() bool {
 	return d.live
 }
 
-// offer takes a record that the live trigger wants, and that doesn't change any more. Without room for it the trigger is live no longer, and the result is false.
+// offer takes a record that the live trigger wants, and that doesn't change any more. Without room for it the trigger is live no longer, and
+// the result is false.
 func (d *dispatcher) offer(p *plan, seq uint64, r *record) bool {
 	key, isKeyed := d.keyOf(p, r)
 	d.mu.Lock()
@@ -250,8 +246,8 @@ func (d *dispatcher) takeLocked() *item {
 	return it
 }
 
-// scan reads events that nobody has looked at. It is false at the end of the log.
-func (d *dispatcher) scan() bool {
+// scan reads events that nobody has looked at.
+func (d *dispatcher) scan() progress {
 	d.mu.Lock()
 	p := d.plan
 	if d.reader == nil {
@@ -261,8 +257,7 @@ func (d *dispatcher) scan() bool {
 	for range batch {
 		seq, content, err := d.reader.Next()
 		if err != nil {
-			d.skip(err)
-			return false
+			return d.skip(err)
 		}
 		l := d.look(p, seq, content)
 		if l.matches {
@@ -285,17 +280,16 @@ func (d *dispatcher) scan() bool {
 			d.stream.dirty()
 		}
 		if !wants {
-			return true
+			break
 		}
 	}
-	return true
+	return offered
 }
 
 // skip handles an error of Next: records at the end of the log that can't be read are passed over.
-func (d *dispatcher) skip(err error) {
+func (d *dispatcher) skip(err error) progress {
 	if !errors.Is(err, eventlog.ErrNotYet) {
-		d.unreadable(err)
-		return
+		return d.unreadable(err)
 	}
 	skipped := d.reader.Skipped()
 	if n := skipped.Corrupt + skipped.Trimmed; n > 0 {
@@ -305,12 +299,14 @@ func (d *dispatcher) skip(err error) {
 		d.place.Mark(d.next, d.next+n)
 		d.next += n
 	}
+	return nothing
 }
 
-func (d *dispatcher) unreadable(err error) {
+func (d *dispatcher) unreadable(err error) progress {
 	if d.ctx.Err() == nil && !errors.Is(err, eventlog.ErrClosed) {
 		d.complain("reading events", err)
 	}
+	return failed
 }
 
 // looked is what the dispatcher sees in a record.
@@ -356,8 +352,8 @@ func (d *dispatcher) keyOf(p *plan, r *record) (key string, isKeyed bool) {
 	return shortKey(key), true
 }
 
-// searchSome searches a part of the log for events of keys that go on after having been blocked. It is false if there is nothing to search.
-func (d *dispatcher) searchSome() bool {
+// searchSome searches a part of the log for events of keys that go on after having been blocked.
+func (d *dispatcher) searchSome() progress {
 	d.mu.Lock()
 	p := d.plan
 	if d.search == nil && len(d.schedule.hungry) > 0 {
@@ -368,7 +364,7 @@ func (d *dispatcher) searchSome() bool {
 	d.mu.Unlock()
 	s := d.search
 	if s == nil {
-		return false
+		return nothing
 	}
 	for range batch {
 		if s.at >= end || len(s.keys) == 0 {
@@ -379,8 +375,7 @@ func (d *dispatcher) searchSome() bool {
 		case errors.Is(err, eventlog.ErrNotYet): // what is left up to end can't be read
 			seq = end
 		case err != nil:
-			d.unreadable(err)
-			return false
+			return d.unreadable(err)
 		}
 		d.place.Mark(s.at, min(seq, end)) // what is between can't be read, and never will be
 		if s.at = seq + 1; seq >= end {
@@ -399,13 +394,13 @@ func (d *dispatcher) searchSome() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if s.at < d.next && len(s.keys) > 0 { // also if the follower has gone on
-		return true
+		return offered
 	}
 	for _, k := range s.keys {
 		d.schedule.searched(k)
 	}
 	d.search = nil
-	return true
+	return offered
 }
 
 // work sends an event, and others that are ready after it.
@@ -536,7 +531,7 @@ func (d *dispatcher) end(grace time.Duration) {
 // state returns what the trigger is at.
 func (d *dispatcher) state() TriggerState {
 	_, next := d.stream.log.Bounds()
-	d.pass()
+	d.stream.follower.pass(d)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return TriggerState{InFlight: d.inFlight, Waiting: len(d.schedule.waiting), Keys: len(d.schedule.keys), Behind: next - min(d.place.Low(), next)}

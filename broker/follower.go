@@ -3,7 +3,6 @@ package broker
 import (
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/broker/internal/eventlog"
@@ -26,9 +25,8 @@ type follower struct {
 	complain func(error)
 	wake     chan struct{} // of one: a trigger has joined
 
-	at atomic.Uint64 // all records below have been offered to the live triggers; changed under mu
-
 	mu      sync.Mutex
+	at      uint64 // all records below have been offered to the live triggers
 	reader  *eventlog.Reader
 	members []*dispatcher // all triggers, live or not
 	live    int           // how many are
@@ -60,7 +58,7 @@ func (f *follower) remove(d *dispatcher) {
 		}
 	}
 	f.set = nil
-	if d.leave(f.at.Load()) {
+	if d.leave(f.at) {
 		f.live--
 	}
 }
@@ -70,22 +68,29 @@ func (f *follower) change(d *dispatcher, p *plan) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.set = nil
-	if d.set(p, f.at.Load()) {
+	if d.set(p, f.at) {
 		f.live--
 	}
+}
+
+// pass has a trigger note that it didn't want what it was not offered.
+func (f *follower) pass(d *dispatcher) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d.pass(f.at)
 }
 
 // join makes a trigger live that has come to the end of the log. It is false for one that hasn't.
 func (f *follower) join(d *dispatcher) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	next, ok := d.join(f.at.Load(), f.live == 0)
+	next, ok := d.join(f.at, f.live == 0)
 	if !ok {
 		return false
 	}
 	if f.live == 0 {
 		f.reader = f.log.Reader(next)
-		f.at.Store(next)
+		f.at = next
 		select {
 		case f.wake <- struct{}{}:
 		default:
@@ -118,14 +123,14 @@ func (f *follower) run(ending <-chan struct{}) {
 	}
 }
 
-// progress is what came of an offer.
+// progress is what came of reading the log.
 type progress int
 
 const (
-	offered progress = iota
-	nothing          // there is no record to offer
-	nobody           // there is no live trigger
-	failed           // it can't be read
+	nothing progress = iota // there is nothing to be read
+	offered                 // records were read
+	nobody                  // nobody wants to read
+	failed                  // it can't be read
 )
 
 // offer reads a record and offers it to the live triggers that want it.
@@ -165,7 +170,7 @@ func (f *follower) offer() progress {
 			}
 		}
 	}
-	f.at.Store(seq + 1)
+	f.at = seq + 1
 	return offered
 }
 

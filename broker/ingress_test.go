@@ -143,6 +143,44 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// What was not delivered stays when a broker ends and begins, also when it has long been in the log.
+func TestRestartKeepsOldEvents(t *testing.T) {
+	c := Config{Dir: t.TempDir(), MaxEventBytes: 10_000, MaxLogBytes: 1 << 20} // segments of 276 KB
+	data := strings.Repeat("x", 10_000)
+	const events = 80
+	for i := range 4 {
+		s, url := newServer(t, c)
+		newTrigger(t, s, Trigger{})
+		newTrigger(t, s, Trigger{ID: ID{"default", "other"}, Filter: Filter{Attributes: map[string]string{"type": "other"}}})
+		for n := range events / 4 {
+			if status, text := post(t, url, fmt.Sprint(i*events/4+n), "", data); status != 202 {
+				t.Fatal(status, text)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, _ := newServer(t, c)
+	sink := newSink(t, nil)
+	newTrigger(t, s, Trigger{Subscriber: sink.URL})
+	got := map[string]bool{}
+	for _, d := range sink.wait(t, events) {
+		got[d.id()] = true
+	}
+	if len(got) != events {
+		t.Errorf("%d of %d events", len(got), events)
+	}
+	// What is done is deleted, all but the last segment.
+	done(t, s, "trigger")
+	newTrigger(t, s, Trigger{ID: ID{"default", "other"}, Subscriber: sink.URL, Filter: Filter{Attributes: map[string]string{"type": "other"}}})
+	st, err := s.stream(brokerID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the log is trimmed", func() bool { return st.log.Stats().Segments == 1 })
+}
+
 // What is set can be changed: the subscriber at once, a filter for what was not delivered yet.
 func TestChanges(t *testing.T) {
 	s, url := newServer(t, Config{})

@@ -28,7 +28,7 @@ const (
 
 // child runs a broker until its standard input ends.
 func child() error {
-	s, err := Open(Config{Dir: os.Getenv(childDir)})
+	s, err := Open(Config{Dir: os.Getenv(childDir), MaxEventBytes: 1000, MaxLogBytes: 16 << 20}) // several segments
 	if err != nil {
 		return err
 	}

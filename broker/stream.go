@@ -305,7 +305,7 @@ func (s *stream) flush() {
 	places := make([]*place.Place, 0, len(s.dispatchers)+len(s.unset))
 	for _, d := range s.dispatchers {
 		if pass {
-			d.pass()
+			s.follower.pass(d)
 		}
 		places = append(places, d.place)
 	}
@@ -338,9 +338,7 @@ func (s *stream) unreadable(err error) {
 // end stops all dispatchers, gives deliveries in flight a time, and closes the files.
 func (s *stream) end(grace time.Duration) error {
 	s.mu.Lock()
-	dispatchers := s.dispatchers
-	unset := s.unset
-	s.dispatchers, s.unset = nil, nil
+	dispatchers, unset := s.dispatchers, s.unset // which nobody changes any more; the log must not be trimmed without them
 	s.mu.Unlock()
 	var ended sync.WaitGroup
 	for _, d := range dispatchers {
