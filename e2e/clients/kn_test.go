@@ -146,12 +146,12 @@ var knVerbs = []row{
 	}},
 	{"kn broker, trigger, source", "create, list, describe, update, delete", func(s *session) {
 		s.ok("kn broker create example-broker", `^Broker 'example-broker' successfully created in namespace 'row-\d+'\.$`)
-		s.ok("kn broker list", `^NAME +URL +AGE +CONDITIONS +READY +REASON$`, `^example-broker +`+brokerURL+` `)
-		s.ok("kn broker describe example-broker", `^Name: +example-broker$`, `^ +URL: +`+brokerURL+`$`, `^ +\S+ IngressReady`)
+		s.ok("kn broker list", `^NAME +URL +AGE +CONDITIONS +READY +REASON$`, `^example-broker +`+brokerURL+` +\d+s +7 OK / 7 +True`)
+		s.ok("kn broker describe example-broker", `^Name: +example-broker$`, `^ +URL: +`+brokerURL+`$`, `^ +\+\+ IngressReady`)
 		s.ok("kn broker update example-broker --retry 3 --backoff-policy linear --backoff-delay PT1S", `^Broker 'example-broker' updated in namespace`)
 		s.ok(knCreate)
 		s.ok("kn trigger create player --broker example-broker --filter type=order --sink ksvc:hello", `^Trigger 'player' successfully created in namespace`)
-		s.ok("kn trigger list", `^player +example-broker +ksvc:hello `)
+		s.ok("kn trigger list", `^player +example-broker +ksvc:hello +\d+s +\d OK / \d +True`)
 		s.ok("kn trigger describe player", `^Broker: +example-broker$`, `^Filter:`, `^ +type: +order$`, `^ +Resource: +Service \(serving\.knative\.dev/v1\)$`)
 		s.ok("kn trigger update player --filter type=sale", `updated in namespace`)
 		s.ok("kn source ping create ping --schedule '*/2 * * * *' --data tick --sink broker:example-broker", `^Ping source 'ping' created in namespace`)

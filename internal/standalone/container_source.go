@@ -31,6 +31,7 @@ func (s *Server) plan(d *declared) (*catalog.Plan, error) {
 	plan, err := s.catalog.Plan(d.bound())
 	errs := []error{err}
 	for _, e := range d.eventing {
+		errs = append(errs, checkTrigger(e))
 		if e.ContainerSource != nil {
 			_, err := s.sourceRevision(d, e)
 			errs = append(errs, err)

@@ -17,7 +17,8 @@
 // autoscaler (autoscaler), and the kubelet (replica, and the probes in this package). The activator and the queue-proxies
 // are the same as in a cluster.
 //
-// Sources of events are resolved to the addresses of their sinks (eventing.go). A ContainerSource runs as a revision without requests
+// Sinks of events are resolved to addresses (eventing.go). Brokers and triggers run in package broker, to which the ingress leads
+// (brokers.go). A ContainerSource runs as a revision without requests
 // (container_source.go), and a PingSource has a goroutine that sends (pingers.go, package ping).
 //
 // An app is a process of this machine, or the image in a container of podman or docker (images.go, package containers).
@@ -34,7 +35,7 @@
 // # Concurrency
 //
 // One goroutine, in Run, owns all revisions and replicas; others send it functions over a channel. It blocks only while
-// it forks a supervisor, and when it first looks for podman or docker. Run also owns, and waits for, all other goroutines: the HTTP server, the activator, the watchers
+// it forks a supervisor, when it first looks for podman or docker, and while a broker is made or deleted. Run also owns, and waits for, all other goroutines: the HTTP server, the activator, the watchers
 // of the files and of the programs, the API's server and, for each replica, the prober, those of its containers, and the
 // scraper. The activator delivers its reports and cold starts to an inbox that never blocks. Writes of the API run on Run's
 // goroutine, which is the only one that changes the store; reads and watches don't involve it.

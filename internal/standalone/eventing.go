@@ -13,14 +13,12 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
 	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/objects"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
 )
-
-// brokerHost is the host of all brokers in a cluster: Knative's Service broker-ingress. Their paths are /NAMESPACE/NAME.
-const brokerHost = "broker-ingress.knative-eventing.svc.cluster.local"
 
 // eventingResources has the resource of each kind of Eventing.
 var eventingResources = map[manifest.EventingKind]schema.GroupResource{
@@ -55,7 +53,7 @@ func (d *declared) address(namespace string, to *manifest.Reference) (string, er
 		_, there = d.services[serviceKey{namespace, to.Name}]
 	case to.Kind == "Broker" && to.APIVersion == "eventing.knative.dev/v1":
 		_, there = d.eventing[manifest.EventingKey{Kind: manifest.KindBroker, Namespace: namespace, Name: to.Name}]
-		host, path = brokerHost, "/"+namespace+"/"+to.Name
+		host, path = ingress.BrokerHost, "/"+namespace+"/"+to.Name
 	default:
 		return "", fmt.Errorf("%s %s of %s is no sink here: a sink is a Service of serving.knative.dev/v1, a Broker of eventing.knative.dev/v1, or a uri",
 			to.Kind, to.Name, to.APIVersion)
@@ -148,7 +146,7 @@ func (s *Server) eventingState(e *manifest.Eventing) objects.Eventing {
 	switch {
 	case e.Broker != nil:
 		return objects.Broker{
-			Address: "http://" + brokerHost + "/" + e.Namespace + "/" + e.Name, Ingress: undelivered,
+			Address: "http://" + ingress.BrokerHost + "/" + e.Namespace + "/" + e.Name, Ingress: s.running(e.Key()),
 			DeadLetterSink: d.deadLetters(e.Namespace, e.Broker.Delivery),
 		}
 	case e.Trigger != nil:
@@ -177,28 +175,21 @@ func (d *declared) subject(e *manifest.Eventing) objects.Condition {
 	return objects.Condition{State: objects.True}
 }
 
-// undelivered is the state of a broker that nobody runs.
-var undelivered = objects.Condition{State: objects.False, Reason: "NotServed", Message: "the quickstart delivers no events yet"}
-
 func (s *Server) triggerState(e *manifest.Eventing) objects.Trigger {
 	d, t := s.declared, e.Trigger
 	state := objects.Trigger{
 		Broker:     objects.Condition{State: objects.True},
 		Subscriber: d.resolve(e.Namespace, &t.Subscriber),
-		Subscribed: objects.Condition{State: objects.True},
+		Subscribed: s.running(e.Key()),
 		Dependency: s.dependency(e),
 	}
-	delivery := t.Delivery
 	broker := d.eventing[manifest.EventingKey{Kind: manifest.KindBroker, Namespace: e.Namespace, Name: t.Broker}]
 	if broker == nil {
 		state.Broker = objects.Condition{State: objects.False, Reason: "BrokerDoesNotExist", Message: fmt.Sprintf("Broker %q does not exist", t.Broker)}
 	} else {
 		state.Broker = objects.ReadyOf(s.eventingState(broker))
-		if delivery == nil || delivery.DeadLetterSink == nil { // as in Knative
-			delivery = broker.Broker.Delivery
-		}
 	}
-	state.DeadLetterSink = d.deadLetters(e.Namespace, delivery)
+	_, state.DeadLetterSink = d.delivery(e)
 	if state.Broker.State != objects.True || state.Subscriber.URI == "" {
 		state.Subscribed = objects.Condition{State: objects.Unknown}
 	}

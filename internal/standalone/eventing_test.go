@@ -2,6 +2,8 @@ package standalone
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -99,7 +101,8 @@ func TestBrokersAndTriggersAreKnown(t *testing.T) {
 	w.sees("sluice: Trigger player is not ready: ", `sluice: Trigger other is not ready: Broker "none" does not exist`)
 	w.creates(services, service("dead", "", "x", ""))
 	w.creates(services, service("player", "", "x", ""))
-	for kind, want := range map[string]string{"SubscriberResolved": "True", "DeadLetterSinkResolved": "True", "DependencyReady": "True"} {
+	for _, kind := range []string{"Ready", "BrokerReady", "SubscriptionReady", "SubscriberResolved", "DeadLetterSinkResolved", "DependencyReady"} {
+		const want = "True"
 		if got := w.condition(triggers, "player", kind); got != want {
 			t.Errorf("%s: %s, want %s", kind, got, want)
 		}
@@ -129,6 +132,9 @@ func TestBrokersAndTriggersAreKnown(t *testing.T) {
 	if err := w.resource(services).Delete(t.Context(), "player", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	if got := w.condition(triggers, "player", "SubscriptionReady"); got != "Unknown" {
+		t.Error(got)
+	}
 	if got := w.condition(triggers, "player", "SubscriberResolved"); !strings.HasPrefix(got, "False Unable to get the Subscriber's URI") || w.field(triggers, "player", "status", "subscriberUri") != "" {
 		t.Error(got)
 	}
@@ -140,6 +146,123 @@ func TestBrokersAndTriggersAreKnown(t *testing.T) {
 	w.eventually("the trigger knows", func() bool {
 		return strings.HasPrefix(w.condition(triggers, "player", "BrokerReady"), "False BrokerDoesNotExist")
 	})
+}
+
+// sends sends an event to a broker, at an address of this machine, which takes it.
+func (w *world) sendsEvent(to, kind, subject string) {
+	w.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, "http://"+w.server.config.addr()+to, strings.NewReader("about "+subject))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for name, value := range map[string]string{"specversion": "1.0", "id": subject, "source": "/test", "type": kind, "subject": subject, "team": "a"} {
+		req.Header.Set("Ce-"+name, value)
+	}
+	resp, err := w.client.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusAccepted {
+		w.t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+}
+
+// The notes' broker and triggers: events go through filters to Services at zero, and to the dead letter sink when these fail. What nobody can take
+// yet waits, also over a restart.
+func TestEventsAreDelivered(t *testing.T) {
+	t.Parallel()
+	b := newBuilder(t)
+	b.build(player)
+	app := command(service("player", "", "x", ""), b.file)
+	to := "{ref: {apiVersion: serving.knative.dev/v1, kind: Service, name: player}, uri: "
+	w := withAPI(t, app+eventingObject("Broker", "example-broker", "{}")+
+		eventingObject("Trigger", "orders", "{broker: example-broker, filter: {attributes: {type: order}}, subscriber: "+to+"/orders}}")+
+		eventingObject("Trigger", "sales", "{broker: example-broker, filters: [{cesql: \"type = 'sale' AND subject LIKE 'b%'\"}], subscriber: "+to+"/sales}}")+
+		eventingObject("Trigger", "fails", "{broker: example-broker, filters: [{exact: {type: fails}}], subscriber: {uri: 'http://127.0.0.1:1/'}, "+
+			"delivery: {retry: 1, backoffDelay: PT0.01S, deadLetterSink: "+to+"/dead}}}")+
+		eventingObject("PingSource", "ping", "{schedule: '* * * * * *', data: tick, sink: {ref: {apiVersion: eventing.knative.dev/v1, kind: Broker, name: example-broker}}}")+
+		eventingObject("Trigger", "pings", "{broker: example-broker, filter: {attributes: {type: dev.knative.sources.ping}}, subscriber: "+to+"/pings}}")).start()
+	for _, name := range []string{"orders", "sales", "fails"} {
+		w.eventually(name+" is ready", func() bool { return w.condition(triggers, name, "Ready") == "True" })
+	}
+	const broker = "/default/example-broker"
+	w.sendsEvent(broker, "order", "apples")
+	w.sendsEvent(broker, "sale", "bananas")
+	w.sendsEvent(broker, "sale", "cherries")
+	w.sendsEvent(broker, "fails", "dates")
+	w.sees("got order /test a /orders about apples", "got sale /test a /sales about bananas", "got fails /test a /dead about dates",
+		"got dev.knative.sources.ping /apis/v1/namespaces/default/pingsources/ping  /pings tick")
+	if text := w.out.String(); strings.Contains(text, "about cherries") || strings.Contains(text, "/orders about bananas") {
+		t.Error("a filter lets too much through")
+	}
+
+	w.creates(triggers, eventingObject("Trigger", "later", "{broker: example-broker, filter: {attributes: {type: later}}, subscriber: "+toService("later")+"}"))
+	w.sendsEvent(broker, "later", "elderberries")
+	w = w.again().start()
+	w.creates(services, strings.Replace(app, "name: player}", "name: later}", 1))
+	w.sees("got later /test a /events about elderberries")
+	err := w.resource(triggers).Delete(t.Context(), "later", metav1.DeleteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field, spec := range map[string]string{
+		"spec.filters[0].cesql":                "{broker: b, filters: [{cesql: 'type ='}], subscriber: {uri: 'http://a'}}",
+		"metadata.annotations[sluice.dev/key]": "{broker: b, subscriber: {uri: 'http://a'}}",
+	} {
+		o := decoded(t, eventingObject("Trigger", "wrong", spec))
+		if strings.HasPrefix(field, "metadata") {
+			o.SetAnnotations(map[string]string{"sluice.dev/key": "LOWER("})
+		}
+		_, err := w.resource(triggers).Create(t.Context(), o, metav1.CreateOptions{})
+		if status, ok := err.(apierrors.APIStatus); !ok || !apierrors.IsInvalid(err) || status.Status().Details.Causes[0].Field != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	if err := w.resource(brokers).Delete(t.Context(), "example-broker", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := w.client.Post("http://"+w.server.config.addr()+broker, "text/plain", nil)
+	if err != nil || resp.StatusCode != http.StatusNotFound {
+		t.Errorf("a broker that is gone: %v, %v", resp, err)
+	}
+	resp.Body.Close()
+}
+
+// The events of a key go to one replica, those of others to others.
+func TestEventsOfAKeyGoToOneReplica(t *testing.T) {
+	t.Parallel()
+	b := newBuilder(t)
+	b.build(player)
+	w := withAPI(t, command(annotated("player", "x", "autoscaling.knative.dev/min-scale: '3'"), b.file)+eventingObject("Broker", "b", "{}")+
+		strings.Replace(eventingObject("Trigger", "t", "{broker: b, subscriber: "+toService("player")+"}"), "name: t}", "name: t, annotations: {sluice.dev/key: subject}}", 1)).start()
+	w.eventually("three replicas", func() bool {
+		n, _, _ := unstructured.NestedInt64(w.object(revisions, "player-00001").Object, "status", "actualReplicas")
+		return n == 3
+	})
+	const keys, events = 12, 5
+	for range events {
+		for key := range keys {
+			w.sendsEvent("/default/b", "order", fmt.Sprintf("key-%d.", key))
+		}
+	}
+	w.eventually("all of them", func() bool { return strings.Count(w.out.String(), "| got order") >= keys*events })
+	replicas := map[string]bool{}
+	for key := range keys {
+		of := map[string]bool{}
+		for line := range strings.Lines(w.out.String()) {
+			if strings.Contains(line, fmt.Sprintf("about key-%d.", key)) {
+				replica, _, _ := strings.Cut(line, " ")
+				of[replica], replicas[replica] = true, true
+			}
+		}
+		if len(of) != 1 {
+			t.Errorf("key %d was in %v", key, of)
+		}
+	}
+	if len(replicas) < 2 {
+		t.Errorf("all keys were in %v", replicas)
+	}
 }
 
 func TestWhatOfEventingCantBeChanged(t *testing.T) {

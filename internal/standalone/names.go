@@ -66,7 +66,9 @@ func (s *Server) newSender() *http.Client {
 			}
 			return dialer.DialContext(ctx, network, address)
 		},
-		IdleConnTimeout: 30 * time.Second,
+		MaxIdleConns: 1024, MaxIdleConnsPerHost: 128, // deliveries of a trigger at a time
+		IdleConnTimeout:    30 * time.Second,
+		DisableCompression: true,
 	}}
 }
 

@@ -65,6 +65,7 @@ func (s *Server) restore() {
 			if err != nil {
 				next.remove(objectKey{r, key.namespace, key.name})
 				s.notRestored(o.Unstructured, err)
+				s.kept = true
 			}
 		default:
 			read, _, err := manifest.ReadObject(o.Object)

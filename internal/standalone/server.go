@@ -65,6 +65,8 @@ type Server struct {
 	serving   map[serviceKey]*catalog.Revision // the revisions that get the traffic of the latest
 	pods      map[*pod]*revision               // all, including those of deleted revisions
 	sampled   time.Time                        // the latest sample's second
+	brokers   *runningBrokers                  // nil: none was declared yet
+	kept      bool                             // a Broker or a Trigger of the saved state isn't served, and its events are kept
 	pingers   map[manifest.EventingKey]*pinger
 	unready   map[manifest.EventingKey]string // why; as shown
 	ending    bool
@@ -221,6 +223,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.ending = true
 	s.endAPI()
 	s.endPingers()
+	s.endBrokers()
 	s.endRequests(base)
 	s.endReplicas()
 	s.endProxy()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -40,11 +41,25 @@ type Config struct {
 	ProxyStatus string
 }
 
+// BrokerHost is the host of all brokers in a cluster, Knative's Service broker-ingress. Their paths are /NAMESPACE/NAME.
+const BrokerHost = "broker-ingress.knative-eventing.svc.cluster.local"
+
+// brokerName is BrokerHost without its domain.
+const brokerName = "broker-ingress.knative-eventing"
+
 // Ingress routes requests. Make one with New.
 type Ingress struct {
 	config Config
 	table  atomic.Pointer[table]
-	open   unanswered
+	// brokers is nil while there are none.
+	brokers atomic.Pointer[brokers]
+	open    unanswered
+}
+
+// brokers is immutable.
+type brokers struct {
+	addr  string
+	paths []string
 }
 
 // New returns an Ingress without routes.
@@ -99,6 +114,12 @@ func (i *Ingress) SetRoutes(routes []Route) {
 	i.table.Store(t)
 }
 
+// SetBrokers sets the address, host:port, of the brokers with these paths, /NAMESPACE/NAME. It gets the requests to BrokerHost, and those
+// to this machine without a name, such as localhost, that have one of the paths.
+func (i *Ingress) SetBrokers(addr string, paths []string) {
+	i.brokers.Store(&brokers{addr, slices.Clone(paths)})
+}
+
 // Serves reports whether host is a service's, a tag's or a revision's, or a name that only a cluster can have.
 func (i *Ingress) Serves(host string) bool {
 	name, domain := i.split(host)
@@ -128,6 +149,9 @@ func (p *routed) Begin(req *proxy.Request) proxy.Exchange {
 	t := p.ingress.table.Load()
 	host, _ := p.ingress.split(req.Host)
 	d, ok := t.hosts[host]
+	if b := p.ingress.brokers.Load(); !ok && b != nil && b.take(req, host) {
+		return toBrokers{addr: b.addr}
+	}
 	if !ok {
 		return notFound{ingress: p.ingress, table: t}
 	}
@@ -158,6 +182,32 @@ func (i *Ingress) split(host string) (name, domain string) {
 		}
 	}
 	return host, ""
+}
+
+// take reports whether a request to a host, without its domain, is for a broker.
+func (b *brokers) take(req *proxy.Request, host string) bool {
+	if host == brokerName {
+		return true
+	}
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err != nil && host != "localhost" {
+		return false
+	}
+	path, _, _ := strings.Cut(req.Target, "?")
+	return slices.Contains(b.paths, strings.TrimSuffix(path, "/"))
+}
+
+// toBrokers is the exchange of a request to a broker.
+type toBrokers struct {
+	proxy.NopExchange
+	addr string
+}
+
+// Next forwards the request. An event may be sent again, so this needs no other attempt.
+func (b toBrokers) Next(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
+	if a.Cause != nil {
+		return proxy.Decision{}, a.Cause
+	}
+	return proxy.Forward(proxy.Upstream{Addr: b.addr, Proto: proxy.HTTP1}), nil
 }
 
 // pick chooses a target by weight, independently for each request.

@@ -156,3 +156,49 @@ func TestSplitByWeight(t *testing.T) {
 		}
 	}
 }
+
+// What is for a broker goes to the address of brokers: by its host in a cluster, or by its path on this machine.
+func TestBrokers(t *testing.T) {
+	events := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Got", r.Host+" "+r.RequestURI)
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer events.Close()
+	i := New(Config{Domain: "127.0.0.1.sslip.io"})
+	i.SetRoutes(hello)
+	h, err := proxy.New(proxy.Config{Policy: i.Wrap(&behind{}), Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	ask := func(host, path string) *httptest.ResponseRecorder {
+		req := httptest.NewRequest(http.MethodPost, path, strings.NewReader("event"))
+		req.Host = host
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, req)
+		return w
+	}
+	if w := ask(BrokerHost, "/default/b"); w.Code != http.StatusNotFound {
+		t.Errorf("without brokers: %d", w.Code)
+	}
+	i.SetBrokers(events.Listener.Addr().String(), []string{"/default/b"})
+	for _, c := range []struct {
+		host, path string
+		status     int
+	}{
+		{BrokerHost, "/default/b", 202},
+		{BrokerHost + ":80", "/default/none", 202}, // for the brokers to refuse
+		{"broker-ingress.knative-eventing", "/default/b?q", 202},
+		{"localhost:8080", "/default/b", 202},
+		{"127.0.0.1:8080", "/default/b/", 202},
+		{"[::1]:8080", "/default/b", 202},
+		{"localhost:8080", "/default/none", 404},
+		{"example.com", "/default/b", 404},
+		{"hello.default", "/default/b", 200},
+	} {
+		w := ask(c.host, c.path)
+		if w.Code != c.status || c.status == 202 && w.Header().Get("Got") != c.host+" "+c.path {
+			t.Errorf("%s%s: %d, %s", c.host, c.path, w.Code, w.Header().Get("Got"))
+		}
+	}
+}

@@ -83,7 +83,6 @@ type Delivery struct {
 	BackoffDelay   time.Duration
 	Timeout        time.Duration  // of an attempt; 0: not set
 	RetryAfterMax  *time.Duration // nil: not set
-	Format         string         // json or binary: the form of events that are sent; "": that in which they came
 }
 
 // DefaultDelivery is that of a Broker without one: Knative's ConfigMap config-br-defaults.

@@ -55,7 +55,7 @@ func TestEventingIsRead(t *testing.T) {
 	if s := trigger.Subscriber; *s.Ref != (Reference{"serving.knative.dev/v1", "Service", "", "from-a-file"}) || s.URI != "/events?a=b" {
 		t.Errorf("%+v", s)
 	}
-	if d := trigger.Delivery; d.Retry != 0 || !d.Linear || d.Format != "json" || d.BackoffDelay != 26*time.Hour+3*time.Minute+4500*time.Millisecond {
+	if d := trigger.Delivery; d.Retry != 0 || !d.Linear || d.BackoffDelay != 26*time.Hour+3*time.Minute+4500*time.Millisecond {
 		t.Errorf("%+v", d)
 	}
 

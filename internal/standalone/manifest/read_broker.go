@@ -148,7 +148,11 @@ var deliveryTable = newTable("DeliverySpec",
 			sink := r.destination(n)
 			d.DeadLetterSink = &sink
 		}},
-		{name: "format", note: "`json` or `binary`: the form of events that are sent", read: func(r *reader, n node, d *Delivery) { d.Format = r.oneOf(n, "json", "binary") }},
+		{name: "format", note: "`binary`, which events are sent in; with `json` a note says so", read: func(r *reader, n node, _ *Delivery) {
+			if r.oneOf(n, "json", "binary") == "json" {
+				r.ignore(n, "events are sent in binary mode")
+			}
+		}},
 	},
 )
 

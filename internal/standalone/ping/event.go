@@ -7,7 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/sluice-proxy/sluice/internal/cloudevent"
 )
 
 // Event has the attributes and the data that all events of a source have in common.
@@ -15,42 +16,29 @@ type Event struct {
 	Type, Source string
 	ContentType  string // of Data; empty: not said
 	Data         []byte
-	Extensions   map[string]string
+	Extensions   map[string]string // they override other attributes, as in Knative
 }
 
-// request returns the event of an ID and a time as a request in binary mode: CloudEvents' HTTP Protocol Binding 1.0.2 §3.1.
+// request returns the event of an ID and a time as a request in binary mode.
 func (e *Event) request(ctx context.Context, to, id string, at time.Time) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(e.Data))
+	attributes := map[string]string{
+		"specversion": "1.0", "type": e.Type, "source": e.Source, "id": id, "time": at.UTC().Format(time.RFC3339Nano),
+	}
+	if e.ContentType != "" {
+		attributes["datacontenttype"] = e.ContentType
+	}
+	for name, value := range e.Extensions {
+		attributes[strings.ToLower(name)] = value
+	}
+	event, err := cloudevent.New(attributes, e.Data)
+	if err != nil {
+		return nil, fmt.Errorf("the event of %s: %w", e.Source, err)
+	}
+	header := http.Header{}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(event.WriteRequest(header)))
 	if err != nil {
 		return nil, err
 	}
-	set := func(attribute, value string) { r.Header.Set("Ce-"+attribute, encoded(value)) }
-	set("specversion", "1.0")
-	set("type", e.Type)
-	set("source", e.Source)
-	set("id", id)
-	set("time", at.UTC().Format(time.RFC3339Nano))
-	for name, value := range e.Extensions {
-		set(strings.ToLower(name), value)
-	}
-	if e.ContentType != "" {
-		r.Header.Set("Content-Type", e.ContentType)
-	}
+	r.Header = header
 	return r, nil
-}
-
-// encoded returns a value for a field of a header: §3.1.3.2 has everything but printable ASCII, and the quote and the percent sign,
-// percent-encoded.
-func encoded(value string) string {
-	var b strings.Builder
-	for _, c := range value {
-		if c > ' ' && c <= '~' && c != '"' && c != '%' {
-			b.WriteRune(c)
-			continue
-		}
-		for _, octet := range utf8.AppendRune(nil, c) {
-			fmt.Fprintf(&b, "%%%02X", octet)
-		}
-	}
-	return b.String()
 }

@@ -146,4 +146,8 @@ func TestEventInBinaryMode(t *testing.T) {
 	if _, err := e.request(context.Background(), "http://[", "id", time.Time{}); err == nil {
 		t.Error("no error for a sink that is no URL")
 	}
+	e.Extensions["time"] = "noon"
+	if _, err := e.request(context.Background(), "http://sink", "id", time.Time{}); err == nil || !strings.HasPrefix(err.Error(), "the event of /apis/v1/namespaces/default/pingsources/p: ") {
+		t.Errorf("an attribute that is no time: %v", err)
+	}
 }
