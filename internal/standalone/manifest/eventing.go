@@ -46,7 +46,7 @@ func (e *Eventing) Key() EventingKey { return EventingKey{e.Kind, e.Namespace, e
 // Broker takes events and keeps them for its Triggers.
 type Broker struct {
 	Class    string    // of the annotation; it has no effect here
-	Config   string    // spec.config in JSON, which has no effect here; "": there is none
+	Config   Reference // spec.config, which has no effect here
 	Delivery *Delivery // of Triggers that have none; nil: as DefaultDelivery says
 }
 

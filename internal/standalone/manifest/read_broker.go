@@ -32,13 +32,11 @@ var brokerSpecTable = newTable("BrokerSpec",
 	[]field[Broker]{
 		{name: "delivery", note: "of triggers without one; without it 10 retries, exponential from PT0.2S: see DeliverySpec", read: func(r *reader, n node, b *Broker) { b.Delivery = r.delivery(n) }},
 		{name: "config", note: "has no effect, with a note: there is one kind of broker, whose log is on this machine; can't be changed", read: func(r *reader, n node, b *Broker) {
-			var f Reference
-			readObject(r, n, referenceTable, &f)
+			readObject(r, n, referenceTable, &b.Config)
 			if r.schema != nil {
 				return
 			}
-			r.complete(n, &f)
-			b.Config = r.json(n)
+			r.complete(n, &b.Config)
 			r.ignore(n, "there is one kind of broker here, whose log is on this machine")
 		}},
 	},

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -138,7 +137,7 @@ func (e *Eventing) Unchangeable(next *Eventing) error {
 	add := func(field string) { errs = append(errs, next.Pos.Errorf(field, advice, e.Kind)) }
 	switch {
 	case e.Broker != nil:
-		if e.Broker.Config != next.Broker.Config {
+		if e.config() != next.config() {
 			add("spec.config")
 		}
 		if class(e.Broker) != class(next.Broker) {
@@ -150,21 +149,20 @@ func (e *Eventing) Unchangeable(next *Eventing) error {
 	return errors.Join(errs...)
 }
 
+// config returns a Broker's configuration as the API has it, with its namespace.
+func (e *Eventing) config() Reference {
+	c := e.Broker.Config
+	if c != (Reference{}) && c.Namespace == "" {
+		c.Namespace = e.Namespace
+	}
+	return c
+}
+
 func class(b *Broker) string {
 	if b.Class == "" {
 		return defaultBrokerClass
 	}
 	return b.Class
-}
-
-// json returns n in JSON, in which the order of keys doesn't matter.
-func (r *reader) json(n node) string {
-	left := maxValues
-	text, err := json.Marshal(value(n.Node, 0, &left))
-	if err != nil || left < 0 {
-		r.errorf(n, "too large or too deep")
-	}
-	return string(text)
 }
 
 var destinationTable = newTable("Destination",
