@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone"
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/player"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
 	"github.com/sluice-proxy/sluice/queueproxy"
@@ -31,6 +32,8 @@ func main() {
 		program.Exit("", queueProxy(program.Signalled()))
 	case hello.Name:
 		program.Exit("", hello.Main(program.Signalled(), os.Getenv))
+	case player.Name:
+		program.Exit("", player.Main(program.Signalled(), os.Getenv))
 	}
 	// When a second signal ends the process, all replicas end a little later: their supervisors see to that. Ctrl-C doesn't
 	// reach the processes of a replica, which are in groups of their own.

@@ -15,7 +15,6 @@ import (
 	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/containers"
-	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
@@ -39,7 +38,7 @@ type Config struct {
 	// ClusterNames has apps reach each other by the names that they would have in a cluster, where their HTTP client uses a
 	// proxy. Without it this is done for templates with the annotation sluice.dev/cluster-names: "true".
 	ClusterNames bool
-	// Images has the command for each image reference. The hello sample's image needs none.
+	// Images has the command for each image reference. The images of the built-in samples need none.
 	Images map[string][]string
 	// Runtime is which container engine may run the images without a command; by default containers.Auto.
 	Runtime containers.Choice
@@ -158,11 +157,13 @@ func (c Config) shownDomain() string {
 	return c.domain()
 }
 
-// images returns Images and the built-in sample.
+// images returns Images and the built-in samples.
 func (c Config) images() map[string][]string {
 	all := map[string][]string{}
-	for _, ref := range hello.Images {
-		all[ref] = []string{hello.Name}
+	for name, refs := range samples() {
+		for _, ref := range refs {
+			all[ref] = []string{name}
+		}
 	}
 	for ref, argv := range c.Images {
 		all[ref] = argv

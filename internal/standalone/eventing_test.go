@@ -24,8 +24,8 @@ var (
 	sinkBindings     = eventingResources[manifest.KindSinkBinding]
 )
 
-// player is an app that says what events it gets, and, with an argument, one that sends them to $K_SINK.
-const player = `package main
+// eventApp is an app that says what events it gets, and, with an argument, one that sends them to $K_SINK.
+const eventApp = `package main
 
 import ("fmt"; "io"; "net/http"; "os"; "strings"; "time")
 
@@ -295,7 +295,7 @@ func TestWhatOfEventingCantBeChanged(t *testing.T) {
 func TestPingSource(t *testing.T) {
 	t.Parallel()
 	b := newBuilder(t)
-	b.build(player)
+	b.build(eventApp)
 	w := newWorld(t, eventingObject("PingSource", "ping", "{schedule: '* * * * * *', data: tick, ceOverrides: {extensions: {team: a}}, sink: "+toService("player")+"}")).start()
 	w.sees(`sluice: PingSource ping is not ready: failed to get object default/player: services.serving.knative.dev "player" not found`)
 	ping := eventingObject("PingSource", "ping", "{schedule: '* * * * * *', data: tock, sink: "+toService("player")+"}")
@@ -310,7 +310,7 @@ func TestPingSource(t *testing.T) {
 func TestContainerSource(t *testing.T) {
 	t.Parallel()
 	b := newBuilder(t)
-	b.build(player)
+	b.build(eventApp)
 	w := withAPI(t, command(service("player", "", "x", ""), b.file)).start()
 	source := func(data, sink string) string {
 		return eventingObject("ContainerSource", "beats", "{template: {spec: {containers: [{command: ["+b.file+", "+data+"]}]}}, ceOverrides: {extensions: {team: a}}, sink: "+sink+"}")
@@ -367,7 +367,7 @@ func TestContainerSource(t *testing.T) {
 func TestSinkBinding(t *testing.T) {
 	t.Parallel()
 	b := newBuilder(t)
-	b.build(player)
+	b.build(eventApp)
 	w := withAPI(t, "").start()
 	w.creates(services, command(service("app", "", "x", ""), b.file))
 	w.creates(services, command(service("player", "", "x", ""), b.file))

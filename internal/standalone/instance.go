@@ -15,8 +15,8 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
 	"github.com/sluice-proxy/sluice/internal/standalone/containers"
-	"github.com/sluice-proxy/sluice/internal/standalone/hello"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/player"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
 
@@ -85,6 +85,9 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 		return i.container(c, vars)
 	}
 	i.setProxy(vars)
+	if argv[0] == player.Name {
+		i.setPlayer(vars)
+	}
 	cmd := replica.Command{Dir: c.WorkingDir, Limits: limitsOf(c)}
 	for _, v := range os.Environ() {
 		if app || !strings.HasPrefix(v, "PORT=") { // PORT is for the app only
@@ -98,7 +101,7 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 		cmd.Args = append(cmd.Args, catalog.Expand(arg, lookup))
 	}
 	cmd.Path = cmd.Args[0]
-	if cmd.Path == hello.Name {
+	if isSample(cmd.Path) {
 		cmd.Path = i.self
 	}
 	return cmd, errors.Join(errs...)
@@ -121,7 +124,7 @@ func runnable(program, dir string) error {
 		}
 		return fmt.Errorf("its workingDir, %s, is no directory%s", dir, place)
 	}
-	if program == hello.Name {
+	if isSample(program) {
 		return nil
 	}
 	if strings.ContainsRune(program, filepath.Separator) && !filepath.IsAbs(program) {

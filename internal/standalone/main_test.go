@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
+	"github.com/sluice-proxy/sluice/internal/standalone/player"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 	"github.com/sluice-proxy/sluice/queueproxy/sidecar"
 )
@@ -26,6 +27,8 @@ func TestMain(m *testing.M) {
 		err = sidecar.Main(ctx)
 	case hello.Name:
 		err = hello.Main(ctx, os.Getenv)
+	case player.Name:
+		err = player.Main(ctx, os.Getenv)
 	default:
 		stop()
 		goleak.VerifyTestMain(m)

@@ -13,11 +13,12 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/standalone/forward"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+	"github.com/sluice-proxy/sluice/internal/standalone/player"
 )
 
 // setNames gives i the proxy for the cluster's names if r is to use one, and what its sink needs of it.
 func (s *Server) setNames(i *instance, r *revision) error {
-	named := s.config.ClusterNames || r.options.ClusterNames
+	named := s.config.ClusterNames || r.options.ClusterNames || len(r.Command) > 0 && r.Command[0] == player.Name
 	if !named && !sends(&r.Template) {
 		return nil
 	}

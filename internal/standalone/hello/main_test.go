@@ -35,15 +35,3 @@ func TestHello(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestPortInUse(t *testing.T) {
-	l, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	if err := Main(t.Context(), func(string) string { return port }); err == nil {
-		t.Error("no error")
-	}
-}
