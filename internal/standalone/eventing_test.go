@@ -173,7 +173,7 @@ func (w *world) sendsEvent(to, kind, subject string) {
 func TestEventsAreDelivered(t *testing.T) {
 	t.Parallel()
 	b := newBuilder(t)
-	b.build(player)
+	b.build(eventApp)
 	app := command(service("player", "", "x", ""), b.file)
 	to := "{ref: {apiVersion: serving.knative.dev/v1, kind: Service, name: player}, uri: "
 	w := withAPI(t, app+eventingObject("Broker", "example-broker", "{}")+
@@ -233,7 +233,7 @@ func TestEventsAreDelivered(t *testing.T) {
 func TestEventsOfAKeyGoToOneReplica(t *testing.T) {
 	t.Parallel()
 	b := newBuilder(t)
-	b.build(player)
+	b.build(eventApp)
 	w := withAPI(t, command(annotated("player", "x", "autoscaling.knative.dev/min-scale: '3'"), b.file)+eventingObject("Broker", "b", "{}")+
 		strings.Replace(eventingObject("Trigger", "t", "{broker: b, subscriber: "+toService("player")+"}"), "name: t}", "name: t, annotations: {sluice.dev/key: subject}}", 1)).start()
 	w.eventually("three replicas", func() bool {
