@@ -34,6 +34,9 @@ type runningBrokers struct {
 	swept  bool                           // what earlier runs knew and nobody declares is deleted
 }
 
+// maxLogBytes bounds what each broker keeps for triggers that can't deliver; then the oldest events are dropped.
+const maxLogBytes = 1 << 30
+
 // eventsDir is the directory of events; "": there is none that lasts.
 func (s *Server) eventsDir() string {
 	if s.config.API == nil || s.config.API.State == "" {
@@ -52,7 +55,7 @@ func (s *Server) openBrokers() (err error) {
 		}
 		dir = b.temporary
 	}
-	b.server, err = broker.Open(broker.Config{Dir: dir, Transport: s.sender.Transport, Grace: endGrace, Logger: s.log})
+	b.server, err = broker.Open(broker.Config{Dir: dir, Transport: s.sender.Transport, MaxLogBytes: maxLogBytes, Grace: endGrace, Logger: s.log})
 	if err != nil {
 		return errors.Join(err, b.remove())
 	}

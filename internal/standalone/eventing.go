@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
-	"strings"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
@@ -43,92 +39,6 @@ func compareEventing(a, b manifest.EventingKey) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 }
 
-// address returns the URL of an object for other services, as in a cluster, and whether d has it.
-func (d *declared) address(namespace string, to *manifest.Reference) (string, error) {
-	namespace = cmp.Or(to.Namespace, namespace)
-	there := false
-	host, path := to.Name+"."+namespace+".svc.cluster.local", ""
-	switch {
-	case to.Kind == "Service" && (to.APIVersion == "serving.knative.dev/v1" || to.APIVersion == "v1"):
-		_, there = d.services[serviceKey{namespace, to.Name}]
-	case to.Kind == "Broker" && to.APIVersion == "eventing.knative.dev/v1":
-		_, there = d.eventing[manifest.EventingKey{Kind: manifest.KindBroker, Namespace: namespace, Name: to.Name}]
-		host, path = ingress.BrokerHost, "/"+namespace+"/"+to.Name
-	default:
-		return "", fmt.Errorf("%s %s of %s is no sink here: a sink is a Service of serving.knative.dev/v1, a Broker of eventing.knative.dev/v1, or a uri",
-			to.Kind, to.Name, to.APIVersion)
-	}
-	if !there {
-		group, _, _ := strings.Cut("."+to.APIVersion, "/")
-		return "", fmt.Errorf("failed to get object %s/%s: %ss%s %q not found", namespace, to.Name, strings.ToLower(to.Kind), strings.TrimSuffix(group, ".v1"), to.Name)
-	}
-	return "http://" + host + path, nil
-}
-
-// resolve returns where to is.
-func (d *declared) resolve(namespace string, to *manifest.Destination) objects.Sink {
-	if to.Ref == nil {
-		return objects.Sink{URI: to.URI}
-	}
-	base, err := d.address(namespace, to.Ref)
-	if err != nil {
-		return objects.Sink{Why: err.Error()}
-	}
-	u, err := url.Parse(base)
-	if err != nil {
-		return objects.Sink{Why: err.Error()}
-	}
-	relative, err := url.Parse(to.URI)
-	if err != nil {
-		return objects.Sink{Why: err.Error()}
-	}
-	if to.URI == "" {
-		return objects.Sink{URI: base}
-	}
-	return objects.Sink{URI: u.ResolveReference(relative).String()}
-}
-
-// deadLetters returns the dead letter sink of a delivery; nil: it has none.
-func (d *declared) deadLetters(namespace string, of *manifest.Delivery) *objects.Sink {
-	if of == nil || of.DeadLetterSink == nil {
-		return nil
-	}
-	sink := d.resolve(namespace, of.DeadLetterSink)
-	return &sink
-}
-
-// bound returns the documents of all Services, with the variables of the SinkBindings whose subjects they are: as Knative's webhook,
-// these make other revisions, but here the Service itself stays as it was declared.
-func (d *declared) bound() []manifest.Service {
-	docs := d.docs()
-	for _, key := range slices.SortedFunc(maps.Keys(d.eventing), compareEventing) {
-		e := d.eventing[key]
-		if e.SinkBinding == nil {
-			continue
-		}
-		sink := d.resolve(e.Namespace, &e.SinkBinding.Sink)
-		for i := range docs {
-			if sink.URI != "" && binds(e, &docs[i]) {
-				docs[i] = docs[i].Bind(&e.SinkBinding.Sender, sink.URI)
-			}
-		}
-	}
-	return docs
-}
-
-// binds reports whether a Service is the subject of a SinkBinding.
-func binds(e *manifest.Eventing, svc *manifest.Service) bool {
-	s := &e.SinkBinding.Subject
-	if svc.Namespace != e.Namespace || s.Kind != "Service" || s.APIVersion != "serving.knative.dev/v1" {
-		return false
-	}
-	if s.Selector == nil {
-		return s.Name == svc.Name
-	}
-	of, _, _ := unstructured.NestedStringMap(svc.Object, "metadata", "labels")
-	return s.Selector.Matches(labels.Set(of))
-}
-
 // unchanged returns errors for what of an object of Eventing can't be changed.
 func (d *declared) unchanged(next *declared) error {
 	var errs []error
@@ -158,21 +68,6 @@ func (s *Server) eventingState(e *manifest.Eventing) objects.Eventing {
 	default:
 		return objects.SinkBinding{Sink: d.resolve(e.Namespace, &e.SinkBinding.Sink), Subject: d.subject(e)}
 	}
-}
-
-// subject returns whether there is what a SinkBinding binds. With a selector there may be nothing.
-func (d *declared) subject(e *manifest.Eventing) objects.Condition {
-	s := &e.SinkBinding.Subject
-	var why error
-	if s.Kind != "Service" || s.APIVersion != "serving.knative.dev/v1" {
-		why = fmt.Errorf("%s of %s is not served by the quickstart: a subject is a Service of serving.knative.dev/v1", s.Kind, s.APIVersion)
-	} else if s.Selector == nil {
-		_, why = d.address(e.Namespace, &s.Reference)
-	}
-	if why != nil {
-		return objects.Condition{State: objects.False, Reason: "SubjectMissing", Message: why.Error()}
-	}
-	return objects.Condition{State: objects.True}
 }
 
 func (s *Server) triggerState(e *manifest.Eventing) objects.Trigger {

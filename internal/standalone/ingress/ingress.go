@@ -239,6 +239,9 @@ type notFound struct {
 func (n notFound) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "no service is called %q\n", req.Host)
+	if all := n.ingress.brokers.Load(); all != nil && len(all.paths) > 0 {
+		fmt.Fprintf(&b, "the brokers here, at this address: %s\n", strings.Join(all.paths, ", "))
+	}
 	if len(n.table.shown) > 0 {
 		fmt.Fprintf(&b, "the hosts here: %s\n", strings.Join(n.table.shown, ", "))
 	}

@@ -182,6 +182,9 @@ func TestBrokers(t *testing.T) {
 		t.Errorf("without brokers: %d", w.Code)
 	}
 	i.SetBrokers(events.Listener.Addr().String(), []string{"/default/b"})
+	if w := ask("localhost", "/default/c"); !strings.Contains(w.Body.String(), "the brokers here, at this address: /default/b\n") {
+		t.Errorf("an unknown broker: %s", w.Body)
+	}
 	for _, c := range []struct {
 		host, path string
 		status     int
