@@ -18,7 +18,7 @@ type service struct {
 	probe       string // the readinessProbe, in YAML's flow style
 	portName    string
 	traffic     string            // the traffic block, in YAML's flow style
-	annotations map[string]string // without autoscaling.knative.dev/
+	annotations map[string]string // those without a prefix are of autoscaling.knative.dev/
 	env         map[string]string
 }
 
@@ -37,7 +37,11 @@ func (s service) yaml(dir string) string {
 		line("      annotations:")
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.annotations)) {
-		line("        autoscaling.knative.dev/%s: %q", name, s.annotations[name])
+		full := name
+		if !strings.Contains(name, "/") {
+			full = "autoscaling.knative.dev/" + name
+		}
+		line("        %s: %q", full, s.annotations[name])
 	}
 	line("    spec:")
 	line("      containerConcurrency: %d", s.concurrency)
