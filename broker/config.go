@@ -81,8 +81,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// transport keeps the connections that MaxInFlight deliveries use, so that a busy trigger doesn't dial for each event.
-func transport() *http.Transport {
+// NewTransport returns what a Server sends with by default: HTTP/1.1, without a proxy. It keeps the connections that MaxInFlight deliveries use,
+// so that a busy trigger doesn't dial for each event.
+func NewTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:    10 * time.Second,

@@ -43,7 +43,7 @@ func Open(c Config) (*Server, error) {
 	}
 	var own *http.Transport
 	if c.Transport == nil {
-		own = transport()
+		own = NewTransport()
 		c.Transport = own
 	}
 	c = c.withDefaults()

@@ -12,10 +12,12 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/state"
 )
 
-// subcommands ask the running quickstart.
-var subcommands = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) error{"status": status, "logs": logs}
+// subcommands ask the running quickstart, but for broker, which runs a part of it.
+var subcommands = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) error{
+	"status": status, "logs": logs, "broker": onlyBrokers,
+}
 
-// subcommandFlags are the flags of a subcommand, with those that all have.
+// subcommandFlags are the flags of a subcommand, with those of all that ask the running quickstart.
 type subcommandFlags struct {
 	*flag.FlagSet
 	usage      string // arguments and purpose
@@ -25,11 +27,17 @@ type subcommandFlags struct {
 }
 
 func newSubcommandFlags(name, usage string) *subcommandFlags {
+	f := newFlags(name, usage)
+	f.StringVar(&f.kubeconfig, "kubeconfig", "", "`file` that the running quickstart has written (default kubeconfig in the directory of -state)")
+	f.StringVar(&f.state, "state", f.state, "`directory` of the running quickstart")
+	return f
+}
+
+// newFlags returns the flags of a subcommand that asks nobody.
+func newFlags(name, usage string) *subcommandFlags {
 	f := &subcommandFlags{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError), usage: usage}
 	f.SetOutput(io.Discard)
 	f.state, f.noState = state.Default()
-	f.StringVar(&f.kubeconfig, "kubeconfig", "", "`file` that the running quickstart has written (default kubeconfig in the directory of -state)")
-	f.StringVar(&f.state, "state", f.state, "`directory` of the running quickstart")
 	return f
 }
 

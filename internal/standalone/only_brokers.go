@@ -1,0 +1,142 @@
+package standalone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+	"go.uber.org/zap"
+
+	"github.com/sluice-proxy/sluice/broker"
+	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
+)
+
+// OnlyBrokers are the Brokers and Triggers of manifests, without Services.
+type OnlyBrokers struct {
+	Manifests manifest.Input
+	// Dir is the directory of events.
+	Dir string
+	// Listener gets events, POST /NAMESPACE/BROKER, and serves GET /metrics. Run closes it.
+	Listener net.Listener
+	Log      *zap.Logger
+	// Line is told what runs.
+	Line func(string)
+}
+
+// Run runs the brokers until ctx ends. Its error says which field of a manifest is wrong, or that something failed at the start.
+func (o OnlyBrokers) Run(ctx context.Context) (err error) {
+	defer o.Listener.Close()
+	wanted, err := o.load()
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	s, err := broker.Open(broker.Config{Dir: o.Dir, Transport: o.transport(), Registerer: registry, Grace: endGrace, Logger: o.Log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	running := runningBrokers{server: s, set: map[manifest.EventingKey]any{}}
+	for _, key := range slices.SortedFunc(maps.Keys(wanted), compareEventing) { // brokers first
+		if err := running.apply(key, wanted[key]); err != nil {
+			return err
+		}
+		switch to := wanted[key].(type) {
+		case broker.Broker:
+			o.Line(fmt.Sprintf("sluice: broker %v at http://%s/%v", to.ID, o.Listener.Addr(), to.ID))
+		case broker.Trigger:
+			o.Line(fmt.Sprintf("sluice: trigger %v of broker %s sends to %s", to.ID, to.Broker, to.Subscriber))
+		}
+	}
+	if err := s.DeleteUnset(); err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", s)
+	mux.Handle("GET /metrics", scrape(registry))
+	front := &http.Server{
+		Handler: mux, ReadHeaderTimeout: time.Minute, ReadTimeout: 10 * time.Minute, IdleTimeout: 2 * time.Minute, ErrorLog: log.New(io.Discard, "", 0),
+	}
+	stop := context.AfterFunc(ctx, func() { _ = front.Close() })
+	defer stop()
+	if err := front.Serve(o.Listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// load reads the manifests. Sinks have to be URIs or brokers, since there are no Services.
+func (o OnlyBrokers) load() (map[manifest.EventingKey]any, error) {
+	set, err := manifest.Load(o.Manifests)
+	if err != nil {
+		return nil, err
+	}
+	d := (&declared{}).withFiles(set)
+	var errs []error
+	for _, key := range slices.SortedFunc(maps.Keys(set.Eventing), compareEventing) {
+		e := set.Eventing[key]
+		errs = append(errs, checkTrigger(e), d.sinksAlone(e))
+	}
+	wanted := d.wantedBrokers()
+	if len(wanted) == 0 {
+		errs = append(errs, fmt.Errorf("%s: there is no Broker", o.Manifests))
+	}
+	return wanted, errors.Join(errs...)
+}
+
+// sinksAlone returns an error for sinks of a trigger that aren't there without Services.
+func (d *declared) sinksAlone(e *manifest.Eventing) error {
+	if e.Trigger == nil {
+		return nil
+	}
+	var errs []error
+	if s := d.resolve(e.Namespace, &e.Trigger.Subscriber); s.URI == "" {
+		errs = append(errs, e.Trigger.Subscriber.Place.Errorf("there are brokers only, so a sink is a uri or a Broker: %s", s.Why))
+	}
+	if _, dead := d.delivery(e); dead != nil && dead.URI == "" {
+		errs = append(errs, e.Pos.Errorf("spec.delivery.deadLetterSink", "there are brokers only, so a sink is a uri or a Broker: %s", dead.Why))
+	}
+	return errors.Join(errs...)
+}
+
+// transport sends events, those for the host of brokers in a cluster to the Listener.
+func (o OnlyBrokers) transport() *http.Transport {
+	t := broker.NewTransport()
+	dial := t.DialContext
+	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if addr == net.JoinHostPort(ingress.BrokerHost, "80") {
+			addr = o.Listener.Addr().String()
+		}
+		return dial(ctx, network, addr)
+	}
+	return t
+}
+
+// scrape serves metrics as text. Prometheus' own handler would have the quickstart compile compressors.
+func scrape(g prometheus.Gatherer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		families, err := g.Gather()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		format := expfmt.NewFormat(expfmt.TypeTextPlain)
+		w.Header().Set("Content-Type", string(format))
+		enc := expfmt.NewEncoder(w, format)
+		for _, f := range families {
+			if enc.Encode(f) != nil {
+				return // the client has gone
+			}
+		}
+	})
+}
