@@ -32,6 +32,7 @@ func TestConformance(t *testing.T) {
 		{Says: "D21", Test: testCongestionControl},
 		{Says: "D23", Test: testPreferReply},
 		{Says: "D25", Test: testUnaskedReply},
+		{Says: "C3", Test: testTriggersAreOfOneBroker},
 		{Says: "C25", Test: testEachTriggerOnce},
 		{Says: "C27", Test: testOneDeliveryForEachMatch},
 		{Says: "C28", Test: testDataIsUnchanged},
@@ -352,6 +353,27 @@ func testUnaskedReply(t *testing.T) {
 	done(t, s, "replies")
 	if n, m := len(letters.wait(t, 0)), len(replies.wait(t, 0)); n != 1 || m != 0 {
 		t.Errorf("%d attempts, %d replies", n, m)
+	}
+}
+
+// A trigger gets the events of the broker of its namespace that it names, and those of no other one.
+func testTriggersAreOfOneBroker(t *testing.T) {
+	s, url := newServer(t, Config{})
+	root := strings.TrimSuffix(url, "/default/example-broker")
+	for _, id := range []ID{{"default", "other"}, {"shop", "example-broker"}} {
+		if err := s.SetBroker(Broker{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sink := newSink(t, nil)
+	newTrigger(t, s, Trigger{Subscriber: sink.URL, Key: "source"})
+	mustPost(t, root+"/default/other", "other", "")
+	mustPost(t, root+"/shop/example-broker", "namespace", "")
+	mustPost(t, url, "own", "")
+	sink.wait(t, 1)
+	done(t, s, "trigger")
+	if got := ids(sink.wait(t, 0)); !slices.Equal(got, []string{"own"}) {
+		t.Error(got)
 	}
 }
 

@@ -3,6 +3,8 @@ package standalone
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -40,12 +42,14 @@ func TestConformanceOfEventing(t *testing.T) {
 		rule("C14", testDeadLetterSinkIsResolved),
 		rule("C15", testBrokerOfATriggerCantBeChanged),
 		rule("C16", testWhatOfATriggerCanBeChanged),
+		rule("C17", testReadyTriggersGetTheirEvents),
 		rule("C19", testServiceOfTheCore),
 		rule("C20", testURIIsRelativeToRef),
 		rule("C39", testAllFieldsAreKept),
 		rule("C40", testFewestFields),
 		rule("C42", testStatusIsTheServers),
 		rule("C44", testStatusIsOfItsGeneration),
+		rule("B7", testTriggerBecomesReady),
 		rule("E2", testGenerationIsOfTheSpec),
 		rule("E6", testConditionsOfEventing),
 	})
@@ -217,6 +221,42 @@ func testWhatOfATriggerCanBeChanged(t *testing.T, w *world) {
 	if got := w.field(triggers, "free", "status", "subscriberUri"); got != "http://b" {
 		t.Error(got)
 	}
+}
+
+// From the moment in which a trigger is ready it gets every event that its broker takes, at the address of its status.
+func testReadyTriggersGetTheirEvents(t *testing.T, w *world) {
+	got := make(chan string, 100)
+	sink := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.URL.Path + " " + r.Header.Get("Ce-Subject") }))
+	defer sink.Close()
+	w.creates(brokers, eventingObject("Broker", "ready", "{}"))
+	for i := range 20 {
+		name := fmt.Sprint("ready-", i)
+		w.creates(triggers, trigger(name, "{broker: ready, filter: {attributes: {subject: "+name+"}}, subscriber: {uri: '"+sink.URL+"/"+name+"'}}"))
+		w.eventually(name+" is ready", func() bool { return w.condition(triggers, name, "Ready") == "True" })
+		w.sendsEvent("/default/ready", "x", name)
+		select {
+		case delivered := <-got:
+			if delivered != "/"+name+" "+name || w.field(triggers, name, "status", "subscriberUri") != sink.URL+"/"+name {
+				t.Errorf("%s: %s was delivered", name, delivered)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("the event of %s never came", name)
+		}
+	}
+}
+
+// A trigger is ready when its broker is, whichever came first.
+func testTriggerBecomesReady(t *testing.T, w *world) {
+	w.creates(triggers, trigger("hopeful", "{broker: hoped, subscriber: {uri: 'http://a'}}"))
+	if got := w.condition(triggers, "hopeful", "Ready"); !strings.HasPrefix(got, "False ") {
+		t.Error(got)
+	}
+	w.creates(brokers, eventingObject("Broker", "hoped", "{}"))
+	w.eventually("the broker is ready", func() bool { return w.condition(brokers, "hoped", "Ready") == "True" })
+	w.sendsEvent("/default/hoped", "x", "y")
+	w.eventually("the trigger is ready", func() bool { return w.condition(triggers, "hopeful", "Ready") == "True" })
+	w.deletes(brokers, "hoped")
+	w.eventually("the trigger isn't ready", func() bool { return strings.HasPrefix(w.condition(triggers, "hopeful", "Ready"), "False ") })
 }
 
 func testServiceOfTheCore(t *testing.T, w *world) {
