@@ -181,6 +181,39 @@ func TestRestartKeepsOldEvents(t *testing.T) {
 	eventually(t, "the log is trimmed", func() bool { return st.log.Stats().Segments == 1 })
 }
 
+// DeleteUnset deletes brokers that nobody sets, and nothing that isn't one.
+func TestDeleteUnset(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := newServer(t, Config{Dir: dir})
+	if err := s.SetBroker(Broker{ID: ID{"shop", "gone"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	others := []string{"shop/other/log/file", "shop/file", "file", "shop/gone2/log/x", "shop/gone2/places/x", "shop/gone2/more/x"}
+	for _, name := range others {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700), os.WriteFile(filepath.Join(dir, name), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, _ = newServer(t, Config{Dir: dir})
+	if err := s.DeleteUnset(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "shop", "gone")); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+	for _, name := range append(others, "default/example-broker/places") {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if s, err := Open(Config{Dir: filepath.Join(dir, "none")}); err != nil || s.DeleteUnset() != nil || s.Close() != nil {
+		t.Error("an empty directory")
+	}
+}
+
 // What is set can be changed: the subscriber at once, a filter for what was not delivered yet.
 func TestChanges(t *testing.T) {
 	s, url := newServer(t, Config{})

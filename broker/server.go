@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -47,9 +48,6 @@ func Open(c Config) (*Server, error) {
 		c.Transport = own
 	}
 	c = c.withDefaults()
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("broker: %w", err)
-	}
 	s := &Server{config: c, own: own, sender: sender{transport: c.Transport, maxReply: c.MaxEventBytes}, streams: map[ID]*stream{}, triggers: map[ID]Trigger{}}
 	m, err := newMetrics(c.Registerer, s)
 	if err != nil {
@@ -187,22 +185,33 @@ func (s *Server) DeleteUnset() error {
 		errs = append(errs, st.deleteUnset())
 	}
 	namespaces, err := os.ReadDir(s.config.Dir)
-	errs = append(errs, err)
+	if !errors.Is(err, fs.ErrNotExist) { // there has been no broker yet
+		errs = append(errs, err)
+	}
 	for _, namespace := range namespaces {
 		if strings.HasPrefix(namespace.Name(), deleted) { // the end of a deletion that was interrupted
 			errs = append(errs, os.RemoveAll(filepath.Join(s.config.Dir, namespace.Name())))
+			continue
+		}
+		if !namespace.IsDir() {
 			continue
 		}
 		names, err := os.ReadDir(filepath.Join(s.config.Dir, namespace.Name()))
 		errs = append(errs, err)
 		for _, name := range names {
 			id := ID{namespace.Name(), name.Name()}
-			if st, _ := s.stream(id); st == nil && id.validate() == nil {
+			if st, _ := s.stream(id); st == nil && isBroker(s.dirOf(id)) {
 				errs = append(errs, s.deleteDir(s.dirOf(id)))
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// isBroker tells whether a directory is that of a broker, and not something else that the directory of a careless configuration has.
+func isBroker(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && len(entries) == 2 && entries[0].Name() == logName && entries[0].IsDir() && entries[1].Name() == placesName && entries[1].IsDir()
 }
 
 // stream returns that of a broker, or nil.

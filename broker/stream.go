@@ -25,6 +25,8 @@ const (
 	flushEvery = 50 * time.Millisecond
 	// passEvery is how often it is noted which records live triggers did not want, which is a write for each of them.
 	passEvery = time.Second
+	// logName and placesName are the directories in that of a broker.
+	logName, placesName = "log", "places"
 	// attributeBytes is how much longer than its body an event may be in the log.
 	attributeBytes = 128 << 10
 )
@@ -53,8 +55,8 @@ type stream struct {
 	unset       map[string]*place.Place // of triggers that are known from the directory alone; their events are kept
 }
 
-func (s *stream) logDir() string             { return filepath.Join(s.dir, "log") }
-func (s *stream) placeDir() string           { return filepath.Join(s.dir, "places") }
+func (s *stream) logDir() string             { return filepath.Join(s.dir, logName) }
+func (s *stream) placeDir() string           { return filepath.Join(s.dir, placesName) }
 func (s *stream) placeOf(name string) string { return filepath.Join(s.placeDir(), name) }
 
 // openStream opens what a broker has on disk, or creates it.
@@ -62,9 +64,6 @@ func (s *Server) openStream(b Broker) (_ *stream, err error) {
 	st := &stream{
 		id: b.ID, dir: s.dirOf(b.ID), server: s, broker: b, dispatchers: map[string]*dispatcher{}, unset: map[string]*place.Place{},
 		dirtied: make(chan struct{}, 1), ending: make(chan struct{}),
-	}
-	if err := os.MkdirAll(st.placeDir(), 0o700); err != nil {
-		return nil, err
 	}
 	record := s.config.MaxEventBytes + attributeBytes
 	config := eventlog.Config{MaxBytes: s.config.MaxLogBytes, MaxAge: s.config.MaxLogAge, MaxRecord: record}
@@ -83,7 +82,10 @@ func (s *Server) openStream(b Broker) (_ *stream, err error) {
 		s.config.Logger.Warn("the log of a broker is damaged", zap.Stringer("broker", b.ID), zap.String("problem", p))
 	}
 	st.log = log
-	if err := st.openPlaces(); err != nil {
+	if err = place.MakeDirectory(st.placeDir()); err == nil { // in a directory that the log has made
+		err = st.openPlaces()
+	}
+	if err != nil {
 		for _, p := range st.unset {
 			p.Close()
 		}

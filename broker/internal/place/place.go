@@ -43,6 +43,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -292,6 +293,14 @@ func (p *Place) rewrite() (err error) {
 	p.closeFile()
 	p.file, p.size, p.snapshot = f, int64(len(content)), int64(len(content))
 	return nil
+}
+
+// MakeDirectory makes a directory for places in one that is there, unless it is there itself. It is durable when MakeDirectory returns.
+func MakeDirectory(path string) error {
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDirectory(filepath.Dir(path))
 }
 
 func syncDirectory(path string) error {
