@@ -119,7 +119,7 @@ func (s sessions) signed(value string) bool {
 	if base64.RawURLEncoding.DecodedLen(len(value)) != len(b) {
 		return false
 	}
-	if _, err := base64.RawURLEncoding.Decode(b[:], []byte(value)); err != nil {
+	if _, err := base64.RawURLEncoding.Strict().Decode(b[:], []byte(value)); err != nil { // one text for one session
 		return false
 	}
 	return hmac.Equal(b[sessionBytes:], s.mac(b[:sessionBytes]))

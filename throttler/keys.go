@@ -5,8 +5,10 @@ import (
 	"time"
 )
 
-// Bounds on the keys that are remembered while none of their requests is in progress or waits: of one revision, and over all.
+// Bounds on the keys that are remembered while none of their requests takes its turn or waits: of one revision, and over all. A
+// revision may remember as many as are free, and a few at any rate, so that none leaves the others without.
 const (
+	fewRevisionKeys = 1 << 6
 	maxRevisionKeys = 1 << 16
 	maxKeys         = 1 << 18
 )
@@ -33,7 +35,7 @@ func (a *affinity) free(t *Turn) bool { return a.turn == nil || a.turn == t }
 
 // moveTo says that the key's next request goes to p, counts why, if that is another pod than the last one, and returns the
 // epoch.
-func (a *affinity) moveTo(p *pod, c *counts) int64 {
+func (a *affinity) moveTo(p *pod, r *ring, c *counts) int64 {
 	last := a.last
 	if last != nil {
 		c.Keys++
@@ -47,7 +49,7 @@ func (a *affinity) moveTo(p *pod, c *counts) int64 {
 			c.MovedGone++
 		case last.backOff.why != inUse:
 			c.MovedOut++
-		case !last.hasRoom() || last.line.n > 0:
+		case !last.hasRoom() || last.line.n > 0 || last.load() >= max(last.fill(), r.many()):
 			c.MovedFull++
 		default:
 			c.MovedHome++
@@ -89,7 +91,7 @@ func (as *affinities) use(key uint64, total *atomic.Int64) *affinity {
 
 // evict forgets the key that has not been used for longest, if there are too many.
 func (as *affinities) evict(total *atomic.Int64) *affinity {
-	if len(as.byKey) < maxRevisionKeys && total.Load() < maxKeys {
+	if n, free := len(as.byKey), maxKeys-int(total.Load()); n < fewRevisionKeys || n < min(free, maxRevisionKeys) {
 		return nil
 	}
 	for range 8 { // those in use have been used lately, but for some that wait

@@ -419,6 +419,9 @@ func TestHotKeyIsSpread(t *testing.T) {
 			t.Errorf("%s has %d requests of one key, the mean is 50", pod, n)
 		}
 	}
+	if s, _ := th.Stats(d.Revision); s.MovedFull == 0 || s.MovedFull+s.MovedHome+s.Kept != 499 {
+		t.Errorf("%+v", s)
+	}
 }
 
 // One key can't take all places of the queue: like a client, it may have as many as are free.

@@ -63,6 +63,14 @@ func (p *pod) waitable() bool {
 // load is how many requests p has, those that wait for it included.
 func (p *pod) load() int { return p.inFlight + p.line.n }
 
+// fill is what p may have in flight before the load of others counts.
+func (p *pod) fill() int {
+	if p.Slots <= 0 {
+		return manyInFlight
+	}
+	return p.Slots
+}
+
 func (p *pod) usable() bool { return p.listed && p.State == Ready && p.backOff.why == inUse }
 
 func (p *pod) hasRoom() bool { return p.Slots <= 0 || p.inFlight < p.Slots }

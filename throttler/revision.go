@@ -122,7 +122,7 @@ func (r *revision) grantLocked(p *pod, w want) Lease {
 	r.count.Grants++
 	l := Lease{g: g, endpoint: p.endpoint, gen: g.gen}
 	if w.key != nil {
-		l.epoch = w.key.moveTo(p, &r.count)
+		l.epoch = w.key.moveTo(p, &r.free.ring, &r.count)
 		if w.turn != nil {
 			w.key.turn = w.turn
 		}

@@ -168,3 +168,24 @@ func BenchmarkTurnsEndAfterDeletion(b *testing.B) {
 		}
 	}
 }
+
+// However many keys other revisions have, each remembers some.
+func TestRevisionsShareTheKeys(t *testing.T) {
+	th, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 8 {
+		id := RevisionID{"default", fmt.Sprint(n)}
+		th.SetRevision(id, RevisionConfig{})
+		for key := range uint64(maxRevisionKeys + 10) {
+			_, _, _ = th.TryAcquire(Demand{Revision: id, Key: key + 1})
+		}
+		if has := len(th.find(id).keys.byKey); has < maxKeys>>(n+2) {
+			t.Errorf("the %d. revision remembers %d keys", n+1, has)
+		}
+	}
+	if n := th.Totals().Keys; n > maxKeys {
+		t.Errorf("%d keys are remembered, at most %d may", n, maxKeys)
+	}
+}

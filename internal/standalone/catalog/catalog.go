@@ -293,9 +293,8 @@ func (c *Catalog) Options(r *Revision) manifest.Options {
 	if s := c.services[key{r.Namespace, r.Service}]; s != nil {
 		o.Watch = cmp.Or(o.Watch, s.Options.Watch)
 		o.ClusterNames = o.ClusterNames || s.Options.ClusterNames
-		if o.Affinity == "" {
-			o.Affinity, o.AffinityOrder = s.Options.Affinity, s.Options.AffinityOrder
-		}
+		o.Affinity = cmp.Or(o.Affinity, s.Options.Affinity)
+		o.AffinityOrder = cmp.Or(o.AffinityOrder, s.Options.AffinityOrder)
 	}
 	return o
 }

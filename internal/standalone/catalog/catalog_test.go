@@ -155,7 +155,7 @@ func TestOptions(t *testing.T) {
 		{"sluice.dev/watch: b", "", manifest.Options{Watch: "b"}, 1},
 		{
 			"sluice.dev/watch: b, sluice.dev/affinity: path=1, sluice.dev/affinity-order: strict", "sluice.dev/watch: c, sluice.dev/affinity: cookie=a",
-			manifest.Options{Watch: "c", Affinity: "cookie=a"},
+			manifest.Options{Watch: "c", Affinity: "cookie=a", AffinityOrder: "strict"},
 			2,
 		},
 		{"sluice.dev/watch: b", "sluice.dev/watch: c, sluice.dev/affinity: cookie=a", manifest.Options{Watch: "c", Affinity: "cookie=a"}, 2},

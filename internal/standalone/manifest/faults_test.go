@@ -357,7 +357,6 @@ func TestOptions(t *testing.T) {
 		{"sluice.dev/cluster-names", "'true'", Options{ClusterNames: true}},
 		{"sluice.dev/cluster-names", "'false'", Options{}},
 		{"sluice.dev/affinity", "cookie=sid", Options{Affinity: "cookie=sid"}},
-		{"sluice.dev/affinity-order", "strict", Options{AffinityOrder: "strict"}},
 	} {
 		for _, on := range []string{"template", "service"} {
 			services, err := Parse("f.yaml", []byte(annotated(on, c.key, c.value)))
@@ -376,6 +375,11 @@ func TestOptions(t *testing.T) {
 	}
 	if _, err := Parse("f.yaml", []byte(annotated("template", "sluice.dev/affinity", "ip"))); err == nil || !strings.Contains(err.Error(), "header=FIELD") {
 		t.Error(err)
+	}
+	for _, on := range []string{"template", "service"} {
+		if _, err := Parse("f.yaml", []byte(annotated(on, "sluice.dev/affinity-order", "strict"))); err == nil || !strings.Contains(err.Error(), "needs sluice.dev/affinity,") {
+			t.Errorf("an order without a key on the %s: %v", on, err)
+		}
 	}
 }
 

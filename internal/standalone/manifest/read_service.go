@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
 // Limits and defaults of Knative's API (its "Knative Serving API Specification" and config-defaults).
@@ -187,6 +189,10 @@ func (r *reader) check(s *Service, path string) {
 	at := func(p Pos, field string) node { return node{&yaml.Node{Line: p.Line}, join(path, field)} }
 	if name := s.Template.Name; name != "" && !strings.HasPrefix(name, s.Name+"-") {
 		r.errorf(at(s.Template.NamePos, "spec.template.metadata.name"), "should begin with %q, is %q", s.Name+"-", name)
+	}
+	own, all := s.Template.Options, s.Options
+	if own.AffinityOrder+all.AffinityOrder != "" && own.Affinity+all.Affinity == "" {
+		r.errorf(at(s.Pos, "metadata.annotations["+knative.AnnotationAffinityOrder+"]"), "needs %s, on the template or the service", knative.AnnotationAffinity)
 	}
 	sum, tags := 0, map[string]bool{}
 	for _, t := range s.Traffic {
