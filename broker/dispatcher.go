@@ -264,9 +264,8 @@ func (d *dispatcher) scan() progress {
 			l.record, l.key = l.record.clone(), strings.Clone(l.key)
 		}
 		d.mu.Lock()
-		if seq > d.next { // what is between can't be read, and never will be
-			d.lost(seq - d.next)
-			d.place.Mark(d.next, seq)
+		if seq > d.next {
+			d.lostLocked(seq)
 		}
 		d.next = seq + 1
 		if l.matches {
@@ -291,15 +290,20 @@ func (d *dispatcher) skip(err error) progress {
 	if !errors.Is(err, eventlog.ErrNotYet) {
 		return d.unreadable(err)
 	}
-	skipped := d.reader.Skipped()
-	if n := skipped.Corrupt + skipped.Trimmed; n > 0 {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.lost(n)
-		d.place.Mark(d.next, d.next+n)
-		d.next += n
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if skipped := d.reader.Skipped(); skipped.Corrupt+skipped.Trimmed > 0 {
+		d.lostLocked(d.next + skipped.Corrupt + skipped.Trimmed)
 	}
 	return nothing
+}
+
+// lostLocked passes over the records up to seq, which can't be read, and never will be.
+func (d *dispatcher) lostLocked(seq uint64) {
+	d.lost(seq - d.next)
+	d.place.Mark(d.next, seq)
+	d.next = seq
+	d.reader.Skipped() // counts from here on
 }
 
 func (d *dispatcher) unreadable(err error) progress {
