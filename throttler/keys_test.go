@@ -482,3 +482,57 @@ func TestRetryAfterOfTurns(t *testing.T) {
 		all[10].end(t)
 	})
 }
+
+// Revisions that are deleted and come again while requests with keys wait, give up, and are tried again: nothing is left of them.
+func TestRaceOfKeysAndDeletions(t *testing.T) {
+	th, d := withPods(t, 4, 2)
+	var all, changes sync.WaitGroup
+	stop := make(chan struct{})
+	changes.Go(func() {
+		pods := podList(6, 2)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if i%10 == 0 {
+				th.DeleteRevision(d.Revision)
+				th.SetRevision(d.Revision, throttler.RevisionConfig{MaxWaiting: 50})
+			}
+			for p := range pods {
+				pods[p].Own, pods[p].Spillover = rand.IntN(3) > 0, true
+			}
+			th.SetBackends(d.Revision, pods[:rand.IntN(len(pods)+1)])
+			runtime.Gosched()
+		}
+	})
+	for range 32 {
+		all.Go(func() {
+			for range 300 {
+				d, turn := d, throttler.Turn{}
+				d.Key, d.NoSpillover = uint64(1+rand.IntN(8)), rand.IntN(4) == 0
+				if rand.IntN(3) > 0 {
+					d.Turn = &turn
+				}
+				for range 1 + rand.IntN(3) {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(3))*time.Millisecond)
+					l, err := th.Acquire(ctx, d)
+					cancel()
+					if err == nil {
+						d.Avoid[rand.IntN(2)] = l.ID()
+						l.Release([]throttler.Outcome{throttler.OK, throttler.Unused, throttler.Busy, throttler.DialFailed}[rand.IntN(4)])
+					}
+				}
+				turn.End()
+			}
+		})
+	}
+	all.Wait()
+	close(stop)
+	changes.Wait()
+	th.DeleteRevision(d.Revision)
+	if n := th.Totals(); n.Waiting != 0 || n.Revisions != 0 || n.Keys != 0 || n.DoubleReleases != 0 {
+		t.Errorf("%+v", n)
+	}
+}
