@@ -75,12 +75,8 @@ func segment(target string, n int) string {
 // session is the request's cookie of that name. A request without one that an activator has signed gets a new one, which its
 // response sets.
 func (x *exchange) session(req *proxy.Request, name string) string {
-	for _, field := range req.Header.Values("Cookie") { // HTTP/2 may split it (RFC 9113 §8.2.3)
-		for pair := range strings.SplitSeq(field, ";") {
-			if key, value, _ := strings.Cut(strings.TrimSpace(pair), "="); key == name && x.a.sessions.signed(value) {
-				return value
-			}
-		}
+	if value := x.a.sessions.find(req.Header.Values("Cookie"), name); value != "" {
+		return value
 	}
 	value := x.a.sessions.begin()
 	x.cookie = name + "=" + value + "; Path=/; HttpOnly; SameSite=Lax"
@@ -97,6 +93,7 @@ type sessions struct{ key []byte }
 const (
 	sessionBytes = 16
 	sessionMAC   = sha256.Size / 2
+	maxSameName  = 8 // cookies of one name that are checked, each for a microsecond; browsers send one for each path that one was set for
 )
 
 func newSessions(key []byte) sessions {
@@ -112,6 +109,26 @@ func (s sessions) begin() string {
 	_, _ = rand.Read(b[:sessionBytes])
 	copy(b[sessionBytes:], s.mac(b[:sessionBytes]))
 	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// find is the first cookie of that name that is signed, or empty.
+func (s sessions) find(fields []string, name string) string {
+	left := maxSameName
+	for _, field := range fields { // HTTP/2 may split it (RFC 9113 §8.2.3)
+		for pair := range strings.SplitSeq(field, ";") {
+			key, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+			if key != name {
+				continue
+			}
+			if s.signed(value) {
+				return value
+			}
+			if left--; left == 0 {
+				return ""
+			}
+		}
+	}
+	return ""
 }
 
 func (s sessions) signed(value string) bool {

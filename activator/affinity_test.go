@@ -126,6 +126,12 @@ func TestPeers40SessionsStayTogether(t *testing.T) {
 		f.awaitUsable(t, 3)
 	}
 	stay("after a scale to zero", "c")
+	for forged, kept := range map[int]bool{7: true, 5000: false} { // a head full of cookies costs no more than a few
+		a := fronts[0].get("/", "Cookie", strings.Repeat("sid=forged; ", forged)+cookies[0])
+		if !a.ok() || (a.header.Get("Set-Cookie") == "") != kept {
+			t.Errorf("%d forged cookies: %v, %v", forged, a, a.header)
+		}
+	}
 	if a := fronts[0].get("/", "Cookie", "sid=forged", "X-Forwarded-Proto", "https"); !strings.HasSuffix(a.header.Get("Set-Cookie"), "; Secure") {
 		t.Error(a.header)
 	}
