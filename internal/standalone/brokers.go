@@ -62,12 +62,17 @@ func (s *Server) openBrokers() (err error) {
 	if b.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(DefaultHost, "0")); err != nil {
 		return errors.Join(err, b.server.Close(), b.remove())
 	}
-	b.http = &http.Server{
-		Handler: b.server, ReadHeaderTimeout: time.Minute, IdleTimeout: 2 * time.Minute, ErrorLog: log.New(io.Discard, "", 0),
-	}
+	b.http = brokerServer(b.server)
 	s.tasks.Go(func() { _ = b.http.Serve(b.listener) }) // it fails only when it is closed
 	s.brokers = b
 	return nil
+}
+
+// brokerServer returns a server of events. A sender that is slow gives its share of the memory for bodies back in the end.
+func brokerServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: time.Minute, ReadTimeout: 10 * time.Minute, IdleTimeout: 2 * time.Minute, ErrorLog: log.New(io.Discard, "", 0),
+	}
 }
 
 // close ends deliveries, and waits for them for endGrace.

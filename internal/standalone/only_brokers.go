@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"maps"
 	"net"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
@@ -64,9 +61,7 @@ func (o OnlyBrokers) Run(ctx context.Context) (err error) {
 	mux := http.NewServeMux()
 	mux.Handle("/", s)
 	mux.Handle("GET /metrics", scrape(registry))
-	front := &http.Server{
-		Handler: mux, ReadHeaderTimeout: time.Minute, ReadTimeout: 10 * time.Minute, IdleTimeout: 2 * time.Minute, ErrorLog: log.New(io.Discard, "", 0),
-	}
+	front := brokerServer(mux)
 	stop := context.AfterFunc(ctx, func() { _ = front.Close() })
 	defer stop()
 	if err := front.Serve(o.Listener); !errors.Is(err, http.ErrServerClosed) {
