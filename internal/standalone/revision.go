@@ -1,12 +1,10 @@
 package standalone
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
 	"github.com/sluice-proxy/sluice/activator"
-	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
 	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
@@ -82,7 +80,7 @@ func (s *Server) reconcile() {
 			r.forgive()
 			s.publishUnavailable(r)
 		}
-		if options := s.optionsOf(r.Revision); options != r.options { // its service's annotations
+		if options := s.catalog.Options(r.Revision); options != r.options { // its service's annotations
 			before := r.options
 			r.options = options
 			s.publishRevision(r)
@@ -107,31 +105,10 @@ func (s *Server) add(r *catalog.Revision, now time.Time) {
 	scaling := r.Scaling
 	scaling.Initial = min(scaling.Initial, s.config.MaxReplicas) // a higher number would never be reached
 	s.revisions[id] = &revision{
-		Revision: r, id: id, scaler: autoscaler.New(scaling, now), warm: max(scaling.Initial, scaling.Min) == 0, options: s.optionsOf(r),
+		Revision: r, id: id, scaler: autoscaler.New(scaling, now), warm: max(scaling.Initial, scaling.Min) == 0, options: s.catalog.Options(r),
 	}
 	s.inheritPort(s.revisions[id])
 	s.publishRevision(s.revisions[id])
-}
-
-// optionsOf returns the options of r. A Service that is the subscriber of a trigger with keys gets the events of a key in one replica,
-// unless it says by what requests belong together itself.
-func (s *Server) optionsOf(r *catalog.Revision) manifest.Options {
-	options := s.catalog.Options(r)
-	if options.Affinity != "" {
-		return options
-	}
-	for _, e := range s.declared.eventing {
-		if e.Trigger != nil && e.Trigger.Key != "" && subscribes(e, r) {
-			options.Affinity = "header=" + knative.HeaderKey
-		}
-	}
-	return options
-}
-
-// subscribes reports whether the Service of r is the subscriber of a trigger.
-func subscribes(e *manifest.Eventing, r *catalog.Revision) bool {
-	to := e.Trigger.Subscriber.Ref
-	return to != nil && to.Kind == "Service" && to.Name == r.Service && cmp.Or(to.Namespace, e.Namespace) == r.Namespace
 }
 
 // publishRevision tells the activator of r.
