@@ -164,8 +164,18 @@ var knVerbs = []row{
 		s.ok("kn source container delete beats && kn source binding delete bind && kn source ping delete ping && kn trigger delete player && kn broker delete example-broker",
 			`'beats' deleted in namespace`, `^Broker 'example-broker' successfully deleted`)
 	}},
-	{"kn domain, source, what isn't served", "", func(s *session) {
+	{"kn source list, list-types", "--type, -A, -o name", func(s *session) {
+		s.ok("kn source list", `^No sources found\.$`)
+		s.ok("kn source ping create ping --data tick --sink https://example.com && kn source container create beats --image " + image + " --sink https://example.com")
+		s.ok("kn source list", `^NAME +TYPE +RESOURCE +SINK +READY`, `^beats +ContainerSource +containersources\.sources\.knative\.dev +https://example\.com `,
+			`^ping +PingSource +pingsources\.sources\.knative\.dev +https://example\.com +True`)
+		s.ok("kn source list --type=PingSource", `^ping `, `!^beats `)
+		s.ok("kn source list -A", `^row-\d+ +ping +PingSource `)
+		s.ok("kn source list-types", `^PingSource `, `^ContainerSource `, `^SinkBinding `, `!Broker`)
+		s.ok("kn source list-types -o name", `^customresourcedefinition\.apiextensions\.k8s\.io/pingsources\.sources\.knative\.dev$`)
+	}},
+	{"kn domain, channel, what isn't served", "", func(s *session) {
 		s.fails("kn domain list", `^Error: resource domainmappings of serving\.knative\.dev/v1beta1 is not served by the quickstart$`)
-		s.fails("kn source list", `not served by the quickstart$`)
+		s.fails("kn channel list", `^Error: resource channels of messaging\.knative\.dev/v1 is not served by the quickstart$`)
 	}},
 }

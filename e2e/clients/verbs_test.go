@@ -270,6 +270,8 @@ var verbs = []row{
 		s.ok("kubectl get sks", `^hello-00001 +(Serve|Proxy) `)
 		s.ok("kubectl get king", `^hello +True`)
 		s.ok("kubectl get cm,secret,ns", `^configmap/settings`, `^namespace/`+s.namespace+` +Active`)
+		s.ok("kubectl get crd", `^NAME +CREATED AT$`, `^services\.serving\.knative\.dev +20\d\d-`, `^pingsources\.sources\.knative\.dev +20`, `!^pods`)
+		s.fails("kubectl delete crd services.serving.knative.dev", `the quickstart has the kinds that it serves, and no others`)
 		s.ok("kubectl get ksvc -A", `^NAMESPACE +NAME`, `^`+s.namespace+` +hello `)
 		s.fails("kubectl get ksvc none", `services.serving.knative.dev "none" not found`)
 		s.ok("kubectl get ksvc hello hello", `hello`)

@@ -34,7 +34,7 @@ func (w *walk) show(line, output string) {
 		w.q.dir, "/home/me",
 		w.k.dir, "/home/me",
 	).Replace("$ " + line + "\n" + output)
-	output = regexp.MustCompile(`(?m) +$`).ReplaceAllString(output, "")
+	output = regexp.MustCompile(`(?m)[ \r]+$`).ReplaceAllString(output, "")
 	fmt.Fprintf(&w.b, "```console\n%s\n```\n\n", strings.TrimRight(output, "\n"))
 }
 
@@ -54,7 +54,8 @@ func TestWalk(t *testing.T) {
 # A walk with kubectl and kn
 
 This is Knative's tutorial against the quickstart instead of a cluster: a first Service, scaling from zero and back, a second revision, and a split of
-traffic. The commands are those for a cluster. [A test](../e2e/clients/walk_test.go) runs them with the real kubectl and kn, and writes this file:
+traffic; then [events](#events), from a source through a broker to Services. The commands are those for a cluster.
+[A test](../e2e/clients/walk_test.go) runs them with the real kubectl and kn, and writes this file:
 ` + "`cd e2e/clients && go test -run TestWalk -update`.")
 
 	w.say("## Start\n\nWith `-f=` the quickstart serves no files, only what comes over its API. Idle replicas end after six seconds here; without the flags it is a minute and a half.")
@@ -117,8 +118,9 @@ a while. curl and browsers find names below localhost without DNS.`)
 	w.run("kubectl get ksvc,route,configuration,revision", `No resources found`)
 
 	w.kn(curl)
+	w.events()
 
-	w.say("## What else works\n\n[A table of tests](../e2e/clients/verbs_test.go) runs these with the real kubectl:")
+	w.say("# What else works\n\n[A table of tests](../e2e/clients/verbs_test.go) runs these with the real kubectl:")
 	w.table("| kubectl | on |", slices.Concat(verbs, eventingVerbs))
 	w.say("and [another](../e2e/clients/kn_test.go) these with the real kn:")
 	w.table("| command | options |", knVerbs)
@@ -210,8 +212,9 @@ var varying = []struct {
 	by         string
 }{
 	{regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`), "UID"},
+	{regexp.MustCompile(`(?m)^Date: .*GMT$`), "Date: TIME"},
 	{regexp.MustCompile(`\b20\d\d-\d\d-\d\dT[\d:.]+Z`), "TIME"},
-	{regexp.MustCompile(`\b(hello-\d{5}-)\d+-[0-9a-f]{4}\b`), "${1}HASH"}, // names of pods
+	{regexp.MustCompile(`\b([a-z-]+-\d{5}-)\d+-[0-9a-f]{4}\b`), "${1}HASH"}, // names of pods
 	{regexp.MustCompile(`\b127\.0\.0\.1:\d+`), "127.0.0.1:PORT"},
 	{regexp.MustCompile(`\b(\d+(\.\d+)?(ms|m|s))+( ago)?\b`), "AGE"},
 	{regexp.MustCompile(`(?m)^ +\d+ (Hello .*)$`), "COUNT $1"},

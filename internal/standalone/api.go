@@ -95,6 +95,9 @@ func openAPI(c API) (*api, error) {
 	// Versions grow although clients may remember some that were not saved.
 	a.store = store.New(max(saved.Version, uint64(time.Now().UnixMicro())))
 	a.publisher, a.events = newPublisher(a.store), objects.NewEvents(a.store)
+	for _, d := range objects.Definitions() {
+		a.store.Put(d.Resource, d.Object)
+	}
 	for _, o := range saved.Objects {
 		r, ok := kinds()[o.GroupVersionKind()]
 		if ok {

@@ -37,7 +37,6 @@ var known = []struct {
 	{"rbac.authorization.k8s.io/v1", "clusterroles", "ClusterRole", "", false},
 	{"rbac.authorization.k8s.io/v1", "clusterrolebindings", "ClusterRoleBinding", "", false},
 	{"storage.k8s.io/v1", "storageclasses", "StorageClass", "sc", false},
-	{"apiextensions.k8s.io/v1", "customresourcedefinitions", "CustomResourceDefinition", "crd", false},
 }
 
 // withUnserved returns pointers to served, and after them the known kinds that aren't among them.

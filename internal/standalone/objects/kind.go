@@ -20,6 +20,7 @@ var (
 	sources     = schema.GroupVersion{Group: "sources.knative.dev", Version: "v1"}
 	core        = schema.GroupVersion{Version: "v1"}
 	apps        = schema.GroupVersion{Group: "apps", Version: "v1"}
+	extensions  = schema.GroupVersion{Group: "apiextensions.k8s.io", Version: "v1"}
 	discovery   = schema.GroupVersion{Group: "discovery.k8s.io", Version: "v1"}
 )
 
@@ -44,5 +45,6 @@ var (
 	secrets            = kind{core.WithResource("secrets"), "Secret"}
 	namespaces         = kind{core.WithResource("namespaces"), "Namespace"}
 	deployments        = kind{apps.WithResource("deployments"), "Deployment"}
+	definitions        = kind{extensions.WithResource("customresourcedefinitions"), "CustomResourceDefinition"}
 	endpointSlices     = kind{discovery.WithResource("endpointslices"), "EndpointSlice"}
 )

@@ -166,5 +166,11 @@ func Kinds() []kubeapi.Resource {
 			ShortNames: []string{"ns"}, Writes: all, Patch: &Namespace{},
 			Columns: []kubeapi.Column{name, field("Status", "status", "phase"), age}, Schema: namespaceSchema(),
 		},
+		{
+			GroupVersionResource: definitions.GroupVersionResource, Kind: definitions.name, Singular: "customresourcedefinition",
+			ShortNames: []string{"crd", "crds"}, Categories: []string{"api-extensions"},
+			ReadOnly: "the quickstart has the kinds that it serves, and no others",
+			Columns:  definitionColumns(), Schema: definitionSchema(),
+		},
 	}
 }

@@ -294,6 +294,38 @@ func fits(t *testing.T, path string, object, schema map[string]any) {
 	}
 }
 
+// Kinds of Knative have definitions, by which kn finds those that are sources.
+func TestDefinitions(t *testing.T) {
+	k := kind(t, "customresourcedefinitions", "apiextensions.k8s.io")
+	var all, sources []string
+	for _, item := range objects.Definitions() {
+		if item.Resource != k.GroupVersionResource.GroupResource() {
+			t.Errorf("a definition is stored as %v", item.Resource)
+		}
+		fits(t, k.Kind, item.Object.Object, k.Schema)
+		runtime.DeepCopyJSON(item.Object.Object) // panics unless it is JSON
+		plural, _, _ := unstructured.NestedString(item.Object.Object, "spec", "names", "plural")
+		group, _, _ := unstructured.NestedString(item.Object.Object, "spec", "group")
+		defined := kind(t, plural, group)
+		if name, _, _ := unstructured.NestedString(item.Object.Object, "spec", "names", "kind"); name != defined.Kind {
+			t.Errorf("%s is of kind %s", defined.Kind, name)
+		}
+		all = append(all, plural+"."+group)
+		if item.Object.GetLabels()["duck.knative.dev/source"] == "true" {
+			sources = append(sources, plural)
+		}
+		if got := row(k, item.Object, false); got != item.Object.GetName()+"|"+item.Object.GetCreationTimestamp().UTC().Format(time.RFC3339) {
+			t.Errorf("shown as %s", got)
+		}
+	}
+	if want := []string{"pingsources", "containersources", "sinkbindings"}; !slices.Equal(sources, want) {
+		t.Errorf("sources are %v, want %v", sources, want)
+	}
+	if !slices.Contains(all, "services.serving.knative.dev") || slices.Contains(all, "pods.") {
+		t.Errorf("definitions of %v", all)
+	}
+}
+
 // The structs for strategic merge patches have the fields and the tags of Kubernetes' own.
 func TestPatchTypes(t *testing.T) {
 	for resource, own := range map[string]any{"configmaps": corev1.ConfigMap{}, "secrets": corev1.Secret{}, "namespaces": corev1.Namespace{}} {
