@@ -639,7 +639,8 @@ func testInvalidEvents(t *testing.T) {
 	sink := newSink(t, nil)
 	newTrigger(t, s, Trigger{Subscriber: sink.URL})
 	for _, body := range []string{
-		``, `{`, `[]`, `null`, `{"specversion":"1.0"}`, `{"specversion":"2.0","id":"1","source":"s","type":"t"}`,
+		``, `{`, `[]`, `null`, `{"specversion":"1.0","source":"s","type":"t"}`, `{"specversion":"1.0","id":"1","type":"t"}`,
+		`{"specversion":"1.0","id":"1","source":"s"}`, `{"id":"1","source":"s","type":"t"}`, `{"specversion":"2.0","id":"1","source":"s","type":"t"}`,
 		`{"specversion":"1.0","id":"","source":"s","type":"t"}`, `{"specversion":"1.0","id":"1","source":"s","type":"t","Upper":"x"}`,
 		`{"specversion":"1.0","id":"1","source":"s","type":"t","time":"yesterday"}`, `{"specversion":"1.0","id":"1","source":"s","type":"t","data_base64":"%"}`,
 	} {
