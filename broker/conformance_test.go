@@ -360,15 +360,19 @@ func testUnaskedReply(t *testing.T) {
 func testTriggersAreOfOneBroker(t *testing.T) {
 	s, url := newServer(t, Config{})
 	root := strings.TrimSuffix(url, "/default/example-broker")
-	for _, id := range []ID{{"default", "other"}, {"shop", "example-broker"}} {
+	sink := newSink(t, nil)
+	set := func(id ID) {
 		if err := s.SetBroker(Broker{ID: id}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	sink := newSink(t, nil)
+	set(ID{"default", "before"})
 	newTrigger(t, s, Trigger{Subscriber: sink.URL, Key: "source"})
-	mustPost(t, root+"/default/other", "other", "")
-	mustPost(t, root+"/shop/example-broker", "namespace", "")
+	set(ID{"default", "after"})
+	set(ID{"shop", "example-broker"})
+	for _, path := range []string{"/default/before", "/default/after", "/shop/example-broker"} {
+		mustPost(t, root+path, path, "")
+	}
 	mustPost(t, url, "own", "")
 	sink.wait(t, 1)
 	done(t, s, "trigger")
