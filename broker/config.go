@@ -33,6 +33,9 @@ type Config struct {
 	Transport http.RoundTripper
 	// Registerer gets the metrics. Nil: there are none.
 	Registerer prometheus.Registerer
+	// Dropped is told in a sentence of events that a trigger doesn't deliver, every ten seconds at most for each: the last attempt has failed, or
+	// they were dropped from the log. It must neither block nor call the Server. Nil: nobody is.
+	Dropped func(trigger ID, why string)
 	// Logger is told of damage, of events that are dropped, and of errors of the disk. Nil: nobody is.
 	Logger *zap.Logger
 }
@@ -74,6 +77,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Registerer == nil {
 		c.Registerer = prometheus.NewRegistry()
+	}
+	if c.Dropped == nil {
+		c.Dropped = func(ID, string) {}
 	}
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()

@@ -112,13 +112,20 @@ func TestDeadLetters(t *testing.T) {
 // A dead letter sink that fails, or isn't there, costs the event, and is counted.
 func TestDroppedEventsAreCounted(t *testing.T) {
 	registry, values := newRegistry()
-	s, url := newServer(t, Config{Registerer: registry})
+	told := make(chan string, 10)
+	s, url := newServer(t, Config{Registerer: registry, Dropped: func(trigger ID, why string) { told <- trigger.Name + ": " + why }})
 	sink := newSink(t, func(w http.ResponseWriter, _ *http.Request, _ delivery) { w.WriteHeader(500) })
 	newTrigger(t, s, Trigger{ID: ID{"default", "without"}, Subscriber: sink.URL, Delivery: &Delivery{Retry: 1}})
 	newTrigger(t, s, Trigger{ID: ID{"default", "with"}, Subscriber: sink.URL, Delivery: &Delivery{Retry: 1, DeadLetter: sink.URL}})
 	mustPost(t, url, "1", "")
 	done(t, s, "with")
 	done(t, s, "without")
+	got := []string{<-told, <-told}
+	slices.Sort(got)
+	why := ": an event could not be delivered to " + sink.URL + `: status 500, ""`
+	if want := []string{"with" + why, "without" + why}; !slices.Equal(got, want) || len(told) > 0 {
+		t.Errorf("told of %q, want %q", got, want)
+	}
 	for series, want := range map[string]float64{
 		`sluice_broker_events_total{broker="example-broker",namespace="default",result="accepted"}`:                     1,
 		`sluice_broker_dropped_events_total{broker="example-broker",namespace="default",trigger="with"}`:                1,

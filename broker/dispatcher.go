@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"sync"
@@ -47,7 +48,7 @@ type dispatcher struct {
 	running sync.WaitGroup // run
 	workers sync.WaitGroup
 
-	dropping, failing logpace.Pace
+	dropping, losing, failing logpace.Pace
 
 	mu       sync.Mutex
 	plan     *plan
@@ -508,11 +509,19 @@ func (d *dispatcher) dropped(it *item, f *failure) {
 	if others, due := d.dropping.Due(); due {
 		d.logger.Warn("an event could not be delivered and is dropped", zap.Stringer("trigger", d.id), zap.Uint64("event", it.seq),
 			zap.String("sink", f.sink), zap.Int("status", f.code), zap.ByteString("reason", f.data), zap.Int("others", others))
+		d.stream.server.config.Dropped(d.id, fmt.Sprintf("an event could not be delivered to %s: status %d, %q", f.sink, f.code, f.data))
 	}
 }
 
 // lost counts events that can't be read any more.
-func (d *dispatcher) lost(n uint64) { d.metrics.lost.Add(float64(n)) }
+func (d *dispatcher) lost(n uint64) {
+	d.metrics.lost.Add(float64(n))
+	if others, due := d.losing.Due(); due {
+		d.logger.Warn("events were dropped from the log, or damaged, before they were delivered", zap.Stringer("trigger", d.id),
+			zap.Uint64("events", n), zap.Int("others", others))
+		d.stream.server.config.Dropped(d.id, fmt.Sprintf("%d of the broker's events were dropped from its log, or damaged, before they were delivered", n))
+	}
+}
 
 func (d *dispatcher) complain(what string, err error) {
 	if others, due := d.failing.Due(); due {

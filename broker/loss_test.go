@@ -13,7 +13,11 @@ import (
 // A log that has become too large drops its oldest events, also those that a trigger has not got: they are counted, and the others come in order.
 func TestOldestEventsAreDropped(t *testing.T) {
 	registry, values := newRegistry()
-	s, url := newServer(t, Config{MaxEventBytes: 10_000, MaxLogBytes: 1, Registerer: registry}) // as small as it gets, 1.1 MB
+	told := make(chan string, 10)
+	s, url := newServer(t, Config{
+		MaxEventBytes: 10_000, MaxLogBytes: 1, // as small as it gets, 1.1 MB
+		Registerer: registry, Dropped: func(_ ID, why string) { told <- why },
+	})
 	newTrigger(t, s, Trigger{Key: "subject"})
 	const events = 300
 	data := strings.Repeat("x", 10_000)
@@ -41,6 +45,9 @@ func TestOldestEventsAreDropped(t *testing.T) {
 	lost := counted[`sluice_broker_lost_events_total{broker="example-broker",namespace="default",trigger="trigger"}`]
 	if want := float64(events - len(got)); lost != want {
 		t.Errorf("%v were lost, want %v", lost, want)
+	}
+	if why := <-told; !strings.HasSuffix(why, " of the broker's events were dropped from its log, or damaged, before they were delivered") {
+		t.Error(why)
 	}
 	if dropped := counted[`sluice_broker_log_dropped_events_total{broker="example-broker",namespace="default"}`]; dropped < lost/2 {
 		t.Errorf("%v were dropped, %v lost", dropped, lost)
