@@ -107,7 +107,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 func help(w io.Writer, own, scale *flag.FlagSet) {
 	fmt.Fprint(w, "quickstart serves Knative Services on this machine, from zero replicas and back.\n\nUsage: quickstart [flags]\n"+
 		"       quickstart status [-o json]                   the services of the one that runs\n"+
-		"       quickstart logs [SERVICE] [-f] [-tail N]      what their apps write\n\n")
+		"       quickstart logs [SERVICE] [-f] [-tail N]      what their apps write\n"+
+		"       quickstart broker -f FILE                     brokers and triggers without services\n\n")
 	own.PrintDefaults()
 	fmt.Fprint(w, "\nDefaults of the autoscaler, named after the keys of Knative's config-autoscaler; annotations override them:\n\n")
 	scale.PrintDefaults()

@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-proxy/sluice/broker"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/objects"
+	"github.com/sluice-proxy/sluice/internal/standalone/screen"
 )
 
 // runningBrokers are the brokers and triggers that run: package broker, behind a listener of its own to which the ingress leads. They are opened
@@ -55,7 +56,9 @@ func (s *Server) openBrokers() (err error) {
 		}
 		dir = b.temporary
 	}
-	b.server, err = broker.Open(broker.Config{Dir: dir, Transport: s.sender.Transport, MaxLogBytes: maxLogBytes, Grace: endGrace, Logger: s.log})
+	b.server, err = broker.Open(broker.Config{
+		Dir: dir, Transport: s.sender.Transport, MaxLogBytes: maxLogBytes, Grace: endGrace, Dropped: s.inbox.dropped, Logger: s.log,
+	})
 	if err != nil {
 		return errors.Join(err, b.remove())
 	}
@@ -127,13 +130,18 @@ func (s *Server) reconcileBrokers() {
 	}
 	var paths []string
 	for _, key := range slices.SortedFunc(maps.Keys(wanted), compareEventing) { // brokers first
+		_, old := b.set[key]
 		if err := b.apply(key, wanted[key]); err != nil {
 			b.failed[key] = err
 			continue
 		}
 		delete(b.failed, key)
-		if key.Kind == manifest.KindBroker {
-			paths = append(paths, "/"+key.Namespace+"/"+key.Name)
+		if key.Kind != manifest.KindBroker {
+			continue
+		}
+		path := "/" + key.Namespace + "/" + key.Name
+		if paths = append(paths, path); !old {
+			s.config.Screen.Line("sluice: events for Broker " + screen.NameOf(key.Namespace, key.Name) + ":  " + s.urlOf(s.config.shownDomain()) + path)
 		}
 	}
 	s.ingress.SetBrokers(b.listener.Addr().String(), paths)

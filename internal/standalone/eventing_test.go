@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -227,6 +228,29 @@ func TestEventsAreDelivered(t *testing.T) {
 		t.Errorf("a broker that is gone: %v, %v", resp, err)
 	}
 	resp.Body.Close()
+}
+
+// What a trigger drops is an event of the API.
+func TestDroppedEvents(t *testing.T) {
+	t.Parallel()
+	w := withAPI(t, eventingObject("Broker", "b", "{}")+
+		eventingObject("Trigger", "t", "{broker: b, subscriber: {uri: 'http://127.0.0.1:1/'}, delivery: {retry: 0}}")).start()
+	w.eventually("the trigger is ready", func() bool { return w.condition(triggers, "t", "Ready") == "True" })
+	w.sees("sluice: events for Broker b:  http://localhost:" + strconv.Itoa(w.server.config.Port) + "/default/b")
+	w.sendsEvent("/default/b", "order", "apples")
+	w.eventually("what was dropped", func() bool {
+		list, err := w.resource(schema.GroupResource{Resource: "events"}).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.kind=Trigger,involvedObject.name=t"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range list.Items {
+			message, _, _ := unstructured.NestedString(e.Object, "message")
+			if e.Object["reason"] == "EventDropped" && e.Object["type"] == "Warning" && strings.HasPrefix(message, "an event could not be delivered to http://127.0.0.1:1/: status 500, ") {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // The events of a key go to one replica, those of others to others.

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
+	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/objects"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 )
@@ -17,6 +18,7 @@ const (
 	fromAutoscaler = "autoscaler"
 	fromActivator  = "activator"
 	fromKubelet    = "kubelet"
+	fromBroker     = "broker"
 )
 
 // recordPod records an event of a pod for the API.
@@ -53,6 +55,16 @@ func (s *Server) recordRevision(r *revision, kind objects.EventKind, reason, mes
 
 func (s *Server) record(o kubeapi.Object, kind objects.EventKind, reason, message, component string) {
 	s.api.events.Record(time.Now(), o, kind, reason, message, component)
+}
+
+// recordDrop records that a trigger doesn't deliver an event; the log has it, too.
+func (s *Server) recordDrop(d drop) {
+	if s.api == nil {
+		return
+	}
+	if o := s.api.store.Get(eventingResources[manifest.KindTrigger], d.trigger.Namespace, d.trigger.Name); o != nil {
+		s.record(o, objects.Warning, "EventDropped", d.why, fromBroker)
+	}
 }
 
 // recordEvent records what has happened to a process of a pod, in Kubernetes' words.

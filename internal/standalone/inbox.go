@@ -5,11 +5,12 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/broker"
 	"github.com/sluice-proxy/sluice/metrics/statpb"
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// inbox receives the activator's reports, on the goroutines of requests, without blocking.
+// inbox receives the reports of activator and brokers, on the goroutines of requests and deliveries, without blocking.
 type inbox struct {
 	changed chan struct{} // of capacity one: it isn't empty
 
@@ -17,6 +18,13 @@ type inbox struct {
 	stats map[throttler.RevisionID]report
 	colds []activator.ColdStart
 	held  map[throttler.RevisionID]bool // a request waits and there was no replica
+	drops []drop
+}
+
+// drop is why a trigger doesn't deliver an event.
+type drop struct {
+	trigger broker.ID
+	why     string
 }
 
 // report has the latest statistics of a revision from the activator, or of a replica from its queue-proxy.
@@ -25,8 +33,8 @@ type report struct {
 	at   time.Time
 }
 
-// maxColds bounds the cold starts that wait to be shown; others are dropped.
-const maxColds = 1000
+// maxWaiting bounds the cold starts, and the drops, that wait to be shown; others aren't shown.
+const maxWaiting = 1000
 
 func newInbox() *inbox {
 	return &inbox{
@@ -50,7 +58,7 @@ func (i *inbox) Send(m *statpb.WireStatMessages) {
 // coldStart is the activator's OnColdStart.
 func (i *inbox) coldStart(c activator.ColdStart) {
 	i.mu.Lock()
-	if len(i.colds) < maxColds {
+	if len(i.colds) < maxWaiting {
 		i.colds = append(i.colds, c)
 	}
 	i.mu.Unlock()
@@ -61,6 +69,16 @@ func (i *inbox) coldStart(c activator.ColdStart) {
 func (i *inbox) hold(id throttler.RevisionID) {
 	i.mu.Lock()
 	i.held[id] = true
+	i.mu.Unlock()
+	i.wake()
+}
+
+// dropped is the brokers' Dropped.
+func (i *inbox) dropped(trigger broker.ID, why string) {
+	i.mu.Lock()
+	if len(i.drops) < maxWaiting {
+		i.drops = append(i.drops, drop{trigger, why})
+	}
 	i.mu.Unlock()
 	i.wake()
 }
@@ -77,13 +95,14 @@ type messages struct {
 	stats map[throttler.RevisionID]report
 	colds []activator.ColdStart
 	held  map[throttler.RevisionID]bool
+	drops []drop
 }
 
 // take empties the inbox.
 func (i *inbox) take() messages {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	l := messages{i.stats, i.colds, i.held}
-	i.stats, i.colds, i.held = map[throttler.RevisionID]report{}, nil, map[throttler.RevisionID]bool{}
+	l := messages{i.stats, i.colds, i.held, i.drops}
+	i.stats, i.colds, i.held, i.drops = map[throttler.RevisionID]report{}, nil, map[throttler.RevisionID]bool{}, nil
 	return l
 }

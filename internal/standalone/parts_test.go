@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/activator"
+	"github.com/sluice-proxy/sluice/broker"
 	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
@@ -149,22 +150,23 @@ func TestSurplusIsWhatDoesLeast(t *testing.T) {
 
 func TestInboxNeverBlocks(t *testing.T) {
 	i := newInbox()
-	for n := range 3 * maxColds {
+	for n := range 3 * maxWaiting {
 		i.Send(&statpb.WireStatMessages{Messages: []*statpb.WireStatMessage{
 			{Namespace: "a", Name: "b", Stat: &statpb.Stat{AverageConcurrentRequests: float64(n)}},
 		}})
 		i.coldStart(activator.ColdStart{})
 		i.hold(throttler.RevisionID{Namespace: "a", Name: "c"})
+		i.dropped(broker.ID{Namespace: "a", Name: "d"}, "why")
 	}
 	<-i.changed
 	l := i.take()
-	if got := l.stats[throttler.RevisionID{Namespace: "a", Name: "b"}].stat.GetAverageConcurrentRequests(); got != 3*maxColds-1 || len(l.colds) != maxColds {
-		t.Errorf("latest %v, %d cold starts", got, len(l.colds))
+	if got := l.stats[throttler.RevisionID{Namespace: "a", Name: "b"}].stat.GetAverageConcurrentRequests(); got != 3*maxWaiting-1 || len(l.colds) != maxWaiting || len(l.drops) != maxWaiting {
+		t.Errorf("latest %v, %d cold starts, %d drops", got, len(l.colds), len(l.drops))
 	}
 	if !l.held[throttler.RevisionID{Namespace: "a", Name: "c"}] {
 		t.Error("nothing held")
 	}
-	if l := i.take(); len(l.stats)+len(l.colds)+len(l.held) > 0 {
+	if l := i.take(); len(l.stats)+len(l.colds)+len(l.held)+len(l.drops) > 0 {
 		t.Error("not empty")
 	}
 }

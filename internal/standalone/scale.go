@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-proxy/sluice/metrics/statpb"
 )
 
-// readInbox handles the activator's reports: a first request starts a replica at once.
+// readInbox handles the reports of activator and brokers: a first request starts a replica at once.
 func (s *Server) readInbox() {
 	l := s.inbox.take()
 	for id, rep := range l.stats {
@@ -29,6 +29,9 @@ func (s *Server) readInbox() {
 	}
 	for _, c := range l.colds {
 		s.showColdStart(c)
+	}
+	for _, d := range l.drops {
+		s.recordDrop(d)
 	}
 }
 

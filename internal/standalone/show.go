@@ -73,7 +73,12 @@ func (s *Server) shownRevision(svc *catalog.Service, r *revision) screen.Revisio
 
 // url returns the URL of a service or of TAG-SERVICE, if possible one that needs no DNS.
 func (s *Server) url(name, namespace string) string {
-	return "http://" + name + "." + namespace + "." + s.config.shownDomain() + ":" + strconv.Itoa(s.config.Port)
+	return s.urlOf(name + "." + namespace + "." + s.config.shownDomain())
+}
+
+// urlOf is the URL of a host that leads to the ingress.
+func (s *Server) urlOf(host string) string {
+	return "http://" + host + ":" + strconv.Itoa(s.config.Port)
 }
 
 // steps are the ages of a request without a response that the screen tells apart: a line for each second would be too many.
