@@ -22,6 +22,9 @@ import (
 // much. The evaluation of LIKE takes as many steps as an attribute's and the pattern's lengths multiplied.
 const longestExpression = 4 << 10
 
+// deepestExpression is in parentheses. The parser takes seconds to recover from an error inside of some thousands.
+const deepestExpression = 100
+
 // expression is a parsed CESQL expression.
 type expression struct{ parsed cesql.Expression }
 
@@ -61,6 +64,9 @@ func checkSyntax(text string) error {
 	if found.first != nil {
 		return found.first
 	}
+	if err := checkDepth(tokens.GetAllTokens()); err != nil {
+		return err
+	}
 	p := gen.NewCESQLParserParser(tokens)
 	p.RemoveErrorListeners()
 	p.AddErrorListener(&found)
@@ -69,6 +75,21 @@ func checkSyntax(text string) error {
 		return found.first
 	}
 	return checkFunctions(tree)
+}
+
+func checkDepth(tokens []antlr.Token) error {
+	depth := 0
+	for _, token := range tokens {
+		switch token.GetTokenType() {
+		case gen.CESQLParserLexerLR_BRACKET:
+			if depth++; depth > deepestExpression {
+				return fmt.Errorf("character %d of line %d: parentheses may be %d deep", token.GetColumn()+1, token.GetLine(), deepestExpression)
+			}
+		case gen.CESQLParserLexerRR_BRACKET:
+			depth--
+		}
+	}
+	return nil
 }
 
 // checkFunctions finds calls of functions that don't exist, which the SDK finds when it evaluates them.

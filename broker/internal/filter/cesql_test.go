@@ -124,6 +124,7 @@ func TestParseErrors(t *testing.T) {
 		{"b = 1 AND a = nothing(a, TRIM(a))", "no function NOTHING with 2 arguments"},
 		{"a = '" + strings.Repeat("x", longestExpression) + "'", "an expression may have 4096"},
 		{"\xff\xfe", "token recognition error"},
+		{strings.Repeat("(", 4000), "character 101 of line 1: parentheses may be 100 deep"},
 	} {
 		if x, err := parse(test.text); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%.40q: %v, %v, want %q", test.text, x, err, test.want)
@@ -137,11 +138,11 @@ func TestParseErrors(t *testing.T) {
 func TestDeepExpressions(t *testing.T) {
 	e := eventOf(t, values{"a": "true", "b": strings.Repeat("x", 1<<16-1)})
 	for name, text := range map[string]string{
-		"brackets":  strings.Repeat("(", 2000) + "a" + strings.Repeat(")", 2000),
+		"brackets":  strings.Repeat("(", deepestExpression) + "a" + strings.Repeat(")", deepestExpression),
 		"NOT":       strings.Repeat("NOT ", 1022) + "a",
 		"minus":     "0 = " + strings.Repeat("-", 4000) + "0",
 		"OR":        "a" + strings.Repeat(" OR a", 800),
-		"functions": strings.Repeat("TRIM(", 600) + "a" + strings.Repeat(")", 600),
+		"functions": strings.Repeat("TRIM(", deepestExpression) + "a" + strings.Repeat(")", deepestExpression),
 		"LIKE":      "b LIKE '%" + strings.Repeat("x", 1000) + "y' OR TRUE",
 	} {
 		x, err := parse(text)
