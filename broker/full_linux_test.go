@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,7 +26,8 @@ func TestDiskIsFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	registry, values := newRegistry()
-	s, url := newServer(t, Config{Dir: filepath.Join(dir, "events"), Registerer: registry})
+	core, lines := observer.New(zap.ErrorLevel)
+	s, url := newServer(t, Config{Dir: filepath.Join(dir, "events"), Registerer: registry, Logger: zap.New(core)})
 	newTrigger(t, s, Trigger{ID: ID{"default", "t"}})
 	data := strings.Repeat("x", 10_000)
 	n := 0
@@ -40,6 +43,9 @@ func TestDiskIsFull(t *testing.T) {
 	}
 	if got := values(t)[`sluice_broker_events_total{broker="example-broker",namespace="default",result="disk_full"}`]; got != 1 {
 		t.Errorf("%v events are counted", got)
+	}
+	if lines.FilterMessageSnippet("can't be stored").Len() != 1 {
+		t.Errorf("the log has %v", lines.All())
 	}
 	sink := newSink(t, nil)
 	newTrigger(t, s, Trigger{ID: ID{"default", "t"}, Subscriber: sink.URL})

@@ -234,6 +234,9 @@ func (s *stream) append(ctx context.Context, records ...record) error {
 	}
 	_, err := s.log.Append(ctx, contents...)
 	s.dirty()
+	if err != nil && ctx.Err() == nil && !errors.Is(err, eventlog.ErrTooLarge) && !errors.Is(err, eventlog.ErrClosed) {
+		s.complain("events can't be stored, and are not taken", err)
+	}
 	return err
 }
 
@@ -320,10 +323,7 @@ func (s *stream) flush() {
 		p.Mark(0, first)
 		low = min(low, p.Low())
 		if err := p.Flush(); err != nil {
-			if others, due := s.failing.Due(); due {
-				s.server.config.Logger.Error("a trigger's place can't be written: after a crash it gets events again",
-					zap.Stringer("broker", s.id), zap.Error(err), zap.Int("others", others))
-			}
+			s.complain("a trigger's place can't be written: after a crash it gets events again", err)
 			s.dirty()
 		}
 	}
@@ -331,9 +331,11 @@ func (s *stream) flush() {
 }
 
 // unreadable is told of errors of the follower.
-func (s *stream) unreadable(err error) {
+func (s *stream) unreadable(err error) { s.complain("reading events failed", err) }
+
+func (s *stream) complain(what string, err error) {
 	if others, due := s.failing.Due(); due {
-		s.server.config.Logger.Error("reading events failed", zap.Stringer("broker", s.id), zap.Error(err), zap.Int("others", others))
+		s.server.config.Logger.Error(what, zap.Stringer("broker", s.id), zap.Error(err), zap.Int("others", others))
 	}
 }
 
