@@ -293,3 +293,24 @@ func TestRetriesComeWhenTheyAreDue(t *testing.T) {
 		}
 	})
 }
+
+// A sink that says what it has to say and then stalls doesn't hold up its key.
+func TestStatusDecides(t *testing.T) {
+	s, url := newServer(t, Config{})
+	sink := newSink(t, func(w http.ResponseWriter, r *http.Request, d delivery) {
+		w.Header().Set("Content-Length", "100")
+		status := http.StatusAccepted
+		if d.header.Get("Ce-Id") == "2" {
+			status = http.StatusBadRequest
+		}
+		w.WriteHeader(status)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	newTrigger(t, s, Trigger{Subscriber: sink.URL, Key: "subject", Delivery: &Delivery{Timeout: time.Hour}})
+	for i := range 3 {
+		mustPost(t, url, fmt.Sprint(i+1), "key")
+	}
+	sink.wait(t, 3)
+	done(t, s, "trigger")
+}

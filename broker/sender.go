@@ -86,6 +86,8 @@ type request struct {
 
 // send makes an attempt. It returns the events that the sink has replied with.
 func (s *sender) send(ctx context.Context, r request) ([]cloudevent.Event, *failure) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	header := http.Header{knative.HeaderEventNamespace: {r.namespace}}
 	body := r.event.WriteRequest(header)
 	delete(header, "Ce-Knativebrokerttl")
@@ -116,6 +118,9 @@ func (s *sender) send(ctx context.Context, r request) ([]cloudevent.Event, *fail
 		return nil, noResponse(ctx, r.sink, err)
 	}
 	defer response.Body.Close()
+	if status := response.StatusCode; !r.reply || status/100 != 2 || status == http.StatusAccepted { // the status says all
+		defer time.AfterFunc(bodyTime, cancel).Stop()
+	}
 	return s.read(ctx, r, response)
 }
 
@@ -174,6 +179,9 @@ func (s *sender) readReply(ctx context.Context, r request, response *http.Respon
 	}
 	return events, nil
 }
+
+// bodyTime is how long the rest of a response may take whose status has decided. Then its connection is closed.
+const bodyTime = time.Second
 
 // discard reads what is left of a small body, so that its connection can be used again.
 func discard(body io.Reader) { _, _ = io.CopyN(io.Discard, body, 64<<10) }
