@@ -96,6 +96,16 @@ func alive(pid int) bool {
 	return !strings.HasPrefix(state, "Z")
 }
 
+// parent returns the parent of a process.
+func parent(pid int) int {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(b), ") ")
+	if words := strings.Fields(rest); len(words) > 1 {
+		return atoi(words[1])
+	}
+	return 0
+}
+
 // anonymous is the process's own resident memory in bytes, without the pages of its program, which the system may drop.
 func anonymous(pid int) int64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

@@ -14,6 +14,7 @@
 //	/ws          a websocket echo
 //	/echo        answers with the body, while it is still coming
 //	/files/      the files of the directory FILES
+//	/event       takes a CloudEvent and notes it in APP_DIR: see journal
 //	/die         ends the process at once
 //
 // These don't count as requests:

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,7 @@ type app struct {
 }
 
 func newApp(listened time.Time) *app {
+	openJournal := sync.OnceValue(newJournal)
 	a := &app{listened: listened, mux: http.NewServeMux()}
 	if d, err := time.ParseDuration(os.Getenv("APP_UNREADY")); err == nil {
 		a.unreadyUntil.Store(listened.Add(d).UnixNano())
@@ -36,6 +38,7 @@ func newApp(listened time.Time) *app {
 	for path, h := range map[string]http.HandlerFunc{
 		"/": ok, "/sleep": a.sleep, "/headers": headers, "/upload": upload, "/download": download,
 		"/sse": events, "/ws": echoMessages, "/die": die, "/echo": echo, "/files/": files,
+		"/event": func(w http.ResponseWriter, r *http.Request) { openJournal().event(w, r) },
 	} {
 		a.mux.Handle(path, a.counted(h))
 	}
