@@ -13,9 +13,11 @@ import (
 	"github.com/sluice-proxy/sluice/throttler"
 )
 
-// keep finds the request's key, so that it goes to that key's pod.
+// keep finds the request's key, so that it goes to that key's pod. An event waits for that pod also while others have free slots, since a broker
+// sends events of a key one at a time: waiting delays no other request of the key.
 func (x *exchange) keep(req *proxy.Request) {
 	value := req.Header.Get(knative.HeaderKey)
+	ordered := value != "" || x.spec.affinity.Ordered
 	if value == "" {
 		switch a := x.spec.affinity; a.By {
 		case knative.NoAffinity:
@@ -34,7 +36,7 @@ func (x *exchange) keep(req *proxy.Request) {
 		return
 	}
 	x.demand.Key = throttler.Key(value)
-	if x.spec.affinity.Ordered {
+	if ordered {
 		x.demand.Turn = &x.turn
 	}
 }

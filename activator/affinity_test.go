@@ -224,6 +224,48 @@ func TestAffinityByBroker(t *testing.T) {
 	}
 }
 
+// Events wait for their key's pod, whoever is free: while the pods are the same, a key that moves is one whose state is in the wrong place.
+func TestPeers41EventsWaitForTheirPod(t *testing.T) {
+	t.Parallel()
+	release, open := blocking()
+	defer open()
+	begun := make(chan string, 100)
+	pods := newPods(t, 2, func(_ string, _ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			begun <- r.URL.Path
+			<-release
+		}
+	})
+	f := frontOf(t, activator.Revision{Limit: 1}, pods...)
+	var home string
+	var same []string // keys of one pod
+	for i := 0; len(same) < 4; i++ {
+		key := fmt.Sprint("order-", i)
+		if pod := f.get("/", "Sluice-Key", key).body; home == "" || pod == home {
+			home, same = pod, append(same, key)
+		}
+	}
+	var all sync.WaitGroup
+	for i, key := range same {
+		path := "/"
+		if i == 0 {
+			path = "/slow"
+		}
+		all.Go(func() {
+			if a := f.get(path, "Sluice-Key", key); !a.ok() || a.body != home {
+				t.Errorf("%s: %v, want %s", key, a, home)
+			}
+		})
+		if i == 0 {
+			<-begun
+		} else {
+			f.awaitWaiting(t, i)
+		}
+	}
+	open()
+	all.Wait()
+}
+
 func TestAffinityIsCountedAndItsFaultsAreSaid(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.WarnLevel)

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-var kills = flag.Int("broker.kills", 5, "how many times TestKilledUnderLoad kills the broker")
+var kills = flag.Int("broker.kills", 5, "how many times TestPeers42KilledUnderLoad kills the broker")
 
 // The environment of a process of this test binary that is a broker.
 const (
@@ -92,7 +92,7 @@ func (p process) kill() {
 
 // A broker that is killed again and again while events come and sinks fail delivers every event that it has acknowledged, those of a key in
 // order, one at a time.
-func TestKilledUnderLoad(t *testing.T) {
+func TestPeers42KilledUnderLoad(t *testing.T) {
 	dir := t.TempDir()
 	keyed, plain := newOrder(), newOrder()
 	var busy atomic.Int64

@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	events      = flag.Int("events", 0, "how many events TestPeers41Peers42EventsInOrder sends at least; 0: 20000, under the race detector 4000")
+	events      = flag.Int("events", 0, "how many events TestPeers42EventsWhileReplicasComeAndGo sends at least; 0: 20000, under the race detector 4000")
 	concurrency = flag.Int("events-concurrency", 0, "containerConcurrency of the app that gets them")
 )
 
@@ -40,9 +40,9 @@ const (
 	fewestKept = 100 // pairs of events without which the share means nothing
 )
 
-// TestPeers41Peers42EventsInOrder: while replicas come, go and are killed, and the quickstart is killed once, all events that were
+// TestPeers42EventsWhileReplicasComeAndGo: while replicas come, go and are killed, and the quickstart is killed once, all events that were
 // acknowledged are delivered, those of a key in order, one at a time, and by the same process as long as the set of pods is the same.
-func TestPeers41Peers42EventsInOrder(t *testing.T) {
+func TestPeers42EventsWhileReplicasComeAndGo(t *testing.T) {
 	needProc(t)
 	t.Parallel()
 	n := *events

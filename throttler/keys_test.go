@@ -256,6 +256,41 @@ func TestTurnWaitsForItsPod(t *testing.T) {
 	b.end(t)
 }
 
+// TestPeers41TurnsWaitForABusyPod: keys stay with their pod also while it has much more to do than the others, up to a bound.
+func TestPeers41TurnsWaitForABusyPod(t *testing.T) {
+	const slots, many = 10, 100
+	th, d := withPods(t, 8, slots)
+	of := podsOf(t, th, 10*many)
+	var all []*place
+	for i, home := range of {
+		if home != of[0] {
+			continue
+		}
+		p := inTurn(t, th, d, fmt.Sprint("key-", i))
+		if len(all) == many {
+			if p.waits() || p.lease.ID() == home {
+				t.Errorf("beyond %d requests one waits for %s, too", many, home)
+			} else {
+				p.end(t)
+			}
+			break
+		}
+		if p.waits() != (len(all) >= slots) {
+			t.Fatalf("request %d: waits: %v, pod %q, want %s", len(all), p.waits(), p.lease.ID(), home)
+		}
+		all = append(all, p)
+	}
+	if len(all) < many {
+		t.Fatalf("only %d keys of a pod", len(all))
+	}
+	for _, p := range all {
+		if id := p.granted(t).ID(); id != of[0] {
+			t.Errorf("on %s, want %s", id, of[0])
+		}
+		p.end(t)
+	}
+}
+
 // From zero: requests that wait are spread over the pods that come, and a pod's requests move on when it goes.
 func TestTurnsFromZero(t *testing.T) {
 	th, d := withPods(t, 0, 0)

@@ -32,8 +32,8 @@ type ring struct {
 
 const probes = 21
 
-// manyInFlight is how many requests a pod without a limit may have before a key's next request goes elsewhere, if that is
-// more than twice the mean: Knative's container-concurrency-target-default.
+// manyInFlight is how many requests a pod may have before a key's next request goes elsewhere, if that is more than twice the mean and the pod
+// has no limit, or the request would wait for it: Knative's container-concurrency-target-default.
 const manyInFlight = 100
 
 // place is where a pod stands on the ring.
@@ -157,12 +157,17 @@ type veto struct {
 }
 
 // veto is for requests that may go to any pod below twice the mean load, or to one that has not what it may have in flight
-// ("Consistent hashing with bounded loads", Mirrokni and others, 2016). Of the pods to wait for one always is below.
+// ("Consistent hashing with bounded loads", Mirrokni and others, 2016). Of the pods to wait for one always is below. Who may wait stays with a
+// pod that has fewer than manyInFlight: the mean of a few requests says nothing, and a key that moves leaves its state behind.
 func (r *ring) veto(set ringSet, avoid avoided) veto {
-	if set == ownToWaitFor {
+	switch set {
+	case ownToWaitFor:
 		return veto{avoid, math.MaxInt}
+	case anyToWaitFor:
+		return veto{avoid, max(r.many(), manyInFlight)}
+	default:
+		return veto{avoid, r.many()}
 	}
-	return veto{avoid, r.many()}
 }
 
 // many is twice the mean load.

@@ -52,7 +52,7 @@ type Demand struct {
 	Key uint64
 	// Turn, unless nil, makes requests with one Key take turns, in order of arrival: no two are in progress at a time, other keys
 	// go on. The turn lasts until Turn.End. Such a request waits for its key's pod also while others have free slots, unless that
-	// pod has more than twice the mean to do. Requests with and without a Turn should not share a Key. Who waits for its own
+	// pod has 100 requests and more than twice the mean. Requests with and without a Turn should not share a Key. Who waits for its own
 	// key's turn while it has it waits in vain: so does an app that sends itself a request with the key of the one it handles.
 	Turn *Turn
 }
