@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 
+	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/internal/standalone"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
@@ -21,6 +23,12 @@ func onlyBrokers(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	flags.Var(&o.files, "f", "`file` or directory with Brokers and Triggers; may be given several times")
 	listen := flags.String("listen", "127.0.0.1:8081", "`address` of http://ADDRESS/NAMESPACE/BROKER, for events, and http://ADDRESS/metrics")
 	dir := flags.String("dir", "", "`directory` of events (default brokers in that of the quickstart's state)")
+	bounds := limits.OfProcess()
+	bounds.LogBytes = 0 // the disk's size
+	if errs := bounds.Events().Environment(os.LookupEnv); errs != nil {
+		return errors.Join(errs...)
+	}
+	bounds.Events().Flags(flags.FlagSet)
 	flags.BoolVar(&o.verbose, "v", false, "log at debug level")
 	if _, err := flags.parse(args, 0, stderr); err != nil {
 		return err
@@ -42,6 +50,6 @@ func onlyBrokers(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	defer out.Close(flush)
 	defer errs.Close(flush)
 	return standalone.OnlyBrokers{
-		Manifests: manifest.Input{Paths: o.files}, Dir: *dir, Listener: listener, Log: o.logger(errs), Line: out.Line,
+		Manifests: manifest.Input{Paths: o.files}, Dir: *dir, Limits: bounds, Listener: listener, Log: o.logger(errs), Line: out.Line,
 	}.Run(ctx)
 }

@@ -58,7 +58,7 @@ spec:
 	ended := make(chan error, 1)
 	events := filepath.Join(dir, "events")
 	go func() {
-		ended <- run(ctx, []string{"broker", "-f", file, "-listen", "127.0.0.1:0", "-dir", events}, nil, &out, &out)
+		ended <- run(ctx, []string{"broker", "-f", file, "-listen", "127.0.0.1:0", "-dir", events, "-max-event-bytes", "1Ki"}, nil, &out, &out)
 	}()
 	url := ""
 	for deadline := time.Now().Add(time.Minute); strings.Count(out.String(), "trigger") < 3; time.Sleep(time.Millisecond) {
@@ -89,7 +89,13 @@ spec:
 			}
 		}
 	}
-	r, err := http.NewRequest(http.MethodGet, url+"/metrics", nil)
+	r, err := http.NewRequest(http.MethodPost, url+"/default/example-broker", strings.NewReader(strings.Repeat("x", 1025)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = http.Header{"Ce-Id": {"large"}, "Ce-Source": {"s"}, "Ce-Type": {"a"}, "Ce-Specversion": {"1.0"}}
+	do(t, r, http.StatusRequestEntityTooLarge)
+	r, err = http.NewRequest(http.MethodGet, url+"/metrics", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

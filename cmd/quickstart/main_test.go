@@ -200,7 +200,7 @@ func TestHelpListsEveryFlag(t *testing.T) {
 	if _, err := parse([]string{"-help"}, &b); !errors.Is(err, flag.ErrHelp) {
 		t.Error(err)
 	}
-	for _, name := range []string{"-f ", "-port ", "-listen ", "-image ", "-runtime ", "-max-replicas ", "-replica-ports ", "-api", "-api-port ", "-kubeconfig ", "-state ", "-version", "-stable-window ", "-scale-to-zero-grace-period ", "-max-scale-limit "} {
+	for _, name := range []string{"-f ", "-port ", "-listen ", "-image ", "-runtime ", "-max-replicas ", "-replica-ports ", "-api", "-api-port ", "-kubeconfig ", "-state ", "-version", "-stable-window ", "-scale-to-zero-grace-period ", "-max-scale-limit ", "-max-event-bytes ", "-max-log-bytes "} {
 		if !strings.Contains(b.String(), "  "+name) {
 			t.Errorf("%s is missing", name)
 		}

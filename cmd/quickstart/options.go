@@ -53,7 +53,8 @@ func (l *list) Set(v string) error {
 func parse(args []string, stderr io.Writer) (options, error) {
 	scaling, bounds := autoscaler.Standard(), limits.OfProcess()
 	o := options{config: standalone.Config{Scaling: &scaling, Limits: &bounds, ReplicaPorts: standalone.DefaultReplicaPorts, Images: map[string][]string{}}}
-	if errs := bounds.Activator().Environment(os.LookupEnv); errs != nil {
+	settings := append(bounds.Activator(), bounds.Events()...)
+	if errs := settings.Environment(os.LookupEnv); errs != nil {
 		return o, errors.Join(errs...)
 	}
 	dir, noDir := state.Default()
@@ -72,7 +73,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	own.IntVar(&o.settings.Port, "api-port", 0, "`port` of the API; 0: a free one")
 	own.StringVar(&o.settings.Kubeconfig, "kubeconfig", "", "`file` to write for kubectl and kn (default kubeconfig in the directory of -state)")
 	own.StringVar(&o.settings.State, "state", o.settings.State, "`directory` in which objects and revisions last; empty: they don't")
-	o.config.Limits.Activator().Flags(own)
+	settings.Flags(own)
 	own.BoolVar(&o.verbose, "v", false, "log at debug level, and list each ignored field of the manifests")
 	own.BoolVar(&o.version, "version", false, "print the version")
 	scale := flag.NewFlagSet("", flag.ContinueOnError)

@@ -28,6 +28,8 @@ type Limits struct {
 	// Of an activator.
 	Waiting, RevisionWaiting Count
 	Proxies                  Prefixes
+	// Of brokers.
+	EventBytes, LogBytes Size
 }
 
 // Memory of one connection or waiting request in bytes (measured: docs/operations.md). perWaiting is for HTTP/2, which
@@ -62,6 +64,8 @@ func Default(memory, descriptors int64) Limits {
 		Waiting:         min(count(memory/8*5, perWaiting), maxWaiting),
 		WaitingBytes:    min(Size(max(memory/8, 1<<20)), maxWaitingBytes),
 		RevisionWaiting: maxRevisionWaiting,
+		EventBytes:      1 << 20,
+		LogBytes:        1 << 30,
 	}
 }
 
@@ -125,6 +129,14 @@ func (l *Limits) Activator() Settings {
 		{"max-waiting-per-revision", "limit of waiting `REQUESTS` for one revision", &l.RevisionWaiting},
 		{"trusted-peers", "comma-separated `CIDRS` of proxies such as an ingress, which forward for many clients: their addresses have no share of their own, and only the limits over all clients apply to them", &l.Proxies},
 	}...)
+}
+
+// Events returns the limits that only brokers have.
+func (l *Limits) Events() Settings {
+	return Settings{
+		{"max-event-bytes", "limit in `BYTES` of an event, a batch of events or a reply; a larger one gets 413", &l.EventBytes},
+		{"max-log-bytes", "limit in `BYTES` of the events that a broker keeps for triggers that can't deliver; beyond it the oldest are dropped", &l.LogBytes},
+	}
 }
 
 // Environment sets the values of variables, and returns an error for each invalid one. lookup works like os.LookupEnv.

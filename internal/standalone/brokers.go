@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/broker"
+	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/objects"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
@@ -34,9 +35,6 @@ type runningBrokers struct {
 	failed map[manifest.EventingKey]error // why it has not what is declared
 	swept  bool                           // what earlier runs knew and nobody declares is deleted
 }
-
-// maxLogBytes bounds what each broker keeps for triggers that can't deliver; then the oldest events are dropped.
-const maxLogBytes = 1 << 30
 
 // eventsDir is the directory of events; "": there is none that lasts.
 func (s *Server) eventsDir() string {
@@ -56,9 +54,9 @@ func (s *Server) openBrokers() (err error) {
 		}
 		dir = b.temporary
 	}
-	b.server, err = broker.Open(broker.Config{
-		Dir: dir, Transport: s.sender.Transport, MaxLogBytes: maxLogBytes, Grace: endGrace, Dropped: s.inbox.dropped, Logger: s.log,
-	})
+	c := brokerConfig(*s.config.Limits)
+	c.Dir, c.Transport, c.Dropped, c.Logger = dir, s.sender.Transport, s.inbox.dropped, s.log
+	b.server, err = broker.Open(c)
 	if err != nil {
 		return errors.Join(err, b.remove())
 	}
@@ -69,6 +67,11 @@ func (s *Server) openBrokers() (err error) {
 	s.tasks.Go(func() { _ = b.http.Serve(b.listener) }) // it fails only when it is closed
 	s.brokers = b
 	return nil
+}
+
+// brokerConfig returns the settings that all brokers have.
+func brokerConfig(l limits.Limits) broker.Config {
+	return broker.Config{MaxEventBytes: int(l.EventBytes), MaxLogBytes: int64(l.LogBytes), Grace: endGrace}
 }
 
 // brokerServer returns a server of events. A sender that is slow gives its share of the memory for bodies back in the end.

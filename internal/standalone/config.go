@@ -42,7 +42,7 @@ type Config struct {
 	Images map[string][]string
 	// Runtime is which container engine may run the images without a command; by default containers.Auto.
 	Runtime containers.Choice
-	// Limits of what clients may send; by default limits.OfProcess. Queue-proxies have those of Limits.Behind.
+	// Limits of what clients may send and brokers keep; by default limits.OfProcess. Queue-proxies have those of Limits.Behind.
 	Limits *limits.Limits
 	// Screen shows the services and their events. Required.
 	Screen *screen.Screen
@@ -121,6 +121,11 @@ func (c Config) Validate() error {
 	}
 	if c.API != nil && (c.API.Port < 0 || c.API.Port > 65535) {
 		errs = append(errs, fmt.Errorf("-api-port should be from 1 to 65535, or 0 for a free one, is %d", c.API.Port))
+	}
+	events := brokerConfig(*c.Limits)
+	events.Dir = "." // which isn't known yet
+	if err := events.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("-max-event-bytes: %w", err))
 	}
 	return errors.Join(append(errs, c.Scaling.Validate())...)
 }

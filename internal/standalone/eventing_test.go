@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/objects"
 )
@@ -234,9 +235,18 @@ func TestEventsAreDelivered(t *testing.T) {
 func TestDroppedEvents(t *testing.T) {
 	t.Parallel()
 	w := withAPI(t, eventingObject("Broker", "b", "{}")+
-		eventingObject("Trigger", "t", "{broker: b, subscriber: {uri: 'http://127.0.0.1:1/'}, delivery: {retry: 0}}")).start()
+		eventingObject("Trigger", "t", "{broker: b, subscriber: {uri: 'http://127.0.0.1:1/'}, delivery: {retry: 0}}"))
+	bounds := limits.OfProcess()
+	bounds.EventBytes = 1 << 10
+	w.config.Limits = &bounds
+	w.start()
 	w.eventually("the trigger is ready", func() bool { return w.condition(triggers, "t", "Ready") == "True" })
 	w.sees("sluice: events for Broker b:  http://localhost:" + strconv.Itoa(w.server.config.Port) + "/default/b")
+	large, err := w.client.Post("http://"+w.server.config.addr()+"/default/b", "application/cloudevents+json", strings.NewReader(strings.Repeat("x", 1<<10+1)))
+	if err != nil || large.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Fatalf("a large event: %v, %v", large, err)
+	}
+	large.Body.Close()
 	w.sendsEvent("/default/b", "order", "apples")
 	w.eventually("what was dropped", func() bool {
 		list, err := w.resource(schema.GroupResource{Resource: "events"}).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.kind=Trigger,involvedObject.name=t"})

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/broker"
+	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 )
@@ -23,6 +24,8 @@ type OnlyBrokers struct {
 	Manifests manifest.Input
 	// Dir is the directory of events.
 	Dir string
+	// Limits has those of events; 0: 1 MiB of an event, and no bound of what is kept.
+	Limits limits.Limits
 	// Listener gets events, POST /NAMESPACE/BROKER, and serves GET /metrics. Run closes it.
 	Listener net.Listener
 	Log      *zap.Logger
@@ -38,7 +41,9 @@ func (o OnlyBrokers) Run(ctx context.Context) (err error) {
 		return err
 	}
 	registry := prometheus.NewRegistry()
-	s, err := broker.Open(broker.Config{Dir: o.Dir, Transport: o.transport(), Registerer: registry, Grace: endGrace, Logger: o.Log})
+	c := brokerConfig(o.Limits)
+	c.Dir, c.Transport, c.Registerer, c.Logger = o.Dir, o.transport(), registry, o.Log
+	s, err := broker.Open(c)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/internal/outputs"
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/hello"
@@ -322,6 +323,7 @@ func TestNewRefuses(t *testing.T) {
 		{func(c *Config) { c.Port = 70000 }, "-port"},
 		{func(c *Config) { c.Port = -1 }, "-port"},
 		{func(c *Config) { c.MaxReplicas = -1 }, "-max-replicas"},
+		{func(c *Config) { c.Limits = &limits.Limits{EventBytes: 1 << 30} }, "-max-event-bytes: broker: MaxEventBytes should be at most 67108864"},
 		{func(c *Config) { c.Scaling = &autoscaler.Defaults{} }, "-stable-window"},
 	} {
 		config := w.config
