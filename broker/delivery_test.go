@@ -272,18 +272,18 @@ func TestRetriesComeWhenTheyAreDue(t *testing.T) {
 		d := DefaultDelivery()
 		began := time.Now()
 		sched.admit(1, "", false, nil)
-		it := sched.take()
+		it := sched.take(true)
 		var waited []time.Duration
 		for it.failed < d.Retry {
 			it.failed++
 			sched.retry(it, time.Now().Add(d.backoff(it.failed, 0)))
 			due := sched.release(time.Now())
-			if sched.take() != nil {
+			if sched.take(true) != nil {
 				t.Fatal("ready before it is due")
 			}
 			time.Sleep(time.Until(due))
 			sched.release(time.Now())
-			if it = sched.take(); it == nil {
+			if it = sched.take(true); it == nil {
 				t.Fatal("not ready when it is due")
 			}
 			waited = append(waited, time.Since(began))

@@ -30,9 +30,10 @@ const (
 // from there on, and only while it may send more events; at the end of the log it becomes live again.
 //
 // An event is sent by a goroutine, of which there are at most as many as the limit; each goes on with the next event that is ready, and
-// ends when there is none. A retry is an entry in a heap, and there is one timer for all of them. For a key that is blocked the schedule keeps
-// a bounded number of numbers; when the key goes on, run searches the log for the others. The place knows which events are done, by a bit for
-// each from the first one on that isn't.
+// ends when there is none. At most half of them send what has failed before: otherwise a subscriber that hangs for more keys than the limit
+// would fill it until their last retry. A retry is an entry in a heap, and there is one timer for all of them. For a key that is blocked the
+// schedule keeps a bounded number of numbers; when the key goes on, run searches the log for the others. The place knows which events are
+// done, by a bit for each from the first one on that isn't.
 type dispatcher struct {
 	stream  *stream
 	id      ID
@@ -55,6 +56,7 @@ type dispatcher struct {
 	rebuild  bool // the filter or the key is another one: what is known has to be forgotten when nothing is in flight
 	stopping bool // nothing more is started
 	inFlight int
+	retrying int // of those in flight
 	schedule schedule
 	next     uint64 // all records below have been looked at
 	live     bool   // the follower offers records; changed under its lock, too
@@ -240,9 +242,13 @@ func (d *dispatcher) takeLocked() *item {
 	if d.stopping || d.rebuild || d.plan.subscriber == nil {
 		return nil
 	}
-	it := d.schedule.take()
-	if it != nil {
-		it.plan = d.plan
+	it := d.schedule.take(d.retrying < max(d.limit/2, 1))
+	if it == nil {
+		return nil
+	}
+	it.plan = d.plan
+	if it.retries() {
+		d.retrying++
 	}
 	return it
 }
@@ -467,6 +473,9 @@ func (d *dispatcher) settle(it *item, f *failure) (next *item) {
 	defer d.mu.Unlock()
 	wanted := d.wantsLocked()
 	p := it.plan
+	if it.retries() {
+		d.retrying--
+	}
 	skips := it.keyed && it.dead == nil && p.trigger.SkipRetries
 	switch {
 	case d.ctx.Err() != nil: // the attempt may have been canceled; the event comes again after the next start

@@ -159,6 +159,31 @@ func TestBlockedKeyHoldsUpNoOther(t *testing.T) {
 	o.check(t)
 }
 
+// More keys than may be in flight, whose events are never answered, leave room for others: their retries don't.
+func TestHangingKeysLeaveRoom(t *testing.T) {
+	s, url := newServer(t, Config{MaxInFlight: 4})
+	o := newOrder()
+	sink := newSink(t, func(w http.ResponseWriter, r *http.Request, d delivery) {
+		if strings.HasPrefix(d.id(), "hangs") {
+			<-r.Context().Done()
+			return
+		}
+		o.begin(d.id())
+		o.end(d.id(), true)
+	})
+	delivery := *quick
+	delivery.Retry, delivery.Timeout = 1_000_000, 50*time.Millisecond
+	newTrigger(t, s, Trigger{Subscriber: sink.URL, Key: "subject", Delivery: &delivery})
+	for i := range 20 {
+		mustPost(t, url, fmt.Sprintf("hangs%d-1", i), fmt.Sprintf("hangs%d", i))
+	}
+	for i := range 100 {
+		mustPost(t, url, fmt.Sprintf("other%d-1", i), fmt.Sprintf("other%d", i))
+	}
+	eventually(t, "all others are delivered", func() bool { return o.count() == 100 })
+	o.check(t)
+}
+
 func postBatch(t testing.TB, url string, events []string) {
 	t.Helper()
 	response, err := http.Post(url, "application/cloudevents-batch+json", strings.NewReader("["+strings.Join(events, ",")+"]"))

@@ -25,6 +25,9 @@ type item struct {
 	plan   *plan   // of the trigger when the item was taken
 }
 
+// retries tells whether an attempt at the event has failed before.
+func (it *item) retries() bool { return it.failed > 0 || it.dead != nil }
+
 // keyed is a key with events that are not done. At most one of its events is an item, ready, in flight or waiting.
 type keyed struct {
 	name     string
@@ -41,9 +44,12 @@ type keyed struct {
 //	admit ─► ready ──take──► in flight ───► settled: done, next of the key ─► ready
 //	    └──► behind another one of the same key ──────────────────┘
 //
+// Retries that are due have a queue of their own, so that they leave room for events that were not tried yet.
+//
 // It has no lock: its owner's guards it.
 type schedule struct {
-	ready   fifo
+	ready   fifo // not tried yet
+	retries fifo // due
 	waiting itemHeap
 	keys    map[string]*keyed
 	queued  int // numbers in all queues
@@ -91,8 +97,15 @@ func (s *schedule) add(it *item) {
 	s.ready.push(it)
 }
 
-// take returns the next ready item, or nil.
-func (s *schedule) take() *item { return s.ready.pop() }
+// take returns the next ready item, or nil: a retry first, if one may be taken.
+func (s *schedule) take(retry bool) *item {
+	if retry {
+		if it := s.retries.pop(); it != nil {
+			return it
+		}
+	}
+	return s.ready.pop()
+}
 
 // retry has an item that was taken wait until it is due. It forgets the event, to be read again.
 func (s *schedule) retry(it *item, due time.Time) {
@@ -101,7 +114,7 @@ func (s *schedule) retry(it *item, due time.Time) {
 }
 
 // again has an item that was taken ready at once.
-func (s *schedule) again(it *item) { s.ready.push(it) }
+func (s *schedule) again(it *item) { s.retries.push(it) }
 
 // release makes items ready that are due, and returns when the next one is. Zero: there is none.
 func (s *schedule) release(now time.Time) (next time.Time) {
@@ -109,7 +122,7 @@ func (s *schedule) release(now time.Time) (next time.Time) {
 		if s.waiting[0].due.After(now) {
 			return s.waiting[0].due
 		}
-		s.ready.push(heap.Pop(&s.waiting).(*item))
+		s.retries.push(heap.Pop(&s.waiting).(*item))
 	}
 	return time.Time{}
 }

@@ -43,7 +43,7 @@ func TestScheduleAgainstModel(t *testing.T) {
 			inFlight = append(inFlight, it)
 		}
 		take := func() *item {
-			it := s.take()
+			it := s.take(true)
 			check(it)
 			return it
 		}
