@@ -95,6 +95,11 @@ spec:
 	}
 	r.Header = http.Header{"Ce-Id": {"large"}, "Ce-Source": {"s"}, "Ce-Type": {"a"}, "Ce-Specversion": {"1.0"}}
 	do(t, r, http.StatusRequestEntityTooLarge)
+	if r, err = http.NewRequest(http.MethodPost, url+"//default/example-broker", strings.NewReader("x")); err != nil { // not redirected
+		t.Fatal(err)
+	}
+	r.Header = http.Header{"Ce-Id": {"path"}, "Ce-Source": {"s"}, "Ce-Type": {"a"}, "Ce-Specversion": {"1.0"}}
+	do(t, r, http.StatusBadRequest)
 	r, err = http.NewRequest(http.MethodGet, url+"/metrics", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -63,10 +63,14 @@ func (o OnlyBrokers) Run(ctx context.Context) (err error) {
 	if err := s.DeleteUnset(); err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", s)
-	mux.Handle("GET /metrics", scrape(registry))
-	front := brokerServer(mux)
+	metrics := scrape(registry)
+	front := brokerServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/metrics" && r.Method == http.MethodGet {
+			metrics.ServeHTTP(w, r)
+			return
+		}
+		s.ServeHTTP(w, r) // not through a ServeMux, which redirects: no sender follows
+	}))
 	stop := context.AfterFunc(ctx, func() { _ = front.Close() })
 	defer stop()
 	if err := front.Serve(o.Listener); !errors.Is(err, http.ErrServerClosed) {
