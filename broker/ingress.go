@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,17 +84,14 @@ var errBusy = errors.New("too many bodies of events are being read: send it agai
 
 // take stores the events of a request, and returns how many it has.
 func (s *stream) take(r *http.Request) (int, error) {
-	size := int64(s.server.config.MaxEventBytes)
-	if r.ContentLength >= 0 {
-		size = min(size, r.ContentLength)
-	}
-	defer s.server.bodies.Add(-size)
-	if s.server.bodies.Add(size) > s.server.config.MaxBodyBytes {
-		return 0, errBusy
-	}
 	buf := s.server.buffers.get()
 	defer s.server.buffers.put(buf) // append has copied what refers to it
-	body, err := readBody(r, s.server.config.MaxEventBytes, buf)
+	held := int64(0)
+	defer func() { s.server.bodies.Add(-held) }()
+	body, err := readBody(r, s.server.config.MaxEventBytes, buf, func(more int) bool {
+		held += int64(more)
+		return s.server.bodies.Add(int64(more)) <= s.server.config.MaxBodyBytes
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -119,28 +117,37 @@ func (s *stream) take(r *http.Request) (int, error) {
 	return len(events), nil
 }
 
-// readBody reads a body into a buffer.
-func readBody(r *http.Request, most int, buf *[]byte) (_ []byte, err error) {
+// firstRead is how much memory a body has before any of it has come: senders that announce much and send nothing leave room for others.
+const firstRead = 4 << 10
+
+// readBody reads a body into a buffer, whose memory take reserves as it grows.
+func readBody(r *http.Request, most int, buf *[]byte, take func(more int) bool) ([]byte, error) {
 	tooLarge := fmt.Errorf("a body may have %d bytes: %w", most, cloudevent.ErrTooLarge)
-	switch n := int(min(r.ContentLength, 1<<31-1)); {
-	case n > most:
+	size := most + 1 // one more, by which a body that is too large is known
+	if r.ContentLength >= 0 {
+		size = int(min(r.ContentLength, int64(size)))
+	}
+	if size > most && r.ContentLength >= 0 {
 		return nil, tooLarge
-	case n >= 0:
-		if cap(*buf) < n {
-			*buf = make([]byte, n)
+	}
+	b := (*buf)[:0]
+	defer func() { *buf = b }()
+	for room := min(size, firstRead); ; room = min(size, 2*room) {
+		if !take(room - len(b)) {
+			return nil, errBusy
 		}
-		*buf = (*buf)[:n]
-		_, err = io.ReadFull(r.Body, *buf)
-	default:
-		*buf, err = io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
-		if len(*buf) > most {
+		b = slices.Grow(b, room-len(b))
+		n, err := io.ReadFull(r.Body, b[len(b):room])
+		b = b[:len(b)+n]
+		switch ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF); {
+		case len(b) > most:
 			return nil, tooLarge
+		case err == nil && len(b) == size, ended && r.ContentLength < 0:
+			return b, nil
+		case err != nil:
+			return nil, badRequest{fmt.Errorf("reading the body: %w", err)}
 		}
 	}
-	if err != nil {
-		return nil, badRequest{fmt.Errorf("reading the body: %w", err)}
-	}
-	return *buf, nil
 }
 
 // trace keeps the sender's trace context in the event, where it is missing (CloudEvents, "Distributed Tracing" extension). What is no

@@ -323,3 +323,22 @@ func TestBodiesAreBounded(t *testing.T) {
 		return status == 202
 	})
 }
+
+// Senders that announce much and send nothing leave room for others.
+func TestStalledBodiesLeaveRoom(t *testing.T) {
+	s, url := newServer(t, Config{MaxBodyBytes: 2 << 20})
+	addr := strings.TrimPrefix(url, "http://")
+	addr = addr[:strings.Index(addr, "/")]
+	for range 100 {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /default/example-broker HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+	}
+	eventually(t, "all bodies are being read", func() bool { return s.bodies.Load() == 100*firstRead })
+	if status, text := post(t, url, "1", "", strings.Repeat("x", 1_000_000)); status != 202 {
+		t.Error(status, text)
+	}
+}

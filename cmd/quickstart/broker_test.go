@@ -89,6 +89,14 @@ spec:
 			}
 		}
 	}
+	rebound, err := http.NewRequest(http.MethodGet, url+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rebound.Host = "page.example" // of a page whose name leads to this machine
+	if text := do(t, rebound, http.StatusMisdirectedRequest); !strings.Contains(text, "localhost") {
+		t.Errorf("%q", text)
+	}
 	r, err := http.NewRequest(http.MethodPost, url+"/default/example-broker", strings.NewReader(strings.Repeat("x", 1025)))
 	if err != nil {
 		t.Fatal(err)

@@ -83,7 +83,7 @@ func brokerServer(h http.Handler) *http.Server {
 
 // close ends deliveries, and waits for them for endGrace.
 func (b *runningBrokers) close() error {
-	return errors.Join(b.http.Close(), b.server.Close(), b.remove())
+	return errors.Join(b.server.Close(), b.remove())
 }
 
 func (b *runningBrokers) remove() error {
@@ -93,7 +93,7 @@ func (b *runningBrokers) remove() error {
 	return os.RemoveAll(b.temporary)
 }
 
-// endBrokers ends the brokers, if there are any.
+// endBrokers ends the brokers, if there are any. Who sends an event from then on is told to send it again later.
 func (s *Server) endBrokers() {
 	b := s.brokers
 	if b == nil {
@@ -110,11 +110,21 @@ func (s *Server) endBrokers() {
 	if err != nil {
 		s.config.Screen.Line("sluice: the brokers' end: " + err.Error())
 	}
-	s.brokers = nil
+}
+
+// endBrokersFront ends what answers senders, after the last request has come through the ingress.
+func (s *Server) endBrokersFront() {
+	if s.brokers != nil {
+		_ = s.brokers.http.Close()
+		s.brokers = nil
+	}
 }
 
 // reconcileBrokers has the brokers and triggers run that are declared.
 func (s *Server) reconcileBrokers() {
+	if s.ending {
+		return
+	}
 	wanted := s.declared.wantedBrokers()
 	if s.brokers == nil {
 		if _, err := os.Stat(s.eventsDir()); len(wanted) == 0 && (s.eventsDir() == "" || err != nil) {
@@ -153,6 +163,13 @@ func (s *Server) reconcileBrokers() {
 		if err := b.server.DeleteUnset(); err != nil {
 			s.config.Screen.Line("sluice: events of brokers that are gone: " + err.Error())
 		}
+	}
+}
+
+// retryBrokers tries again what could not be run, as when the disk was full.
+func (s *Server) retryBrokers() {
+	if s.brokers != nil && len(s.brokers.failed) > 0 {
+		s.reconcileBrokers()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -64,7 +65,13 @@ func (o OnlyBrokers) Run(ctx context.Context) (err error) {
 		return err
 	}
 	metrics := scrape(registry)
+	addr, _ := o.Listener.Addr().(*net.TCPAddr)
+	private := addr != nil && addr.IP.IsLoopback()
 	front := brokerServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host := (&url.URL{Host: r.Host}).Hostname(); private && !ingress.IsMachine(host) && host != ingress.BrokerHost {
+			http.Error(w, fmt.Sprintf("on a loopback address the host is localhost, an IP address or %s", ingress.BrokerHost), http.StatusMisdirectedRequest)
+			return
+		}
 		if r.URL.Path == "/metrics" && r.Method == http.MethodGet {
 			metrics.ServeHTTP(w, r)
 			return

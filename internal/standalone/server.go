@@ -225,6 +225,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.endPingers()
 	s.endBrokers()
 	s.endRequests(base)
+	s.endBrokersFront()
 	s.endReplicas()
 	s.endProxy()
 	close(s.stopped)
@@ -289,6 +290,7 @@ func (s *Server) loop(end <-chan struct{}, failed chan error) {
 			s.sample(now)
 		case now := <-tick.C:
 			s.scaleAll(now)
+			s.retryBrokers()
 		}
 		s.show()
 		s.publish()

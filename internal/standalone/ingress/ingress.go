@@ -189,11 +189,18 @@ func (b *brokers) take(req *proxy.Request, host string) bool {
 	if host == brokerName {
 		return true
 	}
-	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err != nil && host != "localhost" {
+	if !IsMachine(host) {
 		return false
 	}
 	path, _, _ := strings.Cut(req.Target, "?")
 	return slices.Contains(b.paths, strings.TrimSuffix(path, "/"))
+}
+
+// IsMachine reports whether a host is localhost or an IP address. A page in a browser whose own name has come to lead to this machine (DNS
+// rebinding) sends another one.
+func IsMachine(host string) bool {
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil || host == "localhost"
 }
 
 // toBrokers is the exchange of a request to a broker.
