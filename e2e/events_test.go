@@ -67,8 +67,8 @@ type eventRun struct {
 	pods     *readyPods
 	journals *journals
 	senders  *senders
-	kills    map[int]int64 // processes that were killed because of the test, and when at the earliest
-	victims  int
+	kills    map[int]int64 // processes that the test has ended, and when at the earliest
+	killed   int
 }
 
 func newEventRun(t *testing.T, n int) *eventRun {
@@ -142,8 +142,7 @@ var kinds = []string{"app", "queue-proxy", "app", "supervisor"}
 
 // killOne kills a process of a pod that has begun to handle events.
 func (r *eventRun) killOne() {
-	kind := kinds[r.victims%len(kinds)]
-	r.victims++
+	kind := kinds[r.killed%len(kinds)]
 	for _, p := range r.processes() {
 		name, _, _ := strings.Cut(p.cmdline, " ")
 		if strings.Contains(filepath.Base(name), kind) {
@@ -153,11 +152,11 @@ func (r *eventRun) killOne() {
 	}
 }
 
-// killProcess kills a process; what a supervisor runs is killed with it.
+// killProcess kills a process, and with it what ends because of that: what is below it, and the rest of its pod.
 func (r *eventRun) killProcess(pid int) {
-	with := []int{pid}
+	with, above := []int{pid}, parent(pid)
 	for _, p := range r.processes() {
-		if parent(p.pid) == pid {
+		if up := parent(p.pid); up == pid || up == above || parent(up) == pid {
 			with = append(with, p.pid)
 		}
 	}
@@ -166,6 +165,7 @@ func (r *eventRun) killProcess(pid int) {
 	for _, pid := range with {
 		r.kills[pid] = monotonic()
 	}
+	r.killed++
 	r.pods.changed()
 }
 
@@ -183,6 +183,10 @@ func (r *eventRun) killQuickstart() {
 // check compares what was sent with what the apps have handled.
 func (r *eventRun) check() {
 	r.journals.readOn(r.t)
+	for _, j := range r.journals.files { // the activator uses a pod as soon as it has passed a probe, which the API may show later
+		r.pods.changes = append(r.pods.changes, j.first())
+	}
+	slices.Sort(r.pods.changes)
 	var s eventSummary
 	all := r.journals.byKey()
 	for key, next := range r.senders.next {
@@ -200,7 +204,7 @@ func (r *eventRun) check() {
 	}
 	r.t.Logf("%d events of %d keys, %d times sent again; handled %d times (%d cut, %d killed) by %d processes; %d kills; %d repeated; "+
 		"%d pairs while pods were the same, %d moved (%.4f %% kept); %d began while one whose client had gone went on",
-		s.sent, len(r.senders.next), r.senders.again.Load(), s.attempts, s.cut, s.killed, len(r.journals.files), len(r.kills), s.repeated,
+		s.sent, len(r.senders.next), r.senders.again.Load(), s.attempts, s.cut, s.killed, len(r.journals.files), r.killed, s.repeated,
 		s.pairs, s.moved.n, 100*(1-float64(s.moved.n)/float64(max(s.pairs, 1))), s.fenced)
 	for what, f := range map[string]found{
 		"were acknowledged and not delivered": s.lost, "came before those before them": s.reordered, "overlapped": s.overlapped,

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +33,17 @@ type journal struct {
 	pid      int
 	read     int64
 	attempts []*attempt // the n-th has the index n-1
+}
+
+// first returns when the first event came.
+func (j *journal) first() int64 {
+	first := int64(math.MaxInt64)
+	for _, a := range j.attempts {
+		if a != nil {
+			first = min(first, a.begin)
+		}
+	}
+	return first
 }
 
 func newJournals(dir string) *journals {
