@@ -108,7 +108,10 @@ func (r *eventRun) cycle(n int64, killsAll bool) {
 	began, had := time.Now(), r.senders.acknowledged.Load()
 	r.senders.quota.Store(math.MaxInt64)
 	r.senders.load.Store(manyEvents)
-	r.until("as many pods as may be", func() bool { return r.pods.count() == mostPods })
+	r.until("as many pods as may be", func() bool { // fewer will do where the machine is too slow for so many
+		pods := r.pods.count()
+		return pods == mostPods || *events == 0 && pods >= 2 && r.senders.acknowledged.Load()-had >= n
+	})
 	n = max(n-(r.senders.acknowledged.Load()-had), n/2)
 	r.senders.quota.Store(n)
 	between := min(int(n)/4, 20_000)
@@ -125,7 +128,7 @@ func (r *eventRun) cycle(n int64, killsAll bool) {
 		}
 	}
 	r.senders.load.Store(fewEvents)
-	r.until("two pods", func() bool { return r.pods.count() == 2 })
+	r.until("two pods at most", func() bool { pods := r.pods.count(); return pods == 1 || pods == 2 })
 	for range 2 {
 		next := r.journals.delivered + 300
 		r.until("two pods go on", func() bool { return r.journals.delivered >= next })
