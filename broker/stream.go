@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-proxy/sluice/broker/internal/eventlog"
 	"github.com/sluice-proxy/sluice/broker/internal/place"
 	"github.com/sluice-proxy/sluice/internal/cloudevent"
+	"github.com/sluice-proxy/sluice/internal/durable"
 	"github.com/sluice-proxy/sluice/internal/logpace"
 )
 
@@ -82,7 +83,7 @@ func (s *Server) openStream(b Broker) (_ *stream, err error) {
 		s.config.Logger.Warn("the log of a broker is damaged", zap.Stringer("broker", b.ID), zap.String("problem", p))
 	}
 	st.log = log
-	if err = place.MakeDirectory(st.placeDir()); err == nil { // in a directory that the log has made
+	if err = durable.MkdirAll(st.placeDir()); err == nil {
 		err = st.openPlaces()
 	}
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/sluice-proxy/sluice/internal/durable"
 )
 
 // disk is the directory of a log, as far as the log uses it. Tests replace it by one that fails, or that loses what was not synced.
@@ -56,14 +58,7 @@ func (d directory) rename(from, to string) error {
 
 func (d directory) remove(name string) error { return os.Remove(filepath.Join(string(d), name)) }
 
-func (d directory) sync() error {
-	f, err := os.Open(string(d))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
-}
+func (d directory) sync() error { return durable.SyncDirectory(string(d)) }
 
 type osFile struct{ *os.File }
 

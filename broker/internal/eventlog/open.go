@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sluice-proxy/sluice/internal/durable"
 )
 
 // Recovery is what Open has found.
@@ -49,38 +48,22 @@ func (r *Recovery) problem(format string, args ...any) {
 // When the end of a log has been lost, new records get the numbers of the lost ones. Whoever has kept a number of what comes next
 // has to compare it with the second one of Bounds before anything is appended, and to continue with the lower one.
 func Open(dir string, c Config) (*Log, Recovery, error) {
-	if err := makeDirectory(dir); err != nil {
+	if err := durable.MkdirAll(dir); err != nil {
 		return nil, Recovery{}, err
 	}
-	locked, err := lock(dir)
+	lock, err := durable.Lock(dir, "lock")
+	if locked, ok := errors.AsType[*durable.Locked](err); ok {
+		return nil, Recovery{}, fmt.Errorf("%w: process %s has the log in %s open: end it, or use another directory", ErrLocked, locked.PID, dir)
+	}
 	if err != nil {
 		return nil, Recovery{}, err
 	}
-	l, r, err := open(directory(dir), locked, c)
+	l, r, err := open(directory(dir), lock, c)
 	if err != nil {
-		locked.Close()
+		lock.Close()
 		return nil, Recovery{}, fmt.Errorf("log in %s: %w", dir, err)
 	}
 	return l, r, nil
-}
-
-// makeDirectory is os.MkdirAll, but the directories are on the disk when it returns.
-func makeDirectory(dir string) error {
-	parent := filepath.Dir(dir)
-	err := os.Mkdir(dir, 0o700)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && parent != dir:
-		if err := makeDirectory(parent); err != nil {
-			return err
-		}
-		return makeDirectory(dir)
-	case err != nil && !errors.Is(err, fs.ErrExist):
-		return err
-	}
-	if err := directory(parent).sync(); !errors.Is(err, fs.ErrPermission) { // who may not read it has not made it
-		return err
-	}
-	return nil
 }
 
 func open(d disk, lock io.Closer, c Config) (_ *Log, r Recovery, err error) {

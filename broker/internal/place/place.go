@@ -43,12 +43,13 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io/fs"
 	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+
+	"github.com/sluice-proxy/sluice/internal/durable"
 )
 
 // ErrDamaged is in the error of Open for a file whose snapshot can't be read.
@@ -161,13 +162,6 @@ func (p *Place) Mark(from, to uint64) {
 		return
 	}
 	p.setLocked(from, to)
-}
-
-// Dirty tells whether Flush has something to write.
-func (p *Place) Dirty() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.marked) > 0
 }
 
 // base is the number of the first bit.
@@ -287,29 +281,12 @@ func (p *Place) rewrite() (err error) {
 	if err = os.Rename(f.Name(), p.path); err != nil {
 		return err
 	}
-	if err = syncDirectory(filepath.Dir(p.path)); err != nil {
+	if err = durable.SyncDirectory(filepath.Dir(p.path)); err != nil {
 		return err
 	}
 	p.closeFile()
 	p.file, p.size, p.snapshot = f, int64(len(content)), int64(len(content))
 	return nil
-}
-
-// MakeDirectory makes a directory for places in one that is there, unless it is there itself. It is durable when MakeDirectory returns.
-func MakeDirectory(path string) error {
-	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDirectory(filepath.Dir(path))
-}
-
-func syncDirectory(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 func (p *Place) encode() []byte {

@@ -10,10 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 
+	"github.com/sluice-proxy/sluice/internal/durable"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -75,22 +73,14 @@ func Open(path string) (*Dir, error) {
 		return nil, fmt.Errorf("all users may write to the directory of the state (%v) and so make the quickstart run programs: chmod o-w %s, "+
 			"or name another directory with -state DIR", info.Mode(), path)
 	}
-	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	lock, err := durable.Lock(path, lockFile)
+	if locked, ok := errors.AsType[*durable.Locked](err); ok {
+		return nil, fmt.Errorf("another quickstart (process %s) keeps its state in %s: end it, name another directory with "+
+			"-state DIR, or keep no state with -state=", locked.PID, path)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		text, _ := os.ReadFile(lock.Name())
-		lock.Close()
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("lock of %s: %w", path, err)
-		}
-		return nil, fmt.Errorf("another quickstart (process %s) keeps its state in %s: end it, name another directory with "+
-			"-state DIR, or keep no state with -state=", strings.TrimSpace(string(text)), path)
-	}
-	// Only for the message above.
-	_ = lock.Truncate(0)
-	_, _ = lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	return &Dir{path: path, lock: lock}, nil
 }
 
@@ -196,11 +186,7 @@ func replace(name string, data []byte) error {
 	if err := os.Rename(temporary.Name(), name); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.SyncDirectory(filepath.Dir(name))
 }
 
 // Close unlocks the directory.
