@@ -168,12 +168,10 @@ func trace(e *cloudevent.Event, header http.Header) {
 // statusOf maps errors to statuses.
 func statusOf(err error) int {
 	switch {
-	case errors.Is(err, cloudevent.ErrTooLarge), errors.Is(err, eventlog.ErrTooLarge):
+	case errors.Is(err, eventlog.ErrTooLarge):
 		return http.StatusRequestEntityTooLarge
-	case errors.Is(err, cloudevent.ErrMediaType):
-		return http.StatusUnsupportedMediaType
-	case errors.As(err, &badRequest{}):
-		return http.StatusBadRequest
+	case errors.As(err, &badRequest{}), errors.Is(err, cloudevent.ErrTooLarge):
+		return cloudevent.StatusOf(err)
 	}
 	return http.StatusServiceUnavailable // no space, an error of the disk, or closed
 }

@@ -148,8 +148,7 @@ func (s *sender) read(ctx context.Context, r request, response *http.Response) (
 		return nil, nil
 	case status/100 == 2:
 		return s.readReply(ctx, r, response)
-	case status >= 500, status == http.StatusNotFound, status == http.StatusConflict, status == http.StatusTooManyRequests,
-		status == http.StatusRequestTimeout: // as Knative's brokers, beyond the specification
+	case cloudevent.Retriable(status):
 		f.result, f.retry = resultFailed, true
 		f.after = retryAfter(status, response.Header)
 	}

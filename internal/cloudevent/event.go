@@ -14,6 +14,8 @@
 package cloudevent
 
 import (
+	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"iter"
@@ -143,6 +145,26 @@ func (e *Event) WriteRequest(header http.Header) (body []byte) {
 		header[fieldOf(name)] = values[len(values)-1 : len(values) : len(values)]
 	}
 	return e.data
+}
+
+// NewRequest makes a request in binary mode. The error is that of the URL.
+func (e *Event) NewRequest(ctx context.Context, url string) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(e.data))
+	if err != nil {
+		return nil, err
+	}
+	e.WriteRequest(r.Header)
+	return r, nil
+}
+
+// Retriable reports whether the status of a response asks for another attempt: Knative's data plane specification, "Event
+// Acknowledgement and Delivery Retry", and 408 as in Knative's brokers.
+func Retriable(status int) bool {
+	switch status {
+	case http.StatusNotFound, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
+		return true
+	}
+	return status >= 500
 }
 
 // pair is an attribute.

@@ -28,8 +28,8 @@ var (
 )
 
 // Read returns the events of a request, or of a response: one in binary or structured mode, and any number, zero too, of a batch. Their data is part
-// of the body, where that is possible, so the body must not change. Each error that is neither ErrMediaType nor ErrTooLarge
-// is the sender's mistake (HTTP status 400).
+// of the body, where that is possible, so the body must not change. StatusOf has the
+// status for an error.
 func Read(header http.Header, body []byte, limits Limits) ([]Event, error) {
 	if limits.Attributes == 0 {
 		limits.Attributes = defaultAttributes
@@ -63,6 +63,17 @@ func Read(header http.Header, body []byte, limits Limits) ([]Event, error) {
 		return events, nil
 	}
 	return nil, fmt.Errorf("Content-Type %s: %w", quote(kind), ErrMediaType)
+}
+
+// StatusOf is the status of the response to a request whose events Read didn't take.
+func StatusOf(err error) int {
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, ErrMediaType):
+		return http.StatusUnsupportedMediaType
+	}
+	return http.StatusBadRequest
 }
 
 func hasPrefixFold(s, prefix string) bool {

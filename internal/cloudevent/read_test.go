@@ -205,3 +205,20 @@ func TestErrorsOfRead(t *testing.T) {
 		}
 	}
 }
+
+func TestStatusOf(t *testing.T) {
+	for _, c := range []struct {
+		kind, body string
+		limits     Limits
+		want       int
+	}{
+		{"application/cloudevents+xml", "", Limits{}, http.StatusUnsupportedMediaType},
+		{"application/cloudevents+json", `{"specversion": "1.0", "id": "1", "source": "s", "type": "t"}`, Limits{AttributeBytes: 8}, http.StatusRequestEntityTooLarge},
+		{"application/cloudevents+json", "no JSON", Limits{}, http.StatusBadRequest},
+	} {
+		_, err := Read(http.Header{"Content-Type": {c.kind}}, []byte(c.body), c.limits)
+		if got := StatusOf(err); err == nil || got != c.want {
+			t.Errorf("%s: %v, status %d, want %d", c.kind, err, got, c.want)
+		}
+	}
+}

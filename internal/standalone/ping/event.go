@@ -1,7 +1,6 @@
 package ping
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -34,11 +33,5 @@ func (e *Event) request(ctx context.Context, to, id string, at time.Time) (*http
 	if err != nil {
 		return nil, fmt.Errorf("the event of %s: %w", e.Source, err)
 	}
-	header := http.Header{}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(event.WriteRequest(header)))
-	if err != nil {
-		return nil, err
-	}
-	r.Header = header
-	return r, nil
+	return event.NewRequest(ctx, to)
 }

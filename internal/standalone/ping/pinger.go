@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+	"github.com/sluice-proxy/sluice/internal/cloudevent"
 )
 
 // Retries are those of Knative's PingSource (knative.dev/eventing/pkg/adapter/mtping/runner.go).
@@ -107,14 +108,5 @@ func (p *Pinger) attempt(ctx context.Context, id string, at time.Time) (again bo
 	if resp.StatusCode < 300 {
 		return false, nil
 	}
-	return retriable(resp.StatusCode), fmt.Errorf("%s answered %s", p.config.Sink, resp.Status)
-}
-
-// retriable reports whether a status asks for another attempt: Knative's data plane specification, "Event Reply Contract".
-func retriable(status int) bool {
-	switch status {
-	case http.StatusNotFound, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
-		return true
-	}
-	return status >= 500
+	return cloudevent.Retriable(resp.StatusCode), fmt.Errorf("%s answered %s", p.config.Sink, resp.Status)
 }

@@ -1,7 +1,6 @@
 package player
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -91,11 +90,9 @@ func read(w http.ResponseWriter, r *http.Request) (events []cloudevent.Event, ok
 	if err == nil {
 		return events, true
 	}
-	status := http.StatusBadRequest
-	if _, large := errors.AsType[*http.MaxBytesError](err); large || errors.Is(err, cloudevent.ErrTooLarge) {
+	status := cloudevent.StatusOf(err)
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		status = http.StatusRequestEntityTooLarge
-	} else if errors.Is(err, cloudevent.ErrMediaType) {
-		status = http.StatusUnsupportedMediaType
 	}
 	http.Error(w, err.Error(), status)
 	return nil, false
@@ -209,11 +206,10 @@ func (s *server) send(ctx context.Context, e cloudevent.Event) error {
 }
 
 func (s *server) post(ctx context.Context, e *cloudevent.Event) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.config.broker, bytes.NewReader(e.Data()))
+	req, err := e.NewRequest(ctx, s.config.broker)
 	if err != nil {
 		return err
 	}
-	e.WriteRequest(req.Header)
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return err
