@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,12 +52,7 @@ func (f *follower) add(d *dispatcher) {
 func (f *follower) remove(d *dispatcher) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for i, m := range f.members {
-		if m == d {
-			f.members = append(f.members[:i:i], f.members[i+1:]...)
-			break
-		}
-	}
+	f.members = slices.DeleteFunc(f.members, func(m *dispatcher) bool { return m == d })
 	f.set = nil
 	if d.leave(f.at) {
 		f.live--

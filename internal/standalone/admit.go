@@ -7,6 +7,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -50,9 +51,7 @@ func (s *Server) admitService(w kubeapi.Write) (kubeapi.Admission, error) {
 			return a, invalid(w, err)
 		}
 		next.services[key.service()] = []manifest.Service{svc}
-		a.Object = w.New.DeepCopy()
-		a.Object.Object = svc.Object
-		manifest.Default(a.Object.Object)
+		a.Object = defaulted(svc.Object)
 		one := manifest.Set{Services: []manifest.Service{svc}, Objects: next.objects}
 		a.Warnings = append(a.Warnings, remarksOn(one, false, s.cgroups, s.catalog.Contained)...)
 	}
@@ -78,6 +77,12 @@ func keyOf(w kubeapi.Write) objectKey {
 		o = w.Old
 	}
 	return objectKey{w.Resource.GroupResource(), o.GetNamespace(), o.GetName()}
+}
+
+// defaulted returns a document that has been read as the object to be stored, with Knative's defaults.
+func defaulted(document map[string]any) kubeapi.Object {
+	manifest.Default(document)
+	return &unstructured.Unstructured{Object: document}
 }
 
 // fileWarning tells a client whose write is not the last word.
@@ -147,9 +152,7 @@ func (s *Server) admitObject(w kubeapi.Write) (kubeapi.Admission, error) {
 			return a, invalid(w, err)
 		}
 		next.objects[o.Key()] = o
-		a.Object = w.New.DeepCopy()
-		a.Object.Object = o.Object
-		manifest.Default(a.Object.Object)
+		a.Object = defaulted(o.Object)
 	}
 	if s.declared.files[key] {
 		a.Warnings = append(a.Warnings, fileWarning(w))

@@ -9,7 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/objects"
@@ -56,7 +56,7 @@ func (s *Server) eventingState(e *manifest.Eventing) objects.Eventing {
 	switch {
 	case e.Broker != nil:
 		return objects.Broker{
-			Address: "http://" + ingress.BrokerHost + "/" + e.Namespace + "/" + e.Name, Ingress: s.running(e.Key()),
+			Address: knative.BrokerURL(e.Namespace, e.Name), Ingress: s.running(e.Key()),
 			DeadLetterSink: d.deadLetters(e.Namespace, e.Broker.Delivery),
 		}
 	case e.Trigger != nil:
@@ -154,9 +154,7 @@ func (s *Server) admitEventing(w kubeapi.Write) (kubeapi.Admission, error) {
 			return a, invalid(w, err)
 		}
 		next.eventing[e.Key()] = e
-		a.Object = w.New.DeepCopy()
-		a.Object.Object = e.Object
-		manifest.Default(a.Object.Object)
+		a.Object = defaulted(e.Object)
 		a.Warnings = append(a.Warnings, ignoredEventing(e)...)
 	}
 	plan, err := s.plan(next)

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
 	"github.com/sluice-proxy/sluice/internal/standalone/containers"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
@@ -78,8 +79,8 @@ func (i *instance) command(c *manifest.Container, argv []string, app bool) (repl
 		}
 		vars[mountVariable(m.Path)] = place
 	}
-	if url, ok := vars[manifest.EnvSink]; ok && i.sink != nil && (argv != nil || i.source) {
-		vars[manifest.EnvSink] = i.sink(url)
+	if url, ok := vars[knative.EnvSink]; ok && i.sink != nil && (argv != nil || i.source) {
+		vars[knative.EnvSink] = i.sink(url)
 	}
 	if argv == nil {
 		return i.container(c, vars)

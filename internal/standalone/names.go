@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/standalone/forward"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/player"
@@ -35,7 +36,7 @@ func (s *Server) setNames(i *instance, r *revision) error {
 // sends reports whether a container has a sink in its environment.
 func sends(t *manifest.Template) bool {
 	return slices.ContainsFunc(t.All(), func(c *manifest.Container) bool {
-		return slices.ContainsFunc(c.Env, func(v manifest.EnvVar) bool { return v.Name == manifest.EnvSink })
+		return slices.ContainsFunc(c.Env, func(v manifest.EnvVar) bool { return v.Name == knative.EnvSink })
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/broker"
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/limits"
 	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
@@ -68,8 +69,8 @@ func (o OnlyBrokers) Run(ctx context.Context) (err error) {
 	addr, _ := o.Listener.Addr().(*net.TCPAddr)
 	private := addr != nil && addr.IP.IsLoopback()
 	front := brokerServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if host := (&url.URL{Host: r.Host}).Hostname(); private && !ingress.IsMachine(host) && host != ingress.BrokerHost {
-			http.Error(w, fmt.Sprintf("on a loopback address the host is localhost, an IP address or %s", ingress.BrokerHost), http.StatusMisdirectedRequest)
+		if host := (&url.URL{Host: r.Host}).Hostname(); private && !ingress.IsMachine(host) && host != knative.BrokerHost {
+			http.Error(w, fmt.Sprintf("on a loopback address the host is localhost, an IP address or %s", knative.BrokerHost), http.StatusMisdirectedRequest)
 			return
 		}
 		if r.URL.Path == "/metrics" && r.Method == http.MethodGet {
@@ -125,7 +126,7 @@ func (o OnlyBrokers) transport() *http.Transport {
 	t := broker.NewTransport()
 	dial := t.DialContext
 	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if addr == net.JoinHostPort(ingress.BrokerHost, "80") {
+		if addr == net.JoinHostPort(knative.BrokerHost, "80") {
 			addr = o.Listener.Addr().String()
 		}
 		return dial(ctx, network, addr)

@@ -15,7 +15,7 @@ func (s *Server) snapshot(svc *catalog.Service, object kubeapi.Object) objects.S
 		Object:        object,
 		Node:          nodeName(),
 		URL:           s.url(svc.Name, svc.Namespace),
-		Address:       "http://" + svc.Name + "." + svc.Namespace + ".svc.cluster.local",
+		Address:       clusterURL(svc.Namespace, svc.Name),
 		LatestCreated: svc.Latest.Name,
 	}
 	serving := svc.Latest

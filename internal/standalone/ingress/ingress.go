@@ -41,10 +41,7 @@ type Config struct {
 	ProxyStatus string
 }
 
-// BrokerHost is the host of all brokers in a cluster, Knative's Service broker-ingress. Their paths are /NAMESPACE/NAME.
-const BrokerHost = "broker-ingress.knative-eventing.svc.cluster.local"
-
-// brokerName is BrokerHost without its domain.
+// brokerName is knative.BrokerHost without its domain.
 const brokerName = "broker-ingress.knative-eventing"
 
 // Ingress routes requests. Make one with New.
@@ -114,7 +111,7 @@ func (i *Ingress) SetRoutes(routes []Route) {
 	i.table.Store(t)
 }
 
-// SetBrokers sets the address, host:port, of the brokers with these paths, /NAMESPACE/NAME. It gets the requests to BrokerHost, and those
+// SetBrokers sets the address, host:port, of the brokers with these paths, /NAMESPACE/NAME. It gets the requests to knative.BrokerHost, and those
 // to this machine without a name, such as localhost, that have one of the paths.
 func (i *Ingress) SetBrokers(addr string, paths []string) {
 	i.brokers.Store(&brokers{addr, slices.Clone(paths)})

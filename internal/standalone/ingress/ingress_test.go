@@ -178,7 +178,7 @@ func TestBrokers(t *testing.T) {
 		h.ServeHTTP(w, req)
 		return w
 	}
-	if w := ask(BrokerHost, "/default/b"); w.Code != http.StatusNotFound {
+	if w := ask(knative.BrokerHost, "/default/b"); w.Code != http.StatusNotFound {
 		t.Errorf("without brokers: %d", w.Code)
 	}
 	i.SetBrokers(events.Listener.Addr().String(), []string{"/default/b"})
@@ -189,8 +189,8 @@ func TestBrokers(t *testing.T) {
 		host, path string
 		status     int
 	}{
-		{BrokerHost, "/default/b", 202},
-		{BrokerHost + ":80", "/default/none", 202}, // for the brokers to refuse
+		{knative.BrokerHost, "/default/b", 202},
+		{knative.BrokerHost + ":80", "/default/none", 202}, // for the brokers to refuse
 		{"broker-ingress.knative-eventing", "/default/b?q", 202},
 		{"localhost:8080", "/default/b", 202},
 		{"127.0.0.1:8080", "/default/b/", 202},

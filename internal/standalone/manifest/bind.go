@@ -4,20 +4,15 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"k8s.io/apimachinery/pkg/runtime"
-)
-
-// The variables that a SinkBinding sets (knative.dev/eventing/pkg/apis/sources/v1/sinkbinding_lifecycle.go).
-const (
-	EnvSink      = "K_SINK"
-	envOverrides = "K_CE_OVERRIDES"
 )
 
 // Bind returns t with the variables of a sink in all of its containers, instead of those that it has.
 func (t Template) Bind(s *Sender, uri string) Template {
 	bind := func(c *Container) {
-		c.Env = slices.DeleteFunc(slices.Clone(c.Env), func(v EnvVar) bool { return v.Name == EnvSink || v.Name == envOverrides })
-		c.Env = append(c.Env, EnvVar{Name: EnvSink, Value: uri}, EnvVar{Name: envOverrides, Value: s.overrides()})
+		c.Env = slices.DeleteFunc(slices.Clone(c.Env), func(v EnvVar) bool { return v.Name == knative.EnvSink || v.Name == knative.EnvOverrides })
+		c.Env = append(c.Env, EnvVar{Name: knative.EnvSink, Value: uri}, EnvVar{Name: knative.EnvOverrides, Value: s.overrides()})
 	}
 	t.Init, t.Sidecars = slices.Clone(t.Init), slices.Clone(t.Sidecars)
 	for _, c := range t.All() {
@@ -35,9 +30,9 @@ func (s Service) Bind(to *Sender, uri string) Service {
 		env, _ := c["env"].([]any)
 		env = slices.DeleteFunc(env, func(v any) bool {
 			m, _ := v.(map[string]any)
-			return m["name"] == EnvSink || m["name"] == envOverrides
+			return m["name"] == knative.EnvSink || m["name"] == knative.EnvOverrides
 		})
-		c["env"] = append(env, map[string]any{"name": EnvSink, "value": uri}, map[string]any{"name": envOverrides, "value": to.overrides()})
+		c["env"] = append(env, map[string]any{"name": knative.EnvSink, "value": uri}, map[string]any{"name": knative.EnvOverrides, "value": to.overrides()})
 	}
 	return s
 }

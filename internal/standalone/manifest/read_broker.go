@@ -23,8 +23,8 @@ var (
 	brokerTable  = newTable("Broker", eventingFields(eventingVersion, "Broker", onBroker, func(r *reader, n node, e *Eventing) { readObject(r, n, brokerSpecTable, e.Broker) }))
 	triggerTable = newTable("Trigger", eventingFields(eventingVersion, "Trigger", onTrigger, func(r *reader, n node, e *Eventing) {
 		readObject(r, n, triggerSpecTable, e.Trigger)
-		r.needs(n, map[string]bool{"broker": e.Trigger.Broker != ""})
-		r.needs(n, map[string]bool{"subscriber": e.Trigger.Subscriber.Place != Place{}})
+		r.needs(n, "broker", e.Trigger.Broker != "")
+		r.needs(n, "subscriber", e.Trigger.Subscriber.Place != Place{})
 	}))
 )
 
@@ -184,13 +184,7 @@ func (r *reader) dependency(n node, text string) *Reference {
 		r.errorf(n, "should be a reference in JSON, with apiVersion, kind and name: %v", err)
 		return nil
 	}
-	var missing []string
-	for _, field := range [][2]string{{"apiVersion", f.APIVersion}, {"kind", f.Kind}, {"name", f.Name}} {
-		if field[1] == "" {
-			missing = append(missing, field[0])
-		}
-	}
-	if len(missing) > 0 {
+	if missing := f.missing(); len(missing) > 0 {
 		r.errorf(n, "should have %s", strings.Join(missing, ", "))
 	}
 	return &f

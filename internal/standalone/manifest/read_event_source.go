@@ -20,14 +20,14 @@ var (
 	containerSourceTable = newTable("ContainerSource", eventingFields(sourcesVersion, "ContainerSource", onSource, func(r *reader, n node, e *Eventing) {
 		r.hasTemplate = false
 		readObject(r, n, containerSourceSpecTable, e.ContainerSource)
-		r.needs(n, map[string]bool{"sink": e.ContainerSource.Sink.Place != Place{}})
-		r.needs(n, map[string]bool{"template": r.hasTemplate})
+		r.needs(n, "sink", e.ContainerSource.Sink.Place != Place{})
+		r.needs(n, "template", r.hasTemplate)
 	}))
 	sinkBindingTable = newTable("SinkBinding", eventingFields(sourcesVersion, "SinkBinding", onSource, func(r *reader, n node, e *Eventing) {
 		b := binding{SinkBinding: e.SinkBinding}
 		readObject(r, n, sinkBindingSpecTable, &b)
-		r.needs(n, map[string]bool{"sink": b.Sink.Place != Place{}})
-		r.needs(n, map[string]bool{"subject": b.hasSubject})
+		r.needs(n, "sink", b.Sink.Place != Place{})
+		r.needs(n, "subject", b.hasSubject)
 	}))
 )
 
@@ -74,7 +74,7 @@ func (p *ping) finish(r *reader, n node) {
 	if n.Kind != yaml.MappingNode {
 		return
 	}
-	r.needs(n, map[string]bool{"sink": p.Sink.Place != Place{}})
+	r.needs(n, "sink", p.Sink.Place != Place{})
 	if p.hasText && p.hasBase64 {
 		r.errorf(n, "should have either data or dataBase64")
 	}
@@ -192,8 +192,8 @@ func (r *reader) checkSubject(n node, s *Subject) {
 	if n.Kind != yaml.MappingNode {
 		return
 	}
-	r.needs(n, map[string]bool{"apiVersion": s.APIVersion != ""})
-	r.needs(n, map[string]bool{"kind": s.Kind != ""})
+	r.needs(n, "apiVersion", s.APIVersion != "")
+	r.needs(n, "kind", s.Kind != "")
 	if (s.Name == "") == (s.Selector == nil) {
 		r.errorf(n, "should have either name or selector")
 	}

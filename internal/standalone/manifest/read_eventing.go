@@ -215,14 +215,19 @@ var referenceTable = newTable("KReference",
 
 // complete checks that a reference names an object.
 func (r *reader) complete(n node, f *Reference) {
-	if n.Kind != yaml.MappingNode {
-		return
+	for _, field := range f.missing() {
+		r.needs(n, field, false)
 	}
+}
+
+// missing returns the fields without which a reference names no object.
+func (f *Reference) missing() (fields []string) {
 	for _, field := range [][2]string{{"apiVersion", f.APIVersion}, {"kind", f.Kind}, {"name", f.Name}} {
 		if field[1] == "" {
-			r.errorf(node{n.Node, join(n.path, field[0])}, "missing")
+			fields = append(fields, field[0])
 		}
 	}
+	return fields
 }
 
 // attributeName is what Knative lets a filter name: CloudEvents' naming conventions, and a letter first.
@@ -267,14 +272,9 @@ func senderFields[T any](of func(*T) *Sender) []field[T] {
 	}
 }
 
-// needs checks that fields have been given.
-func (r *reader) needs(n node, given map[string]bool) {
-	if n.Kind != yaml.MappingNode {
-		return
-	}
-	for field, ok := range given {
-		if !ok {
-			r.errorf(node{n.Node, join(n.path, field)}, "missing")
-		}
+// needs checks that a field has been given.
+func (r *reader) needs(n node, field string, given bool) {
+	if n.Kind == yaml.MappingNode && !given {
+		r.errorf(node{n.Node, join(n.path, field)}, "missing")
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/sluice-proxy/sluice/internal/knative"
 )
 
 // config is what the environment says.
@@ -24,10 +26,10 @@ func configOf(env func(string) string, own string) (config, error) {
 	if c.broker, err = brokerOf(env, own); err != nil {
 		return config{}, err
 	}
-	if text := env("K_CE_OVERRIDES"); text != "" {
+	if text := env(knative.EnvOverrides); text != "" {
 		var overrides struct{ Extensions map[string]string }
 		if err := json.Unmarshal([]byte(text), &overrides); err != nil {
-			return config{}, fmt.Errorf(`K_CE_OVERRIDES should be like {"extensions":{"name":"value"}}: %w`, err)
+			return config{}, fmt.Errorf(`%s should be like {"extensions":{"name":"value"}}: %w`, knative.EnvOverrides, err)
 		}
 		c.extensions = overrides.Extensions
 	}
@@ -43,7 +45,7 @@ func brokerOf(env func(string) string, own string) (string, error) {
 	default:
 		return "", fmt.Errorf("PLAYER_MODE should be KNATIVE or LOCAL, is %q", mode)
 	}
-	for _, name := range []string{"BROKER_URL", "BROKER_URI", "K_SINK"} {
+	for _, name := range []string{"BROKER_URL", "BROKER_URI", knative.EnvSink} {
 		value := env(name)
 		if value == "" {
 			continue
@@ -54,5 +56,5 @@ func brokerOf(env func(string) string, own string) (string, error) {
 		return value, nil
 	}
 	namespace, name := cmp.Or(env("BROKER_NAMESPACE"), "default"), cmp.Or(env("PLAYER_BROKER"), env("BROKER_NAME"), "default")
-	return "http://broker-ingress.knative-eventing.svc.cluster.local/" + url.PathEscape(namespace) + "/" + url.PathEscape(name), nil
+	return knative.BrokerURL(url.PathEscape(namespace), url.PathEscape(name)), nil
 }

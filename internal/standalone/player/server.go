@@ -193,7 +193,7 @@ func (s *server) relay(w http.ResponseWriter, r *http.Request) {
 func (s *server) send(ctx context.Context, e cloudevent.Event) error {
 	for name, value := range s.config.extensions {
 		if err := e.Set(name, value); err != nil {
-			return fmt.Errorf("K_CE_OVERRIDES: %w", err)
+			return fmt.Errorf("%s: %w", knative.EnvOverrides, err)
 		}
 	}
 	err := s.post(ctx, &e)
