@@ -74,7 +74,7 @@ type Config struct {
 	// Proxies are addresses that send the requests of many clients, such as an ingress: they have no part of their own.
 	Proxies []netip.Prefix
 
-	// CookieKey signs the cookies of Affinity.ByCookie. Activators that share it know each other's; so does one that has been
+	// CookieKey signs the cookies of sluice.dev/affinity. Activators that share it know each other's; so does one that has been
 	// restarted. Nil: a random one, with which clients get new cookies then.
 	CookieKey []byte
 

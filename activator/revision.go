@@ -24,8 +24,9 @@ type Revision struct {
 	// MaxWaiting bounds the requests that wait for a pod of this revision. 0: Config.RevisionMaxWaiting.
 	MaxWaiting int
 	// Affinity and AffinityOrder are the annotations sluice.dev/affinity and sluice.dev/affinity-order, by which requests go to the
-	// same pod: see docs/operations.md. Values that can't be used are logged, and stand for none. Bypassed says that requests may also reach the pods without the activator, which
-	// then can't see to it: that is logged, and on the metric sluice_affinity_bypassed.
+	// same pod: see docs/operations.md. Values that can't be used are logged, and stand for none. Bypassed says that requests may
+	// also reach the pods without the activator, which then can't see to it: that is logged, and on the metric
+	// sluice_affinity_bypassed.
 	Affinity, AffinityOrder string
 	Bypassed                bool
 	// NoEarlyUse keeps a pod out of use until Kubernetes calls it Ready, since its readiness probe (exec) or a startup probe

@@ -36,7 +36,7 @@ type Config struct {
 	// Dropped is told in a sentence of events that a trigger doesn't deliver, every ten seconds at most for each: the last attempt has failed, or
 	// they were dropped from the log. It must neither block nor call the Server. Nil: nobody is.
 	Dropped func(trigger ID, why string)
-	// Logger is told of damage, of events that are dropped, and of errors of the disk. Nil: nobody is.
+	// Logger gets damage, events that are dropped, and errors of the disk. Nil: nobody does.
 	Logger *zap.Logger
 }
 

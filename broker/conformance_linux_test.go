@@ -7,21 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // A delivery whose reply can't be stored has failed, and is made again: the full disk is that of TestDiskIsFull.
 func TestReplyThatCantBeStored(t *testing.T) {
-	dir := t.TempDir()
-	if err := unix.Mount("none", dir, "tmpfs", 0, "size=2m"); err != nil {
-		t.Skipf("no tmpfs can be mounted: %v", err)
-	}
-	defer unix.Unmount(dir, unix.MNT_DETACH)
-	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	dir, ballast := smallDisk(t)
 	s, url := newServer(t, Config{Dir: filepath.Join(dir, "events")})
 	data := strings.Repeat("x", 10_000)
 	full := make(chan struct{})

@@ -417,7 +417,7 @@ func (d *dispatcher) searchSome() progress {
 // work sends an event, and others that are ready after it.
 func (d *dispatcher) work(it *item) {
 	for it != nil {
-		it = d.settle(it, d.attempt(it))
+		it = d.finish(it, d.attempt(it))
 	}
 }
 
@@ -432,7 +432,7 @@ func (d *dispatcher) attempt(it *item) *failure {
 		}
 		switch {
 		case errors.Is(err, eventlog.ErrClosed):
-			return nil // settle sees that the dispatcher ends
+			return nil // finish sees that the dispatcher ends
 		case err != nil:
 			d.complain("reading an event", err)
 			d.lost(1)
@@ -467,8 +467,8 @@ func (d *dispatcher) attempt(it *item) *failure {
 	return f
 }
 
-// settle does what an attempt's failure asks for, and returns the next ready event, or nil if the goroutine should end.
-func (d *dispatcher) settle(it *item, f *failure) (next *item) {
+// finish does what an attempt's result asks for, and returns the next ready event, or nil if the goroutine should end.
+func (d *dispatcher) finish(it *item, f *failure) (next *item) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	wanted := d.wantsLocked()

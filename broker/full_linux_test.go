@@ -10,21 +10,11 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
-	"golang.org/x/sys/unix"
 )
 
-// A broker on a full disk takes nothing, says why, delivers what it has acknowledged, and takes events again when there is room. It needs the
-// right to mount a file system.
+// A broker on a full disk takes nothing, says why, delivers what it has acknowledged, and takes events again when there is room.
 func TestDiskIsFull(t *testing.T) {
-	dir := t.TempDir()
-	if err := unix.Mount("none", dir, "tmpfs", 0, "size=2m"); err != nil {
-		t.Skipf("no tmpfs can be mounted: %v", err)
-	}
-	defer unix.Unmount(dir, unix.MNT_DETACH)
-	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	dir, ballast := smallDisk(t)
 	registry, values := newRegistry()
 	core, lines := observer.New(zap.ErrorLevel)
 	s, url := newServer(t, Config{Dir: filepath.Join(dir, "events"), Registerer: registry, Logger: zap.New(core)})

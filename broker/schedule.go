@@ -41,7 +41,7 @@ type keyed struct {
 // events behind, and for the rest of them the first number, from which on the log has to be searched when the key goes on.
 //
 //	          ┌──────────── retry ◄───────────┐
-//	admit ─► ready ──take──► in flight ───► settled: done, next of the key ─► ready
+//	admit ─► ready ──take──► in flight ───► finished: done, next of the key ─► ready
 //	    └──► behind another one of the same key ──────────────────┘
 //
 // Retries that are due have a queue of their own, so that they leave room for events that were not tried yet.

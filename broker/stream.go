@@ -331,7 +331,7 @@ func (s *stream) flush() {
 	s.log.TrimTo(low)
 }
 
-// unreadable is told of errors of the follower.
+// unreadable reports errors of the follower.
 func (s *stream) unreadable(err error) { s.complain("reading events failed", err) }
 
 func (s *stream) complain(what string, err error) {

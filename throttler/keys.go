@@ -1,6 +1,7 @@
 package throttler
 
 import (
+	"container/list"
 	"sync/atomic"
 	"time"
 )
@@ -25,7 +26,7 @@ type affinity struct {
 	home  *pod   // the best of all pods on the ring
 	built uint64 // ring.builds then; or else home has to be looked for
 
-	older, newer *affinity
+	use *list.Element // in affinities.byUse
 }
 
 func (a *affinity) busy() bool { return a.turn != nil || a.waits > 0 }
@@ -49,7 +50,7 @@ func (a *affinity) moveTo(p *pod, r *ring, c *counts) int64 {
 			c.MovedGone++
 		case last.backOff.why != inUse:
 			c.MovedOut++
-		case !last.hasRoom() || last.line.n > 0 || last.load() >= max(last.fill(), r.many()):
+		case !last.hasRoom() || last.line.n > 0 || last.overloaded(r.many()):
 			c.MovedFull++
 		default:
 			c.MovedHome++
@@ -60,32 +61,28 @@ func (a *affinity) moveTo(p *pod, r *ring, c *counts) int64 {
 	return a.epoch
 }
 
-// affinities are the keys of a revision, in order of their last use.
+// affinities are the keys of a revision.
 type affinities struct {
-	byKey          map[uint64]*affinity
-	oldest, newest *affinity
+	byKey map[uint64]*affinity
+	byUse list.List // of *affinity; the one that was used last is at the back
 }
 
 // use finds what is known of a key, or begins to know it. Then, one that isn't in use may be forgotten for it.
 func (as *affinities) use(key uint64, total *atomic.Int64) *affinity {
 	a := as.byKey[key]
-	switch {
-	case a == as.newest && a != nil:
-		return a
-	case a != nil:
-		as.unlink(a)
-	default:
+	if a == nil {
 		if a = as.evict(total); a == nil {
 			a = new(affinity)
+			a.use = as.byUse.PushBack(a)
 			total.Add(1)
 		}
-		*a = affinity{key: key}
+		*a = affinity{key: key, use: a.use}
 		if as.byKey == nil {
 			as.byKey = map[uint64]*affinity{}
 		}
 		as.byKey[key] = a
 	}
-	as.link(a)
+	as.byUse.MoveToBack(a.use)
 	return a
 }
 
@@ -95,47 +92,20 @@ func (as *affinities) evict(total *atomic.Int64) *affinity {
 		return nil
 	}
 	for range 8 { // those in use have been used lately, but for some that wait
-		a := as.oldest
-		if a == nil {
-			return nil
-		}
-		as.unlink(a)
+		a := as.byUse.Front().Value.(*affinity)
 		if !a.busy() {
 			delete(as.byKey, a.key)
 			return a
 		}
-		as.link(a)
+		as.byUse.MoveToBack(a.use)
 	}
 	return nil
-}
-
-func (as *affinities) link(a *affinity) {
-	a.older, a.newer = as.newest, nil
-	if as.newest != nil {
-		as.newest.newer = a
-	} else {
-		as.oldest = a
-	}
-	as.newest = a
-}
-
-func (as *affinities) unlink(a *affinity) {
-	if a.older != nil {
-		a.older.newer = a.newer
-	} else {
-		as.oldest = a.newer
-	}
-	if a.newer != nil {
-		a.newer.older = a.older
-	} else {
-		as.newest = a.older
-	}
 }
 
 // forget forgets a key unless it is in use, or is forgotten already.
 func (as *affinities) forget(a *affinity, total *atomic.Int64) {
 	if as.byKey[a.key] == a && !a.busy() {
-		as.unlink(a)
+		as.byUse.Remove(a.use)
 		delete(as.byKey, a.key)
 		total.Add(-1)
 	}

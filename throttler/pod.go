@@ -71,6 +71,13 @@ func (p *pod) fill() int {
 	return p.Slots
 }
 
+// overloaded says whether others could better have the next request of one of p's keys: it has as many as it may have in flight, or
+// more, and at least many.
+func (p *pod) overloaded(many int) bool { return p.load() >= max(p.fill(), many) }
+
+// hasSlot says whether p has room for a request now.
+func (p *pod) hasSlot() bool { return p.usable() && p.hasRoom() }
+
 func (p *pod) usable() bool { return p.listed && p.State == Ready && p.backOff.why == inUse }
 
 func (p *pod) hasRoom() bool { return p.Slots <= 0 || p.inFlight < p.Slots }

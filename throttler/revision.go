@@ -93,7 +93,7 @@ func (r *revision) findLocked(w want) *pod {
 	if !w.key.free(w.turn) {
 		return nil
 	}
-	if p := r.free.chooseToWaitFor(w); p != nil && p.usable() && p.hasRoom() {
+	if p := r.free.chooseToWaitFor(w); p != nil && p.hasSlot() {
 		return p
 	}
 	return nil
@@ -159,15 +159,15 @@ func (r *revision) enqueueLocked(d *Demand, what want, notify func()) (*waiter, 
 	if w.key != nil {
 		w.key.waits++
 	}
-	switch {
-	case w.turn == nil:
+	if w.turn == nil {
 		r.queue.add(w)
-	case w.key.free(w.turn):
-		r.queue.inTurn++
+		return w, nil
+	}
+	r.queue.inTurn++
+	if w.key.free(w.turn) {
 		w.key.turn = w.turn
 		r.lineUpLocked(w, r.free.chooseToWaitFor(w.want))
-	default:
-		r.queue.inTurn++
+	} else {
 		w.key.line.enter(w)
 	}
 	return w, nil
@@ -226,7 +226,7 @@ func (r *revision) endTurn(t *Turn) {
 func (r *revision) beginTurnLocked(w *waiter, served *waiters) {
 	p := r.free.chooseToWaitFor(w.want)
 	r.lineUpLocked(w, p)
-	if p != nil && p.usable() && p.hasRoom() {
+	if p != nil && p.hasSlot() {
 		r.handLocked(p, w, served)
 	}
 }
@@ -348,7 +348,7 @@ func (r *revision) serveLocked(freed *pod) (served waiters) {
 	}
 	for {
 		w, p := r.queue.next(&r.free)
-		if freed != nil && freed.line.head != nil && freed.usable() && freed.hasRoom() && (p == nil || freed.line.head.olderThan(w)) {
+		if freed != nil && freed.line.head != nil && freed.hasSlot() && (p == nil || freed.line.head.olderThan(w)) {
 			w, p = freed.line.head, freed
 		}
 		if p == nil {

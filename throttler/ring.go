@@ -139,7 +139,7 @@ func (r *ring) noteWaitable(p *pod) {
 
 // put enters p in the sets that it belongs to.
 func (r *ring) put(p *pod) {
-	room := p.usable() && p.hasRoom()
+	room := p.hasSlot()
 	wait := p.waitable()
 	for set, in := range [setsOfRing]bool{true, room && p.Own, room && (p.Own || p.Spillover), wait && p.Own, wait} {
 		if in {
@@ -173,7 +173,7 @@ func (r *ring) veto(set ringSet, avoid avoided) veto {
 // many is twice the mean load.
 func (r *ring) many() int { return 2 * (r.load/max(r.usable, 1) + 1) }
 
-func (v *veto) has(p *pod) bool { return p.load() >= max(p.fill(), v.many) || v.avoid.has(p) }
+func (v *veto) has(p *pod) bool { return p.overloaded(v.many) || v.avoid.has(p) }
 
 // choose finds the pod of a set with the best score for key, but none of those to avoid, or with much more to do than the
 // others; nil when there is none.

@@ -93,7 +93,7 @@ func (b *runningBrokers) remove() error {
 	return os.RemoveAll(b.temporary)
 }
 
-// endBrokers ends the brokers, if there are any. Who sends an event from then on is told to send it again later.
+// endBrokers ends the brokers, if there are any. Events that are sent from then on are answered with 503 and Retry-After.
 func (s *Server) endBrokers() {
 	b := s.brokers
 	if b == nil {

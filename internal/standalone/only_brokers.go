@@ -31,7 +31,7 @@ type OnlyBrokers struct {
 	// Listener gets events, POST /NAMESPACE/BROKER, and serves GET /metrics. Run closes it.
 	Listener net.Listener
 	Log      *zap.Logger
-	// Line is told what runs.
+	// Line shows what runs.
 	Line func(string)
 }
 
