@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// rounding is the part of a load that may come from the rounding of its average and of a target such as 0.7: a load of 42
+// needs 60 replicas then, though the quotient is 60.00000000000001.
+const rounding = 1e-9
+
 // Decider computes a number of replicas from load. It keeps the state of panic mode and of the scale-down delay; Scaler
 // applies bounds and scales to zero.
 type Decider struct {
@@ -37,7 +41,7 @@ func (d *Decider) Decide(now time.Time, ready int, stable, panic float64, reacha
 		least = math.Floor(base / d.spec.MaxScaleDownRate)
 	}
 	limited := func(load float64) (want float64, replicas int) {
-		want = math.Ceil(load / d.spec.Target)
+		want = math.Ceil(load / d.spec.Target * (1 - rounding))
 		replicas = toInt(min(max(want, least), most))
 		if want > 0 {
 			replicas = max(replicas, d.spec.Activation)

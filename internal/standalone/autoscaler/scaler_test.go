@@ -211,6 +211,16 @@ func TestRPSMetric(t *testing.T) {
 	}
 }
 
+// 42/0.7 is a little above 60, as are averages of loads.
+func TestRoundingAddsNoReplica(t *testing.T) {
+	for load, want := range map[float64]int{42: 60, 21: 30, 6.3: 9, 42.001: 61, 1e-12: 1} {
+		r := newRun(testSpec(t, 1))
+		if r.seconds(200, load); r.ready != want {
+			t.Errorf("%d replicas for a load of %v, want %d", r.ready, load, want)
+		}
+	}
+}
+
 func TestSteadyLoadSettles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, err := Parse(Standard(), rapid.IntRange(0, 20).Draw(t, "limit"), nil)
@@ -220,7 +230,7 @@ func TestSteadyLoadSettles(t *testing.T) {
 		load := rapid.Float64Range(0.01, 500).Draw(t, "load")
 		r := newRun(s)
 		r.seconds(200, load)
-		if want := int(math.Ceil(load/s.Target - 1e-9)); r.ready != want {
+		if want := int(math.Ceil(load / s.Target * (1 - rounding))); r.ready != want {
 			t.Fatalf("%d replicas, want %d for load %v at target %v", r.ready, want, load, s.Target)
 		}
 	})
