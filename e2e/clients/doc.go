@@ -6,6 +6,7 @@
 //	curl ──────────────────► ingress┘
 //
 // TestVerbs has a table of kubectl's commands and kinds, and one of kn's commands. TestWalk writes docs/walk.md and compares with it.
+// TestCloudEvents sends events of the CloudEvents project to a broker.
 //
 //	SLUICE_KUBE_BIN=/tmp/sluice-cluster/bin go test .     # kubectl as hack/cluster builds it; else that of the path
 //	go test -run TestWalk -update                         # writes docs/walk.md
