@@ -6,6 +6,7 @@ import "strings"
 type Field struct {
 	Name, Value string
 	Kind        Kind
+	Sensitive   bool // came as a never-indexed literal of HTTP/2, and goes on as such (RFC 7541 §7.1.3)
 }
 
 // Fields are those of a head, in order. Names are compared without regard to case.
@@ -107,7 +108,7 @@ func (f *Fields) Set(name, value string) {
 
 // Add appends a field.
 func (f *Fields) Add(name, value string) {
-	*f = append(*f, Field{name, OneLine(value), KindOf(name)})
+	*f = append(*f, Field{Name: name, Value: OneLine(value), Kind: KindOf(name)})
 }
 
 // Del removes every field called name.
@@ -167,7 +168,7 @@ func (f *Fields) parse(s string, most int) error {
 		if !all(value, inValue) {
 			return ErrFieldValue
 		}
-		*f = append(*f, Field{l[:i], value, KindOf(l[:i])})
+		*f = append(*f, Field{Name: l[:i], Value: value, Kind: KindOf(l[:i])})
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 func TestHeadsAreWritten(t *testing.T) {
-	fields := Fields{{"X-A", "1", Plain}, {"Host", "x", Host}, {"x-b", "", Plain}}
+	fields := Fields{{Name: "X-A", Value: "1"}, {Name: "Host", Value: "x", Kind: Host}, {Name: "x-b"}}
 	for want, got := range map[string][]byte{
 		"> GET /a?b HTTP/1.0\r\n":                 AppendRequestLine([]byte("> "), "GET", "/a?b", 0),
 		"OPTIONS * HTTP/1.1\r\n":                  AppendRequestLine(nil, "OPTIONS", "*", 1),

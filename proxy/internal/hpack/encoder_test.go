@@ -1,0 +1,55 @@
+package hpack
+
+import (
+	"fmt"
+	"testing"
+)
+
+// The second time a field whose name repeats takes one byte; a name that may be a secret or an identifier is written out
+// each time.
+func TestWhatIsEntered(t *testing.T) {
+	var e Encoder
+	e.UseTable()
+	for _, c := range []struct {
+		name   string
+		first  int // bytes of the name the first time
+		second int // of all
+	}{
+		{"User-Agent", 1, 1},
+		{"user-agent", -4, 1}, // as before
+		{":authority", 1, 1},
+		{"Grpc-Encoding", 15, 1},
+		{"cookie", 2, 2 + 5},
+		{"Authorization", 2, 2 + 5},
+		{":path", 1, 1 + 5},
+		{"traceparent", 13, 13 + 5},
+		{"x-request-id", 14, 14 + 5},
+	} {
+		first, second := len(e.AppendField(nil, c.name, "some", false)), len(e.AppendField(nil, c.name, "some", false))
+		if first != c.first+5 || second != c.second {
+			t.Errorf("%s takes %d bytes, then %d", c.name, first, second)
+		}
+	}
+	if b := e.AppendField(nil, "user-agent", "some", true); len(b) != 2+5 || b[0] != 0x1f {
+		t.Errorf("a sensitive field is written as %x", b)
+	}
+}
+
+// A name with ever new values leaves the table to others, and so does a long value.
+func TestTableIsNotFilledByOneName(t *testing.T) {
+	var e Encoder
+	e.UseTable()
+	e.AppendField(nil, "user-agent", fmt.Sprintf("%01000d", 0), false)
+	for i := range 1000 {
+		e.AppendField(nil, "user-agent", fmt.Sprintf("%0200d", i), false)
+	}
+	if n := len(e.entries.all); n != perName {
+		t.Errorf("%d were entered", n)
+	}
+	for range 2 {
+		e.AppendField(nil, "accept", "a/b", false)
+	}
+	if b := e.AppendField(nil, "accept", "a/b", false); len(b) != 1 {
+		t.Errorf("another is written as %x", b)
+	}
+}
