@@ -55,17 +55,22 @@ func (s *Server) admitService(w kubeapi.Write) (kubeapi.Admission, error) {
 		one := manifest.Set{Services: []manifest.Service{svc}, Objects: next.objects}
 		a.Warnings = append(a.Warnings, remarksOn(one, false, s.cgroups, s.catalog.Contained)...)
 	}
+	return s.declares(a, w, next, func() { s.retry(key.service()) })
+}
+
+// declares completes the admission a of a write after which next is declared, unless that can't be served. Commit begins with first.
+func (s *Server) declares(a kubeapi.Admission, w kubeapi.Write, next *declared, first func()) (kubeapi.Admission, error) {
 	plan, err := s.plan(next)
 	if err != nil {
 		return a, invalid(w, err)
 	}
-	if s.declared.files[key] {
+	if s.declared.files[keyOf(w)] {
 		a.Warnings = append(a.Warnings, fileWarning(w))
 	}
 	a.Commit = func() {
+		first()
 		s.declared = next
 		plan.Commit()
-		s.retry(key.service())
 		s.applied()
 	}
 	return a, nil
@@ -196,16 +201,9 @@ func (s *Server) admitNamespace(w kubeapi.Write) (kubeapi.Admission, error) {
 			next.remove(key)
 		}
 	}
-	plan, err := s.plan(next)
-	if err != nil {
-		return kubeapi.Admission{}, invalid(w, err)
-	}
-	return kubeapi.Admission{Commit: func() {
-		s.declared = next
+	return s.declares(kubeapi.Admission{}, w, next, func() {
 		for _, key := range gone {
 			s.api.store.Delete(key.resource, key.namespace, key.name)
 		}
-		plan.Commit()
-		s.applied()
-	}}, nil
+	})
 }

@@ -26,10 +26,10 @@ func (s *Server) sourceRevision(d *declared, e *manifest.Eventing) (*catalog.Rev
 	return r, s.catalog.Complete(r)
 }
 
-// plan checks what d declares.
+// plan checks what d declares, and whether that may follow what is declared now.
 func (s *Server) plan(d *declared) (*catalog.Plan, error) {
 	plan, err := s.catalog.Plan(d.bound())
-	errs := []error{err}
+	errs := []error{err, s.declared.unchanged(d)}
 	for _, e := range d.eventing {
 		errs = append(errs, checkTrigger(e))
 		if e.ContainerSource != nil {

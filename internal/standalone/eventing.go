@@ -146,9 +146,8 @@ func (s *Server) showEventing(key manifest.EventingKey, c objects.Condition) {
 // admitEventing admits a write of an object of Eventing.
 func (s *Server) admitEventing(w kubeapi.Write) (kubeapi.Admission, error) {
 	var a kubeapi.Admission
-	key := keyOf(w)
 	next := s.declared.clone()
-	if next.remove(key); w.New != nil {
+	if next.remove(keyOf(w)); w.New != nil {
 		e, unknown, err := manifest.ReadEventing(w.New.Object)
 		if a.Unknown = errorsOf(unknown); err != nil {
 			return a, invalid(w, err)
@@ -157,22 +156,7 @@ func (s *Server) admitEventing(w kubeapi.Write) (kubeapi.Admission, error) {
 		a.Object = defaulted(e.Object)
 		a.Warnings = append(a.Warnings, ignoredEventing(e)...)
 	}
-	plan, err := s.plan(next)
-	if err == nil {
-		err = s.declared.unchanged(next)
-	}
-	if err != nil {
-		return a, invalid(w, err)
-	}
-	if s.declared.files[key] {
-		a.Warnings = append(a.Warnings, fileWarning(w))
-	}
-	a.Commit = func() {
-		s.declared = next
-		plan.Commit()
-		s.applied()
-	}
-	return a, nil
+	return s.declares(a, w, next, func() {})
 }
 
 // ignoredEventing returns a line for the ignored fields of e.

@@ -167,7 +167,7 @@ func (s *Server) load() error {
 	}
 	next := s.declared.withFiles(set)
 	plan, err := s.plan(next)
-	if err := errors.Join(err, s.declared.unchanged(next)); err != nil {
+	if err != nil {
 		return err
 	}
 	plan.Commit()
