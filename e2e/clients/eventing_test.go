@@ -1,5 +1,7 @@
 package clients
 
+import "strings"
+
 const eventing = `apiVersion: eventing.knative.dev/v1
 kind: Broker
 metadata: {name: example-broker}
@@ -74,6 +76,29 @@ var eventingVerbs = []row{
 		s.ok("KUBE_EDITOR=./editor kubectl edit pingsource ping", `edited$`)
 		s.ok("kubectl get pingsource ping -o jsonpath={.spec.schedule}", `^\*/2 \* \* \* \*$`)
 		s.ok("kubectl apply --server-side --force-conflicts -f eventing.yaml", `^trigger.eventing.knative.dev/player serverside-applied$`)
+	}},
+	{"apply, get, patch, delete, explain", "pingsource of v1beta2", func(s *session) {
+		const old = "pingsources.v1beta2.sources.knative.dev"
+		const ping = "apiVersion: sources.knative.dev/v1beta2\nkind: PingSource\nmetadata: {name: ping}\nspec: {schedule: '*/2 * * * *', data: tick, sink: {uri: 'http://127.0.0.1:9'}}\n"
+		s.write("ping.yaml", ping)
+		s.ok("kubectl apply -f ping.yaml", `^pingsource.sources.knative.dev/ping created$`)
+		s.ok("kubectl apply -f ping.yaml", `^pingsource.sources.knative.dev/ping unchanged$`)
+		s.until("kubectl get "+old, `^ping +http://127\.0\.0\.1:9 +\*/2 \* \* \* \* +\d+s +True`)
+		s.ok("kubectl get "+old+" ping -o yaml", `^apiVersion: sources.knative.dev/v1beta2$`, `^  schedule: '\*/2 \* \* \* \*'$`, `^  sinkUri: http://127\.0\.0\.1:9$`)
+		s.ok("kubectl get "+old+" -o yaml", `^- apiVersion: sources.knative.dev/v1beta2$`, `!^- apiVersion: sources.knative.dev/v1$`)
+		s.ok("kubectl get pingsource ping -o yaml", `^apiVersion: sources.knative.dev/v1$`, `^  data: tick$`)
+		s.ok("kubectl get sources", `^pingsource.sources.knative.dev/ping `, `!(?s)/ping .*/ping `)
+		s.ok(`kubectl patch `+old+` ping --type=merge -p '{"spec":{"data":"tock"}}'`, `patched$`)
+		s.fails("kubectl create --validate=strict --dry-run=server -f - <<E\n"+strings.NewReplacer("name: ping", "name: other", " data:", " dato:").Replace(ping)+"E", `unknown field "spec.dato"`)
+		s.write("ping.yaml", strings.Replace(ping, "v1beta2", "v1", 1))
+		s.ok("kubectl apply -f ping.yaml", `^pingsource.sources.knative.dev/ping configured$`)
+		s.ok("kubectl get pingsource ping -o jsonpath={.spec.data}", `^tick$`)
+		s.ok("kubectl explain pingsource.spec --api-version=sources.knative.dev/v1beta2", `^VERSION: +v1beta2$`, `schedule\t<string>`)
+		s.ok("kubectl api-versions", `^sources.knative.dev/v1$`, `^sources.knative.dev/v1beta2$`)
+		s.ok("kubectl api-resources --api-group=sources.knative.dev", `^pingsources +sources.knative.dev/v1 `, `!v1beta2`)
+		s.ok("kubectl get crd pingsources.sources.knative.dev -o jsonpath='{.spec.versions[*].name}'", `^v1 v1beta2$`)
+		s.ok("kubectl delete "+old+" ping", `deleted`)
+		s.ok("kubectl get pingsource", "No resources found")
 	}},
 	{"get -w, wait, explain, api-resources", "broker, trigger", func(s *session) {
 		w := s.start("kubectl get triggers -w --output-watch-events")

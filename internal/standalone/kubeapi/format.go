@@ -105,7 +105,7 @@ func (f *format) object(r *Resource, o Object) any {
 	case "PartialObjectMetadata":
 		return f.metadata(o)
 	}
-	return o
+	return r.shown(o)
 }
 
 // event returns the object of an event of a watch in this format. Only the first Table of a watch has columns.
@@ -128,10 +128,10 @@ func (f *format) list(r *Resource, items []Object, m metav1.ListMeta) any {
 		}
 		return list
 	}
-	list := objectList{ListMeta: m, Items: items}
+	list := objectList{ListMeta: m, Items: []Object{}} // clients expect [], not null
 	list.Kind, list.APIVersion = r.Kind+"List", r.GroupVersion().String()
-	if list.Items == nil {
-		list.Items = []Object{} // clients expect [], not null
+	for _, o := range items {
+		list.Items = append(list.Items, r.shown(o))
 	}
 	return list
 }

@@ -98,16 +98,16 @@ func (o owners) give(key string, set *fieldpath.Set, version fieldpath.APIVersio
 	o.fields[key] = fieldpath.NewVersionedSet(set, version, applied)
 }
 
-// oneVersion is the [merge.Converter] for kinds with one version.
-type oneVersion struct{}
+// sameFields is the [merge.Converter] for kinds whose versions have the same fields.
+type sameFields struct{}
 
 // Convert implements [merge.Converter].
-func (oneVersion) Convert(o *typed.TypedValue, _ fieldpath.APIVersion) (*typed.TypedValue, error) {
+func (sameFields) Convert(o *typed.TypedValue, _ fieldpath.APIVersion) (*typed.TypedValue, error) {
 	return o, nil
 }
 
 // IsMissingVersionError implements [merge.Converter].
-func (oneVersion) IsMissingVersionError(error) bool { return false }
+func (sameFields) IsMissingVersionError(error) bool { return false }
 
 // fieldsOfObject returns an object for the library, without its managedFields; nil is an empty one.
 func fieldsOfObject(o Object) (*typed.TypedValue, error) {
@@ -150,7 +150,7 @@ func (c *change) owned(before, next Object) (Object, error) {
 	}
 	entry := c.entry(metav1.ManagedFieldsOperationUpdate)
 	version := fieldpath.APIVersion(entry.APIVersion)
-	updater := (&merge.UpdaterBuilder{Converter: oneVersion{}}).BuildUpdater()
+	updater := (&merge.UpdaterBuilder{Converter: sameFields{}}).BuildUpdater()
 	if _, o.fields, err = updater.Update(was, is, version, o.fields, thisWrite); err != nil {
 		return nil, c.undecodable(err)
 	}
@@ -206,7 +206,7 @@ func (c *change) merged(before, applied Object) (Object, error) {
 		o.give(managerKey(first), set, version, false)
 	}
 	key := managerKey(entry)
-	updater := (&merge.UpdaterBuilder{Converter: oneVersion{}}).BuildUpdater()
+	updater := (&merge.UpdaterBuilder{Converter: sameFields{}}).BuildUpdater()
 	var conflicts merge.Conflicts
 	is, fields, err := updater.Apply(was, config, version, o.fields.Copy(), key, c.force)
 	if errors.As(err, &conflicts) && c.manager == kubectl && before != nil {

@@ -1,6 +1,8 @@
 package kubeapi
 
 import (
+	"maps"
+
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -11,6 +13,9 @@ type Object = *unstructured.Unstructured
 // Resource is a kind of objects that the API serves: for reading, and as far as Writes says for writing.
 type Resource struct {
 	schema.GroupVersionResource
+	// Stored is the version in which the store has the objects, if that isn't Version: the one of another Resource of the same name,
+	// whose objects have the same fields.
+	Stored     string
 	Kind       string
 	Singular   string
 	ShortNames []string
@@ -31,6 +36,22 @@ type Resource struct {
 	Admit func(Write) (Admission, error)
 
 	unserved bool // only discovery has it: see known
+}
+
+// shown returns an object of the store in the version of r; nil stays nil.
+func (r *Resource) shown(o Object) Object { return r.in(r.Version, o) }
+
+// stored returns an object of r in the version in which it is stored; nil stays nil.
+func (r *Resource) stored(o Object) Object { return r.in(r.Stored, o) }
+
+// in returns o, or if r isn't the stored version a copy of it in the given version, which shares all else with it.
+func (r *Resource) in(version string, o Object) Object {
+	if o == nil || r.Stored == "" {
+		return o
+	}
+	c := &unstructured.Unstructured{Object: maps.Clone(o.Object)}
+	c.SetAPIVersion(schema.GroupVersion{Group: r.Group, Version: version}.String())
+	return c
 }
 
 // Write is a request that changes an object.

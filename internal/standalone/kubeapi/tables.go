@@ -23,7 +23,7 @@ func (f *format) table(r *Resource, items []Object, m metav1.ListMeta) *metav1.T
 		}
 		switch f.include {
 		case metav1.IncludeObject:
-			row.Object = runtime.RawExtension{Object: o}
+			row.Object = runtime.RawExtension{Object: r.shown(o)}
 		case metav1.IncludeNone:
 		default:
 			row.Object = runtime.RawExtension{Object: f.metadata(o)}

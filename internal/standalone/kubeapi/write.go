@@ -121,11 +121,11 @@ func (s *Server) commit(c *change) (before, after Object, err error) {
 	if before == nil && c.creates && c.resource.Namespaced && s.config.Store.Get(namespacesResource, "", c.namespace) == nil {
 		return nil, nil, apierrors.NewNotFound(namespacesResource, c.namespace)
 	}
-	next, err := c.edit(before)
+	next, err := c.edit(c.resource.shown(before))
 	if err != nil {
 		return nil, nil, err
 	}
-	if next != nil {
+	if next = c.resource.stored(next); next != nil {
 		store.Prepare(before, next)
 	}
 	admission, err := c.resource.Admit(Write{Resource: c.resource, Old: before, New: next, DryRun: c.dryRun})

@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	pingTable = newTable("PingSource", eventingFields(sourcesVersion+", or v1beta2 in a file", "PingSource", onSource, func(r *reader, n node, e *Eventing) {
+	pingTable = newTable("PingSource", eventingFields(sourcesVersion+", or v1beta2", "PingSource", onSource, func(r *reader, n node, e *Eventing) {
 		p := ping{PingSource: e.PingSource}
 		readObject(r, n, pingSpecTable, &p)
 		p.finish(r, n)

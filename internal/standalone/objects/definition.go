@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi"
 	"github.com/sluice-proxy/sluice/internal/standalone/kubeapi/store"
@@ -13,8 +14,13 @@ import (
 // which have a label (knative.dev/eventing/config/core/resources).
 func Definitions() []Item {
 	var all []Item
-	for _, k := range Kinds() {
-		if !strings.HasSuffix(k.Group, ".knative.dev") {
+	versions := map[schema.GroupResource][]any{}
+	kinds := Kinds()
+	for _, k := range kinds {
+		versions[k.GroupResource()] = append(versions[k.GroupResource()], map[string]any{"name": k.Version, "served": true, "storage": k.Stored == ""})
+	}
+	for _, k := range kinds {
+		if !strings.HasSuffix(k.Group, ".knative.dev") || k.Stored != "" {
 			continue
 		}
 		o := &unstructured.Unstructured{Object: map[string]any{
@@ -25,7 +31,7 @@ func Definitions() []Item {
 					"kind": k.Kind, "listKind": k.Kind + "List", "plural": k.Resource, "singular": k.Singular,
 					"shortNames": values(k.ShortNames), "categories": values(k.Categories),
 				},
-				"versions": []any{map[string]any{"name": k.Version, "served": true, "storage": true}},
+				"versions": versions[k.GroupResource()],
 			},
 		}}
 		o.SetName(k.GroupResource().String())

@@ -18,6 +18,7 @@ var (
 	networking  = schema.GroupVersion{Group: "networking.internal.knative.dev", Version: "v1alpha1"}
 	eventing    = schema.GroupVersion{Group: "eventing.knative.dev", Version: "v1"}
 	sources     = schema.GroupVersion{Group: "sources.knative.dev", Version: "v1"}
+	oldSources  = schema.GroupVersion{Group: "sources.knative.dev", Version: "v1beta2"}
 	core        = schema.GroupVersion{Version: "v1"}
 	apps        = schema.GroupVersion{Group: "apps", Version: "v1"}
 	extensions  = schema.GroupVersion{Group: "apiextensions.k8s.io", Version: "v1"}

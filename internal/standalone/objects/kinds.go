@@ -19,6 +19,7 @@ func Kinds() []kubeapi.Resource {
 		ofEvents = []string{"all", "knative", "eventing"}
 		senders  = []string{"all", "knative", "sources"}
 		sink     = field("Sink", "status", "sinkUri")
+		pings    = []kubeapi.Column{name, sink, field("Schedule", "spec", "schedule"), age, ready, reason}
 		fromItem = "it is made from its Service: change that"
 	)
 	return []kubeapi.Resource{
@@ -96,7 +97,12 @@ func Kinds() []kubeapi.Resource {
 		{
 			GroupVersionResource: pingSources.GroupVersionResource, Kind: pingSources.name, Singular: "pingsource",
 			Categories: senders, Namespaced: true, Writes: all,
-			Columns: []kubeapi.Column{name, sink, field("Schedule", "spec", "schedule"), age, ready, reason},
+			Columns: pings,
+		},
+		{
+			GroupVersionResource: oldSources.WithResource(pingSources.Resource), Stored: pingSources.Version, Kind: pingSources.name, Singular: "pingsource",
+			Categories: senders, Namespaced: true, Writes: all,
+			Columns: pings,
 		},
 		{
 			GroupVersionResource: containerSources.GroupVersionResource, Kind: containerSources.name, Singular: "containersource",

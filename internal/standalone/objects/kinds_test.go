@@ -227,7 +227,7 @@ func TestDataColumns(t *testing.T) {
 func TestKinds(t *testing.T) {
 	names := map[string]bool{}
 	for _, k := range objects.Kinds() {
-		for _, name := range append(slices.Clone(k.ShortNames), k.GroupVersionResource.GroupResource().String()) {
+		for _, name := range append(slices.Clone(k.ShortNames), k.GroupVersionResource.String()) {
 			if names[name] {
 				t.Errorf("%s: the name %s is there twice", k.Resource, name)
 			}
@@ -311,6 +311,12 @@ func TestDefinitions(t *testing.T) {
 			t.Errorf("%s is of kind %s", defined.Kind, name)
 		}
 		all = append(all, plural+"."+group)
+		versions, _, _ := unstructured.NestedSlice(item.Object.Object, "spec", "versions")
+		if plural == "pingsources" && !reflect.DeepEqual(versions, []any{
+			map[string]any{"name": "v1", "served": true, "storage": true}, map[string]any{"name": "v1beta2", "served": true, "storage": false},
+		}) || plural != "pingsources" && len(versions) != 1 {
+			t.Errorf("versions of %s: %v", plural, versions)
+		}
 		if item.Object.GetLabels()["duck.knative.dev/source"] == "true" {
 			sources = append(sources, plural)
 		}
@@ -320,6 +326,9 @@ func TestDefinitions(t *testing.T) {
 	}
 	if want := []string{"pingsources", "containersources", "sinkbindings"}; !slices.Equal(sources, want) {
 		t.Errorf("sources are %v, want %v", sources, want)
+	}
+	if names := slices.Compact(slices.Sorted(slices.Values(all))); len(names) != len(all) {
+		t.Errorf("definitions of %v", all)
 	}
 	if !slices.Contains(all, "services.serving.knative.dev") || slices.Contains(all, "pods.") {
 		t.Errorf("definitions of %v", all)
