@@ -80,7 +80,7 @@ func (r *Request) mean() error {
 			r.Host = f.Value
 		case ContentLength:
 			lengths++
-			n, ok := length(f.Value)
+			n, ok := ParseLength(f.Value)
 			if !ok {
 				return ErrLength
 			}
@@ -141,17 +141,10 @@ func (f Fields) trailers() bool {
 // target checks what is no origin-form, and takes the host from an absolute-form.
 func (r *Request) target() error {
 	if r.Target[0] == '/' {
-		path, _, _ := strings.Cut(r.Target, "?")
-		for {
-			i := strings.IndexByte(path, '%')
-			if i < 0 {
-				return nil
-			}
-			if len(path) < i+3 || !hex(path[i+1]) || !hex(path[i+2]) {
-				return ErrTarget
-			}
-			path = path[i+3:]
+		if !escaped(r.Target) {
+			return ErrTarget
 		}
+		return nil
 	}
 	if r.Target == "*" {
 		return nil
@@ -167,10 +160,28 @@ func (r *Request) target() error {
 	return nil
 }
 
+// IsOriginForm reports whether s is a path with a query, or without one, as it may stand in a request line (RFC 9112 §3.2.1).
+func IsOriginForm(s string) bool { return IsTarget(s) && s[0] == '/' && escaped(s) }
+
+// escaped reports whether two hexadecimal digits follow each percent sign in the path of a target.
+func escaped(target string) bool {
+	path, _, _ := strings.Cut(target, "?")
+	for {
+		i := strings.IndexByte(path, '%')
+		if i < 0 {
+			return true
+		}
+		if len(path) < i+3 || !hex(path[i+1]) || !hex(path[i+2]) {
+			return false
+		}
+		path = path[i+3:]
+	}
+}
+
 func hex(c byte) bool { return digit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
-// length parses 1*DIGIT.
-func length(s string) (int64, bool) {
+// ParseLength parses the value of a Content-Length: 1*DIGIT.
+func ParseLength(s string) (int64, bool) {
 	if s == "" || len(s) > 1000 {
 		return 0, false
 	}

@@ -31,7 +31,7 @@ func (r *Response) Parse(head string) error {
 	for i := range r.Fields {
 		switch f := &r.Fields[i]; f.Kind {
 		case ContentLength:
-			n, ok := length(f.Value)
+			n, ok := ParseLength(f.Value)
 			if !ok {
 				return ErrLength
 			}

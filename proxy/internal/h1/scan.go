@@ -77,6 +77,9 @@ func IsToken(s string) bool { return s != "" && all(s, inToken) }
 // IsTarget reports whether s can be a request-target, as far as its bytes go.
 func IsTarget(s string) bool { return s != "" && all(s, inTarget) }
 
+// IsValue reports whether s can be the value of a field, as far as its bytes go, be it empty.
+func IsValue(s string) bool { return all(s, inValue) }
+
 // IsHost reports whether s can be the value of Host, be it empty.
 func IsHost(s string) bool { return all(s, inHost) }
 
