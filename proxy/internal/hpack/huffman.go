@@ -24,19 +24,27 @@ const (
 	eos      = 256 // the symbol that pads and must not occur
 	shortest = 5   // bits of a code
 	longest  = 30
-	prefix   = 11 // bits that are looked up at once: two of the frequent symbols, in 8 KiB
+	prefix   = 12 // bits that are looked up at once: two of the frequent symbols, in 16 KiB
 )
 
 // huffman decodes the code of RFC 7541 appendix B.
 type huffman struct {
-	quick   [1 << prefix]pair
+	quick   [1 << prefix]step
 	ends    [longest + 1]uint64 // by length: the first code beyond those of it, at the top of 32 bits
-	offsets [longest + 1]uint32 // by length: what a code, in as many bits, is to be lessened by for its place in symbols
+	offsets [longest + 1]uint32 // by length: what a code is to be lessened by for its place in symbols
 	symbols [eos + 1]uint16     // in the order of their codes
 }
 
-// pair is what a prefix starts with: up to two whole symbols.
-type pair struct{ first, second, n, bits uint8 }
+// step is what some bits start with: up to two symbols in the low bytes, how many bits these have, and their number. The
+// zero value says that no whole symbol is there.
+type step uint32
+
+func newStep(first, second uint16, bits, n int) step {
+	return step(first) | step(second)<<8 | step(bits)<<16 | step(n)<<24
+}
+
+func (s step) bits() int { return int(s >> 16 & 0xff) }
+func (s step) n() int    { return int(s >> 24) }
 
 // theHuffman is built when it is first needed: a process without HTTP/2 doesn't pay for it.
 var theHuffman = sync.OnceValue(newHuffman)
@@ -57,80 +65,67 @@ func newHuffman() *huffman {
 		h.ends[length] = uint64(code) << (32 - length)
 	}
 	for i := range h.quick {
-		p := &h.quick[i]
-		top := uint64(i) << (64 - prefix)
-		symbol, length := h.one(top)
-		if length > prefix {
+		acc := uint64(i) << (64 - prefix)
+		first, n := h.one(acc)
+		if n > prefix {
 			continue
 		}
-		*p = pair{first: uint8(symbol), n: 1, bits: uint8(length)}
-		if symbol, length = h.one(top << length); int(p.bits)+length <= prefix {
-			p.second, p.n, p.bits = uint8(symbol), 2, p.bits+uint8(length)
+		h.quick[i] = newStep(first, 0, n, 1)
+		if second, m := h.one(acc << n); n+m <= prefix {
+			h.quick[i] = newStep(first, second, n+m, 2)
 		}
 	}
 	return h
 }
 
 // one decodes the symbol at the top of acc.
-func (h *huffman) one(acc uint64) (symbol uint16, length int) {
+func (h *huffman) one(acc uint64) (symbol uint16, bits int) {
 	top := acc >> 32
-	length = shortest
-	for top >= h.ends[length] {
-		length++
+	bits = shortest
+	for top >= h.ends[bits] {
+		bits++
 	}
-	return h.symbols[uint32(top>>(32-length))-h.offsets[length]], length
+	return h.symbols[uint32(top>>(32-bits))-h.offsets[bits]], bits
 }
 
 // decode appends what src stands for to dst.
 func (h *huffman) decode(dst, src []byte) ([]byte, error) {
 	at := len(dst)
-	dst = slices.Grow(dst, len(src)*8/shortest+2) // a pair is stored whole
+	dst = slices.Grow(dst, len(src)*8/shortest+2) // a step stores two bytes
 	dst = dst[:cap(dst)]
-	var acc uint64 // the bits that are next, at its top
-	n := 0         // how many there are
-	for len(src) >= 8 {
-		acc |= binary.BigEndian.Uint64(src) >> n
-		src = src[(63-n)>>3:]
-		n |= 56
-		for n >= prefix {
-			p := h.quick[acc>>(64-prefix)]
-			if p.n == 0 {
-				symbol, length := h.one(acc)
-				if symbol == eos {
-					return nil, errHuffman
-				}
-				if length > n {
-					break
-				}
-				p = pair{first: uint8(symbol), n: 1, bits: uint8(length)}
-			}
-			dst[at], dst[at+1] = p.first, p.second
-			at += int(p.n)
-			acc <<= p.bits
-			n -= int(p.bits)
-		}
-	}
+	var acc uint64 // the bits that are next, from its top; behind the last there are zeros
+	left := 0      // how many of them are counted
 	for {
-		for n <= 56 && len(src) > 0 {
-			acc |= uint64(src[0]) << (56 - n)
-			src = src[1:]
-			n += 8
+		if left < longest {
+			if len(src) >= 8 {
+				acc |= binary.BigEndian.Uint64(src) >> left
+				src = src[(63-left)>>3:]
+				left |= 56 // what these whole bytes add
+			} else {
+				for ; left <= 56 && len(src) > 0; left += 8 {
+					acc |= uint64(src[0]) << (56 - left)
+					src = src[1:]
+				}
+			}
 		}
-		// Behind the last bit there are zeros here: a symbol counts when all its bits have come.
-		symbol, length := h.one(acc)
-		if length > n {
-			break
+		s := h.quick[acc>>(64-prefix)]
+		if s == 0 || s.bits() > left {
+			symbol, bits := h.one(acc)
+			if bits > left {
+				break
+			}
+			if symbol == eos {
+				return nil, errHuffman
+			}
+			s = newStep(symbol, 0, bits, 1)
 		}
-		if symbol == eos {
-			return nil, errHuffman
-		}
-		dst[at] = uint8(symbol)
-		at++
-		acc <<= length
-		n -= length
+		binary.LittleEndian.PutUint16(dst[at:], uint16(s))
+		at += s.n()
+		acc <<= s.bits()
+		left -= s.bits()
 	}
 	// The padding is the start of EOS (RFC 7541 §5.2), which is ones.
-	if n > 7 || acc != ^uint64(0)<<(64-n) {
+	if left > 7 || acc != ^uint64(0)<<(64-left) {
 		return nil, errHuffman
 	}
 	return dst[:at], nil

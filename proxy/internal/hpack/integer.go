@@ -6,14 +6,18 @@ func readInt(b []byte, bits uint) (n uint64, rest []byte, err error) {
 	if v := b[0] & full; v < full {
 		return uint64(v), b[1:], nil
 	}
-	n = uint64(full)
-	for i, c := range b[1:] {
+	return readLong(uint64(full), b[1:])
+}
+
+// readLong adds to n what follows the first byte.
+func readLong(n uint64, b []byte) (uint64, []byte, error) {
+	for i, c := range b {
 		if i == 9 {
 			return 0, nil, errInteger
 		}
 		n += uint64(c&0x7f) << (7 * i)
 		if c < 0x80 {
-			return n, b[i+2:], nil
+			return n, b[i+1:], nil
 		}
 	}
 	return 0, nil, errTruncated
