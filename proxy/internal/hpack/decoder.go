@@ -91,16 +91,20 @@ func (d *Decoder) decode(out *list, block []byte) (err error) {
 	for len(block) > 0 {
 		switch b := block[0]; {
 		case b >= 0x80: // §6.1
-			var n uint64
-			if n, block, err = readInt(block, 7); err != nil {
-				return err
+			n := uint64(b & 0x7f)
+			block = block[1:]
+			if n == 0x7f {
+				if n, block, err = readLong(n, block); err != nil {
+					return err
+				}
 			}
 			x := d.indexed(n)
 			if x == nil {
 				return errIndex
 			}
 			if out.room(sizeOf(x)) {
-				out.Fields = append(out.Fields, *x)
+				out.Fields = append(out.Fields, h1.Field{})
+				out.Fields[len(out.Fields)-1] = *x // append would copy it twice
 			}
 		case b >= 0x40: // §6.2.1
 			block, err = d.entry(out, block)

@@ -2,6 +2,7 @@ package hpack
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -32,6 +33,27 @@ func TestWhatIsEntered(t *testing.T) {
 	}
 	if b := e.AppendField(nil, "user-agent", "some", true); len(b) != 2+5 || b[0] != 0x1f {
 		t.Errorf("a sensitive field is written as %x", b)
+	}
+}
+
+func TestNamesAreFoundInAnyCase(t *testing.T) {
+	for i := range names[1:] {
+		k := &names[1+i]
+		for _, name := range []string{k.name, k.canonical, strings.ToUpper(k.name)} {
+			if find(name) != k {
+				t.Errorf("%s isn't found", name)
+			}
+		}
+		for _, name := range []string{k.name + "x", k.name[1:], "x" + k.name[1:], "\x00" + k.name[1:], ""} {
+			if got := find(name); got != nil && got.name != name {
+				t.Errorf("%q is taken for %s", name, got.name)
+			}
+		}
+	}
+	for i := 1; i < len(static); i++ {
+		if k := find(static[i].Name); int(k.first) > i || int(k.last) < i {
+			t.Errorf("%s is at %d to %d", k.name, k.first, k.last)
+		}
 	}
 }
 

@@ -1,13 +1,18 @@
 package hpack
 
-import "github.com/sluice-proxy/sluice/proxy/internal/h1"
+import (
+	"net/textproto"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
+)
 
 // known is a name that the Encoder knows.
 type known struct {
 	name        string
-	first, last uint8 // its indexes in the static table; 0 and 0: none
-	repeats     uint8 // which of those below it is, from 1; 0: none
-	next        uint8 // place in names of the next one with the same hash; 0: none
+	canonical   string // as most clients of HTTP/1.1 write it
+	first, last uint8  // its indexes in the static table; 0 and 0: none
+	repeats     uint8  // which of those below it is, from 1; 0: none
+	next        uint8  // place in names of the next one with the same hash; 0: none
 }
 
 // repeating are the names whose fields may be entered in the dynamic table: requests of one connection say few values of
@@ -31,7 +36,7 @@ func allNames() (all []known, byHash [256]uint8) {
 			}
 		}
 		h := hash(name)
-		all = append(all, known{name: name, next: byHash[h]})
+		all = append(all, known{name: name, canonical: textproto.CanonicalMIMEHeaderKey(name), next: byHash[h]})
 		byHash[h] = uint8(len(all) - 1)
 		return &all[len(all)-1]
 	}
@@ -48,10 +53,10 @@ func allNames() (all []known, byHash [256]uint8) {
 	return all, byHash
 }
 
-// hash is the same for a name in capitals. The name isn't empty.
+// hash is the same for a name in capitals. The name isn't empty. The factors were looked for: two of the names share a hash.
 func hash(name string) uint8 {
 	n := len(name)
-	return uint8(n)*53 + (name[0]|0x20)*5 + (name[n/2]|0x20)*17 + (name[n-1]|0x20)*3
+	return 23*uint8(n) + 9*(name[0]|0x20) + 33*(name[n/2]|0x20) + (name[n-1] | 0x20)
 }
 
 // find returns the known name, nil if there is none; name may have capitals.
@@ -60,7 +65,7 @@ func find(name string) *known {
 		return nil
 	}
 	for i := byHash[hash(name)]; i != 0; i = names[i].next {
-		if k := &names[i]; k.name == name || h1.EqualFold(k.name, name) {
+		if k := &names[i]; k.name == name || k.canonical == name || h1.EqualFold(k.name, name) {
 			return k
 		}
 	}
