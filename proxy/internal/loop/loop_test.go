@@ -1,0 +1,440 @@
+package loop
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+)
+
+// kinds are the kinds of connections, each with the driver that it gets.
+var kinds = []struct {
+	name      string
+	noEpoll   bool
+	halfClose bool
+	pair      func(t *testing.T) (ours, theirs net.Conn)
+}{
+	{"socket", false, true, tcpPair},
+	{"unix", false, true, unixPair},
+	{"goroutine", true, true, tcpPair},
+	{"tls", false, true, tlsPair},
+	{"pipe", false, false, func(*testing.T) (net.Conn, net.Conn) { return net.Pipe() }},
+}
+
+// each runs a test for each kind, in a Loop of its own.
+func each(t *testing.T, test func(t *testing.T, k *kind)) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, &kind{Loop: newLoop(t, Config{NoEpoll: k.noEpoll}), halfClose: k.halfClose, pair: k.pair})
+		})
+	}
+}
+
+type kind struct {
+	*Loop
+	halfClose bool
+	pair      func(t *testing.T) (ours, theirs net.Conn)
+}
+
+// dial gives the Loop a connection that h serves, and returns its other end.
+func (k *kind) dial(t *testing.T, h *handler) net.Conn {
+	ours, theirs := k.pair(t)
+	t.Cleanup(func() { theirs.Close() })
+	h.add(k.Loop, ours)
+	if err := theirs.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	return theirs
+}
+
+func newLoop(t testing.TB, c Config) *Loop {
+	l, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return l
+}
+
+func tcpPair(t *testing.T) (ours, theirs net.Conn) { return listenPair(t, "tcp", "127.0.0.1:0") }
+
+func unixPair(t *testing.T) (ours, theirs net.Conn) {
+	return listenPair(t, "unix", t.TempDir()+"/s")
+}
+
+func listenPair(t testing.TB, network, address string) (ours, theirs net.Conn) {
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	theirs, err = net.Dial(network, ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err = ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ours, theirs
+}
+
+func tlsPair(t *testing.T) (ours, theirs net.Conn) {
+	ours, theirs = tcpPair(t)
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	defer s.Close()
+	server, client := tls.Server(ours, s.TLS), tls.Client(theirs, &tls.Config{InsecureSkipVerify: true})
+	go client.Handshake()
+	if err := server.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	return server, client
+}
+
+// handler is a Handler of functions, and tells what has been called.
+type handler struct {
+	*Conn
+	input   func(h *handler, p []byte) int
+	onEnded func(h *handler, err error)
+	onDrain func(h *handler)
+	hungUp  chan struct{}
+	over    chan error // of Ended
+	order   []string
+}
+
+func (h *handler) add(l *Loop, c net.Conn) {
+	h.hungUp, h.over = make(chan struct{}, 2), make(chan error, 4)
+	l.Do(func() { h.Conn = l.Add(c, h) })
+}
+
+func (h *handler) Input(p []byte) int {
+	if h.input == nil {
+		return len(p)
+	}
+	return h.input(h, p)
+}
+
+func (h *handler) Hangup() {
+	h.order = append(h.order, "hangup")
+	h.hungUp <- struct{}{}
+}
+
+func (h *handler) Ended(err error) {
+	h.order = append(h.order, "ended")
+	if h.onEnded != nil {
+		h.onEnded(h, err)
+	}
+	h.over <- err
+}
+
+func (h *handler) Drained() {
+	if h.onDrain != nil {
+		h.onDrain(h)
+	}
+}
+
+// echo sends back what comes, and closes at the end.
+func echo() *handler {
+	return &handler{
+		input: func(h *handler, p []byte) int {
+			out := h.Out()
+			*out = append(*out, p...)
+			h.Dirty()
+			if h.Full() {
+				h.Pause()
+			}
+			return len(p)
+		},
+		onDrain: func(h *handler) { h.Resume() },
+		onEnded: func(h *handler, err error) {
+			if err == nil {
+				h.Close()
+			}
+		},
+	}
+}
+
+func wait[T any](t testing.TB, c <-chan T, what string) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(time.Minute):
+		t.Fatalf("%s hasn't come", what)
+	}
+	return v
+}
+
+// Bytes come back in order however large the pieces, and the end is passed on.
+func TestEcho(t *testing.T) {
+	each(t, func(t *testing.T, k *kind) {
+		h := echo()
+		c := k.dial(t, h)
+		random := rand.New(rand.NewPCG(1, 2))
+		sent := make([]byte, 5<<20)
+		for i := range sent {
+			sent[i] = byte(random.Uint32())
+		}
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			for p := sent; len(p) > 0; {
+				n, err := c.Write(p[:min(len(p), 1+random.IntN(200_000))])
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				p = p[n:]
+			}
+			if k.halfClose {
+				c.(interface{ CloseWrite() error }).CloseWrite()
+			}
+		})
+		got := make([]byte, len(sent))
+		if _, err := io.ReadFull(c, got); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, sent) {
+			t.Error("other bytes came back")
+		}
+		writer.Wait()
+		if !k.halfClose {
+			c.Close()
+		} else if n, err := c.Read(got); n != 0 || err != io.EOF {
+			t.Errorf("%d bytes, %v instead of the end", n, err)
+		}
+		if err := wait(t, h.over, "the end"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What a Handler leaves is given again in front of what follows.
+func TestRestIsGivenAgain(t *testing.T) {
+	each(t, func(t *testing.T, k *kind) {
+		const unit = 1000 // taken whole only
+		var sum []byte
+		done := make(chan struct{})
+		h := &handler{input: func(_ *handler, p []byte) int {
+			n := len(p) / unit * unit
+			sum = append(sum, p[:n]...)
+			if len(sum) == 300*unit {
+				close(done)
+			}
+			return n
+		}}
+		c := k.dial(t, h)
+		sent := make([]byte, 300*unit)
+		for i := range sent {
+			sent[i] = byte(i * 7 / 3)
+		}
+		for p := sent; len(p) > 0; {
+			n, err := c.Write(p[:min(len(p), 777)])
+			if err != nil {
+				t.Fatal(err)
+			}
+			p = p[n:]
+		}
+		wait(t, done, "all")
+		k.Do(func() {
+			if !bytes.Equal(sum, sent) {
+				t.Error("other bytes came")
+			}
+		})
+	})
+}
+
+// A paused connection isn't read, which its peer notices; Resume goes on with what was left.
+func TestPauseHoldsThePeerBack(t *testing.T) {
+	each(t, func(t *testing.T, k *kind) {
+		const all = 64 << 20 // more than any socket's buffers
+		got := 0
+		started, done := make(chan struct{}), make(chan struct{})
+		h := &handler{input: func(h *handler, p []byte) int {
+			if got == 0 {
+				close(started)
+				h.Pause()
+				got = 1
+				return 1
+			}
+			if got += len(p); got == all {
+				close(done)
+			}
+			return len(p)
+		}}
+		c := k.dial(t, h)
+		var writer sync.WaitGroup
+		defer writer.Wait()
+		written := make(chan struct{})
+		writer.Go(func() {
+			defer close(written)
+			p := make([]byte, 1<<20)
+			for range all / len(p) {
+				if _, err := c.Write(p); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		wait(t, started, "input")
+		select {
+		case <-written:
+			t.Fatal("all could be written while reading was paused")
+		case <-time.After(50 * time.Millisecond): // it can't become true later
+		}
+		k.Do(func() {
+			if got != 1 {
+				t.Errorf("%d bytes have been given while paused", got)
+			}
+			h.Resume()
+		})
+		wait(t, done, "all")
+	})
+}
+
+// A connection that is reset fails with that error.
+func TestReset(t *testing.T) {
+	each(t, func(t *testing.T, k *kind) {
+		if k.pairName(t) == "pipe" {
+			t.Skip("a pipe knows no RST")
+		}
+		h := &handler{}
+		c := k.dial(t, h)
+		inner := c
+		if tc, ok := c.(*tls.Conn); ok {
+			inner = tc.NetConn()
+		}
+		if tcp, ok := inner.(*net.TCPConn); ok {
+			tcp.SetLinger(0)
+		}
+		inner.Close()
+		err := wait(t, h.over, "the end")
+		if _, unix := inner.(*net.UnixConn); !unix && err == nil {
+			t.Error("a RST looks like a FIN")
+		}
+		k.Do(func() {
+			if len(h.order) != 2 || h.order[0] != "hangup" {
+				t.Errorf("called: %v", h.order)
+			}
+			h.Close()
+		})
+	})
+}
+
+func (k *kind) pairName(t *testing.T) string {
+	return t.Name()[bytes.LastIndexByte([]byte(t.Name()), '/')+1:]
+}
+
+// A peer that leaves is told of although reading is paused and bytes are unread; the bytes and the end come with Resume.
+func TestHangupWhilePaused(t *testing.T) {
+	for _, k := range kinds[:2] {
+		t.Run(k.name, func(t *testing.T) {
+			l := newLoop(t, Config{})
+			var got []byte
+			h := &handler{input: func(_ *handler, p []byte) int { got = append(got, p...); return len(p) }}
+			ours, c := k.pair(t)
+			h.add(l, ours)
+			l.Do(h.Pause)
+			c.Write(make([]byte, 100_000))
+			c.Close()
+			wait(t, h.hungUp, "the hangup")
+			select {
+			case <-h.over:
+				t.Fatal("it has ended before its bytes have been read")
+			default:
+			}
+			l.Do(h.Resume)
+			if err := wait(t, h.over, "the end"); err != nil {
+				t.Error(err)
+			}
+			l.Do(func() {
+				if len(got) != 100_000 {
+					t.Errorf("%d bytes have come", len(got))
+				}
+				h.Close()
+			})
+		})
+	}
+}
+
+// Detach sends the output, and returns a connection and what hasn't been taken.
+func TestDetach(t *testing.T) {
+	each(t, func(t *testing.T, k *kind) {
+		type detached struct {
+			nc   net.Conn
+			rest []byte
+			err  error
+		}
+		got := make(chan detached, 1)
+		h := &handler{input: func(h *handler, p []byte) int {
+			if len(p) < 5 {
+				return 0
+			}
+			out := h.Out()
+			*out = append(*out, "switching"...)
+			h.Detach(func(nc net.Conn, rest []byte, err error) { got <- detached{nc, rest, err} })
+			return 3
+		}}
+		c := k.dial(t, h)
+		if _, err := c.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 9)
+		if _, err := io.ReadFull(c, b); err != nil || string(b) != "switching" {
+			t.Fatalf("%q, %v", b, err)
+		}
+		d := wait(t, got, "the connection")
+		if d.err != nil || string(d.rest) != "lo" {
+			t.Fatalf("rest %q, %v", d.rest, d.err)
+		}
+		defer d.nc.Close()
+		go c.Write([]byte("more"))
+		if _, err := io.ReadFull(d.nc, b[:4]); err != nil || string(b[:4]) != "more" {
+			t.Fatalf("%q, %v", b[:4], err)
+		}
+		go d.nc.Write([]byte("back"))
+		if _, err := io.ReadFull(c, b[:4]); err != nil || string(b[:4]) != "back" {
+			t.Fatalf("%q, %v", b[:4], err)
+		}
+		if n := k.Stats().Conns; n != 0 {
+			t.Errorf("the Loop has %d connections", n)
+		}
+	})
+}
+
+// Close of a Loop ends its connections, after what can be sent.
+func TestLoopCloses(t *testing.T) {
+	each(t, func(t *testing.T, k *kind) {
+		h := &handler{onEnded: func(h *handler, err error) {
+			out := h.Out()
+			*out = append(*out, "bye"...)
+		}}
+		c := k.dial(t, h)
+		ran := false
+		k.Post(func() { ran = true })
+		read := make(chan string, 1)
+		go func() {
+			b, _ := io.ReadAll(c)
+			read <- string(b)
+		}()
+		k.Close()
+		if err := wait(t, h.over, "the end"); !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+		if got := wait(t, read, "the last output"); got != "bye" {
+			t.Errorf("%q was sent", got)
+		}
+		if !ran {
+			t.Error("what was posted has not run")
+		}
+		if k.Post(func() {}) || k.Do(func() {}) {
+			t.Error("the closed Loop runs functions")
+		}
+	})
+}
