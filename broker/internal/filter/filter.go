@@ -9,8 +9,7 @@
 //	key, err := filter.CompileKey("subject") // an attribute, or a CESQL expression
 //	k, err := key.Of(&event)
 //
-// What is compiled never changes, and any number of goroutines may use it. CESQL is parsed and evaluated by CloudEvents' own SDK, within
-// bounds, and what it panics about is an error.
+// What is compiled never changes, and any number of goroutines may use it.
 package filter
 
 import (
@@ -20,6 +19,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-proxy/sluice/broker/internal/cesql"
 	"github.com/sluice-proxy/sluice/internal/cloudevent"
 )
 
@@ -85,13 +85,12 @@ type node struct {
 	kind        kind
 	name, value string // of exactly, where "" is any value, prefixed and suffixed
 	nodes       []node // of allOf, anyOf and notOf
-	expression  *expression
+	expression  *cesql.Expression
 }
 
 // evaluation is that of all filters for one event.
 type evaluation struct {
 	event *cloudevent.Event
-	sdk   sdkEvent
 	err   error // the first of an expression
 }
 
@@ -114,7 +113,7 @@ func (n *node) match(e *evaluation) bool {
 	case notOf:
 		return !n.nodes[0].match(e)
 	case inCESQL:
-		matches, err := n.expression.test(e)
+		matches, err := passes(n.expression, e.event)
 		if err != nil && e.err == nil {
 			e.err = err
 		}

@@ -4,15 +4,14 @@ import (
 	"errors"
 	"fmt"
 
-	sqlerrors "github.com/cloudevents/sdk-go/sql/v2/errors"
-
+	"github.com/sluice-proxy/sluice/broker/internal/cesql"
 	"github.com/sluice-proxy/sluice/internal/cloudevent"
 )
 
 // Key finds the key of events, as sluice.dev/key says.
 type Key struct {
-	attribute  string      // or else
-	expression *expression // in CESQL
+	attribute  string            // or else
+	expression *cesql.Expression // whose value is cast to a string
 }
 
 // ErrNoKey is in the error for an event that hasn't the attribute which its key would be, or be made of.
@@ -36,9 +35,12 @@ func (k *Key) Of(event *cloudevent.Event) (string, error) {
 		}
 		return key, nil
 	}
-	key, err := k.expression.text(&evaluation{event: event})
-	if sqlerrors.IsMissingAttributeError(err) {
+	key, err := k.expression.Evaluate(attributes{event})
+	if errors.Is(err, cesql.ErrMissingAttribute) {
 		return "", fmt.Errorf("%w: %w", ErrNoKey, err)
 	}
-	return key, err
+	if err != nil {
+		return "", err
+	}
+	return key.String(), nil
 }
