@@ -55,6 +55,22 @@ func (s span) result(status, attempts int, reason string, failed bool) {
 	s.end()
 }
 
+// Span is one of Tracer.Start. One goroutine at a time uses it.
+type Span struct{ span }
+
+// End ends the span, which has failed unless why is empty. Attributes without text and number are left out, and long texts are cut off.
+func (s *Span) End(why string, attributes ...otlp.Attribute) {
+	for _, a := range attributes {
+		if a.Text == "" && a.Number == 0 {
+			continue
+		}
+		a.Text = kept(a.Text)
+		s.s.Attributes = append(s.s.Attributes, a)
+	}
+	s.s.Failed, s.s.Error = why != "", why
+	s.end()
+}
+
 // since ends a span and sets its start to begin.
 func (s span) since(begin time.Time) {
 	s.s.Start = begin

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -139,6 +140,33 @@ func (t *Tracer) Wrap(p proxy.Policy) proxy.Policy {
 	w := &policy{tracer: t, Policy: p}
 	w.exchanges.New = func() any { return &exchange{policy: w} }
 	return w
+}
+
+// Start begins a span of what is no request of a proxy, as a child of traceparent, or as a root if that is empty or malformed. It returns the
+// fields for what the span causes, and the span: nil if it isn't recorded. While tracing is off the fields are those that it was given.
+func (t *Tracer) Start(name string, kind otlp.Kind, traceparent, tracestate string) (parent, state string, s *Span) {
+	set := t.setting.Load()
+	if set == nil {
+		return traceparent, tracestate, nil
+	}
+	from := parseTraceparent(traceparent)
+	trace := from.trace
+	if !from.exists() {
+		trace, tracestate = newTraceID(), ""
+	}
+	switch {
+	case set.sampler.sample(&from, trace):
+	case from.exists():
+		return traceparent, tracestate, nil
+	default:
+		return formatTraceparent(trace, newSpanID(), false, false), "", nil
+	}
+	if len(tracestate) > maxText {
+		tracestate = "" // cut off it would be malformed
+	}
+	started := t.spans.start(name, trace, from.span, kind)
+	started.s.State = strings.Clone(tracestate)
+	return formatTraceparent(trace, started.id(), true, from.random), tracestate, &Span{started}
 }
 
 // Run exports spans until ctx is done, and then those that are left, for Config.FlushTimeout at most. It returns nil. A change

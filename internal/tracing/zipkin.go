@@ -40,8 +40,11 @@ func toZipkin(s *otlp.Span, service string) zipkinSpan {
 	if s.Parent != [8]byte{} {
 		z.Parent = hex.EncodeToString(s.Parent[:])
 	}
-	if s.Kind == otlp.Server {
+	switch s.Kind {
+	case otlp.Server:
 		z.Kind = "SERVER"
+	case otlp.Client:
+		z.Kind = "CLIENT"
 	}
 	for _, a := range s.Attributes {
 		if a.Text != "" {

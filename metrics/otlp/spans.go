@@ -29,6 +29,7 @@ type Kind uint8
 const (
 	Internal Kind = iota
 	Server
+	Client
 )
 
 // Attribute is a text, or a number when Text is empty.
@@ -68,10 +69,7 @@ func (s *Span) encode() message {
 	if s.Parent != [8]byte{} {
 		m = m.bytes(4, s.Parent[:])
 	}
-	kind := uint64(1) // SPAN_KIND_INTERNAL
-	if s.Kind == Server {
-		kind = 2
-	}
+	kind := uint64(s.Kind) + 1 // SPAN_KIND_INTERNAL is 1, and the others follow
 	m = m.text(5, s.Name).varint(6, kind).fixed(7, nanos(s.Start)).fixed(8, nanos(s.End))
 	for _, a := range s.Attributes {
 		m = m.attribute(9, a.Name, a.Text, a.Number, a.Text == "")
