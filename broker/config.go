@@ -33,6 +33,8 @@ type Config struct {
 	Transport http.RoundTripper
 	// Registerer gets the metrics. Nil: there are none.
 	Registerer prometheus.Registerer
+	// Tracer makes spans. Nil: there are none, and traces are passed on as they come.
+	Tracer Tracer
 	// Dropped is told in a sentence of events that a trigger doesn't deliver, every ten seconds at most for each: the last attempt has failed, or
 	// they were dropped from the log. It must neither block nor call the Server. Nil: nobody is.
 	Dropped func(trigger ID, why string)
@@ -77,6 +79,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Registerer == nil {
 		c.Registerer = prometheus.NewRegistry()
+	}
+	if c.Tracer == nil {
+		c.Tracer = untraced{}
 	}
 	if c.Dropped == nil {
 		c.Dropped = func(ID, string) {}

@@ -453,11 +453,14 @@ func (d *dispatcher) attempt(it *item) *failure {
 		}
 		r.sink, r.event, r.reply = p.deadLetter, &event, false
 	}
+	trace, sent := d.startSend(it)
+	r.trace = trace
 	began := time.Now()
 	replies, f := d.sender.send(ctx, r)
 	if f == nil && len(replies) > 0 {
-		f = d.stream.reply(d.ctx, it.record, replies, r.sink.String())
+		f = d.stream.reply(d.ctx, it.record, replies, r.sink.String(), trace)
 	}
+	sent(&r, f)
 	if d.ctx.Err() == nil {
 		d.metrics.attempt(f, it.dead != nil, time.Since(began))
 		if f == nil && it.dead == nil {

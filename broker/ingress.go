@@ -99,19 +99,22 @@ func (s *stream) take(r *http.Request) (int, error) {
 	if err != nil {
 		return 0, badRequest{err}
 	}
-	records := make([]record, len(events))
-	now := time.Now()
+	records, spans := make([]record, len(events)), make([]Span, len(events))
+	now, from := time.Now(), traceOfHeader(r.Header)
 	for i := range events {
-		trace(&events[i], r.Header)
-		records[i] = record{arrived: now, ttl: incomingTTL(&events[i]), event: events[i]}
+		records[i] = record{arrived: now, ttl: incomingTTL(&events[i])}
 		if records[i].ttl == 0 {
-			return len(events), badRequest{errLoop}
+			err = badRequest{errLoop}
 		}
+		records[i].trace, spans[i] = s.receive(&events[i], from)
+		records[i].event = events[i]
 	}
-	if len(records) > 0 {
-		if err := s.append(r.Context(), records...); err != nil {
-			return len(events), err
-		}
+	if len(records) > 0 && err == nil {
+		err = s.append(r.Context(), records...)
+	}
+	s.received(spans, records, err)
+	if err != nil {
+		return len(events), err
 	}
 	s.metrics.accepted.Add(float64(len(records)))
 	return len(events), nil
@@ -147,21 +150,6 @@ func readBody(r *http.Request, most int, buf *[]byte, take func(more int) bool) 
 		case err != nil:
 			return nil, badRequest{fmt.Errorf("reading the body: %w", err)}
 		}
-	}
-}
-
-// trace keeps the sender's trace context in the event, where it is missing (CloudEvents, "Distributed Tracing" extension). What is no
-// attribute's value is ignored, as W3C Trace Context §3.2 asks for.
-func trace(e *cloudevent.Event, header http.Header) {
-	parent := header.Get("Traceparent")
-	if parent == "" {
-		return
-	}
-	if _, ok := e.Attribute("traceparent"); ok || e.Set("traceparent", parent) != nil {
-		return
-	}
-	if state := header.Get("Tracestate"); state != "" {
-		_ = e.Set("tracestate", state)
 	}
 }
 

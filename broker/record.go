@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"strconv"
@@ -9,22 +10,31 @@ import (
 	"github.com/sluice-proxy/sluice/internal/cloudevent"
 )
 
-// record is an event as a broker's log has it: when it came, how many brokers it may still pass, and the event.
+// record is an event as a broker's log has it: when it came, how many brokers it may still pass, where it is in a trace, and the event.
 //
-//	0  1  version: 1
+//	0  1  version: 2, or 1 if it has no trace besides that of the event's attributes
 //	1  8  when it came, in nanoseconds since 1970
 //	9  4  how many times an event that replies to it may be taken
-//	13    the event, as package cloudevent stores it
+//	   1  version 2: length of traceparent
+//	   2  version 2: length of tracestate
+//	      version 2: both
+//	      the event, as package cloudevent stores it
 type record struct {
 	arrived time.Time
 	ttl     uint32
+	trace   TraceContext // none: that of the event's attributes
 	event   cloudevent.Event
 }
 
 const (
-	recordVersion = 1
-	recordHead    = 13
+	recordVersion  = 1
+	tracedVersion  = 2
+	recordHead     = 13
+	recordTraceLen = 3
 )
+
+// traceContext is where the event is in a trace.
+func (r *record) traceContext() TraceContext { return cmp.Or(r.trace, traceOfEvent(&r.event)) }
 
 // ttlAttribute bounds loops of events that triggers reply with: each broker that takes an event lowers it, and events begin with
 // defaultTTL (knative.dev/eventing/pkg/broker/ttl.go, and cmd/broker/ingress). It isn't delivered.
@@ -47,20 +57,41 @@ func incomingTTL(e *cloudevent.Event) uint32 {
 }
 
 func (r *record) appendTo(b []byte) []byte {
-	b = append(b, recordVersion)
+	version := byte(recordVersion)
+	if r.trace != (TraceContext{}) {
+		version = tracedVersion
+	}
+	b = append(b, version)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.arrived.UnixNano()))
 	b = binary.BigEndian.AppendUint32(b, r.ttl)
+	if version == tracedVersion {
+		b = append(b, byte(len(r.trace.Parent)))
+		b = binary.BigEndian.AppendUint16(b, uint16(len(r.trace.State)))
+		b = append(append(b, r.trace.Parent...), r.trace.State...)
+	}
 	return r.event.AppendTo(b)
 }
 
 // parseRecord reads a record, which must not change while it is in use.
 func parseRecord(b []byte) (r record, err error) {
-	if len(b) < recordHead || b[0] != recordVersion {
+	if len(b) < recordHead || b[0] != recordVersion && b[0] != tracedVersion {
 		return record{}, fmt.Errorf("a record of %d bytes is none that this program has written", len(b))
 	}
 	r.arrived = time.Unix(0, int64(binary.BigEndian.Uint64(b[1:])))
 	r.ttl = binary.BigEndian.Uint32(b[9:])
-	r.event, err = cloudevent.Parse(b[recordHead:])
+	rest := b[recordHead:]
+	if b[0] == tracedVersion {
+		if len(rest) < recordTraceLen {
+			return record{}, fmt.Errorf("a record of %d bytes ends before its trace", len(b))
+		}
+		parent, state := int(rest[0]), int(binary.BigEndian.Uint16(rest[1:]))
+		if rest = rest[recordTraceLen:]; parent == 0 || len(rest) < parent+state {
+			return record{}, fmt.Errorf("a record of %d bytes has not the trace that it announces", len(b))
+		}
+		r.trace = TraceContext{string(rest[:parent]), string(rest[parent : parent+state])}
+		rest = rest[parent+state:]
+	}
+	r.event, err = cloudevent.Parse(rest)
 	return r, err
 }
 

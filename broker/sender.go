@@ -79,6 +79,7 @@ type request struct {
 	namespace string // the trigger's
 	sink      *url.URL
 	event     *cloudevent.Event
+	trace     TraceContext
 	key       string // for the field Sluice-Key
 	keyed     bool
 	reply     bool // an event in the response is wanted
@@ -97,9 +98,10 @@ func (s *sender) send(ctx context.Context, r request) ([]cloudevent.Event, *fail
 	if r.keyed {
 		header[knative.HeaderKey] = []string{headerKey(r.key)}
 	}
-	for _, name := range []string{"traceparent", "tracestate"} { // W3C Trace Context, for sinks that know no attributes
-		if value, ok := r.event.Attribute(name); ok {
-			header.Set(name, value)
+	if r.trace.Parent != "" {
+		header["Traceparent"] = []string{r.trace.Parent}
+		if r.trace.State != "" {
+			header["Tracestate"] = []string{r.trace.State}
 		}
 	}
 	// An event may be delivered twice, so net/http may repeat a request on a connection that its peer has just closed. The field is not sent.

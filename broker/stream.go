@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -241,38 +242,30 @@ func (s *stream) append(ctx context.Context, records ...record) error {
 	return err
 }
 
-// reply stores events that a sink has replied with. When the TTL has come to its end it fails as Knative's ingress does.
-func (s *stream) reply(ctx context.Context, to *record, events []cloudevent.Event, sink string) *failure {
+// reply stores events that a sink has replied with. They continue the trace of the attempt, unless they have one of their own (Knative broker
+// specification, "Observability"). When the TTL has come to its end it fails as Knative's ingress does.
+func (s *stream) reply(ctx context.Context, to *record, events []cloudevent.Event, sink string, trace TraceContext) *failure {
 	if to.ttl <= 1 {
 		return &failure{
 			result: resultReply, sink: sink, code: http.StatusBadRequest,
 			data: fmt.Appendf(nil, "the reply is dropped: it is the last of %d events of which each replied to the one before", defaultTTL),
 		}
 	}
-	records := make([]record, len(events))
+	records, spans := make([]record, len(events)), make([]Span, len(events))
 	now := time.Now()
 	for i := range events {
-		keepTrace(&events[i], &to.event)
-		records[i] = record{arrived: now, ttl: to.ttl - 1, event: events[i]}
+		records[i] = record{arrived: now, ttl: to.ttl - 1}
+		records[i].trace, spans[i] = s.receive(&events[i], cmp.Or(traceOfEvent(&events[i]), trace))
+		records[i].event = events[i]
 	}
-	if err := s.append(ctx, records...); err != nil {
+	err := s.append(ctx, records...)
+	s.received(spans, records, err)
+	if err != nil {
 		s.metrics.events(storeResult(err)).Add(float64(len(events)))
 		return &failure{result: resultReply, sink: sink, code: http.StatusInternalServerError, data: []byte(err.Error()), retry: true}
 	}
 	s.metrics.replies.Add(float64(len(events)))
 	return nil
-}
-
-// keepTrace continues the trace of an event in its reply, unless that has one of its own (Knative broker specification, "Observability").
-func keepTrace(reply, to *cloudevent.Event) {
-	if _, ok := reply.Attribute("traceparent"); ok {
-		return
-	}
-	for _, name := range []string{"traceparent", "tracestate"} {
-		if value, ok := to.Attribute(name); ok {
-			_ = reply.Set(name, value) // one event's value is another's, unless their versions differ
-		}
-	}
 }
 
 // dirty has keep write what is new.

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/sluice-proxy/sluice/internal/limits"
+	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/internal/standalone"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
@@ -51,5 +52,6 @@ func onlyBrokers(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	defer errs.Close(flush)
 	return standalone.OnlyBrokers{
 		Manifests: manifest.Input{Paths: o.files}, Dir: *dir, Limits: bounds, Listener: listener, Log: o.logger(errs), Line: out.Line,
+		Observability: observability.FromEnvironment(os.LookupEnv),
 	}.Run(ctx)
 }

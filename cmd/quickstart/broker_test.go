@@ -25,6 +25,12 @@ func TestOnlyBrokers(t *testing.T) {
 		}
 	}))
 	defer sink.Close()
+	var traces outputs.Buffer
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(&traces, r.Body)
+	}))
+	defer collector.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "events.yaml")
 	write := func(text string) {
@@ -118,6 +124,11 @@ spec:
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+	for _, name := range []string{"sluice-broker", "receive broker:example-broker.default", "send trigger:works.default", "dead-letter trigger:fails.default"} {
+		if !strings.Contains(traces.String(), name) {
+			t.Errorf("the collector has got no %q", name)
+		}
 	}
 
 	write(fmt.Sprintf(broker, "example-broker") + fmt.Sprintf(trigger, "t", "example-broker", "a", "ref: {apiVersion: serving.knative.dev/v1, kind: Service, name: hello}"))

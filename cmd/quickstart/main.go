@@ -8,11 +8,14 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
 
+	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/logging"
+	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/internal/program"
 	"github.com/sluice-proxy/sluice/internal/queueenv"
 	"github.com/sluice-proxy/sluice/internal/standalone"
@@ -21,6 +24,8 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/player"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
 	"github.com/sluice-proxy/sluice/internal/standalone/screen"
+	"github.com/sluice-proxy/sluice/internal/tracing"
+	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/queueproxy"
 )
 
@@ -40,8 +45,8 @@ func main() {
 	program.Exit("", run(program.Signalled(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// queueProxy runs the queue-proxy of a replica as sidecar.Main does, but without the metrics, traces, request log and profiles,
-// which no replica's environment turns on and go run would have to compile.
+// queueProxy runs the queue-proxy of a replica as sidecar.Main does, but without the metrics, request log and profiles, which no
+// replica's environment turns on and go run would have to compile.
 func queueProxy(ctx context.Context) error {
 	e := &program.Environment{Lookup: os.LookupEnv}
 	log, c := queueenv.Logger(e, os.Stderr), queueenv.Config(e)
@@ -51,11 +56,44 @@ func queueProxy(ctx context.Context) error {
 	log = queueenv.Named(log, c.Identity)
 	defer logging.Standard(log)()
 	c.Server.FreeMemory = debug.FreeOSMemory
+	end, err := traces(&c)
+	if err != nil {
+		return err
+	}
+	defer end()
 	p, err := queueproxy.New(c, log)
 	if err != nil {
 		return err
 	}
 	return p.Run(ctx)
+}
+
+// traces has a queue-proxy make spans, if its environment says where they go. End sends those that are left.
+func traces(c *queueproxy.Config) (end func(), err error) {
+	observed, err := observability.ParseJSON(os.Getenv(knative.EnvObservabilityConfig), os.LookupEnv)
+	if err != nil || observed.Tracing.Protocol == observability.None {
+		return func() {}, err
+	}
+	t, err := tracing.New(tracing.Config{
+		Span: "queue", Wait: "kn.queueproxy.wait", // Knative's names
+		Resource: map[string]string{
+			"service.name": c.Identity.Service, "service.instance.id": c.Identity.Pod, "k8s.namespace.name": c.Identity.Namespace,
+			"k8s.pod.name": c.Identity.Pod, "kn.service.name": c.Identity.Service, "kn.revision.name": c.Identity.Revision,
+		},
+		Skip:         func(r *proxy.Request) bool { return queueproxy.IsProbe(r.Header) },
+		FlushTimeout: queueproxy.FlushTime,
+	})
+	if err == nil {
+		err = t.Set(observed.Tracing)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.WrapPolicy = t.Wrap
+	ctx, cancel := context.WithCancel(context.Background()) // until the last request has ended
+	var running sync.WaitGroup
+	running.Go(func() { _ = t.Run(ctx) })
+	return func() { cancel(); running.Wait() }, nil
 }
 
 // run is the quickstart. It returns after ctx is cancelled and everything has ended, or with an error.
@@ -82,6 +120,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	defer remove()
 	c := o.config
+	c.Observability = observability.FromEnvironment(os.LookupEnv)
 	c.Screen = screen.New(screen.Config{Out: stdout, Size: size(stdout)})
 	defer c.Screen.Close(flush)
 	logs := c.Screen // on a terminal the screen writes the log, so that its table stays intact

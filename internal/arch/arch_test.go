@@ -118,12 +118,10 @@ func TestQuickstartIsCompiledQuickly(t *testing.T) {
 		t.Fatalf("the quickstart has no queue-proxy; go list says %s", out)
 	}
 	for _, unwanted := range []string{
-		module + "/queueproxy/sidecar", // its telemetry, which a replica's environment never turns on
+		module + "/queueproxy/sidecar", // its metrics and request log, which a replica's environment never turns on
 		module + "/internal/telemetry",
 		module + "/internal/requestlog",
-		module + "/internal/tracing",
 		module + "/internal/profiling",
-		module + "/metrics/otlp",
 		"github.com/prometheus/client_golang/prometheus/promhttp",
 		"runtime/pprof",
 		"text/template/parse",

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluice-proxy/sluice/internal/limits"
+	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/internal/standalone/autoscaler"
 	"github.com/sluice-proxy/sluice/internal/standalone/containers"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
@@ -44,6 +45,8 @@ type Config struct {
 	Runtime containers.Choice
 	// Limits of what clients may send and brokers keep; by default limits.OfProcess. Queue-proxies have those of Limits.Behind.
 	Limits *limits.Limits
+	// Observability says where spans go, those of queue-proxies included. The zero value: nowhere. The rest of it has no effect.
+	Observability observability.Config
 	// Screen shows the services and their events. Required.
 	Screen *screen.Screen
 	// API, if not nil, serves the Kubernetes API.

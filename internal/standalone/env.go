@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/limits"
+	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
@@ -46,7 +47,7 @@ func (p ports) of(probe *manifest.Probe) int {
 }
 
 // queueProxyCommand returns the command of a replica's queue-proxy: this binary, with the contract's environment.
-func queueProxyCommand(r *catalog.Revision, pod string, p ports, self, logLevel string, l limits.Limits) replica.Command {
+func queueProxyCommand(r *catalog.Revision, pod string, p ports, self, logLevel string, l limits.Limits, traces observability.Exporter) replica.Command {
 	t := &r.Template
 	seconds := func(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
 	c := replica.Command{Path: self, Args: []string{QueueProxyName, pod}}
@@ -79,6 +80,7 @@ func queueProxyCommand(r *catalog.Revision, pod string, p ports, self, logLevel 
 	for _, s := range l.Heads() {
 		c.Env = append(c.Env, s.Variable()+"="+s.Value.String())
 	}
+	c.Env = append(c.Env, tracesEnv(traces)...)
 	return c
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-proxy/sluice/broker"
 	"github.com/sluice-proxy/sluice/internal/knative"
 	"github.com/sluice-proxy/sluice/internal/limits"
+	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 )
@@ -31,6 +32,8 @@ type OnlyBrokers struct {
 	// Listener gets events, POST /NAMESPACE/BROKER, and serves GET /metrics. Run closes it.
 	Listener net.Listener
 	Log      *zap.Logger
+	// Observability says where spans go. The zero value: nowhere.
+	Observability observability.Config
 	// Line shows what runs.
 	Line func(string)
 }
@@ -42,9 +45,20 @@ func (o OnlyBrokers) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	tracer, err := newTracer(o.Observability, "sluice-broker", o.Log)
+	if err != nil {
+		return err
+	}
+	tracing, cancel := context.WithCancel(context.WithoutCancel(ctx)) // until the last delivery has ended
+	traced := make(chan error, 1)
+	go func() { traced <- tracer.Run(tracing) }()
+	defer func() {
+		cancel()
+		err = errors.Join(err, <-traced)
+	}()
 	registry := prometheus.NewRegistry()
 	c := brokerConfig(o.Limits)
-	c.Dir, c.Transport, c.Registerer, c.Logger = o.Dir, o.transport(), registry, o.Log
+	c.Dir, c.Transport, c.Registerer, c.Tracer, c.Logger = o.Dir, o.transport(), registry, eventTracer{tracer}, o.Log
 	s, err := broker.Open(c)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"github.com/sluice-proxy/sluice/activator"
 	"github.com/sluice-proxy/sluice/broker"
 	"github.com/sluice-proxy/sluice/internal/limits"
+	"github.com/sluice-proxy/sluice/internal/observability"
 	"github.com/sluice-proxy/sluice/internal/standalone/catalog"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/metrics/statpb"
@@ -69,7 +70,7 @@ func cutEnv(v string) (name, value string, ok bool) {
 
 // The environment that a queue-proxy gets is one that it understands as it was meant.
 func TestQueueProxyCommand(t *testing.T) {
-	c := queueProxyCommand(sample, "cart-1", ports{app: 5000, serve: 5001, admin: 5002, stats: 5003}, "/self", "error", limits.Default(1<<30, 1<<20).Behind())
+	c := queueProxyCommand(sample, "cart-1", ports{app: 5000, serve: 5001, admin: 5002, stats: 5003}, "/self", "error", limits.Default(1<<30, 1<<20).Behind(), observability.Exporter{})
 	got, err := sidecar.ConfigFromEnv(func(name string) (string, bool) {
 		for _, v := range c.Env {
 			if n, value, _ := cutEnv(v); n == name {

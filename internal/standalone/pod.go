@@ -139,7 +139,7 @@ func (s *Server) spec(r *revision, i *instance) (replica.Spec, error) {
 		DrainLimit: r.Template.Timeout, Grace: graceOf(&r.Template),
 	}
 	if r.source == nil {
-		spec.QueueProxy = queueProxyCommand(r.Revision, i.name, i.ports, s.self, level, s.config.Limits.Behind())
+		spec.QueueProxy = queueProxyCommand(r.Revision, i.name, i.ports, s.self, level, s.config.Limits.Behind(), s.config.Observability.Tracing)
 	}
 	return spec, nil
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/standalone/ingress"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/replica"
+	"github.com/sluice-proxy/sluice/internal/tracing"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/throttler"
 )
@@ -41,6 +42,7 @@ type Server struct {
 	listener  net.Listener
 	front     *proxy.Engine
 	activator *activator.Activator
+	tracer    *tracing.Tracer
 	ingress   *ingress.Ingress
 	ports     *replica.Ports
 	forward   *forward.Proxy // nil: no app uses the cluster's names
@@ -122,6 +124,9 @@ func New(c Config) (*Server, error) {
 	}
 	s.config.Port = s.listener.Addr().(*net.TCPAddr).Port
 	s.ingress = ingress.New(ingress.Config{Domain: c.domain(), Shown: c.shownDomain(), ProxyStatus: "sluice-ingress"})
+	if s.tracer, err = newTracer(c.Observability, "sluice-quickstart", c.Log); err != nil {
+		return nil, errors.Join(err, s.listener.Close(), s.api.close())
+	}
 	if s.activator, err = activator.New(s.activatorConfig(), c.Log); err != nil {
 		return nil, errors.Join(err, s.listener.Close(), s.api.close())
 	}
@@ -142,7 +147,8 @@ func (s *Server) activatorConfig() activator.Config {
 	l := s.config.Limits
 	return activator.Config{
 		MaxWaiting: int(l.Waiting), MaxWaitingBytes: int64(l.WaitingBytes), RevisionMaxWaiting: int(l.RevisionWaiting), Proxies: l.Proxies,
-		Reporter: s.inbox, OnHold: s.inbox.hold, OnColdStart: s.inbox.coldStart, WrapPolicy: s.ingress.Wrap,
+		Reporter: s.inbox, OnHold: s.inbox.hold, OnColdStart: s.inbox.coldStart,
+		WrapPolicy: func(p proxy.Policy) proxy.Policy { return s.tracer.Wrap(s.ingress.Wrap(p)) },
 	}
 }
 
@@ -199,6 +205,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer cancel()
 	var around errgroup.Group
 	around.Go(func() error { return s.activator.Run(base, nil) })
+	around.Go(func() error { return s.tracer.Run(base) })
 
 	s.greet()
 	s.sweep(base)
