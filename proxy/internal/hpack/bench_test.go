@@ -158,6 +158,14 @@ func BenchmarkEncode(b *testing.B) {
 				}
 			})
 		}
+		b.Run(name+"/table/first", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				var e Encoder
+				e.UseTable()
+				block = encode(&e, block[:0], f)
+			}
+		})
 		b.Run(name+"/xnet", func(b *testing.B) {
 			b.ReportAllocs()
 			e := xhpack.NewEncoder(io.Discard)

@@ -14,7 +14,11 @@ type Encoder struct {
 }
 
 // UseTable makes e enter fields that repeat in the peer's dynamic table, until it is full.
-func (e *Encoder) UseTable() { e.entries = &entries{} }
+func (e *Encoder) UseTable() {
+	if e.entries == nil {
+		e.entries = &entries{}
+	}
+}
 
 // SetMaxTable takes the peer's SETTINGS_HEADER_TABLE_SIZE. More than the default isn't used.
 func (e *Encoder) SetMaxTable(n uint32) {

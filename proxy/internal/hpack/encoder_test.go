@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 // The second time a field whose name repeats takes one byte; a name that may be a secret or an identifier is written out
@@ -62,6 +63,9 @@ func TestTableIsNotFilledByOneName(t *testing.T) {
 	var e Encoder
 	e.UseTable()
 	e.AppendField(nil, "user-agent", fmt.Sprintf("%01000d", 0), false)
+	if n := len(e.entries.all); n != 0 {
+		t.Errorf("%d values of 1000 bytes were entered", n)
+	}
 	for i := range 1000 {
 		e.AppendField(nil, "user-agent", fmt.Sprintf("%0200d", i), false)
 	}
@@ -73,5 +77,20 @@ func TestTableIsNotFilledByOneName(t *testing.T) {
 	}
 	if b := e.AppendField(nil, "accept", "a/b", false); len(b) != 1 {
 		t.Errorf("another is written as %x", b)
+	}
+}
+
+// Entries fill a table to its last byte, and are the Encoder's own: the string may be part of a buffer that is used again.
+func TestEntriesAreKept(t *testing.T) {
+	for missing := range uint32(2) {
+		var e Encoder
+		e.UseTable()
+		e.SetMaxTable(uint32(len("accept")+len("a/b")) + overhead - missing)
+		buffer := []byte("a/b")
+		e.AppendField(nil, "accept", unsafe.String(&buffer[0], len(buffer)), false)
+		clear(buffer)
+		if b := e.AppendField(nil, "accept", "a/b", false); (len(b) == 1) != (missing == 0) {
+			t.Errorf("with %d bytes too few it is written as %x", missing, b)
+		}
 	}
 }

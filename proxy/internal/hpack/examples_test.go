@@ -95,6 +95,7 @@ func TestBlocksThatAreRefused(t *testing.T) {
 		{"be", errIndex},
 		{"ff80808080808080808001", errInteger},
 		{"ffffffffffffffffff7f", errIndex},
+		{"4001610162bf", errIndex},
 		{"7f", errTruncated},
 		{"7e0161", errIndex},
 		{"ff80", errTruncated},
@@ -135,6 +136,9 @@ func TestSizeUpdates(t *testing.T) {
 	}
 	if f, err := d.Decode(nil, []byte{0xbe, 0xbf}, noLimit); err != nil || text(f) != "g: h|e: f" {
 		t.Errorf("the newest two are %s, %v", text(f), err)
+	}
+	if _, err := d.Decode(nil, unhex(t, "3f03"+"4001690170"), noLimit); err != nil || d.table.n != 1 {
+		t.Errorf("an entry of the table's size: %v, %d entries", err, d.table.n)
 	}
 	if _, err := d.Decode(nil, append([]byte{0x20}, appendInt(nil, 0x20, 5, 10000)...), noLimit); err != nil || d.table.n != 0 || d.table.max != 10000 {
 		t.Errorf("to 0 and to what was announced: %v, %+v", err, d.table)

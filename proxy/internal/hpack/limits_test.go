@@ -1,6 +1,7 @@
 package hpack
 
 import (
+	"bytes"
 	"errors"
 	"runtime"
 	"strings"
@@ -22,6 +23,7 @@ func TestBeyondTheLimitsTheTableStaysInStep(t *testing.T) {
 		{Limits{Size: 4 * 34, Fields: 3}, "a: b|c: d|e: f", ErrTooMany},
 		{Limits{Size: 35, Fields: 4}, "a: b", ErrTooLarge},
 		{Limits{Size: 35, Fields: 1}, "a: b", ErrTooLarge},
+		{Limits{Size: 3 * 34, Fields: 2}, "a: b|c: d", ErrTooMany}, // the first that was passed
 		{Limits{}, "", ErrTooLarge},
 	} {
 		var d Decoder
@@ -47,10 +49,11 @@ func TestBeyondTheLimitsTheTableStaysInStep(t *testing.T) {
 }
 
 // Small blocks that stand for megabytes cost no memory: a field of the table again and again, a long name of
-// it in literals and in new entries, size updates.
+// it in literals and in new entries, size updates. Nor does a block's buffer for Huffman codes hold more than one field.
 func TestExpansionCostsNoMemory(t *testing.T) {
 	long := appendInt([]byte{0x40}, 0, 7, 4000)
 	long = append(append(long, strings.Repeat("n", 4000)...), 1, 'v')
+	coded := append(appendInt([]byte{0x0f, 0x2f}, 0x80, 7, 625), strings.Repeat("\x18\xc6\x31\x8c\x63", 125)...) // 1000 times "a"
 	for name, c := range map[string]struct {
 		block []byte
 		err   error
@@ -59,6 +62,7 @@ func TestExpansionCostsNoMemory(t *testing.T) {
 		"indexed":     {[]byte(strings.Repeat("\xbe", 100_000)), ErrTooLarge, 4 << 10},
 		"named":       {[]byte(strings.Repeat("\x0f\x2f\x00", 30_000)), ErrTooLarge, 4 << 10},
 		"entered":     {[]byte(strings.Repeat("\x7e\x00", 30_000)), ErrTooLarge, 4 << 10},
+		"coded":       {bytes.Repeat(coded, 100), ErrTooLarge, 32 << 10},
 		"size update": {[]byte(strings.Repeat("\x20", 30_000)), errUpdate, 4 << 10},
 	} {
 		var d Decoder
