@@ -35,12 +35,19 @@ type PodIdentity struct{ Namespace, Name, UID string }
 // probed like that of any pod that isn't Ready yet. An announcement is not counted as a request.
 type announcement struct {
 	proxy.NopExchange
-	of *announcements
+	of     *announcements
+	result *announceResult // nil: it has not been judged
 }
 
 // Next implements proxy.Exchange.
-func (x announcement) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
-	h := x.of.judge(req)
+func (x *announcement) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
+	if x.result == nil {
+		return req.Await(proxy.Timeouts{}, func(ctx context.Context) {
+			h := x.of.judge(ctx, req)
+			x.result = &h
+		}), nil
+	}
+	h := x.result
 	x.of.a.collectors.received(h.result)
 	if h.why == "" {
 		return proxy.Answer(&proxy.Local{Status: h.status}), nil
@@ -79,7 +86,7 @@ func newAnnouncements(a *Activator) *announcements {
 }
 
 // judge decides about an announcement. It blocks while the sender is identified.
-func (n *announcements) judge(req *proxy.Request) announceResult {
+func (n *announcements) judge(ctx context.Context, req *proxy.Request) announceResult {
 	said, err := knative.ParseAnnouncement(func(name string) string { return strings.Clone(req.Header.Get(name)) })
 	if err != nil {
 		return announceResult{http.StatusBadRequest, "malformed", err.Error()}
@@ -97,7 +104,7 @@ func (n *announcements) judge(req *proxy.Request) announceResult {
 	if !direct && !slices.ContainsFunc(peers, func(p string) bool { return cameFrom(req.RemoteAddr, parseAddr(p)) }) {
 		return announceResult{http.StatusForbidden, "wrong_address", knative.HeaderPodAddr + " is not the sender's address"}
 	}
-	h := n.identify(req, said)
+	h := n.identify(ctx, said)
 	if h.why == "" && direct {
 		n.relay.pass(said, peers)
 	}
@@ -105,8 +112,8 @@ func (n *announcements) judge(req *proxy.Request) announceResult {
 }
 
 // identify adds the pod if the sender's token proves it.
-func (n *announcements) identify(req *proxy.Request, said knative.Announcement) announceResult {
-	id, err := n.review(req, said)
+func (n *announcements) identify(ctx context.Context, said knative.Announcement) announceResult {
+	id, err := n.review(ctx, said)
 	switch {
 	case errors.Is(err, errTooMany):
 		return announceResult{http.StatusServiceUnavailable, "too_many", err.Error()}
@@ -123,7 +130,7 @@ func (n *announcements) identify(req *proxy.Request, said knative.Announcement) 
 
 // review returns the pod that the token proves: as the API server answered a moment ago, or answers now. It blocks
 // meanwhile, and fails with errTooMany beyond the bounds on such requests.
-func (n *announcements) review(req *proxy.Request, said knative.Announcement) (PodIdentity, error) {
+func (n *announcements) review(ctx context.Context, said knative.Announcement) (PodIdentity, error) {
 	if id, err, ok := n.reviews.recall(said.Token, time.Now()); ok {
 		return id, err
 	}
@@ -131,7 +138,7 @@ func (n *announcements) review(req *proxy.Request, said knative.Announcement) (P
 		return PodIdentity{}, errTooMany
 	}
 	defer n.reviews.end()
-	ctx, cancel := context.WithTimeout(req.Park(proxy.Timeouts{}), identifyTimeout)
+	ctx, cancel := context.WithTimeout(ctx, identifyTimeout)
 	defer cancel()
 	id, err := n.a.config.Identify(ctx, said.Token)
 	if err == nil || errors.Is(err, ErrUnproven) {

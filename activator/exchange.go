@@ -26,7 +26,8 @@ type exchange struct {
 	local   *proxy.Local // a probe, answered by the activator itself
 	t       *tracked     // nil: local, early, or err says why
 	err     error
-	early   *throttler.RevisionID // its revision is unknown, and the source had not synced when it came
+	early   *throttler.RevisionID   // its revision is unknown, and the source had not synced when it came
+	gate    *throttler.BreakerPlace // in the queue for that
 	spec    *spec
 	stats   *metrics.RevisionLoad
 	demand  throttler.Demand
@@ -72,8 +73,8 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, er
 		return proxy.Decision{}, x.err
 	}
 	if x.early != nil {
-		if err := x.awaitSource(req); err != nil {
-			return proxy.Decision{}, err
+		if waits, err := x.awaitSource(req, a.Ended); err != nil || waits {
+			return proxy.Decision{Wait: waits}, err
 		}
 	}
 	if waits, err := x.acquire(req, a); err != nil || waits {
@@ -90,33 +91,45 @@ func (x *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, er
 // earlyTimeout is Knative's default for a revision without timeoutSeconds, and so holds for one that isn't known yet.
 const earlyTimeout = 300 * time.Second
 
-// awaitSource blocks until the source has synced, and then looks for the revision again. The readiness probe keeps most
-// requests away until then, but not from a container that was restarted in place, nor in a program without a kubelet.
-func (x *exchange) awaitSource(req *proxy.Request) error {
+// awaitSource has the request wait until the source has synced, and then looks for the revision again. After the wait it is
+// called once more: ended is what ended it early. The readiness probe keeps most requests away until then, but not from a
+// container that was restarted in place, nor in a program without a kubelet.
+func (x *exchange) awaitSource(req *proxy.Request, ended error) (waits bool, err error) {
+	if x.gate == nil {
+		if !x.a.early.TakeOne(x.client(req)) {
+			err := throttler.ErrQueueFull
+			x.early, x.err = nil, &proxy.Error{Reason: proxy.QueueFull, Text: err.Error() + "\n", Err: err}
+			return false, x.err
+		}
+		x.gate, _ = x.a.gate.Queue(req.Suspend(proxy.Timeouts{Total: earlyTimeout})) // any number may wait
+		if x.gate != nil {
+			return true, nil
+		}
+	}
+	x.err = x.leaveGate(req, ended)
 	id := x.early
 	x.early = nil
-	client := x.client(req)
-	if !x.a.early.TakeOne(client) {
-		err := throttler.ErrQueueFull
-		x.err = &proxy.Error{Reason: proxy.QueueFull, Text: err.Error() + "\n", Err: err}
-		return x.err
-	}
-	defer x.a.early.GiveOne(client)
-	switch err := x.a.gate.Acquire(req.Park(proxy.Timeouts{Total: earlyTimeout})); {
-	case err != nil:
-		x.err = err
-	default:
-		x.a.gate.Release()
-		if x.find(req, id.Namespace, id.Name) {
-			return nil
-		}
+	switch {
+	case x.err != nil, x.find(req, id.Namespace, id.Name):
+	case x.a.hasSynced():
 		x.err = unknown(id.Namespace, id.Name)
-		if !x.a.hasSynced() { // Run has ended
-			err := errors.New(notSynced)
-			x.err = &proxy.Error{Reason: proxy.NotReady, Text: lookup + err.Error() + "\n", Err: err}
-		}
+	default: // Run has ended
+		err := errors.New(notSynced)
+		x.err = &proxy.Error{Reason: proxy.NotReady, Text: lookup + err.Error() + "\n", Err: err}
 	}
-	return x.err
+	return false, x.err
+}
+
+// leaveGate ends the wait for the source.
+func (x *exchange) leaveGate(req *proxy.Request, ended error) (err error) {
+	x.a.early.GiveOne(x.client(req))
+	if x.gate != nil {
+		err, x.gate = x.gate.Leave(ended), nil
+	}
+	if err == nil {
+		x.a.gate.Release()
+	}
+	return err
 }
 
 // acquire takes a slot of a pod. When none is free it takes a place in the queue and reports that it waits; called again
@@ -431,6 +444,8 @@ func (x *exchange) End(req *proxy.Request, r proxy.Result) {
 		}
 	case x.holds:
 		x.giveBack(throttler.Unused)
+	case x.gate != nil:
+		_ = x.leaveGate(req, context.Canceled)
 	}
 	x.turn.End()
 	if x.local == nil {

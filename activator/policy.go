@@ -22,7 +22,7 @@ type policy struct{ a *Activator }
 func (p policy) Begin(req *proxy.Request) proxy.Exchange {
 	local := p.probeAnswer(req)
 	if local == announced {
-		return announcement{of: p.a.announcements}
+		return &announcement{of: p.a.announcements}
 	}
 	x := p.a.exchanges.Get().(*exchange)
 	if x.local = local; local != nil {

@@ -110,11 +110,11 @@ func TestEngineCloses(t *testing.T) {
 		switch {
 		case a.Ended != nil:
 			return proxy.Decision{}, a.Ended
-		case r.Target == "/parks":
-			ctx := r.Park(proxy.Timeouts{})
-			begun <- r.Target
-			<-ctx.Done()
-			return proxy.Decision{}, context.Cause(ctx)
+		case r.Target == "/awaits":
+			return r.Await(proxy.Timeouts{}, func(ctx context.Context) {
+				begun <- r.Target
+				<-ctx.Done()
+			}), nil
 		case r.Target == "/waits":
 			r.Suspend(proxy.Timeouts{})
 			begun <- r.Target
@@ -133,7 +133,7 @@ func TestEngineCloses(t *testing.T) {
 	e := proxy.NewEngine(h, proxy.ServerConfig{})
 	go func() { _ = e.Serve(l) }()
 	var told sync.WaitGroup
-	paths := []string{"/parks", "/waits", "/hangs", "/answers"}
+	paths := []string{"/awaits", "/waits", "/hangs", "/answers"}
 	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		var p http.Protocols
 		p.SetHTTP1(proto == "HTTP/1.1")

@@ -31,7 +31,7 @@ type exchange struct {
 	cancel context.CancelCauseFunc
 	clock  clock
 	up     upload
-	parked *parked
+	waits  *exchangeWait  // Next has asked for it
 	handed *handedRequest // by an Engine; nil once its upstream has been taken up
 
 	watched     uint64 // by h.watch; 0: not
@@ -141,34 +141,24 @@ func (ex *exchange) forward() error {
 	}
 }
 
-// next asks the policy, and ends what Park began.
+// next asks the policy, and waits when that says so, with the goroutine that there is anyway.
 func (ex *exchange) next(at Attempt) (Decision, error) {
 	if b := ex.handed; b != nil {
 		ex.handed = nil
 		return Forward(b.upstream), nil
 	}
 	begin := time.Now()
-	defer func() {
-		ex.unpark()
-		ex.waited += time.Since(begin)
-	}()
+	defer func() { ex.waited += time.Since(begin) }()
 	for {
+		ex.waits = nil
 		d, err := ex.x.Next(&ex.req, at)
 		switch {
 		case err != nil || !d.Wait:
 			return d, err
-		case ex.parked == nil || ex.parked.woken == nil:
+		case ex.waits == nil:
 			return d, errNoSuspend
 		}
-		at.Ended = ex.parked.wait()
-		ex.unpark()
-	}
-}
-
-func (ex *exchange) unpark() {
-	if ex.parked != nil {
-		ex.parked.end()
-		ex.parked = nil
+		at.Ended = ex.waits.wait(ex)
 	}
 }
 

@@ -53,7 +53,6 @@ type flow struct {
 	due         bool // the upstream has had its time to ask for the body
 	cut         bool // the client's write deadline is in the past
 	waits       context.CancelCauseFunc
-	parked      *parkedFlow
 	suspended   *suspendedFlow // Next has asked for it
 }
 
@@ -185,28 +184,32 @@ func (u *Upstream) http1() bool { return u.Proto == SameProto || u.Proto == HTTP
 // errWaits says that f is suspended, and its goroutine is free.
 var errWaits = errors.New("the request waits")
 
-// errNoSuspend is what a policy has answered that says Wait and has not called Suspend.
+// errNoSuspend is what a policy has answered that says Wait and has called neither Suspend nor Await.
 var errNoSuspend = errors.New("proxy: the policy waits for nothing")
 
-// ask has the policy decide, and ends what Park began. It returns the policy's own answer, or sets upstream. The frames of this
-// and of what calls it are on the stack of everything that waits in a Next.
+// ask has the policy decide. It returns the policy's own answer, or sets upstream. The frames of this and of what calls it are
+// on the stack of every Request.Await.
 func (f *flow) ask(at *Attempt, upstream *Upstream) (*Local, error) {
-	d, err := f.x.Next(&f.req, *at)
-	if f.parked != nil {
-		f.unpark()
+	for {
+		d, err := f.x.Next(&f.req, *at)
+		waits := err == nil && d.Wait
+		switch s := f.suspended; {
+		case s == nil && waits:
+			return nil, errNoSuspend
+		case s == nil:
+		case waits && s.await != nil:
+			s.run()
+			at.Ended = f.resume()
+			continue
+		case waits:
+			s.at = *at
+			return nil, errWaits
+		default:
+			_ = f.resume() // Next has thought better of it
+		}
+		*upstream = d.Upstream
+		return d.Local, err
 	}
-	waits := err == nil && d.Wait
-	switch s := f.suspended; {
-	case s != nil && waits:
-		s.at = *at
-		return nil, errWaits
-	case s != nil:
-		_ = f.resume() // Next has thought better of it
-	case waits:
-		return nil, errNoSuspend
-	}
-	*upstream = d.Upstream
-	return d.Local, err
 }
 
 // own writes an answer of the proxy's own. The clock stops: it takes no time but that of a client which doesn't read, for

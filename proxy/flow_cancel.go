@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"time"
 )
 
@@ -28,6 +29,25 @@ func (f *flow) cancelLocked(e *Error, writing bool) {
 		f.cut = true
 		_ = f.c.conn.SetWriteDeadline(past())
 	}
+}
+
+// wait makes a context that cancel ends, with its cause, until unwait.
+func (f *flow) wait() (context.Context, context.CancelCauseFunc) {
+	ctx, end := context.WithCancelCause(context.Background())
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.cause != nil {
+		end(f.cause)
+	}
+	f.waits = end
+	return ctx, end
+}
+
+func (f *flow) unwait(end context.CancelCauseFunc) {
+	f.mu.Lock()
+	f.waits = nil
+	f.mu.Unlock()
+	end(context.Canceled)
 }
 
 // past is a deadline that has gone by.
@@ -104,7 +124,7 @@ func (f *flow) tunnel() {
 	}
 }
 
-// slow is called once for a flow that doesn't end soon, by the scan or, when it parks, by itself.
+// slow is called once for a flow that doesn't end soon, by the scan.
 func (f *flow) slow() {
 	f.clock.hurry()
 	if h := f.h; !f.c.watchEnd() && h.cfg.OnUnwatched != nil {

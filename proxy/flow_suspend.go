@@ -1,17 +1,19 @@
 package proxy
 
 import (
+	"context"
 	"runtime"
 	"time"
 )
 
-// suspendedFlow is a wait from Request.Suspend until run is called again. At first the connection's goroutine waits, which
-// costs a short wait least; when the flow turns out to be slow, the goroutine ends.
+// suspendedFlow is a wait from Request.Suspend or Await until Next is called again. In one of Suspend, the connection's
+// goroutine waits at first, which costs a short wait least; when the flow turns out to be slow, the goroutine ends.
 type suspendedFlow struct {
 	f     *flow
 	at    Attempt
 	begin time.Time
 	news  chan struct{} // of one: woken, or slow; nil: the flow was slow before
+	await func(ctx context.Context)
 
 	// Under flow.mu.
 	woken bool
@@ -34,6 +36,19 @@ func (f *flow) suspend(t Timeouts) (wake func()) {
 		s.news = make(chan struct{}, 1)
 	}
 	return s.wake
+}
+
+// await implements Request.Await.
+func (f *flow) await(t Timeouts, do func(ctx context.Context)) {
+	f.suspend(t)
+	f.suspended.await = do
+}
+
+// run calls what Request.Await was given, on the connection's goroutine.
+func (s *suspendedFlow) run() {
+	ctx, end := s.f.wait()
+	defer s.f.unwait(end)
+	s.await(ctx)
 }
 
 // waits blocks until f, which is suspended, has been woken, or is slow: false.

@@ -168,7 +168,7 @@ func TestOnUnwatched(t *testing.T) {
 	var told atomic.Int32
 	h, err := proxy.New(proxy.Config{Name: "x", OnUnwatched: func() { told.Add(1) }, Policy: policyFuncs{
 		next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
-			r.Park(proxy.Timeouts{})
+			r.Suspend(proxy.Timeouts{})
 			return proxy.Answer(&proxy.Local{Status: 204}), nil
 		},
 	}})
@@ -231,10 +231,12 @@ func TestTLS(t *testing.T) {
 		next: func(r *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 			switch r.Target {
 			case "/park":
-				ctx := r.Park(proxy.Timeouts{})
+				if a.Ended != nil {
+					return proxy.Decision{}, a.Ended
+				}
+				r.Suspend(proxy.Timeouts{})
 				parked <- true
-				<-ctx.Done()
-				return proxy.Decision{}, context.Cause(ctx)
+				return proxy.Wait(), nil
 			case "/untrusted":
 				return proxy.Forward(proxy.Upstream{Addr: upstream.Addr, TLS: new(tls.Config)}), a.Cause
 			}
@@ -299,19 +301,23 @@ func TestTLS(t *testing.T) {
 func TestWatchDoesNotMistakeADescriptor(t *testing.T) {
 	const times, each = 20, 20
 	stay, left := make(chan bool), make(chan bool, times*each)
-	addr := serve(t, proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
-		ctx := r.Park(proxy.Timeouts{})
-		if r.Target == "/stay" {
-			select {
-			case <-stay:
-			case <-ctx.Done():
-			}
-		} else {
-			<-ctx.Done()
-			left <- true
-		}
-		if ctx.Err() != nil {
-			return proxy.Decision{}, context.Cause(ctx)
+	addr := serve(t, proxy.Config{Name: "x", Policy: policyFuncs{next: func(r *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
+		switch {
+		case a.Ended != nil:
+			return proxy.Decision{}, a.Ended
+		case !r.Header.Has("Waited"):
+			return r.Await(proxy.Timeouts{}, func(ctx context.Context) {
+				r.Header.Set("Waited", "1")
+				if r.Target == "/stay" {
+					select {
+					case <-stay:
+					case <-ctx.Done():
+					}
+				} else {
+					<-ctx.Done()
+					left <- true
+				}
+			}), nil
 		}
 		return proxy.Answer(&proxy.Local{Status: 204}), nil
 	}}})

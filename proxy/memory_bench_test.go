@@ -27,7 +27,7 @@ const (
 )
 
 // BenchmarkMemory measures what a connection adds to the resident memory of a proxy's process, 10 s after the last byte:
-// one that is idle, one whose request is suspended by the policy, and one whose request blocks in the policy.
+// one that is idle, one whose request is suspended by the policy, and one whose request is in an Await of the policy.
 //
 //	go test -run '^$' -bench Memory ./proxy
 func BenchmarkMemory(b *testing.B) {
@@ -49,7 +49,7 @@ func BenchmarkMemory(b *testing.B) {
 		{"idle-TLS", "/", 400, true},
 		{"suspended/head=200", "/suspend", 200, false},
 		{"suspended/head=1000", "/suspend", 1000, false},
-		{"parked/head=1000", "/park", 1000, false},
+		{"awaiting/head=1000", "/await", 1000, false},
 		{"unfinished/head=61000", "/unfinished", 61000, false}, // most are given up for newer ones
 	} {
 		b.Run(c.name, func(b *testing.B) {
@@ -184,10 +184,8 @@ func (p *holding) Next(r *proxy.Request, a proxy.Attempt) (proxy.Decision, error
 	case strings.HasPrefix(r.Target, "/suspend"):
 		r.Suspend(t)
 		return proxy.Wait(), nil
-	case strings.HasPrefix(r.Target, "/park"):
-		ctx := r.Park(t)
-		<-ctx.Done()
-		return proxy.Decision{}, context.Cause(ctx)
+	case strings.HasPrefix(r.Target, "/await"):
+		return r.Await(t, func(ctx context.Context) { <-ctx.Done() }), nil
 	}
 	return p.lean.Next(r, a)
 }

@@ -24,8 +24,8 @@ type Policy interface {
 type Exchange interface {
 	// Next decides: the request goes to an upstream ([Forward]), is answered by the policy ([Answer]), or waits ([Wait]). It
 	// is called again after a wait, and after an attempt that sent nothing to the client; the earlier upstream has been
-	// released by then, so that a retry never holds a slot while it waits for one. To give up it returns a.Cause.
-	// Next may block, on the context of req.Park only. Its error becomes the response (see Error).
+	// released by then, so that a retry never holds a slot while it waits for one. To give up it returns a.Cause. Its error
+	// becomes the response (see Error). It must not block: see Request.Suspend and Request.Await.
 	Next(req *Request, a Attempt) (Decision, error)
 	// Response gets the final (or 101) head before it is passed on, and may edit its header. If it returns false the response
 	// is discarded and Next is called for another upstream, unless this was the last attempt; false is ignored unless the head
@@ -44,8 +44,8 @@ type Attempt struct {
 	Cause error // why the attempt before failed; nil at first. An *Error
 	// Last says that no attempt follows this one, whatever becomes of it.
 	Last bool
-	// Ended is set when a wait that Request.Suspend began has ended early, by a timeout or because the client left, say: an
-	// *Error, which says why.
+	// Ended is set when the wait before this call has ended early, by a timeout or because the client left, say: an *Error,
+	// which says why.
 	Ended error
 }
 
@@ -53,7 +53,7 @@ type Attempt struct {
 type Decision struct {
 	Upstream Upstream // where the request goes, if neither of the others is set; it needs an Addr then
 	Local    *Local   // the policy's own response; neither Response nor Release is called for it
-	Wait     bool     // Request.Suspend has been called: Next is called again when that wait is over
+	Wait     bool     // Request.Suspend or Await has been called: Next is called again when that wait is over
 }
 
 // Forward sends the request to an upstream.
@@ -62,7 +62,7 @@ func Forward(to Upstream) Decision { return Decision{Upstream: to} }
 // Answer responds to the request without an upstream.
 func Answer(l *Local) Decision { return Decision{Local: l} }
 
-// Wait parks the request: Next is called again when the wait that Request.Suspend has begun is over.
+// Wait parks the request: Next is called again when the wait of Request.Suspend or Await is over.
 func Wait() Decision { return Decision{Wait: true} }
 
 // NopExchange does nothing: it is for embedding, so that an Exchange implements only what it needs. Its Next fails.
@@ -133,7 +133,7 @@ type Result struct {
 	Reason            Reason        // ReasonNone: answered by an upstream, or by a Local that is no error
 	Status            int           // as sent to the client; 499 when it left before a response
 	BytesIn, BytesOut int64         // bodies
-	Wait              time.Duration // for which the policy waited, in Next
+	Wait              time.Duration // for which the policy had the request wait
 	Start, Total      time.Duration // since Arrived, until the response began (0: it didn't) and until all ended
 	Attempts          int           // at upstreams; a Local counts as one
 }

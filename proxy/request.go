@@ -31,8 +31,8 @@ type Request struct {
 
 // carrier is what takes a request through: an exchange of Handler's, or a flow of Engine's.
 type carrier interface {
-	park(t Timeouts) context.Context
 	suspend(t Timeouts) (wake func())
+	await(t Timeouts, f func(ctx context.Context))
 	tls() *tls.ConnectionState
 	detached() *http.Request
 }
@@ -43,17 +43,23 @@ type Response struct {
 	Header Header
 }
 
-// Park says that the policy is about to wait, in Next. The context that it returns ends when the client goes, whether its
-// body has been read or not (ClientGone), and when Total or ResponseStart of t, counted from Arrived, is over (TimeoutTotal,
-// TimeoutStart); its cause (context.Cause) is an *Error with that reason, which Next may return. Idle is ignored: nothing
-// flows while a request waits. The context is cancelled when Next returns. Calling Park again in the same Next replaces t.
-func (r *Request) Park(t Timeouts) context.Context { return r.ex.park(t) }
-
-// Suspend is Park for a policy whose waits need no goroutine, which takes an Engine a fraction of the memory: Next
-// returns Wait, and is called once more, with the same Attempt, when wake has been called; or with Attempt.Ended when the
-// client has gone or a timeout of t is over. wake may be called from anywhere and at any time, also before Next has
-// returned; it does not block, and after the first time it does nothing.
+// Suspend has the request wait without a goroutine. Next returns Wait, and is called once more, with the same Attempt, when
+// wake has been called; or with Attempt.Ended when the client has gone, whether its body has been read or not (ClientGone),
+// or Total or ResponseStart of t, counted from Arrived, is over (TimeoutTotal, TimeoutStart). Idle is ignored: nothing flows
+// while a request waits. wake may be called from anywhere and at any time, also before Next has returned; it does not block,
+// and after the first time it does nothing.
+//
+// The last wait that a Next has asked for counts, and none if it doesn't return Wait.
 func (r *Request) Suspend(t Timeouts) (wake func()) { return r.ex.suspend(t) }
+
+// Await is Suspend for what can't be done without blocking. It returns Wait, for Next to return; then f is called, on a
+// goroutine where it may block, and when it has returned, Next. Meanwhile the Request and the Exchange are f's alone. What
+// would end a wait of Suspend cancels ctx, with that error as its cause: f has to return then. If f panics, the request ends
+// as if Next had.
+func (r *Request) Await(t Timeouts, f func(ctx context.Context)) Decision {
+	r.ex.await(t, f)
+	return Wait()
+}
 
 // HeadBytes is the size of the head, which a request holds while it waits: each field with the ": " and CRLF of its line.
 func (r *Request) HeadBytes() int {

@@ -2,7 +2,6 @@ package proxy_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -50,9 +49,6 @@ func (x *suspended) Next(r *proxy.Request, a proxy.Attempt) (proxy.Decision, err
 			panic("after Suspend")
 		case "/not":
 			return proxy.Forward(proxy.Upstream{Addr: x.policy.app}), nil
-		case "/blocks":
-			<-r.Park(proxy.Timeouts{ResponseStart: 50 * time.Millisecond}).Done()
-			return proxy.Decision{}, errors.New("waited")
 		default:
 			x.policy.asked <- wake
 		}
@@ -63,16 +59,23 @@ func (x *suspended) Next(r *proxy.Request, a proxy.Attempt) (proxy.Decision, err
 }
 func (x *suspended) End(_ *proxy.Request, r proxy.Result) { x.policy.results <- r }
 
-// eachServer runs f against an Engine and a Handler in a server of NewServer, both of the policy.
+// eachServer runs f with each server of a policy of this kind.
 func eachServer(t *testing.T, f func(t *testing.T, p *suspending, addr string)) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s", r.Header.Get("X-Nexts"), b)
 	}))
 	t.Cleanup(app.Close)
+	eachServerOf(t, func() proxy.Policy {
+		return &suspending{app.Listener.Addr().String(), make(chan func(), 100), make(chan proxy.Result, 100)}
+	}, func(t *testing.T, p proxy.Policy, addr string, _ func() error) { f(t, p.(*suspending), addr) })
+}
+
+// eachServerOf runs f with an Engine and with a Handler in a server of NewServer, each of a policy of its own.
+func eachServerOf(t *testing.T, policy func() proxy.Policy, f func(t *testing.T, p proxy.Policy, addr string, closes func() error)) {
 	for _, name := range []string{"engine", "handler"} {
 		t.Run(name, func(t *testing.T) {
-			p := &suspending{app.Listener.Addr().String(), make(chan func(), 100), make(chan proxy.Result, 100)}
+			p := policy()
 			h, err := proxy.New(proxy.Config{Name: "x", Policy: p})
 			if err != nil {
 				t.Fatal(err)
@@ -91,7 +94,7 @@ func eachServer(t *testing.T, f func(t *testing.T, p *suspending, addr string)) 
 			done := make(chan struct{})
 			go func() { defer close(done); _ = s.Serve(l) }()
 			defer func() { s.Close(); <-done; h.Close() }()
-			f(t, p, l.Addr().String())
+			f(t, p, l.Addr().String(), s.Close)
 		})
 	}
 }
@@ -150,7 +153,6 @@ func TestSuspendedRequestsEnd(t *testing.T) {
 			{"/?upgrade", "", proxy.ClientGone},
 			{"/late", "", proxy.TimeoutStart},
 			{"/panic", "", proxy.Internal},
-			{"/blocks", "", proxy.Internal},
 		} {
 			conn, _ := dialEngine(t, addr)
 			fields := fmt.Sprintf("Content-Length: %d\r\n", len(c.body))

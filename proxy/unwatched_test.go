@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync/atomic"
@@ -13,11 +14,17 @@ import (
 // An engine tells once that it can't watch a client whose request takes its time.
 func TestOnUnwatchedInAnEngine(t *testing.T) {
 	var told atomic.Int32
+	var unseen atomic.Bool
 	h, err := proxy.New(proxy.Config{Name: "x", OnUnwatched: func() { told.Add(1) }, Policy: policyFuncs{
 		next: func(r *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
-			if r.Target == "/slow" {
-				time.Sleep(50 * time.Millisecond) // more than the age at which it is looked for
-				r.Park(proxy.Timeouts{})
+			if r.Target == "/slow" && !r.Header.Has("Waited") {
+				return r.Await(proxy.Timeouts{}, func(context.Context) {
+					r.Header.Set("Waited", "1")
+					time.Sleep(50 * time.Millisecond) // more than the age at which it is looked for
+					for end := time.Now().Add(time.Minute); unseen.Load() && told.Load() == 0 && time.Now().Before(end); {
+						time.Sleep(time.Millisecond)
+					}
+				}), nil
 			}
 			return proxy.Answer(&proxy.Local{Status: 204}), nil
 		},
@@ -27,6 +34,7 @@ func TestOnUnwatchedInAnEngine(t *testing.T) {
 	}
 	endWithTest(t, h)
 	for _, hidden := range []bool{false, true} {
+		unseen.Store(hidden)
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

@@ -182,9 +182,9 @@ func (d *diagnosis) elsewhere() (cause, string) {
 		}
 		switch {
 		case len(same) > 0:
-			return otherAddress, "on " + list(same) + hint
+			return otherAddress, "on " + listed(same) + hint
 		case len(ports) > 0:
-			return otherPort, "in its pod something listens on port " + list(ports) + hint
+			return otherPort, "in its pod something listens on port " + listed(ports) + hint
 		}
 		return "", ""
 	}
@@ -204,7 +204,7 @@ func ofMesh(port uint16) bool {
 	return 15000 <= port && port <= 15099 || slices.Contains([]uint16{4140, 4143, 4190, 4191}, port)
 }
 
-func list(all []string) string {
+func listed(all []string) string {
 	if len(all) > maxListed {
 		all = append(slices.Clone(all[:maxListed]), "…")
 	}

@@ -100,7 +100,9 @@ type exchange struct {
 	holds       bool                    // it holds a slot of the breaker
 	bytes       int64                   // size of the head, while it waits for a slot
 	place       *throttler.BreakerPlace // its place in the queue
-	deadline    *time.Timer             // of that wait
+	start       func() (_, _ bool)      // ends its wait for the app to start; nil: it doesn't wait
+	deadline    *time.Timer             // of either wait
+	explained   *outcome                // with what is wrong with the app; nil: nothing is, or it isn't known yet
 	pruned      bool                    // its header is ready for the app
 	reached     bool                    // the app received it
 	host        string
@@ -116,12 +118,15 @@ func (e *exchange) count(now time.Time) {
 // Next takes a slot, or has the request wait for one, and forwards it to the app.
 func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
 	p := e.policy
-	if e.misdirected {
+	switch {
+	case e.explained != nil:
+		return e.explained.decision, e.explained.err
+	case e.misdirected:
 		return e.elsewhere(req, misdirected())
 	}
 	switch proxy.ReasonOf(a.Cause) {
 	case proxy.ConnectRefused, proxy.ConnectTimeout: // only an activator can send it to another pod
-		return e.down(req, a.Cause)
+		return e.explain(req, func() (proxy.Decision, error) { return e.down(req, a.Cause) }), nil
 	}
 	if p.breaker != nil && !e.holds {
 		switch waits, err := e.enter(req, a.Ended); {
@@ -136,8 +141,11 @@ func (e *exchange) Next(req *proxy.Request, a proxy.Attempt) (proxy.Decision, er
 	if !e.counted {
 		e.count(time.Now())
 	}
-	if err := e.awaitStart(req); err != nil {
-		return proxy.Decision{}, late(err, func() string { return p.readiness.diagnosis.notListening(p.config.UserAddr) })
+	switch waits, err := e.awaitStart(req, a.Ended); {
+	case err != nil:
+		return e.explain(req, func() (proxy.Decision, error) { return proxy.Decision{}, late(err, e.notListening) }), nil
+	case waits:
+		return proxy.Wait(), nil
 	}
 	if !e.pruned {
 		e.host, e.pruned = p.prune(req.Header, e.trusted), true
@@ -212,15 +220,28 @@ func (e *exchange) waiting() proxy.Timeouts {
 	return e.policy.config.Timeouts
 }
 
-// awaitStart waits until the app listens, if it has never been up: it would only refuse a connection. The request keeps
-// its slot, which no other could use either. If the app doesn't listen in time, the next attempt fails and reports why.
-func (e *exchange) awaitStart(req *proxy.Request) error {
-	if e.policy.up.Load() {
-		return nil
+// awaitStart has the request wait until the app listens, if it has never been up: it would only refuse a connection. The
+// request keeps its slot, which no other could use either. If the app doesn't listen in time, the next attempt fails and
+// reports why. After the wait it is called again: ended is what ended the wait early.
+func (e *exchange) awaitStart(req *proxy.Request, ended error) (waits bool, err error) {
+	switch {
+	case e.start != nil:
+		e.endStart()
+		return false, ended
+	case e.policy.up.Load():
+		return false, nil
 	}
-	ctx := req.Park(e.waiting())
-	e.policy.readiness.awaitListen(ctx)
-	return context.Cause(ctx)
+	wake := req.Suspend(e.waiting())
+	e.start = e.policy.readiness.listen.join(wake)
+	e.deadline = time.AfterFunc(startPatience, wake)
+	return true, nil
+}
+
+// endStart ends the wait for the app to start.
+func (e *exchange) endStart() {
+	e.start()
+	e.deadline.Stop()
+	e.start, e.deadline = nil, nil
 }
 
 // prune removes from the header what the app must not receive, and returns the Host of the client's request; empty if
@@ -279,8 +300,11 @@ func (e *exchange) leave() {
 // End counts the request, unless it is sent to another pod, which counts it.
 func (e *exchange) End(req *proxy.Request, r proxy.Result) {
 	p := e.policy
-	if e.place != nil { // a policy around this one answered while the request waited
+	switch { // a policy around this one answered while the request waited
+	case e.place != nil:
 		e.holds = e.endWait(context.Canceled) == nil
+	case e.start != nil:
+		e.endStart()
 	}
 	e.leave()
 	now := req.Arrived.Add(r.Total) // saves another reading of the clock

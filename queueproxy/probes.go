@@ -50,9 +50,19 @@ type probe struct {
 	proxy.NopExchange
 	policy *policy
 	asker  asker
+	looked *outcome // at the app; nil: not yet
+}
+
+// outcome is what Next returns after an Await.
+type outcome struct {
+	decision proxy.Decision
+	err      error
 }
 
 func (p *probe) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
+	if p.looked != nil {
+		return p.looked.decision, p.looked.err
+	}
 	if p.policy.drain.active.Load() {
 		return p.shuttingDown(req), nil
 	}
@@ -69,7 +79,10 @@ func (p *probe) Next(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error
 			Text:   "unexpected probe header value: " + value + "\n",
 		}
 	}
-	return p.answer(req)
+	return req.Await(proxy.Timeouts{}, func(ctx context.Context) {
+		d, err := p.answer(ctx, req)
+		p.looked = &outcome{d, err}
+	}), nil
 }
 
 func (p *probe) shuttingDown(req *proxy.Request) proxy.Decision {
@@ -91,9 +104,9 @@ func (p *probe) echo(req *proxy.Request) (proxy.Decision, error) {
 	return local(http.StatusOK, "", [2]string{knative.HeaderHash, hash}), nil
 }
 
-// answer responds whether the app is ready. For an activator or an aggressive probe it waits until the app is ready.
-func (p *probe) answer(req *proxy.Request) (proxy.Decision, error) {
-	ctx, cancel := context.WithCancelCause(req.Park(proxy.Timeouts{}))
+// answer responds whether the app is ready. For an activator or an aggressive probe it blocks until the app is ready.
+func (p *probe) answer(ctx context.Context, req *proxy.Request) (proxy.Decision, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(p.policy.drain.untilDraining(), func() { cancel(errDraining) })
 	defer stop()

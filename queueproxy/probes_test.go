@@ -48,7 +48,7 @@ func TestPeers30HeldProbe(t *testing.T) {
 		r := &p.policy.readiness.ready
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return r.current != nil && r.current.waiters == probers
+		return r.current != nil && r.current.waiters.Len() == probers
 	})
 	select {
 	case got := <-answers:

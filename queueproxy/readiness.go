@@ -71,14 +71,6 @@ func (r *readiness) await(ctx context.Context, hold bool, patience time.Duration
 	return ready, err
 }
 
-// awaitListen blocks until the app listens, startPatience at most.
-func (r *readiness) awaitListen(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
-	defer cancel()
-	up, err := r.listen.wait(ctx)
-	return up && err == nil
-}
-
 func (r *readiness) once(ctx context.Context) bool {
 	for _, p := range r.probers {
 		r.diagnosis.probing(p)

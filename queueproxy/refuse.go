@@ -67,12 +67,24 @@ func (e *exchange) busy(req *proxy.Request) proxy.Decision {
 	return notProcessed(req, &proxy.Error{Reason: proxy.Busy, Text: "busy\n", RetryAfter: e.policy.breaker.RetryAfter()})
 }
 
+// explain has Next return what answer does. That may block: what is wrong with the app is found out by connections to it.
+func (e *exchange) explain(req *proxy.Request, answer func() (proxy.Decision, error)) proxy.Decision {
+	return req.Await(proxy.Timeouts{}, func(context.Context) {
+		d, err := answer()
+		e.explained = &outcome{d, err}
+	})
+}
+
+func (e *exchange) notListening() string {
+	return e.policy.readiness.diagnosis.notListening(e.policy.config.UserAddr)
+}
+
 // down is the answer when the app can't be reached. The app has not received the request, so an activator may send it to
 // another pod.
 func (e *exchange) down(req *proxy.Request, cause error) (proxy.Decision, error) {
 	var failed *proxy.Error
 	if errors.As(cause, &failed) {
-		return e.elsewhere(req, detailed(failed, e.policy.readiness.diagnosis.notListening(e.policy.config.UserAddr)))
+		return e.elsewhere(req, detailed(failed, e.notListening()))
 	}
 	return proxy.Decision{}, cause
 }

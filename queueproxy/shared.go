@@ -1,6 +1,7 @@
 package queueproxy
 
 import (
+	"container/list"
 	"context"
 	"sync"
 	"time"
@@ -10,67 +11,89 @@ import (
 // again sooner than that: an activator after PROBE_FREQUENCY at most, 200 ms.
 const linger = time.Second
 
-// shared runs a task once for all callers of wait that overlap. The first starts it, all get its result, and it is
-// cancelled when it has had no waiter for linger. So a check that takes longer than its probers' timeouts still ends, and
-// the next prober gets the result.
+// shared runs a task once for all who join it before it has ended. The first starts it, all get its result, and it is
+// cancelled when nobody has waited for it for linger. So a check that takes longer than its probers' timeouts still ends,
+// and the next prober gets the result.
 type shared struct {
 	task func(ctx context.Context) bool
 
 	mu      sync.Mutex
-	current *sharedRun // nil: the next call of wait starts one
+	current *sharedRun // nil: the next to join starts one
 	running sync.WaitGroup
 }
 
+// sharedRun is guarded by shared.mu.
 type sharedRun struct {
 	cancel  context.CancelFunc
-	waiters int         // guarded by shared.mu
-	idle    *time.Timer // runs while there are no waiters; guarded by shared.mu
-	done    chan struct{}
-	result  bool // set before done is closed
+	waiters list.List   // of the func() that wake them; it changes no more when the task has ended
+	idle    *time.Timer // runs while there are no waiters
+	ended   bool
+	result  bool
 }
 
-// wait blocks until the task has ended and returns its result. If ctx ends before, it returns the cause.
-func (s *shared) wait(ctx context.Context) (bool, error) {
+// join waits for the task without blocking: wake is called once when it has ended, maybe before join returns, unless leave has
+// been called before. It must not block. leave ends the wait, and returns the result if the task has ended.
+func (s *shared) join(wake func()) (leave func() (result, ended bool)) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.current == nil {
 		s.current = s.start()
 	}
 	r := s.current
-	r.waiters++
 	if r.idle != nil {
 		r.idle.Stop()
 	}
-	s.mu.Unlock()
-
-	select {
-	case <-r.done:
+	if r.ended {
+		s.forgetLocked(r) // later ones need a newer result
+		wake()
+		return func() (result, ended bool) { return r.result, true }
+	}
+	w := r.waiters.PushBack(wake)
+	return func() (result, ended bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.forgetLocked(r) // later callers need a newer result
-		return r.result, nil
+		if r.ended {
+			return r.result, true
+		}
+		r.waiters.Remove(w)
+		if r.waiters.Len() == 0 && s.current == r {
+			r.idle = time.AfterFunc(linger, func() { s.end(r) })
+		}
+		return false, false
+	}
+}
+
+// wait blocks until the task has ended and returns its result. If ctx ends before, it returns the cause.
+func (s *shared) wait(ctx context.Context) (bool, error) {
+	woken := make(chan struct{})
+	leave := s.join(func() { close(woken) })
+	select {
+	case <-woken:
 	case <-ctx.Done():
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r.waiters--; r.waiters == 0 && s.current == r {
-		r.idle = time.AfterFunc(linger, func() { s.end(r) })
+	result, ended := leave()
+	if !ended {
+		return false, context.Cause(ctx)
 	}
-	return false, context.Cause(ctx)
+	return result, nil
 }
 
 func (s *shared) start() *sharedRun {
 	// Not a waiter's context: the run outlives the first waiter if others have joined.
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &sharedRun{cancel: cancel, done: make(chan struct{})}
+	r := &sharedRun{cancel: cancel}
 	s.running.Go(func() {
 		defer cancel()
-		r.result = s.task(ctx)
+		result := s.task(ctx)
 		s.mu.Lock()
-		if r.waiters > 0 || !r.result { // without waiters a positive result is kept for the next caller
+		r.ended, r.result = true, result
+		if r.waiters.Len() > 0 || !result { // without waiters a positive result is kept for the next one
 			s.forgetLocked(r)
 		}
 		s.mu.Unlock()
-		close(r.done)
+		for w := r.waiters.Front(); w != nil; w = w.Next() {
+			w.Value.(func())()
+		}
 	})
 	return r
 }
@@ -79,7 +102,7 @@ func (s *shared) start() *sharedRun {
 func (s *shared) end(r *sharedRun) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.waiters == 0 {
+	if r.waiters.Len() == 0 {
 		r.cancel()
 		s.forgetLocked(r)
 	}
@@ -95,7 +118,7 @@ func (s *shared) forgetLocked(r *sharedRun) {
 	}
 }
 
-// close cancels the current run and waits for it. No wait may be under way.
+// close cancels the current run and waits for it. Nobody may be waiting.
 func (s *shared) close() {
 	s.mu.Lock()
 	if r := s.current; r != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy/proxytest"
 )
 
-// A policy around ours may answer at any time, which leaves neither a place in the queue nor a slot taken.
+// A policy around ours may answer at any time, which leaves no wait behind, no place in the queue and no slot taken.
 func TestAnsweredByAnEmbedder(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	p := startPod(t, startApp(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -30,6 +30,16 @@ func TestAnsweredByAnEmbedder(t *testing.T) {
 		_, _ = io.Copy(io.Discard, resp.Body)
 		return resp.StatusCode
 	}
+	listen := &p.policy.readiness.listen
+	if got := get("/"); got != http.StatusTeapot {
+		t.Errorf("%d for a request that waits for the app to start, want the embedder's answer", got)
+	}
+	eventually(t, "nobody waits for the app to start", func() bool {
+		listen.mu.Lock()
+		defer listen.mu.Unlock()
+		return p.handler.InFlight() == 0 && (listen.current == nil || listen.current.waiters.Len() == 0)
+	})
+	p.policy.appIsUp()
 	long := make(chan int)
 	go func() { long <- get("/long") }()
 	<-entered

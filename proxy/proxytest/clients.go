@@ -203,12 +203,14 @@ func malformedBody(r *rig) {
 // parkedServed: a wait, watched or not, has no effect on the connection. In a product the request waits for the only slot.
 func parkedServed(r *rig) {
 	app := r.app(func(w http.ResponseWriter, req *http.Request) { io.Copy(w, req.Body) })
+	const waited = "Waited"
 	p := newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
-		ctx := req.Park(proxy.Timeouts{})
-		if req.Park(proxy.Timeouts{Total: time.Hour}) == nil || ctx.Err() != nil {
-			r.Error("Park again")
+		if !req.Header.Has(waited) {
+			return req.Await(proxy.Timeouts{Total: time.Hour}, func(context.Context) {
+				req.Header.Set(waited, "1")
+				time.Sleep(time.Millisecond)
+			}), nil
 		}
-		time.Sleep(time.Millisecond)
 		return proxy.Forward(proxy.Upstream{Addr: app}), a.Cause
 	})
 	p.upstream, p.limit = &proxy.Upstream{Addr: app}, 1

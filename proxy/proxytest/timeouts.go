@@ -2,6 +2,7 @@ package proxytest
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -248,8 +249,14 @@ func notReading(r *rig) {
 // fromFrom: timeouts count from Upstream.From, or from the arrival.
 func fromFrom(r *rig) {
 	app := r.app(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
-	p := newScript(func(_ *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
-		time.Sleep(short) // a wait that must not count
+	const waited = "Waited"
+	p := newScript(func(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
+		if !req.Header.Has(waited) {
+			return req.Await(proxy.Timeouts{}, func(context.Context) { // a wait that must not count
+				req.Header.Set(waited, "1")
+				time.Sleep(short)
+			}), nil
+		}
 		return proxy.Forward(proxy.Upstream{Addr: app, Timeouts: proxy.Timeouts{Total: short}, From: time.Now()}), a.Cause
 	})
 	r.do(r.client(proxy.HTTP1), r.request("GET", r.path.scheme()+"://"+r.proxy(p, proxy.Config{}), nil))

@@ -11,13 +11,7 @@ import (
 // wait is a way in which a policy waits for something that never comes.
 type wait func(req *proxy.Request, a proxy.Attempt, t proxy.Timeouts) (proxy.Decision, error)
 
-func park(req *proxy.Request, _ proxy.Attempt, t proxy.Timeouts) (proxy.Decision, error) {
-	ctx := req.Park(t)
-	<-ctx.Done()
-	return proxy.Decision{}, context.Cause(ctx)
-}
-
-func suspend(req *proxy.Request, a proxy.Attempt, t proxy.Timeouts) (proxy.Decision, error) {
+func suspends(req *proxy.Request, a proxy.Attempt, t proxy.Timeouts) (proxy.Decision, error) {
 	if a.Ended != nil {
 		return proxy.Decision{}, a.Ended
 	}
@@ -25,12 +19,19 @@ func suspend(req *proxy.Request, a proxy.Attempt, t proxy.Timeouts) (proxy.Decis
 	return proxy.Wait(), nil
 }
 
+func awaits(req *proxy.Request, a proxy.Attempt, t proxy.Timeouts) (proxy.Decision, error) {
+	if a.Ended != nil {
+		return proxy.Decision{}, a.Ended
+	}
+	return req.Await(t, func(ctx context.Context) { <-ctx.Done() }), nil
+}
+
 // waits are all ways; a product has its own.
 func (r *rig) waits() []wait {
 	if r.path.Product != nil {
 		return []wait{nil}
 	}
-	return []wait{park, suspend}
+	return []wait{suspends, awaits}
 }
 
 // parking makes a proxy in which requests wait until their timeout t. In a product they wait for the only slot, which a request
