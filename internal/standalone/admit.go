@@ -53,7 +53,7 @@ func (s *Server) admitService(w kubeapi.Write) (kubeapi.Admission, error) {
 		next.services[key.service()] = []manifest.Service{svc}
 		a.Object = defaulted(svc.Object)
 		one := manifest.Set{Services: []manifest.Service{svc}, Objects: next.objects}
-		a.Warnings = append(a.Warnings, remarksOn(one, false, s.cgroups, s.catalog.Contained)...)
+		a.Warnings = append(a.Warnings, s.remarker(allFields).on(one)...)
 	}
 	return s.declares(a, w, next, func() { s.retry(key.service()) })
 }

@@ -154,15 +154,8 @@ func (s *Server) admitEventing(w kubeapi.Write) (kubeapi.Admission, error) {
 		}
 		next.eventing[e.Key()] = e
 		a.Object = defaulted(e.Object)
-		a.Warnings = append(a.Warnings, ignoredEventing(e)...)
+		one := manifest.Set{Eventing: map[manifest.EventingKey]*manifest.Eventing{e.Key(): e}, Objects: next.objects}
+		a.Warnings = append(a.Warnings, s.remarker(allFields).on(one)...)
 	}
 	return s.declares(a, w, next, func() {})
-}
-
-// ignoredEventing returns a line for the ignored fields of e.
-func ignoredEventing(e *manifest.Eventing) []string {
-	if line := ignoredLine(e.Ignored); line != "" {
-		return []string{fmt.Sprintf("%s %s: ignored here: %s", e.Kind, e.Name, line)}
-	}
-	return nil
 }

@@ -4,7 +4,9 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sluice-proxy/sluice/internal/standalone/containers"
 )
@@ -122,6 +126,7 @@ func TestContainers(t *testing.T) {
 	t.Run("with sidecars", func(t *testing.T) { testContainersOfAPod(t, image) })
 	t.Run("with sidecars that begin before it", func(t *testing.T) { testContainersOfAnInitContainer(t, image) })
 	t.Run("beside a command", func(t *testing.T) { testContainerBesideACommand(t, image) })
+	t.Run("a source", func(t *testing.T) { testContainersOfASource(t, image) })
 	t.Run("without an image", func(t *testing.T) { testNoImage(t) })
 	t.Run("left by a killed quickstart", func(t *testing.T) { testSweep(t, image) })
 }
@@ -268,6 +273,77 @@ func testContainerBesideACommand(t *testing.T, image string) {
 	w.answers(`GREETING: "from the side"`)
 	if strings.Contains(w.out.String(), "sidecar side is") {
 		t.Error("the sidecar ended")
+	}
+}
+
+// A source has what its manifest says, reaches its sink, which is on this machine, and is gone with the quickstart.
+func testContainersOfASource(t *testing.T, image string) {
+	got := make(chan string, 1)
+	sink := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		select {
+		case got <- r.Header.Get("Ce-Type") + " " + string(body):
+		case <-t.Context().Done():
+		}
+	}))
+	defer sink.Close()
+	const broker = "{ref: {apiVersion: eventing.knative.dev/v1, kind: Broker, name: events}}"
+	w := withAPI(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cfg}\ndata: {app.conf: level=debug}\n"+
+		eventingObject("Broker", "events", "{}")+eventingObject("Trigger", "all", "{broker: events, subscriber: {uri: '"+sink.URL+"'}}")+
+		eventingObject("ContainerSource", "box", `
+  ceOverrides: {extensions: {from: box}}
+  sink: `+broker+`
+  template:
+    spec:
+      initContainers: [{name: prepare, image: `+image+`, args: [write, /cache/made, before], volumeMounts: [{name: tmp, mountPath: /cache}]}]
+      containers:
+      - image: `+image+`
+        args: [post, $(K_SINK)]
+        env: [{name: GREETING, value: hi there}]
+        securityContext: {runAsUser: 1234, readOnlyRootFilesystem: true}
+        resources: {limits: {memory: 64Mi}}
+        volumeMounts: [{name: tmp, mountPath: /cache}, {name: cfg, mountPath: /etc/cfg}]
+      - {name: side, image: `+image+`, args: [fixed, '127.0.0.1:9999']}
+      volumes: [{name: tmp, emptyDir: {}}, {name: cfg, configMap: {name: cfg}}]
+`))
+	w.config.Runtime = containers.Podman
+	w.start()
+	text := ""
+	w.eventually("an event comes", func() bool {
+		select {
+		case text = <-got:
+		default:
+		}
+		return text != ""
+	})
+	for _, want := range []string{
+		"told args: ", `GREETING: "hi there"`, `K_CE_OVERRIDES: "{\"extensions\":{\"from\":\"box\"}}"`, "user: 1234:0", `/cache/made: "before"`,
+		`/etc/cfg/app.conf: "level=debug"`, "write /x: read-only file system", "write /cache/x: ok", "memory: 67108864",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("missing: %s\nin %s", want, text)
+		}
+	}
+	w.sees("box-1-", "app | got 202 Accepted", "sidecar side | listens on 127.0.0.1:9999")
+	w.eventually("ready", func() bool { return w.condition(containerSources, "box", "Ready") == "True" })
+	list, err := w.resource(pods).List(t.Context(), metav1.ListOptions{LabelSelector: "sources.knative.dev/containerSource=box"})
+	if err != nil || len(list.Items) != 1 {
+		t.Errorf("pods %v, %v", list, err)
+	}
+	if strings.Contains(w.out.String(), "ignored here") || strings.Contains(w.out.String(), "not mounted") {
+		t.Error("what the containers have is said to be ignored")
+	}
+	if all := names(t); len(all) != 2 || !strings.HasPrefix(all[0], "box-1-") {
+		t.Errorf("%q", all)
+	}
+	w.write(eventingObject("ContainerSource", "box", "{sink: "+broker+", template: {spec: {containers: [{image: '127.0.0.1:1/none:v1'}]}}}") + eventingObject("Broker", "events", "{}"))
+	w.sees("ContainerSource box is not ready: image 127.0.0.1:1/none:v1 can't be pulled: ")
+	w.end()
+	if all := names(t); len(all) > 0 {
+		t.Errorf("left: %q", all)
 	}
 }
 

@@ -289,18 +289,25 @@ func TestQ1IgnoredFieldsAreSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := remarksOn(set, false, replica.Cgroups{}, asProcess)
+	lines := remarker{contained: asProcess}.on(set)
 	for _, want := range []string{
 		"scheduling: ignored here: nodeSelector, tolerations, affinity, 5 more; -v lists them",
 		"987654321/cloudrun: ignored here: run.googleapis.com/cpu-throttling, run.googleapis.com/startup-cpu-boost, serviceAccountName, 2 more; -v lists them",
 		"security: ignored here: runAsNonRoot, runAsUser, fsGroup, 3 more; -v lists them",
+		"Broker example-broker: ignored here: config; -v lists them",
 		"volumes: replicas wait for what is missing: manifest/testdata/volumes.yaml:18: ConfigMap conf of namespace default doesn't exist: create it, with kubectl or in a file of -f",
 	} {
 		if !slices.Contains(lines, want) {
 			t.Errorf("missing: %s\nin %q", want, lines)
 		}
 	}
-	lines = remarksOn(set, true, replica.Cgroups{}, asProcess)
+	lines = remarker{detail: allFields, contained: asProcess}.on(set)
+	if want := "scheduling: ignored here: nodeSelector, tolerations, affinity, "; !slices.ContainsFunc(lines, func(l string) bool {
+		return strings.HasPrefix(l, want) && !strings.Contains(l, "more") && strings.Count(l, ", ") == 7
+	}) {
+		t.Errorf("missing: %s…\nin %q", want, lines)
+	}
+	lines = remarker{detail: eachField, contained: asProcess}.on(set)
 	want := "resources: ignored here: manifest/testdata/resources.yaml:11: field spec.template.spec.containers[0].imagePullPolicy: there is no image to pull for a process"
 	if !slices.Contains(lines, want) {
 		t.Errorf("missing: %s\nin %q", want, lines)
@@ -318,7 +325,7 @@ func TestQ1LimitsThatHoldAreNotIgnored(t *testing.T) {
 		"imagePullPolicy, requests, limits.cpu, 1 more; -v lists them":      {Memory: "/x"},
 		"imagePullPolicy, requests, limits[example.com/gpu]; -v lists them": {Memory: "/x", CPU: "/x"},
 	} {
-		if got := remarksOn(set, false, on, asProcess); len(got) != 1 || got[0] != "resources: ignored here: "+want {
+		if got := (remarker{cgroups: on, contained: asProcess}).on(set); len(got) != 1 || got[0] != "resources: ignored here: "+want {
 			t.Errorf("%+v:\ngot  %q\nwant %s", on, got, want)
 		}
 	}

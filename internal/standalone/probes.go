@@ -59,7 +59,7 @@ func watchedOf(i *instance, spec replica.Spec) []*watched {
 			w.exec = i.engine.Exec(name)
 			w.await = func(ctx context.Context) int { return i.engine.Await(ctx, name) }
 			w.published, w.port = i.Command == nil, i.Template.Container.Port
-			if !sidecar && c.Probe.TCP && c.Probe.Host == "" { // the queue-proxy's would succeed too early
+			if !sidecar && !i.source && c.Probe.TCP && c.Probe.Host == "" { // the queue-proxy's would succeed too early
 				w.readiness = &c.Probe
 			}
 		}

@@ -17,10 +17,11 @@ import (
 
 // adopt sets the remarks on manifests that have been applied.
 func (s *Server) adopt(set manifest.Set) {
-	s.remarks = slices.Concat(set.Skipped, remarksOn(set, s.log.Core().Enabled(zapcore.DebugLevel), s.cgroups, s.catalog.Contained))
-	for _, key := range slices.SortedFunc(maps.Keys(set.Eventing), compareEventing) {
-		s.remarks = append(s.remarks, ignoredEventing(set.Eventing[key])...)
+	detail := firstFields
+	if s.log.Core().Enabled(zapcore.DebugLevel) {
+		detail = eachField
 	}
+	s.remarks = slices.Concat(set.Skipped, s.remarker(detail).on(set))
 	s.adoptObjects(set.Objects)
 	s.sources = set.Sources
 }
@@ -64,49 +65,90 @@ func (s *Server) retry(key serviceKey) {
 	}
 }
 
+// detail is how ignored fields are remarked on.
+type detail int
+
+const (
+	firstFields detail = iota // the names of the first few; -v has the rest
+	allFields                 // the names of all: a client of the API has no -v
+	eachField                 // a line for each, with its place and the reason
+)
+
 // fewIgnored is how many ignored fields are named.
 const fewIgnored = 3
 
-// remarksOn returns a line for each service with ignored fields (with verbose, for each such field), for each missing
-// object, and for each service with volumes. A limit that cgroups enforce is not ignored, nor is what a container is for.
-func remarksOn(set manifest.Set, verbose bool, cgroups replica.Cgroups, contained func(*manifest.Template, *manifest.Container) bool) []string {
+// remarker makes the remarks on manifests.
+type remarker struct {
+	detail    detail
+	cgroups   replica.Cgroups
+	contained func(*manifest.Template, *manifest.Container) bool
+}
+
+func (s *Server) remarker(d detail) remarker { return remarker{d, s.cgroups, s.catalog.Contained} }
+
+// on returns the lines about ignored fields, and a line for each missing object and for each Service or source with volumes. A limit that
+// cgroups enforce is not ignored, nor is what a container is for.
+func (r remarker) on(set manifest.Set) []string {
 	var lines []string
 	notes := map[string][]manifest.Note{}
 	var names []string
-	for i := range set.Services {
-		svc := &set.Services[i]
-		name := screen.NameOf(svc.Namespace, svc.Name)
+	add := func(name, namespace string, t *manifest.Template, ignored []manifest.Note) {
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
-		for _, n := range svc.Ignored {
-			if !cgroups.Limit(n.Limit) && !(n.Contained && allContained(&svc.Template, n, contained)) {
+		for _, n := range ignored {
+			if !r.cgroups.Limit(n.Limit) && !(n.Contained && allContained(t, n, r.contained)) {
 				notes[name] = append(notes[name], n)
 			}
 		}
-		for _, n := range svc.Template.Missing(svc.Namespace, set.Objects) {
+		for _, n := range t.Missing(namespace, set.Objects) {
 			where := ""
 			if n.File != "" {
 				where = n.Pos.String() + ": "
 			}
 			lines = append(lines, name+": replicas wait for what is missing: "+where+n.Why)
 		}
-		if places := mountVariables(&svc.Template, contained); len(places) > 0 {
+		if places := mountVariables(t, r.contained); len(places) > 0 {
 			lines = append(lines, fmt.Sprintf("%s: volumes are not mounted; variables have their directories: %s", name, strings.Join(places, ", ")))
 		}
 	}
+	for i := range set.Services {
+		svc := &set.Services[i]
+		add(screen.NameOf(svc.Namespace, svc.Name), svc.Namespace, &svc.Template, svc.Ignored)
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(set.Eventing), compareEventing) {
+		e, t := set.Eventing[key], &manifest.Template{}
+		if e.ContainerSource != nil {
+			t = &e.ContainerSource.Template
+		}
+		add(string(e.Kind)+" "+screen.NameOf(e.Namespace, e.Name), e.Namespace, t, e.Ignored)
+	}
 	for _, name := range names {
-		if verbose {
-			for _, n := range notes[name] {
-				lines = append(lines, fmt.Sprintf("%s: ignored here: %s: field %s: %s", name, n.Pos, n.Field, n.Why))
-			}
-			continue
-		}
-		if line := ignoredLine(notes[name]); line != "" {
-			lines = append(lines, name+": ignored here: "+line)
-		}
+		lines = append(lines, r.ignored(name, notes[name])...)
 	}
 	return lines
+}
+
+// ignored returns the lines about the ignored fields of one object.
+func (r remarker) ignored(name string, notes []manifest.Note) []string {
+	var lines, fields []string
+	for _, n := range notes {
+		lines = append(lines, fmt.Sprintf("%s: ignored here: %s: field %s: %s", name, n.Pos, n.Field, n.Why))
+		if f := shortField(n.Field); !slices.Contains(fields, f) {
+			fields = append(fields, f)
+		}
+	}
+	if r.detail == eachField || len(fields) == 0 {
+		return lines
+	}
+	more := ""
+	if r.detail == firstFields {
+		if left := len(fields) - fewIgnored; left > 0 {
+			more, fields = fmt.Sprintf(", %d more", left), fields[:fewIgnored]
+		}
+		more += "; -v lists them"
+	}
+	return []string{name + ": ignored here: " + strings.Join(fields, ", ") + more}
 }
 
 // allContained reports whether all containers that n is about run in containers.
@@ -118,24 +160,6 @@ func allContained(t *manifest.Template, n manifest.Note, contained func(*manifes
 		all = all[at : at+1]
 	}
 	return !slices.ContainsFunc(all, func(c *manifest.Container) bool { return !contained(t, c) })
-}
-
-// ignoredLine names the first few.
-func ignoredLine(notes []manifest.Note) string {
-	var fields []string
-	for _, n := range notes {
-		if f := shortField(n.Field); !slices.Contains(fields, f) {
-			fields = append(fields, f)
-		}
-	}
-	if len(fields) == 0 {
-		return ""
-	}
-	more := ""
-	if left := len(fields) - fewIgnored; left > 0 {
-		more, fields = fmt.Sprintf(", %d more", left), fields[:fewIgnored]
-	}
-	return strings.Join(fields, ", ") + more + "; -v lists them"
 }
 
 // shortField returns the last part of a field's path: its name, the key of an annotation, or the path within resources.

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -42,13 +43,27 @@ func main() {
 		http.HandleFunc("POST /", func(http.ResponseWriter, *http.Request) { os.Exit(3) })
 		go listen(":"+os.Getenv("PORT"), nil)
 		<-ended
+	case "post": // URL: sends an event with what it would serve
+		var text bytes.Buffer
+		tell(&text)
+		r, _ := http.NewRequest(http.MethodPost, os.Args[2], &text)
+		r.Header = http.Header{"Content-Type": {"text/plain"}, "Ce-Specversion": {"1.0"}, "Ce-Type": {"told"}, "Ce-Source": {"/app"}, "Ce-Id": {"1"}}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println("got", resp.Status)
+		<-ended
 	case "serve":
 		go serve(":" + os.Getenv("PORT"))
 		<-ended
 	}
 }
 
-func serve(addr string) { listen(addr, http.HandlerFunc(tell)) }
+func serve(addr string) {
+	listen(addr, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { tell(w) }))
+}
 
 func listen(addr string, h http.Handler) {
 	fmt.Println("listens on", addr)
@@ -66,7 +81,7 @@ func call(w http.ResponseWriter, url string) {
 	_, _ = io.Copy(w, resp.Body)
 }
 
-func tell(w http.ResponseWriter, _ *http.Request) {
+func tell(w io.Writer) {
 	fmt.Fprintf(w, "args: %q\npid: %d\nuser: %d:%d\n", os.Args, os.Getpid(), os.Getuid(), os.Getgid())
 	for _, v := range os.Environ() {
 		name, value, _ := strings.Cut(v, "=")
