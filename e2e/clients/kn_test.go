@@ -164,18 +164,99 @@ var knVerbs = []row{
 		s.ok("kn source container delete beats && kn source binding delete bind && kn source ping delete ping && kn trigger delete player && kn broker delete example-broker",
 			`'beats' deleted in namespace`, `^Broker 'example-broker' successfully deleted`)
 	}},
-	{"kn source list, list-types", "--type, -A, -o name", func(s *session) {
+	{"kn broker create, update, describe, list", "--class, --broker-config, --dl-sink, --retry, --timeout, …, -o url, yaml, name", func(s *session) {
+		s.ok("kubectl create configmap settings --from-literal=a=b")
+		s.ok(knCreate)
+		s.ok("kn broker create b --class MTChannelBasedBroker --broker-config cm:settings --dl-sink ksvc:hello --retry 2 --timeout PT5S --retry-after-max PT10S "+
+			"--backoff-policy linear --backoff-delay PT1S", `^Warning: Broker row-\d+/b: ignored here: config$`, `^Broker 'b' successfully created`)
+		s.ok("kn broker describe b", `^Annotations: +eventing\.knative\.dev/broker\.class=MTChannelBasedBroker$`, `^ +\+\+ DeadLetterSinkResolved `)
+		s.ok("kn broker describe b -o url", `^http://broker-ingress\.knative-eventing\.svc\.cluster\.local/row-\d+/b$`)
+		s.ok("kn broker describe b -o yaml", `^    retry: 2$`, `^    timeout: PT5S$`, `^    retryAfterMax: PT10S$`, `^    backoffPolicy: linear$`, `^  deadLetterSinkUri: http://hello\.row-\d+\.svc\.cluster\.local$`)
+		s.ok("kn broker update b --dl-sink http://example.com/x --retry 5 --backoff-policy exponential", `^Broker 'b' updated`)
+		s.ok("kn broker describe b -o yaml", `^    retry: 5$`, `^    backoffPolicy: exponential$`, `^  deadLetterSinkUri: http://example\.com/x$`)
+		s.ok("kn broker create other --class Kafka", `successfully created`) // each Broker is this one
+		s.ok("kn broker list -o name", `^broker\.eventing\.knative\.dev/b\nbroker\.eventing\.knative\.dev/other$`)
+		s.fails("kn broker describe nothing", `^Error: brokers\.eventing\.knative\.dev "nothing" not found$`)
+		s.fails("kn broker update b --backoff-delay 1s", `^Error: .*spec\.delivery\.backoffDelay`)
+	}},
+	{"kn trigger create, update, describe, list, delete", "--broker, --filter, --sink, -A, -v, -o yaml, name", func(s *session) {
+		s.ok("kn broker create b && kn broker create other && " + knCreate)
+		s.ok("kn trigger create t --broker b --filter type=order --filter source=me --sink ksvc:hello", `^Trigger 't' successfully created`)
+		s.ok("kn trigger create u --broker b --sink http://example.com/x && kn trigger create w --broker none --sink broker:other")
+		s.ok("kn trigger describe t", `^Labels: +eventing\.knative\.dev/broker=b$`, `^ +source: +me\n +type: +order$`, `^ +\+\+ SubscriberResolved `)
+		s.ok("kn trigger describe u -v", `^ +URI: +http://example\.com/x$`, `!Filter`)
+		s.ok("kn trigger describe w -v", `^ +Resource: +Broker \(eventing\.knative\.dev/v1\)$`, `^ +!! BrokerReady +\d+s BrokerDoesNotExist \(Broker "none" does not exist\)$`)
+		s.ok("kn trigger describe t -o yaml", `^  subscriberUri: http://hello\.row-\d+\.svc\.cluster\.local$`)
+		s.ok("kn trigger update t --filter type- --filter source=you --sink broker:other", `^Trigger 't' updated`)
+		s.ok("kn trigger describe t", `^ +source: +you$`, `!order`, `^ +Name: +other$`)
+		s.ok("kn trigger list", `^t +b +broker:other .* 7 OK / 7 +True`, `^u +b +http://example\.com/x .* True`, `^w +none +broker:other .* False +BrokerDoesNotExist`)
+		s.ok("kn trigger list -A", `^row-\d+ +u +b +http://example\.com/x `)
+		s.ok("kn trigger list -o name", `^trigger\.eventing\.knative\.dev/t\ntrigger\.`)
+		s.fails("kn trigger create x --broker b --sink ksvc:nothing", `^Error: .*: services\.serving\.knative\.dev "nothing" not found$`)
+		s.ok("kn trigger delete w", `^Trigger 'w' deleted`)
+		s.fails("kn trigger describe w", `^Error: triggers\.eventing\.knative\.dev "w" not found$`)
+	}},
+	{"kn source ping create, update, describe, list, delete", "--schedule, --data, --encoding, --ce-override, --sink, -v, -o yaml, name", func(s *session) {
+		s.ok("kn broker create b && " + knCreate)
+		s.ok(`kn source ping create p --schedule '*/2 * * * *' --data '{"a":"b"}' --ce-override x=y --ce-override z=1 --sink ksvc:hello`, `^Ping source 'p' created`)
+		s.ok("kn source ping create q --data dGljaw== --encoding base64 --sink http://example.com/x")
+		s.ok("kn source ping describe p", `^Schedule: +\*/2 \* \* \* \*$`, `^Data: +\{"a":"b"\}$`, `^ +Resource: +Service \(serving\.knative\.dev/v1\)$`, `^ +x: +y\n +z: +1$`, `^ +\+\+ Deployed `)
+		s.ok("kn source ping describe q -v", `^Schedule: +\* \* \* \* \*$`, `^DataBase64: +dGljaw==$`, `^ +URI: +http://example\.com/x$`)
+		s.ok("kn source ping describe p -o yaml", `^  - source: /apis/v1/namespaces/row-\d+/pingsources/p$`, `^  sinkUri: http://hello\.`)
+		s.ok("kn source ping update p --schedule '*/5 * * * *' --ce-override x- --data tick --encoding text --sink broker:b", `^Ping source 'p' updated`)
+		s.ok("kn source ping describe p", `^Schedule: +\*/5 `, `^Data: +tick$`, `^ +Resource: +Broker `, `!^ +x: +y`, `^ +z: +1$`)
+		s.ok("kn source ping list", `^p +\*/5 \* \* \* \* +Broker:b .* 4 OK / 4 +True`, `^q `)
+		s.ok("kn source ping list -o name", `^pingsource\.sources\.knative\.dev/p\npingsource\.`)
+		s.fails("kn source ping create bad --schedule often --sink broker:b", `^Error: .*spec\.schedule: Invalid value: .*such as`)
+		s.ok("kn source ping delete p", `^Ping source 'p' deleted`)
+		s.fails("kn source ping delete p", `^Error: pingsources\.sources\.knative\.dev "p" not found$`)
+	}},
+	{"kn source container create, update, describe, list", "--image, --arg, --env, --env-from, --env-value-from, --mount, --sink, -v", func(s *session) {
+		s.ok("kubectl create configmap settings --from-literal=TARGET=x && kubectl create secret generic key --from-literal=key=s3cret")
+		s.ok("kn broker create b && " + knCreate)
+		s.ok("kn source container create beats --image "+image+" --env A=b --env-from cm:settings --env-value-from KEY=secret:key:key --arg x "+
+			"--mount /etc/settings=cm:settings --mount /tmp/scratch=ed:scratch --sink ksvc:hello", `^ContainerSource 'beats' created`)
+		s.ok("kn source container describe beats -v", `^ +Image: +`+image+`$`, `^ +A: +b$`, `^ +KEY: +\[ref\]$`, `^ +x: *$`, `^ +Name: +hello$`)
+		s.until("kn source container describe beats", `^ +\+\+ Ready `)
+		s.ok("kn source container update beats --env A=c --arg y --sink broker:b", `^Container source 'beats' updated`)
+		s.ok("kn source container describe beats", `^ +A: +c$`, `^ +y: *$`, `^ +Resource: +Broker `)
+		s.until("kn source container list", `^beats +`+image+` +broker:b .* 3 OK / 3 +True`)
+		s.fails("kn source container describe nothing", `^Error: containersources\.sources\.knative\.dev "nothing" not found$`)
+		s.ok("kn source container delete beats", `^ContainerSourc\w 'beats' deleted`) // kn has a typing error here
+	}},
+	{"kn source binding create, update, describe, list", "--subject, --sink, --ce-override, -v, -o yaml", func(s *session) {
+		s.ok("kn broker create b && " + knCreate)
+		s.ok("kn source binding create named --subject Service:serving.knative.dev/v1:hello --sink broker:b --ce-override by=me", `^Sink binding 'named' created`)
+		s.ok("kn source binding create selected --subject Service:serving.knative.dev/v1:app=hello,team=web --sink broker:b")
+		s.ok("kn source binding create other --subject Deployment:apps/v1:hello --sink broker:b")
+		s.ok("kn source binding describe named", `^ +Name: +hello\n +Resource: +Service \(serving\.knative\.dev/v1\)$`, `^ +by: +me$`, `^ +\+\+ SinkBindingAvailable `)
+		s.ok("kn source binding describe selected", `^ +Selector: *\n +app: +hello\n +team: +web$`, `^ +\+\+ Ready `)
+		s.ok("kn source binding describe other -v", `^ +!! Ready +\d+s SubjectMissing \(Deployment of apps/v1 is not served by the quickstart: `)
+		s.ok("kn source binding describe named -o yaml", `^  sinkUri: http://broker-ingress\.`)
+		s.ok("kn source binding update named --sink http://example.com/x --ce-override by-", `^Sink binding 'named' updated`)
+		s.ok("kn source binding update selected --subject Service:serving.knative.dev/v1:nothing")
+		s.ok("kn source binding list", `^named +Service:serving\.knative\.dev/v1:hello +http://example\.com/x .* 6 OK / 6 +True`,
+			`^selected +Service:serving\.knative\.dev/v1:nothing .* 4 OK / 6 +False +SubjectMissing`)
+		s.ok("kn source binding delete other", `^Sink binding 'other' deleted`)
+	}},
+	{"kn source list, list-types", "--type, -A, -o name, json, yaml", func(s *session) {
 		s.ok("kn source list", `^No sources found\.$`)
 		s.ok("kn source ping create ping --data tick --sink https://example.com && kn source container create beats --image " + image + " --sink https://example.com")
 		s.ok("kn source list", `^NAME +TYPE +RESOURCE +SINK +READY`, `^beats +ContainerSource +containersources\.sources\.knative\.dev +https://example\.com `,
 			`^ping +PingSource +pingsources\.sources\.knative\.dev +https://example\.com +True`)
 		s.ok("kn source list --type=PingSource", `^ping `, `!^beats `)
 		s.ok("kn source list -A", `^row-\d+ +ping +PingSource `)
-		s.ok("kn source list-types", `^PingSource `, `^ContainerSource `, `^SinkBinding `, `!Broker`)
+		s.ok("kn source list-types", `^TYPE +S +NAME +DESCRIPTION$`, `^PingSource +X +pingsources\.`, `^ContainerSource +X +containersources\.`, `^SinkBinding +X +sinkbindings\.`, `!Broker`, `!(?s)PingSource .*PingSource `)
+		s.ok("kn source list-types --no-headers", `!^TYPE`)
+		s.ok("kn source list-types -o json", `^    "kind": "CustomResourceDefinitionList",$`, `"name": "pingsources\.sources\.knative\.dev"`)
+		s.ok("kn source list-types -o yaml", `^    name: containersources\.sources\.knative\.dev$`)
 		s.ok("kn source list-types -o name", `^customresourcedefinition\.apiextensions\.k8s\.io/pingsources\.sources\.knative\.dev$`)
 	}},
-	{"kn domain, channel, what isn't served", "", func(s *session) {
+	{"kn domain, channel, subscription, eventtype, source apiserver: what isn't served", "", func(s *session) {
 		s.fails("kn domain list", `^Error: resource domainmappings of serving\.knative\.dev/v1beta1 is not served by the quickstart$`)
+		s.fails("kn source apiserver list", `^Error: resource apiserversources of sources\.knative\.dev/v1 is not served by the quickstart$`)
+		s.fails("kn eventtype list", `^Error: resource eventtypes of eventing\.knative\.dev/v1beta2 is not served by the quickstart$`)
+		s.fails("kn subscription list", `^Error: resource subscriptions of messaging\.knative\.dev/v1 is not served by the quickstart$`)
 		s.fails("kn channel list", `^Error: resource channels of messaging\.knative\.dev/v1 is not served by the quickstart$`)
 	}},
 }
