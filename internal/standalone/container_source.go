@@ -59,7 +59,7 @@ func (s *Server) reconcileSources(wanted map[throttler.RevisionID]bool) {
 			old = nil
 		}
 		if old == nil {
-			old = &revision{Revision: spec, id: id, source: e, warm: true, options: spec.Template.Options}
+			old = &revision{Revision: spec, id: id, images: imagesOf(spec), source: e, warm: true, options: spec.Template.Options}
 			s.revisions[id] = old
 		}
 		old.desired = 0

@@ -132,39 +132,57 @@ func probedPorts(r *catalog.Revision) []int {
 	return ports
 }
 
+// maxEarly is how many revisions may have images pulled at a time without a request for them. A kubelet pulls one after the other.
+const maxEarly = 2
+
 // fetched reports whether the images of r are here. If not, it pulls them on a goroutine of its own, then launches r's
 // replicas.
 func (s *Server) fetched(r *revision) bool {
-	if r.images == nil {
-		r.images = imagesOf(r.Revision)
-	}
 	if r.pulled || len(r.images) == 0 {
 		return true
 	}
-	if r.pulling || time.Now().Before(r.notBefore) {
+	if r.pulling || time.Now().Before(r.notBefore) || r.desired == 0 && s.pulling >= maxEarly {
 		return false
 	}
 	r.pulling = true
+	s.pulling++
 	engine, _ := s.engines.find() // the catalog has found it
+	progress := func(line string) { s.config.Screen.Line(r.Name + ": " + line) }
+	if r.unpulled != "" { // it was shown before, and the result is shown again
+		progress = func(string) {}
+	}
 	s.tasks.Go(func() {
-		err := s.pull(engine, r)
+		err := s.pull(engine, r, progress)
 		s.post(func() {
-			r.pulling, r.pulled = false, err == nil
-			if s.revisions[r.id] != r {
-				return
+			r.pulling, r.pulled, r.unpulled = false, err == nil, ""
+			s.pulling--
+			switch {
+			case s.revisions[r.id] != r:
+			case err != nil:
+				r.unpulled = err.Error()
+				s.failed(r, r.unpulled)
+			default:
+				r.forgive()
+				s.warmed(r)
+				s.converge(r)
 			}
-			if err != nil {
-				s.failed(r, err.Error())
-				return
+			for _, other := range s.revisions {
+				s.fetchEarly(other)
 			}
-			s.converge(r)
 		})
 	})
 	return false
 }
 
+// fetchEarly looks for the images of a service's newest revision before there are requests, as a cluster does.
+func (s *Server) fetchEarly(r *revision) {
+	if r.latest && !r.warm && !s.ending {
+		s.fetched(r)
+	}
+}
+
 // pull pulls the images of r that aren't here, or that have to be pulled always, until the server ends.
-func (s *Server) pull(e *containers.Engine, r *revision) error {
+func (s *Server) pull(e *containers.Engine, r *revision, progress func(string)) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	done := make(chan struct{})
@@ -177,11 +195,7 @@ func (s *Server) pull(e *containers.Engine, r *revision) error {
 		}
 	})
 	for _, c := range r.images {
-		if c.PullPolicy == "Never" {
-			continue
-		}
-		err := e.Pull(ctx, c.Image, c.PullPolicy == "Always", func(line string) { s.config.Screen.Line(r.Name + ": " + line) })
-		if err != nil {
+		if err := e.Pull(ctx, c.Image, c.PullPolicy, progress); err != nil {
 			return err
 		}
 	}

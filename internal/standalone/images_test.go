@@ -128,6 +128,7 @@ func TestContainers(t *testing.T) {
 	t.Run("beside a command", func(t *testing.T) { testContainerBesideACommand(t, image) })
 	t.Run("a source", func(t *testing.T) { testContainersOfASource(t, image) })
 	t.Run("without an image", func(t *testing.T) { testNoImage(t) })
+	t.Run("an image that comes later", func(t *testing.T) { testImageThatComesLater(t, image) })
 	t.Run("left by a killed quickstart", func(t *testing.T) { testSweep(t, image) })
 }
 
@@ -356,9 +357,68 @@ func testNoImage(t *testing.T) {
 	}
 	w.sees("box-00001: pulling 127.0.0.1:1/none:v1 with podman", "a replica failed: image 127.0.0.1:1/none:v1 can't be pulled: ", "the next one in 400ms")
 	got, err = w.get("never")
-	if err != nil || !strings.HasPrefix(got, "503 never-00001: CrashLoopBackOff: the app ended: exit status 125: ") || !strings.Contains(got, "localhost/none:v1") {
+	if err != nil || !strings.HasPrefix(got, "503 never-00001: image localhost/none:v1 isn't here, and its imagePullPolicy is Never") {
 		t.Errorf("%q, %v", got, err)
 	}
+}
+
+// A revision whose image can't be pulled says so before there are requests, and the previous one serves. When the image is there, it is
+// ready, without a replica.
+func testImageThatComesLater(t *testing.T, image string) {
+	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v2/" { // the registry is there, and the image isn't
+			http.NotFound(w, r)
+		}
+	}))
+	defer registry.Close()
+	host := strings.TrimPrefix(registry.URL, "http://")
+	conf := filepath.Join(t.TempDir(), "registries.conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, "[[registry]]\nlocation = %q\ninsecure = true\n", host), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CONTAINERS_REGISTRIES_CONF", conf)
+	tag := func(name string) {
+		t.Helper()
+		if out, err := exec.Command("podman", "tag", image, name).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	w := withAPI(t, oneContainer(host+"/first:v1", "        args: [serve]\n"))
+	w.config.Runtime = containers.Podman
+	w.start()
+	missing := func(revision, name string) {
+		t.Helper()
+		w.eventually(revision+" isn't ready", func() bool {
+			return strings.HasPrefix(w.condition(revisions, revision, "ContainerHealthy"), "False ContainerMissing image "+name+" can't be pulled: ")
+		})
+		if got := w.condition(revisions, revision, "Ready"); !strings.HasPrefix(got, "False ContainerMissing image ") || !strings.Contains(got, "manifest unknown") && !strings.Contains(got, "404") {
+			t.Errorf("%s is Ready %s", revision, got)
+		}
+		w.eventually("the service isn't ready", func() bool {
+			return strings.HasPrefix(w.condition(services, "box", "ConfigurationsReady"), `False RevisionFailed Revision "`+revision+`" failed with message: image `+name)
+		})
+	}
+	missing("box-00001", host+"/first:v1")
+	tag(host + "/first:v1")
+	w.eventually("it is ready", func() bool { return w.condition(services, "box", "Ready") == "True" })
+	if all := names(t); len(all) > 0 {
+		t.Errorf("replicas without a request: %q", all)
+	}
+
+	w.write(oneContainer(host+"/second:v1", "        args: [serve]\n"))
+	w.sees("sluice: manifests applied")
+	missing("box-00002", host+"/second:v1")
+	if got := w.field(services, "box", "status", "latestReadyRevisionName"); got != "box-00001" {
+		t.Errorf("%s serves", got)
+	}
+	if got, err := w.get("box"); err != nil || !strings.Contains(got, `K_REVISION: "box-00001"`) {
+		t.Errorf("%q, %v", got, err)
+	}
+	tag(host + "/second:v1")
+	w.eventually("the new one serves", func() bool {
+		got, err := w.get("box")
+		return err == nil && strings.Contains(got, `K_REVISION: "box-00002"`)
+	})
 }
 
 // What is left when a quickstart and its supervisors are killed together is removed by the next one.

@@ -26,16 +26,18 @@ type revision struct {
 	version int      // counts the restarts: a pod of an earlier one is to be replaced
 	files   []string // programs and directories whose change restarts it
 
-	images  []*manifest.Container // that run in containers; nil: not determined
-	pulled  bool                  // images are here
-	pulling bool
-	pinned  bool // the app listens on its containerPort only
-	rebound bool // so it does, and each replica gets another port in its place
+	images   []*manifest.Container // that run in containers
+	pulled   bool                  // images are here
+	pulling  bool
+	unpulled string // why one of images isn't here
+	pinned   bool   // the app listens on its containerPort only
+	rebound  bool   // so it does, and each replica gets another port in its place
 
 	desired     int
 	capped      bool   // -max-replicas is less than desired
 	routed      bool   // a route leads to it
-	warm        bool   // its initial number of replicas has been ready
+	latest      bool   // it is its service's newest
+	warm        bool   // its images are here, and its initial number of replicas has been ready
 	coldShown   bool   // the latest cold start has been shown
 	failure     string // why the latest replica ended by itself
 	failures    int    // in a row
@@ -61,7 +63,11 @@ func (s *Server) reconcile() {
 			wanted[id] = true
 			if old := s.revisions[id]; old == nil || old.Revision != r {
 				s.add(r, now)
+				if here := s.revisions[id]; r == svc.Latest && len(here.images) > 0 && !here.pinned {
+					here.warm = false
+				}
 			}
+			s.revisions[id].latest = r == svc.Latest
 		}
 	}
 	s.reconcileSources(wanted)
@@ -105,7 +111,7 @@ func (s *Server) add(r *catalog.Revision, now time.Time) {
 	scaling := r.Scaling
 	scaling.Initial = min(scaling.Initial, s.config.MaxReplicas) // a higher number would never be reached
 	s.revisions[id] = &revision{
-		Revision: r, id: id, scaler: autoscaler.New(scaling, now), warm: max(scaling.Initial, scaling.Min) == 0, options: s.catalog.Options(r),
+		Revision: r, id: id, images: imagesOf(r), scaler: autoscaler.New(scaling, now), warm: max(scaling.Initial, scaling.Min) == 0, options: s.catalog.Options(r),
 	}
 	s.inheritPort(s.revisions[id])
 	s.publishRevision(s.revisions[id])
@@ -141,8 +147,8 @@ func (s *Server) remove(r *revision) {
 	s.programs.forget(r.id)
 }
 
-// route publishes the routes to the ingress. A new revision with an initial number of replicas gets traffic when all of
-// them are ready, as in Knative; until then the previous revision keeps it.
+// route publishes the routes to the ingress. A new revision gets traffic when its images are here and the initial number of its
+// replicas is ready, as in Knative; until then the previous revision keeps it.
 func (s *Server) route() {
 	var routes []ingress.Route
 	routed := map[throttler.RevisionID]bool{}

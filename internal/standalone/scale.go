@@ -123,6 +123,7 @@ func (s *Server) converge(r *revision) {
 	if s.ending || s.revisions[r.id] != r {
 		return
 	}
+	s.fetchEarly(r)
 	if r.desired == 0 && len(r.pods) == 0 { // as most are, when there are many: the rest looks at all others for each
 		s.showCapped(r, false)
 		r.coldShown = false

@@ -67,6 +67,7 @@ type Server struct {
 	serving   map[serviceKey]*catalog.Revision // the revisions that get the traffic of the latest
 	pods      map[*pod]*revision               // all, including those of deleted revisions
 	sampled   time.Time                        // the latest sample's second
+	pulling   int                              // revisions whose images are being pulled
 	brokers   *runningBrokers                  // nil: none was declared yet
 	kept      bool                             // a Broker or a Trigger of the saved state isn't served, and its events are kept
 	pingers   map[manifest.EventingKey]*pinger

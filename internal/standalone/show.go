@@ -105,6 +105,9 @@ func worse(a, b screen.State) screen.State {
 	return screen.Ready
 }
 
+// pulling is why a revision isn't ready yet.
+const pulling = "its images are looked for, and pulled if they aren't here"
+
 // state returns the state of r, and why it isn't ready.
 func (r *revision) state() (screen.State, string) {
 	active := r.active()
@@ -113,13 +116,14 @@ func (r *revision) state() (screen.State, string) {
 		return screen.Ready, r.stuck()
 	case r.missing != "":
 		return screen.NotReady, r.missing
+	case r.unpulled != "":
+		return screen.NotReady, r.unpulled
+	case r.pulling:
+		return screen.Starting, pulling
 	case r.desired == 0:
 		return screen.Ready, ""
 	case r.failure != "" && len(active) == 0:
 		return screen.NotReady, r.failure
-	}
-	if r.pulling && len(active) == 0 {
-		return screen.Starting, "its image is looked for, and pulled if it isn't here"
 	}
 	for _, p := range active {
 		if p.crashes > 0 || time.Since(p.launched) > startTime {

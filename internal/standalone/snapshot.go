@@ -57,6 +57,8 @@ func (r *revision) object() objects.Revision {
 	switch reason, message := r.broken(); {
 	case reason != "":
 		o.Ready, o.Reason, o.Message = objects.False, reason, message
+	case r.pulling && !r.warm:
+		o.Ready, o.Reason, o.Message = objects.Unknown, "ResolvingDigests", pulling
 	case !r.warm:
 		o.Ready, o.Reason, o.Message = objects.Unknown, "Deploying", "its first replicas are starting"
 	default:
@@ -76,6 +78,9 @@ func (r *revision) broken() (reason, message string) {
 	}
 	if r.readyPods() > 0 {
 		return "", ""
+	}
+	if r.unpulled != "" {
+		return "ContainerMissing", r.unpulled
 	}
 	for _, p := range r.active() {
 		switch c := p.container(replica.App); {

@@ -99,13 +99,16 @@ func (e *Engine) run(ctx context.Context, stdout interface{ Write([]byte) (int, 
 	return err
 }
 
-// Pull pulls an image that isn't here, or with always in any case, and passes on each line of progress. It blocks until the
-// image is here, or ctx ends.
-func (e *Engine) Pull(ctx context.Context, image string, always bool, progress func(string)) error {
-	if !always {
+// Pull pulls an image that isn't here, and passes on each line of progress. It blocks until the image is here, or ctx ends. Policy is
+// an imagePullPolicy of Kubernetes: with Always it pulls in any case, with Never it fails if the image isn't here.
+func (e *Engine) Pull(ctx context.Context, image, policy string, progress func(string)) error {
+	if policy != "Always" {
 		if _, err := e.output(ctx, "image", "inspect", "--format", "{{.Id}}", image); err == nil {
 			return nil
 		}
+	}
+	if policy == "Never" {
+		return fmt.Errorf("image %s isn't here, and its imagePullPolicy is Never", image)
 	}
 	progress("pulling " + image + " with " + e.Name())
 	l := &liner{line: progress}

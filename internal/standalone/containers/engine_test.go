@@ -100,17 +100,17 @@ func TestPull(t *testing.T) {
 "pull "*) printf 'Trying\n\nab' >&2; echo c; ;;
 esac`)
 	for _, c := range []struct {
-		image  string
-		always bool
-		want   string
+		image, policy, want string
 	}{
-		{"here", false, "[] <nil>"},
-		{"here", true, `["pulling here with podman" "Trying" "abc" "pulled here"] <nil>`},
-		{"new", false, `["pulling new with podman" "Trying" "abc" "pulled new"] <nil>`},
-		{"bad", false, `["pulling bad with podman" "Trying" "Error: manifest unknown"] image bad can't be pulled: Error: manifest unknown`},
+		{"here", "IfNotPresent", "[] <nil>"},
+		{"here", "Always", `["pulling here with podman" "Trying" "abc" "pulled here"] <nil>`},
+		{"new", "", `["pulling new with podman" "Trying" "abc" "pulled new"] <nil>`},
+		{"bad", "IfNotPresent", `["pulling bad with podman" "Trying" "Error: manifest unknown"] image bad can't be pulled: Error: manifest unknown`},
+		{"here", "Never", "[] <nil>"},
+		{"new", "Never", "[] image new isn't here, and its imagePullPolicy is Never"},
 	} {
 		var lines []string
-		err := e.Pull(t.Context(), c.image, c.always, func(line string) { lines = append(lines, line) })
+		err := e.Pull(t.Context(), c.image, c.policy, func(line string) { lines = append(lines, line) })
 		if got := fmt.Sprintf("%q %v", lines, err); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)
 		}
@@ -121,7 +121,7 @@ esac`)
 func TestPullIsCancelled(t *testing.T) {
 	e := engine(t, Podman, `case $1 in image) exit 1 ;; pull) echo begun; exec /bin/sleep 1000 ;; esac`)
 	ctx, cancel := context.WithCancel(t.Context())
-	err := e.Pull(ctx, "i", false, func(line string) {
+	err := e.Pull(ctx, "i", "", func(line string) {
 		if line == "begun" {
 			cancel()
 		}
