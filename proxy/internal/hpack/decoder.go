@@ -145,7 +145,9 @@ func (d *Decoder) entry(out *list, block []byte) ([]byte, error) {
 		return rest, nil
 	}
 	if f.Name == "" {
-		f.Name = string(name)
+		if f.Name = knownName(name); f.Name == "" {
+			f.Name = string(name)
+		}
 		f.Kind = h1.KindOf(f.Name)
 	}
 	f.Value = string(value)
@@ -164,7 +166,9 @@ func (d *Decoder) literal(out *list, block []byte) ([]byte, error) {
 		return rest, err
 	}
 	if f.Name == "" {
-		f.Name = d.intern(name)
+		if f.Name = knownName(name); f.Name == "" {
+			f.Name = d.intern(name)
+		}
 		f.Kind = h1.KindOf(f.Name)
 	}
 	f.Value = d.intern(value)

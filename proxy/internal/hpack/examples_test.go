@@ -76,6 +76,8 @@ func TestLiterals(t *testing.T) {
 		{"100870617373776f726406736563726574", "password: secret", false, true},
 		{"82", ":method: GET", false, false},
 		{"0f0d0135", "content-length: 5", false, false},
+		{"4002746503612f62", "te: a/b", true, false},
+		{"0002546503612f62", "Te: a/b", false, false}, // for HTTP/2 to refuse
 	} {
 		var d Decoder
 		d.Init(defaultTable, nil)

@@ -6,7 +6,7 @@ import (
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
 
-// known is a name that the Encoder knows.
+// known is a name that the Encoder writes as an index, and that the Decoder needn't make a string for.
 type known struct {
 	name        string
 	canonical   string // as most clients of HTTP/1.1 write it
@@ -70,4 +70,12 @@ func find(name string) *known {
 		}
 	}
 	return nil
+}
+
+// knownName returns the string of a name that is known as it is written, "" for another.
+func knownName(b []byte) string {
+	if k := find(string(b)); k != nil && k.name == string(b) {
+		return k.name
+	}
+	return ""
 }
