@@ -121,14 +121,16 @@ func TestTransfer(t *testing.T) {
 	const size = 300_000
 	app := serve(t, origin.New())
 	for _, up := range []bool{false, true} {
-		r, err := Transfer(t.Context(), Transfers{Addr: app, Size: size, Up: up, Connections: 2})
-		if err != nil || r.Requests != 2 || r.Bytes != 2*size || r.Elapsed <= 0 || r.P50 <= 0 {
-			t.Errorf("up %v: %+v, %v", up, r, err)
+		for _, protocol := range []Protocol{HTTP1, HTTP2} {
+			r, err := Transfer(t.Context(), Transfers{Addr: app, Protocol: protocol, Size: size, Up: up, Connections: 2})
+			if err != nil || r.Requests != 2 || r.Bytes != 2*size || r.Elapsed <= 0 || r.P50 <= 0 {
+				t.Errorf("%s, up %v: %+v, %v", protocol, up, r, err)
+			}
 		}
 	}
 	short := serve(t, answers("short"))
 	for _, up := range []bool{false, true} {
-		_, err := Transfer(t.Context(), Transfers{Addr: short, Size: size, Up: up, Connections: 2})
+		_, err := Transfer(t.Context(), Transfers{Addr: short, Protocol: HTTP1, Size: size, Up: up, Connections: 2})
 		wants(t, "short", err, "200 OK with 5 bytes")
 	}
 }

@@ -15,9 +15,10 @@ import (
 // Transfers describes the bodies of Transfer.
 type Transfers struct {
 	Addr        string
-	Size        int64 // of a body
-	Up          bool  // to the app instead of from it
-	Connections int   // each transfers one body after the other
+	Protocol    Protocol // HTTP1 or HTTP2
+	Size        int64    // of a body
+	Up          bool     // to the app instead of from it
+	Connections int      // each transfers one body after the other
 	Duration    time.Duration
 }
 
@@ -25,8 +26,6 @@ type Transfers struct {
 func Transfer(ctx context.Context, x Transfers) (Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	tr := transport(HTTP1)
-	defer tr.CloseIdleConnections()
 	var (
 		wg   sync.WaitGroup
 		mu   sync.Mutex
@@ -35,6 +34,8 @@ func Transfer(ctx context.Context, x Transfers) (Result, error) {
 	began := time.Now()
 	for range x.Connections {
 		wg.Go(func() {
+			tr := transport(x.Protocol) // of its own: one transport would multiplex all bodies on one connection of HTTP/2
+			defer tr.CloseIdleConnections()
 			buffer := make([]byte, 256<<10)
 			for {
 				start := time.Now()
@@ -62,7 +63,7 @@ func Transfer(ctx context.Context, x Transfers) (Result, error) {
 // one transfers a body, and fails unless all of it has arrived.
 func (x Transfers) one(ctx context.Context, tr *http.Transport, buffer []byte) error {
 	size := strconv.FormatInt(x.Size, 10)
-	t, method, want := Target{Addr: x.Addr, Path: origin.Down + size}, http.MethodGet, x.Size
+	t, method, want := Target{Addr: x.Addr, Protocol: x.Protocol, Path: origin.Down + size}, http.MethodGet, x.Size
 	var body io.Reader
 	if x.Up {
 		t.Path, method, want = origin.Up+size, http.MethodPost, int64(len(origin.Hello))

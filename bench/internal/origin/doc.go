@@ -6,6 +6,7 @@
 //	GET  /down/SIZE    SIZE bytes
 //	POST /up/SIZE      reads SIZE bytes, then answers the 12
 //	POST /bench.Echo/Unary, application/grpc: the message that came
+//	POST /bench.Echo/Stream, application/grpc: each message as soon as it comes
 //
 // It serves HTTP/1.1 and HTTP/2 with prior knowledge, at the cost of net/http; where every microsecond counts, a comparison
 // uses nginx instead.

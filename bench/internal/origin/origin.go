@@ -22,6 +22,7 @@ const (
 	Down    = "/down/" // and a number of bytes
 	Up      = "/up/"   // and a number of bytes
 	Unary   = "/bench.Echo/Unary"
+	Stream  = "/bench.Echo/Stream"
 
 	GRPC = "application/grpc" // Content-Type of calls
 
@@ -49,6 +50,7 @@ func New() *Handler {
 	h.mux.HandleFunc("GET "+Down+"{size}", down)
 	h.mux.HandleFunc("POST "+Up+"{size}", up)
 	h.mux.HandleFunc("POST "+Unary, unary)
+	h.mux.HandleFunc("POST "+Stream, stream)
 	return h
 }
 
@@ -116,20 +118,52 @@ func up(w http.ResponseWriter, r *http.Request) {
 	hello(w, r)
 }
 
-// unary answers a call with its own message, in the same frame, and the status OK in a trailer.
-func unary(w http.ResponseWriter, r *http.Request) {
+// called prepares the response to a call, or refuses what is none.
+func called(w http.ResponseWriter, r *http.Request) bool {
 	if !strings.HasPrefix(r.Header.Get("Content-Type"), GRPC) {
 		http.Error(w, "no call", http.StatusUnsupportedMediaType)
+		return false
+	}
+	w.Header().Set("Content-Type", GRPC)
+	w.Header().Set("Trailer", "Grpc-Status")
+	return true
+}
+
+// unary answers a call with its own message, in the same frame, and the status OK in a trailer.
+func unary(w http.ResponseWriter, r *http.Request) {
+	if !called(w, r) {
 		return
 	}
 	message, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
 	if err != nil {
 		return
 	}
-	w.Header().Set("Content-Type", GRPC)
-	w.Header().Set("Trailer", "Grpc-Status")
 	_, _ = w.Write(message)
 	w.Header().Set("Grpc-Status", "0")
+}
+
+// stream sends the bytes of a call's messages back at once, and after the last the status OK in a trailer.
+func stream(w http.ResponseWriter, r *http.Request) {
+	if !called(w, r) {
+		return
+	}
+	out := http.NewResponseController(w)
+	buffer := make([]byte, 4<<10)
+	for {
+		n, err := r.Body.Read(buffer)
+		if n > 0 {
+			if _, err := w.Write(buffer[:n]); err != nil || out.Flush() != nil {
+				return
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			w.Header().Set("Grpc-Status", "0")
+			return
+		case err != nil:
+			return
+		}
+	}
 }
 
 // Serve serves h on l until ctx ends, over HTTP/1.1 and HTTP/2 with prior knowledge. It closes l.

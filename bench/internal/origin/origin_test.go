@@ -3,6 +3,7 @@ package origin
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -65,6 +66,7 @@ func TestAnswers(t *testing.T) {
 		{"POST", Up + "5", "12345", 200, Hello},
 		{"POST", Up + "6", "12345", 400, "5 bytes came\n"},
 		{"POST", Unary, "", 415, "no call\n"},
+		{"POST", Stream, "", 415, "no call\n"},
 		{"GET", "/", "", 404, "404 page not found\n"},
 	} {
 		if status, body := ask(t, c.method, addr+c.path, c.body); status != c.status || body != c.want {
@@ -120,5 +122,30 @@ func TestUnary(t *testing.T) {
 	out := new(wrapperspb.StringValue)
 	if err := c.Invoke(t.Context(), Unary, wrapperspb.String("echo"), out); err != nil || out.Value != "echo" {
 		t.Errorf("%q, %v", out.Value, err)
+	}
+}
+
+// A real client gets each message before it sends the next.
+func TestStream(t *testing.T) {
+	c, err := grpc.NewClient(start(t), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s, err := c.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, Stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"one", "two", "three"} {
+		out := new(wrapperspb.StringValue)
+		if err := errors.Join(s.SendMsg(wrapperspb.String(text)), s.RecvMsg(out)); err != nil || out.Value != text {
+			t.Fatalf("%q, %v, want %q", out.Value, err, text)
+		}
+	}
+	if err := s.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RecvMsg(new(wrapperspb.StringValue)); !errors.Is(err, io.EOF) {
+		t.Errorf("%v, want the end", err)
 	}
 }
