@@ -15,8 +15,9 @@ type Report struct {
 	Machine   string            `json:"machine"`
 	Versions  map[string]string `json:"versions"`
 	Rounds    int               `json:"rounds"`
-	Duration  time.Duration     `json:"duration_ns"` // of a measurement
-	Base      string            `json:"base"`        // the contender that the others are compared with
+	Duration  time.Duration     `json:"duration_ns"`    // of a measurement
+	Base      string            `json:"base"`           // the contender that the others are compared with
+	Also      []string          `json:"also,omitempty"` // more such contenders
 	Scenarios []*Scenario       `json:"scenarios"`
 }
 
@@ -31,10 +32,11 @@ type Scenario struct {
 // Row has the results of one contender in a scenario.
 type Row struct {
 	Contender string   `json:"contender"`
-	Own       bool     `json:"own,omitempty"`     // one of this project's
-	Samples   []Sample `json:"samples"`           // one per round
-	Failed    string   `json:"failed,omitempty"`  // why there are no more samples
-	Omitted   string   `json:"omitted,omitempty"` // why the contender does not take part
+	Own       bool     `json:"own,omitempty"`      // one of this project's
+	Baseline  string   `json:"baseline,omitempty"` // a contender that this one is compared with besides
+	Samples   []Sample `json:"samples"`            // one per round
+	Failed    string   `json:"failed,omitempty"`   // why there are no more samples
+	Omitted   string   `json:"omitted,omitempty"`  // why the contender does not take part
 }
 
 // Sample is the measurement of one round; fields that the Kind does not use are 0.

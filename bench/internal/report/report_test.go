@@ -135,11 +135,35 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// There are columns for more contenders to compare with, if those take part, and for the baselines of some rows.
+func TestComparisons(t *testing.T) {
+	row := func(name, baseline string, cost float64) *Row {
+		return &Row{Contender: name, Baseline: baseline, Samples: []Sample{{Round: 1, CPU: cost, P99: time.Duration(cost) * time.Millisecond}}}
+	}
+	r := &Report{Base: "nginx", Also: []string{"haproxy", "envoy"}, Scenarios: []*Scenario{{Name: "x", Kind: Requests, Rows: []*Row{
+		row("nginx", "", 10), row("haproxy", "", 20), row("pair", "pair@main", 30), row("pair@main", "", 60),
+	}}}}
+	var b strings.Builder
+	if err := r.Table(&b); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(b.String(), "\n")
+	for i, want := range map[int]string{
+		0: "| scenario | proxy | rate | ± | cost | ± | ÷ nginx | ÷ haproxy | ÷ baseline | p50 | p99 | ÷ nginx | ÷ haproxy | ÷ baseline | p99.9 | memory |",
+		4: "| | pair | | | 30.0 µs | | 3.00 | 1.50 | 0.50 | | 30.0 ms | 3.00 | 1.50 | 0.50 | | 0.0 MiB |",
+		5: "| | pair@main | | | 60.0 µs | | 6.00 | 3.00 | | | 60.0 ms | 6.00 | 3.00 | | | 0.0 MiB |",
+	} {
+		if got := strings.Join(strings.Fields(lines[i]), " "); got != want {
+			t.Errorf("line %d:\n%s\nwant:\n%s", i, got, want)
+		}
+	}
+}
+
 // A percentile that not all rounds have is not printed.
 func TestLatencyOfEveryRound(t *testing.T) {
 	s := &Scenario{Kind: Requests, Rows: []*Row{{Samples: []Sample{{Round: 1, P50: 1e6, P99: 2e6, P999: 3e6}, {Round: 2, P50: 1e6, P99: 2e6}}}}}
 	cells := s.cells(s.Rows[0], nil)
-	if cells[5] != "1.00 ms" || cells[6] != "2.00 ms" || cells[8] != "" {
+	if cells[4] != "1.00 ms" || cells[5] != "2.00 ms" || cells[6] != "" {
 		t.Errorf("%q", cells)
 	}
 }

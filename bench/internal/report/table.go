@@ -12,25 +12,52 @@ import (
 	"unicode/utf8"
 )
 
-var columns = []string{"scenario", "proxy", "rate", "±", "cost", "±", "÷ base", "p50", "p99", "÷ base", "p99.9", "memory"}
-
 // texts is the number of columns with text, which come first.
 const texts = 2
 
+// comparison is a contender that rows are compared with: for each figure that is compared it has a column.
+type comparison struct {
+	name string
+	with func(s *Scenario, row *Row) *Row // the row to compare with, or nil
+}
+
+// comparisons are those that some row has.
+func (r *Report) comparisons() []comparison {
+	var all []comparison
+	for _, name := range append([]string{r.Base}, r.Also...) {
+		all = append(all, comparison{name, func(s *Scenario, _ *Row) *Row { return s.Row(name) }})
+	}
+	all = append(all, comparison{"baseline", func(s *Scenario, row *Row) *Row { return s.Row(row.Baseline) }})
+	return slices.DeleteFunc(all, func(c comparison) bool {
+		return c.name != r.Base && !slices.ContainsFunc(r.Scenarios, func(s *Scenario) bool {
+			return slices.ContainsFunc(s.Rows, func(row *Row) bool {
+				with := c.with(s, row)
+				return with != nil && len(with.Samples) > 0
+			})
+		})
+	})
+}
+
+// header has the names of columns.
+func header(with []comparison) []string {
+	var ratios []string
+	for _, c := range with {
+		ratios = append(ratios, "÷ "+c.name)
+	}
+	return slices.Concat([]string{"scenario", "proxy", "rate", "±", "cost", "±"}, ratios, []string{"p50", "p99"}, ratios, []string{"p99.9", "memory"})
+}
+
 // Table writes a table in Markdown, and below it the meaning of its columns.
 func (r *Report) Table(w io.Writer) error {
-	header := append([]string(nil), columns...)
-	for i, c := range header {
-		header[i] = strings.Replace(c, "base", r.Base, 1)
-	}
-	rows := [][]string{header}
+	with := r.comparisons()
+	rows := [][]string{header(with)}
 	for _, s := range r.Scenarios {
 		for i, row := range s.Rows {
 			name := ""
 			if i == 0 {
 				name = s.Name
 			}
-			rows = append(rows, append([]string{name, row.Contender}, s.cells(row, s.Row(r.Base))...))
+			rows = append(rows, append([]string{name, row.Contender}, s.cells(row, with)...))
 		}
 	}
 	if err := markdown(w, rows); err != nil {
@@ -40,8 +67,9 @@ func (r *Report) Table(w io.Writer) error {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\n%s of %v; ± is half of what lies between the least and the greatest. Cost: CPU time of the proxy (user\n"+
-		"and system) per request or per GiB, or its memory per connection; of a limit, p99 ÷ p50. ÷ %s: in the same round. Memory: VmRSS.\n%s; %s\n%s\n",
-		medians(r.Rounds), r.Duration, r.Base, r.Machine, r.versions(), r.Command)
+		"and system) per request, message or GiB, or its memory per connection or waiting request; of a limit, p99 ÷ p50. ÷: in the same round;\n"+
+		"baseline: the same contender of -baseline, or the one without the settings of -variant. Memory: VmRSS.\n%s; %s\n%s\n",
+		medians(r.Rounds), r.Duration, r.Machine, r.versions(), r.Command)
 	return err
 }
 
@@ -58,10 +86,10 @@ func (r *Report) versions() string {
 }
 
 // cells are the numbers of a row. For a contender without a measurement they are empty, and the notes have the reason.
-func (s *Scenario) cells(row, base *Row) []string {
-	cells := make([]string, len(columns)-texts)
+func (s *Scenario) cells(row *Row, with []comparison) []string {
+	cells := make([]string, len(header(with))-texts)
 	if len(row.Samples) > 0 {
-		cells = s.measured(row, base)
+		cells = s.measured(row, with)
 	}
 	switch {
 	case row.Failed != "":
@@ -93,7 +121,7 @@ func (r *Report) notes(w io.Writer) error {
 	return nil
 }
 
-func (s *Scenario) measured(row, base *Row) []string {
+func (s *Scenario) measured(row *Row, with []comparison) []string {
 	rate := row.Values(s.Kind.rate)
 	cost := row.Values(s.Kind.Cost)
 	latency := func(of func(Sample) time.Duration) string {
@@ -103,15 +131,21 @@ func (s *Scenario) measured(row, base *Row) []string {
 		}
 		return short(time.Duration(Median(all)))
 	}
-	p99 := func(s Sample) float64 { return float64(s.P99) }
-	return []string{
-		s.Kind.formatRate(Median(rate)), percent(rate),
-		s.Kind.FormatCost(Median(cost)), percent(cost), ratio(row.Ratio(base, s.Kind.Cost)),
+	ratios := func(of func(Sample) float64) (all []string) {
+		for _, c := range with {
+			all = append(all, ratio(row.Ratio(c.with(s, row), of)))
+		}
+		return all
+	}
+	return slices.Concat([]string{
+		s.Kind.formatRate(Median(rate)), percent(rate), s.Kind.FormatCost(Median(cost)), percent(cost),
+	}, ratios(s.Kind.Cost), []string{
 		latency(func(s Sample) time.Duration { return s.P50 }),
-		latency(func(s Sample) time.Duration { return s.P99 }), ratio(row.Ratio(base, p99)),
+		latency(func(s Sample) time.Duration { return s.P99 }),
+	}, ratios(func(s Sample) float64 { return float64(s.P99) }), []string{
 		latency(func(s Sample) time.Duration { return s.P999 }),
 		fmt.Sprintf("%.1f MiB", Median(row.Values(func(s Sample) float64 { return float64(s.Resident) }))/(1<<20)),
-	}
+	})
 }
 
 func (k Kind) rate(s Sample) float64 {
