@@ -24,14 +24,16 @@ type bench struct {
 	options  options
 	stderr   io.Writer
 	report   *report.Report
+	crowd    int // connections where memory is measured
+	settle   time.Duration
 	failures int
 	done     int
 }
 
 func newBench(ctx context.Context, s *site, o options, stderr io.Writer) *bench {
-	return &bench{site: s, options: o, stderr: stderr, report: &report.Report{
+	return &bench{site: s, options: o, stderr: stderr, crowd: s.crowd(), settle: settling, report: &report.Report{
 		When: time.Now().UTC(), Command: command(o.args),
-		Machine: machine(s), Versions: versions(ctx, s), Rounds: o.rounds, Duration: o.duration, Base: base,
+		Machine: machine(s), Versions: versions(ctx, s), Rounds: o.rounds, Duration: o.duration, Base: base, Also: []string{"haproxy"},
 	}}
 }
 
@@ -53,7 +55,7 @@ func (b *bench) all(ctx context.Context) {
 		rows := &report.Scenario{Name: s.name, What: s.what, Kind: s.kind}
 		b.report.Scenarios = append(b.report.Scenarios, rows)
 		for _, c := range b.options.contenders {
-			rows.Rows = append(rows.Rows, &report.Row{Contender: c.name, Own: c.own, Omitted: c.omits(s)})
+			rows.Rows = append(rows.Rows, &report.Row{Contender: c.name, Own: c.own, Baseline: c.baseline, Omitted: c.omits(s)})
 		}
 		for round := range b.rounds(s) {
 			for i := range b.options.contenders {
@@ -114,14 +116,15 @@ func (b *bench) measure(ctx context.Context, s *scenario, c *contender) (report.
 		return report.Sample{}, err
 	}
 	defer app.stop()
-	j := job{dir: dir, upstream: app.addr, protocol: s.protocol, limit: s.limit, pods: manyPods}
+	j := job{dir: dir, upstream: app.addr, protocol: s.protocol, app: s.app(), limit: s.limit, pods: manyPods, variant: c.variant}
 	if s.clients > j.limit {
 		j.queue = s.clients
 	}
 	if s.crowd {
-		j.queue = b.site.crowd()
+		j.queue = b.crowd
 	}
 	if s.kind == report.Memory {
+		j.connections = b.crowd
 		j.pods = 1 // the memory for probing many pods, which shrinks meanwhile, would distort that of connections
 	}
 	st, err := c.start(b.site, j)
@@ -133,7 +136,7 @@ func (b *bench) measure(ctx context.Context, s *scenario, c *contender) (report.
 		return report.Sample{}, err
 	}
 	return s.measure(ctx, &trial{
-		dir: dir, app: app.addr, proxy: st.proxy, duration: b.options.duration, crowd: b.site.crowd(),
+		dir: dir, app: app.addr, stand: st, duration: b.options.duration, crowd: b.crowd, settle: b.settle,
 		target: load.Target{Addr: st.addr, Path: s.path, Protocol: s.protocol, Header: s.header},
 	})
 }

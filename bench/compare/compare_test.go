@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluice-proxy/sluice/activator/static"
 	"github.com/sluice-proxy/sluice/bench/internal/load"
@@ -86,7 +87,7 @@ func executable(t *testing.T) string {
 // Every contender except Knative's, whose module is large, serves each protocol as configured, and holds requests beyond its
 // limit if it can.
 func TestContendersAnswer(t *testing.T) {
-	installed(t, "nginx", "haproxy")
+	installed(t, "nginx", "haproxy", "nghttpx")
 	all := slices.DeleteFunc(contenders(), func(c *contender) bool { return c.name == "knative" })
 	// The builds have go test's flags, so that packages of other tests are in the cache. With other flags they took 593 s on a
 	// busy machine, and a test binary has 600 s.
@@ -102,7 +103,7 @@ func TestContendersAnswer(t *testing.T) {
 	defer app.stop()
 	for _, c := range all {
 		for _, protocol := range []load.Protocol{load.HTTP1, load.HTTP2, load.GRPC} {
-			st, err := c.start(s, job{dir: t.TempDir(), upstream: app.addr, protocol: protocol, limit: 2, queue: 50, pods: manyPods})
+			st, err := c.start(s, job{dir: t.TempDir(), upstream: app.addr, protocol: protocol, app: (&scenario{protocol: protocol}).app(), limit: 2, queue: 50, pods: manyPods})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -114,6 +115,7 @@ func TestContendersAnswer(t *testing.T) {
 			st.stop()
 		}
 	}
+	settingsArrive(t, s, app.addr)
 }
 
 // crowded sends more concurrent requests than the limit.
@@ -126,6 +128,42 @@ func crowded(t *testing.T, name, addr string) {
 	defer c.Close()
 	if err := errors.Join(c.Send(t.Context()), c.Receive(t.Context())); err != nil {
 		t.Errorf("%s: %v", name, err)
+	}
+}
+
+// Scenarios whose load is not that of others measure what they should.
+func TestScenarios(t *testing.T) {
+	installed(t, "nginx", "h2load")
+	all, err := choose("contender", contenders(), "nginx", func(c *contender) string { return c.name })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := prepare(t.Context(), all, building{}, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	o := options{contenders: all, rounds: 1, duration: time.Second}
+	const names = "http2-64x1,http2-1x1,http2-http1,http2-down-1m,http2-up-1m,http2-down-1g,http2-up-1g,grpc-stream,held,http2-held,idle,http2-idle"
+	if o.scenarios, err = choose("scenario", scenarios(), names, func(s *scenario) string { return s.name }); err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t.Context(), s, o, t.Output())
+	b.crowd, b.settle = 400, 500*time.Millisecond
+	b.all(t.Context())
+	for _, s := range b.report.Scenarios {
+		for _, row := range s.Rows {
+			if row.Failed != "" || len(row.Samples) != 1 {
+				t.Errorf("%s, %s: %q, %d samples", s.Name, row.Contender, row.Failed, len(row.Samples))
+				continue
+			}
+			switch got := row.Samples[0]; {
+			case s.Kind == report.Memory && (got.PerConnection <= 0 || got.PerConnection > 1<<20):
+				t.Errorf("%s, %s: %v bytes for each", s.Name, row.Contender, got.PerConnection)
+			case s.Kind == report.Transfer && (got.Bytes < mib || got.CPUPerGiB <= 0), s.Kind == report.Requests && (got.Requests < 1 || got.CPU <= 0 || got.P50 <= 0):
+				t.Errorf("%s, %s: %+v", s.Name, row.Contender, got)
+			}
+		}
 	}
 }
 
@@ -156,7 +194,7 @@ func (w writer) Write(p []byte) (int, error) { return w(p) }
 // The activator accepts its file, which has 1000 pods at different addresses.
 func TestRevisions(t *testing.T) {
 	for where, of := range map[spread]int{others: 1000, same: 1} {
-		all, err := static.Parse("revisions.yaml", []byte(revisions("8012", 100, 500, manyPods, where)))
+		all, err := static.Parse("revisions.yaml", []byte(revisions(loopbacks(manyPods, "8012"), 100, 500, where)))
 		if err != nil || len(all) != of {
 			t.Fatalf("%d revisions, %v", len(all), err)
 		}
@@ -186,7 +224,10 @@ func TestOmissions(t *testing.T) {
 		}
 	}
 	const none, few = "it has no queue for requests beyond a limit", "of 64 clients it refuses some: 40 can wait at a limit of 4"
-	want := map[string]string{"limit-4 nginx": none, "limit-4 reverseproxy": none, "limit-4 knative": few}
+	want := map[string]string{
+		"limit-4 nginx": none, "limit-4 reverseproxy": none, "limit-4 knative": few,
+		"limit-4 nghttpx": none, "http2-http1 knative": "it forwards HTTP/2 to apps that support it only",
+	}
 	if fmt.Sprint(omitted) != fmt.Sprint(want) {
 		t.Errorf("%v, want %v", omitted, want)
 	}

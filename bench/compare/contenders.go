@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,12 +18,15 @@ import (
 type contender struct {
 	name, what string
 	own        bool     // one of this project's
+	baseline   string   // the contender that it is a change of
 	extra      bool     // takes part only if it is named
 	programs   []string // that must be installed
 	builds     []build  // that must be built
 	queue      int      // requests that can wait for each one of the limit; 0: any number
 	noQueue    bool     // can't hold requests beyond a limit
-	start      func(s *site, j job) (*stand, error)
+	sameHTTP   bool     // can't forward HTTP/2 as HTTP/1.1
+	variant
+	start func(s *site, j job) (*stand, error)
 }
 
 // job is the configuration of a proxy.
@@ -29,8 +34,11 @@ type job struct {
 	dir          string // its own directory
 	upstream     string // host:port
 	protocol     load.Protocol
-	limit, queue int // requests for the app at once, and waiting; 0: the contender's own default
-	pods         int // number of an activator's pods; at least one
+	app          load.Protocol // in which contenders that must be told send requests to the app
+	limit, queue int           // requests for the app at once, and waiting; 0: the contender's own default
+	connections  int           // of clients that speak HTTP/2; 0: the contender's own bound is enough
+	pods         int           // number of an activator's pods; at least one
+	variant
 }
 
 // manyPods is the number of pods of an activator whose CPU time is measured.
@@ -39,21 +47,37 @@ const manyPods = 1000
 // stand is a running contender.
 type stand struct {
 	addr   string
-	proxy  *process.Process // the process that is measured
-	beside []*process.Process
+	proxy  *process.Process
+	with   []*process.Process // which are measured with the proxy
+	beside []*process.Process // which are not
 }
 
 func (s *stand) stop() {
 	s.proxy.Stop()
-	for _, p := range s.beside {
+	for _, p := range slices.Concat(s.with, s.beside) {
 		p.Stop()
 	}
+}
+
+// usage is the sum of the processes that are measured.
+func (s *stand) usage() (process.Usage, error) {
+	sum, err := s.proxy.Usage()
+	for _, p := range s.with {
+		u, err1 := p.Usage()
+		err = errors.Join(err, err1)
+		sum.CPU += u.CPU
+		sum.Resident += u.Resident
+	}
+	return sum, err
 }
 
 // omits returns the reason why c does not take part in s, or "".
 func (c *contender) omits(s *scenario) string {
 	if c.noQueue && s.limit < limit100 {
 		return "it has no queue for requests beyond a limit"
+	}
+	if c.sameHTTP && s.nginx && s.protocol == load.HTTP2 {
+		return "it forwards HTTP/2 to apps that support it only"
 	}
 	if waiting := s.clients - s.limit; c.queue > 0 && waiting > c.queue*s.limit {
 		return fmt.Sprintf("of %d clients it refuses some: %d can wait at a limit of %d", s.clients, c.queue*s.limit, s.limit)
@@ -75,9 +99,13 @@ func contenders() []*contender {
 			name: "reverseproxy", what: "httputil.ReverseProxy of Go's standard library, without limit or metrics",
 			noQueue: true, start: startReverseProxy,
 		},
+		{
+			name: "nghttpx", what: "nghttp2's, one worker; HTTP/2 to the app if clients use it",
+			programs: []string{"nghttpx"}, extra: true, noQueue: true, start: startNghttpx,
+		},
 	}, append(sluices(), &contender{
 		name: "knative", what: "Knative's queue-proxy, built from bench/peers; containerConcurrency 100, accounting and metrics on",
-		queue: 10, builds: []build{{"queue", "bench/peers", "knative.dev/serving/cmd/queue"}}, start: startKnative,
+		queue: 10, sameHTTP: true, builds: []build{{"queue", "bench/peers", "knative.dev/serving/cmd/queue"}}, start: startKnative,
 	})...)
 }
 
@@ -105,7 +133,7 @@ func (j job) environment(port int) []string {
 	_, upstreamPort, _ := strings.Cut(j.upstream, ":")
 	return append(os.Environ(),
 		"LISTEN="+local(port), "LISTEN_PORT="+strconv.Itoa(port), "UPSTREAM="+j.upstream, "UPSTREAM_PORT="+upstreamPort,
-		"PROTOCOL="+string(j.protocol), "LIMIT="+strconv.Itoa(j.limit), "QUEUE="+strconv.Itoa(j.queue))
+		"PROTOCOL="+string(j.protocol), "UPSTREAM_PROTOCOL="+string(j.app), "LIMIT="+strconv.Itoa(j.limit), "QUEUE="+strconv.Itoa(j.queue))
 }
 
 // peer parses NAME=COMMAND.

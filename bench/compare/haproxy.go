@@ -22,7 +22,7 @@ defaults
 	option forwardfor
 	http-reuse always
 frontend clients
-	bind %[2]s%[3]s backlog 4096
+	bind %[2]s%[6]s backlog 4096
 	default_backend app
 backend app
 	server app %[4]s%[3]s maxconn %[5]d
@@ -33,12 +33,9 @@ func startHaproxy(s *site, j job) (*stand, error) {
 	if err != nil {
 		return nil, err
 	}
-	proto := ""
-	if j.protocol != load.HTTP1 {
-		proto = " proto h2"
-	}
+	proto := map[bool]string{true: " proto h2"}
 	file := filepath.Join(j.dir, "haproxy.cfg")
-	text := fmt.Sprintf(haproxyConfig, s.files/2-100, local(port), proto, j.upstream, j.limit) // a connection needs two files
+	text := fmt.Sprintf(haproxyConfig, s.files/2-100, local(port), proto[j.app == load.HTTP2], j.upstream, j.limit, proto[j.protocol != load.HTTP1]) // a connection needs two files
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

@@ -29,7 +29,10 @@ var version = regexp.MustCompile(`\d+(\.\d+)+`)
 // versions are those that the installed programs print.
 func versions(ctx context.Context, s *site) map[string]string {
 	all := map[string]string{"go": runtime.Version()}
-	for program, flag := range map[string]string{"nginx": "-v", "haproxy": "-v", "wrk": "-v", "h2load": "--version"} {
+	for revision, commit := range s.commits {
+		all["@"+revision] = revision + " is " + commit[:12]
+	}
+	for program, flag := range map[string]string{"nginx": "-v", "haproxy": "-v", "wrk": "-v", "h2load": "--version", "nghttpx": "--version"} {
 		path, ok := s.programs[program]
 		if !ok {
 			continue

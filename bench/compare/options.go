@@ -20,6 +20,8 @@ type options struct {
 	scenarios     []*scenario
 	contenders    []*contender
 	peers         []*contender // are among the contenders too
+	variants      []setting    // and these
+	baseline      string       // the revision of more contenders
 	rounds        int
 	duration      time.Duration
 	json, plot    string
@@ -68,6 +70,14 @@ func (o *options) flags() *flag.FlagSet {
 		o.peers = append(o.peers, p)
 		return err
 	})
+	f.StringVar(&o.baseline, "baseline", "", "build a `REVISION` of this repository, and let its proxies take part beside those of the\n"+
+		"working tree, as NAME@REVISION")
+	f.Func("variant", "one of this project's contenders with other settings, `NAME=CONTENDER SETTING` (or more settings), may be given several times;\n"+
+		"VARIABLE=VALUE is for the environment of its processes, -flag=value for the activator", func(v string) error {
+		s, err := parseSetting(v)
+		o.variants = append(o.variants, s)
+		return err
+	})
 	return f
 }
 
@@ -82,12 +92,35 @@ func (o *options) choose() (err error) {
 	if o.contenderNames == "" {
 		o.contenders = slices.DeleteFunc(o.contenders, func(c *contender) bool { return c.extra })
 	}
-	for _, p := range o.peers {
-		if slices.ContainsFunc(o.contenders, func(c *contender) bool { return c.name == p.name }) {
-			return fmt.Errorf("-peer %s: there is one of that name", p.name)
+	if o.baseline != "" {
+		all := baselines(o.contenders, o.baseline)
+		if len(all) == 0 {
+			return fmt.Errorf("-baseline %s: none of this project's contenders takes part", o.baseline)
 		}
-		o.contenders = append(o.contenders, p)
+		o.contenders = append(o.contenders, all...)
 	}
+	for _, s := range o.variants {
+		c, err := s.contender()
+		if err != nil {
+			return err
+		}
+		if err := o.add("-variant", c); err != nil {
+			return err
+		}
+	}
+	for _, p := range o.peers {
+		if err := o.add("-peer", p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *options) add(flag string, c *contender) error {
+	if slices.ContainsFunc(o.contenders, func(other *contender) bool { return other.name == c.name }) {
+		return fmt.Errorf("%s %s: there is one of that name", flag, c.name)
+	}
+	o.contenders = append(o.contenders, c)
 	return nil
 }
 

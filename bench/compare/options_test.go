@@ -28,7 +28,7 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	all, who := names(o)
-	if len(all) != 15 || slices.Contains(who, "activator-wide") || !slices.Contains(who, "knative") || o.rounds != 5 || o.duration != 3*time.Second {
+	if len(all) != 25 || slices.Contains(who, "activator-wide") || !slices.Contains(who, "knative") || o.rounds != 5 || o.duration != 3*time.Second {
 		t.Errorf("by default %v, %v, %d rounds of %v", all, who, o.rounds, o.duration)
 	}
 	o, err = parse([]string{"-scenarios", "idle, conns-4", "-contenders", "activator-wide,nginx", "-peer", "mine=run --it=1", "-rounds", "2"}, io.Discard)
@@ -58,10 +58,22 @@ func TestMistakes(t *testing.T) {
 		{"-peer x", `invalid value "x" for flag -peer: "x" is not NAME=COMMAND`},
 		{"-peer =x", `invalid value "=x" for flag -peer: "=x" is not NAME=COMMAND`},
 		{"-peer nginx=x", "-peer nginx: there is one of that name"},
+		{"-contenders nginx -baseline main", "-baseline main: none of this project's contenders takes part"},
+		{"-variant x=pair", `invalid value "x=pair" for flag -variant: "x=pair" is not NAME=CONTENDER SETTING`},
 	} {
 		err := run(t.Context(), strings.Fields(c.args), io.Discard, io.Discard)
 		if err == nil || err.Error() != c.want || exitCode(err) != 2 {
 			t.Errorf("%s: %v, exit status %d; want %s", c.args, err, exitCode(err), c.want)
+		}
+	}
+	for v, want := range map[string]string{
+		"x=pair y":           `invalid value "x=pair y" for flag -variant: "y" is neither VARIABLE=VALUE nor -flag=value`,
+		"x=nginx A=b":        `-variant x: "nginx" is none of this project's contenders; -list prints all`,
+		"nginx=pair A=b":     "-variant nginx: there is one of that name",
+		"x=queue-proxy -a=b": "-variant x: -a=b is an argument for an activator, and queue-proxy has none",
+	} {
+		if err := run(t.Context(), []string{"-variant", v}, io.Discard, io.Discard); err == nil || err.Error() != want || exitCode(err) != 2 {
+			t.Errorf("%s: %v; want %s", v, err, want)
 		}
 	}
 	if exitCode(nil) != 0 || exitCode(errFailed) != 1 || exitCode(usageError{flag.ErrHelp}) != 2 {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,14 @@ func sluices() []*contender {
 			name: "activator-wide", what: "the same, where all 1000 are the revision's, so that each gets a request now and then",
 			own: true, extra: true, builds: both, start: func(s *site, j job) (*stand, error) { return startActivator(s, j, same) },
 		},
+		{
+			name: "pair", what: "this project's activator and the queue-proxy of its only pod, measured together",
+			own: true, extra: true, builds: both, start: func(s *site, j job) (*stand, error) { return startPair(s, j, 1) },
+		},
+		{
+			name: "pair-10", what: "the same with ten pods, whose queue-proxies are ten processes",
+			own: true, extra: true, builds: both, start: func(s *site, j job) (*stand, error) { return startPair(s, j, 10) },
+		},
 	}
 }
 
@@ -48,8 +57,10 @@ func startQueueProxy(s *site, j job) (*stand, error) {
 	return startQueueProxyWith(s, j, "SLUICE_TRUSTED_PEERS=127.0.0.0/8")
 }
 
-// startQueueProxyWith listens on all addresses, since an activator may have many pods.
+// spare connections are for what else connects, such as probes.
+const spare = 100
 
+// startQueueProxyWith listens on all addresses, since an activator may have many pods.
 func startQueueProxyWith(s *site, j job, more ...string) (*stand, error) {
 	ports, err := freePorts(3)
 	if err != nil {
@@ -60,8 +71,11 @@ func startQueueProxyWith(s *site, j job, more ...string) (*stand, error) {
 	if j.queue > 0 {
 		env = append(env, "SLUICE_QUEUE_DEPTH="+strconv.Itoa(j.queue))
 	}
-	env = append(env, more...)
-	return s.serveOn(ports[0], process.Command{Name: "queue-proxy", Path: s.programs["queue-proxy"], Env: env, Dir: j.dir})
+	if j.connections > 0 {
+		env = append(env, "SLUICE_MAX_HTTP2_CONNECTIONS="+strconv.Itoa(j.connections+spare))
+	}
+	env = slices.Concat(env, more, j.env)
+	return s.serveOn(ports[0], process.Command{Name: "queue-proxy", Path: s.programs[j.program("queue-proxy")], Env: env, Dir: j.dir})
 }
 
 // startKnative starts Knative's queue-proxy, which also listens on the ports 8022 and 9090. Ten times its limit may wait, which
@@ -105,23 +119,7 @@ func startActivator(s *site, j job, where spread) (*stand, error) {
 		return nil, err
 	}
 	_, podPort, _ := net.SplitHostPort(pod.addr)
-	file := filepath.Join(j.dir, "revisions.yaml")
-	if err := os.WriteFile(file, []byte(revisions(podPort, j.limit, j.queue, j.pods, where)), 0o600); err != nil {
-		pod.stop()
-		return nil, err
-	}
-	port, err := process.FreePort()
-	if err != nil {
-		pod.stop()
-		return nil, err
-	}
-	st, err := s.serveOn(port, process.Command{
-		Name: "activator", Path: s.programs["activator"], Dir: j.dir,
-		Args: []string{
-			"-config", file, "-bind", "127.0.0.1", "-http1-port", strconv.Itoa(port), "-http2-port", "0", "-metrics-port", "0", "-log-level", "error",
-			"-trusted-peers", "127.0.0.0/8",
-		},
-	})
+	st, err := startActivatorOf(s, j, where, loopbacks(j.pods, podPort))
 	if err != nil {
 		pod.stop()
 		return nil, err
@@ -130,8 +128,64 @@ func startActivator(s *site, j job, where spread) (*stand, error) {
 	return st, nil
 }
 
+func loopbacks(n int, port string) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf("127.1.%d.%d:%s", i/250, i%250+1, port))
+	}
+	return all
+}
+
+// startPair starts our activator and the queue-proxies of a revision's pods, which trust it as in a cluster. All are measured.
+func startPair(s *site, j job, pods int) (_ *stand, err error) {
+	var (
+		addrs []string
+		all   []*process.Process
+	)
+	defer func() {
+		if err != nil {
+			for _, p := range all {
+				p.Stop()
+			}
+		}
+	}()
+	for range pods {
+		pod, err := startQueueProxy(s, j)
+		if err != nil {
+			return nil, err
+		}
+		addrs, all = append(addrs, pod.addr), append(all, pod.proxy)
+	}
+	st, err := startActivatorOf(s, j, same, addrs)
+	if err != nil {
+		return nil, err
+	}
+	st.with = all
+	return st, nil
+}
+
+func startActivatorOf(s *site, j job, where spread, pods []string) (*stand, error) {
+	file := filepath.Join(j.dir, "revisions.yaml")
+	if err := os.WriteFile(file, []byte(revisions(pods, j.limit, j.queue, where)), 0o600); err != nil {
+		return nil, err
+	}
+	port, err := process.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{
+		"-config", file, "-bind", "127.0.0.1", "-http1-port", strconv.Itoa(port), "-http2-port", "0", "-metrics-port", "0", "-log-level", "error",
+		"-trusted-peers", "127.0.0.0/8",
+	}
+	if j.connections > 0 {
+		args = append(args, "-max-http2-connections", strconv.Itoa(j.connections+spare))
+	}
+	return s.serveOn(port, process.Command{
+		Name: "activator", Path: s.programs[j.program("activator")], Dir: j.dir, Args: append(args, j.args...), Env: append(os.Environ(), j.env...),
+	})
+}
+
 // revisions is the activator's file. The host of requests is the first revision's.
-func revisions(podPort string, limit, queue, pods int, where spread) string {
+func revisions(pods []string, limit, queue int, where spread) string {
 	name, _, _ := strings.Cut(load.Host, ".")
 	var b strings.Builder
 	revision := func(name string) {
@@ -139,11 +193,11 @@ func revisions(podPort string, limit, queue, pods int, where spread) string {
 	}
 	b.WriteString("revisions:\n")
 	revision(name)
-	for i := range pods {
+	for i, addr := range pods {
 		if i > 0 && where == others {
 			revision(fmt.Sprintf("other-%d", i))
 		}
-		fmt.Fprintf(&b, "  - {address: '127.1.%d.%d:%s'}\n", i/250, i%250+1, podPort)
+		fmt.Fprintf(&b, "  - {address: '%s'}\n", addr)
 	}
 	return b.String()
 }

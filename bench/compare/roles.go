@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 
+	"github.com/sluice-proxy/sluice/bench/internal/load"
 	"github.com/sluice-proxy/sluice/bench/internal/origin"
 )
 
@@ -22,7 +23,7 @@ func play(ctx context.Context, role string) error {
 	case "origin":
 		h = origin.New()
 	case "reverseproxy":
-		h = reverseProxy(os.Getenv("UPSTREAM"))
+		h = reverseProxy(os.Getenv("UPSTREAM"), os.Getenv("UPSTREAM_PROTOCOL") == string(load.HTTP2))
 	default:
 		return fmt.Errorf("%s=%s is no role", roleVariable, role)
 	}
@@ -33,8 +34,8 @@ func play(ctx context.Context, role string) error {
 	return origin.Serve(ctx, l, h)
 }
 
-// reverseProxy forwards requests in the protocol of the client.
-func reverseProxy(upstream string) http.Handler {
+// reverseProxy forwards requests in the protocol of the client, or if the app doesn't support HTTP/2 all as HTTP/1.1.
+func reverseProxy(upstream string, h2 bool) http.Handler {
 	target := &url.URL{Scheme: "http", Host: upstream}
 	to := func(h2c bool) *httputil.ReverseProxy {
 		tr := &http.Transport{MaxIdleConnsPerHost: 1000, DisableCompression: true, Protocols: new(http.Protocols)}
@@ -48,7 +49,7 @@ func reverseProxy(upstream string) http.Handler {
 	}
 	http1, http2 := to(false), to(true)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor == 2 {
+		if h2 && r.ProtoMajor == 2 {
 			http2.ServeHTTP(w, r)
 			return
 		}

@@ -22,7 +22,9 @@ import (
 type site struct {
 	dir        string
 	executable string            // this program
-	programs   map[string]string // paths, by name
+	root       string            // of this module
+	programs   map[string]string // paths, by name, and @REVISION if not of the working tree
+	commits    map[string]string // of revisions
 	files      int               // maximum of open files of a process
 	how        building
 }
@@ -31,7 +33,7 @@ type site struct {
 type build struct{ name, module, pkg string } // module: its directory, relative to this module's
 
 // packages are the Debian packages of programs.
-var packages = map[string]string{"nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk", "h2load": "nghttp2-client"}
+var packages = map[string]string{"nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk", "h2load": "nghttp2-client", "nghttpx": "nghttp2-proxy"}
 
 // provide returns an error that names missing programs, or with -install installs them.
 func provide(ctx context.Context, o options, stderr io.Writer) error {
@@ -100,7 +102,7 @@ func released() building {
 
 // prepare makes a site, and builds the programs of all contenders.
 func prepare(ctx context.Context, all []*contender, how building, stderr io.Writer) (_ *site, err error) {
-	s := &site{programs: map[string]string{}, how: how}
+	s := &site{programs: map[string]string{}, commits: map[string]string{}, how: how}
 	if s.files, err = openFiles(); err != nil {
 		return nil, err
 	}
@@ -120,11 +122,14 @@ func prepare(ctx context.Context, all []*contender, how building, stderr io.Writ
 			s.programs[p] = path
 		}
 	}
+	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return nil, fmt.Errorf("go env GOMOD: %w", err)
+	}
+	s.root = filepath.Dir(string(bytes.TrimSpace(mod)))
 	for _, c := range all {
-		for _, b := range c.builds {
-			if err := s.build(ctx, b, stderr); err != nil {
-				return nil, err
-			}
+		if err := s.buildAll(ctx, c, stderr); err != nil {
+			return nil, err
 		}
 	}
 	return s, nil
@@ -132,25 +137,55 @@ func prepare(ctx context.Context, all []*contender, how building, stderr io.Writ
 
 func (s *site) close() error { return os.RemoveAll(s.dir) }
 
-// build makes a program, once.
-func (s *site) build(ctx context.Context, b build, stderr io.Writer) error {
-	if s.programs[b.name] != "" {
-		return nil
+// buildAll makes the programs of c that aren't made yet.
+func (s *site) buildAll(ctx context.Context, c *contender, stderr io.Writer) error {
+	for _, b := range c.builds {
+		name := c.program(b.name)
+		if s.programs[name] != "" {
+			continue
+		}
+		tree, err := s.tree(ctx, c.revision)
+		if err != nil {
+			return err
+		}
+		out := filepath.Join(s.dir, strings.ReplaceAll(name, "/", "-")) // a branch's name may have slashes
+		_, _ = fmt.Fprintln(stderr, "building", name)
+		cmd := exec.CommandContext(ctx, "go", append(slices.Clone(s.how.args), "-o", out, b.pkg)...)
+		cmd.Dir = filepath.Join(tree, b.module)
+		cmd.Env = append(os.Environ(), s.how.env...)
+		if said, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build %s: %w\n%s", b.pkg, err, said)
+		}
+		s.programs[name] = out
 	}
-	root, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
-	if err != nil {
-		return fmt.Errorf("go env GOMOD: %w", err)
-	}
-	out := filepath.Join(s.dir, b.name)
-	_, _ = fmt.Fprintln(stderr, "building", b.pkg)
-	cmd := exec.CommandContext(ctx, "go", append(slices.Clone(s.how.args), "-o", out, b.pkg)...)
-	cmd.Dir = filepath.Join(filepath.Dir(string(bytes.TrimSpace(root))), b.module)
-	cmd.Env = append(os.Environ(), s.how.env...)
-	if said, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", b.pkg, err, said)
-	}
-	s.programs[b.name] = out
 	return nil
+}
+
+// tree is the directory of a revision's sources, which are taken from the repository the first time. For "" it is the working
+// tree's.
+func (s *site) tree(ctx context.Context, revision string) (string, error) {
+	if revision == "" {
+		return s.root, nil
+	}
+	if commit := s.commits[revision]; commit != "" {
+		return filepath.Join(s.dir, commit), nil
+	}
+	out, err := exec.CommandContext(ctx, "git", "-C", s.root, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}").Output()
+	if err != nil {
+		return "", fmt.Errorf("-baseline %s: git knows no such revision in %s", revision, s.root)
+	}
+	commit := string(bytes.TrimSpace(out))
+	dir := filepath.Join(s.dir, commit)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
+	// An archive, since a second worktree would leave a trace in the repository if this process were killed.
+	const script = `set -o pipefail; git -C "$1" archive "$2" | tar -x -C "$3"`
+	if said, err := exec.CommandContext(ctx, "bash", "-c", script, "bash", s.root, commit, dir).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("git archive %s: %w: %s", revision, err, bytes.TrimSpace(said))
+	}
+	s.commits[revision] = commit
+	return dir, nil
 }
 
 // openFiles raises the limit of open files as far as possible, for this process and for those that it starts, for which Go

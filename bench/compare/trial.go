@@ -7,7 +7,6 @@ import (
 
 	"github.com/sluice-proxy/sluice/bench/internal/load"
 	"github.com/sluice-proxy/sluice/bench/internal/origin"
-	"github.com/sluice-proxy/sluice/bench/internal/process"
 	"github.com/sluice-proxy/sluice/bench/internal/report"
 )
 
@@ -15,14 +14,15 @@ import (
 type trial struct {
 	dir      string
 	target   load.Target // the proxy
-	proxy    *process.Process
+	stand    *stand
 	app      string // host:port
 	duration time.Duration
 	crowd    int
+	settle   time.Duration
 }
 
-// settle is the time from the last byte to the measurement of memory.
-const settle = 10 * time.Second
+// settling is the time from the last byte to the measurement of memory.
+const settling = 10 * time.Second
 
 // underLoad measures the proxy's CPU time while do runs, after a warm-up.
 func underLoad(do func(context.Context, *trial, time.Duration) (load.Result, error)) func(context.Context, *trial) (report.Sample, error) {
@@ -30,7 +30,7 @@ func underLoad(do func(context.Context, *trial, time.Duration) (load.Result, err
 		if _, err := do(ctx, t, max(time.Second, t.duration/3)); err != nil {
 			return report.Sample{}, fmt.Errorf("warm-up: %w", err)
 		}
-		before, err := t.proxy.Usage()
+		before, err := t.stand.usage()
 		if err != nil {
 			return report.Sample{}, err
 		}
@@ -38,7 +38,7 @@ func underLoad(do func(context.Context, *trial, time.Duration) (load.Result, err
 		if err != nil {
 			return report.Sample{}, err
 		}
-		after, err := t.proxy.Usage()
+		after, err := t.stand.usage()
 		if err != nil {
 			return report.Sample{}, err
 		}
@@ -59,52 +59,69 @@ func sample(r load.Result, cpu time.Duration, resident int64) report.Sample {
 	return s
 }
 
+// crowd is many connections to a proxy.
+type crowd interface {
+	Send(ctx context.Context) error
+	Receive(ctx context.Context) error
+	Exchange(ctx context.Context) error
+	Close()
+}
+
+// gather opens the connections of a trial, with requests at a time over each of HTTP/2, so that t.crowd requests are sent.
+func (t *trial) gather(ctx context.Context, requests int) (crowd, error) {
+	if t.target.Protocol == load.HTTP1 {
+		return load.Gather(ctx, t.target, t.crowd)
+	}
+	return load.GatherStreams(ctx, t.target, t.crowd/requests, requests)
+}
+
 // held sends requests that the app holds until Release, measures the memory while they wait, and checks that all are answered
 // afterwards.
-func held(ctx context.Context, t *trial) (report.Sample, error) {
-	return t.occupied(ctx, func(c *load.Crowd) error { return c.Send(ctx) }, func(c *load.Crowd) error {
-		if err := load.Check(ctx, load.Target{Addr: t.app, Path: origin.Release, Protocol: load.HTTP1}); err != nil {
-			return err
-		}
-		return c.Receive(ctx)
-	})
+func held(requests int) func(ctx context.Context, t *trial) (report.Sample, error) {
+	return func(ctx context.Context, t *trial) (report.Sample, error) {
+		return t.occupied(ctx, requests, crowd.Send, func(c crowd, ctx context.Context) error {
+			if err := load.Check(ctx, load.Target{Addr: t.app, Path: origin.Release, Protocol: load.HTTP1}); err != nil {
+				return err
+			}
+			return c.Receive(ctx)
+		})
+	}
 }
 
 // idle sends a request over each connection, measures the memory while they are idle, and checks that all still work.
 func idle(ctx context.Context, t *trial) (report.Sample, error) {
-	exchange := func(c *load.Crowd) error { return c.Exchange(ctx) }
-	return t.occupied(ctx, exchange, exchange)
+	return t.occupied(ctx, 1, crowd.Exchange, crowd.Exchange)
 }
 
 // occupied compares the memory before a crowd of connections and after its first step; verify then ends it.
-func (t *trial) occupied(ctx context.Context, begin, verify func(*load.Crowd) error) (report.Sample, error) {
-	if err := pause(ctx, time.Second); err != nil { // a Go program returns memory just after its start
+func (t *trial) occupied(ctx context.Context, requests int, begin, verify func(crowd, context.Context) error) (report.Sample, error) {
+	if err := pause(ctx, t.settle/10); err != nil { // a Go program returns memory just after its start
 		return report.Sample{}, err
 	}
-	before, err := t.proxy.Usage()
+	before, err := t.stand.usage()
 	if err != nil {
 		return report.Sample{}, err
 	}
-	c, err := load.Gather(ctx, t.target, t.crowd)
+	c, err := t.gather(ctx, requests)
 	if err != nil {
 		return report.Sample{}, err
 	}
 	defer c.Close()
-	if err := begin(c); err != nil {
+	if err := begin(c, ctx); err != nil {
 		return report.Sample{}, err
 	}
-	if err := pause(ctx, settle); err != nil {
+	if err := pause(ctx, t.settle); err != nil {
 		return report.Sample{}, err
 	}
-	after, err := t.proxy.Usage()
+	after, err := t.stand.usage()
 	if err != nil {
 		return report.Sample{}, err
 	}
-	if err := verify(c); err != nil {
+	if err := verify(c, ctx); err != nil {
 		return report.Sample{}, fmt.Errorf("after the wait: %w", err)
 	}
 	return report.Sample{
-		PerConnection: float64(after.Resident-before.Resident) / float64(t.crowd), Resident: after.Resident,
+		PerConnection: float64(after.Resident-before.Resident) / float64(t.crowd/requests*requests), Resident: after.Resident,
 	}, nil
 }
 
