@@ -912,6 +912,9 @@ func (c *Conn) endBlock(start int, stream uint32, end bool) {
 }
 
 func (c *Conn) writeReset(id uint32, code Code) {
+	if c.err != nil {
+		return // GOAWAY is the last frame
+	}
 	c.closed.add(id)
 	*c.out = appendWord(*c.out, frameReset, id, uint32(code))
 }
