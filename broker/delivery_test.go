@@ -211,6 +211,69 @@ func TestLoopsEnd(t *testing.T) {
 	}
 }
 
+// A reply that is a batch takes more of the TTL, so that a loop in which each event becomes two ends soon, and a batch that is no loop is taken.
+func TestLoopsOfBatchesEnd(t *testing.T) {
+	registry, values := newRegistry()
+	s, url := newServer(t, Config{Registerer: registry})
+	doubles := newSink(t, func(w http.ResponseWriter, _ *http.Request, d delivery) {
+		w.Header().Set("Content-Type", "application/cloudevents-batch+json")
+		event := `{"specversion": "1.0", "type": "` + d.header.Get("Ce-Type") + `", "source": "s", "id": "` + d.id() + `-`
+		fmt.Fprint(w, "["+event+`1"},`+event+`2"}]`)
+	})
+	letters := newSink(t, nil)
+	newTrigger(t, s, Trigger{ID: named("doubles"), Subscriber: doubles.URL, Filter: ofType("test"), Delivery: &Delivery{DeadLetter: letters.URL}})
+	const rounds = 4 // 2⁴ of them are the last
+	mustPost(t, url, "1", "", "Ce-Knativebrokerttl", fmt.Sprint(1+rounds*doubling+1))
+	for _, d := range letters.wait(t, 1<<rounds) {
+		text, err := base64.StdEncoding.DecodeString(d.header.Get("Ce-Knativeerrordata"))
+		if err != nil || d.header.Get("Ce-Knativeerrorcode") != "400" || !strings.Contains(string(text), "the reply of 2 events is dropped") {
+			t.Errorf("%v %s", d.header, text)
+		}
+	}
+	done(t, s, "doubles")
+	if n := len(doubles.wait(t, 0)); n != 1<<(rounds+1)-1 {
+		t.Errorf("%d events", n)
+	}
+	if got := values(t)[`sluice_broker_deliveries_total{broker="example-broker",namespace="default",result="bad_reply",trigger="doubles"}`]; got != 1<<rounds {
+		t.Errorf("%v are counted", got)
+	}
+
+	splits := newSink(t, func(w http.ResponseWriter, _ *http.Request, _ delivery) {
+		w.Header().Set("Content-Type", "application/cloudevents-batch+json")
+		var all []string
+		for i := range 1000 {
+			all = append(all, fmt.Sprintf(`{"specversion": "1.0", "type": "part", "source": "s", "id": "%d"}`, i))
+		}
+		fmt.Fprint(w, "["+strings.Join(all, ",")+"]")
+	})
+	parts := newSink(t, nil)
+	newTrigger(t, s, Trigger{ID: named("splits"), Subscriber: splits.URL, Filter: ofType("whole")})
+	newTrigger(t, s, Trigger{ID: named("parts"), Subscriber: parts.URL, Filter: ofType("part")})
+	mustPost(t, url, "1", "", "Ce-Type", "whole")
+	parts.wait(t, 1000)
+}
+
+// However a chain of replies goes, it multiplies an event into few, and is no longer than without batches.
+func TestRepliesAreBounded(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r, total, rounds := record{ttl: defaultTTL}, 1.0, 0
+		for {
+			n := rapid.IntRange(1, 1<<15).Draw(t, "events of a reply")
+			if r.ttl = r.replyTTL(n); r.ttl == 0 {
+				break
+			}
+			total *= float64(n)
+			rounds++
+		}
+		if total > 1<<15 || rounds >= defaultTTL {
+			t.Fatalf("%v events after %d rounds", total, rounds)
+		}
+	})
+	if r := (record{ttl: defaultTTL}); r.replyTTL(1) != defaultTTL-1 || r.replyTTL(2) != defaultTTL-doubling || r.replyTTL(1000) != 95 {
+		t.Error(r.replyTTL(1), r.replyTTL(2), r.replyTTL(1000))
+	}
+}
+
 // Delays are those of the specification and at most a tenth longer; Retry-After makes them longer, within its bound.
 func TestBackoff(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

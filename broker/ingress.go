@@ -46,7 +46,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if status == http.StatusServiceUnavailable {
 				w.Header()["Retry-After"] = oneSecond
 			}
-			http.Error(w, err.Error(), status)
+			http.Error(w, told(err).Error(), status)
 			return
 		}
 		w.WriteHeader(http.StatusAccepted)
@@ -162,6 +162,19 @@ func statusOf(err error) int {
 		return cloudevent.StatusOf(err)
 	}
 	return http.StatusServiceUnavailable // no space, an error of the disk, or closed
+}
+
+// told returns what others are told of an error: of one of the disk not which file of this machine it is about, which is in the log.
+func told(err error) error {
+	switch {
+	case errors.Is(err, errBusy), errors.Is(err, ErrClosed), statusOf(err) != http.StatusServiceUnavailable:
+		return err
+	case errors.Is(err, eventlog.ErrFull):
+		return fmt.Errorf("%w of the broker: send it again later", eventlog.ErrFull)
+	case errors.Is(err, eventlog.ErrClosed):
+		return ErrClosed
+	}
+	return errors.New("the event could not be stored: send it again later")
 }
 
 // storeResult is the label of metrics for events that were not taken.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"strconv"
 	"time"
 
@@ -36,8 +37,8 @@ const (
 // traceContext is where the event is in a trace.
 func (r *record) traceContext() TraceContext { return cmp.Or(r.trace, traceOfEvent(&r.event)) }
 
-// ttlAttribute bounds loops of events that triggers reply with: each broker that takes an event lowers it, and events begin with
-// defaultTTL (knative.dev/eventing/pkg/broker/ttl.go, and cmd/broker/ingress). It isn't delivered.
+// ttlAttribute bounds loops of events that triggers reply with: each broker that takes an event lowers it, by more if it is one of a batch, and
+// events begin with defaultTTL (knative.dev/eventing/pkg/broker/ttl.go, and cmd/broker/ingress). It isn't delivered.
 const (
 	ttlAttribute = "knativebrokerttl"
 	defaultTTL   = 255
@@ -54,6 +55,19 @@ func incomingTTL(e *cloudevent.Event) uint32 {
 		return defaultTTL // as in Knative
 	}
 	return uint32(max(ttl-1, 0))
+}
+
+// doubling is what it takes of the TTL that a reply is a batch of twice as many events. So a chain of replies multiplies an event into 2¹⁵ at
+// most, and a batch of a thousand leaves a chain of 94.
+const doubling = 16
+
+// replyTTL returns the TTL of each of n events that reply to this one, which is 0 if the broker must not take them.
+func (r *record) replyTTL(n int) uint32 {
+	cost := uint32(1)
+	if n > 1 {
+		cost = doubling * uint32(bits.Len(uint(n-1)))
+	}
+	return r.ttl - min(cost, r.ttl)
 }
 
 func (r *record) appendTo(b []byte) []byte {

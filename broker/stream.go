@@ -243,18 +243,20 @@ func (s *stream) append(ctx context.Context, records ...record) error {
 }
 
 // reply stores events that a sink has replied with. They continue the trace of the attempt, unless they have one of their own (Knative broker
-// specification, "Observability"). When the TTL has come to its end it fails as Knative's ingress does.
+// specification, "Observability"). When the TTL doesn't suffice it fails as Knative's ingress does.
 func (s *stream) reply(ctx context.Context, to *record, events []cloudevent.Event, sink string, trace TraceContext) *failure {
-	if to.ttl <= 1 {
+	ttl := to.replyTTL(len(events))
+	if ttl == 0 {
 		return &failure{
 			result: resultReply, sink: sink, code: http.StatusBadRequest,
-			data: fmt.Appendf(nil, "the reply is dropped: it is the last of %d events of which each replied to the one before", defaultTTL),
+			data: fmt.Appendf(nil, "the reply of %d events is dropped: the chain of replies would be longer than %d events, of which "+
+				"a batch counts as %d for each time that it doubles their number", len(events), defaultTTL, doubling),
 		}
 	}
 	records, spans := make([]record, len(events)), make([]Span, len(events))
 	now := time.Now()
 	for i := range events {
-		records[i] = record{arrived: now, ttl: to.ttl - 1}
+		records[i] = record{arrived: now, ttl: ttl}
 		records[i].trace, spans[i] = s.receive(&events[i], cmp.Or(traceOfEvent(&events[i]), trace))
 		records[i].event = events[i]
 	}
@@ -262,7 +264,7 @@ func (s *stream) reply(ctx context.Context, to *record, events []cloudevent.Even
 	s.received(spans, records, err)
 	if err != nil {
 		s.metrics.events(storeResult(err)).Add(float64(len(events)))
-		return &failure{result: resultReply, sink: sink, code: http.StatusInternalServerError, data: []byte(err.Error()), retry: true}
+		return &failure{result: resultReply, sink: sink, code: http.StatusInternalServerError, data: []byte(told(err).Error()), retry: true}
 	}
 	s.metrics.replies.Add(float64(len(events)))
 	return nil

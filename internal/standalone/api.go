@@ -117,7 +117,7 @@ func (s *Server) serveAPI(c API) (err error) {
 		return fmt.Errorf("can't listen for the API: %w: choose another port with -api-port", errors.Unwrap(err))
 	}
 	a.server, err = kubeapi.New(kubeapi.Config{
-		Store: a.store, Resources: s.resources(), Do: s.do, Logs: s.logsOf, Version: program.Version(), Token: rand.Text(), Log: s.log,
+		Store: a.store, Resources: s.resources(), Do: s.do, Logs: s.logsOf, Metrics: scrape(s.registry), Version: program.Version(), Token: rand.Text(), Log: s.log,
 	})
 	if err != nil {
 		return err

@@ -1,6 +1,8 @@
 package standalone
 
 import (
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/sluice-proxy/sluice/internal/knative"
@@ -122,6 +125,46 @@ func TestServicesOfTheAPIAreServedAndLast(t *testing.T) {
 	w.eventually("gone", func() bool { got, _ := w.get("web"); return strings.HasPrefix(got, "404") })
 	if list, err := w.resource(revisions).List(t.Context(), metav1.ListOptions{}); err != nil || len(list.Items) > 0 {
 		t.Errorf("revisions of a deleted service: %v %v", list, err)
+	}
+}
+
+// The API's server has the metrics of brokers and of the activator, for those who have the token: kubectl get --raw /metrics.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	w := withAPI(t, service("web", "", "World", "")+eventingObject("Broker", "b", "{}")).start()
+	w.gets("web", "200 Hello World!\n")
+	w.sees("events for Broker b:")
+	w.sendsEvent("/default/b", "order", "apples")
+	config, err := clientcmd.BuildConfigFromFlags("", w.server.api.kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range []string{config.BearerToken, "none"} {
+		config.BearerToken = token
+		client, err := rest.HTTPClientFor(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Get(config.Host + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		client.CloseIdleConnections()
+		if token == "none" {
+			if resp.StatusCode != http.StatusUnauthorized {
+				t.Errorf("without the token: %s", resp.Status)
+			}
+			break
+		}
+		for _, series := range []string{
+			`sluice_broker_events_total{broker="b",namespace="default",result="accepted"} 1`, `sluice_cold_start_seconds_count{`,
+		} {
+			if resp.StatusCode != http.StatusOK || !strings.Contains(string(text), series) {
+				t.Errorf("%s: there is no %s in %s", resp.Status, series, text)
+			}
+		}
 	}
 }
 

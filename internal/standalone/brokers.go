@@ -55,7 +55,8 @@ func (s *Server) openBrokers() (err error) {
 		dir = b.temporary
 	}
 	c := brokerConfig(*s.config.Limits)
-	c.Dir, c.Transport, c.Tracer, c.Dropped, c.Logger = dir, s.sender.Transport, eventTracer{s.tracer}, s.inbox.dropped, s.log
+	c.Dir, c.Transport, c.Registerer, c.Tracer = dir, s.sender.Transport, s.registry, eventTracer{s.tracer}
+	c.Dropped, c.Logger = s.inbox.dropped, s.log
 	b.server, err = broker.Open(c)
 	if err != nil {
 		return errors.Join(err, b.remove())

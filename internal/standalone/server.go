@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
@@ -43,6 +44,7 @@ type Server struct {
 	front     *proxy.Engine
 	activator *activator.Activator
 	tracer    *tracing.Tracer
+	registry  *prometheus.Registry // the metrics of activator and brokers
 	ingress   *ingress.Ingress
 	ports     *replica.Ports
 	forward   *forward.Proxy // nil: no app uses the cluster's names
@@ -88,7 +90,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config: c, log: c.Log, self: self, cgroups: replica.FindCgroups(),
+		config: c, log: c.Log, self: self, cgroups: replica.FindCgroups(), registry: prometheus.NewRegistry(),
 		inbox: newInbox(), calls: make(chan func()), stopped: make(chan struct{}),
 		declared:  &declared{},
 		engines:   &engines{choice: c.Runtime},
@@ -148,7 +150,7 @@ func (s *Server) activatorConfig() activator.Config {
 	l := s.config.Limits
 	return activator.Config{
 		MaxWaiting: int(l.Waiting), MaxWaitingBytes: int64(l.WaitingBytes), RevisionMaxWaiting: int(l.RevisionWaiting), Proxies: l.Proxies,
-		Reporter: s.inbox, OnHold: s.inbox.hold, OnColdStart: s.inbox.coldStart,
+		Registerer: s.registry, Reporter: s.inbox, OnHold: s.inbox.hold, OnColdStart: s.inbox.coldStart,
 		WrapPolicy: func(p proxy.Policy) proxy.Policy { return s.tracer.Wrap(s.ingress.Wrap(p)) },
 	}
 }

@@ -1,6 +1,6 @@
 // Package kubeapi serves a Kubernetes-shaped API over HTTPS on loopback, for kubectl, kn and client-go.
 //
-//	kubectl ──► TLS ─► token, Host ─► discovery, OpenAPI
+//	kubectl ──► TLS ─► token, Host ─► discovery, OpenAPI, metrics
 //	                                ├► read: get, list, watch, tables, logs ◄── store
 //	                                └► write: decode, patch, Admit ─► store ─► Commit      (on Config.Do's goroutine)
 //
@@ -35,6 +35,8 @@ type Config struct {
 	// Logs returns the log of a container of a pod: a stream that ends when follow is false, the container is gone for good, or
 	// ctx ends. An error is an apierrors.APIStatus, or internal.
 	Logs func(ctx context.Context, namespace, pod string, o LogOptions) (io.ReadCloser, error)
+	// Metrics serves /metrics. Nil: there are none.
+	Metrics http.Handler
 	// Version of the quickstart, for /version.
 	Version string
 	// Token is what clients have to present. Required.
@@ -207,6 +209,10 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 	}
 	if refused != nil {
 		return refused
+	}
+	if path == "/metrics" && s.config.Metrics != nil && r.Method == http.MethodGet {
+		s.config.Metrics.ServeHTTP(w, r)
+		return nil
 	}
 	for _, document := range []func(w http.ResponseWriter, r *http.Request, path string) (bool, error){s.serveDiscovery, s.serveOpenAPI} {
 		if found, err := document(w, r, path); found || err != nil {
