@@ -3,6 +3,7 @@ package broker
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/sluice-proxy/sluice/internal/cloudevent"
 )
 
 // Knative data plane specification, "Event Acknowledgement and Delivery Retry".
@@ -208,6 +211,38 @@ func TestLoopsEnd(t *testing.T) {
 	done(t, s, "trigger")
 	if n := len(echo.wait(t, 0)); n != 4+255 {
 		t.Errorf("%d rounds", n)
+	}
+}
+
+// Events go to subscriber and dead letter sink in structured mode if the delivery says so, with the fields that are no attributes.
+func TestStructuredDelivery(t *testing.T) {
+	s, url := newServer(t, Config{})
+	failing := newSink(t, func(w http.ResponseWriter, _ *http.Request, _ delivery) { w.WriteHeader(http.StatusGone) })
+	letters := newSink(t, nil)
+	newTrigger(t, s, Trigger{Subscriber: failing.URL, Key: "subject", Delivery: &Delivery{Structured: true, DeadLetter: letters.URL}})
+	mustPost(t, url, "1", "somebody", "Traceparent", sampledTrace, "Ce-Knativebrokerttl", "7")
+	for what, d := range map[string]delivery{"subscriber": failing.wait(t, 1)[0], "dead letter sink": letters.wait(t, 1)[0]} {
+		events, err := cloudevent.Read(d.header, []byte(d.body), cloudevent.Limits{})
+		if err != nil || len(events) != 1 {
+			t.Fatalf("%s: %v, %s", what, err, d.body)
+		}
+		attributes := maps.Collect(events[0].Attributes())
+		if code, ok := attributes["knativeerrorcode"]; ok != (what == "dead letter sink") || ok && code != "410" {
+			t.Errorf("%s: the error is %q", what, code)
+		}
+		for _, name := range []string{"knativeerrorcode", "knativeerrordest", "knativeerrordata"} {
+			delete(attributes, name)
+		}
+		want := map[string]string{
+			"specversion": "1.0", "id": "1", "source": "test", "type": "test", "subject": "somebody", "datacontenttype": "text/plain", "traceparent": sampledTrace,
+		}
+		if !maps.Equal(attributes, want) || string(events[0].Data()) != "data of 1" {
+			t.Errorf("%s: %v %q, want %v", what, attributes, events[0].Data(), want)
+		}
+		if h := d.header; h.Get("Content-Type") != "application/cloudevents+json" || h.Get("Traceparent") != sampledTrace || h.Get("Sluice-Key") != "somebody" ||
+			h.Get("Ce-Id") != "" || h.Get("Kn-Namespace") != "default" {
+			t.Errorf("%s: %v", what, h)
+		}
 	}
 }
 

@@ -442,7 +442,7 @@ func (d *dispatcher) attempt(it *item) *failure {
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, p.delivery.Timeout)
 	defer cancel()
-	r := request{namespace: d.id.Namespace, sink: p.subscriber, event: &it.record.event, key: it.name, keyed: it.keyed, reply: true}
+	r := request{namespace: d.id.Namespace, sink: p.subscriber, event: &it.record.event, key: it.name, keyed: it.keyed, reply: true, inJSON: p.delivery.Structured}
 	if it.dead != nil && p.deadLetter == nil { // not any more
 		return it.dead.final()
 	}

@@ -83,6 +83,7 @@ type request struct {
 	key       string // for the field Sluice-Key
 	keyed     bool
 	reply     bool // an event in the response is wanted
+	inJSON    bool // structured mode
 }
 
 // send makes an attempt. It returns the events that the sink has replied with.
@@ -90,8 +91,13 @@ func (s *sender) send(ctx context.Context, r request) ([]cloudevent.Event, *fail
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	header := http.Header{knative.HeaderEventNamespace: {r.namespace}}
-	body := r.event.WriteRequest(header)
-	delete(header, "Ce-Knativebrokerttl")
+	var body []byte
+	if r.inJSON {
+		body = r.event.WriteStructured(header, ttlAttribute)
+	} else {
+		body = r.event.WriteRequest(header)
+		delete(header, "Ce-Knativebrokerttl")
+	}
 	if r.reply {
 		header["Prefer"] = []string{"reply"} // Knative data plane specification, "Derived (Reply) Events"
 	}

@@ -108,6 +108,8 @@ type Delivery struct {
 	Timeout time.Duration
 	// RetryAfterMax bounds how long a sink's Retry-After (with 429 and 503) delays the next attempt. 0: Retry-After has no effect.
 	RetryAfterMax time.Duration
+	// Structured has events sent in structured mode, as JSON; otherwise they are sent in binary mode.
+	Structured bool
 	// DeadLetter is the URL of the sink that gets events which could not be delivered, with the same number of attempts. Empty: they are
 	// dropped.
 	DeadLetter string

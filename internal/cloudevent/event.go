@@ -5,6 +5,7 @@
 //	event, err := cloudevent.Parse(record)                                   // copies nothing
 //	kind, ok := event.Attribute("type")
 //	body = event.WriteRequest(request.Header)                                // binary mode, as sinks get it
+//	body = event.WriteStructured(request.Header)                             // structured mode
 //
 // Data is never changed: a sink gets the bytes that a sender has put into the body, or those of the member "data" as they stood
 // in the JSON (of a string, if the data isn't JSON, what it says; of base64, what it encodes). Times, URIs and media types keep the

@@ -2,6 +2,7 @@ package cloudevent
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -9,10 +10,11 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	sdk "github.com/cloudevents/sdk-go/v2/event"
 	"pgregory.net/rapid"
 )
 
-// What a sink reads is what the broker has read: nothing gets lost in binary mode, nor in the log.
+// What a sink reads is what the broker has read: nothing gets lost in binary mode, in structured mode, nor in the log.
 func TestEventsStayAsTheyAre(t *testing.T) {
 	value := rapid.String().Filter(func(s string) bool { return checkString(s) == nil })
 	nonEmpty := value.Filter(func(s string) bool { return s != "" })
@@ -27,7 +29,11 @@ func TestEventsStayAsTheyAre(t *testing.T) {
 			attributes["time"] = rapid.SampledFrom([]string{"2018-04-05T17:31:00Z", "2018-04-05T17:31:00.100-07:00"}).Draw(t, "time")
 			attributes["datacontenttype"] = rapid.SampledFrom([]string{"application/json", `text/plain; charset="utf-8"`}).Draw(t, "datacontenttype")
 		}
-		data := rapid.SliceOf(rapid.Byte()).Draw(t, "data")
+		data := rapid.OneOf(
+			rapid.SliceOf(rapid.Byte()),
+			rapid.Map(rapid.String(), func(s string) []byte { return []byte(s) }),
+			rapid.SampledFrom([][]byte{[]byte("null"), []byte(`{"a": [1.50, "<ü\u0026"] }`), []byte(`"text"`), []byte(" 1\n"), []byte("\"\xff\"")}),
+		).Draw(t, "data")
 
 		event, err := New(attributes, data)
 		if err != nil {
@@ -60,7 +66,41 @@ func TestEventsStayAsTheyAre(t *testing.T) {
 		if !bytes.Equal(got.AppendTo(nil), event.AppendTo(nil)) {
 			t.Fatal("the same event has two records")
 		}
+
+		h = http.Header{}
+		body = event.WriteStructured(h)
+		if events, err = Read(h, body, Limits{}); err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+		want := data
+		if json.Valid(data) && attributes["datacontenttype"] == "application/json" {
+			want = bytes.TrimSpace(data)
+		}
+		if got := events[0]; !maps.Equal(asMap(&got), attributes) || !bytes.Equal(got.Data(), want) {
+			t.Fatalf("%s: %v %q, want %v %q", body, asMap(&got), got.Data(), attributes, want)
+		}
+		if attributes["specversion"] == "1.0" && attributes["time"] == "" && attributes["source"] != "a b" {
+			var theirs sdk.Event
+			if err := json.Unmarshal(body, &theirs); err != nil || theirs.ID() != attributes["id"] {
+				t.Fatalf("%s: the SDK says %v, %v", body, theirs, err)
+			}
+			if kind := attributes["datacontenttype"]; kind != "" && !bytes.Equal(theirs.Data(), want) {
+				t.Fatalf("%s: the SDK reads %q, want %q", body, theirs.Data(), want)
+			}
+		}
 	})
+}
+
+// What is left out isn't there, and an event without data has no member of it.
+func TestWriteStructured(t *testing.T) {
+	e, err := New(map[string]string{"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "ext": "x"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := http.Header{}
+	if got := e.WriteStructured(h, "ext"); string(got) != `{"id":"1","source":"/s","specversion":"1.0","type":"t"}` || h.Get("Content-Type") != "application/cloudevents+json" {
+		t.Errorf("%s %v", got, h)
+	}
 }
 
 func TestSet(t *testing.T) {

@@ -49,7 +49,7 @@ func Read(header http.Header, body []byte, limits Limits) ([]Event, error) {
 			return nil, fmt.Errorf("CloudEvent in binary mode: %w", err)
 		}
 		return []Event{event}, nil
-	case strings.EqualFold(kind, "application/cloudevents+json"):
+	case strings.EqualFold(kind, structuredType):
 		event, err := readStructured(body, limits)
 		if err != nil {
 			return nil, fmt.Errorf("CloudEvent in structured mode: %w", err)

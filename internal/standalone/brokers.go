@@ -246,7 +246,7 @@ func (d *declared) delivery(e *manifest.Eventing) (manifest.Delivery, *objects.S
 }
 
 func deliveryOf(d manifest.Delivery) *broker.Delivery {
-	to := &broker.Delivery{Retry: d.Retry, Delay: d.BackoffDelay, Timeout: d.Timeout}
+	to := &broker.Delivery{Retry: d.Retry, Delay: d.BackoffDelay, Timeout: d.Timeout, Structured: d.Structured}
 	if d.Linear {
 		to.Backoff = broker.Linear
 	}

@@ -83,6 +83,7 @@ type Delivery struct {
 	BackoffDelay   time.Duration
 	Timeout        time.Duration  // of an attempt; 0: not set
 	RetryAfterMax  *time.Duration // nil: not set
+	Structured     bool           // events are sent in structured mode
 }
 
 // DefaultDelivery is that of a Broker without one: Knative's ConfigMap config-br-defaults.

@@ -146,10 +146,8 @@ var deliveryTable = newTable("DeliverySpec",
 			sink := r.destination(n)
 			d.DeadLetterSink = &sink
 		}},
-		{name: "format", note: "`binary`, which events are sent in; with `json` a note says so", read: func(r *reader, n node, _ *Delivery) {
-			if r.oneOf(n, "json", "binary") == "json" {
-				r.ignore(n, "events are sent in binary mode")
-			}
+		{name: "format", note: "`json` sends events in structured mode; `binary`, the default, in binary mode", read: func(r *reader, n node, d *Delivery) {
+			d.Structured = r.oneOf(n, "json", "binary") == "json"
 		}},
 	},
 )
