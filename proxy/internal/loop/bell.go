@@ -36,6 +36,8 @@ func (b *bell) wake() {
 
 func (b *bell) adopt(net.Conn, Handler) *Conn { return nil }
 
+func (b *bell) watch(*Conn) {}
+
 func (b *bell) close() {
 	close(b.quit)
 	<-b.done

@@ -24,7 +24,7 @@ type Handler interface {
 	// must have called Pause.
 	Input(p []byte) (n int)
 	// Hangup is called once, before Ended: the peer has closed its side, or is gone, although there may still be bytes to read, even
-	// if reading is paused. Where a goroutine reads, that is seen only when all bytes have been read.
+	// if reading is paused. Where there is no epoll, or no socket, that is seen only when all bytes have been read.
 	Hangup()
 	// Ended is called when no more will come, and with an error when the connection has failed and been closed. Without an
 	// error, which is the peer's FIN, output is sent as before, and Close has to be called; it may be called again with an
@@ -69,6 +69,7 @@ type Conn struct {
 	queued   bool // in Loop.later
 	shut     bool // CloseWrite has been called
 	closing  bool // Close has been called
+	bounded  bool // in Loop.closing
 	muted    bool // the Handler hears nothing any more
 	gone     bool // it isn't the Loop's any more
 }
@@ -123,7 +124,8 @@ func (c *Conn) CloseWrite() {
 }
 
 // Close sends Out and closes the connection. Bytes that have come and haven't been read make that a RST: to avoid it call
-// CloseWrite first, and read on until Ended. A peer that doesn't read delays it; Abort may be called meanwhile.
+// CloseWrite first, and read on until Ended. A peer that doesn't read delays it for CloseTimeout at most; Abort may be called
+// meanwhile.
 func (c *Conn) Close() {
 	if !c.muted {
 		c.muted, c.closing = true, true
@@ -206,13 +208,13 @@ func (c *Conn) hangup() {
 // take gives p to the Handler, and returns how much it leaves at the front of p.
 func (c *Conn) take(p []byte) (rest int) {
 	n := c.callInput(p)
-	if n < 0 || n > len(p) {
-		panic(fmt.Sprintf("loop: Input took %d of %d bytes", n, len(p)))
-	}
-	if n == 0 {
-		if len(p) == readSize && !c.paused && !c.muted {
-			c.fail(errStuck)
-		}
+	switch {
+	case n < 0 || n > len(p):
+		c.fail(fmt.Errorf("loop: Input says that it took %d of %d bytes", n, len(p)))
+		return 0
+	case n == 0 && len(p) == readSize && !c.paused && !c.muted:
+		c.fail(errStuck)
+	case n == 0:
 		return len(p)
 	}
 	return copy(p, p[n:])

@@ -25,8 +25,10 @@ type epoll struct {
 	buf    [readSize]byte
 }
 
-// bellSlot is no connection's.
-const bellSlot = -1
+const (
+	bellSlot = -1 // which no connection has
+	hangups  = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+)
 
 func newPoller(l *Loop) (poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -86,18 +88,15 @@ func (e *epoll) wait() int {
 
 // deliver is the input of a turn.
 func (e *epoll) deliver() {
-	slots := e.loop.slots
-	for i := range e.events[:e.ready] {
-		ev := &e.events[i]
-		if ev.Fd == bellSlot || int(ev.Fd) >= len(slots) {
-			continue
-		}
-		c := slots[ev.Fd]
-		if c == nil || c.serial != uint32(ev.Pad) {
-			continue // closed earlier in this turn
+	for _, ev := range e.events[:e.ready] {
+		c := e.loop.connLocked(uint32(ev.Fd), uint32(ev.Pad))
+		if c == nil {
+			continue // the bell, or closed earlier in this turn
 		}
 		if s, ok := c.d.(*socket); ok {
 			s.event(ev.Events)
+		} else if ev.Events&hangups != 0 {
+			c.hangup()
 		}
 	}
 }
@@ -129,6 +128,20 @@ func (e *epoll) adopt(c net.Conn, h Handler) *Conn {
 	}
 	c.Close()
 	return &s.Conn
+}
+
+// watch finds the socket below TLS and whatever else has a method NetConn.
+func (e *epoll) watch(c *Conn) {
+	raw := netio.Socket(innermost(c.nc))
+	if raw == nil {
+		return
+	}
+	ev := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(c.slot), Pad: int32(c.serial)}
+	_ = raw.Control(func(fd uintptr) {
+		if unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, int(fd), &ev) == unix.EEXIST { // it has been here before, until Detach
+			_ = unix.EpollCtl(e.fd, unix.EPOLL_CTL_MOD, int(fd), &ev)
+		}
+	})
 }
 
 func (e *epoll) close() {

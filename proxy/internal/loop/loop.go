@@ -26,6 +26,10 @@ type Config struct {
 // SlowTurn is how long a turn may take. A longer one delays all connections of its Loop noticeably.
 const SlowTurn = 10 * time.Millisecond
 
+// CloseTimeout is how long the peer of a connection that has been closed may take to read what is left to send: less than 64 KiB
+// and a write, if the Handler heeds Full. nginx allows as much for each write (send_timeout).
+const CloseTimeout = time.Minute
+
 // Stats of a Loop.
 type Stats struct {
 	Conns     int   // open ones
@@ -42,19 +46,29 @@ type Loop struct {
 	conns     atomic.Int64
 	slowTurns atomic.Int64
 
+	fired atomic.Bool // timer has called
+
 	mu      sync.Mutex // held during turns
 	now     time.Time
+	ending  bool // Close is at work
 	closed  bool
 	slots   []*Conn // nil: free
 	free    []uint32
 	serial  uint32
-	later   []*Conn // that go on in the next turn
-	spare   []*Conn // what later was
-	dirty   []*Conn // that have something to send
-	buffers buffers // of output
-	tick    time.Time
+	later   []*Conn   // that go on in the next turn
+	spare   []*Conn   // what later was
+	dirty   []*Conn   // that have something to send
+	buffers buffers   // of output
+	closing []closing // in the order of their deadlines
+	tick    time.Time // when Config.Tick is due; zero: it isn't
 	timer   *time.Timer
 	armed   time.Time // when timer will call; zero: it won't
+}
+
+// closing is a connection that has been closed and has output left; or had, and has gone.
+type closing struct {
+	slot, serial uint32
+	until        time.Time
 }
 
 // poller is what a Loop waits with.
@@ -65,6 +79,8 @@ type poller interface {
 	wake()
 	// adopt takes c over, or leaves it alone and returns nil.
 	adopt(c net.Conn, h Handler) *Conn
+	// watch has c.hangup called when the peer of the socket below c closes its side, if it can.
+	watch(c *Conn)
 	// close ends run and waits for it.
 	close()
 }
@@ -73,7 +89,10 @@ type poller interface {
 func New(c Config) (*Loop, error) {
 	l := &Loop{cfg: c}
 	l.readers.New = func() any { return new([readSize]byte) }
-	l.timer = time.AfterFunc(time.Hour, l.poke)
+	l.timer = time.AfterFunc(time.Hour, func() {
+		l.fired.Store(true)
+		l.poke()
+	})
 	l.timer.Stop()
 	if c.NoEpoll {
 		l.poller = newBell(l)
@@ -91,14 +110,16 @@ func New(c Config) (*Loop, error) {
 // Add takes c over and has it served by h, from this turn on. The handshake of a TLS connection must have been made. A plain
 // socket is c's no more. While the Loop closes, c is closed at once, and h isn't called.
 func (l *Loop) Add(c net.Conn, h Handler) *Conn {
-	if l.closed {
+	if l.ending {
 		c.Close()
 		return &Conn{loop: l, nc: c, muted: true, gone: true}
 	}
 	if added := l.poller.adopt(c, h); added != nil {
 		return added
 	}
-	return newStream(l, c, h)
+	s := newStream(l, c, h)
+	l.poller.watch(s)
+	return s
 }
 
 // Do runs f as a turn, on this goroutine. It reports false, and hasn't run f, if the Loop has been closed.
@@ -114,7 +135,7 @@ func (l *Loop) Do(f func()) bool {
 	return true
 }
 
-// Post has f run in a later turn. It doesn't block. It reports false, and f won't run, if the Loop has been closed.
+// Post has f run in a turn, which within a turn is this one, at its end, or the next. It doesn't block. It reports false, and f won't run, if the Loop has been closed.
 func (l *Loop) Post(f func()) bool { return l.inbox.put(f, l.poller) }
 
 // Now is when the turn began.
@@ -139,8 +160,9 @@ func (l *Loop) Close() {
 		l.mu.Lock()
 		l.beginLocked()
 		l.finishLocked(false)
-		for i := 0; i < len(l.slots); i++ {
-			if c := l.slots[i]; c != nil && !c.muted {
+		l.ending = true
+		for _, c := range l.slots {
+			if c != nil && !c.muted {
 				c.muted = true
 				c.callEnded(net.ErrClosed)
 			}
@@ -190,8 +212,15 @@ func (l *Loop) turn(input func()) (more bool) {
 
 func (l *Loop) beginLocked() {
 	l.now = time.Now()
-	if !l.armed.IsZero() && !l.now.Before(l.armed) {
+	if l.fired.Load() {
+		l.fired.Store(false)
 		l.armed = time.Time{}
+	}
+	for len(l.closing) > 0 && !l.now.Before(l.closing[0].until) {
+		if c := l.connLocked(l.closing[0].slot, l.closing[0].serial); c != nil {
+			c.Abort()
+		}
+		l.closing = l.closing[1:]
 	}
 }
 
@@ -217,9 +246,13 @@ func (l *Loop) finishLocked(own bool) (more bool) {
 		}
 	}
 	l.dirty = l.dirty[:0]
-	if !l.tick.IsZero() && (l.armed.IsZero() || l.tick.Before(l.armed)) {
-		l.armed = l.tick
-		l.timer.Reset(time.Until(l.tick))
+	next := l.tick
+	if len(l.closing) > 0 && (next.IsZero() || l.closing[0].until.Before(next)) {
+		next = l.closing[0].until
+	}
+	if !next.IsZero() && (l.armed.IsZero() || next.Before(l.armed)) {
+		l.armed = next
+		l.timer.Reset(time.Until(next))
 	}
 	if took := time.Since(l.now); took > SlowTurn {
 		l.slowTurns.Add(1)
@@ -264,6 +297,22 @@ func (l *Loop) leaveLocked(c *Conn) {
 	l.free = append(l.free, c.slot)
 	l.conns.Add(-1)
 	l.buffers.put(&c.out)
+}
+
+// connLocked finds a connection, if it is still the Loop's.
+func (l *Loop) connLocked(slot, serial uint32) *Conn {
+	if int64(slot) < int64(len(l.slots)) && l.slots[slot] != nil && l.slots[slot].serial == serial {
+		return l.slots[slot]
+	}
+	return nil
+}
+
+// closesLocked bounds how long c, which has been closed, may send.
+func (l *Loop) closesLocked(c *Conn) {
+	if !c.bounded {
+		c.bounded = true
+		l.closing = append(l.closing, closing{c.slot, c.serial, l.now.Add(CloseTimeout)})
+	}
 }
 
 func (l *Loop) call(f func()) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http/httptest"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -18,13 +19,13 @@ var kinds = []struct {
 	name      string
 	noEpoll   bool
 	halfClose bool
-	pair      func(t *testing.T) (ours, theirs net.Conn)
+	pair      func(t testing.TB) (ours, theirs net.Conn)
 }{
 	{"socket", false, true, tcpPair},
 	{"unix", false, true, unixPair},
 	{"goroutine", true, true, tcpPair},
 	{"tls", false, true, tlsPair},
-	{"pipe", false, false, func(*testing.T) (net.Conn, net.Conn) { return net.Pipe() }},
+	{"pipe", false, false, func(testing.TB) (net.Conn, net.Conn) { return net.Pipe() }},
 }
 
 // each runs a test for each kind, in a Loop of its own.
@@ -32,19 +33,20 @@ func each(t *testing.T, test func(t *testing.T, k *kind)) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
-			test(t, &kind{Loop: newLoop(t, Config{NoEpoll: k.noEpoll}), halfClose: k.halfClose, pair: k.pair})
+			test(t, &kind{newLoop(t, Config{NoEpoll: k.noEpoll}), k.name, k.halfClose, k.pair})
 		})
 	}
 }
 
 type kind struct {
 	*Loop
+	name      string
 	halfClose bool
-	pair      func(t *testing.T) (ours, theirs net.Conn)
+	pair      func(t testing.TB) (ours, theirs net.Conn)
 }
 
 // dial gives the Loop a connection that h serves, and returns its other end.
-func (k *kind) dial(t *testing.T, h *handler) net.Conn {
+func (k *kind) dial(t testing.TB, h *handler) net.Conn {
 	ours, theirs := k.pair(t)
 	t.Cleanup(func() { theirs.Close() })
 	h.add(k.Loop, ours)
@@ -63,9 +65,9 @@ func newLoop(t testing.TB, c Config) *Loop {
 	return l
 }
 
-func tcpPair(t *testing.T) (ours, theirs net.Conn) { return listenPair(t, "tcp", "127.0.0.1:0") }
+func tcpPair(t testing.TB) (ours, theirs net.Conn) { return listenPair(t, "tcp", "127.0.0.1:0") }
 
-func unixPair(t *testing.T) (ours, theirs net.Conn) {
+func unixPair(t testing.TB) (ours, theirs net.Conn) {
 	return listenPair(t, "unix", t.TempDir()+"/s")
 }
 
@@ -86,7 +88,7 @@ func listenPair(t testing.TB, network, address string) (ours, theirs net.Conn) {
 	return ours, theirs
 }
 
-func tlsPair(t *testing.T) (ours, theirs net.Conn) {
+func tlsPair(t testing.TB) (ours, theirs net.Conn) {
 	ours, theirs = tcpPair(t)
 	s := httptest.NewUnstartedServer(nil)
 	s.StartTLS()
@@ -298,10 +300,124 @@ func TestPauseHoldsThePeerBack(t *testing.T) {
 	})
 }
 
+// CloseWrite comes after the output, and what the peer sends after that still comes.
+func TestCloseWrite(t *testing.T) {
+	each(t, func(t *testing.T, k *kind) {
+		if !k.halfClose {
+			t.Skip("it can't be half-closed")
+		}
+		var got []byte
+		h := &handler{input: func(_ *handler, p []byte) int { got = append(got, p...); return len(p) }}
+		c := k.dial(t, h)
+		k.Do(func() {
+			out := h.Out()
+			*out = append(*out, make([]byte, 3<<20)...)
+			h.Dirty()
+			h.CloseWrite()
+		})
+		b, err := io.ReadAll(c)
+		if err != nil || len(b) != 3<<20 {
+			t.Errorf("%d bytes, %v", len(b), err)
+		}
+		if _, err := c.Write([]byte("late")); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		if err := wait(t, h.over, "the end"); err != nil {
+			t.Error(err)
+		}
+		k.Do(func() {
+			if string(got) != "late" {
+				t.Errorf("%q came", got)
+			}
+			h.Close()
+		})
+	})
+}
+
+// Abort resets the peer's connection, also with output that it doesn't read.
+func TestAbort(t *testing.T) {
+	each(t, func(t *testing.T, k *kind) {
+		h := &handler{}
+		c := k.dial(t, h)
+		k.Do(func() {
+			out := h.Out()
+			*out = append(*out, make([]byte, 32<<20)...)
+			h.Dirty()
+		})
+		k.Do(func() {
+			h.Abort()
+			if n := k.Stats().Conns; n != 0 {
+				t.Errorf("the Loop has %d connections", n)
+			}
+		})
+		n, err := io.Copy(io.Discard, c)
+		if n == 32<<20 {
+			t.Error("all has been sent")
+		}
+		if (k.name == "socket" || k.name == "goroutine") && !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the peer sees %v", err)
+		}
+	})
+}
+
+// A Handler that heeds Full has little in memory, however slowly its peer reads.
+func TestOutputIsBounded(t *testing.T) {
+	each(t, func(t *testing.T, k *kind) {
+		const all, piece = 48 << 20, 10_000
+		left, most := all, 0
+		fill := func(h *handler) {
+			out := h.Out()
+			for left > 0 && !h.Full() {
+				n := min(left, piece)
+				*out = append(*out, make([]byte, n)...)
+				left -= n
+			}
+			most = max(most, h.waiting())
+			h.Dirty()
+		}
+		h := &handler{onDrain: fill}
+		c := k.dial(t, h)
+		k.Do(func() { fill(h) })
+		if n, err := io.CopyN(io.Discard, c, all); err != nil {
+			t.Fatalf("%v after %d bytes", err, n)
+		}
+		k.Do(func() {
+			if most > full+drained+piece {
+				t.Errorf("%d bytes waited", most)
+			}
+		})
+	})
+}
+
+// A connection that has nothing to do holds no buffer of output, and nothing that it has read.
+func TestIdleConnectionsHoldNothing(t *testing.T) {
+	each(t, func(t *testing.T, k *kind) {
+		h := echo()
+		c := k.dial(t, h)
+		b := make([]byte, 100)
+		for range 3 {
+			go c.Write(make([]byte, len(b)))
+			if _, err := io.ReadFull(c, b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for idle, end := false, time.Now().Add(time.Minute); !idle; { // its writer may not be back yet
+			k.Do(func() {
+				s, _ := h.d.(*stream)
+				idle = h.out == nil && (s == nil || s.sending == nil && s.large == nil && s.have == 0)
+			})
+			if time.Now().After(end) {
+				t.Fatal("it holds a buffer")
+			}
+		}
+	})
+}
+
 // A connection that is reset fails with that error.
 func TestReset(t *testing.T) {
 	each(t, func(t *testing.T, k *kind) {
-		if k.pairName(t) == "pipe" {
+		if k.name == "pipe" {
 			t.Skip("a pipe knows no RST")
 		}
 		h := &handler{}
@@ -327,13 +443,12 @@ func TestReset(t *testing.T) {
 	})
 }
 
-func (k *kind) pairName(t *testing.T) string {
-	return t.Name()[bytes.LastIndexByte([]byte(t.Name()), '/')+1:]
-}
-
 // A peer that leaves is told of although reading is paused and bytes are unread; the bytes and the end come with Resume.
 func TestHangupWhilePaused(t *testing.T) {
-	for _, k := range kinds[:2] {
+	for _, k := range kinds {
+		if k.noEpoll || !k.halfClose {
+			continue
+		}
 		t.Run(k.name, func(t *testing.T) {
 			l := newLoop(t, Config{})
 			var got []byte
@@ -341,7 +456,9 @@ func TestHangupWhilePaused(t *testing.T) {
 			ours, c := k.pair(t)
 			h.add(l, ours)
 			l.Do(h.Pause)
-			c.Write(make([]byte, 100_000))
+			if _, err := c.Write(make([]byte, 100_000)); err != nil {
+				t.Fatal(err)
+			}
 			c.Close()
 			wait(t, h.hungUp, "the hangup")
 			select {

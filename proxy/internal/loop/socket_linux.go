@@ -36,7 +36,6 @@ func (s *socket) watch(op int) error {
 
 // event is told by epoll.
 func (s *socket) event(events uint32) {
-	const over = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 	if s.blocked && events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		s.blocked = false
 		s.Dirty()
@@ -45,10 +44,10 @@ func (s *socket) event(events uint32) {
 		s.fail(s.broken())
 		return
 	}
-	if events&over != 0 {
+	if events&hangups != 0 {
 		s.hangup()
 	}
-	if events&(unix.EPOLLIN|over) != 0 {
+	if events&(unix.EPOLLIN|hangups) != 0 {
 		s.unread = true
 		s.goOn()
 	}
@@ -131,6 +130,9 @@ func (s *socket) send() {
 	}
 	s.sent()
 	if len(s.out) > 0 {
+		if s.closing {
+			s.loop.closesLocked(&s.Conn)
+		}
 		return
 	}
 	s.loop.buffers.put(&s.out)

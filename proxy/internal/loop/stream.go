@@ -1,8 +1,10 @@
 package loop
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -18,19 +20,23 @@ const (
 // stream is a connection that goroutines read and write. While it is idle it holds a goroutine and smallRead bytes.
 type stream struct {
 	Conn
-	small   []byte
-	large   *[readSize]byte // nil, or of Loop.readers
-	have    int             // bytes at the front of the buffer that haven't been taken
-	fills   bool            // the last read filled the buffer
-	err     error           // of the last read
-	parked  bool            // the reader waits for resume
-	resume  chan struct{}   // of one
-	writing bool            // there is a writer
-	sending []byte          // by the writer
-	shutWR  bool
+	small       []byte
+	large       *[readSize]byte // nil, or of Loop.readers
+	have        int             // bytes at the front of the buffer that haven't been taken
+	again       bool            // they are to be given again though nothing has come
+	inRead      bool            // the reader has been let go to read
+	interrupted bool            // by a deadline, for again
+	parked      bool            // the reader waits for resume
+	resume      chan struct{}   // of one
+	writing     bool            // there is a writer
+	sending     []byte          // by the writer
+	shutWR      bool
 
-	// reading is held while the reader is in Read, from within the turn before it.
+	// reading is held while the reader is in Read, from within the turn before it. It guards what Read returned.
 	reading sync.Mutex
+	got     int
+	fills   bool // the whole buffer
+	err     error
 }
 
 func newStream(l *Loop, nc net.Conn, h Handler) *Conn {
@@ -47,10 +53,8 @@ func (s *stream) read() {
 	defer s.loop.tasks.Done()
 	for more := s.next(false); more; more = s.next(true) {
 		p := s.buffer()[s.have:]
-		var n int
-		n, s.err = s.nc.Read(p)
-		s.have += n
-		s.fills = n == len(p)
+		s.got, s.err = s.nc.Read(p)
+		s.fills = s.got == len(p)
 		s.reading.Unlock()
 	}
 }
@@ -61,7 +65,8 @@ func (s *stream) next(news bool) bool {
 	l := s.loop
 	for {
 		l.mu.Lock()
-		if news && !s.muted {
+		s.inRead = false
+		if (news || s.again) && !s.muted {
 			l.beginLocked()
 			s.deliver()
 			l.finishLocked(false)
@@ -80,8 +85,12 @@ func (s *stream) next(news bool) bool {
 			<-s.resume
 			news = true
 			continue
+		case s.again: // Pause and Resume were called in that turn
+			l.mu.Unlock()
+			continue
 		}
 		s.fit()
+		s.inRead = true
 		s.reading.Lock()
 		l.mu.Unlock()
 		return true
@@ -90,6 +99,16 @@ func (s *stream) next(news bool) bool {
 
 // deliver gives the Handler what has come.
 func (s *stream) deliver() {
+	s.have += s.got
+	s.got = 0
+	if s.interrupted {
+		s.interrupted = false
+		_ = s.nc.SetReadDeadline(time.Time{})
+		if errors.Is(s.err, os.ErrDeadlineExceeded) {
+			s.err = nil
+		}
+	}
+	s.again = s.again && s.paused
 	if s.err != nil {
 		s.hangup()
 	}
@@ -131,8 +150,16 @@ func (s *stream) shrink() {
 	}
 }
 
-func (s *stream) resumed() { s.unpark() }
-func (s *stream) goOn()    {}
+func (s *stream) resumed() {
+	s.again = s.have > 0
+	if s.inRead && s.again {
+		s.interrupted = true
+		_ = s.nc.SetReadDeadline(time.Unix(1, 0)) // where there are no deadlines it has to wait for more
+	}
+	s.unpark()
+}
+
+func (s *stream) goOn() {}
 
 func (s *stream) unpark() {
 	if s.parked {
@@ -145,6 +172,9 @@ func (s *stream) unpark() {
 func (s *stream) send() {
 	if s.waiting() >= full {
 		s.full = true
+	}
+	if s.closing {
+		s.loop.closesLocked(&s.Conn)
 	}
 	if s.writing || s.gone {
 		return
@@ -171,7 +201,7 @@ func (s *stream) write() {
 		}
 		l.mu.Lock()
 		l.buffers.put(&s.sending)
-		if !l.closed {
+		if !l.closed && (err != nil || s.full) { // else there is no news
 			l.beginLocked()
 			if err != nil && !s.gone {
 				s.fail(err)
@@ -230,7 +260,7 @@ func (s *stream) handBack() (again bool) {
 	}
 	l.beginLocked()
 	if err == nil {
-		rest := slices.Clone(s.buffer()[:s.have])
+		rest := slices.Clone(s.buffer()[:s.have+s.got])
 		s.leaveLocked()
 		s.detached(s.nc, rest, nil)
 	} else {
@@ -255,20 +285,24 @@ func (s *stream) cut(reset bool) {
 func (s *stream) close(reset bool) {
 	defer s.loop.tasks.Done()
 	if reset {
-		inner := s.nc
-		for {
-			c, ok := inner.(interface{ NetConn() net.Conn })
-			if !ok {
-				break
-			}
-			inner = c.NetConn()
-		}
+		inner := innermost(s.nc)
 		if c, ok := inner.(interface{ SetLinger(int) error }); ok {
 			_ = c.SetLinger(0)
 		}
 		inner.Close()
 	}
 	s.nc.Close()
+}
+
+// innermost is the connection below TLS and whatever else has a method NetConn.
+func innermost(nc net.Conn) net.Conn {
+	for {
+		outer, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nc
+		}
+		nc = outer.NetConn()
+	}
 }
 
 func (s *stream) stop() {
