@@ -55,17 +55,25 @@ type diagnosis struct {
 	created   time.Time
 	pace      logpace.Pace
 
-	mu       sync.Mutex
-	up       bool   // the app has been ready
-	asked    string // the address that was probed last
-	failure  string // of its last probe; "" if none has failed since the app was ready
-	found    time.Time
+	looking sync.Mutex // held while the app is looked at, which takes connections to it; taken before mu
+
+	mu sync.Mutex
+	observed
+	found    time.Time // zero: what was found is out of date
 	cause    cause
 	sentence string
 }
 
+// observed is what probes and requests have shown of the app.
+type observed struct {
+	up      bool   // the app has been ready
+	asked   string // the address that was probed last
+	failure string // of its last probe; "" if none has failed since the app was ready
+	changes int    // so far
+}
+
 func newDiagnosis(c Config, r *readiness) *diagnosis {
-	d := &diagnosis{readiness: r, log: zap.NewNop(), created: time.Now(), asked: c.UserAddr}
+	d := &diagnosis{readiness: r, log: zap.NewNop(), created: time.Now(), observed: observed{asked: c.UserAddr}}
 	if ip, err := netip.ParseAddr(c.Identity.PodIP); err == nil && !ip.IsLoopback() {
 		d.others = listening
 	}
@@ -76,7 +84,13 @@ func newDiagnosis(c Config, r *readiness) *diagnosis {
 func (d *diagnosis) ready() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.up, d.failure, d.found = true, "", time.Time{}
+	d.up = true
+	d.changeLocked(d.asked, "")
+}
+
+func (d *diagnosis) changeLocked(asked, failure string) {
+	d.asked, d.failure, d.found = asked, failure, time.Time{}
+	d.changes++
 }
 
 // probing notes which address is probed; failed notes that its probe has failed.
@@ -84,14 +98,14 @@ func (d *diagnosis) probing(p *prober) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.asked != p.Addr {
-		d.asked, d.failure, d.found = p.Addr, "", time.Time{}
+		d.changeLocked(p.Addr, "")
 	}
 }
 
 func (d *diagnosis) failed(p *prober, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.asked, d.failure, d.found = p.Addr, "the readiness probe fails: "+p.describe(err), time.Time{}
+	d.changeLocked(p.Addr, "the readiness probe fails: "+p.describe(err))
 }
 
 // unready returns why the app isn't ready, for a probe that fails or whose prober has left. It reports nothing while the
@@ -132,41 +146,58 @@ func (d *diagnosis) report(c cause, sentence string) {
 	}
 }
 
-// explain returns a diagnosis not older than maxAge of the app at addr; "" is the address that was probed last.
+// explain returns a diagnosis not older than maxAge of the app at addr; "" is the address that was probed last. It blocks
+// while the app is looked at, and nothing else of a diagnosis does.
 func (d *diagnosis) explain(addr string) (cause, string) {
+	d.looking.Lock()
+	defer d.looking.Unlock()
+	before, c, sentence := d.recent(addr)
+	if c != "" {
+		return c, sentence
+	}
+	c, sentence = d.look(before)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.observed == before {
+		d.found, d.cause, d.sentence = time.Now(), c, sentence
+	}
+	return c, sentence
+}
+
+// recent returns what has been observed of the app at addr, and what was found by that, if it is recent.
+func (d *diagnosis) recent(addr string) (o observed, c cause, sentence string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if addr != "" && addr != d.asked {
-		d.asked, d.failure, d.found = addr, "", time.Time{}
+		d.changeLocked(addr, "")
 	}
 	if d.found.IsZero() || time.Since(d.found) > maxAge {
-		d.cause, d.sentence = d.lookLocked()
-		d.found = time.Now()
+		return d.observed, "", ""
 	}
-	return d.cause, d.sentence
+	return d.observed, d.cause, d.sentence
 }
 
-func (d *diagnosis) lookLocked() (cause, string) {
-	switch listens := d.readiness.listens(d.asked); {
-	case listens && d.failure != "":
-		return probeFailed, d.failure
+func (d *diagnosis) look(o observed) (cause, string) {
+	switch listens := d.readiness.listens(o.asked); {
+	case listens && o.failure != "":
+		return probeFailed, o.failure
 	case listens:
-		return starting, "the app listens on " + d.asked + ", and hasn't answered its readiness probe yet"
-	case d.up:
-		return stopped, "the app doesn't listen on " + d.asked + " any more: it has crashed or is restarting"
+		return starting, "the app listens on " + o.asked + ", and hasn't answered its readiness probe yet"
+	case o.up:
+		return stopped, "the app doesn't listen on " + o.asked + " any more: it has crashed or is restarting"
 	}
 	age := time.Since(d.created)
 	if age > startTime {
-		if c, where := d.elsewhere(); c != "" {
-			return c, "the app doesn't listen on " + d.asked + ", but " + where
+		if c, where := d.elsewhere(o.asked); c != "" {
+			return c, "the app doesn't listen on " + o.asked + ", but " + where
 		}
 	}
-	return starting, "the app doesn't listen on " + d.asked + " yet, " + age.Truncate(100*time.Millisecond).String() + " after its queue-proxy has started"
+	return starting, "the app doesn't listen on " + o.asked + " yet, " + age.Truncate(100*time.Millisecond).String() + " after its queue-proxy has started"
 }
 
-// elsewhere looks for another address at which the app may listen.
-func (d *diagnosis) elsewhere() (cause, string) {
-	want, ok := loopback(d.asked)
+// elsewhere looks for another address at which the app may listen that doesn't listen at asked.
+func (d *diagnosis) elsewhere(asked string) (cause, string) {
+	want, ok := loopback(asked)
 	if !ok {
 		return "", ""
 	}

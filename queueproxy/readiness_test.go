@@ -207,6 +207,35 @@ func TestLoopback(t *testing.T) {
 	}
 }
 
+// All who join a run are woken in their order, but for those who have left.
+func TestSharedWakesInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		finish := make(chan bool)
+		s := shared{task: func(context.Context) bool { return <-finish }}
+		defer s.close()
+		var woken []int
+		leave := make([]func() (bool, bool), 10)
+		for i := range leave {
+			leave[i] = s.join(func() { woken = append(woken, i) })
+		}
+		for _, i := range []int{0, 3, 9} {
+			if _, ended := leave[i](); ended {
+				t.Errorf("%d: ended", i)
+			}
+		}
+		finish <- true
+		synctest.Wait()
+		if want := []int{1, 2, 4, 5, 6, 7, 8}; !slices.Equal(woken, want) {
+			t.Errorf("woken: %v, want %v", woken, want)
+		}
+		for _, i := range woken {
+			if result, ended := leave[i](); !result || !ended {
+				t.Errorf("%d: %v, %v", i, result, ended)
+			}
+		}
+	})
+}
+
 // One run for all waiters that overlap, cancelled when the last one leaves.
 func TestSharedRunsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -11,12 +11,8 @@ import (
 // A policy around ours may answer at any time, which leaves no wait behind, no place in the queue and no slot taken.
 func TestAnsweredByAnEmbedder(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
-	p := startPod(t, startApp(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/long" {
-			close(entered)
-			<-leave
-		}
-	})), func(c *Config) {
+	addr := freeAddr(t)
+	p := startPod(t, addr, func(c *Config) {
 		c.ContainerConcurrency = 1
 		c.WrapPolicy = proxytest.Impatient
 	})
@@ -39,6 +35,12 @@ func TestAnsweredByAnEmbedder(t *testing.T) {
 		defer listen.mu.Unlock()
 		return p.handler.InFlight() == 0 && (listen.current == nil || listen.current.waiters.Len() == 0)
 	})
+	serveApp(t, listenAgain(t, addr), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/long" {
+			close(entered)
+			<-leave
+		}
+	}))
 	p.policy.appIsUp()
 	long := make(chan int)
 	go func() { long <- get("/long") }()
