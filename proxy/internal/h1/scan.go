@@ -44,6 +44,7 @@ const (
 	inValue              // a field's value (RFC 9110 §5.5), its white space too
 	inTarget             // a request-target: anything visible, and what isn't ASCII
 	inHost               // a host with its port: as net/http takes it
+	inLower              // a token without upper-case letters: the name of a field in HTTP/2 (RFC 9113 §8.2)
 )
 
 var class = classes()
@@ -68,11 +69,19 @@ func classes() (t [256]uint8) {
 	for _, c := range []byte("!$%&()*+,-.:;='[]_~") {
 		t[c] |= inHost
 	}
+	for i := range t {
+		if t[i]&inToken != 0 && (i < 'A' || i > 'Z') {
+			t[i] |= inLower
+		}
+	}
 	return t
 }
 
 // IsToken reports whether s is a token: a method, or the name of a field.
 func IsToken(s string) bool { return s != "" && all(s, inToken) }
+
+// IsLowerToken reports whether s is a token without upper-case letters.
+func IsLowerToken(s string) bool { return s != "" && all(s, inLower) }
 
 // IsTarget reports whether s can be a request-target, as far as its bytes go.
 func IsTarget(s string) bool { return s != "" && all(s, inTarget) }

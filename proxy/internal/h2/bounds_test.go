@@ -138,7 +138,15 @@ func TestHeaderBlocksHaveAnEnd(t *testing.T) {
 	for about, fragment := range map[string]string{"large": long, "empty": ""} {
 		p := newPeer(t, serverConfig, serverHandler)
 		p.check(p.WriteSettings())
+		p.check(p.exchange())
+		if p.Unfinished() {
+			t.Error("unfinished though all has come")
+		}
 		word(http2.FrameHeaders, 0, 1, "")(p)
+		p.check(p.exchange())
+		if !p.Unfinished() {
+			t.Error("finished within a header block")
+		}
 		n := 0
 		for ; n < 1000 && p.exchange() == nil; n++ {
 			word(http2.FrameContinuation, 0, 1, fragment)(p)
@@ -146,7 +154,7 @@ func TestHeaderBlocksHaveAnEnd(t *testing.T) {
 		if n > maxContinuation+1 || p.said[len(p.said)-1] != "GOAWAY 0 ENHANCE_YOUR_CALM" {
 			t.Errorf("%s: ended after %d frames, %q", about, n, p.said)
 		}
-		if n := cap(p.block.Bytes()); n > 0 {
+		if n := cap(p.side.block.compressed); n > 2*(minBlock+2*maxFrame) {
 			t.Errorf("%d bytes are held", n)
 		}
 	}

@@ -75,6 +75,7 @@ const shutdownPing = "shutdown"
 
 // Init starts a connection: it queues SETTINGS, a client's behind the preface.
 func (c *Conn) Init(cfg Config, h Handler, out *[]byte) {
+	cfg.ConnWindow = max(cfg.ConnWindow, initialWindow)
 	*c = Conn{
 		cfg: cfg, handler: h, out: out, spare: cfg.Spare,
 		peer:       settings{table: initialTable, window: initialWindow, streams: initialStreams},
@@ -141,6 +142,10 @@ func (c *Conn) Drained() {
 	c.recycle()
 	c.write()
 }
+
+// Unfinished reports whether there is something that has to come before long: the preface, the first SETTINGS, or the rest of a
+// header block (beside what the caller has been left with).
+func (c *Conn) Unfinished() bool { return !c.peer.known || c.block.stream != 0 }
 
 // Streams is how many are open.
 func (c *Conn) Streams() int { return len(c.streams) }

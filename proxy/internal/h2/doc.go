@@ -4,11 +4,12 @@
 //	bytes ─► Conn.Input ─► frames ─► Handler.Request, Response, Data, Trailers, Reset, Writable …
 //	Stream.WriteHead, WriteData, WriteTrailers, Reset, Credit ─► frames ─► *out, which the driver sends and empties ─► Conn.Drained
 //
-// A server that says hello, over any connection (serve reads into p until there is an error):
+// A server that says hello, over any connection (p is what was read of it):
 //
 //	var out []byte
 //	var c h2.Conn
-//	c.Init(h2.Config{MaxStreams: 100, StreamWindow: 1 << 16, ConnWindow: 1 << 20, MaxHead: 1 << 16, MaxFields: 100, MaxOut: 1 << 16}, hello{}, &out)
+//	c.Init(h2.Config{MaxStreams: 100, StreamWindow: 1 << 16, ConnWindow: 1 << 20, MaxHead: 1 << 16, MaxFields: 100, MaxOut: 1 << 16,
+//		Now: time.Now}, hello{}, &out)
 //	for {
 //		n, err := c.Input(p) // n bytes of p are done with: the next call gets the others again, with more behind them
 //		conn.Write(out); out = out[:0]; c.Drained()
@@ -23,7 +24,7 @@
 //
 // A Stream is open until both ends are done with it or one has reset it. From then on no method of the Handler is called with
 // it, its own methods do nothing, and its memory is another stream's as soon as Input or Drained is called again: by then its
-// user has to have forgotten it. A handler may call any method of the connection and its streams, but Input, Drained and Abandon.
+// user has to have forgotten it. A handler may call any method of a connection and its streams, but Input, Drained and Abandon.
 //
 // # Windows
 //

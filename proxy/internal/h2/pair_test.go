@@ -227,6 +227,88 @@ func TestNothingIsAllocatedForARequest(t *testing.T) {
 	}
 }
 
+// A unary call of gRPC: a message each way, and trailers.
+func TestNothingIsAllocatedForACall(t *testing.T) {
+	var a, b side
+	ac, bc := clientConfig, serverConfig
+	ac.Intern, bc.Intern = interned(), interned()
+	ends := 0
+	head, end := h1.Fields{{Name: "Content-Type", Value: "application/grpc"}}, h1.Fields{{Name: "Grpc-Status", Value: "0"}}
+	message := []byte("a message")
+	a.init(ac, &calls{
+		data:     func(s *Stream, p []byte, _ bool) { s.Credit(len(p)) },
+		trailers: func(*Stream, h1.Fields) { ends++ },
+	})
+	b.init(bc, &calls{data: func(s *Stream, p []byte, _ bool) {
+		s.Credit(len(p))
+		s.WriteHead(200, head, false)
+		s.WriteData(message, false)
+		s.WriteTrailers(end)
+	}})
+	r := get("/service/method")
+	run := func() {
+		for range 8 {
+			a.Open(r, false).WriteData(message, true)
+		}
+		settle(&a, &b)
+	}
+	run()
+	if n := testing.AllocsPerRun(100, run); n != 0 {
+		t.Errorf("%v allocations for 8 calls", n)
+	}
+	if ends != 102*8 {
+		t.Errorf("%d ends, %v, %v", ends, a.errs, b.errs)
+	}
+}
+
+func TestWhatIsWrittenBehindTheEndGoesNowhere(t *testing.T) {
+	var a, b side
+	a.init(clientConfig, &calls{})
+	b.init(serverConfig, &calls{})
+	settle(&a, &b)
+	ended, gone := a.Open(get("/"), true), a.Open(get("/"), false)
+	gone.Reset(Cancel)
+	before := len(a.out)
+	for _, s := range []*Stream{ended, gone} {
+		if n := s.WriteData([]byte("content"), true); n != 7 {
+			t.Errorf("%d bytes are taken: the rest would wait for ever", n)
+		}
+		s.WriteTrailers(nil)
+		gone.Credit(1 << 20)
+		gone.Reset(Cancel)
+	}
+	if len(a.out) != before {
+		t.Errorf("%q was written", a.out[before:])
+	}
+}
+
+// BenchmarkContent moves 1 MiB from the server to the client, in frames of 16 KiB, by 64 KiB of output.
+func BenchmarkContent(b *testing.B) {
+	var client, server side
+	client.init(clientConfig, &calls{data: func(s *Stream, p []byte, _ bool) { s.Credit(len(p)) }})
+	content, sent := make([]byte, 1<<20), 0
+	write := func(s *Stream) { sent += s.WriteData(content[sent:], true) }
+	server.init(serverConfig, &calls{
+		request: func(s *Stream, _ *Request, _ bool) {
+			s.WriteHead(200, nil, false)
+			sent = 0
+			write(s)
+		},
+		writable: write,
+	})
+	r := get("/a")
+	b.SetBytes(1 << 20)
+	b.ReportAllocs()
+	for b.Loop() {
+		client.Open(r, true)
+		settle(&client, &server)
+	}
+	if client.errs != nil || server.errs != nil || client.Streams() > 0 {
+		b.Error(client.errs, server.errs)
+	}
+}
+
+// BenchmarkRequest has both roles exchange small requests, eight at a time.
 func BenchmarkRequest(b *testing.B) {
 	var client, server side
 	cc, sc := clientConfig, serverConfig

@@ -21,7 +21,7 @@ func (s *section) read(f h1.Fields, request bool) (wrong string) {
 	for i := range f {
 		x := f[i]
 		switch {
-		case !isLowerToken(x.Name): // §8.2.1; pseudo-header fields behind others too
+		case !h1.IsLowerToken(x.Name): // §8.2.1; pseudo-header fields behind others too
 			return "malformed field name"
 		case !isValue(x.Value):
 			return "malformed field value"
@@ -78,16 +78,6 @@ func joinCookies(f h1.Fields) h1.Field {
 	}
 	all.Value = string(b)
 	return all
-}
-
-// isLowerToken is h1.IsToken without upper-case letters.
-func isLowerToken(s string) bool {
-	for i := range len(s) {
-		if 'A' <= s[i] && s[i] <= 'Z' {
-			return false
-		}
-	}
-	return h1.IsToken(s)
 }
 
 // isValue reports whether s may be the value of a field: without white space around it.

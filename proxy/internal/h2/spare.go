@@ -11,7 +11,7 @@ type Spare struct {
 	request Request
 }
 
-// maxSpare bounds the streams that are kept: 128 KiB.
+// maxSpare bounds the streams that are kept, of about 100 bytes each.
 const maxSpare = 1024
 
 func (m *Spare) get() *Stream {

@@ -5,7 +5,7 @@ import "github.com/sluice-proxy/sluice/proxy/internal/h1"
 // Stream is a request with its answer.
 type Stream struct {
 	ID   uint32
-	User any // the user's own
+	User any // the user's own, which sets it to nil when the stream has ended: the stream is held until there is input again
 
 	c          *Conn
 	next, prev *Stream // in writers, or (next) in the list of those that have ended
