@@ -19,7 +19,7 @@ type Config struct {
 	// Panicked is told what a Handler or a function panicked with, under the lock. The Handler's connection fails with
 	// an error that says so; all others go on. Without it panics are not recovered.
 	Panicked func(v any, stack []byte)
-	// NoEpoll has goroutines serve plain sockets too.
+	// NoEpoll has goroutines serve plain sockets too. In a bubble of testing/synctest time stands still without it.
 	NoEpoll bool
 }
 
@@ -154,7 +154,8 @@ func (l *Loop) Stats() Stats {
 }
 
 // Close runs what has been posted, ends all connections with net.ErrClosed, sends what can be sent at once, and waits for the
-// Loop's goroutines. A connection that a goroutine writes to has closeGrace for it.
+// Loop's goroutines: for a second at most if they write, and for as long as TLS needs to say goodbye, which is 5 seconds if the
+// peer reads nothing.
 func (l *Loop) Close() {
 	if l.inbox.close() {
 		l.mu.Lock()

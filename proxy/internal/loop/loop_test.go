@@ -414,6 +414,71 @@ func TestIdleConnectionsHoldNothing(t *testing.T) {
 	})
 }
 
+// Close sends all output first, also what waits for the peer to read.
+func TestCloseSendsTheOutput(t *testing.T) {
+	each(t, func(t *testing.T, k *kind) {
+		h := &handler{}
+		c := k.dial(t, h)
+		k.Do(func() {
+			out := h.Out()
+			*out = append(*out, make([]byte, 16<<20)...)
+			h.Close()
+		})
+		if n, err := io.Copy(io.Discard, c); err != nil || n != 16<<20 {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	})
+}
+
+// A peer that has half-closed its side is told of once more when it resets the connection.
+func TestResetAfterFIN(t *testing.T) {
+	for _, noEpoll := range []bool{false, true} {
+		l := newLoop(t, Config{NoEpoll: noEpoll})
+		ours, theirs := tcpPair(t)
+		h := &handler{}
+		h.add(l, ours)
+		theirs.(*net.TCPConn).CloseWrite()
+		if err := wait(t, h.over, "the FIN"); err != nil {
+			t.Fatal(err)
+		}
+		theirs.(*net.TCPConn).SetLinger(0)
+		theirs.Close()
+		if noEpoll { // nobody reads, so it shows in the next writes
+			for len(h.over) == 0 {
+				l.Do(func() {
+					out := h.Out()
+					*out = append(*out, 'x')
+					h.Dirty()
+				})
+			}
+		}
+		if err := wait(t, h.over, "the RST"); err == nil {
+			t.Error("a RST looks like a FIN")
+		}
+		l.Do(func() {
+			if len(h.order) != 3 || !h.gone {
+				t.Errorf("called: %v", h.order)
+			}
+		})
+	}
+}
+
+// A RST that comes while reading is paused is told of at once, and again as the end.
+func TestResetWhilePaused(t *testing.T) {
+	l := newLoop(t, Config{})
+	ours, theirs := tcpPair(t)
+	h := &handler{}
+	h.add(l, ours)
+	l.Do(h.Pause)
+	theirs.(*net.TCPConn).SetLinger(0)
+	theirs.Close()
+	wait(t, h.hungUp, "the hangup")
+	l.Do(h.Resume)
+	if err := wait(t, h.over, "the end"); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
 // A connection that is reset fails with that error.
 func TestReset(t *testing.T) {
 	each(t, func(t *testing.T, k *kind) {

@@ -73,8 +73,10 @@ func (s *stream) next(news bool) bool {
 		}
 		switch {
 		case s.muted || s.ended:
-			if s.detach == nil {
+			if s.muted && s.detach == nil {
 				s.have = 0
+			}
+			if s.have == 0 {
 				s.shrink()
 			}
 			l.mu.Unlock()
@@ -151,7 +153,7 @@ func (s *stream) shrink() {
 }
 
 func (s *stream) resumed() {
-	s.again = s.have > 0
+	s.again = s.have > 0 || !s.inRead && s.err != nil
 	if s.inRead && s.again {
 		s.interrupted = true
 		_ = s.nc.SetReadDeadline(time.Unix(1, 0)) // where there are no deadlines it has to wait for more
