@@ -20,7 +20,7 @@ bench: ## run the benchmarks, cold starts last
 	go test -run '^$$' -bench . -benchmem -skip ColdStart ./throttler ./metrics ./proxy ./queueproxy ./activator ./bench ./broker/internal/eventlog
 	go test -run '^$$' -bench ColdStart -benchtime 200x ./bench
 
-bench-compare: ## measure the proxies beside nginx, haproxy, Go's and Knative's (Debian; 50 minutes)
+bench-compare: ## measure the proxies beside nginx, haproxy, Go's and Knative's (Debian; 75 minutes)
 	mkdir -p bin
 	go run ./bench/compare -install -json bin/compare.json -plot bin/compare.svg
 

@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-proxy/sluice/activator/static"
 	"github.com/sluice-proxy/sluice/bench/internal/load"
 	"github.com/sluice-proxy/sluice/bench/internal/origin"
+	"github.com/sluice-proxy/sluice/bench/internal/process"
 	"github.com/sluice-proxy/sluice/bench/internal/report"
 )
 
@@ -209,6 +210,43 @@ func TestRevisions(t *testing.T) {
 		}
 		if len(addrs) != 1000 {
 			t.Errorf("%d addresses", len(addrs))
+		}
+	}
+}
+
+// What a contender costs is the sum of its processes, without those that only stand beside it.
+func TestUsageOfSeveral(t *testing.T) {
+	installed(t, "sleep")
+	var all []*process.Process
+	for range 3 {
+		p, err := process.Start(process.Command{Name: "sleep", Path: "/bin/sleep", Args: []string{"1000"}, Dir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Stop()
+		all = append(all, p)
+	}
+	resident := func(s *stand) (n int64) {
+		t.Helper()
+		u, err := s.usage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.Resident
+	}
+	st := &stand{proxy: all[0], with: all[1:2], beside: all[2:]}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // until all have loaded their program
+		if got := resident(st); got > 0 && got == resident(&stand{proxy: all[0]})+resident(&stand{proxy: all[1]}) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the sum of two is not that of each")
+		}
+	}
+	st.stop()
+	for i, p := range all {
+		if _, err := p.Usage(); err == nil {
+			t.Errorf("process %d was not stopped", i)
 		}
 	}
 }
