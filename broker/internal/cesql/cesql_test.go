@@ -39,6 +39,8 @@ func TestErrorsOfCompile(t *testing.T) {
 		{"1 + + a", `column 7: found "a", expected the digits of an integer behind the plus sign`},
 		{"99999999999 = 1", "column 1: found 99999999999, expected an integer from -2147483648 to 2147483647"},
 		{"1 = -2147483649", "column 5: found -2147483649, expected an integer from -2147483648 to 2147483647"},
+		{"- 2147483648", "column 3: found 2147483648, expected an integer from -2147483648 to 2147483647"},
+		{"+ 5", `column 3: found "5", expected the digits of an integer behind the plus sign`},
 		{"b = 1 AND a = nothing(a, TRIM(a))", "column 15: found NOTHING, expected one of the functions ABS, BOOL, CONCAT, CONCAT_WS, INT, IS_BOOL, IS_INT, LEFT, LENGTH, LOWER, RIGHT, STRING, SUBSTRING, TRIM, UPPER"},
 		{"trim(a, b)", "column 1: number of arguments of TRIM: found 2, expected 1"},
 		{"SUBSTRING(a)", "column 1: number of arguments of SUBSTRING: found 1, expected 2 or 3"},
@@ -114,6 +116,7 @@ func TestValues(t *testing.T) {
 		// Characters.
 		"LENGTH('é€')": ofInt(2), "LEFT('é€x', 2)": ofText("é€"), "RIGHT('é€x', 2)": ofText("€x"), "SUBSTRING('é€x', 2, 1)": ofText("€"),
 		"SUBSTRING('é€x', -2)": ofText("€x"), "'é' LIKE '_'": ofBool(true), "'aé€' LIKE '%__'": ofBool(true), "'aé€' LIKE '____'": ofBool(false),
+		"'aaaxb' LIKE '%aa_b%'": ofBool(true),
 		// Strings.
 		`'it''s'`: ofText("it''s"), `'a\\'`: ofText(`a\\`), `'a\n'`: ofText(`a\n`), `'\''`: ofText("'"), `"\""`: ofText(`"`), "'a\nb'": ofText("a\nb"),
 		`'a%b' LIKE 'a%'`: ofBool(true), `'\x' LIKE '\%'`: ofBool(false), `'\%' LIKE '\\%'`: ofBool(true), `'%x' LIKE '\%_'`: ofBool(true),

@@ -166,7 +166,7 @@ func right(c *call, x [mostParameters]Value) (Value, error) {
 	if n < 0 {
 		return x[0], c.arguments[1].at.errorf(ErrFunctionEvaluation, "RIGHT has the length %d, and takes 0 and more", n)
 	}
-	rest, _ := skip(text, max(0, utf8.RuneCountInString(text)-n))
+	rest, _ := skip(text, utf8.RuneCountInString(text)-n)
 	return ofText(rest), nil
 }
 

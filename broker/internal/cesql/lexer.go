@@ -124,6 +124,6 @@ func (l *lexer) firstString() (k kind, length int, err error) {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
-
-func isWord(c byte) bool { return isLetter(c) || isDigit(c) || c == '_' }
+func isWord(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || isDigit(c) || c == '_'
+}

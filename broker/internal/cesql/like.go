@@ -116,7 +116,7 @@ func (s segment) endOf(text string) (ok bool) {
 	return true
 }
 
-// skip leaves characters out.
+// skip leaves characters out, none if the number is negative.
 func skip(text string, characters int) (rest string, ok bool) {
 	for range characters {
 		if text == "" {

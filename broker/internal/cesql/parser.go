@@ -63,7 +63,7 @@ func (t token) expected(what string) error {
 	return t.at.errorf(ErrParse, "found %s, expected %s", found, what)
 }
 
-// logic reads a chain of AND, OR and XOR, which have the same precedence, the lowest.
+// logic reads a whole expression: a chain of AND, OR and XOR, which have the same precedence, the lowest.
 func (p *parser) logic() (operand, error) {
 	at := p.token.at
 	var chain []link
@@ -194,13 +194,12 @@ func (p *parser) list() (all []operand, err error) {
 			return nil, err
 		}
 		all = append(all, x)
-		if taken, err := p.take(","); err != nil || taken {
-			if err != nil {
-				return nil, err
-			}
-			continue
+		if !p.token.is(",") {
+			return all, p.need(")", "an operator, a comma or a closing parenthesis")
 		}
-		return all, p.need(")", "an operator, a comma or a closing parenthesis")
+		if err := p.advance(); err != nil {
+			return nil, err
+		}
 	}
 }
 
