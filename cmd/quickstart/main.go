@@ -123,6 +123,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	c.Observability = observability.FromEnvironment(os.LookupEnv)
 	c.Screen = screen.New(screen.Config{Out: stdout, Size: size(stdout)})
 	defer c.Screen.Close(flush)
+	if o.unkept {
+		c.Screen.Line("sluice: -state has no effect with -api=false: nothing lasts, events included")
+	}
 	logs := c.Screen // on a terminal the screen writes the log, so that its table stays intact
 	if size(stdout) == nil || size(stderr) == nil {
 		logs = screen.New(screen.Config{Out: stderr})

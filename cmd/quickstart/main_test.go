@@ -178,6 +178,32 @@ func TestNoFiles(t *testing.T) {
 	}
 }
 
+// Who names a directory for what doesn't last is told so.
+func TestStateWithoutAPI(t *testing.T) {
+	dir := t.TempDir()
+	const line = "-state has no effect with -api=false: nothing lasts"
+	for args, want := range map[string]bool{"-api=false -state " + dir: true, "-api=false": false, "-api=false -state=": false} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var out outputs.Buffer
+		ended := make(chan error, 1)
+		go func() {
+			ended <- run(ctx, append(strings.Fields(args), "-port", "0", "-f", "../../examples/hello.yaml"), nil, &out, &out)
+		}()
+		for end := time.Now().Add(time.Minute); !strings.Contains(out.String(), "listening on"); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: it doesn't run: %s", args, &out)
+			}
+		}
+		if got := strings.Contains(out.String(), line); got != want {
+			t.Errorf("%s: %s", args, &out)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"-no-such-flag", "-help"},

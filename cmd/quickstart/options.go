@@ -30,6 +30,7 @@ type options struct {
 	files    list // nil: -f was not given
 	api      bool
 	settings standalone.API
+	unkept   bool // -state names a directory, and -api=false keeps nothing there
 	verbose  bool
 	version  bool
 }
@@ -94,9 +95,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	case all.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q; manifests are given with -f", all.Arg(0))
 	}
+	given := false
+	all.Visit(func(f *flag.Flag) { given = given || f.Name == "state" })
+	o.unkept = given && !o.api && o.settings.State != ""
 	if o.api {
-		given := false
-		all.Visit(func(f *flag.Flag) { given = given || f.Name == "state" })
 		if noDir != nil && !given {
 			return o, noDir
 		}

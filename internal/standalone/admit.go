@@ -24,7 +24,7 @@ func (s *Server) resources() []kubeapi.Resource {
 		r := &all[i]
 		switch r.GroupResource() {
 		case services:
-			r.Admit, r.Schema = s.admitService, manifest.Schema(r.Kind)
+			r.Admit, r.Schema = s.admitService, objects.WithStatus(manifest.Schema(r.Kind))
 		case revisions:
 			r.Admit = s.admitRevision
 		case configMaps, secrets:
@@ -33,7 +33,7 @@ func (s *Server) resources() []kubeapi.Resource {
 			r.Admit = s.admitNamespace
 		default:
 			if eventingKind(r.GroupResource()) != "" {
-				r.Admit, r.Schema = s.admitEventing, manifest.Schema(r.Kind)
+				r.Admit, r.Schema = s.admitEventing, objects.WithStatus(manifest.Schema(r.Kind))
 			}
 		}
 	}

@@ -29,7 +29,7 @@ type runningBrokers struct {
 	server    *broker.Server
 	http      *http.Server
 	listener  net.Listener
-	temporary string // the directory of events, if it goes with the server
+	temporary *temporary // the directory of events, if it goes with the server
 
 	set    map[manifest.EventingKey]any   // as the server has them: a broker.Broker or a broker.Trigger
 	failed map[manifest.EventingKey]error // why it has not what is declared
@@ -49,20 +49,20 @@ func (s *Server) openBrokers() (err error) {
 	b := &runningBrokers{set: map[manifest.EventingKey]any{}, failed: map[manifest.EventingKey]error{}}
 	dir := s.eventsDir()
 	if dir == "" {
-		if b.temporary, err = os.MkdirTemp("", "sluice-events-"); err != nil {
+		if b.temporary, err = newTemporary(os.TempDir()); err != nil {
 			return err
 		}
-		dir = b.temporary
+		dir = b.temporary.dir
 	}
 	c := brokerConfig(*s.config.Limits)
 	c.Dir, c.Transport, c.Registerer, c.Tracer = dir, s.sender.Transport, s.registry, eventTracer{s.tracer}
 	c.Dropped, c.Logger = s.inbox.dropped, s.log
 	b.server, err = broker.Open(c)
 	if err != nil {
-		return errors.Join(err, b.remove())
+		return errors.Join(err, b.temporary.remove())
 	}
 	if b.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(DefaultHost, "0")); err != nil {
-		return errors.Join(err, b.server.Close(), b.remove())
+		return errors.Join(err, b.server.Close(), b.temporary.remove())
 	}
 	b.http = brokerServer(b.server)
 	s.tasks.Go(func() { _ = b.http.Serve(b.listener) }) // it fails only when it is closed
@@ -84,14 +84,7 @@ func brokerServer(h http.Handler) *http.Server {
 
 // close ends deliveries, and waits for them for endGrace.
 func (b *runningBrokers) close() error {
-	return errors.Join(b.server.Close(), b.remove())
-}
-
-func (b *runningBrokers) remove() error {
-	if b.temporary == "" {
-		return nil
-	}
-	return os.RemoveAll(b.temporary)
+	return errors.Join(b.server.Close(), b.temporary.remove())
 }
 
 // endBrokers ends the brokers, if there are any. Events that are sent from then on are answered with 503 and Retry-After.

@@ -2,6 +2,7 @@ package standalone
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,8 @@ import (
 	"github.com/sluice-proxy/sluice/internal/contracttest"
 	"github.com/sluice-proxy/sluice/internal/standalone/manifest"
 	"github.com/sluice-proxy/sluice/internal/standalone/objects"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 // The statements of Knative's specification about the API of brokers and triggers, by their numbers in docs/events.md.
@@ -51,6 +54,7 @@ func TestConformanceOfEventing(t *testing.T) {
 		rule("C44", testStatusIsOfItsGeneration),
 		rule("B7", testTriggerBecomesReady),
 		rule("E2", testGenerationIsOfTheSpec),
+		rule("E5", testConditionsAreDescribed),
 		rule("E6", testConditionsOfEventing),
 	})
 }
@@ -394,6 +398,47 @@ func testGenerationIsOfTheSpec(t *testing.T, w *world) {
 }
 
 // What is said of conditions holds for all objects that the tests before have made.
+func testConditionsAreDescribed(t *testing.T, w *world) {
+	config, err := clientcmd.BuildConfigFromFlags("", w.server.api.kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	for group, kinds := range map[string][]string{
+		"eventing.knative.dev": {"Broker", "Trigger"}, "sources.knative.dev": {"PingSource", "ContainerSource", "SinkBinding"}, "serving.knative.dev": {"Service"},
+	} {
+		resp, err := client.Get(config.Host + "/openapi/v3/apis/" + group + "/v1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var document struct {
+			Components struct{ Schemas map[string]map[string]any }
+		}
+		err = json.NewDecoder(resp.Body).Decode(&document)
+		resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range kinds {
+			fields := map[string]any{}
+			for name, schema := range document.Components.Schemas {
+				if strings.HasSuffix(name, "."+kind) {
+					fields, _, _ = unstructured.NestedMap(schema, "properties", "status", "properties", "conditions", "items", "properties")
+				}
+			}
+			for _, field := range []string{"type", "status", "severity", "reason", "message", "lastTransitionTime"} {
+				if fields[field] == nil {
+					t.Errorf("the document has no field %s of conditions of a %s", field, kind)
+				}
+			}
+		}
+	}
+}
+
 func testConditionsOfEventing(t *testing.T, w *world) {
 	n := 0
 	for _, r := range []schema.GroupResource{brokers, triggers} {

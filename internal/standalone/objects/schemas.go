@@ -82,19 +82,34 @@ func namespaceSchema() openAPI {
 
 // What several kinds say of themselves.
 const (
-	conditionsField = "Whether it is ready, by type, with reasons."
-	observedField   = "The generation that this status is of."
-	trafficField    = "The revisions that get requests, with percents, tags and the URLs of tags."
-	urlField        = "Where it is reached."
-	addressField    = "Where other services reach it."
-	createdField    = "The newest revision."
-	readyField      = "The newest revision that has become ready."
-	protocolField   = "What the app speaks: http1 or h2c."
+	observedField = "The generation that this status is of."
+	trafficField  = "The revisions that get requests, with percents, tags and the URLs of tags."
+	urlField      = "Where it is reached."
+	addressField  = "Where other services reach it."
+	createdField  = "The newest revision."
+	readyField    = "The newest revision that has become ready."
+	protocolField = "What the app speaks: http1 or h2c."
 )
+
+// conditions is the schema of conditions: specs/common/error-signalling.md of Knative.
+func conditions() openAPI {
+	one := open("Condition is one of the things that make it ready.", openAPI{
+		"type": str("What it is about, such as Ready."), "status": str("True, False or Unknown."), "severity": str("Info: it has no part in Ready."),
+		"reason": str("Why, in a word."), "message": str("Why."), "lastTransitionTime": str("When its status changed last."),
+	})
+	one["required"] = []any{"type", "status"}
+	return openAPI{"type": "array", "description": "Whether it is ready, by type, with reasons.", "items": one}
+}
+
+// WithStatus returns the schema of a kind that clients write, with what all statuses have.
+func WithStatus(schema openAPI) openAPI {
+	schema["properties"].(openAPI)["status"] = open("What has been found.", openAPI{"conditions": conditions(), "observedGeneration": integer(observedField)})
+	return schema
+}
 
 func routeSchema() openAPI {
 	return view("Route shows which revisions get the requests of a Service.", openAPI{"traffic": list(trafficField)}, openAPI{
-		"url": str(urlField), "address": free(addressField), "traffic": list(trafficField), "conditions": list(conditionsField), "observedGeneration": integer(observedField),
+		"url": str(urlField), "address": free(addressField), "traffic": list(trafficField), "conditions": conditions(), "observedGeneration": integer(observedField),
 	})
 }
 
@@ -102,7 +117,7 @@ func configurationSchema() openAPI {
 	return view("Configuration shows what the newest revision of a Service is made of.",
 		openAPI{"template": free("What the next revision is made of.")}, openAPI{
 			"latestCreatedRevisionName": str(createdField), "latestReadyRevisionName": str(readyField),
-			"conditions": list(conditionsField), "observedGeneration": integer(observedField),
+			"conditions": conditions(), "observedGeneration": integer(observedField),
 		})
 }
 
@@ -118,7 +133,7 @@ func revisionSchema() openAPI {
 	}, openAPI{
 		"actualReplicas": integer("How many replicas are ready."), "desiredReplicas": integer("How many replicas the autoscaler wants."),
 		"containerStatuses": list("The images of its containers."), "initContainerStatuses": list("The images of its init containers."),
-		"conditions": list(conditionsField), "observedGeneration": integer(observedField),
+		"conditions": conditions(), "observedGeneration": integer(observedField),
 	})
 }
 
@@ -129,7 +144,7 @@ func podAutoscalerSchema() openAPI {
 	}, openAPI{
 		"desiredScale": integer("How many replicas are wanted."), "actualScale": integer("How many replicas are ready."),
 		"serviceName": str("The Service that gets the requests."), "metricsServiceName": str("The Service whose replicas are asked for their statistics."),
-		"conditions": list(conditionsField), "observedGeneration": integer(observedField),
+		"conditions": conditions(), "observedGeneration": integer(observedField),
 	})
 }
 
@@ -138,7 +153,7 @@ func ingressSchema() openAPI {
 		"rules": list("By host, the revisions with their percents."), "httpOption": str("Enabled: requests in the clear are served."),
 	}, openAPI{
 		"publicLoadBalancer": free("Where requests from outside come in."), "privateLoadBalancer": free("Where requests of other services come in."),
-		"conditions": list(conditionsField), "observedGeneration": integer(observedField),
+		"conditions": conditions(), "observedGeneration": integer(observedField),
 	})
 }
 
@@ -148,7 +163,7 @@ func serverlessServiceSchema() openAPI {
 		"objectRef": free("What is scaled."), "protocolType": str(protocolField),
 	}, openAPI{
 		"serviceName": str("The Service that gets the requests."), "privateServiceName": str("The Service of the replicas."),
-		"conditions": list(conditionsField), "observedGeneration": integer(observedField),
+		"conditions": conditions(), "observedGeneration": integer(observedField),
 	})
 }
 
@@ -158,7 +173,7 @@ func podSchema() openAPI {
 		"volumes": list("Directories for containers."), "nodeName": str("The machine."), "restartPolicy": str("Always: processes that end are started again."),
 		"terminationGracePeriodSeconds": integer("How long it may take to end."),
 	}, openAPI{
-		"phase": str("Pending until all containers have been started, then Running."), "conditions": list(conditionsField),
+		"phase": str("Pending until all containers have been started, then Running."), "conditions": conditions(),
 		"containerStatuses": list("The states of its containers."), "initContainerStatuses": list("The states of its init containers."),
 		"podIP": str("Its address."), "podIPs": list("Its addresses."), "hostIP": str("The machine's address."), "hostIPs": list("The machine's addresses."),
 		"startTime": str("When it was started."),
@@ -190,7 +205,7 @@ func deploymentSchema() openAPI {
 	}, openAPI{
 		"replicas": integer("How many pods there are."), "readyReplicas": integer("How many of them are ready."), "availableReplicas": integer("How many of them are ready."),
 		"updatedReplicas": integer("How many of them are as wanted: all."), "unavailableReplicas": integer("How many are missing or not ready."),
-		"conditions": list(conditionsField), "observedGeneration": integer(observedField),
+		"conditions": conditions(), "observedGeneration": integer(observedField),
 	})
 }
 
