@@ -795,7 +795,7 @@ func (c *Conn) finish(s *Stream) {
 
 // end takes a stream out of everything. It is spare when the handlers that may know it have returned.
 func (c *Conn) end(s *Stream) {
-	s.closed, s.localDone, s.remoteDone, s.wants = true, true, true, false
+	s.closed, s.localDone, s.remoteDone = true, true, true
 	c.streams.remove(s)
 	c.writers.remove(s)
 	if c.payload.stream == s {

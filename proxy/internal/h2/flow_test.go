@@ -154,3 +154,27 @@ func TestInputIsBlockedByOutput(t *testing.T) {
 		t.Errorf("%d bytes are left, %d streams", len(in), p.Streams())
 	}
 }
+
+func TestResetWithinAFrame(t *testing.T) {
+	for _, fromWithin := range []bool{true, false} {
+		p := newPeer(t, serverConfig, calls{data: func(s *Stream, _ []byte, _ bool) {
+			if fromWithin {
+				s.Reset(Cancel)
+			}
+		}})
+		p.check(p.WriteSettings())
+		then(ask(1, false), data(1, true, long))(p)
+		all := bytes.Clone(p.sent.Bytes())
+		p.sent.Truncate(len(all) - 16000)
+		p.check(p.exchange())
+		if s := p.streams.find(1); s != nil {
+			s.Reset(Cancel)
+		}
+		p.sent.Write(all[len(all)-16000:])
+		p.ask(3, true)
+		p.check(p.exchange())
+		if got := strings.Join(p.calls, ", "); got != "Request 1 /, Data 1 "+long[:384]+", Request 3 / end" {
+			t.Errorf("called %q", got)
+		}
+	}
+}
