@@ -53,7 +53,11 @@ func (c *client) end() {
 	if c.handed != nil {
 		c.unwatch()
 		c.phase.Store(clientActive)
-		c.e.handOff(c) // while Shutdown counts it among its clients
+		if c.handed.request == nil {
+			c.e.serveHTTP2(c)
+		} else {
+			c.e.handOff(c) // while Shutdown counts it among its clients
+		}
 		c.e.forget(c)
 		return
 	}

@@ -186,25 +186,6 @@ func TestCoalescedCloseSaysWhatCameMeanwhile(t *testing.T) {
 	})
 }
 
-// An engine's Close waits no longer for many that don't read than for one.
-func TestCoalescedConnectionsFinishSideBySide(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &Engine{handed: make(map[*replayed]struct{})}
-		for range 10 {
-			g := coalesce(newSluggish(0))
-			defer g.Close()
-			mustWrite(t, g, []byte("goodbye"))
-			e.handed[&replayed{Conn: g, e: e}] = struct{}{}
-		}
-		synctest.Wait()
-		begin := time.Now()
-		e.finishHanded()
-		if d := time.Since(begin); d > closeCoalesced {
-			t.Errorf("it took %v", d)
-		}
-	})
-}
-
 func TestCoalescedFailureEndsReadingAndIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSluggish(1)

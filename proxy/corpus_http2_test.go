@@ -38,7 +38,7 @@ var downgrades = map[string][]downgraded{
 		{"9113 8.1", nil, "body", []string{"content-length", "9", "x", "y"}, false},
 		{"9113 8.1", nil, "body", []string{":path", "/smuggled"}, true},
 		{"9113 8.1", nil, "body", []string{"x", "y\r\n\r\nGET /smuggled HTTP/1.1"}, true},
-		{"9113 8.2.2", nil, "body", []string{"transfer-encoding", "chunked"}, false},
+		{"9113 8.2.2", nil, "body", []string{"transfer-encoding", "chunked"}, true},
 	},
 	"fields": {
 		{"9113 8.2.1", []string{"x", "a\r\nTransfer-Encoding: chunked"}, "0\r\n\r\n", nil, true},

@@ -37,13 +37,18 @@ type Engine struct {
 	attempts    sync.Pool // of *flowAttempt
 	start       time.Time
 	handoff     *handoff
+	shards      []*shard        // run what HTTP/2 clients ask for; from the first Serve on
+	dials       context.Context // ends the shards' dials
+	cancelDials context.CancelFunc
 
 	closing atomic.Bool // by Shutdown, or Close
 	closed  atomic.Bool // by Close
 
 	mu        sync.Mutex
 	clients   map[*client]struct{}
-	handed    map[*replayed]struct{} // net/http's
+	handed    map[*replayed]struct{}   // net/http's
+	streams   map[*clientConn]struct{} // the shards'
+	nextShard int
 	listeners map[net.Listener]struct{}
 	sweep     *time.Timer // runs while there are clients
 	serving   bool        // handoff is
@@ -65,8 +70,9 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 	e := &Engine{
 		h: h, cfg: c, log: cmp.Or(c.ErrorLog, log.New(io.Discard, "", 0)), start: time.Now(),
 		handoff: newHandoff(h, c),
-		clients: make(map[*client]struct{}), handed: make(map[*replayed]struct{}), listeners: make(map[net.Listener]struct{}),
+		clients: make(map[*client]struct{}), handed: make(map[*replayed]struct{}), streams: make(map[*clientConn]struct{}), listeners: make(map[net.Listener]struct{}),
 	}
+	e.dials, e.cancelDials = context.WithCancel(context.Background())
 	e.readBuffers.New = func() any { return new([readBufferSize]byte) }
 	e.flows.New = func() any {
 		f := &flow{e: e, h: h}
@@ -130,6 +136,11 @@ func (e *Engine) Serve(l net.Listener) error {
 	}
 	e.listeners[l] = struct{}{}
 	if !e.serving {
+		if err := e.startShards(); err != nil {
+			e.mu.Unlock()
+			l.Close()
+			return err
+		}
 		e.serving = true
 		e.all.Go(e.handoff.serve)
 	}
@@ -236,6 +247,7 @@ func (e *Engine) forget(c *client) {
 func (e *Engine) Shutdown(ctx context.Context) error {
 	e.stopListening()
 	e.giving.Wait()
+	e.drainShards()
 	begun := e.since(time.Now())
 	handed := make(chan error, 1)
 	go func() { handed <- e.handoff.server.Shutdown(ctx) }() // ends with ctx
@@ -283,7 +295,7 @@ func (e *Engine) quiet(begun int64) bool {
 			c.interrupt()
 		}
 	}
-	return len(e.clients) == 0
+	return len(e.clients) == 0 && len(e.streams) == 0
 }
 
 func (e *Engine) stopListening() {
@@ -310,7 +322,7 @@ func (e *Engine) Close() error {
 		c.wake(clientClosed)
 	}
 	e.mu.Unlock()
-	e.finishHanded()
+	e.closeShards()
 	_ = e.handoff.server.Close()
 	e.mu.Lock()
 	late := e.late
@@ -353,6 +365,7 @@ func (e *Engine) endRequests() {
 	for _, l := range servers {
 		l.end(why)
 	}
+	e.endShards(why)
 	_ = e.h.Drain(ctx)
 	for _, l := range servers {
 		_ = l.server.Shutdown(ctx) // what HTTP/2 still has to write
@@ -365,7 +378,11 @@ func (e *Engine) finish() {
 	if e.late != nil { // and it stays so: no connection is left that could be handed off
 		e.late.Close()
 	}
+	e.closeShards()
 	e.all.Wait()
+	for _, s := range e.shards {
+		s.loop.Close()
+	}
 	e.scan.close()
 	e.pool.close()
 	e.mu.Lock()

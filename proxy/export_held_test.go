@@ -14,5 +14,10 @@ func (e *Engine) Idle() (n int) {
 			n++
 		}
 	}
+	for c := range e.streams {
+		if c.idle.Load() > 0 {
+			n++
+		}
+	}
 	return n
 }

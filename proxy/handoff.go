@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // preface is how a client begins HTTP/2 (RFC 9113 §3.4).
@@ -15,8 +14,8 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 var errHandedOff = errors.New("net/http goes on with the connection")
 
-// handoff is the listener through which net/http's server gets whole connections: those of HTTP/2, and those of which a
-// request turned out to go to an upstream over HTTP/2, which Handler speaks.
+// handoff is the listener through which net/http's server gets whole connections of HTTP/1.1: those of which a request turned out
+// to go to an upstream over HTTP/2, which Handler speaks.
 type handoff struct {
 	server *http.Server
 	end    context.CancelCauseFunc // ends all its requests
@@ -69,26 +68,16 @@ func (l *handoff) Addr() net.Addr { return new(net.TCPAddr) }
 func (e *Engine) handOff(from *client) {
 	c := from.handed
 	c.e, c.served = e, make(chan struct{})
-	if c.request == nil {
-		c.Conn = coalesce(c.Conn)
-	}
 	e.mu.Lock()
 	c.booking, from.booking = from.booking, booking{}
-	if c.request == nil {
-		c.http2 = e.bookLocked(&e.http2, c.payer)
-	}
-	crowded := c.request == nil && !c.http2
 	e.handed[c] = struct{}{}
-	to, late := e.handoff, e.closing.Load()
+	to := e.handoff
 	switch {
-	case e.closed.Load(), crowded:
+	case e.closed.Load():
 		e.mu.Unlock()
 		c.Close()
-		if crowded {
-			e.tellCrowded(from.remote, &e.http2)
-		}
 		return
-	case late:
+	case e.closing.Load():
 		to = e.lateLocked()
 	default:
 		e.giving.Add(1)
@@ -96,17 +85,7 @@ func (e *Engine) handOff(from *client) {
 	}
 	e.mu.Unlock()
 	to.give(c)
-	switch {
-	case c.request != nil:
-		<-c.served
-	case late: // a client that has begun HTTP/2 sends a request with it, or has time
-		grace := time.NewTimer(freshGrace)
-		defer grace.Stop()
-		select {
-		case <-c.served:
-		case <-grace.C:
-		}
-	}
+	<-c.served
 }
 
 // lateLocked is for what is handed off after Shutdown has begun, such as a request that waited for its upstream by then: a server
@@ -122,20 +101,6 @@ func (e *Engine) lateLocked() *handoff {
 
 // serve blocks until the server is shut down or closed.
 func (l *handoff) serve() { _ = l.server.Serve(l) }
-
-// finishHanded has the pending writes of what has been handed off be made. All at once: net/http closes one connection after the
-// other, and those whose peers don't read would add up.
-func (e *Engine) finishHanded() {
-	var all sync.WaitGroup
-	e.mu.Lock()
-	for c := range e.handed {
-		if g, ok := c.Conn.(*coalesced); ok {
-			all.Go(func() { g.finish(net.ErrClosed) })
-		}
-	}
-	e.mu.Unlock()
-	all.Wait()
-}
 
 // give hands c off, or closes it when the server has been closed.
 func (l *handoff) give(c net.Conn) {
@@ -163,7 +128,7 @@ func (l *handoff) give(c net.Conn) {
 type replayed struct {
 	net.Conn
 	prefix  []byte
-	request *handedRequest // the first, if the engine has begun it; nil: net/http reads it
+	request *handedRequest // the first, which the engine has begun; nil: a connection of HTTP/2, for a shard
 	e       *Engine
 	once    sync.Once
 	served  chan struct{} // closed at the first request, or the end

@@ -21,9 +21,15 @@ type waiting struct {
 }
 
 func (w waiting) Begin(*Request) Exchange { return w }
-func (w waiting) Next(*Request, Attempt) (Decision, error) {
-	w.entered <- true
-	<-w.letOn
+func (w waiting) Next(r *Request, _ Attempt) (Decision, error) {
+	select {
+	case <-w.letOn:
+	default:
+		return r.Await(Timeouts{}, func(context.Context) {
+			w.entered <- true
+			<-w.letOn
+		}), nil
+	}
 	return Answer(&Local{Status: http.StatusOK, Body: "served"}), nil
 }
 
@@ -72,7 +78,7 @@ func TestF3HTTP2BegunAfterShutdown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.handOff(&client{e: e, handed: &replayed{Conn: accepted}})
+	e.serveHTTP2(&client{e: e, conn: accepted, handed: &replayed{Conn: accepted}})
 	io.WriteString(conn, http2.ClientPreface)
 	fr := http2.NewFramer(conn, conn)
 	_ = fr.WriteSettings()

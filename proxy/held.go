@@ -107,7 +107,7 @@ func (e *Engine) makeRoomLocked(c *connections, key netip.Addr) bool {
 	if c.yieldFirst(key) {
 		return true
 	}
-	if time.Since(c.looked) < lookEvery*time.Duration(len(e.clients)+len(e.handed)) {
+	if time.Since(c.looked) < lookEvery*time.Duration(len(e.clients)+len(e.handed)+len(e.streams)) {
 		return false
 	}
 	e.findIdleLocked(c)
@@ -138,7 +138,7 @@ func yieldFirst(all []idleConn) (ok bool, rest []idleConn) {
 func (e *Engine) findIdleLocked(c *connections) {
 	c.looked, c.idle, c.idleOf = time.Now(), nil, map[netip.Addr][]idleConn{}
 	now := e.since(c.looked)
-	if c != &e.http2 { // those of HTTP/2 are all net/http's
+	if c != &e.http2 {
 		for x := range e.clients {
 			if c == &e.tls && !x.inTLS {
 				continue
@@ -151,7 +151,13 @@ func (e *Engine) findIdleLocked(c *connections) {
 		}
 	}
 	for x := range e.handed {
-		if since := x.idle.Load(); since > 0 && (c != &e.tls || x.inTLS) {
+		if since := x.idle.Load(); since > 0 && c != &e.http2 && (c != &e.tls || x.inTLS) {
+			c.idle = append(c.idle, idleConn{since, x.payer, x})
+		}
+	}
+	for x := range e.streams {
+		since := x.idle.Load()
+		if fresh := since == x.born && time.Duration(now-since) <= freshGrace; since > 0 && !fresh && (c != &e.tls || x.inTLS) {
 			c.idle = append(c.idle, idleConn{since, x.payer, x})
 		}
 	}

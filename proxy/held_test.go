@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -38,10 +39,15 @@ func newCrowd(t *testing.T, c proxy.ServerConfig) *crowd {
 func newCrowdOn(t *testing.T, c proxy.ServerConfig, l net.Listener) *crowd {
 	r := &crowd{T: t, release: make(chan bool), refused: make(chan *proxy.Error, 1000)}
 	c.OnRejected = func(_ string, err *proxy.Error) { r.refused <- err }
-	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(req *proxy.Request, _ proxy.Attempt) (proxy.Decision, error) {
-		if req.Target == "/wait" {
+	h, err := proxy.New(proxy.Config{Name: "x", Policy: policyFuncs{next: func(req *proxy.Request, a proxy.Attempt) (proxy.Decision, error) {
+		if req.Target == "/wait" && !r.released() && a.Ended == nil {
 			r.waiting.Add(1)
-			<-r.release
+			return req.Await(proxy.Timeouts{}, func(ctx context.Context) {
+				select {
+				case <-r.release:
+				case <-ctx.Done():
+				}
+			}), nil
 		}
 		return proxy.Answer(&proxy.Local{Status: 200, Body: "served"}), nil
 	}}})
@@ -61,10 +67,17 @@ func newCrowdOn(t *testing.T, c proxy.ServerConfig, l net.Listener) *crowd {
 }
 
 func (r *crowd) free() {
+	if !r.released() {
+		close(r.release)
+	}
+}
+
+func (r *crowd) released() bool {
 	select {
 	case <-r.release:
+		return true
 	default:
-		close(r.release)
+		return false
 	}
 }
 

@@ -272,8 +272,16 @@ func missingBody(r *rig) {
 			_, err = io.ReadAll(resp.Body)
 			resp.Body.Close()
 		}
-		r.cut(err)
-		if res := take(r, "the result", p.results); res.Reason != proxy.ResponseTruncated {
+		// An implementation that sees it in time answers itself: such a response is malformed (RFC 9113 §8.1.1).
+		malformed := err == nil && resp.StatusCode == http.StatusBadGateway
+		if !malformed {
+			r.cut(err)
+		}
+		want := proxy.ResponseTruncated
+		if malformed {
+			want = proxy.BadResponse
+		}
+		if res := take(r, "the result", p.results); res.Reason != want {
 			r.Errorf("HTTP/%d: %+v", proto, res)
 		}
 	}

@@ -95,6 +95,16 @@ func (f Fields) Find(name string, from int) int {
 	return -1
 }
 
+// FindKind returns the index of the first field of a kind; -1 when there is none.
+func (f Fields) FindKind(k Kind) int {
+	for i := range f {
+		if f[i].Kind == k {
+			return i
+		}
+	}
+	return -1
+}
+
 // Set replaces every field called name by one.
 func (f *Fields) Set(name, value string) {
 	i := f.Find(name, 0)

@@ -3,6 +3,8 @@ package h2
 import (
 	"encoding/binary"
 	"errors"
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
@@ -146,6 +148,9 @@ func (c *Conn) Drained() {
 // Unfinished reports whether there is something that has to come before long: the preface, the first SETTINGS, or the rest of a
 // header block (beside what the caller has been left with).
 func (c *Conn) Unfinished() bool { return !c.peer.known || c.block.stream != 0 }
+
+// All ranges over the streams that are open. They may end meanwhile.
+func (c *Conn) All() iter.Seq[*Stream] { return slices.Values(slices.Clone([]*Stream(c.streams))) }
 
 // Streams is how many are open.
 func (c *Conn) Streams() int { return len(c.streams) }

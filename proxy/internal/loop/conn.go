@@ -40,6 +40,10 @@ type driver interface {
 	send()
 	// goOn is called in the turn after one in which this was asked for, unless the Handler is done with the connection.
 	goOn()
+	// quiet reports that nothing has come.
+	quiet() bool
+	// unread puts p before what comes.
+	unread(p []byte)
 	// resumed is called when reading may go on.
 	resumed()
 	// cut closes the connection without sending anything; with a RST if reset.
@@ -56,6 +60,7 @@ type Conn struct {
 	d      driver
 	nc     net.Conn
 	out    []byte
+	wrote  int64
 	detach func(net.Conn, []byte, error)
 	slot   uint32
 	serial uint32
@@ -102,6 +107,22 @@ func (c *Conn) waiting() int {
 		n += len(s.sending)
 	}
 	return n
+}
+
+// Wrote is how many bytes have been given to the system.
+func (c *Conn) Wrote() int64 { return c.wrote }
+
+// Appended is how many bytes Out has ever had.
+func (c *Conn) Appended() int64 { return c.wrote + int64(c.waiting()) }
+
+// Quiet reports that nothing has come that the Handler has not been given, neither bytes nor an end.
+func (c *Conn) Quiet() bool { return !c.muted && !c.ended && c.d.quiet() }
+
+// Unread has the Handler given p, of 64 KiB at most, before what comes. It is for the turn in which the connection was added.
+func (c *Conn) Unread(p []byte) {
+	if len(p) > 0 && !c.muted {
+		c.d.unread(p)
+	}
 }
 
 // Pause stops reading: Input and Ended aren't called until Resume. What a goroutine is reading at the moment is kept.

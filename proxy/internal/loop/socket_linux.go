@@ -18,11 +18,12 @@ type socket struct {
 	epoll   *epoll
 	fd      int
 	rest    []byte // what Input has left
-	unread  bool   // there may be bytes, or the end, in the kernel
+	mayRead bool   // there may be bytes, or the end, in the kernel
 	again   bool   // rest is to be given again though nothing has come
 	blocked bool   // the kernel takes no more output
 	outs    bool   // epoll tells when it does
 	shutWR  bool
+	deaf    error // why the peer takes no more; what it has said before is read first
 }
 
 // watch has epoll tell of s. It isn't told of room for output before output has met none, since most connections never do.
@@ -48,7 +49,7 @@ func (s *socket) event(events uint32) {
 		s.hangup()
 	}
 	if events&(unix.EPOLLIN|hangups) != 0 {
-		s.unread = true
+		s.mayRead = true
 		s.goOn()
 	}
 }
@@ -61,8 +62,23 @@ func (s *socket) broken() error {
 	return unix.ECONNRESET
 }
 
+func (s *socket) quiet() bool {
+	if s.mayRead || len(s.rest) > 0 {
+		return false
+	}
+	var b [1]byte
+	n, err := netio.PeekFD(uintptr(s.fd), b[:])
+	return n < 0 && err == nil
+}
+
+func (s *socket) unread(p []byte) {
+	s.keep(p)
+	s.again = true
+	s.loop.laterLocked(&s.Conn)
+}
+
 func (s *socket) resumed() {
-	if s.unread || len(s.rest) > 0 {
+	if s.mayRead || len(s.rest) > 0 {
 		s.again = true
 		s.loop.laterLocked(&s.Conn)
 	}
@@ -81,7 +97,7 @@ func (s *socket) goOn() {
 	}
 	s.again = false
 	var err error
-	for reads := 0; err == nil && s.unread && !s.paused && !s.muted; reads++ {
+	for reads := 0; err == nil && s.mayRead && !s.paused && !s.muted; reads++ {
 		if reads == readsMost {
 			s.loop.laterLocked(&s.Conn)
 			break
@@ -89,8 +105,8 @@ func (s *socket) goOn() {
 		var n int
 		var empty bool
 		n, empty, err = netio.Read(uintptr(s.fd), buf[have:])
-		if empty || err != nil || n < len(buf)-have && !s.hup {
-			s.unread = false
+		if empty || err != nil || n < len(buf)-have && !s.hup && s.deaf == nil {
+			s.mayRead = false
 		}
 		if n > 0 {
 			have = s.take(buf[:have+n])
@@ -99,6 +115,8 @@ func (s *socket) goOn() {
 	s.keep(buf[:have])
 	switch {
 	case s.muted:
+	case s.deaf != nil && (err != nil || !s.mayRead && !s.paused):
+		s.fail(s.deaf)
 	case err == io.EOF:
 		s.end()
 	case err != nil:
@@ -122,9 +140,12 @@ func (s *socket) send() {
 	if len(s.out) >= full {
 		s.full = true
 	}
+	if s.deaf != nil {
+		s.loop.buffers.put(&s.out)
+	}
 	if len(s.out) > 0 && !s.blocked {
 		if err := s.write(); err != nil {
-			s.fail(err)
+			s.unsendable(err)
 			return
 		}
 	}
@@ -147,6 +168,17 @@ func (s *socket) send() {
 	}
 }
 
+// unsendable is a failed write. A peer that has closed the connection may have said something before.
+func (s *socket) unsendable(err error) {
+	if s.muted || s.ended || s.deaf != nil {
+		s.fail(err)
+		return
+	}
+	s.deaf, s.mayRead = err, true
+	s.loop.buffers.put(&s.out)
+	s.loop.laterLocked(&s.Conn)
+}
+
 // write sends as much of Out as the kernel takes.
 func (s *socket) write() error {
 	n := netio.Write(uintptr(s.fd), s.out)
@@ -158,6 +190,7 @@ func (s *socket) write() error {
 		}
 		n = max(n, 0)
 	}
+	s.wrote += int64(n)
 	if n == len(s.out) {
 		s.out = s.out[:0]
 		return nil

@@ -152,6 +152,23 @@ func (s *stream) shrink() {
 	}
 }
 
+// quiet: a reader that isn't in Read has something, or is parked.
+func (s *stream) quiet() bool {
+	if !s.reading.TryLock() {
+		return true
+	}
+	defer s.reading.Unlock()
+	return s.parked && s.have == 0 && s.err == nil
+}
+
+func (s *stream) unread(p []byte) {
+	s.again = true
+	if len(p) > len(s.small) {
+		s.large = s.loop.readers.Get().(*[readSize]byte)
+	}
+	s.have = copy(s.buffer(), p)
+}
+
 func (s *stream) resumed() {
 	s.again = s.have > 0 || !s.inRead && s.err != nil
 	if s.inRead && s.again {
@@ -202,6 +219,7 @@ func (s *stream) write() {
 			_, err = s.nc.Write(s.sending)
 		}
 		l.mu.Lock()
+		s.wrote += int64(len(s.sending)) // or the connection fails
 		l.buffers.put(&s.sending)
 		if !l.closed && (err != nil || s.full) { // else there is no news
 			l.beginLocked()

@@ -1,0 +1,149 @@
+package proxy
+
+import "github.com/sluice-proxy/sluice/proxy/internal/h1"
+
+// taker is an end that a body goes to.
+type taker interface {
+	// data takes some of p, from the front; what it leaves is offered again when the relay is told to flush. With end and
+	// all of p taken, that is the end of the body.
+	data(p []byte, end bool) (n int)
+	// trailers end the body.
+	trailers(f h1.Fields)
+}
+
+// giver is the end that a body comes from.
+type giver interface {
+	// credit says that n bytes have gone on, and how many are still held. So the giver knows how many more may come.
+	credit(n, held int)
+}
+
+// relay carries a body, in one direction, from the end that gives bytes as they come to the one that takes them when it
+// can. What can't go on yet is held; it is the giver that bounds how much that is. While nobody takes, everything is
+// held. Until settle what has gone on is kept as well, up to maxHeld in all, for another attempt.
+type relay struct {
+	from giver
+	to   taker // nil: nobody yet
+
+	buf     []byte    // what is kept and what is held
+	gone    int       // of buf: what has gone on
+	keeping bool      // the body from its start is in buf
+	lost    bool      // something has gone on that is not kept
+	n       int64     // bytes that have come
+	ended   bool      // no more will come
+	trail   h1.Fields // behind the body
+	done    bool      // the end has gone on
+}
+
+// start readies r for a body; with keep it can be repeated.
+func (r *relay) start(from giver, keep bool) {
+	buf, trail := r.buf[:0], r.trail[:0]
+	if cap(buf) > keptBuffer {
+		buf = nil
+	}
+	*r = relay{from: from, buf: buf, trail: trail, keeping: keep}
+}
+
+// keptBuffer is how much memory for bodies a call keeps for the next.
+const keptBuffer = 4 << 10
+
+// held is how many bytes wait.
+func (r *relay) held() int { return len(r.buf) - r.gone }
+
+// put takes what has come, and the end with it.
+func (r *relay) put(p []byte, end bool) {
+	r.n += int64(len(p))
+	r.ended = r.ended || end
+	if r.to == nil || r.held() > 0 {
+		r.buf = append(r.buf, p...)
+		r.bound()
+		if r.to != nil {
+			r.flush()
+		}
+		return
+	}
+	n := r.to.data(p, r.ended && len(r.trail) == 0)
+	rest := p
+	if r.keeping = r.keeping && r.n <= maxHeld; r.keeping {
+		r.gone += n
+	} else {
+		r.lost = r.lost || r.gone+n > 0
+		r.forget()
+		rest = p[n:]
+	}
+	r.buf = append(r.buf, rest...)
+	r.finish()
+	if n > 0 {
+		r.from.credit(n, r.held())
+	}
+}
+
+// putTrailers takes the fields that end the body.
+func (r *relay) putTrailers(f h1.Fields) {
+	r.trail = append(r.trail[:0], f...)
+	r.put(nil, true)
+}
+
+// flush offers what is held.
+func (r *relay) flush() {
+	if r.to == nil || r.done {
+		return
+	}
+	n := 0
+	if r.held() > 0 || r.ended && len(r.trail) == 0 {
+		n = r.to.data(r.buf[r.gone:], r.ended && len(r.trail) == 0)
+	}
+	r.gone += n
+	r.bound()
+	r.finish()
+	if n > 0 {
+		r.from.credit(n, r.held())
+	}
+}
+
+// finish passes the end on once everything else has gone.
+func (r *relay) finish() {
+	if r.done || !r.ended || r.held() > 0 || r.to == nil {
+		return
+	}
+	r.done = true
+	if len(r.trail) > 0 {
+		r.to.trailers(r.trail)
+	}
+}
+
+// bound lets go of what need not, or must not be kept.
+func (r *relay) bound() {
+	if r.keeping = r.keeping && r.n <= maxHeld; r.keeping {
+		return
+	}
+	r.lost = r.lost || r.gone > 0
+	if r.gone == len(r.buf) {
+		r.forget()
+	} else if r.gone > len(r.buf)/2 { // so that a byte is moved once at most, on average
+		r.buf = r.buf[:copy(r.buf, r.buf[r.gone:])]
+		r.gone = 0
+	}
+}
+
+// forget drops what has gone on, which is everything.
+func (r *relay) forget() {
+	if r.gone = 0; cap(r.buf) > keptBuffer {
+		r.buf = nil
+		return
+	}
+	r.buf = r.buf[:0]
+}
+
+// settle says that there will be no other attempt.
+func (r *relay) settle() {
+	if r.keeping {
+		r.keeping = false
+		r.bound()
+	}
+}
+
+// repeatable reports that the body can be sent once more, from its start.
+func (r *relay) repeatable() bool { return !r.lost }
+
+// rewind has the body begin again, for another taker.
+func (r *relay) rewind() { r.to, r.gone, r.done = nil, 0, false }
