@@ -59,7 +59,7 @@ type call struct {
 	upstream2 upstreamStream // attempt.end, where that speaks HTTP/2
 	remote    string         // the client's host:port
 	peer      string         // its host
-	tlsOf     func() *tls.ConnectionState
+	inside    *tls.Conn      // the client's; nil: in the clear
 
 	x         Exchange
 	req       Request
@@ -79,6 +79,7 @@ type call struct {
 	awaits    *dialing
 	queuedAt  *upstream // for a stream
 	waited    time.Duration
+	head      head   // of a response, on its way
 	responded bool   // the final head has been passed on
 	left      bool   // the client has gone
 	cause     *Error // what has ended the call before its time
@@ -536,7 +537,8 @@ func (c *call) answer(a *ownAnswer) {
 	}
 	c.responded = true
 	c.s.deadlines.set(c, Timeouts{Total: afterAnswer}, c.s.loop.Now())
-	c.client.respond(&head{status: a.status, fields: c.s.ownHead(a), length: int64(a.length)}, body == "")
+	c.head = head{status: a.status, fields: c.s.ownHead(a), length: int64(a.length)}
+	c.client.respond(&c.head, body == "")
 	c.down.start(noGiver{}, false)
 	c.down.to = c.client
 	if body == "" {
@@ -609,10 +611,11 @@ func (c *call) timedOut(r Reason, after time.Duration) {
 
 // tls implements Request.TLS.
 func (c *call) tls() *tls.ConnectionState {
-	if c.tlsOf == nil {
+	if c.inside == nil {
 		return nil
 	}
-	return c.tlsOf()
+	s := c.inside.ConnectionState()
+	return &s
 }
 
 // detached implements Request.HTTP.

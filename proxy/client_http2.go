@@ -118,6 +118,7 @@ func (c *clientConn) leave() {
 		return
 	}
 	c.leaving, c.leaveBy = true, c.s.loop.Now().Add(freshGrace)
+	c.conn.Out()
 	c.h2.Shutdown()
 	c.conn.Dirty()
 	c.s.leaving = append(c.s.leaving, c)
@@ -127,6 +128,7 @@ func (c *clientConn) leave() {
 // leaves ends the connection if it has been told so and has nothing left to do.
 func (c *clientConn) leaves(now time.Time) {
 	if c.leaving && !c.closed && c.open == 0 && (c.h2.Done() || !now.Before(c.leaveBy)) {
+		c.conn.Out()
 		c.h2.Close(h2.NoError)
 		c.conn.Dirty()
 		c.end(nil)
@@ -162,20 +164,12 @@ func (c *clientConn) Request(s *h2.Stream, r *h2.Request, end bool) {
 	x.stream = clientStream{c: c, s: s, x: x, received: end}
 	x.client = &x.stream
 	x.fields = append(x.fields[:0], r.Fields...)
-	x.remote, x.peer, x.tlsOf = c.remote, c.peer, c.tlsState
+	x.remote, x.peer, x.inside = c.remote, c.peer, c.tls
 	x.up.start(x.client, true)
 	if end {
 		x.up.ended = true
 	}
 	x.begin(r, end)
-}
-
-func (c *clientConn) tlsState() *tls.ConnectionState {
-	if c.tls == nil {
-		return nil
-	}
-	s := c.tls.ConnectionState()
-	return &s
 }
 
 // begin makes x the call of a request of HTTP/2.
@@ -325,6 +319,7 @@ func (t *clientStream) data(p []byte, end bool) int {
 	if t.x != nil {
 		t.c.s.deadlines.touch(t.x)
 	}
+	t.c.conn.Out()
 	n := t.s.WriteData(p, end)
 	t.send(end && n == len(p))
 	return n
@@ -332,6 +327,7 @@ func (t *clientStream) data(p []byte, end bool) int {
 
 func (t *clientStream) trailers(f h1.Fields) {
 	if t.s != nil {
+		t.c.conn.Out()
 		t.s.WriteTrailers(f)
 		t.send(true)
 	}
@@ -339,6 +335,7 @@ func (t *clientStream) trailers(f h1.Fields) {
 
 func (t *clientStream) credit(n, _ int) {
 	if t.s != nil {
+		t.c.conn.Out()
 		t.s.Credit(n)
 		t.c.conn.Dirty()
 	}
@@ -349,6 +346,7 @@ func (t *clientStream) invite() { t.interim(&head{status: http.StatusContinue}) 
 func (t *clientStream) interim(r *head) {
 	if t.s != nil {
 		r.fields.DelKinds(framingKinds)
+		t.c.conn.Out()
 		t.s.WriteHead(r.status, r.fields, false)
 		t.c.conn.Dirty()
 	}
@@ -366,6 +364,7 @@ func (t *clientStream) respond(r *head, end bool) {
 	if r.length >= 0 && r.status != http.StatusNoContent {
 		r.fields = append(r.fields, h1.Field{Name: "content-length", Value: strconv.FormatInt(r.length, 10), Kind: h1.ContentLength})
 	}
+	t.c.conn.Out()
 	t.s.WriteHead(r.status, r.fields, end)
 	if t.c.s.h.draining.Load() {
 		t.c.leave()
@@ -379,10 +378,13 @@ func (t *clientStream) leave(why *Error) {
 	}
 	switch {
 	case why == nil:
+		t.c.conn.Out()
 		t.s.Reset(h2.NoError) // RFC 9113 §8.1: the rest of the request isn't needed
 	case why.Reason == ClientGone:
+		t.c.conn.Out()
 		t.s.Reset(h2.Cancel)
 	default:
+		t.c.conn.Out()
 		t.s.Reset(h2.InternalError)
 	}
 	t.c.conn.Dirty()
@@ -399,6 +401,7 @@ func (t *clientStream) answer(a *ownAnswer, bodiless bool) {
 		t.data([]byte(a.body), true)
 	}
 	if t.s != nil { // a client that takes no answer gets none
+		t.c.conn.Out()
 		s.Reset(h2.NoError)
 		t.forget()
 	}
@@ -415,6 +418,7 @@ func (s *shard) closeIdle(now time.Time) {
 			c.idle.Store(0)
 			continue
 		}
+		c.conn.Out()
 		c.h2.Close(h2.NoError)
 		c.conn.Dirty()
 		c.end(nil)

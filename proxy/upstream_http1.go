@@ -204,17 +204,18 @@ func (c *conn1) head(p []byte) (used int, ok bool) {
 		return len(p) - before, false
 	}
 	end -= before
-	r := head{status: c.r.Status, reason: c.r.Reason, fields: c.r.Fields, length: c.r.Length}
+	r := &c.x.head
+	*r = head{status: c.r.Status, reason: c.r.Reason, fields: c.r.Fields, length: c.r.Length}
 	if c.r.Status < 200 && c.r.Status != http.StatusSwitchingProtocols {
 		r.fields.DelKinds(framingKinds)
-		c.x.interim(&r)
+		c.x.interim(r)
 		return end, true
 	}
 	c.frame()
 	c.state = conn1Body
 	c.reuse = !c.r.Doubtful && !(c.body.Left() < 0 && !c.body.Chunked())
 	x := c.x
-	if wanted := x.respond(&r, c.body.Done()); wanted || c.x != x {
+	if wanted := x.respond(r, c.body.Done()); wanted || c.x != x {
 		return end, true
 	}
 	return end, c.state == conn1Discard

@@ -103,6 +103,7 @@ func (c *conn2) truncates(x *call, why *Error) *Error {
 // retire closes the connection once it carries nothing.
 func (c *conn2) retire() {
 	if c.leaving && !c.closed && c.h2.Streams() == 0 {
+		c.conn.Out()
 		c.h2.Close(h2.NoError)
 		c.conn.Dirty()
 		c.end(&Error{Reason: UpstreamClosed, Err: errUpstreamClosed})
@@ -143,13 +144,14 @@ func (c *conn2) Response(s *h2.Stream, status int, f h1.Fields, end bool) {
 	if !ok {
 		return
 	}
-	r := head{status: status, fields: f, length: lengthOf(f)}
+	r := &x.head
+	*r = head{status: status, fields: f, length: lengthOf(f)}
 	if status < 200 {
-		x.interim(&r)
+		x.interim(r)
 		return
 	}
 	x.upstream2.receive(end)
-	x.respond(&r, end)
+	x.respond(r, end)
 }
 
 // Data implements h2.Handler.
@@ -246,6 +248,7 @@ func (t *upstreamStream) request(end bool) {
 	if end && !x.hasLength {
 		r.Length = -1
 	}
+	t.c.conn.Out()
 	t.s = t.c.h2.Open(&r, end)
 	t.s.User = x
 	t.send(end)
@@ -279,6 +282,7 @@ func (t *upstreamStream) data(p []byte, end bool) int {
 		return len(p)
 	}
 	t.c.s.deadlines.touch(t.x)
+	t.c.conn.Out()
 	n := t.s.WriteData(p, end)
 	t.send(end && n == len(p))
 	return n
@@ -286,6 +290,7 @@ func (t *upstreamStream) data(p []byte, end bool) int {
 
 func (t *upstreamStream) trailers(f h1.Fields) {
 	if t.s != nil {
+		t.c.conn.Out()
 		t.s.WriteTrailers(f)
 		t.send(true)
 	}
@@ -293,6 +298,7 @@ func (t *upstreamStream) trailers(f h1.Fields) {
 
 func (t *upstreamStream) credit(n, _ int) {
 	if t.s != nil {
+		t.c.conn.Out()
 		t.s.Credit(n)
 		t.c.conn.Dirty()
 	}
@@ -305,6 +311,7 @@ func (t *upstreamStream) leave(how parting) (free bool) {
 	c.since = c.s.loop.Now()
 	if t.s != nil {
 		free = how != partCut || t.unsent()
+		t.c.conn.Out()
 		t.s.Reset(h2.Cancel)
 		c.conn.Dirty()
 		t.forget()
