@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
 
 func (c *client) refuseWith(err error) {
@@ -19,7 +21,9 @@ func (c *client) refuseWith(err error) {
 func (c *client) refuse() {
 	c.done, c.linger = true, true
 	_ = c.conn.SetDeadline(time.Now().Add(afterAnswer))
-	_, _ = c.conn.Write(c.e.h.refusal(c.refused)) // a client that has gone needs none
+	if !errors.Is(c.refused, h1.ErrNotHTTP) { // it may be HTTP/2 with an invalid preface; no answer would be understood (RFC 9113 §3.4)
+		_, _ = c.conn.Write(c.e.h.refusal(c.refused)) // a client that has gone needs none
+	}
 	if c.e.cfg.OnRejected != nil {
 		c.e.cfg.OnRejected(c.remote, c.refused)
 	}

@@ -104,6 +104,20 @@ func TestEngineRefuses(t *testing.T) {
 	}
 }
 
+// What may be HTTP/2 with an invalid preface gets no answer, which would be read as a frame.
+func TestEngineClosesOnAnInvalidPreface(t *testing.T) {
+	told := make(chan *proxy.Error, 1)
+	addr := engineOf(t, policyFuncs{}, proxy.ServerConfig{OnRejected: func(_ string, err *proxy.Error) { told <- err }})
+	conn, in := dialEngine(t, addr)
+	io.WriteString(conn, "INVALID CONNECTION PREFACE\r\n\r\n")
+	if got, err := io.ReadAll(in); err != nil || len(got) > 0 {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := <-told; proxy.RejectionOf(err).String() != "not HTTP" {
+		t.Errorf("told of %v", err)
+	}
+}
+
 // A client that sends its head byte by byte is let go at the timeout, however fast the bytes come; one that sends nothing
 // without an answer.
 func TestEngineBoundsHeads(t *testing.T) {

@@ -9,6 +9,7 @@ type Error uint8
 const (
 	ErrLineEnd Error = iota + 1
 	ErrRequestLine
+	ErrNotHTTP
 	ErrLineTooLong
 	ErrMethod
 	ErrTarget
@@ -54,6 +55,7 @@ func (r Rule) String() string {
 var rules = [...]Rule{
 	ErrLineEnd:        {"malformed line end: CR and LF come together", "RFC 9112 §2.2", http.StatusBadRequest},
 	ErrRequestLine:    {"malformed request line", "RFC 9112 §3", http.StatusBadRequest},
+	ErrNotHTTP:        {"not HTTP", "RFC 9113 §3.4", http.StatusBadRequest},
 	ErrLineTooLong:    {"request line too long", "RFC 9112 §3", http.StatusRequestURITooLong},
 	ErrMethod:         {"malformed method", "RFC 9110 §9.1", http.StatusBadRequest},
 	ErrTarget:         {"malformed request-target", "RFC 9112 §3.2", http.StatusBadRequest},

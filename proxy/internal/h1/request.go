@@ -52,6 +52,8 @@ func (r *Request) requestLine(s string) error {
 	case version == "HTTP/1.1":
 		r.Minor = 1
 	case version == "HTTP/1.0":
+	case !strings.Contains(s, "HTTP") && !strings.Contains(s, "http"):
+		return ErrNotHTTP
 	case len(version) != 8 || version[:5] != "HTTP/" || !digit(version[5]) || version[6] != '.' || !digit(version[7]):
 		return ErrRequestLine
 	case version[5] != '1':
