@@ -40,6 +40,7 @@ func (e *Engine) serveHTTP2(from *client) {
 	c.s = s
 	c.born = max(1, e.since(time.Now()))
 	e.mu.Unlock()
+	e.stacks.n.Add(1)
 	s.loop.Post(func() { s.serveHTTP2(c, from.conn, from.handed.prefix) })
 }
 

@@ -20,11 +20,12 @@ func (e *Engine) swept() {
 	for c := range e.clients {
 		c.sweep(now)
 	}
-	if len(e.clients) > 0 && e.stacks.due() && e.cfg.FreeMemory != nil {
+	clients := len(e.clients) + len(e.streams)
+	if clients > 0 && e.stacks.due() && e.cfg.FreeMemory != nil {
 		e.all.Go(e.cfg.FreeMemory)
 	}
 	e.sweep = nil
-	if len(e.clients) > 0 {
+	if clients > 0 {
 		e.sweep = time.AfterFunc(e.sweepEvery(), e.swept)
 	}
 }
@@ -74,7 +75,7 @@ func (c *client) sweep(now int64) {
 	}
 }
 
-// stacks counts the goroutines that have ended because their connection was parked. Their stacks stay with the process until
+// stacks counts the goroutines that have ended because their connection was parked, or is a shard's. Their stacks stay with the process until
 // a collection, and where nothing is allocated that is two minutes away: after many of them, and when no more come, there
 // is something to be collected, and for the system to have back at once: of 9000 requests that wait, having come at
 // once, that is up to a third.

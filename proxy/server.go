@@ -17,10 +17,10 @@ const (
 	DefaultMaxHead     = 256 << 10 // Envoy's is 60 KiB, Go's 1 MiB
 	DefaultMaxFields   = 1000      // Envoy's is 100, Go has none
 	// The memory of these is that of a process with 1 GiB: an eighth of it each for connections at 2 KiB, for those
-	// inside TLS at 16 KiB and for those of HTTP/2 at 44 KiB, as they are measured when idle, and a sixteenth for heads.
+	// inside TLS at 16 KiB and for those of HTTP/2 at 8 KiB, about twice what they take when idle, and a sixteenth for heads.
 	DefaultMaxConns           = 65536
 	DefaultMaxTLSConns        = 8192
-	DefaultMaxHTTP2Conns      = 2978
+	DefaultMaxHTTP2Conns      = 16384
 	DefaultMaxUnfinishedHeads = 64 << 20
 	DefaultMaxStreams         = 1000
 	DefaultStreamWindow       = 1 << 20

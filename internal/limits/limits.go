@@ -37,7 +37,7 @@ type Limits struct {
 const (
 	perConn      = 2 << 10
 	perTLSConn   = 16 << 10
-	perHTTP2Conn = 44 << 10
+	perHTTP2Conn = 8 << 10
 	perWaiting   = 16 << 10
 
 	// Limits of waiting requests for any memory (contract, "Concurrency").

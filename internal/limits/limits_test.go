@@ -62,10 +62,10 @@ func TestDefaultsFollowFromMemory(t *testing.T) {
 		http2, waiting           Count
 		unfinished, waitingHeads Size
 	}{
-		{10 << 20, 640, 80, 29, 400, 1 << 20, 10 << 17},
-		{100 << 20, 6400, 800, 290, 4000, 100 << 16, 100 << 17},
-		{540 << 20, 34560, 4320, 1570, 20_000, 540 << 16, 540 << 17},
-		{64 << 30, 4 << 20, 512 << 10, 190650, 20_000, 4 << 30, 256 << 20},
+		{10 << 20, 640, 80, 160, 400, 1 << 20, 10 << 17},
+		{100 << 20, 6400, 800, 1600, 4000, 100 << 16, 100 << 17},
+		{540 << 20, 34560, 4320, 8640, 20_000, 540 << 16, 540 << 17},
+		{64 << 30, 4 << 20, 512 << 10, 1 << 20, 20_000, 4 << 30, 256 << 20},
 	} {
 		l := Default(c.memory, math.MaxInt64)
 		if l.Conns != c.conns || l.TLSConns != c.tls || l.HTTP2Conns != c.http2 || l.Waiting != c.waiting || l.UnfinishedHeads != c.unfinished || l.WaitingBytes != c.waitingHeads {
