@@ -273,6 +273,10 @@ func (c *call) connected(end upstreamSide, reused bool) {
 		t.out.Connect = c.since(t.begin)
 	}
 	t.asked = true
+	if c.req.Upgrade != "" {
+		end.request(true) // what the client says follows the 101
+		return
+	}
 	bodiless := c.up.ended && c.up.n == 0 && len(c.up.trail) == 0
 	t.holding = !bodiless && c.fields.Find("Expect", 0) >= 0
 	end.request(bodiless)
@@ -334,6 +338,10 @@ func (c *call) respond(r *head, end bool) (wanted bool) {
 	c.firstByte()
 	c.s.upstreams.learn(c, nil)
 	t.out.Status = r.status
+	if c.req.Upgrade != "" && c.req.Proto == HTTP2 && r.status/100 == 2 { // it would be taken for the websocket's
+		c.attemptFails(malformed("the upstream does not switch to %s", c.req.Upgrade), false, false)
+		return false
+	}
 	t.resp = Response{Status: r.status, Header: Header{list: &r.fields}}
 	o, discard, err := c.s.h.receive(c.x, &c.req, &t.resp, &t.upstream)
 	if err != nil {
@@ -347,10 +355,13 @@ func (c *call) respond(r *head, end bool) (wanted bool) {
 	}
 	c.responded = true
 	c.result.Reason, c.result.Status, c.result.Start = ReasonNone, r.status, c.since(c.req.Arrived)
-	c.s.deadlines.begun(c)
+	switching := r.status == http.StatusSwitchingProtocols
+	if !switching { // ResponseStart is of the first byte behind a 101
+		c.s.deadlines.begun(c)
+	}
 	c.client.respond(r, end)
 	c.up.settle()
-	if t.holding && r.status < http.StatusBadRequest {
+	if switching || t.holding && r.status < http.StatusBadRequest {
 		// An upstream that knows nothing of Expect may want the body after it has begun its response. A client that was not told
 		// to go on does so by itself (RFC 9110 §10.1.1).
 		c.askForBody(false)
@@ -367,6 +378,7 @@ func (c *call) respond(r *head, end bool) (wanted bool) {
 // give takes some of the response's body.
 func (c *call) give(p []byte, end bool) {
 	c.s.deadlines.touch(c)
+	c.s.deadlines.begun(c)
 	c.down.put(p, end)
 	c.passed()
 }

@@ -49,6 +49,7 @@ func (s *shard) serveHTTP2(c *clientConn, conn net.Conn, read []byte) {
 		ConnWindow:   int32(min(max(4*s.e.cfg.StreamWindow, 64<<10), 4<<20-1)),
 		MaxHead:      s.e.cfg.MaxHead,
 		MaxFields:    s.e.cfg.MaxFields,
+		Connect:      true,
 		MaxOut:       maxOut,
 		Intern:       s.e.heads.text,
 		Now:          s.loop.Now,
@@ -190,10 +191,16 @@ func (x *call) begin(r *h2.Request, end bool) {
 		ContentLength: length, BodyHeld: holds(length), Arrived: x.s.loop.Now(), ex: x,
 	}
 	x.target, x.hasLength = r.Path, r.Length >= 0
+	if r.Protocol == "websocket" { // RFC 8441 §5: what an Upgrade is in HTTP/1.1, and so it is to the policy and upstream
+		x.req.Method, x.req.Upgrade = http.MethodGet, r.Protocol
+		x.req.ContentLength, x.req.BodyHeld, x.hasLength, x.expect = 0, true, false, false
+		x.fields.DelKinds(framingKinds | 1<<h1.Expect)
+		x.fields.Del("Sec-WebSocket-Key")
+	}
 	switch {
 	case err != nil:
 		x.refuse(tooManyOptions.with(""))
-	case r.Method == http.MethodConnect:
+	case x.req.Method == http.MethodConnect:
 		x.refuse(connectMethod.with(""))
 	case len(r.Path) > x.s.e.cfg.MaxTarget:
 		x.reject(x.s.e.cfg.exceeded(h1.ErrLineTooLong))
@@ -355,6 +362,10 @@ func (t *clientStream) interim(r *head) {
 func (t *clientStream) respond(r *head, end bool) {
 	if t.s == nil {
 		return
+	}
+	if r.status == http.StatusSwitchingProtocols {
+		r.status, r.length = http.StatusOK, -1
+		r.fields.Del("Sec-WebSocket-Accept")
 	}
 	skip := connectionKinds | framingKinds
 	if end {

@@ -22,8 +22,9 @@ type conn1 struct {
 	scanned int    // of the next head
 	begun   int64  // what had been written when the request began
 	used    bool
-	chunked bool // the request's body is
-	sent    bool // the request has been, in full
+	chunked bool   // the request's body is
+	sent    bool   // the request has been, in full
+	key     string // of the websocket that was asked for
 	paused  bool
 	r       h1.Response
 	body    h1.Body
@@ -75,7 +76,14 @@ func (c *conn1) request(end bool) {
 	}
 	if x.te {
 		b = h1.AppendField(b, "TE", "trailers")
-		b = h1.AppendField(b, "Connection", "TE")
+	}
+	if c.key = ""; x.req.Upgrade != "" {
+		c.key = websocketKey()
+		b = h1.AppendField(b, "Upgrade", x.req.Upgrade)
+		b = h1.AppendField(b, "Sec-WebSocket-Key", c.key)
+	}
+	if options := connectionOptions(x.te, x.req.Upgrade != ""); options != "" {
+		b = h1.AppendField(b, "Connection", options)
 	}
 	*c.conn.Out() = h1.AppendEnd(b)
 	c.conn.Dirty()
@@ -120,9 +128,17 @@ func (c *conn1) data(p []byte, end bool) int {
 			*out = h1.AppendLastChunk(*out, nil)
 		}
 		c.sent = true
+		c.endWebsocket()
 	}
 	c.conn.Dirty()
 	return len(p)
+}
+
+// endWebsocket passes the end of the client's half on.
+func (c *conn1) endWebsocket() {
+	if c.key != "" {
+		c.conn.CloseWrite()
+	}
 }
 
 // trailers implements taker. Behind a length there can be none (RFC 9110 §6.5.1).
@@ -134,6 +150,7 @@ func (c *conn1) trailers(f h1.Fields) {
 		c.conn.Dirty()
 	}
 	c.sent = true
+	c.endWebsocket()
 }
 
 // credit implements giver.
@@ -211,6 +228,10 @@ func (c *conn1) head(p []byte) (used int, ok bool) {
 		c.x.interim(r)
 		return end, true
 	}
+	if c.r.Status == http.StatusSwitchingProtocols && c.key != "" && !c.accepted() {
+		c.broken(malformed("101 without the Sec-WebSocket-Accept of the key"))
+		return end, false
+	}
 	c.frame()
 	c.state = conn1Body
 	c.reuse = !c.r.Doubtful && !(c.body.Left() < 0 && !c.body.Chunked())
@@ -224,11 +245,19 @@ func (c *conn1) head(p []byte) (used int, ok bool) {
 // gatherFrom is the size from which what there is of a head is kept here, since the loop reads 64 KiB at most.
 const gatherFrom = 32 << 10
 
+// accepted reports that the upstream has agreed to the websocket.
+func (c *conn1) accepted() bool {
+	i := c.r.Fields.Find("Sec-WebSocket-Accept", 0)
+	return i >= 0 && c.r.Fields[i].Value == websocketAccept(c.key)
+}
+
 // frame finds out what is to come behind a head (RFC 9112 §6.3).
 func (c *conn1) frame() {
 	switch r := &c.r; {
 	case c.x.req.Method == http.MethodHead, r.Status == http.StatusNoContent, r.Status == http.StatusNotModified:
 		c.body.Start(0)
+	case r.Status == http.StatusSwitchingProtocols:
+		c.body.Start(-1)
 	case r.Chunked:
 		c.body.StartChunked(&c.chunks)
 	default:

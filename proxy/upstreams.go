@@ -89,7 +89,7 @@ func (u *upstreams) connect(x *call) {
 	t := &x.attempt
 	up := u.upstream(origin2{t.upstream.Addr, t.upstream.TLS})
 	proto := t.upstream.Proto
-	if proto == SameProto && x.req.Proto == HTTP1 {
+	if proto == SameProto && x.req.Proto == HTTP1 || x.req.Upgrade != "" {
 		proto = HTTP1
 	}
 	x.proto = proto
