@@ -156,6 +156,18 @@ func (c *clientConn) becomeIdle() {
 	}
 }
 
+// writeData writes to a stream of HTTP/2, and sends in between as long as the connection takes it.
+func writeData(c *loop.Conn, s *h2.Stream, p []byte, end bool) (n int) {
+	for {
+		c.Out()
+		k := s.WriteData(p[n:], end)
+		if n += k; n == len(p) || k == 0 || !c.Full() {
+			return n
+		}
+		c.Flush()
+	}
+}
+
 // Request implements h2.Handler.
 func (c *clientConn) Request(s *h2.Stream, r *h2.Request, end bool) {
 	c.idle.Store(0)
@@ -326,8 +338,7 @@ func (t *clientStream) data(p []byte, end bool) int {
 	if t.x != nil {
 		t.c.s.deadlines.touch(t.x)
 	}
-	t.c.conn.Out()
-	n := t.s.WriteData(p, end)
+	n := writeData(t.c.conn, t.s, p, end)
 	t.send(end && n == len(p))
 	return n
 }

@@ -113,7 +113,9 @@ func appendCanonical(b []byte, f h1.Fields, skip h1.Kinds) []byte {
 // data implements taker.
 func (c *conn1) data(p []byte, end bool) int {
 	if c.conn.Full() && len(p) > 0 {
-		return 0
+		if c.conn.Flush(); c.conn.Full() {
+			return 0
+		}
 	}
 	c.s.deadlines.touch(c.x)
 	out := c.conn.Out()

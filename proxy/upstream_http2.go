@@ -282,8 +282,7 @@ func (t *upstreamStream) data(p []byte, end bool) int {
 		return len(p)
 	}
 	t.c.s.deadlines.touch(t.x)
-	t.c.conn.Out()
-	n := t.s.WriteData(p, end)
+	n := writeData(t.c.conn, t.s, p, end)
 	t.send(end && n == len(p))
 	return n
 }

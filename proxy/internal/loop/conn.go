@@ -40,6 +40,8 @@ type driver interface {
 	send()
 	// goOn is called in the turn after one in which this was asked for, unless the Handler is done with the connection.
 	goOn()
+	// flush sends what can be sent at once.
+	flush()
 	// quiet reports that nothing has come.
 	quiet() bool
 	// unread puts p before what comes.
@@ -107,6 +109,13 @@ func (c *Conn) waiting() int {
 		n += len(s.sending)
 	}
 	return n
+}
+
+// Flush sends some of Out now, if the system takes it at once, so that more can be appended: for bulk. What fails is told later.
+func (c *Conn) Flush() {
+	if !c.gone {
+		c.d.flush()
+	}
 }
 
 // Wrote is how many bytes have been given to the system.

@@ -168,6 +168,21 @@ func (s *socket) send() {
 	}
 }
 
+// flush leaves a failure to send, at the end of the turn, where it is met again.
+func (s *socket) flush() {
+	if len(s.out) == 0 || s.blocked || s.deaf != nil {
+		return
+	}
+	if n := netio.Write(uintptr(s.fd), s.out); n > 0 {
+		s.wrote += int64(n)
+		if n == len(s.out) {
+			s.out = s.out[:0]
+		} else {
+			s.out = s.out[n:]
+		}
+	}
+}
+
 // unsendable is a failed write. A peer that has closed the connection may have said something before.
 func (s *socket) unsendable(err error) {
 	if s.muted || s.ended || s.deaf != nil {

@@ -152,6 +152,9 @@ func (s *stream) shrink() {
 	}
 }
 
+// flush does nothing: a write may block.
+func (s *stream) flush() {}
+
 // quiet: a reader that isn't in Read has something, or is parked.
 func (s *stream) quiet() bool {
 	if !s.reading.TryLock() {
