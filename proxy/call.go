@@ -73,7 +73,8 @@ type call struct {
 	at        Attempt
 	attempt   attempt
 	wait      *wait // of Next, which has returned Wait
-	begun     bool  // the policy has been told of it
+	begun     bool  // start has been called
+	counted   bool  // it is one of Handler.InFlight
 	queued    bool  // in shard.due
 	proto     Proto // of the attempt: the upstream's, or SameProto where that is to be found out
 	awaits    *dialing
@@ -99,6 +100,7 @@ type attempt struct {
 	active   bool // Release is due
 	asked    bool // the head has been sent
 	holding  bool // the body waits for the upstream's 100
+	interims int
 	askBy    time.Time
 	connection
 	resp Response
@@ -113,6 +115,7 @@ func (c *call) start() {
 	defer c.recovered()
 	h := c.s.h
 	h.inFlight.Add(1)
+	c.counted = true
 	h.budget.deposit()
 	c.result = Result{Reason: Internal, Status: http.StatusInternalServerError} // should the policy panic
 	c.s.deadlines.join(c)
@@ -130,7 +133,6 @@ func (c *call) recovered() {
 
 // panicked ends the call without an answer.
 func (c *call) panicked() {
-	defer c.recovered() // of the same policy's Release or End
 	if c.client != nil {
 		c.leaveClient(&Error{Reason: Internal})
 	}
@@ -140,12 +142,24 @@ func (c *call) panicked() {
 		c.result.Reason, c.result.Status = Internal, http.StatusInternalServerError
 		c.release(Internal)
 		c.finish()
-	case c.begun: // Begin has panicked
-		c.begun = false
-		c.s.deadlines.leave(c)
-		c.s.h.leave()
-		c.s.free(c)
+	case c.counted: // Begin has panicked
+		c.forget()
 	}
+}
+
+// guarded is deferred around those of a policy's methods after which the call goes on, or ends, as it would have anyway.
+func (c *call) guarded() {
+	if p := recover(); p != nil {
+		c.s.e.log.Printf("proxy: panic serving %s: %v\n%s", c.remote, p, debug.Stack())
+	}
+}
+
+// forget is the end of a call.
+func (c *call) forget() {
+	c.counted = false
+	c.s.deadlines.leave(c)
+	c.s.h.leave()
+	c.s.free(c)
 }
 
 // decide asks the policy.
@@ -233,8 +247,8 @@ func (w *wait) wake() {
 
 // proceed asks the policy again, after a wait or a failed attempt.
 func (c *call) proceed() {
-	if c.x == nil {
-		return // it has ended meanwhile
+	if c.x == nil || c.responded {
+		return // it has ended meanwhile, or has got an answer that says so
 	}
 	defer c.recovered()
 	c.at.Ended = nil
@@ -305,6 +319,9 @@ func (c *call) askForBody(tell bool) {
 	c.up.flush()
 }
 
+// maxInterims bounds the interim responses of an upstream, which are passed on at once, however slowly a client reads. It is h2's.
+const maxInterims = 100
+
 // interim takes a 1xx of the upstream.
 func (c *call) interim(r *head) {
 	c.firstByte()
@@ -315,6 +332,10 @@ func (c *call) interim(r *head) {
 		return
 	}
 	if c.responded {
+		return
+	}
+	if c.attempt.interims++; c.attempt.interims > maxInterims {
+		c.attemptFails(malformed("more than 100 interim responses"), false, false)
 		return
 	}
 	if err := c.s.h.receiveInterim(Header{list: &r.fields}); err != nil {
@@ -461,7 +482,7 @@ func (c *call) attemptEnds(err error, how parting) {
 // detach parts the call from its upstream's end.
 func (c *call) detach(how parting) (free bool) {
 	t := &c.attempt
-	c.up.to, c.down.from = nil, nil
+	c.up.to, c.down.from = nil, noGiver{}
 	end := t.end
 	t.end = nil
 	if end == nil {
@@ -526,6 +547,7 @@ func (c *call) release(r Reason) {
 	}
 	t.active = false
 	t.out.Reason, t.out.Total = r, c.since(t.begin)
+	defer c.guarded()
 	c.x.Release(t.upstream, t.out)
 }
 
@@ -608,11 +630,8 @@ func (c *call) finish() {
 	r.Wait, r.Total = c.waited, c.since(c.req.Arrived)
 	x := c.x
 	c.x = nil
-	c.s.deadlines.leave(c)
-	defer func() {
-		c.s.h.leave()
-		c.s.free(c)
-	}()
+	defer c.forget()
+	defer c.guarded()
 	x.End(&c.req, *r)
 }
 

@@ -449,6 +449,11 @@ func (s *shard) closeIdle(now time.Time) {
 		c.leaves(now)
 	}
 	s.leaving = slices.DeleteFunc(s.leaving, func(c *clientConn) bool { return c.closed })
+	for _, c := range s.leaving {
+		if now.Before(c.leaveBy) {
+			s.loop.Wake(c.leaveBy)
+		}
+	}
 	if c := s.clients.first; c != nil {
 		s.loop.Wake(c.idleSince.Add(s.e.cfg.IdleTimeout))
 	}

@@ -88,12 +88,16 @@ func (e *Engine) drainShards() {
 func (e *Engine) endShards(err *Error) {
 	for _, s := range e.shards {
 		s.loop.Do(func() {
+			var all []*call // to end one may move its connection within the list
 			for c := s.clients.first; c != nil; c = c.next {
 				for t := range c.h2.All() {
 					if x, ok := t.User.(*call); ok {
-						x.end(err)
+						all = append(all, x)
 					}
 				}
+			}
+			for _, x := range all {
+				x.end(err)
 			}
 		})
 	}

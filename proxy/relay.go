@@ -26,6 +26,7 @@ type relay struct {
 
 	buf     []byte    // what is kept and what is held
 	gone    int       // of buf: what has gone on
+	again   int       // bytes that go on once more: they have been credited
 	keeping bool      // the body from its start is in buf
 	lost    bool      // something has gone on that is not kept
 	n       int64     // bytes that have come
@@ -36,11 +37,15 @@ type relay struct {
 
 // start readies r for a body; with keep it can be repeated.
 func (r *relay) start(from giver, keep bool) {
-	buf, trail := r.buf[:0], r.trail[:0]
-	if cap(buf) > keptBuffer {
-		buf = nil
+	*r = relay{from: from, buf: r.small(), trail: r.trail[:0], keeping: keep}
+}
+
+// small is the memory of r for another body, unless it is too much to keep.
+func (r *relay) small() []byte {
+	if cap(r.buf) > keptBuffer {
+		return nil
 	}
-	*r = relay{from: from, buf: buf, trail: trail, keeping: keep}
+	return r.buf[:0]
 }
 
 // keptBuffer is how much memory for bodies a call keeps for the next.
@@ -72,8 +77,15 @@ func (r *relay) put(p []byte, end bool) {
 	}
 	r.buf = append(r.buf, rest...)
 	r.finish()
+	r.credit(n)
+}
+
+// credit tells the giver of n bytes that have gone on; of those of an attempt before it has been told.
+func (r *relay) credit(n int) {
+	old := min(n, r.again)
+	r.again -= old
 	if n > 0 {
-		r.from.credit(n, r.held())
+		r.from.credit(n-old, r.held())
 	}
 }
 
@@ -95,9 +107,7 @@ func (r *relay) flush() {
 	r.gone += n
 	r.bound()
 	r.finish()
-	if n > 0 {
-		r.from.credit(n, r.held())
-	}
+	r.credit(n)
 }
 
 // finish passes the end on once everything else has gone.
@@ -127,11 +137,7 @@ func (r *relay) bound() {
 
 // forget drops what has gone on, which is everything.
 func (r *relay) forget() {
-	if r.gone = 0; cap(r.buf) > keptBuffer {
-		r.buf = nil
-		return
-	}
-	r.buf = r.buf[:0]
+	r.gone, r.buf = 0, r.small()
 }
 
 // settle says that there will be no other attempt.
@@ -146,4 +152,4 @@ func (r *relay) settle() {
 func (r *relay) repeatable() bool { return !r.lost }
 
 // rewind has the body begin again, for another taker.
-func (r *relay) rewind() { r.to, r.gone, r.done = nil, 0, false }
+func (r *relay) rewind() { r.to, r.again, r.gone, r.done = nil, r.again+r.gone, 0, false }

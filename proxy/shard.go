@@ -60,7 +60,7 @@ func (s *shard) free(c *call) {
 	clear(c.fields)
 	*c = call{
 		s: s, fields: c.fields[:0],
-		up: relay{buf: c.up.buf, trail: c.up.trail}, down: relay{buf: c.down.buf, trail: c.down.trail},
+		up: relay{buf: c.up.small(), trail: c.up.trail}, down: relay{buf: c.down.small(), trail: c.down.trail},
 	}
 	c.req.ex = c
 	s.unused = append(s.unused, c)

@@ -31,10 +31,11 @@ type conn1 struct {
 	chunks  h1.Chunks
 	trail   h1.Fields
 	reuse   bool
-	until   time.Time // parted: its slot is free then
+	until   time.Time // parted: its slot is free then; discard: it is closed then
 	cut     *call     // parted: whose slot it is
 	since   time.Time // unused since then
 	keep    time.Duration
+	discard int64 // bytes that are read at most only to keep the connection
 
 	links[conn1] // in upstreams.unused
 }
@@ -112,6 +113,9 @@ func appendCanonical(b []byte, f h1.Fields, skip h1.Kinds) []byte {
 
 // data implements taker.
 func (c *conn1) data(p []byte, end bool) int {
+	if c.state == conn1Closed {
+		return len(p) // it has answered in full, and gone
+	}
 	if c.conn.Full() && len(p) > 0 {
 		if c.conn.Flush(); c.conn.Full() {
 			return 0
@@ -145,7 +149,7 @@ func (c *conn1) endWebsocket() {
 
 // trailers implements taker. Behind a length there can be none (RFC 9110 §6.5.1).
 func (c *conn1) trailers(f h1.Fields) {
-	if c.chunked {
+	if c.chunked && c.state != conn1Closed {
 		out := c.conn.Out()
 		*out = appendCanonical(append(*out, "0\r\n"...), f, 0)
 		*out = h1.AppendEnd(*out)
@@ -182,8 +186,10 @@ func (c *conn1) Input(p []byte) (n int) {
 			if !ok {
 				return n
 			}
-		case conn1Unused: // nobody has asked
-			c.close()
+		case conn1Unused:
+			if n < len(p) { // nobody has asked
+				c.close()
+			}
 			return len(p)
 		default:
 			return len(p)
@@ -197,6 +203,9 @@ func (c *conn1) head(p []byte) (used int, ok bool) {
 	if before > 0 {
 		c.partial = append(c.partial, p...)
 		p = c.partial
+	}
+	if len(p) > 0 {
+		c.x.firstByte()
 	}
 	end, next, err := h1.HeadEnd(p, c.scanned, true)
 	c.scanned = next
@@ -286,8 +295,10 @@ func (c *conn1) content(p []byte) (used int, ok bool) {
 	}
 	done := c.body.Done()
 	if c.state == conn1Discard {
-		if c.discarded(); done {
+		if c.discard -= int64(ns); done && c.reuse {
 			c.park()
+		} else if done || c.discard <= 0 {
+			c.close()
 		}
 		return ns, false
 	}
@@ -322,7 +333,11 @@ func (c *conn1) Hangup() {}
 
 // Ended implements loop.Handler.
 func (c *conn1) Ended(err error) {
-	if c.state == conn1Body && err == nil && c.body.Left() < 0 && !c.body.Chunked() {
+	switch {
+	case c.state == conn1Body && c.body.Done(): // the client hasn't taken all of it yet
+		c.close()
+		return
+	case c.state == conn1Body && err == nil && c.body.Left() < 0 && !c.body.Chunked():
 		c.reuse = false
 		c.body.Start(0)
 		c.deliver(nil, true)
@@ -362,15 +377,17 @@ func (c *conn1) leave(how parting) (free bool) {
 	x := c.x
 	c.x = nil
 	c.paused = c.paused && c.state != conn1Closed
+	reuse := c.reuse && c.sent && !x.attempt.close && (c.r.Minor > 0 || x.attempt.keepAlive)
+	c.keep = x.attempt.idle
 	switch {
 	case c.state == conn1Closed:
-	case how == partDone && c.reuse && c.sent && !x.attempt.close && (c.r.Minor > 0 || x.attempt.keepAlive):
-		c.keep = x.attempt.idle
+	case (how == partDone || how == partDiscard) && reuse && c.body.Done():
 		c.park()
-	case how == partDiscard && c.reuse && c.sent && !c.body.Done() && c.body.Left() <= copyBuffer:
-		c.state = conn1Discard
-	case how == partDiscard && c.reuse && c.sent && c.body.Done():
-		c.park()
+	case how == partDiscard && reuse && c.body.Left() <= copyBuffer:
+		c.state, c.discard, c.until = conn1Discard, copyBuffer+1, c.s.loop.Now().Add(cutFor)
+		c.s.upstreams.parted(c)
+	case how == partCut && c.state == conn1Body && c.sent && c.body.Done():
+		c.close() // it isn't: the client has gone before it had all
 	case how == partCut && c.conn.Wrote() > c.begun:
 		c.state, c.cut, c.until = conn1Parted, x, c.s.loop.Now().Add(cutFor)
 		if c.paused {
@@ -386,12 +403,8 @@ func (c *conn1) leave(how parting) (free bool) {
 	return true
 }
 
-// discarded bounds what is read only to keep a connection.
-func (c *conn1) discarded() {
-	if c.body.Left() > copyBuffer {
-		c.close()
-	}
-}
+// parting reports that the connection is read only for its end, or for the end of a response that nobody wants.
+func (c *conn1) parting() bool { return c.state == conn1Parted || c.state == conn1Discard }
 
 // park keeps the connection for the next request.
 func (c *conn1) park() {

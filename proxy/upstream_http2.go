@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -128,7 +129,7 @@ func (c *conn2) Settings() {
 		c.up.answered(d, c)
 		return
 	}
-	c.up.roomFor()
+	c.up.roomLater()
 }
 
 // GoAway implements h2.Handler.
@@ -173,7 +174,11 @@ func (c *conn2) Trailers(s *h2.Stream, f h1.Fields) {
 // Reset implements h2.Handler.
 func (c *conn2) Reset(s *h2.Stream, code h2.Code) {
 	if x, ok := s.User.(*call); ok {
+		received := x.upstream2.received
 		x.upstream2.forget()
+		if received { // RFC 9113 §8.1: it only doesn't want the rest of the request
+			return
+		}
 		if c.why != nil {
 			x.lost(c.truncates(x, c.why), false)
 			return
@@ -244,10 +249,6 @@ func (t *upstreamStream) request(end bool) {
 	t.begun = t.c.conn.Appended()
 	r := h2.Request{Method: x.req.Method, Scheme: scheme, Authority: cmp.Or(u.Host, x.req.Host, u.Addr), Path: x.target}
 	r.Fields = x.s.requestFields(x)
-	r.Length = x.req.ContentLength
-	if end && !x.hasLength {
-		r.Length = -1
-	}
 	t.c.conn.Out()
 	t.s = t.c.h2.Open(&r, end)
 	t.s.User = x
@@ -258,9 +259,12 @@ func (t *upstreamStream) request(end bool) {
 func (s *shard) requestFields(x *call) h1.Fields {
 	f := s.scratch[:0]
 	for i := range x.fields {
-		if !(connectionKinds | 1<<h1.Host | 1<<h1.XForwardedFor).Has(x.fields[i].Kind) {
+		if !(connectionKinds | framingKinds | 1<<h1.Host | 1<<h1.XForwardedFor).Has(x.fields[i].Kind) {
 			f = append(f, x.fields[i])
 		}
+	}
+	if x.hasLength { // whatever the policy has made of the field
+		f = append(f, h1.Field{Name: "content-length", Value: strconv.FormatInt(x.req.ContentLength, 10), Kind: h1.ContentLength})
 	}
 	var few [4]string
 	switch all := x.req.Header.appendForwarded(few[:0], x.peer); len(all) {
@@ -308,6 +312,7 @@ func (t *upstreamStream) unsent() bool { return t.c.conn.Wrote() <= t.begun }
 func (t *upstreamStream) leave(how parting) (free bool) {
 	c := t.c
 	c.since = c.s.loop.Now()
+	c.leaving = c.leaving || c.h2.Spent()
 	if t.s != nil {
 		free = how != partCut || t.unsent()
 		t.c.conn.Out()
@@ -321,8 +326,6 @@ func (t *upstreamStream) leave(how parting) (free bool) {
 		free = true
 	}
 	c.s.upstreams.retireLater(c)
-	if len(c.up.waiting) > 0 {
-		c.s.loop.Post(c.up.roomFor)
-	}
+	c.up.roomLater()
 	return free
 }

@@ -30,7 +30,7 @@ type upstreams struct {
 	s      *shard
 	all    map[origin2]*upstream
 	unused list[conn1, *conn1] // the longest unused first
-	parts  []*conn1            // whose requests were cut, the oldest first
+	parts  []*conn1            // whose requests were cut, or whose responses are discarded, the oldest first
 	cuts   []cut               // of HTTP/2, the oldest first
 }
 
@@ -55,6 +55,7 @@ type upstream struct {
 	shared  []*conn2
 	dialing *dialing // of HTTP/2
 	waiting []*call  // for a stream, since every connection has as many as the upstream allows
+	looking bool     // roomFor will be called
 	recycling
 }
 
@@ -65,6 +66,7 @@ type dialing struct {
 	calls  []*call
 	begin  time.Time
 	cancel context.CancelFunc
+	conn   *conn2 // has been made; it isn't known yet whether it speaks HTTP/2
 }
 
 func (u *upstreams) init(s *shard) { u.s, u.all = s, make(map[origin2]*upstream) }
@@ -79,7 +81,7 @@ func (u *upstreams) upstream(key origin2) *upstream {
 }
 
 func (up *upstream) unref() {
-	if up.refs--; up.refs == 0 && up.until.IsZero() {
+	if up.refs--; up.refs == 0 && up.until.IsZero() && len(up.waiting) == 0 {
 		delete(up.u.all, up.key)
 	}
 }
@@ -88,6 +90,8 @@ func (up *upstream) unref() {
 func (u *upstreams) connect(x *call) {
 	t := &x.attempt
 	up := u.upstream(origin2{t.upstream.Addr, t.upstream.TLS})
+	up.refs++ // while connections that can't be used are closed
+	defer up.unref()
 	proto := t.upstream.Proto
 	if proto == SameProto && x.req.Proto == HTTP1 || x.req.Upgrade != "" {
 		proto = HTTP1
@@ -133,18 +137,41 @@ func (up *upstream) connect1(x *call) {
 
 // connect2 finds a stream, or a connection that is being made.
 func (up *upstream) connect2(x *call) {
-	for _, c := range up.shared {
-		if c.room() {
-			c.carry(x)
-			return
-		}
-	}
-	if d := up.dialing; d != nil {
+	c := up.withRoom()
+	switch d := up.dialing; {
+	case len(up.waiting) > 0: // they have come before
+		up.queue(x)
+	case c != nil:
+		c.carry(x)
+	case up.awaited():
 		d.calls = append(d.calls, x)
 		x.awaits = d
-		return
+	case up.unusable():
+		up.queue(x)
+	default:
+		up.dial(x.attemptProto(), x)
 	}
-	up.dial(x.attemptProto(), x)
+}
+
+// withRoom is a connection that takes one more request; nil: there is none.
+func (up *upstream) withRoom() *conn2 {
+	for _, c := range up.shared {
+		if c.room() {
+			return c
+		}
+	}
+	return nil
+}
+
+// awaited reports that a connection of HTTP/2 is being made. An upstream that says nothing for as long as a dial may take holds up
+// nobody but those who wait for it already.
+func (up *upstream) awaited() bool {
+	return up.dialing != nil && up.u.s.loop.Now().Sub(up.dialing.begin) < up.u.s.h.cfg.DialTimeout
+}
+
+// unusable reports that the upstream has a connection without a request, and takes none: another would be no better.
+func (up *upstream) unusable() bool {
+	return slices.ContainsFunc(up.shared, func(c *conn2) bool { return !c.leaving && !c.h2.Spent() && c.h2.Streams() == 0 })
 }
 
 // learn takes what became of a request for which it had to be found out what the upstream speaks.
@@ -184,7 +211,9 @@ func (up *upstream) dial(proto Proto, x *call) {
 		conn, err := dialUpstream(ctx, &u.s.h.cfg, up.key, proto)
 		cancelled := ctx.Err() != nil
 		cancel()
-		u.s.loop.Post(func() { d.made(conn, err, cancelled) })
+		if !u.s.loop.Post(func() { d.made(conn, err, cancelled) }) && err == nil {
+			conn.Close()
+		}
 	})
 }
 
@@ -233,9 +262,28 @@ func (u *upstreams) forget(x *call) {
 	}
 	x.awaits = nil
 	d.calls = slices.DeleteFunc(d.calls, func(y *call) bool { return y == x })
-	if len(d.calls) == 0 && d.proto == HTTP1 {
-		d.cancel()
+	if len(d.calls) == 0 {
+		d.abandon()
 	}
+}
+
+// abandon gives up a connection that nobody waits for any more.
+func (d *dialing) abandon() {
+	c := d.conn
+	d.cancel()
+	d.up.ends(d)
+	if c != nil {
+		c.end(errNoHTTP2)
+	}
+}
+
+// ends says that no more calls wait for d.
+func (up *upstream) ends(d *dialing) {
+	d.conn = nil
+	if up.dialing == d {
+		up.dialing = nil
+	}
+	up.roomLater()
 }
 
 // made takes the connection that has been made, or why there is none.
@@ -243,10 +291,10 @@ func (d *dialing) made(conn net.Conn, err error, cancelled bool) {
 	up := d.up
 	s := up.u.s
 	if err != nil {
-		if up.dialing == d {
-			up.dialing = nil
+		up.ends(d)
+		if !cancelled {
+			s.h.pool.http1Only.forget(up.origin()) // who comes up in its place may be another
 		}
-		s.h.pool.http1Only.forget(up.origin()) // who comes up in its place may be another
 		for _, x := range d.take() {
 			x.notConnected(asError(err), true)
 		}
@@ -269,9 +317,14 @@ func (d *dialing) made(conn net.Conn, err error, cancelled bool) {
 		MaxOut: maxOut, Intern: s.e.heads.text, Now: s.loop.Now, Spare: &s.spare,
 	}, c, c.conn.Out())
 	c.conn.Dirty()
-	if d.proto == HTTP2 || up.key.tls != nil { // it is known, or has been agreed on
+	switch {
+	case d.proto == HTTP2 || up.key.tls != nil: // it is known, or has been agreed on
 		c.asking, c.spoken = nil, true
 		up.answered(d, c)
+	case len(d.calls) == 0:
+		c.end(errNoHTTP2)
+	default:
+		d.conn, d.begin = c, s.loop.Now()
 	}
 }
 
@@ -294,28 +347,31 @@ func (d *dialing) take() []*call {
 // made1 hands a connection of HTTP/1.1 to whoever waits for it. The others ask for their own.
 func (d *dialing) made1(conn net.Conn) {
 	up := d.up
-	if up.dialing == d {
-		up.dialing = nil
-	}
+	up.ends(d)
 	c := &conn1{s: up.u.s, up: up, state: conn1Head}
 	c.conn = up.u.s.loop.Add(conn, c)
-	for i, x := range d.take() {
-		if i == 0 {
+	given := false
+	for _, x := range d.take() {
+		switch {
+		case d.proto != HTTP1 && isGRPC(x.req.Header):
+			x.notConnected(errGRPC, false)
+		case given:
+			up.connect1(x)
+		default:
+			given = true
 			c.x = x
 			x.connected(c, false)
-		} else {
-			up.connect1(x)
 		}
 	}
-	if c.x == nil && c.state == conn1Head {
+	if !given {
 		c.park()
 	}
 }
 
 // answered hands the calls that wait to a connection of which it is known that it speaks HTTP/2.
 func (up *upstream) answered(d *dialing, c *conn2) {
-	up.dialing = nil
 	up.shared = append(up.shared, c)
+	up.ends(d)
 	for _, x := range d.take() {
 		if c.room() {
 			c.carry(x)
@@ -329,24 +385,38 @@ func (up *upstream) answered(d *dialing, c *conn2) {
 func (up *upstream) queue(x *call) {
 	x.queuedAt = up
 	up.waiting = append(up.waiting, x)
-	if len(up.waiting) == 1 {
-		up.u.s.loop.Post(up.roomFor)
+	up.roomLater()
+}
+
+// roomLater has roomFor called, if anybody waits; not from within the methods of a connection.
+func (up *upstream) roomLater() {
+	if len(up.waiting) > 0 && !up.looking {
+		up.looking = up.u.s.loop.Post(up.roomFor)
 	}
 }
 
-// roomFor gives those that wait a stream, or makes a connection for them.
+// roomFor gives those that wait a stream, the first come first, or makes a connection for one of them at a time.
 func (up *upstream) roomFor() {
-	for len(up.waiting) > 0 && up.dialing == nil {
+	up.looking = false
+	for len(up.waiting) > 0 {
+		c := up.withRoom()
+		if c == nil && (up.awaited() || up.unusable()) {
+			return
+		}
 		x := up.waiting[0]
 		up.waiting = slices.Delete(up.waiting, 0, 1)
 		x.queuedAt = nil
-		up.connect2(x)
+		if c != nil {
+			c.carry(x)
+		} else {
+			up.dial(x.attemptProto(), x)
+		}
 	}
 }
 
 // unanswered takes it that an upstream doesn't speak HTTP/2.
 func (up *upstream) unanswered(d *dialing, why *Error) {
-	up.dialing = nil
+	up.ends(d)
 	answered := errors.Is(why, errHTTP1Only)
 	if answered {
 		up.u.s.e.h.pool.http1Only.add(up.origin())
@@ -367,6 +437,7 @@ func (up *upstream) unanswered(d *dialing, why *Error) {
 
 func (up *upstream) removeShared(c *conn2) {
 	up.shared = slices.DeleteFunc(up.shared, func(d *conn2) bool { return d == c })
+	up.roomLater()
 }
 
 // keep keeps an unused connection.
@@ -429,10 +500,12 @@ func (u *upstreams) retireLater(c *conn2) {
 
 // tick does what the time has come for.
 func (u *upstreams) tick(now time.Time) {
-	for len(u.parts) > 0 && (u.parts[0].state == conn1Closed || !now.Before(u.parts[0].until)) {
+	for len(u.parts) > 0 && (!u.parts[0].parting() || !now.Before(u.parts[0].until)) {
 		c := u.parts[0]
 		u.parts = u.parts[1:]
-		c.close()
+		if c.parting() {
+			c.close()
+		}
 	}
 	for len(u.cuts) > 0 && !now.Before(u.cuts[0].at) {
 		x := u.cuts[0].x
@@ -455,7 +528,7 @@ func (u *upstreams) expire(now time.Time) {
 		c.close()
 	}
 	for _, up := range u.all {
-		if up.refs == 0 && !now.Before(up.until.Add(up.spell)) {
+		if up.refs == 0 && len(up.waiting) == 0 && !now.Before(up.until.Add(up.spell)) {
 			delete(u.all, up.key)
 		}
 		for _, c := range up.shared {
@@ -470,8 +543,17 @@ func (u *upstreams) expire(now time.Time) {
 	}
 }
 
-// close ends the connections that are unused.
+// close ends the connections that are unused, and waits no longer for what upstreams make of requests that were cut.
 func (u *upstreams) close() {
+	for _, c := range u.parts {
+		if c.parting() {
+			c.close()
+		}
+	}
+	for _, cut := range u.cuts {
+		cut.x.freed()
+	}
+	u.parts, u.cuts = nil, nil
 	for _, up := range u.all {
 		for len(up.idle) > 0 {
 			up.idle[len(up.idle)-1].close()

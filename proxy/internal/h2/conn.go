@@ -161,8 +161,11 @@ func (c *Conn) CanOpen() bool {
 	if c.cfg.MaxStreams > 0 {
 		most = min(most, c.cfg.MaxStreams)
 	}
-	return c.cfg.Client && c.err == nil && !c.gone && len(c.streams) < int(most) && c.highest < lastID
+	return c.cfg.Client && c.err == nil && !c.gone && len(c.streams) < int(most) && !c.Spent()
 }
+
+// Spent reports whether a client has used up the ids of streams: it needs another connection.
+func (c *Conn) Spent() bool { return c.highest >= lastID }
 
 // ExtendedConnect reports whether the server takes extended CONNECT (RFC 8441).
 func (c *Conn) ExtendedConnect() bool { return c.peer.connect }

@@ -118,8 +118,13 @@ func (c *Conn) Flush() {
 	}
 }
 
-// Wrote is how many bytes have been given to the system.
-func (c *Conn) Wrote() int64 { return c.wrote }
+// Wrote is how many bytes have been given to the system, or to a goroutine that does so: the peer may have got them.
+func (c *Conn) Wrote() int64 {
+	if s, ok := c.d.(*stream); ok {
+		return c.wrote + int64(len(s.sending))
+	}
+	return c.wrote
+}
 
 // Appended is how many bytes Out has ever had.
 func (c *Conn) Appended() int64 { return c.wrote + int64(c.waiting()) }
