@@ -112,8 +112,10 @@ func (c *Conn) waiting() int {
 }
 
 // Flush sends some of Out now, if the system takes it at once, so that more can be appended: for bulk. What fails is told later.
+// Drained will be called if Out was Full.
 func (c *Conn) Flush() {
 	if !c.gone {
+		c.full = c.full || c.Full()
 		c.d.flush()
 	}
 }
