@@ -49,8 +49,9 @@ func (s *socket) event(events uint32) {
 		s.hangup()
 	}
 	if events&(unix.EPOLLIN|hangups) != 0 {
-		s.mayRead = true
-		s.goOn()
+		if s.mayRead = true; !s.queued { // or it reads its share in this turn anyway
+			s.goOn()
+		}
 	}
 }
 
