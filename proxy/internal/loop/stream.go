@@ -300,21 +300,14 @@ func (s *stream) leaveLocked() {
 
 func (s *stream) cut(reset bool) {
 	s.leaveLocked()
-	s.loop.tasks.Add(1)
-	go s.close(reset)
-}
-
-// close may take long: TLS says goodbye.
-func (s *stream) close(reset bool) {
-	defer s.loop.tasks.Done()
 	if reset {
 		inner := innermost(s.nc)
 		if c, ok := inner.(interface{ SetLinger(int) error }); ok {
 			_ = c.SetLinger(0)
 		}
-		inner.Close()
+		inner.Close() // now: nothing more is sent
 	}
-	s.nc.Close()
+	s.loop.tasks.Go(func() { s.nc.Close() }) // may take long: TLS says goodbye
 }
 
 // innermost is the connection below TLS and whatever else has a method NetConn.
