@@ -26,6 +26,8 @@ type relay struct {
 
 	buf     []byte    // what is kept and what is held
 	gone    int       // of buf: what has gone on
+	more    backlog   // what is held besides
+	spare   *blocks   // for more
 	again   int       // bytes that go on once more: they have been credited
 	keeping bool      // the body from its start is in buf
 	lost    bool      // something has gone on that is not kept
@@ -37,7 +39,8 @@ type relay struct {
 
 // start readies r for a body; with keep it can be repeated.
 func (r *relay) start(from giver, keep bool) {
-	*r = relay{from: from, buf: r.small(), trail: r.trail[:0], keeping: keep}
+	r.more.drop(r.spare)
+	*r = relay{from: from, buf: r.small(), trail: r.trail[:0], spare: r.spare, keeping: keep}
 }
 
 // small is the memory of r for another body, unless it is too much to keep.
@@ -52,14 +55,24 @@ func (r *relay) small() []byte {
 const keptBuffer = 4 << 10
 
 // held is how many bytes wait.
-func (r *relay) held() int { return len(r.buf) - r.gone }
+func (r *relay) held() int { return len(r.buf) - r.gone + r.more.n }
+
+// hold keeps p until it can go on.
+func (r *relay) hold(p []byte) {
+	if r.more.n == 0 && (r.keeping || len(r.buf)+len(p) <= keptBuffer) {
+		r.buf = append(r.buf, p...)
+	} else {
+		r.more.push(p, r.spare)
+	}
+}
 
 // put takes what has come, and the end with it.
 func (r *relay) put(p []byte, end bool) {
 	r.n += int64(len(p))
 	r.ended = r.ended || end
+	r.keeping = r.keeping && r.n <= maxHeld
 	if r.to == nil || r.held() > 0 {
-		r.buf = append(r.buf, p...)
+		r.hold(p)
 		r.bound()
 		if r.to != nil {
 			r.flush()
@@ -68,14 +81,14 @@ func (r *relay) put(p []byte, end bool) {
 	}
 	n := r.to.data(p, r.ended && len(r.trail) == 0)
 	rest := p
-	if r.keeping = r.keeping && r.n <= maxHeld; r.keeping {
+	if r.keeping {
 		r.gone += n
 	} else {
 		r.lost = r.lost || r.gone+n > 0
 		r.forget()
 		rest = p[n:]
 	}
-	r.buf = append(r.buf, rest...)
+	r.hold(rest)
 	r.finish()
 	r.credit(n)
 }
@@ -100,11 +113,22 @@ func (r *relay) flush() {
 	if r.to == nil || r.done {
 		return
 	}
+	last := r.ended && len(r.trail) == 0
 	n := 0
-	if r.held() > 0 || r.ended && len(r.trail) == 0 {
-		n = r.to.data(r.buf[r.gone:], r.ended && len(r.trail) == 0)
+	if r.gone < len(r.buf) || last && r.more.n == 0 {
+		n = r.to.data(r.buf[r.gone:], last && r.more.n == 0)
+		r.gone += n
 	}
-	r.gone += n
+	for r.gone == len(r.buf) && r.more.n > 0 {
+		p := r.more.head()
+		k := r.to.data(p, last && len(p) == r.more.n)
+		r.more.pop(k, r.spare)
+		r.lost = r.lost || k > 0
+		n += k
+		if k < len(p) {
+			break
+		}
+	}
 	r.bound()
 	r.finish()
 	r.credit(n)
@@ -123,7 +147,7 @@ func (r *relay) finish() {
 
 // bound lets go of what need not, or must not be kept.
 func (r *relay) bound() {
-	if r.keeping = r.keeping && r.n <= maxHeld; r.keeping {
+	if r.keeping {
 		return
 	}
 	r.lost = r.lost || r.gone > 0

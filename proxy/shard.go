@@ -26,6 +26,7 @@ type shard struct {
 	unused    []*call
 	scratch   h1.Fields
 	spare     h2.Spare
+	blocks    blocks
 }
 
 // maxUnused bounds the calls that are kept for the next requests.
@@ -47,20 +48,23 @@ func (s *shard) call() *call {
 		s.unused = s.unused[:n-1]
 		return c
 	}
-	c := &call{s: s}
+	c := &call{s: s, up: relay{spare: &s.blocks}, down: relay{spare: &s.blocks}}
 	c.req.ex = c
 	return c
 }
 
 // free gives one back.
 func (s *shard) free(c *call) {
+	c.up.more.drop(&s.blocks)
+	c.down.more.drop(&s.blocks)
 	if c.queued || len(s.unused) >= maxUnused {
 		return // whoever has it in a list finds it ended
 	}
 	clear(c.fields)
 	*c = call{
 		s: s, fields: c.fields[:0],
-		up: relay{buf: c.up.small(), trail: c.up.trail}, down: relay{buf: c.down.small(), trail: c.down.trail},
+		up:   relay{buf: c.up.small(), trail: c.up.trail, spare: &s.blocks},
+		down: relay{buf: c.down.small(), trail: c.down.trail, spare: &s.blocks},
 	}
 	c.req.ex = c
 	s.unused = append(s.unused, c)
