@@ -20,6 +20,11 @@ func TestRealStreams(t *testing.T) {
 	const events = "/sse?n=6&every=150ms"
 	for _, d := range s.routesTo(s.servers[1], false) {
 		t.Run("websocket/"+d.name, func(t *testing.T) { messagesEchoed(t, clientOf(t, d.addr, 1), d.url("/ws")) })
+		t.Run("websocket over HTTP/2/"+d.name, func(t *testing.T) {
+			if got := program(t, "node", absolute("testdata/websocket.mjs"), d.addr, d.host); got != "echoed\n" {
+				t.Error(got)
+			}
+		})
 		for name, clientOf := range loadClients {
 			t.Run("events/"+d.name+"/"+name, func(t *testing.T) { eventsComeOneByOne(t, clientOf(t, d.addr), d.url(events)) })
 		}
