@@ -105,3 +105,15 @@ func TestBacklogLeavesNoGarbage(t *testing.T) {
 		t.Errorf("%d blocks are kept", spare.n)
 	}
 }
+
+// A call keeps little memory of a large body for the next.
+func TestLargeBodiesAreNotKeptWithUnusedCalls(t *testing.T) {
+	s := new(shard)
+	c := s.call()
+	c.up.start(noGiver{}, true)
+	c.up.put(make([]byte, maxHeld), true)
+	s.free(c)
+	if n := cap(s.call().up.buf); n > keptBuffer {
+		t.Errorf("%d bytes", n)
+	}
+}
