@@ -82,3 +82,9 @@ func (q *backlog) drop(spare *blocks) {
 		q.pop(len(q.head()), spare)
 	}
 }
+
+// memory is what the blocks take.
+func (q *backlog) memory() int {
+	const content = len(block{}.data)
+	return (q.gone + q.n + content - 1) / content * (content + 16)
+}

@@ -18,6 +18,7 @@ func (c ServerConfig) withLimits() ServerConfig {
 	c.MaxConns = cmp.Or(c.MaxConns, DefaultMaxConns)
 	c.MaxTLSConns = cmp.Or(c.MaxTLSConns, DefaultMaxTLSConns)
 	c.MaxHTTP2Conns = cmp.Or(c.MaxHTTP2Conns, DefaultMaxHTTP2Conns)
+	c.MaxHeld = cmp.Or(c.MaxHeld, DefaultMaxHeld)
 	c.MaxStreams = cmp.Or(c.MaxStreams, DefaultMaxStreams)
 	c.StreamWindow = cmp.Or(c.StreamWindow, DefaultStreamWindow)
 	c.MaxUnfinishedHeads = max(cmp.Or(c.MaxUnfinishedHeads, DefaultMaxUnfinishedHeads), 4*int64(c.MaxHead))

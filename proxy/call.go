@@ -68,6 +68,8 @@ type call struct {
 	te        bool      // the client takes trailers
 	expect    bool      // the client waits to be asked for the body
 	hasLength bool      // there is a Content-Length
+	headSize  int64     // bytes
+	holds     int64     // what the client's connection knows to be held
 
 	up, down  relay // bodies of request and response
 	at        Attempt
@@ -402,6 +404,7 @@ func (c *call) give(p []byte, end bool) {
 	c.s.deadlines.begun(c)
 	c.down.put(p, end)
 	c.passed()
+	c.bounded()
 }
 
 // giveTrailers takes the fields that end the response.
@@ -411,8 +414,14 @@ func (c *call) giveTrailers(f h1.Fields) {
 	c.passed()
 }
 
-// passed ends the call when the response has gone to the client in full.
+// passed ends the call when the response has gone to the client in full. The upstream is done with it before, when it has come in
+// full: a client that doesn't read keeps no slot.
 func (c *call) passed() {
+	if c.down.ended && !c.down.done && c.client != nil && c.attempt.end != nil {
+		c.detach(partDone)
+		c.up.drop()
+		c.release(ReasonNone)
+	}
 	if !c.down.done || c.client == nil {
 		return
 	}
@@ -573,6 +582,7 @@ func (c *call) answer(a *ownAnswer) {
 	c.s.deadlines.set(c, Timeouts{Total: afterAnswer}, c.s.loop.Now())
 	c.head = head{status: a.status, fields: c.s.ownHead(a), length: int64(a.length)}
 	c.client.respond(&c.head, body == "")
+	c.up.drop()
 	c.down.start(noGiver{}, false)
 	c.down.to = c.client
 	if body == "" {

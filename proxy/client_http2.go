@@ -34,6 +34,7 @@ type clientConn struct {
 	born int64        // by the engine's clock
 	idle atomic.Int64 // since then, by the engine's clock; 0: it isn't
 	booking
+	holding
 
 	links[clientConn] // in shard.clients
 }
@@ -45,7 +46,7 @@ func (s *shard) serveHTTP2(c *clientConn, conn net.Conn, read []byte) {
 	c.conn.Unread(read)
 	c.h2.Init(h2.Config{
 		MaxStreams:   uint32(s.e.cfg.MaxStreams),
-		StreamWindow: int32(s.e.cfg.StreamWindow),
+		StreamWindow: int32(min(s.e.cfg.StreamWindow, firstWindow)),
 		ConnWindow:   int32(min(max(4*s.e.cfg.StreamWindow, 64<<10), 4<<20-1)),
 		MaxHead:      s.e.cfg.MaxHead,
 		MaxFields:    s.e.cfg.MaxFields,
@@ -209,7 +210,13 @@ func (x *call) begin(r *h2.Request, end bool) {
 		x.fields.DelKinds(framingKinds | 1<<h1.Expect)
 		x.fields.Del("Sec-WebSocket-Key")
 	}
+	x.headSize = perCall
+	for i := range x.fields {
+		x.headSize += int64(len(x.fields[i].Name) + len(x.fields[i].Value))
+	}
 	switch {
+	case !x.account():
+		x.reject(x.s.e.noSpace())
 	case err != nil:
 		x.refuse(tooManyOptions.with(""))
 	case x.req.Method == http.MethodConnect:
@@ -258,6 +265,7 @@ func (c *clientConn) Data(s *h2.Stream, p []byte, end bool) {
 		x.stream.receive(end)
 		c.s.deadlines.touch(x)
 		x.up.put(p, end)
+		x.bounded()
 	}
 }
 
@@ -282,6 +290,7 @@ func (c *clientConn) Writable(s *h2.Stream) {
 	if x, ok := s.User.(*call); ok {
 		x.down.flush()
 		x.passed()
+		x.account()
 	}
 }
 
@@ -300,6 +309,7 @@ type clientStream struct {
 	s              *h2.Stream // nil: it has ended
 	x              *call      // nil: there is only an answer
 	received, sent bool       // the ends of request and response
+	window         window
 }
 
 // forget lets go of a stream that has ended, which may be another request's soon.
@@ -335,10 +345,10 @@ func (t *clientStream) data(p []byte, end bool) int {
 	if t.s == nil {
 		return len(p)
 	}
-	if t.x != nil {
+	n := writeData(t.c.conn, t.s, p, end)
+	if t.x != nil && n > 0 {
 		t.c.s.deadlines.touch(t.x)
 	}
-	n := writeData(t.c.conn, t.s, p, end)
 	t.send(end && n == len(p))
 	return n
 }
@@ -351,10 +361,10 @@ func (t *clientStream) trailers(f h1.Fields) {
 	}
 }
 
-func (t *clientStream) credit(n, _ int) {
+func (t *clientStream) credit(n, held int) {
 	if t.s != nil {
 		t.c.conn.Out()
-		t.s.Credit(n)
+		t.window.passes(t.s, n, held, t.c.s.e.cfg.StreamWindow)
 		t.c.conn.Dirty()
 	}
 }

@@ -11,12 +11,14 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/sluice-proxy/sluice/internal/quota"
 	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
@@ -32,9 +34,10 @@ type Engine struct {
 	scan        slowScan
 	heads       headCache
 	unfinished  unfinishedHeads
-	readBuffers sync.Pool // of *[readBufferSize]byte
-	flows       sync.Pool // of *flow
-	attempts    sync.Pool // of *flowAttempt
+	held        *quota.Shares[netip.Addr] // bytes, for requests of HTTP/2
+	readBuffers sync.Pool                 // of *[readBufferSize]byte
+	flows       sync.Pool                 // of *flow
+	attempts    sync.Pool                 // of *flowAttempt
 	start       time.Time
 	handoff     *handoff
 	shards      []*shard        // run what HTTP/2 clients ask for; from the first Serve on
@@ -82,6 +85,7 @@ func NewEngine(h *Handler, c ServerConfig) *Engine {
 	e.attempts.New = func() any { return new(flowAttempt) }
 	e.scan.init()
 	e.unfinished.limit = c.MaxUnfinishedHeads
+	e.held = quota.NewShares[netip.Addr](c.MaxHeld)
 	e.conns = newConnections(c.MaxConns, "max-connections")
 	e.tls = newConnections(c.MaxTLSConns, "max-tls-connections")
 	e.http2 = newConnections(c.MaxHTTP2Conns, "max-http2-connections")

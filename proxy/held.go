@@ -13,7 +13,7 @@ import (
 
 // Usage is how much of a bound is in use.
 type Usage struct {
-	Name        string // what is bounded: connections, tls_connections, http2_connections or unfinished_heads
+	Name        string // what is bounded: connections, tls_connections, http2_connections, unfinished_heads or held_bytes
 	Used, Limit int64
 	Refused     uint64 // what had to go, or was not let in
 }
@@ -25,6 +25,7 @@ func (e *Engine) Usage() []Usage {
 		{"tls_connections", e.tls.Used(), e.tls.Limit(), e.tls.Refused()},
 		{"http2_connections", e.http2.Used(), e.http2.Limit(), e.http2.Refused()},
 		e.unfinished.usage(),
+		{"held_bytes", e.held.Used(), e.held.Limit(), e.held.Refused()},
 	}
 }
 

@@ -20,6 +20,7 @@ const (
 	headTimeout
 	headGivenUp
 	noRoom
+	noSpace
 	rejections // their number, and one
 )
 
@@ -29,6 +30,7 @@ var rulesBesides = [rejections]h1.Rule{
 	headTimeout:    {Name: "no head", Status: http.StatusRequestTimeout},
 	headGivenUp:    {Name: "unfinished head given up for newer ones", Section: "RFC 9110 §15.5.9", Status: http.StatusRequestTimeout},
 	noRoom:         {Name: "no room for a connection", Section: "RFC 9110 §15.6.4", Status: http.StatusServiceUnavailable},
+	noSpace:        {Name: "no room for a request", Section: "RFC 9110 §15.6.4", Status: http.StatusServiceUnavailable},
 }
 
 // Rejections returns all of them.

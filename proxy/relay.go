@@ -35,6 +35,7 @@ type relay struct {
 	ended   bool      // no more will come
 	trail   h1.Fields // behind the body
 	done    bool      // the end has gone on
+	dropped bool      // nobody wants it any more
 }
 
 // start readies r for a body; with keep it can be repeated.
@@ -50,6 +51,9 @@ func (r *relay) small() []byte {
 	}
 	return r.buf[:0]
 }
+
+// memory is what that takes.
+func (r *relay) memory() int { return cap(r.buf) + r.more.memory() }
 
 // keptBuffer is how much memory for bodies a call keeps for the next.
 const keptBuffer = 4 << 10
@@ -71,6 +75,9 @@ func (r *relay) put(p []byte, end bool) {
 	r.n += int64(len(p))
 	r.ended = r.ended || end
 	r.keeping = r.keeping && r.n <= maxHeld
+	if r.dropped {
+		return
+	}
 	if r.to == nil || r.held() > 0 {
 		r.hold(p)
 		r.bound()
@@ -170,6 +177,12 @@ func (r *relay) settle() {
 		r.keeping = false
 		r.bound()
 	}
+}
+
+// drop throws away what is held, and whatever comes.
+func (r *relay) drop() {
+	r.more.drop(r.spare)
+	r.to, r.buf, r.gone, r.keeping, r.lost, r.dropped = nil, nil, 0, false, true, true
 }
 
 // repeatable reports that the body can be sent once more, from its start.

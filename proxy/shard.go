@@ -57,6 +57,10 @@ func (s *shard) call() *call {
 func (s *shard) free(c *call) {
 	c.up.more.drop(&s.blocks)
 	c.down.more.drop(&s.blocks)
+	if conn := c.stream.c; conn != nil {
+		conn.hold(-c.holds)
+		c.holds, c.stream.c = 0, nil
+	}
 	if c.queued || len(s.unused) >= maxUnused {
 		return // whoever has it in a list finds it ended
 	}

@@ -360,6 +360,7 @@ func (c *conn1) Ended(err error) {
 func (c *conn1) Drained() {
 	if c.x != nil {
 		c.x.up.flush()
+		c.x.account()
 	}
 }
 
@@ -397,6 +398,9 @@ func (c *conn1) leave(how parting) (free bool) {
 		c.conn.CloseWrite()
 		c.s.upstreams.parted(c)
 		return false
+	case how == partCut:
+		c.close()
+		c.conn.Abort() // or the request would be sent yet
 	default:
 		c.close()
 	}

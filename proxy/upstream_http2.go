@@ -196,6 +196,7 @@ func (c *conn2) Reset(s *h2.Stream, code h2.Code) {
 func (c *conn2) Writable(s *h2.Stream) {
 	if x, ok := s.User.(*call); ok {
 		x.up.flush()
+		x.account()
 	}
 }
 
@@ -218,6 +219,7 @@ type upstreamStream struct {
 	x              *call
 	begun          int64 // bytes that go before the request's
 	received, sent bool  // the ends of response and request
+	window         window
 }
 
 // forget lets go of a stream that has ended, which may be another request's soon.
@@ -285,8 +287,10 @@ func (t *upstreamStream) data(p []byte, end bool) int {
 	if t.s == nil {
 		return len(p)
 	}
-	t.c.s.deadlines.touch(t.x)
 	n := writeData(t.c.conn, t.s, p, end)
+	if n > 0 {
+		t.c.s.deadlines.touch(t.x)
+	}
 	t.send(end && n == len(p))
 	return n
 }
@@ -299,10 +303,10 @@ func (t *upstreamStream) trailers(f h1.Fields) {
 	}
 }
 
-func (t *upstreamStream) credit(n, _ int) {
+func (t *upstreamStream) credit(n, held int) {
 	if t.s != nil {
 		t.c.conn.Out()
-		t.s.Credit(n)
+		t.window.passes(t.s, n, held, upstreamWindow)
 		t.c.conn.Dirty()
 	}
 }
@@ -314,7 +318,7 @@ func (t *upstreamStream) leave(how parting) (free bool) {
 	c.since = c.s.loop.Now()
 	c.leaving = c.leaving || c.h2.Spent()
 	if t.s != nil {
-		free = how != partCut || t.unsent()
+		free = how != partCut // what hasn't been sent yet will be
 		t.c.conn.Out()
 		t.s.Reset(h2.Cancel)
 		c.conn.Dirty()

@@ -313,7 +313,7 @@ func (d *dialing) made(conn net.Conn, err error, cancelled bool) {
 	c := &conn2{s: s, up: up, asking: d, since: s.loop.Now()}
 	c.conn = s.loop.Add(conn, c)
 	c.h2.Init(h2.Config{
-		Client: true, StreamWindow: upstreamWindow, ConnWindow: 4 * upstreamWindow, MaxHead: maxAnswer, MaxFields: maxAnswerFields,
+		Client: true, StreamWindow: firstWindow, ConnWindow: 4 * upstreamWindow, MaxHead: maxAnswer, MaxFields: maxAnswerFields,
 		MaxOut: maxOut, Intern: s.e.heads.text, Now: s.loop.Now, Spare: &s.spare,
 	}, c, c.conn.Out())
 	c.conn.Dirty()

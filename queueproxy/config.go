@@ -250,6 +250,7 @@ func (c Config) withDefaults() Config {
 	c.Server.MaxConns = cmp.Or(c.Server.MaxConns, defaults.MaxConns)
 	c.Server.MaxTLSConns = cmp.Or(c.Server.MaxTLSConns, defaults.MaxTLSConns)
 	c.Server.MaxHTTP2Conns = cmp.Or(c.Server.MaxHTTP2Conns, defaults.MaxHTTP2Conns)
+	c.Server.MaxHeld = cmp.Or(c.Server.MaxHeld, defaults.MaxHeld)
 	c.Server.MaxUnfinishedHeads = cmp.Or(c.Server.MaxUnfinishedHeads, defaults.MaxUnfinishedHeads)
 	c.Server.Proxies = slices.Concat(c.Server.Proxies, c.TrustedPeers)
 	c.MaxWaitingBytes = cmp.Or(c.MaxWaitingBytes, int64(l.WaitingBytes))

@@ -36,7 +36,7 @@ func newApp(listened time.Time) *app {
 	a.mux.HandleFunc("/ready", a.ready)
 	a.mux.HandleFunc("/unready", a.unready)
 	for path, h := range map[string]http.HandlerFunc{
-		"/": ok, "/sleep": a.sleep, "/headers": headers, "/upload": upload, "/download": download,
+		"/": ok, "/sleep": a.sleep, "/stubborn": stubborn, "/headers": headers, "/upload": upload, "/download": download,
 		"/sse": events, "/ws": echoMessages, "/die": die, "/echo": echo, "/files/": files,
 		"/event": func(w http.ResponseWriter, r *http.Request) { openJournal().event(w, r) },
 	} {
@@ -92,6 +92,12 @@ func (a *app) sleep(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		a.gone.Add(1)
 	}
+}
+
+// stubborn goes on when its client has gone.
+func stubborn(w http.ResponseWriter, r *http.Request) {
+	time.Sleep(duration(r, "d"))
+	ok(w, r)
 }
 
 func ok(w http.ResponseWriter, _ *http.Request) {

@@ -24,6 +24,7 @@ type Limits struct {
 	Conns, TLSConns Count
 	HTTP2Conns      Count
 	UnfinishedHeads Size
+	HeldBytes       Size
 	WaitingBytes    Size
 	// Of an activator.
 	Waiting, RevisionWaiting Count
@@ -61,6 +62,7 @@ func Default(memory, descriptors int64) Limits {
 		TLSConns:        count(memory/8, perTLSConn),
 		HTTP2Conns:      count(memory/8, perHTTP2Conn),
 		UnfinishedHeads: Size(max(memory/16, 1<<20)),
+		HeldBytes:       Size(max(memory/8, 1<<20)),
 		Waiting:         min(count(memory/8*5, perWaiting), maxWaiting),
 		WaitingBytes:    min(Size(max(memory/8, 1<<20)), maxWaitingBytes),
 		RevisionWaiting: maxRevisionWaiting,
@@ -114,10 +116,11 @@ func (l *Limits) Heads() Settings {
 // All returns Heads and the limits of what any program holds for its clients.
 func (l *Limits) All() Settings {
 	return append(l.Heads(), Settings{
-		{"max-connections", "limit of client `CONNECTIONS`; the default of this and the next four depends on the memory that the process may use, this one's also on its file descriptors", &l.Conns},
+		{"max-connections", "limit of client `CONNECTIONS`; the default of this and the next five depends on the memory that the process may use, this one's also on its file descriptors", &l.Conns},
 		{"max-tls-connections", "limit of client `CONNECTIONS` inside TLS, including handshakes", &l.TLSConns},
 		{"max-http2-connections", "limit of client `CONNECTIONS` of HTTP/2", &l.HTTP2Conns},
 		{"max-unfinished-heads", "limit in `BYTES` of incomplete heads over all connections; beyond it the oldest are rejected", &l.UnfinishedHeads},
+		{"max-held-bytes", "limit in `BYTES` of what requests of HTTP/2 have the proxy hold: their heads, and what waits of bodies", &l.HeldBytes},
 		{"max-waiting-bytes", "limit in `BYTES` of the heads of waiting requests", &l.WaitingBytes},
 	}...)
 }
@@ -163,6 +166,7 @@ func (l *Limits) Server(c proxy.ServerConfig) proxy.ServerConfig {
 	c.MaxTarget, c.MaxHead, c.MaxFields = int(l.Target), int(l.Head), int(l.Fields)
 	c.MaxConns, c.MaxTLSConns, c.MaxHTTP2Conns = int(l.Conns), int(l.TLSConns), int(l.HTTP2Conns)
 	c.MaxUnfinishedHeads = int64(l.UnfinishedHeads)
+	c.MaxHeld = int64(l.HeldBytes)
 	c.Proxies = slices.Clone(l.Proxies)
 	return c
 }

@@ -68,7 +68,7 @@ func TestDefaultsFollowFromMemory(t *testing.T) {
 		{64 << 30, 4 << 20, 512 << 10, 1 << 20, 20_000, 4 << 30, 256 << 20},
 	} {
 		l := Default(c.memory, math.MaxInt64)
-		if l.Conns != c.conns || l.TLSConns != c.tls || l.HTTP2Conns != c.http2 || l.Waiting != c.waiting || l.UnfinishedHeads != c.unfinished || l.WaitingBytes != c.waitingHeads {
+		if l.Conns != c.conns || l.TLSConns != c.tls || l.HTTP2Conns != c.http2 || l.Waiting != c.waiting || l.UnfinishedHeads != c.unfinished || l.WaitingBytes != c.waitingHeads || l.HeldBytes != Size(c.memory/8) {
 			t.Errorf("%d: %+v", c.memory, l)
 		}
 	}

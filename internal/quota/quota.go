@@ -74,7 +74,7 @@ func (b *Bound) Limit() int64 { return b.limit }
 // Refused returns how often Take has returned false.
 func (b *Bound) Refused() uint64 { return b.refused.Load() }
 
-// Shares is a Bound on things that keys take one by one. The zero key may take as long as anything is free. Make one with
+// Shares is a Bound that counts what its keys hold. The zero key may take as long as anything is free. Make one with
 // NewShares.
 type Shares[K comparable] struct {
 	*Bound
@@ -89,27 +89,33 @@ func NewShares[K comparable](limit int64) *Shares[K] {
 }
 
 // TakeOne takes one for k, as Take does.
-func (s *Shares[K]) TakeOne(k K) bool {
+func (s *Shares[K]) TakeOne(k K) bool { return s.TakeFor(k, 1) }
+
+// TakeFor takes n for k, as Take does.
+func (s *Shares[K]) TakeFor(k K, n int64) bool {
 	var none K
 	if k == none {
-		return s.Take(1, 0, 0)
+		return s.Take(n, 0, 0)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.Take(1, s.held[k], 0) {
+	if !s.Take(n, s.held[k], 0) {
 		return false
 	}
-	s.held[k]++
+	s.held[k] += n
 	return true
 }
 
 // GiveOne returns one that k holds.
-func (s *Shares[K]) GiveOne(k K) {
-	s.Give(1)
+func (s *Shares[K]) GiveOne(k K) { s.GiveFor(k, 1) }
+
+// GiveFor returns n of what k holds.
+func (s *Shares[K]) GiveFor(k K, n int64) {
+	s.Give(n)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.held[k] > 1 {
-		s.held[k]--
+	if s.held[k] > n {
+		s.held[k] -= n
 	} else {
 		delete(s.held, k)
 	}

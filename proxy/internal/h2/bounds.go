@@ -25,6 +25,8 @@ const (
 	// tinyData is the least content of a DATA frame that is no chore: the prefix of a gRPC message (5 bytes).
 	tinyData = 5
 
+	// freeExpansion is what a head may have besides what is in its block: what the tables have, twice.
+	freeExpansion = 2 * initialTable
 	// maxContinuation bounds the frames of a header block besides the first, unless Config.MaxHead needs more (CVE-2024-27316).
 	maxContinuation = 16
 	// maxInterim bounds the interim answers to a request. Go's client has 5, but for those that its user asks for.

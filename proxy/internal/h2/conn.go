@@ -478,6 +478,9 @@ func (c *Conn) head(b *block) {
 		c.fail(CompressionError, err.Error())
 		return
 	}
+	if more := expansion(f, len(b.compressed)); more > 0 && !c.chore(more/chorePerData) {
+		return
+	}
 	s := c.streams.find(b.stream)
 	switch {
 	case s == nil && (c.cfg.Client || b.stream%2 == 0 || b.stream <= c.highest):
@@ -496,6 +499,16 @@ func (c *Conn) head(b *block) {
 	default:
 		c.trailers(s, f, b.end)
 	}
+}
+
+// expansion is how many bytes of a head stand in its block for less than they may: Huffman codes save less than two thirds, and each
+// entry of the tables once is less than freeExpansion. Who names an entry again and again has us copy much for a few bytes.
+func expansion(f h1.Fields, compressed int) int {
+	size := -freeExpansion - 3*compressed
+	for i := range f {
+		size += len(f[i].Name) + len(f[i].Value)
+	}
+	return size
 }
 
 func countRegular(f h1.Fields) (n int) {
@@ -781,7 +794,7 @@ func (c *Conn) opened(id uint32) {
 func (c *Conn) add(id uint32) *Stream {
 	s := c.spare.get()
 	s.ID, s.c, s.left = id, c, -1
-	s.sendWindow, s.receiveWindow = c.peer.window, c.cfg.StreamWindow
+	s.sendWindow, s.receiveWindow, s.window = c.peer.window, c.cfg.StreamWindow, c.cfg.StreamWindow
 	if !c.acked {
 		s.receiveWindow = max(s.receiveWindow, initialWindow) // the peer may not know better yet
 	}

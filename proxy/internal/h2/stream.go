@@ -12,6 +12,7 @@ type Stream struct {
 
 	sendWindow    int32 // negative after the peer has made it smaller (RFC 9113 §6.9.2)
 	receiveWindow int32 // what the peer knows that it may send
+	window        int32 // what it may receive beyond what was credited
 	owed          int32 // credited by the user, and not yet to the peer
 	allowed       int32 // of this turn, while others wait for theirs
 	left          int64 // content that is still to come by Content-Length; -1: who knows
@@ -117,11 +118,17 @@ func (s *Stream) Credit(n int) {
 		return
 	}
 	s.owed += int32(n)
-	if s.owed >= max(1, c.cfg.StreamWindow/4) {
+	if s.owed >= max(1, s.window/4) {
 		*c.out = appendWord(*c.out, frameWindow, s.ID, uint32(s.owed))
 		s.receiveWindow += s.owed
 		s.owed = 0
 	}
+}
+
+// Widen has the peer send up to n bytes more ahead of what is credited.
+func (s *Stream) Widen(n int) {
+	s.window += int32(n)
+	s.Credit(n)
 }
 
 // endLocal follows END_STREAM.
