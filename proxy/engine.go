@@ -22,8 +22,9 @@ import (
 	"github.com/sluice-proxy/sluice/proxy/internal/netio"
 )
 
-// Engine serves a Handler without net/http, as far as HTTP/1.1 goes on both sides; the rest it hands to a server of
-// NewServer, whole connections at a time. It behaves as that server does, and is used like it: Serve, Shutdown, Close.
+// Engine serves a Handler without net/http, except for clients of HTTP/1.1 whose upstream speaks HTTP/2: it hands their
+// connections to a server of NewServer. It behaves as that server does, and is used like it: Serve, Shutdown, Close. It
+// also takes websockets over HTTP/2 (RFC 8441).
 //
 // Connections and requests that wait for long give up their goroutines; see ServerConfig.FreeMemory for their stacks.
 type Engine struct {

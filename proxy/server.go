@@ -59,7 +59,7 @@ type ServerConfig struct {
 	Proxies []netip.Prefix
 	// OnRejected, when not nil, is called for what is rejected before a policy sees it: a connection of HTTP/1.1 that ends
 	// because it carried no valid request (malformed, too large, or too slow, with status 408), and a request of HTTP/2 beyond
-	// MaxTarget or MaxFields. It must not block.
+	// MaxTarget, MaxHead or MaxFields. It must not block.
 	OnRejected func(remote string, err *Error)
 	// MaxStreams bounds the requests in progress on one HTTP/2 connection. 0: DefaultMaxStreams.
 	MaxStreams int
