@@ -206,7 +206,8 @@ func (c *call) suspend(t Timeouts) (wake func()) {
 	c.s.deadlines.set(c, t, time.Time{})
 	w := &wait{c: c, begin: c.s.loop.Now()}
 	c.wait = w
-	return func() { c.s.loop.Post(w.wake) }
+	loop := c.s.loop // wake is called from anywhere, also when the call is another request's
+	return func() { loop.Post(w.wake) }
 }
 
 // await implements Request.Await.
