@@ -35,6 +35,7 @@ type clientConn struct {
 	idle atomic.Int64 // since then, by the engine's clock; 0: it isn't
 	booking
 	holding
+	partial partial
 
 	links[clientConn] // in shard.clients
 }
@@ -57,6 +58,7 @@ func (s *shard) serveHTTP2(c *clientConn, conn net.Conn, read []byte) {
 		Spare:        &s.spare,
 	}, c, c.conn.Out())
 	s.clients.push(c)
+	c.unfinished(0, 0) // its preface and SETTINGS
 	c.idleSince = s.loop.Now()
 	c.idle.Store(c.born)
 	c.s.loop.Wake(c.idleSince.Add(s.e.cfg.IdleTimeout))
@@ -83,6 +85,9 @@ func (c *clientConn) Input(p []byte) (n int) {
 	case c.leaving:
 		c.leaves(c.s.loop.Now())
 	}
+	if !c.closed {
+		c.unfinished(n, len(p)-n)
+	}
 	return n
 }
 
@@ -103,14 +108,19 @@ func (c *clientConn) Drained() {
 }
 
 // end ends the connection and everything on it.
-func (c *clientConn) end(error) {
+func (c *clientConn) end(err error) {
 	if c.closed {
 		return
 	}
 	c.closed = true
 	c.s.clients.remove(c)
 	c.h2.Abandon(h2.Cancel)
-	c.conn.Close()
+	c.hold(-c.partial.size)
+	if c.partial.size = 0; err != nil && c.conn.Full() {
+		c.conn.Abort() // who hasn't read all that won't read why, and there is no bound on those that are being closed
+	} else {
+		c.conn.Close()
+	}
 	c.s.e.forgetHTTP2(c)
 }
 

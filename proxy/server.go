@@ -51,7 +51,7 @@ type ServerConfig struct {
 	// MaxUnfinishedHeads bounds the memory of the heads of HTTP/1.1 of which a part has come, in bytes, at 8 KiB each at
 	// least. When there are more the oldest gets 408. 0: DefaultMaxUnfinishedHeads; four times MaxHead at least. Engine's.
 	MaxUnfinishedHeads int64
-	// MaxHeld bounds the memory of what requests of HTTP/2 have us hold, their heads and what waits of bodies in both directions, in
+	// MaxHeld bounds the memory of what requests of HTTP/2 have us hold, their heads (unfinished ones, too) and what waits of bodies, in
 	// bytes beyond 64 KiB for each connection; shared by addresses as connections are. A request for whose head there is no room gets
 	// 503, and one that is in progress ends when there is none for what has come. 0: DefaultMaxHeld. Engine's.
 	MaxHeld int64

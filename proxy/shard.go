@@ -18,6 +18,7 @@ type shard struct {
 	loop      *loop.Loop
 	clients   list[clientConn, *clientConn] // of HTTP/2, the longest idle first
 	leaving   []*clientConn                 // of them, those that have been told to go
+	partials  []*clientConn                 // that may have a partial head, by when they are looked at
 	draining  bool                          // all are
 	upstreams upstreams
 	deadlines deadlines
@@ -104,6 +105,7 @@ func (s *shard) turn() {
 func (s *shard) tick(now time.Time) {
 	s.deadlines.tick(now)
 	s.upstreams.tick(now)
+	s.closeLate(now)
 	s.closeIdle(now)
 }
 

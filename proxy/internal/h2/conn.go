@@ -149,6 +149,9 @@ func (c *Conn) Drained() {
 // header block (beside what the caller has been left with).
 func (c *Conn) Unfinished() bool { return !c.peer.known || c.block.stream != 0 }
 
+// Partial is how many bytes there are of a header block that isn't complete.
+func (c *Conn) Partial() int { return cap(c.block.compressed) }
+
 // All ranges over the streams that are open. They may end meanwhile.
 func (c *Conn) All() iter.Seq[*Stream] { return slices.Values(slices.Clone([]*Stream(c.streams))) }
 
