@@ -3,6 +3,7 @@ package e2e
 import (
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -273,5 +274,48 @@ func TestAttackStalledUploads(t *testing.T) {
 			time.Sleep(500 * time.Millisecond)
 			v.end()
 		})
+	}
+}
+
+// SIGTERM while a client opens a stream each 5 ms (envoy#39876): none is lost, and the client learns in time to go elsewhere.
+func TestAttackDrainLosesNoStream(t *testing.T) {
+	v := newVictim(t, nil, nil)
+	v.end()
+	a := attack(t, v.addr, true)
+	opened := uint32(0)
+	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(5 * time.Millisecond) {
+		a.mu.Lock()
+		told, acks := len(a.got.goAways) > 0, a.got.pings
+		a.got.pings = nil
+		a.mu.Unlock()
+		for range 3 { // are on their way before the client knows
+			if told {
+				opened++
+				a.open(2*opened-1, a.head("GET", "/"), true)
+			}
+		}
+		for _, data := range acks {
+			_ = a.fr.WritePing(true, data)
+		}
+		if told {
+			break
+		}
+		if opened++; opened == 20 {
+			_ = v.qp.cmd.Process.Signal(syscall.SIGTERM)
+		}
+		a.open(2*opened-1, a.head("GET", "/sleep?d=50ms"), true)
+		a.send()
+	}
+	a.send()
+	a.has("all answers, and the end", func(g *got) bool { return g.closed })
+	t.Logf("%d streams, GOAWAYs %v", opened, a.got.goAways)
+	first, last := a.got.goAways[0], a.got.goAways[len(a.got.goAways)-1]
+	if len(a.got.goAways) < 2 || first != (goAway{1<<31 - 1, http2.ErrCodeNo}) || last != (goAway{2*opened - 1, http2.ErrCodeNo}) {
+		t.Errorf("GOAWAYs %v", a.got.goAways)
+	}
+	for id := uint32(1); id < 2*opened; id += 2 {
+		if a.got.statuses[id] != "200" || !a.got.ended[id] {
+			t.Errorf("stream %d of %d has %q", id, opened, a.got.statuses[id])
+		}
 	}
 }

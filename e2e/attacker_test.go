@@ -35,6 +35,7 @@ type got struct {
 	statuses map[uint32]string
 	ended    map[uint32]bool
 	settings bool
+	pings    [][8]byte // that wait for an acknowledgement
 	closed   bool
 }
 
@@ -92,6 +93,10 @@ func (a *attacker) read(done chan struct{}) {
 			a.got.goAways = append(a.got.goAways, goAway{f.LastStreamID, f.ErrCode})
 		case *http2.RSTStreamFrame:
 			a.got.resets[id] = f.ErrCode
+		case *http2.PingFrame:
+			if !f.IsAck() {
+				a.got.pings = append(a.got.pings, f.Data)
+			}
 		case *http2.SettingsFrame:
 			a.got.settings = true
 		case *http2.HeadersFrame:
