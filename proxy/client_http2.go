@@ -454,7 +454,11 @@ func (c *clientConn) link() *links[clientConn] { return &c.links }
 
 // closeIdle ends the connections that have been without a request for too long.
 func (s *shard) closeIdle(now time.Time) {
-	for c := s.clients.first; c != nil && now.Sub(c.idleSince) >= s.e.cfg.IdleTimeout; c = s.clients.first {
+	for range s.clients.n { // each once: those with requests go to the end
+		c := s.clients.first
+		if now.Sub(c.idleSince) < s.e.cfg.IdleTimeout {
+			break
+		}
 		if c.open > 0 {
 			c.becomeIdle() // later; it isn't now
 			c.idle.Store(0)
