@@ -251,9 +251,6 @@ func TestShutdownReleasesTheSlotsOfRequestsThatWereCut(t *testing.T) {
 	_ = c.fr.WriteRSTStream(stream, http2.ErrCodeCancel)
 	_ = c.fr.WritePing(false, [8]byte{})
 	c.until("the PING", func(f http2.Frame) bool { p, ok := f.(*http2.PingFrame); return ok && p.IsAck() })
-	if h.InFlight() != 1 {
-		t.Skip("the slot was released within a second")
-	}
 	if err := e.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
