@@ -78,7 +78,7 @@ type call struct {
 	begun     bool  // start has been called
 	counted   bool  // it is one of Handler.InFlight
 	queued    bool  // in shard.due
-	proto     Proto // of the attempt: the upstream's, or SameProto where that is to be found out
+	proto     Proto // that a new connection for the attempt speaks; SameProto where that is to be found out
 	awaits    *dialing
 	queuedAt  *upstream // for a stream
 	waited    time.Duration
@@ -100,7 +100,6 @@ type attempt struct {
 	begin    time.Time
 	out      AttemptResult
 	active   bool // Release is due
-	asked    bool // the head has been sent
 	holding  bool // the body waits for the upstream's 100
 	interims int
 	askBy    time.Time
@@ -128,7 +127,7 @@ func (c *call) start() {
 // recovered ends a call whose policy has panicked.
 func (c *call) recovered() {
 	if p := recover(); p != nil {
-		c.s.e.log.Printf("proxy: panic serving %s: %v\n%s", c.remote, p, debug.Stack())
+		c.logPanic(p)
 		c.panicked()
 	}
 }
@@ -152,8 +151,12 @@ func (c *call) panicked() {
 // guarded is deferred around those of a policy's methods after which the call goes on, or ends, as it would have anyway.
 func (c *call) guarded() {
 	if p := recover(); p != nil {
-		c.s.e.log.Printf("proxy: panic serving %s: %v\n%s", c.remote, p, debug.Stack())
+		c.logPanic(p)
 	}
+}
+
+func (c *call) logPanic(p any) {
+	c.s.e.log.Printf("proxy: panic serving %s: %v\n%s", c.remote, p, debug.Stack())
 }
 
 // forget is the end of a call.
@@ -225,7 +228,7 @@ func (w *wait) run() {
 		defer func() {
 			if p := recover(); p != nil {
 				panicked = p
-				w.c.s.e.log.Printf("proxy: panic serving %s: %v\n%s", w.c.remote, p, debug.Stack())
+				w.c.logPanic(p)
 			}
 			cancel(context.Canceled)
 			w.c.s.loop.Post(func() {
@@ -289,7 +292,6 @@ func (c *call) connected(end upstreamSide, reused bool) {
 	} else {
 		t.out.Connect = c.since(t.begin)
 	}
-	t.asked = true
 	if c.req.Upgrade != "" {
 		end.request(true) // what the client says follows the 101
 		return

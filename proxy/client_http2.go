@@ -65,7 +65,6 @@ func (s *shard) serveHTTP2(c *clientConn, conn net.Conn, read []byte) {
 	if s.draining {
 		c.leave()
 	}
-	c.conn.Dirty()
 }
 
 // maxOut is how much may wait to be sent on a connection of HTTP/2 before its streams wait.
@@ -75,7 +74,6 @@ const maxOut = 64 << 10
 func (c *clientConn) Input(p []byte) (n int) {
 	c.conn.Out()
 	n, err := c.h2.Input(p)
-	c.conn.Dirty()
 	switch {
 	case err != nil:
 		c.end(err)
@@ -101,7 +99,6 @@ func (c *clientConn) Ended(err error) { c.end(err) }
 func (c *clientConn) Drained() {
 	c.conn.Out()
 	c.h2.Drained()
-	c.conn.Dirty()
 	if !c.h2.Blocked() {
 		c.conn.Resume()
 	}
@@ -124,6 +121,13 @@ func (c *clientConn) end(err error) {
 	c.s.e.forgetHTTP2(c)
 }
 
+// close says why and ends the connection.
+func (c *clientConn) close(code h2.Code) {
+	c.conn.Out()
+	c.h2.Close(code)
+	c.end(nil)
+}
+
 // leave tells the client to make no further requests here, and ends the connection once those that it has made are answered.
 func (c *clientConn) leave() {
 	if c.leaving || c.closed {
@@ -132,7 +136,6 @@ func (c *clientConn) leave() {
 	c.leaving, c.leaveBy = true, c.s.loop.Now().Add(freshGrace)
 	c.conn.Out()
 	c.h2.Shutdown()
-	c.conn.Dirty()
 	c.s.leaving = append(c.s.leaving, c)
 	c.s.loop.Wake(c.leaveBy)
 }
@@ -140,14 +143,15 @@ func (c *clientConn) leave() {
 // leaves ends the connection if it has been told so and has nothing left to do.
 func (c *clientConn) leaves(now time.Time) {
 	if c.leaving && !c.closed && c.open == 0 && (c.h2.Done() || !now.Before(c.leaveBy)) {
-		c.conn.Out()
-		c.h2.Close(h2.NoError)
-		c.conn.Dirty()
-		c.end(nil)
+		c.close(h2.NoError)
 	}
 }
 
-// streamEnds is called at the end of each stream with a call.
+// driver and window implement streamConn.
+func (c *clientConn) driver() *loop.Conn { return c.conn }
+func (c *clientConn) window() int        { return c.s.e.cfg.StreamWindow }
+
+// streamEnds implements streamConn.
 func (c *clientConn) streamEnds() {
 	if c.open--; c.open > 0 || c.closed {
 		return
@@ -167,25 +171,13 @@ func (c *clientConn) becomeIdle() {
 	}
 }
 
-// writeData writes to a stream of HTTP/2, and sends in between as long as the connection takes it.
-func writeData(c *loop.Conn, s *h2.Stream, p []byte, end bool) (n int) {
-	for {
-		c.Out()
-		k := s.WriteData(p[n:], end)
-		if n += k; n == len(p) || k == 0 || !c.Full() {
-			return n
-		}
-		c.Flush()
-	}
-}
-
 // Request implements h2.Handler.
 func (c *clientConn) Request(s *h2.Stream, r *h2.Request, end bool) {
 	c.idle.Store(0)
 	c.open++
 	x := c.s.call()
 	s.User = x
-	x.stream = clientStream{c: c, s: s, x: x, received: end}
+	x.stream = clientStream{streamSide{on: c, s: s, x: x, received: end}, c}
 	x.client = &x.stream
 	x.fields = append(x.fields[:0], r.Fields...)
 	x.remote, x.peer, x.inside = c.remote, c.peer, c.tls
@@ -262,7 +254,7 @@ func (c *clientConn) Oversized(s *h2.Stream, err error) {
 	}
 	a := errorAnswer(c.s.h.cfg.Name, e, false)
 	c.open++
-	st := clientStream{c: c, s: s}
+	st := clientStream{streamSide{on: c, s: s}, c}
 	st.answer(&a, false)
 	if f := c.s.e.cfg.OnRejected; f != nil {
 		f(c.remote, e)
@@ -315,68 +307,14 @@ func (c *clientConn) Response(*h2.Stream, int, h1.Fields, bool) {}
 
 // clientStream is a call's end on a connection of HTTP/2.
 type clientStream struct {
-	c              *clientConn
-	s              *h2.Stream // nil: it has ended
-	x              *call      // nil: there is only an answer
-	received, sent bool       // the ends of request and response
-	window         window
-}
-
-// forget lets go of a stream that has ended, which may be another request's soon.
-func (t *clientStream) forget() {
-	if t.s != nil {
-		t.s.User, t.s = nil, nil
-		t.c.streamEnds()
-	}
-}
-
-// receive notes the end of the request.
-func (t *clientStream) receive(end bool) {
-	if t.received = t.received || end; t.received && t.sent {
-		t.forget()
-	}
-}
-
-// send notes the end of the response.
-func (t *clientStream) send(end bool) {
-	t.c.conn.Dirty()
-	if t.sent = t.sent || end; t.received && t.sent {
-		t.forget()
-	}
+	streamSide
+	c *clientConn
 }
 
 // gone is the news that the client has ended the stream.
 func (t *clientStream) gone() {
 	t.forget()
 	t.x.clientGone()
-}
-
-func (t *clientStream) data(p []byte, end bool) int {
-	if t.s == nil {
-		return len(p)
-	}
-	n := writeData(t.c.conn, t.s, p, end)
-	if t.x != nil && n > 0 {
-		t.c.s.deadlines.touch(t.x)
-	}
-	t.send(end && n == len(p))
-	return n
-}
-
-func (t *clientStream) trailers(f h1.Fields) {
-	if t.s != nil {
-		t.c.conn.Out()
-		t.s.WriteTrailers(f)
-		t.send(true)
-	}
-}
-
-func (t *clientStream) credit(n, held int) {
-	if t.s != nil {
-		t.c.conn.Out()
-		t.window.passes(t.s, n, held, t.c.s.e.cfg.StreamWindow)
-		t.c.conn.Dirty()
-	}
 }
 
 func (t *clientStream) invite() { t.interim(&head{status: http.StatusContinue}) }
@@ -386,7 +324,6 @@ func (t *clientStream) interim(r *head) {
 		r.fields.DelKinds(framingKinds)
 		t.c.conn.Out()
 		t.s.WriteHead(r.status, r.fields, false)
-		t.c.conn.Dirty()
 	}
 }
 
@@ -418,18 +355,15 @@ func (t *clientStream) leave(why *Error) {
 	if t.s == nil {
 		return
 	}
+	code := h2.InternalError
 	switch {
 	case why == nil:
-		t.c.conn.Out()
-		t.s.Reset(h2.NoError) // RFC 9113 §8.1: the rest of the request isn't needed
+		code = h2.NoError // RFC 9113 §8.1: the rest of the request isn't needed
 	case why.Reason == ClientGone:
-		t.c.conn.Out()
-		t.s.Reset(h2.Cancel)
-	default:
-		t.c.conn.Out()
-		t.s.Reset(h2.InternalError)
+		code = h2.Cancel
 	}
-	t.c.conn.Dirty()
+	t.c.conn.Out()
+	t.s.Reset(code)
 	t.forget()
 }
 
@@ -447,7 +381,6 @@ func (t *clientStream) answer(a *ownAnswer, bodiless bool) {
 		s.Reset(h2.NoError)
 		t.forget()
 	}
-	t.c.conn.Dirty()
 }
 
 func (c *clientConn) link() *links[clientConn] { return &c.links }
@@ -464,10 +397,7 @@ func (s *shard) closeIdle(now time.Time) {
 			c.idle.Store(0)
 			continue
 		}
-		c.conn.Out()
-		c.h2.Close(h2.NoError)
-		c.conn.Dirty()
-		c.end(nil)
+		c.close(h2.NoError)
 	}
 	for _, c := range s.leaving {
 		c.leaves(now)

@@ -62,10 +62,7 @@ func (c *clientConn) yieldLocked(since int64) bool {
 			c.leave() // a request has come meanwhile
 			return
 		}
-		c.conn.Out()
-		c.h2.Close(h2.NoError)
-		c.conn.Dirty()
-		c.end(nil)
+		c.close(h2.NoError)
 	})
 	had := c.conns
 	c.s.e.unbookLocked(&c.booking)

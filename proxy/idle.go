@@ -75,6 +75,21 @@ type recycling struct {
 	spell time.Duration
 }
 
+// again notes that it has happened, perhaps once more.
+func (r *recycling) again(now time.Time) {
+	switch {
+	case now.Before(r.until): // also when requests that are repeated find it out
+	case now.Before(r.until.Add(r.spell)):
+		r.spell = min(2*r.spell, recyclesMost)
+	default:
+		r.spell = recyclesFirst
+	}
+	r.until = now.Add(r.spell)
+}
+
+// over reports that it is forgotten.
+func (r *recycling) over(now time.Time) bool { return !now.Before(r.until.Add(r.spell)) }
+
 // idlePool keeps the connections to upstreams that are not in use, and counts the others.
 type idlePool[C any, P pooled[C]] struct {
 	cfg       *Config
@@ -124,17 +139,11 @@ func (p *idlePool[C, P]) take(key upstreamKey, now time.Time, repeatable bool) *
 func (p *idlePool[C, P]) recycled(key upstreamKey, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := p.recycles[key]
-	switch {
-	case p.closed:
+	if p.closed {
 		return
-	case now.Before(r.until): // also when requests that are repeated find it out
-	case now.Before(r.until.Add(r.spell)):
-		r.spell = min(2*r.spell, recyclesMost)
-	default:
-		r.spell = recyclesFirst
 	}
-	r.until = now.Add(r.spell)
+	r := p.recycles[key]
+	r.again(now)
 	p.recycles[key] = r
 	p.roundLocked()
 }
@@ -205,7 +214,7 @@ func (p *idlePool[C, P]) round() {
 		}
 		p.mu.Lock()
 	}
-	maps.DeleteFunc(p.recycles, func(_ upstreamKey, r recycling) bool { return !now.Before(r.until.Add(r.spell)) })
+	maps.DeleteFunc(p.recycles, func(_ upstreamKey, r recycling) bool { return r.over(now) })
 	p.rounds = nil
 	p.roundLocked()
 	p.mu.Unlock()

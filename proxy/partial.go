@@ -22,7 +22,7 @@ func (c *clientConn) unfinished(n, rest int) {
 	if size != p.size {
 		if !c.hold(size - p.size) {
 			c.s.e.tellFull(c.remote)
-			c.giveUp()
+			c.close(h2.EnhanceYourCalm)
 			return
 		}
 		p.size = size
@@ -59,7 +59,7 @@ func (s *shard) closeLate(now time.Time) {
 			if f := s.e.cfg.OnRejected; f != nil {
 				f(c.remote, headTimeout.with(" within %v", s.e.cfg.HeadTimeout))
 			}
-			c.giveUp()
+			c.close(h2.EnhanceYourCalm)
 		default:
 			c.lookAt(now)
 		}
@@ -67,12 +67,4 @@ func (s *shard) closeLate(now time.Time) {
 	if len(s.partials) > 0 {
 		s.loop.Wake(s.partials[0].partial.look)
 	}
-}
-
-// giveUp ends a connection whose client has us hold too much, or for too long.
-func (c *clientConn) giveUp() {
-	c.conn.Out()
-	c.h2.Close(h2.EnhanceYourCalm)
-	c.conn.Dirty()
-	c.end(nil)
 }

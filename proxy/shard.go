@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/h1"
@@ -121,7 +120,7 @@ func (s *shard) ownHead(a *ownAnswer) h1.Fields {
 // lengthOf is what Content-Length says; -1: there is none. It has been checked.
 func lengthOf(f h1.Fields) int64 {
 	if i := f.FindKind(h1.ContentLength); i >= 0 {
-		if n, err := strconv.ParseInt(f[i].Value, 10, 64); err == nil {
+		if n, ok := h1.ParseLength(f[i].Value); ok {
 			return n
 		}
 	}

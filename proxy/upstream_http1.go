@@ -21,7 +21,6 @@ type conn1 struct {
 	partial []byte // of a head that is larger than what is read at once
 	scanned int    // of the next head
 	begun   int64  // what had been written when the request began
-	used    bool
 	chunked bool   // the request's body is
 	sent    bool   // the request has been, in full
 	key     string // of the websocket that was asked for
@@ -54,7 +53,7 @@ const (
 // request implements upstreamSide.
 func (c *conn1) request(end bool) {
 	x := c.x
-	c.state, c.scanned, c.sent, c.used = conn1Head, 0, end, true
+	c.state, c.scanned, c.sent = conn1Head, 0, end
 	c.begun = c.conn.Appended()
 	u := &x.attempt.upstream
 	b := h1.AppendRequestLine(*c.conn.Out(), x.req.Method, x.target, 1)
@@ -87,7 +86,6 @@ func (c *conn1) request(end bool) {
 		b = h1.AppendField(b, "Connection", options)
 	}
 	*c.conn.Out() = h1.AppendEnd(b)
-	c.conn.Dirty()
 }
 
 // appendCanonical appends field lines with the names in canonical form, since those of HTTP/2 are in lower case and some programs
@@ -136,7 +134,6 @@ func (c *conn1) data(p []byte, end bool) int {
 		c.sent = true
 		c.endWebsocket()
 	}
-	c.conn.Dirty()
 	return len(p)
 }
 
@@ -153,7 +150,6 @@ func (c *conn1) trailers(f h1.Fields) {
 		out := c.conn.Out()
 		*out = appendCanonical(append(*out, "0\r\n"...), f, 0)
 		*out = h1.AppendEnd(*out)
-		c.conn.Dirty()
 	}
 	c.sent = true
 	c.endWebsocket()
@@ -286,8 +282,7 @@ func (c *conn1) content(p []byte) (used int, ok bool) {
 	}
 	nd, ns, err := c.body.Decode(p, p)
 	if err != nil {
-		reason := ResponseTruncated
-		c.broken(&Error{Reason: reason, Err: err})
+		c.broken(&Error{Reason: ResponseTruncated, Err: err})
 		return len(p), false
 	}
 	if ns < len(p) && c.body.Done() {
@@ -350,8 +345,8 @@ func (c *conn1) Ended(err error) {
 	if c.state == conn1Body {
 		why = truncated(err)
 	}
-	if c.state == conn1Head && c.x != nil && c.used && c.x.attempt.out.Reused && c.x.attempt.out.FirstByte == 0 {
-		c.up.recycled(c.s.loop.Now())
+	if c.state == conn1Head && c.x != nil && c.x.attempt.out.Reused && c.x.attempt.out.FirstByte == 0 {
+		c.up.again(c.s.loop.Now())
 	}
 	c.broken(why)
 }

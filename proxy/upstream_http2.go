@@ -40,7 +40,6 @@ func (c *conn2) Input(p []byte) int {
 	}
 	c.conn.Out()
 	n, err := c.h2.Input(p)
-	c.conn.Dirty()
 	if c.h2.Blocked() {
 		c.conn.Pause()
 	}
@@ -70,7 +69,6 @@ func (c *conn2) Ended(err error) {
 func (c *conn2) Drained() {
 	c.conn.Out()
 	c.h2.Drained()
-	c.conn.Dirty()
 	if !c.h2.Blocked() {
 		c.conn.Resume()
 	}
@@ -106,18 +104,22 @@ func (c *conn2) retire() {
 	if c.leaving && !c.closed && c.h2.Streams() == 0 {
 		c.conn.Out()
 		c.h2.Close(h2.NoError)
-		c.conn.Dirty()
 		c.end(&Error{Reason: UpstreamClosed, Err: errUpstreamClosed})
 	}
 }
 
-// has opens a stream for x.
+// carry opens a stream for x.
 func (c *conn2) carry(x *call) {
-	x.upstream2 = upstreamStream{c: c, x: x}
+	x.upstream2 = upstreamStream{streamSide: streamSide{on: c, x: x}, c: c}
 	reused := c.used
 	c.used = true
 	x.connected(&x.upstream2, reused)
 }
+
+// driver, window and streamEnds implement streamConn.
+func (c *conn2) driver() *loop.Conn { return c.conn }
+func (c *conn2) window() int        { return upstreamWindow }
+func (c *conn2) streamEnds()        {}
 
 // room says that one more request can be sent.
 func (c *conn2) room() bool { return !c.leaving && c.h2.CanOpen() }
@@ -214,32 +216,9 @@ func (c *conn2) Oversized(s *h2.Stream, err error) {
 
 // upstreamStream is a call's end on a connection to an upstream.
 type upstreamStream struct {
-	c              *conn2
-	s              *h2.Stream // nil: it has ended
-	x              *call
-	begun          int64 // bytes that go before the request's
-	received, sent bool  // the ends of response and request
-	window         window
-}
-
-// forget lets go of a stream that has ended, which may be another request's soon.
-func (t *upstreamStream) forget() {
-	if t.s != nil {
-		t.s.User, t.s = nil, nil
-	}
-}
-
-func (t *upstreamStream) receive(end bool) {
-	if t.received = t.received || end; t.received && t.sent {
-		t.forget()
-	}
-}
-
-func (t *upstreamStream) send(end bool) {
-	t.c.conn.Dirty()
-	if t.sent = t.sent || end; t.received && t.sent {
-		t.forget()
-	}
+	streamSide
+	c     *conn2
+	begun int64 // bytes that go before the request's
 }
 
 func (t *upstreamStream) request(end bool) {
@@ -283,34 +262,6 @@ func (s *shard) requestFields(x *call) h1.Fields {
 	return f
 }
 
-func (t *upstreamStream) data(p []byte, end bool) int {
-	if t.s == nil {
-		return len(p)
-	}
-	n := writeData(t.c.conn, t.s, p, end)
-	if n > 0 {
-		t.c.s.deadlines.touch(t.x)
-	}
-	t.send(end && n == len(p))
-	return n
-}
-
-func (t *upstreamStream) trailers(f h1.Fields) {
-	if t.s != nil {
-		t.c.conn.Out()
-		t.s.WriteTrailers(f)
-		t.send(true)
-	}
-}
-
-func (t *upstreamStream) credit(n, held int) {
-	if t.s != nil {
-		t.c.conn.Out()
-		t.window.passes(t.s, n, held, upstreamWindow)
-		t.c.conn.Dirty()
-	}
-}
-
 func (t *upstreamStream) unsent() bool { return t.c.conn.Wrote() <= t.begun }
 
 func (t *upstreamStream) leave(how parting) (free bool) {
@@ -321,7 +272,6 @@ func (t *upstreamStream) leave(how parting) (free bool) {
 		free = how != partCut // what hasn't been sent yet will be
 		t.c.conn.Out()
 		t.s.Reset(h2.Cancel)
-		c.conn.Dirty()
 		t.forget()
 		if !free {
 			c.s.upstreams.cut(t.x)

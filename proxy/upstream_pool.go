@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
-	"net"
 	"sync"
 	"syscall"
 
@@ -21,7 +20,7 @@ type upstreamPool struct {
 // dial makes a connection. It blocks; ctx ends that.
 func (p *upstreamPool) dial(ctx context.Context, key upstreamKey) (*upstreamConn, error) {
 	h := p.ref(key)
-	c, err := p.connect(ctx, key)
+	c, err := dialUpstream(ctx, p.cfg, key)
 	if err != nil {
 		p.unref(h)
 		return nil, err
@@ -35,29 +34,4 @@ func (p *upstreamPool) dial(ctx context.Context, key upstreamKey) (*upstreamConn
 		hc.sock, _ = sc.SyscallConn()
 	}
 	return hc, nil
-}
-
-func (p *upstreamPool) connect(ctx context.Context, key upstreamKey) (net.Conn, error) {
-	within, cancel := context.WithTimeout(ctx, p.cfg.DialTimeout)
-	defer cancel()
-	c, err := p.cfg.Dial(within, "tcp", key.addr)
-	if err != nil {
-		return nil, dialError(ctx, false, err)
-	}
-	if key.tls == nil {
-		return c, nil
-	}
-	config := key.tls.Clone()
-	config.NextProtos = []string{"http/1.1"}
-	if config.ServerName == "" {
-		config.ServerName, _, _ = net.SplitHostPort(key.addr)
-	}
-	t := tls.Client(c, config)
-	handshake, done := context.WithTimeout(ctx, p.cfg.DialTimeout)
-	defer done()
-	if err := t.HandshakeContext(handshake); err != nil {
-		c.Close()
-		return nil, dialError(ctx, true, err)
-	}
-	return t, nil
 }

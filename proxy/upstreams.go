@@ -28,10 +28,10 @@ const cutFor = time.Second
 // upstreams has a shard's connections to upstreams.
 type upstreams struct {
 	s      *shard
-	all    map[origin2]*upstream
-	unused list[conn1, *conn1] // the longest unused first
-	parts  []*conn1            // whose requests were cut, or whose responses are discarded, the oldest first
-	cuts   []cut               // of HTTP/2, the oldest first
+	all    map[upstreamKey]*upstream // by keys without a protocol
+	unused list[conn1, *conn1]       // the longest unused first
+	parts  []*conn1                  // whose requests were cut, or whose responses are discarded, the oldest first
+	cuts   []cut                     // of HTTP/2, the oldest first
 }
 
 // cut is a call whose slot is kept for a while.
@@ -40,16 +40,10 @@ type cut struct {
 	at time.Time
 }
 
-// origin2 is an upstream: an address, in the clear or inside a configuration of TLS.
-type origin2 struct {
-	addr string
-	tls  *tls.Config
-}
-
 // upstream is one, and what there is of connections to it.
 type upstream struct {
 	u       *upstreams
-	key     origin2
+	key     upstreamKey
 	refs    int      // connections and dials
 	idle    []*conn1 // the last used at the end
 	shared  []*conn2
@@ -69,9 +63,9 @@ type dialing struct {
 	conn   *conn2 // has been made; it isn't known yet whether it speaks HTTP/2
 }
 
-func (u *upstreams) init(s *shard) { u.s, u.all = s, make(map[origin2]*upstream) }
+func (u *upstreams) init(s *shard) { u.s, u.all = s, make(map[upstreamKey]*upstream) }
 
-func (u *upstreams) upstream(key origin2) *upstream {
+func (u *upstreams) upstream(key upstreamKey) *upstream {
 	up := u.all[key]
 	if up == nil {
 		up = &upstream{u: u, key: key}
@@ -89,7 +83,7 @@ func (up *upstream) unref() {
 // connect finds or makes a connection for the attempt of x.
 func (u *upstreams) connect(x *call) {
 	t := &x.attempt
-	up := u.upstream(origin2{t.upstream.Addr, t.upstream.TLS})
+	up := u.upstream(upstreamKey{addr: t.upstream.Addr, tls: t.upstream.TLS})
 	up.refs++ // while connections that can't be used are closed
 	defer up.unref()
 	proto := t.upstream.Proto
@@ -97,7 +91,7 @@ func (u *upstreams) connect(x *call) {
 		proto = HTTP1
 	}
 	x.proto = proto
-	if proto == SameProto && !isGRPC(x.req.Header) && u.s.e.h.pool.http1Only.has(up.origin()) {
+	if proto == SameProto && !isGRPC(x.req.Header) && u.s.h.pool.http1Only.has(up.key) {
 		proto = HTTP1
 	}
 	if proto == HTTP1 {
@@ -106,8 +100,6 @@ func (u *upstreams) connect(x *call) {
 		up.connect2(x)
 	}
 }
-
-func (up *upstream) origin() upstreamKey { return upstreamKey{addr: up.key.addr, tls: up.key.tls} }
 
 // connect1 finds a connection of HTTP/1.1. A request that can't be repeated gets no used one while the upstream recycles connections.
 func (up *upstream) connect1(x *call) {
@@ -149,7 +141,7 @@ func (up *upstream) connect2(x *call) {
 	case up.unusable():
 		up.queue(x)
 	default:
-		up.dial(x.attemptProto(), x)
+		up.dial(x.proto, x)
 	}
 }
 
@@ -189,14 +181,6 @@ func (u *upstreams) learn(x *call, err *Error) {
 	}
 }
 
-// attemptProto is what a new connection for x speaks: HTTP/2, or whatever the upstream does.
-func (x *call) attemptProto() Proto {
-	if x.proto == HTTP2 {
-		return HTTP2
-	}
-	return SameProto
-}
-
 // dial makes a connection.
 func (up *upstream) dial(proto Proto, x *call) {
 	u := up.u
@@ -207,8 +191,10 @@ func (up *upstream) dial(proto Proto, x *call) {
 	if proto != HTTP1 {
 		up.dialing = d
 	}
+	key := up.key
+	key.proto = proto
 	u.s.e.all.Go(func() {
-		conn, err := dialUpstream(ctx, &u.s.h.cfg, up.key, proto)
+		conn, err := dialUpstream(ctx, &u.s.h.cfg, key)
 		cancelled := ctx.Err() != nil
 		cancel()
 		if !u.s.loop.Post(func() { d.made(conn, err, cancelled) }) && err == nil {
@@ -217,8 +203,8 @@ func (up *upstream) dial(proto Proto, x *call) {
 	})
 }
 
-// dialUpstream makes a connection. It blocks; ctx ends that.
-func dialUpstream(ctx context.Context, cfg *Config, key origin2, proto Proto) (net.Conn, error) {
+// dialUpstream makes a connection for what key says. It blocks; ctx ends that.
+func dialUpstream(ctx context.Context, cfg *Config, key upstreamKey) (net.Conn, error) {
 	within, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
 	defer cancel()
 	c, err := cfg.Dial(within, "tcp", key.addr)
@@ -229,7 +215,7 @@ func dialUpstream(ctx context.Context, cfg *Config, key origin2, proto Proto) (n
 		return c, nil
 	}
 	config := key.tls.Clone()
-	switch proto {
+	switch key.proto {
 	case HTTP1:
 		config.NextProtos = []string{"http/1.1"}
 	case HTTP2:
@@ -293,7 +279,7 @@ func (d *dialing) made(conn net.Conn, err error, cancelled bool) {
 	if err != nil {
 		up.ends(d)
 		if !cancelled {
-			s.h.pool.http1Only.forget(up.origin()) // who comes up in its place may be another
+			s.h.pool.http1Only.forget(up.key) // who comes up in its place may be another
 		}
 		for _, x := range d.take() {
 			x.notConnected(asError(err), true)
@@ -304,7 +290,7 @@ func (d *dialing) made(conn net.Conn, err error, cancelled bool) {
 	one := d.proto == HTTP1
 	if t, ok := conn.(*tls.Conn); ok && d.proto == SameProto && t.ConnectionState().NegotiatedProtocol != "h2" {
 		one = true
-		s.e.h.pool.http1Only.add(up.origin())
+		s.h.pool.http1Only.add(up.key)
 	}
 	if one {
 		d.made1(conn)
@@ -316,7 +302,6 @@ func (d *dialing) made(conn net.Conn, err error, cancelled bool) {
 		Client: true, StreamWindow: firstWindow, ConnWindow: 4 * upstreamWindow, MaxHead: maxAnswer, MaxFields: maxAnswerFields,
 		MaxOut: maxOut, Intern: s.e.heads.text, Now: s.loop.Now, Spare: &s.spare,
 	}, c, c.conn.Out())
-	c.conn.Dirty()
 	switch {
 	case d.proto == HTTP2 || up.key.tls != nil: // it is known, or has been agreed on
 		c.asking, c.spoken = nil, true
@@ -409,7 +394,7 @@ func (up *upstream) roomFor() {
 		if c != nil {
 			c.carry(x)
 		} else {
-			up.dial(x.attemptProto(), x)
+			up.dial(x.proto, x)
 		}
 	}
 }
@@ -419,7 +404,7 @@ func (up *upstream) unanswered(d *dialing, why *Error) {
 	up.ends(d)
 	answered := errors.Is(why, errHTTP1Only)
 	if answered {
-		up.u.s.e.h.pool.http1Only.add(up.origin())
+		up.u.s.h.pool.http1Only.add(up.key)
 	}
 	for _, x := range d.take() {
 		switch grpc := isGRPC(x.req.Header); {
@@ -463,19 +448,6 @@ func (up *upstream) remove(c *conn1) {
 		up.idle = slices.Delete(up.idle, i, i+1)
 		up.u.unused.remove(c)
 	}
-}
-
-// recycled notes that the upstream has closed a connection without a response as it was used again.
-func (up *upstream) recycled(now time.Time) {
-	switch {
-	case now.Before(up.until): // also when requests that are repeated find it out
-		return
-	case now.Before(up.until.Add(up.spell)):
-		up.spell = min(2*up.spell, recyclesMost)
-	default:
-		up.spell = recyclesFirst
-	}
-	up.until = now.Add(up.spell)
 }
 
 // parted keeps an eye on a connection whose request was cut.
@@ -528,7 +500,7 @@ func (u *upstreams) expire(now time.Time) {
 		c.close()
 	}
 	for _, up := range u.all {
-		if up.refs == 0 && len(up.waiting) == 0 && !now.Before(up.until.Add(up.spell)) {
+		if up.refs == 0 && len(up.waiting) == 0 && up.over(now) {
 			delete(u.all, up.key)
 		}
 		for _, c := range up.shared {

@@ -81,18 +81,18 @@ type Conn struct {
 	gone     bool // it isn't the Loop's any more
 }
 
-// Out is what waits to be sent: append to it, and call Dirty. The pointer stays the same, but Out has to be called again
+// Out is what waits to be sent, at the end of the turn: append to it. The pointer stays the same, but Out has to be called again
 // in each turn before something is appended: it provides a buffer of the Loop's, which is returned when the output has been sent.
 func (c *Conn) Out() *[]byte {
 	if c.out == nil && !c.gone {
 		c.out = c.loop.buffers.get()
-		c.Dirty()
 	}
+	c.setDirty()
 	return &c.out
 }
 
-// Dirty has Out sent at the end of the turn.
-func (c *Conn) Dirty() {
+// setDirty has Out sent at the end of the turn.
+func (c *Conn) setDirty() {
 	if !c.dirty && !c.gone {
 		c.dirty = true
 		c.loop.dirty = append(c.loop.dirty, c)
@@ -157,7 +157,7 @@ func (c *Conn) Resume() {
 // CloseWrite closes this side when Out has been sent. On a connection that can't be half-closed it does nothing.
 func (c *Conn) CloseWrite() {
 	c.shut = true
-	c.Dirty()
+	c.setDirty()
 }
 
 // Close sends Out and closes the connection. Bytes that have come and haven't been read make that a RST: to avoid it call
@@ -166,7 +166,7 @@ func (c *Conn) CloseWrite() {
 func (c *Conn) Close() {
 	if !c.muted {
 		c.muted, c.closing = true, true
-		c.Dirty()
+		c.setDirty()
 	}
 }
 
@@ -189,7 +189,7 @@ func (c *Conn) Detach(f func(nc net.Conn, rest []byte, err error)) {
 		return
 	}
 	c.muted, c.detach = true, f
-	c.Dirty()
+	c.setDirty()
 }
 
 // NetConn tells the addresses, and of a connection that isn't a plain socket it is what Add was given, a *tls.Conn say. It is

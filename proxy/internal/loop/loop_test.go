@@ -159,7 +159,7 @@ func echo() *handler {
 		input: func(h *handler, p []byte) int {
 			out := h.Out()
 			*out = append(*out, p...)
-			h.Dirty()
+			h.setDirty()
 			if h.Full() {
 				h.Pause()
 			}
@@ -319,7 +319,7 @@ func TestCloseWrite(t *testing.T) {
 		k.Do(func() {
 			out := h.Out()
 			*out = append(*out, make([]byte, 3<<20)...)
-			h.Dirty()
+			h.setDirty()
 			h.CloseWrite()
 		})
 		b, err := io.ReadAll(c)
@@ -350,7 +350,7 @@ func TestAbort(t *testing.T) {
 		k.Do(func() {
 			out := h.Out()
 			*out = append(*out, make([]byte, 32<<20)...)
-			h.Dirty()
+			h.setDirty()
 		})
 		k.Do(func() {
 			h.Abort()
@@ -381,7 +381,7 @@ func TestOutputIsBounded(t *testing.T) {
 				left -= n
 			}
 			most = max(most, h.waiting())
-			h.Dirty()
+			h.setDirty()
 		}
 		h := &handler{onDrain: fill}
 		c := k.dial(t, h)
@@ -455,7 +455,7 @@ func TestResetAfterFIN(t *testing.T) {
 				l.Do(func() {
 					out := h.Out()
 					*out = append(*out, 'x')
-					h.Dirty()
+					h.setDirty()
 				})
 			}
 		}

@@ -39,7 +39,7 @@ func (s *socket) watch(op int) error {
 func (s *socket) event(events uint32) {
 	if s.blocked && events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		s.blocked = false
-		s.Dirty()
+		s.setDirty()
 	}
 	if s.ended && !s.muted && (events&unix.EPOLLERR != 0 || events&unix.EPOLLHUP != 0 && !s.shutWR) {
 		s.fail(s.broken())

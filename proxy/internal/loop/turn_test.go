@@ -335,7 +335,7 @@ func TestBothWaysAgainstModel(t *testing.T) {
 					got = append(got, p[:n]...)
 					out := h.Out()
 					*out = append(*out, p[:n]...)
-					h.Dirty()
+					h.setDirty()
 					if len(got) == len(want) {
 						close(done)
 					}

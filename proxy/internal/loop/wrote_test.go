@@ -28,7 +28,6 @@ func TestWroteCountsWhatIsBeingWritten(t *testing.T) {
 	l.Do(func() {
 		c = l.Add(ours, deafHandler{})
 		*c.Out() = append(*c.Out(), "12345"...)
-		c.Dirty()
 	})
 	l.Do(func() {
 		if n := c.Wrote(); n != 5 {
