@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"runtime/debug"
 	"time"
 
@@ -663,17 +662,4 @@ func (c *call) tls() *tls.ConnectionState {
 }
 
 // detached implements Request.HTTP.
-func (c *call) detached() *http.Request {
-	r := &http.Request{
-		Method: c.req.Method, RequestURI: c.req.Target, Host: c.req.Host, Header: httpHeader(c.fields),
-		Proto: "HTTP/2.0", ProtoMajor: 2, ContentLength: c.req.ContentLength,
-		RemoteAddr: c.remote, Body: http.NoBody, TLS: c.tls(),
-	}
-	delete(r.Header, "Trailer")
-	u, err := url.ParseRequestURI(c.req.Target)
-	if err != nil {
-		u = &url.URL{Path: c.req.Target}
-	}
-	r.URL = u
-	return r
-}
+func (c *call) detached() *http.Request { return c.req.detach("HTTP/2.0", 2, 0) }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
@@ -300,29 +299,10 @@ func (f *flow) tls() *tls.ConnectionState {
 
 // detached implements Request.HTTP.
 func (f *flow) detached() *http.Request {
-	r := &http.Request{
-		Method: f.head.Method, RequestURI: f.head.Target, Host: f.head.Host, Header: httpHeader(f.head.Fields),
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: f.head.Minor, ContentLength: f.head.Length,
-		RemoteAddr: f.c.remote, Body: http.NoBody, TLS: f.tls(),
-	}
 	if f.head.Minor == 0 {
-		r.Proto = "HTTP/1.0"
+		return f.req.detach("HTTP/1.0", 1, 0)
 	}
-	for name := range r.Header {
-		switch h1.KindOf(name) {
-		case h1.TransferEncoding, h1.Trailer:
-			delete(r.Header, name)
-		}
-	}
-	if f.head.Length < 0 {
-		r.TransferEncoding = []string{"chunked"}
-	}
-	u, err := url.ParseRequestURI(f.head.Target)
-	if err != nil {
-		u = &url.URL{Path: f.head.Target}
-	}
-	r.URL = u
-	return r
+	return f.req.detach("HTTP/1.1", 1, 1)
 }
 
 var errTruncated = errors.New("the upstream's answer ended before its time")

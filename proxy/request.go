@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
+	"net/url"
 	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/h1"
 )
 
 // Request is the head of a request. Header is the policy's to edit: what it holds when Next returns goes to the upstream,
@@ -76,3 +79,27 @@ func (r *Request) TLS() *tls.ConnectionState { return r.ex.tls() }
 // HTTP is a detached copy of the request's head for log templates and propagators; it allocates. Its Body is
 // http.NoBody.
 func (r *Request) HTTP() *http.Request { return r.ex.detached() }
+
+// detach is HTTP for a request of an Engine, of a version.
+func (r *Request) detach(proto string, major, minor int) *http.Request {
+	h := &http.Request{
+		Method: r.Method, RequestURI: r.Target, Host: r.Host, Header: httpHeader(*r.Header.list),
+		Proto: proto, ProtoMajor: major, ProtoMinor: minor, ContentLength: r.ContentLength,
+		RemoteAddr: r.RemoteAddr, Body: http.NoBody, TLS: r.TLS(),
+	}
+	for name := range h.Header {
+		switch h1.KindOf(name) {
+		case h1.TransferEncoding, h1.Trailer:
+			delete(h.Header, name)
+		}
+	}
+	if r.ContentLength < 0 && major == 1 {
+		h.TransferEncoding = []string{"chunked"}
+	}
+	u, err := url.ParseRequestURI(r.Target)
+	if err != nil {
+		u = &url.URL{Path: r.Target}
+	}
+	h.URL = u
+	return h
+}
