@@ -21,11 +21,12 @@ func (q *quickstart) run(args ...string) (code int, output string) {
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	q := newQuickstart(t)
-	l, err := net.Listen("tcp", q.addr())
+	l, err := net.Listen("tcp", "127.0.0.1:0") // the one that was found free may be taken by now
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
+	q.port = l.Addr().(*net.TCPAddr).Port
 	code, out := q.run(q.args()...)
 	if code == 0 || !strings.Contains(out, strconv.Itoa(q.port)) || !strings.Contains(out, "-port") || !oneLine(out) {
 		t.Errorf("exit code %d: %s", code, out)
